@@ -1,0 +1,1 @@
+"""torch starts here: layers, whole models, weights."""

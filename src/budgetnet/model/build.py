@@ -1,0 +1,113 @@
+"""From a network (a description) to a model (a torch module)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from budgetnet import spec
+from budgetnet.model.layers import ConvNorm, activation, block_module
+
+
+class Model(nn.Module):
+    """A classifier built from a network: (n, in_channels, h, w) -> logits (n, classes).
+
+    The size of the images may differ from the network's resolution; the cost is the network's only
+    at its own. `network` is the description it was built from.
+    """
+
+    def __init__(self, network: spec.Network) -> None:
+        super().__init__()
+        self.network: Final = network
+        rates = network.drop_rates()
+        self.stem = ConvNorm(network.stem_conv, network.norm, network.padding)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(block_module(block, next(rates)) for block in blocks)) for blocks in network.stage_blocks()
+        )
+        self.head = ConvNorm(network.head_conv, network.norm) if network.head_conv else None
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        hidden = network.hidden_linear
+        self.hidden = nn.Linear(hidden.in_channels, hidden.out_channels) if hidden else None
+        self.hidden_activation = activation(hidden.activation) if hidden else None
+        self.dropout = nn.Dropout(network.head.dropout)
+        self.classifier = nn.Linear(network.features, network.classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images to the classifier's inputs: (n, in_channels, h, w) -> (n, features)."""
+        x = self.stem(images)
+        for stage in self.stages:
+            x = stage(x)
+        return self._neck(x)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits: (n, in_channels, h, w) -> (n, classes)."""
+        return self.classifier(self.dropout(self.features(images)))
+
+    def maps(self, images: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and the named intermediate maps, each (n, channels, h, w).
+
+        Names: "stem", "stages.I" (a stage's output), "stages.I.J" (a block's output), "head".
+        Raises `ValueError` that lists them for a name that is none. Gradients flow through the maps.
+        """
+        if unknown := sorted(set(names) - set(self.map_names())):
+            raise ValueError(f"no map {', '.join(unknown)}; choose from {', '.join(self.map_names())}")
+        x = self.stem(images)
+        found = {"stem": x}
+        for i, stage in enumerate(self.stages):
+            for j, block in enumerate(stage.children()):
+                x = block(x)
+                found[f"stages.{i}.{j}"] = x
+            found[f"stages.{i}"] = x
+        if self.head is not None:
+            found["head"] = x = self.head(x)
+        logits = self.classifier(self.dropout(self._pooled(x)))
+        return logits, {name: found[name] for name in names}
+
+    def map_names(self) -> tuple[str, ...]:
+        """The names that `maps` takes, from the image to the head."""
+        stages = enumerate(self.network.stages)
+        inner = (f"stages.{i}{tail}" for i, row in stages for tail in ("", *(f".{j}" for j in range(row.repeats))))
+        return ("stem", *inner, *(("head",) if self.head is not None else ()))
+
+    def _neck(self, x: Tensor) -> Tensor:
+        return self._pooled(x if self.head is None else self.head(x))
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        x = self.pool(x).flatten(1)
+        return x if self.hidden is None or self.hidden_activation is None else self.hidden_activation(self.hidden(x))
+
+
+def build(network: spec.Network, seed: int | None = None) -> Model:
+    """The model of a network, initialised as the paper's code does, in channels_last memory.
+
+    With a seed the weights are a function of it, and the global random state stays untouched.
+    """
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        model = Model(network)
+        initialise(model)
+    return model.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module) -> None:
+    """Convolutions N(0, sqrt(2 / fan_out)), linear layers U(-1, 1) / sqrt(outputs), biases 0.
+
+    fan_out = kernel**2 * out_channels / groups. BatchNorm keeps scale 1 and shift 0. Source: the
+    authors' efficientnet_model.py, conv_kernel_initializer and dense_kernel_initializer; for
+    depthwise kernels fan_out is kernel**2, as there, for the TensorFlow kernel's last axis is 1.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = math.prod(module.kernel_size) * module.out_channels / module.groups
+            nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
+        elif isinstance(module, nn.Linear):
+            bound = 1.0 / math.sqrt(module.out_features)
+            nn.init.uniform_(module.weight, -bound, bound)
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,232 @@
+"""The building blocks as torch modules, made from the rows of `spec`. All are final and compose.
+
+Tensors are (batch, channels, height, width), kept in channels_last memory.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from budgetnet import spec
+
+
+class Swish(nn.Module):
+    """swish(x) = x * sigmoid(beta * x), elementwise; any shape in, the same shape out.
+
+    beta = 1 is SiLU; beta -> 0 gives x / 2, beta -> infinity gives ReLU. With trainable=True beta
+    is a parameter of this layer. Source: Ramachandran et al., arXiv:1710.05941, section 4.
+    """
+
+    def __init__(self, beta: float = 1.0, trainable: bool = False) -> None:
+        super().__init__()
+        self.trainable: Final = trainable
+        self.fixed_beta: Final = beta
+        if trainable:
+            self.beta = nn.Parameter(torch.tensor(float(beta)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> x * sigmoid(beta * x)."""
+        if self.trainable:
+            return x * torch.sigmoid(self.beta * x)
+        return functional.silu(x) if self.fixed_beta == 1.0 else x * torch.sigmoid(self.fixed_beta * x)
+
+    def extra_repr(self) -> str:
+        """beta and whether it is trained."""
+        return f"beta={float(self.beta) if self.trainable else self.fixed_beta}, trainable={self.trainable}"
+
+
+_MODULES: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hard_swish": nn.Hardswish,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "identity": nn.Identity,
+}
+
+
+def activation(row: spec.Activation | spec.ActivationKind) -> nn.Module:
+    """The module of an activation row, or of its name."""
+    row = row if isinstance(row, spec.Activation) else spec.Activation(row)
+    return Swish(row.beta, row.trainable) if row.kind == "swish" else _MODULES[row.kind]()
+
+
+class SamePadConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding: the odd pixel goes to the bottom and right.
+
+    padding = max((ceil(in / stride) - 1) * stride + kernel - in, 0) a side pair, (n, c, h, w) ->
+    (n, c', ceil(h / stride), ceil(w / stride)).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pad as SAME does for this input's size, then convolve."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        down, across = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in input.shape[-2:])
+        if down or across:
+            input = functional.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
+        return super().forward(input)
+
+
+def conv2d(row: spec.Conv, padding: spec.Padding = "symmetric") -> nn.Conv2d:
+    """The convolution of a row; symmetric padding is (kernel - 1) / 2 on every side."""
+    same = padding == "same" and row.stride > 1
+    # With stride 1 and an odd kernel SAME padding is symmetric for every size.
+    kind = SamePadConv2d if same else nn.Conv2d
+    pad = 0 if same else (row.kernel - 1) // 2
+    return kind(row.in_channels, row.out_channels, row.kernel, row.stride, pad, groups=row.groups, bias=row.bias)
+
+
+class ConvNorm(nn.Module):
+    """activation(BatchNorm(conv(x))): (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
+
+    def __init__(self, row: spec.Conv, norm: spec.Norm, padding: spec.Padding = "symmetric") -> None:
+        super().__init__()
+        self.conv = conv2d(row, padding)
+        self.norm = nn.BatchNorm2d(row.out_channels, eps=norm.eps, momentum=norm.momentum)
+        self.activation = activation(row.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> activation(norm(conv(x)))."""
+        return self.activation(self.norm(self.conv(x)))
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation: channels weigh themselves. (n, c, h, w) -> (n, c, h, w).
+
+    squeeze  z_c = mean over h, w of u_c                     (n, c, 1, 1), the global average
+    excite   s = sigma(W2 delta(W1 z + b1) + b2)             W1: squeezed x c, W2: c x squeezed
+    scale    x_c = s_c * u_c
+
+    delta is `inner` (ReLU in Hu et al., Swish in EfficientNet), sigma is `gate` (sigmoid; hard
+    sigmoid in MobileNetV3). Hu's reduction ratio r is channels / squeezed. Raises `ValueError` for
+    an unknown activation or sizes below 1. Source: Hu et al., arXiv:1709.01507, section 3,
+    equations 2 to 4.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        inner: spec.Activation | spec.ActivationKind = "relu",
+        gate: spec.Activation | spec.ActivationKind = "sigmoid",
+    ) -> None:
+        super().__init__()
+        spec.check_integer("channels", channels)
+        spec.check_integer("squeezed channels", squeezed)
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.inner = activation(inner)
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+        self.gate = activation(gate)
+
+    def gates(self, u: Tensor) -> Tensor:
+        """The channel weights s: (n, c, h, w) -> (n, c, 1, 1)."""
+        z = u.mean((2, 3), keepdim=True)
+        return self.gate(self.expand(self.inner(self.reduce(z))))
+
+    def forward(self, u: Tensor) -> Tensor:
+        """u -> s * u."""
+        return u * self.gates(u)
+
+
+def squeeze_excite(block: spec.Block) -> SqueezeExcite | None:
+    """The squeeze-and-excitation of a block, or None."""
+    if block.squeeze is None or block.squeezed is None:
+        return None
+    return SqueezeExcite(block.expanded, block.squeezed, block.squeeze.inner, block.squeeze.gate)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, a sample's branch is dropped with probability `rate`.
+
+    y = b / (1 - rate) * x with b ~ Bernoulli(1 - rate) for each sample; identity in evaluation.
+    Source: Huang et al., arXiv:1603.09382, section 3.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        spec.check_share("drop path rate", rate)
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> x with whole samples zeroed, the others scaled to keep the mean."""
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = torch.empty((x.shape[0], 1, 1, 1), dtype=x.dtype, device=x.device).bernoulli_(1.0 - self.rate)
+        return x * kept.div_(1.0 - self.rate)
+
+    def extra_repr(self) -> str:
+        """The rate."""
+        return f"rate={self.rate:.3f}"
+
+
+class MBConv(nn.Module):
+    """The mobile inverted bottleneck: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    e = act(BN(W_e x))              expand 1x1, c -> t * c           (none where t = 1)
+    d = act(BN(W_d * e))            depthwise k x k with the stride
+    q = SE(d)                       squeeze-and-excitation           (where the block has it)
+    y = BN(W_p q)                   project 1x1, t * c -> c', linear
+    y + x                           where the block has a skip; y under stochastic depth
+
+    The block says its channels, kernel, squeeze and whether it has a residual. Raises `ValueError`
+    for a block of another kind. Source: Sandler et al., arXiv:1801.04381, section 3.3; Tan et al.,
+    arXiv:1807.11626, figure 7 for the squeeze-and-excitation.
+    """
+
+    def __init__(self, block: spec.Block, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        if block.kind != "mbconv":
+            raise ValueError(f"MBConv is built from a block of kind mbconv, not {block.kind}")
+        self.expand = ConvNorm(block.expand, block.norm) if block.expand else None
+        self.depthwise = ConvNorm(block.depthwise, block.norm, block.padding)
+        self.squeeze = squeeze_excite(block)
+        self.project = ConvNorm(block.project, block.norm)
+        self.drop_path = DropPath(drop_rate) if block.has_skip else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> project(squeeze(depthwise(expand(x)))), plus x where there is a skip."""
+        y = x if self.expand is None else self.expand(x)
+        y = self.depthwise(y)
+        y = y if self.squeeze is None else self.squeeze(y)
+        y = self.project(y)
+        return y if self.drop_path is None else self.drop_path(y) + x
+
+
+class DepthwiseSeparable(nn.Module):
+    """MobileNet V1's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    y = act(BN(W_p SE(act(BN(W_d * x))))): depthwise k x k, then pointwise 1x1 with the activation;
+    squeeze-and-excitation between them and a skip where the block has them. Raises `ValueError`
+    for a block of another kind. Source: Howard et al., arXiv:1704.04861, section 3.1, figure 3.
+    """
+
+    def __init__(self, block: spec.Block, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        if block.kind != "separable":
+            raise ValueError(f"DepthwiseSeparable is built from a block of kind separable, not {block.kind}")
+        self.depthwise = ConvNorm(block.depthwise, block.norm, block.padding)
+        self.squeeze = squeeze_excite(block)
+        self.project = ConvNorm(block.project, block.norm)
+        self.drop_path = DropPath(drop_rate) if block.has_skip else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> project(squeeze(depthwise(x))), plus x where there is a skip."""
+        y = self.depthwise(x)
+        y = y if self.squeeze is None else self.squeeze(y)
+        y = self.project(y)
+        return y if self.drop_path is None else self.drop_path(y) + x
+
+
+BLOCKS: Final = {"mbconv": MBConv, "separable": DepthwiseSeparable}
+"""The module of each kind of block."""
+
+
+def block_module(block: spec.Block, drop_rate: float = 0.0) -> MBConv | DepthwiseSeparable:
+    """The module of a block."""
+    return cast("MBConv | DepthwiseSeparable", BLOCKS[block.kind](block, drop_rate))

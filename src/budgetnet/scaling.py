@@ -1,0 +1,246 @@
+"""One dial, phi: strategies turn it into (depth, width, resolution), and rounding into integers.
+
+    d = alpha**phi,  w = beta**phi,  r = gamma**phi,   alpha * beta**2 * gamma**2 ~ 2
+
+Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.3, equations 2 and 3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from budgetnet.spec import Keeping, Network, Px, Rounding, Stage, ceil, choose, round_channels, square
+
+Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+LEAST_CHANNELS = 8
+LEAST_PX = 32
+LEAST_PX_OF_SMALL_BASE = 16
+SMALL_BASE_PX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """The constants of compound scaling. Raises `ValueError` unless all are at least 1 and one is above."""
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    def __post_init__(self) -> None:
+        values = (self.alpha, self.beta, self.gamma)
+        if not all(math.isfinite(value) and value >= 1.0 for value in values) or max(values) == 1.0:
+            raise ValueError(f"alpha, beta, gamma are {values}; all must be at least 1, and one above 1")
+
+    @property
+    def growth(self) -> float:
+        """alpha * beta**2 * gamma**2: the factor on multiply-adds of one step of phi."""
+        return self.alpha * self.beta**2 * self.gamma**2
+
+
+PAPER = Coefficients(1.2, 1.1, 1.15)
+"""Source: arXiv:1905.11946, section 4: the grid search on B0; growth 1.92."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Factors on the number of layers, on channels, and on height and width."""
+
+    depth: float = 1.0
+    width: float = 1.0
+    resolution: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"the {field.name} factor is {value!r}; it must be a positive number")
+
+    @property
+    def nominal_cost(self) -> float:
+        """depth * width**2 * resolution**2: multiply-adds before anything is rounded."""
+        return self.depth * self.width**2 * self.resolution**2
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How a strategy shares 2**phi: exponents of 2**phi, and the depth rounding that it asks for."""
+
+    exponents: tuple[float, float, float]
+    depth_rounding: Literal["up", "nearest"] | None
+    source: str
+
+
+
+def _tiny_exponents() -> tuple[float, float, float]:
+    """Exponents (depth, width, resolution) of the compute ratio c = d * w**2 * r**2, by least squares
+    in logarithms over the published rows, through d = w = r = 1 at c = 1 so that phi = 0 is the base."""
+    ratios = [math.log(d * w**2 * r**2) for w, d, r in _TINYNETS]
+    square_sum = sum(ratio**2 for ratio in ratios)
+    depth = sum(x * math.log(d) for x, (_, d, _) in zip(ratios, _TINYNETS, strict=True)) / square_sum
+    resolution = sum(x * math.log(r) for x, (_, _, r) in zip(ratios, _TINYNETS, strict=True)) / square_sum
+    return depth, (1 - depth - 2 * resolution) / 2, resolution
+
+
+# (width, depth, resolution) factors on B0 of TinyNet-A..E, as timm's tinynet entries give them.
+_TINYNETS = (
+    (1.0, 1.2, 192 / 224),
+    (0.75, 1.1, 188 / 224),
+    (0.54, 0.85, 184 / 224),
+    (0.54, 0.695, 152 / 224),
+    (0.51, 0.6, 106 / 224),
+)
+_DWR_ALPHA = 0.8
+_RULES: dict[str, _Rule] = {
+    "depth": _Rule((1.0, 0.0, 0.0), None, "arXiv:1905.11946, figure 3: d = 2**phi"),
+    "width": _Rule((0.0, 0.5, 0.0), None, "arXiv:1905.11946, figure 3: w = 2**(phi/2)"),
+    "resolution": _Rule((0.0, 0.0, 0.5), None, "arXiv:1905.11946, figure 3: r = 2**(phi/2)"),
+    # Dollar et al., equation 6: alpha to width, the rest shared by depth and resolution.
+    "dWr": _Rule(
+        ((1 - _DWR_ALPHA) / 2, _DWR_ALPHA / 2, (1 - _DWR_ALPHA) / 4),
+        "nearest",
+        "arXiv:2103.06877, section 4: d = s**0.1, w = s**0.4, r = s**0.05 for s = 2**phi",
+    ),
+    "tiny": _Rule(
+        _tiny_exponents(),
+        "nearest",
+        "arXiv:2010.14819, section 3.3: powers of the compute ratio fitted to TinyNet-A..E",
+    ),
+}
+
+
+def source(strategy: Strategy) -> str:
+    """Where a strategy's rule comes from."""
+    choose("strategy", strategy, STRATEGIES)
+    return "arXiv:1905.11946, equation 3" if strategy == "compound" else _RULES[strategy].source
+
+
+def factors(phi: float, strategy: Strategy = "compound", coefficients: Coefficients = PAPER) -> Scaling:
+    """The scaling that a phi gives; nominal cost 2**phi (compound: coefficients.growth**phi).
+
+    Raises `ValueError` for an unknown strategy, a phi that is not finite, tiny with phi above 0, or
+    coefficients with another strategy than compound.
+    """
+    choose("strategy", strategy, STRATEGIES)
+    if not math.isfinite(phi):
+        raise ValueError(f"phi is {phi!r}; it must be a finite number")
+    if strategy == "compound":
+        return Scaling(coefficients.alpha**phi, coefficients.beta**phi, coefficients.gamma**phi)
+    if coefficients != PAPER:
+        raise ValueError(f"coefficients belong to the compound strategy, not to {strategy}")
+    if strategy == "tiny" and phi > 0.0:
+        raise ValueError(f"the tiny strategy only shrinks: phi is {phi}, it must be at most 0")
+    depth, width, resolution = (2.0 ** (phi * exponent) for exponent in _RULES[strategy].exponents)
+    return Scaling(depth, width, resolution)
+
+
+def rounding(network: Network, strategy: Strategy) -> Rounding:
+    """The family's rounding, with the depth rounding that the strategy was published with."""
+    rule = _RULES.get(strategy)
+    if rule is None or rule.depth_rounding is None:
+        return network.rounding
+    return dataclasses.replace(network.rounding, depth=rule.depth_rounding)
+
+
+def scale(
+    network: Network, phi: float = 1.0, strategy: Strategy = "compound", coefficients: Coefficients = PAPER
+) -> Network:
+    """The base network scaled by phi and rounded: what `fit` walks and `build` builds.
+
+    A dimension whose factor is exactly 1 stays as it is. Floors: one block a stage, 8 channels,
+    32 px (16 where the base is smaller than 64).
+    """
+    name = network.name if phi == 0 else f"{network.name} {strategy} phi={phi:.6g}"
+    return resize(network, factors(phi, strategy, coefficients), rounding(network, strategy), name)
+
+
+def resize(network: Network, scaling: Scaling, rounding: Rounding | None = None, name: str | None = None) -> Network:
+    """The network with depth, width and resolution multiplied by `scaling` and rounded.
+
+    Strides, kernels, classes and dropout stay as they are.
+    """
+    rule = rounding or network.rounding
+    head = network.head
+    channels = None if head.channels is None else keep(head.channels, scaling.width, rule.head, rule)
+    hidden = head.hidden and keep(head.hidden, scaling.width, "kept" if rule.head == "kept" else "grows", rule)
+    stem = dataclasses.replace(network.stem, channels=keep(network.stem.channels, scaling.width, rule.stem, rule))
+    return dataclasses.replace(
+        network,
+        name=name or network.name,
+        stem=stem,
+        stages=tuple(_stage(network, index, scaling, rule) for index in range(len(network.stages))),
+        head=dataclasses.replace(head, channels=channels, hidden=hidden),
+        resolution_px=resolution(network.resolution_px, scaling.resolution, rule.resolution_multiple),
+    )
+
+
+def _stage(network: Network, index: int, scaling: Scaling, rule: Rounding) -> Stage:
+    stage = network.stages[index]
+    at_the_end = index in (0, len(network.stages) - 1)
+    factor = 1.0 if rule.keeps_end_repeats and at_the_end else scaling.depth
+    return dataclasses.replace(
+        stage,
+        channels=width(stage.channels, scaling.width, rule),
+        repeats=repeats(stage.repeats, factor, rule),
+    )
+
+
+def keep(channels: int, factor: float, keeping: Keeping, rule: Rounding) -> int:
+    """Channels of a stem or head: scaled, kept, or scaled but never below the base's own."""
+    if keeping == "kept":
+        return channels
+    scaled = width(channels, factor, rule)
+    return max(channels, scaled) if keeping == "grows" else scaled
+
+
+def width(channels: int, factor: float, rule: Rounding) -> int:
+    """Channels times factor, to the family's multiple, never 10 % lower, at least 8."""
+    if factor == 1.0:
+        return channels
+    return round_channels(channels * factor, rule.channel_multiple, max(LEAST_CHANNELS, rule.channel_multiple))
+
+
+def repeats(count: int, factor: float, rule: Rounding) -> int:
+    """Repeats times factor, up or to the nearest (halves up), at least 1."""
+    if factor == 1.0:
+        return count
+    return max(1, ceil(count * factor) if rule.depth == "up" else math.floor(count * factor + 0.5 + 1e-9))
+
+
+def resolution(base_px: Px, factor: float, multiple: int = 2) -> Px:
+    """Both sides times factor, to the nearest multiple (halves up), not below the floor."""
+    if factor == 1.0:
+        return base_px
+    least = LEAST_PX_OF_SMALL_BASE if min(base_px) < SMALL_BASE_PX else LEAST_PX
+    height, width_px = (math.floor(side * factor / multiple + 0.5 + 1e-9) * multiple for side in base_px)
+    floor = [min(least, side) for side in base_px]
+    return max(floor[0], height), max(floor[1], width_px)
+
+
+def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -> Network:
+    """The base for images of another size: its resolution set, its first strides of 2 made 1.
+
+    Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
+    later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
+    """
+    strides = [network.stem.stride, *(stage.stride for stage in network.stages)]
+    places = [place for place, stride in enumerate(strides) if stride == 2]
+    if not isinstance(dropped_strides, int) or not 0 <= dropped_strides <= len(places):
+        raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
+    for place in places[:dropped_strides]:
+        strides[place] = 1
+    return dataclasses.replace(
+        network,
+        resolution_px=square(resolution_px),
+        stem=dataclasses.replace(network.stem, stride=strides[0]),
+        stages=tuple(
+            dataclasses.replace(stage, stride=stride)
+            for stage, stride in zip(network.stages, strides[1:], strict=True)
+        ),
+    )
+
+
