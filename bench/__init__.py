@@ -1,0 +1,1 @@
+"""Promised speeds, measured: `make bench`."""
