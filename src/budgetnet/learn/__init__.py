@@ -1,0 +1,1 @@
+"""Learning: images, recipes, training, evaluation."""

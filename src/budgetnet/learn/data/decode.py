@@ -1,0 +1,176 @@
+"""One image file to uint8 pixels: any Pillow mode, EXIF rotation, 16 bit, alpha, animation, CMYK."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from budgetnet.spec import Px, choose
+
+FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
+"""The formats that are opened: no others, because some of Pillow's start other programs (EPS)."""
+
+BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+"""What Pillow's readers raise for files that are damaged, each in its own way."""
+
+LONGEST = 4
+"""A scaled image's long side is at most this many times `side_px`, so that a panorama costs no gigabyte."""
+
+ORIENTATION_TAG = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+GREY_MODES = ("1", "L", "I", "F")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look at a file gives: digest of its content, size after rotation, whether it is grey."""
+
+    digest: str
+    size_px: Px
+    grey: bool
+
+
+def scaled_px(size_px: Px, side_px: int | None) -> Px:
+    """Size with the short side at most `side_px`, the long one at most 4 times that, aspect kept, never larger."""
+    if side_px is None:
+        return size_px
+    scale = min(1.0, side_px / min(size_px), LONGEST * side_px / max(size_px))
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
+def decode(path: str | os.PathLike[str], in_channels: int, side_px: int | None = None) -> NDArray[np.uint8]:
+    """Pixels (height, width, in_channels) of a file, its short side scaled down to `side_px` where given.
+
+    EXIF rotation is applied; alpha lies on white; of an animation the first frame is taken; 16-bit
+    values are divided by 257 (`I;16`), float values by their own range; CMYK, LAB and palettes become
+    RGB; colour becomes grey by ITU-R 601 where `in_channels` is 1. Embedded colour profiles are not
+    applied. Raises a one-line `ValueError` for what cannot be read in full.
+    """
+    choose("input channels", in_channels, (1, 3))
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return _pixels(image, in_channels, side_px)
+    except BROKEN as error:
+        raise ValueError(f"{os.fspath(path)}: {reason(error)}") from error
+
+
+def _pixels(image: Image.Image, in_channels: int, side_px: int | None) -> NDArray[np.uint8]:
+    width, height = image.size
+    turned_height, turned_width = scaled_px((height, width), side_px)
+    if (turned_height, turned_width) != (height, width):
+        image.draft("L" if in_channels == 1 else "RGB", (turned_width, turned_height))
+    image.load()
+    flat = flatten(image, in_channels)
+    if flat.size != (turned_width, turned_height):
+        flat = flat.resize((turned_width, turned_height), Image.Resampling.BICUBIC)
+    turn = TURNS.get(orientation(image))
+    flat = flat.transpose(turn) if turn is not None else flat
+    return np.array(flat).reshape(flat.height, flat.width, in_channels)
+
+
+def look(path: str | os.PathLike[str]) -> Seen:
+    """Digest, size and greyness of a file that can be decoded in full.
+
+    A JPEG is decoded at an eighth of its size: all of its data is read, so a truncated one is found.
+    Raises a one-line `ValueError` (without the path) for what cannot be read.
+    """
+    try:
+        content = Path(path).read_bytes()
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+            image.draft("L", (1, 1))
+            image.load()
+            if image.mode not in ("L", "RGB"):
+                flatten(image, 3)
+            turned = orientation(image) >= 5
+    except BROKEN as error:
+        raise ValueError(reason(error)) from error
+    return Seen(hashlib.sha256(content).hexdigest(), (width, height) if turned else (height, width), grey)
+
+
+def reason(error: BaseException) -> str:
+    """One line on why a file cannot be read."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more pixels than the limit of {2 * (Image.MAX_IMAGE_PIXELS or 0):,}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where there is none or it is damaged, for the pixels are still good."""
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except BROKEN:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def flatten(image: Image.Image, in_channels: int) -> Image.Image:
+    """An image of any mode as "RGB" or "L", alpha on white."""
+    mode = "L" if in_channels == 1 else "RGB"
+    if image.mode == mode and not image.has_transparency_data:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bits(image)).convert(mode)
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        to_srgb = (ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"))
+        image = ImageCms.profileToProfile(image, *to_srgb, outputMode="RGB") or image
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white.convert("RGB").convert(mode)
+    return image.convert(mode) if image.mode in ("1", "L", "RGB") else image.convert("RGB").convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """Deep greyscale to uint8: 16 bit divided by 257, 0..1 times 255, 0..255 as it is, else its own range."""
+    values = np.asarray(image).astype(np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0.0 and 255.0 < high <= 65535.0):
+        scaled = values / 257.0
+    elif low >= 0.0 and high <= 1.0 and image.mode == "F":
+        scaled = values * 255.0
+    elif low >= 0.0 and high <= 255.0:
+        scaled = values
+    else:
+        scaled = (values - low) * (255.0 / max(high - low, np.finfo(np.float64).tiny))
+    return np.rint(scaled).astype(np.uint8)

@@ -1,0 +1,147 @@
+"""Which files a data folder holds: class folders, with or without train, validation and test around them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .bmp .dib .gif .webp .tif .tiff .ppm .pgm .pbm .pnm .tga .ico .avif"
+    " .jp2 .j2k .heic .heif".split()
+)
+"""Files that are read; those that cannot be (HEIC needs a plug-in) are listed, and not passed over in silence."""
+
+GIVEN = {
+    "train": 0,
+    "training": 0,
+    "val": 1,
+    "valid": 1,
+    "validation": 1,
+    "test": 2,
+    "testing": 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One image file: path relative to the root, its class, the split it lies in (None: none is given)."""
+
+    file: str
+    label: str
+    given: int | None
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Folder:
+    """A walked folder: its images, sorted by path; class folders; the number of other files."""
+
+    found: list[Found] = field(default_factory=list)
+    class_folders: set[str] = field(default_factory=set)
+    ignored: int = 0
+
+
+def walk_images(data: str | Path) -> tuple[Path, Folder]:
+    """The root and the images of a data folder.
+
+    A folder is split if it holds train/ and train/ holds folders of images; its other folders must
+    then be val/ (valid/, validation/) and test/. Hidden files, other extensions and __MACOSX are
+    counted and ignored; links are followed, each folder once. Raises one-line `ValueError`s.
+    """
+    root = Path(data).expanduser()
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {data}; give a folder that holds a folder for each class, or digits")
+    folder = Folder()
+    top = sorted(_folders(root))
+    if any(GIVEN.get(name.lower()) == 0 and _is_split(root / name) for name in top):
+        if others := [name for name in top if name.lower() not in GIVEN and _holds_images(root / name)]:
+            raise ValueError(
+                f"{data} holds train and also {', '.join(others)}; beside train only val and test are known"
+            )
+        for name in top:
+            if name.lower() in GIVEN:
+                _add_classes(folder, root, name, GIVEN[name.lower()])
+    else:
+        _add_classes(folder, root, "", None)
+    folder.found.sort(key=lambda found: found.file)
+    _check(data, root, folder)
+    return root, folder
+
+
+def _check(data: str | Path, root: Path, folder: Folder) -> None:
+    direct = sum(1 for entry in os.scandir(root) if _is_image_name(entry.name) and entry.is_file())
+    if direct and not folder.found:
+        raise ValueError(f"{data} holds {direct} images but no class folders; put the images of each class in a folder")
+    if not folder.found:
+        raise ValueError(f"{data} holds no images; give a folder that holds a folder of images for each class")
+    classes = {found.label for found in folder.found}
+    if empty := sorted(folder.class_folders - classes):
+        raise ValueError(f"class folder {empty[0]} of {data} holds no images; fill it or take it out")
+    if len(classes) == 1:
+        raise ValueError(
+            f"{data} holds one class only ({classes.pop()}); a classifier needs at least two class folders"
+        )
+    folder.ignored += direct
+
+
+def _add_classes(folder: Folder, root: Path, inside: str, given: int | None) -> None:
+    for label in sorted(_folders(root / inside)):
+        folder.class_folders.add(label)
+        for file, status in _files(root / inside / label, set()):
+            if status is None:
+                folder.ignored += 1
+                continue
+            relative = file.relative_to(root).as_posix()
+            folder.found.append(Found(relative, label, given, status.st_size, status.st_mtime_ns))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _is_image_name(name: str) -> bool:
+    return not _is_hidden(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
+def _folders(path: Path) -> list[str]:
+    return [entry.name for entry in os.scandir(path) if not _is_hidden(entry.name) and entry.is_dir()]
+
+
+def _is_split(path: Path) -> bool:
+    """Whether images lie in folders inside `path` and none directly in it: a split, not a class called "train"."""
+    if any(_is_image_name(entry.name) and entry.is_file() for entry in os.scandir(path)):
+        return False
+    return any(_holds_images(path / name) for name in _folders(path))
+
+
+def _holds_images(path: Path) -> bool:
+    return any(status is not None for _, status in _files(path, set()))
+
+
+def _files(path: Path, visited: set[tuple[int, int]]) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """Files below `path` in order, with their status; None for those that are no images."""
+    here = os.stat(path)
+    if (here.st_dev, here.st_ino) in visited:
+        return
+    visited.add((here.st_dev, here.st_ino))
+    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        if entry.is_dir():
+            if not _is_hidden(entry.name):
+                yield from _files(Path(entry.path), visited)
+        elif _is_image_name(entry.name):
+            yield Path(entry.path), _status(entry)
+        else:
+            yield Path(entry.path), None
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """Status of a file; of the link itself where it leads nowhere (listed later); None for pipes and devices."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
+    return status if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,78 @@
+"""The folder of things that can be made again, files written aside and renamed, work in threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done and how much there is."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/budgetnet`, or ~/.cache/budgetnet: all in it can be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "budgetnet"
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[int]:
+    """An open file descriptor beside `path`, renamed to it at the end: a kill leaves the old file or none."""
+    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+        os.close(descriptor)
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+        raise
+
+
+def write_all(descriptor: int, data: bytes | memoryview, offset: int = 0) -> None:
+    """Write all of `data` at `offset`. Not through a map: a full disk is then an error and not a SIGBUS."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock of `path`; others wait. The system frees it when its holder dies, however it dies."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: both build, one rename wins
+        yield
+        return
+    with open(path.with_name(f"{path.name}.lock"), "a") as lock:
+        with contextlib.suppress(OSError):  # a file system without locks: both build, one rename wins
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], what: str, progress: Progress | None = None
+) -> list[Result]:
+    """[function(item) for item in items], a thread a core; the first error stops what has not begun."""
+    chunks = [items[start : start + 32] for start in range(0, len(items), 32)]
+    results: list[Result] = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        for part in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
+            results += part
+            if progress:
+                progress(what, len(results), len(items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
