@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -98,3 +100,34 @@ def plain_name(requirement: str) -> str:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name.group()).lower()
+
+
+@pytest.fixture(scope="module")
+def checker() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_snippets", ROOT / "docs" / "check_snippets.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_snippets"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_broken_snippet_is_found_at_its_line(
+    checker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checker, "ROOT", tmp_path)
+    (tmp_path / "Makefile").write_text("setup:\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nx = 1\n```\ntext\n```python\n\nassert x == 2, x\n```\n```console\n$ make setup\n$ make cake\n```\n"
+    )
+    assert list(checker.check_file(page)) == [
+        "page.md:7: AssertionError: 1",
+        "page.md:11: `make cake`: the Makefile has no cake",
+    ]
+
+
+def test_shown_output_is_held_to_what_is_printed(checker: ModuleType) -> None:
+    assert checker.matches(["a", "...", "d"], ["a", "b", "c", "d"])
+    assert not checker.matches(["a", "d"], ["a", "b", "d"])
+    assert not checker.matches(["a"], ["a", "b"])
