@@ -17,10 +17,10 @@ def _load() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Pixels (1797, 8, 8, 1), scaled from 0..16 to 0..255, and labels; sorted by label."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    pixels = np.rint(bunch.images * (255.0 / 16.0)).astype(np.uint8)[..., None]
-    order = np.argsort(bunch.target, kind="stable")
-    return pixels[order], bunch.target[order].astype(np.int64)
+    rows, labels = load_digits(return_X_y=True)
+    pixels = np.rint(rows.reshape(-1, 8, 8, 1) * (255.0 / 16.0)).astype(np.uint8)
+    order = np.argsort(labels, kind="stable")
+    return pixels[order], labels[order].astype(np.int64)
 
 
 def pixels() -> NDArray[np.uint8]:
