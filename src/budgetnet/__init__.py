@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.cost import cost
+    from budgetnet.learn.data import open_images
+    from budgetnet.learn.evaluate import evaluate
+    from budgetnet.learn.predict import predict
+    from budgetnet.learn.train import train
+    from budgetnet.model.build import build
+    from budgetnet.model.weights import load_weights
+    from budgetnet.scaling import PAPER, Coefficients, adapt, scale
+    from budgetnet.solve import solve
+    from budgetnet.spec import Network
+    from budgetnet.zoo import names, network
 
 _PLACES = {
-    "BudgetError": "budget",
     "Budget": "budget",
+    "BudgetError": "budget",
     "Coefficients": "scaling",
     "Network": "spec",
     "PAPER": "scaling",
@@ -26,7 +42,37 @@ _PLACES = {
     "train": "learn.train",
 }
 
-__all__ = sorted(_PLACES)  # pyright: ignore[reportUnsupportedDunderAll]  # the table above is the one list
+__all__ = [
+    "PAPER",
+    "Budget",
+    "BudgetError",
+    "Coefficients",
+    "Network",
+    "adapt",
+    "build",
+    "cost",
+    "evaluate",
+    "fit",
+    "load_weights",
+    "names",
+    "network",
+    "open_images",
+    "predict",
+    "scale",
+    "solve",
+    "train",
+]
+
+
+class _Package(ModuleType):
+    """The public function `cost` shares its name with the module it lives in; the function wins."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
