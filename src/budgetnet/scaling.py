@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-from budgetnet.spec import Keeping, Network, Px, Rounding, Stage, ceil, choose, round_channels, square
+from budgetnet.spec import Keeping, Network, Px, Rounding, ceil, choose, round_channels, square
 
 Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -73,7 +73,6 @@ class _Rule:
     exponents: tuple[float, float, float]
     depth_rounding: Literal["up", "nearest"] | None
     source: str
-
 
 
 def _tiny_exponents() -> tuple[float, float, float]:
@@ -163,29 +162,44 @@ def resize(network: Network, scaling: Scaling, rounding: Rounding | None = None,
 
     Strides, kernels, classes and dropout stay as they are.
     """
-    rule = rounding or network.rounding
-    head = network.head
-    channels = None if head.channels is None else keep(head.channels, scaling.width, rule.head, rule)
-    hidden = head.hidden and keep(head.hidden, scaling.width, "kept" if rule.head == "kept" else "grows", rule)
-    stem = dataclasses.replace(network.stem, channels=keep(network.stem.channels, scaling.width, rule.stem, rule))
+    chosen = integers(network, scaling, rounding)
+    rows = zip(network.stages, chosen.channels, chosen.repeats, strict=True)
     return dataclasses.replace(
         network,
         name=name or network.name,
-        stem=stem,
-        stages=tuple(_stage(network, index, scaling, rule) for index in range(len(network.stages))),
-        head=dataclasses.replace(head, channels=channels, hidden=hidden),
-        resolution_px=resolution(network.resolution_px, scaling.resolution, rule.resolution_multiple),
+        stem=dataclasses.replace(network.stem, channels=chosen.stem),
+        stages=tuple(dataclasses.replace(stage, channels=wide, repeats=count) for stage, wide, count in rows),
+        head=dataclasses.replace(network.head, channels=chosen.head, hidden=chosen.hidden),
+        resolution_px=chosen.resolution_px,
     )
 
 
-def _stage(network: Network, index: int, scaling: Scaling, rule: Rounding) -> Stage:
-    stage = network.stages[index]
-    at_the_end = index in (0, len(network.stages) - 1)
-    factor = 1.0 if rule.keeps_end_repeats and at_the_end else scaling.depth
-    return dataclasses.replace(
-        stage,
-        channels=width(stage.channels, scaling.width, rule),
-        repeats=repeats(stage.repeats, factor, rule),
+class Integers(NamedTuple):
+    """All that scaling changes in a network: two of a base's networks are one where these are equal."""
+
+    stem: int
+    channels: tuple[int, ...]
+    repeats: tuple[int, ...]
+    head: int | None
+    hidden: int | None
+    resolution_px: Px
+
+
+def integers(network: Network, scaling: Scaling, rounding: Rounding | None = None) -> Integers:
+    """What the network's integers become under `scaling`. None of them falls as a factor grows.
+
+    The last stage's and the first stage's repeats are kept where the family keeps them.
+    """
+    rule = rounding or network.rounding
+    head, last = network.head, len(network.stages) - 1
+    depths = [1.0 if rule.keeps_end_repeats and index in (0, last) else scaling.depth for index in range(last + 1)]
+    return Integers(
+        stem=keep(network.stem.channels, scaling.width, rule.stem, rule),
+        channels=tuple(width(stage.channels, scaling.width, rule) for stage in network.stages),
+        repeats=tuple(repeats(stage.repeats, depth, rule) for stage, depth in zip(network.stages, depths, strict=True)),
+        head=head.channels and keep(head.channels, scaling.width, rule.head, rule),
+        hidden=head.hidden and keep(head.hidden, scaling.width, "kept" if rule.head == "kept" else "grows", rule),
+        resolution_px=resolution(network.resolution_px, scaling.resolution, rule.resolution_multiple),
     )
 
 
@@ -201,7 +215,13 @@ def width(channels: int, factor: float, rule: Rounding) -> int:
     """Channels times factor, to the family's multiple, never 10 % lower, at least 8."""
     if factor == 1.0:
         return channels
-    return round_channels(channels * factor, rule.channel_multiple, max(LEAST_CHANNELS, rule.channel_multiple))
+    least = max(LEAST_CHANNELS, rule.channel_multiple)
+    return _not_against(channels, factor, round_channels(channels * factor, rule.channel_multiple, least))
+
+
+def _not_against(base: int, factor: float, rounded: int) -> int:
+    """`rounded`, but shrinking never makes more of a base that is no multiple, nor growing less."""
+    return min(base, rounded) if factor < 1.0 else max(base, rounded)
 
 
 def repeats(count: int, factor: float, rule: Rounding) -> int:
@@ -216,9 +236,11 @@ def resolution(base_px: Px, factor: float, multiple: int = 2) -> Px:
     if factor == 1.0:
         return base_px
     least = LEAST_PX_OF_SMALL_BASE if min(base_px) < SMALL_BASE_PX else LEAST_PX
-    height, width_px = (math.floor(side * factor / multiple + 0.5 + 1e-9) * multiple for side in base_px)
-    floor = [min(least, side) for side in base_px]
-    return max(floor[0], height), max(floor[1], width_px)
+    height, width_px = (
+        _not_against(side, factor, max(min(least, side), math.floor(side * factor / multiple + 0.5 + 1e-9) * multiple))
+        for side in base_px
+    )
+    return height, width_px
 
 
 def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -> Network:
@@ -238,9 +260,6 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
         resolution_px=square(resolution_px),
         stem=dataclasses.replace(network.stem, stride=strides[0]),
         stages=tuple(
-            dataclasses.replace(stage, stride=stride)
-            for stage, stride in zip(network.stages, strides[1:], strict=True)
+            dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[1:], strict=True)
         ),
     )
-
-
