@@ -1,0 +1,136 @@
+"""The files of a run's folder, written so that a kill at any moment leaves whole ones, and what it learned."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+from budgetnet.learn.data import Preprocessing, needed_side_px
+from budgetnet.model.build import Model
+from budgetnet.model.weights import load_model, weights_path, written_aside
+from budgetnet.spec import Network
+
+SIDE_NOTE = "side_px"
+"""Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A trained model, in evaluation mode, and all that answering with it needs.
+
+    Images are decoded with their short side scaled down to `side_px` before `preprocessing`.
+    """
+
+    model: Model
+    network: Network
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    side_px: int
+    notes: Mapping[str, str]
+
+
+def load_run(path: str | Path) -> Loaded:
+    """The trained model of a run's folder, or of a weights file alone.
+
+    Raises a one-line `ValueError` for an unfinished run or a file that is none of ours.
+    """
+    weights = load_model(path)
+    preprocessing = _preprocessing(weights.preprocessing, weights_path(path))
+    if len(preprocessing.mean) != weights.network.in_channels:
+        raise ValueError(f"the metadata of {path} is damaged: its preprocessing has {len(preprocessing.mean)} channels")
+    note = weights.notes.get(SIDE_NOTE, "")
+    side_px = int(note) if note.isdigit() else needed_side_px(weights.network.resolution_px, preprocessing)
+    return Loaded(weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes)
+
+
+def _preprocessing(row: Mapping[str, Any], path: Path) -> Preprocessing:
+    if unknown := sorted(set(row) - {field.name for field in fields(Preprocessing)}):
+        raise ValueError(f"the preprocessing in {path} has unknown keys: {', '.join(unknown)}")
+    try:
+        return Preprocessing(**row)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the preprocessing in {path} is damaged: {error}") from error
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write a JSON file, aside, synced and renamed. Raises `ValueError` for NaN and infinities."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with written_aside(Path(path)) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value of a JSON file. Raises a one-line `ValueError` for a file that is absent or damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+
+
+def append_event(path: str | Path, event: Mapping[str, object]) -> None:
+    """Add one line of JSON; a last line that a kill cut short is dropped first.
+
+    Several processes may write to one file. Numbers that are none (a loss that ran away) become null.
+    """
+    line = json.dumps({name: _finite(value) for name, value in event.items()}, allow_nan=False) + "\n"
+    with open(path, "a+b", buffering=0) as file, _alone(file):
+        _drop_torn_line(file)
+        file.write(line.encode())
+
+
+def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
+    """The events of a file in order, without a last line that was cut short; none where there is no file.
+
+    Raises a one-line `ValueError` for a line that is no JSON object.
+    """
+    try:
+        *lines, _ = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number} of {path} is no JSON: {error}") from error
+        if not isinstance(event, dict):
+            raise ValueError(f"line {number} of {path} is no JSON object")
+        events.append(event)
+    return tuple(events)
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _drop_torn_line(file: IO[bytes]) -> None:
+    """Cut the file behind its last line end."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
+
+
+@contextlib.contextmanager
+def _alone(file: IO[bytes]) -> Iterator[None]:
+    """Hold the lock of an open file; closing it, or its holder's death, frees it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: one writer
+        yield
+        return
+    with contextlib.suppress(OSError):  # a file system without locks: one writer
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
