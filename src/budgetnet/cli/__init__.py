@@ -1,0 +1,99 @@
+"""The command line. A command parses, calls one public function and prints; this file turns what goes wrong
+into one line on standard error: exit code 2 for bad input, 1 for what the machine refuses, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
+
+from budgetnet.cli import networks, runs
+
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: what a program returns whose reader has gone."""
+INTERRUPTED = 130
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("budgetnet")
+    except PackageNotFoundError:
+        return "not installed: running from the source"
+
+
+app = App(
+    name="budgetnet",
+    help="A compute budget and labelled images in; the most accurate network that fits out, with the evidence.",
+    version=_version,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=(), show_default=lambda value: None if value is False else value),
+    suppress_keyboard_interrupt=False,
+)
+COMMANDS = (
+    networks.zoo,
+    networks.cost,
+    networks.scale,
+    networks.fit,
+    runs.solve,
+    runs.train,
+    runs.evaluate,
+    runs.predict,
+)
+for place, command in enumerate(COMMANDS):
+    app.command(command, sort_key=place)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What Python would still flush at its end must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        return _say(_parse_error(error), 2)
+    except ValueError as error:
+        return _say(str(error), 2)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        raise
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError) as error:
+        return _say(_system_error(error), 2)
+    except OSError as error:
+        return _say(_system_error(error), 1)
+
+
+def _say(text: str, code: int) -> int:
+    print(f"budgetnet: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def _parse_error(error: CycloptsError) -> str:
+    chain = " ".join(error.command_chain or ())
+    where = f"budgetnet {chain} --help" if chain else "budgetnet --help"
+    if isinstance(error, UnusedCliTokensError):
+        return f"{' '.join(map(repr, error.unused_tokens or ()))} is one argument too many; see {where}"
+    if isinstance(error, MissingArgumentError) and error.keyword is None and error.argument is not None:
+        return f"{chain or 'budgetnet'} needs {error.argument.name.lstrip('-')}; see {where}"
+    return str(error)
+
+
+def _system_error(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {reason}" if error.filename else reason

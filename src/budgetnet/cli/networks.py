@@ -1,0 +1,122 @@
+"""Commands about networks: zoo, cost, scale, fit. They answer in a blink and never import torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from budgetnet.cli import pricing, show
+from budgetnet.cli.options import (
+    AS_PUBLISHED,
+    NETWORK,
+    NO_LIMITS,
+    OUTPUT,
+    AsJson,
+    CoefficientsOption,
+    Limits,
+    Out,
+    Shape,
+    StrategyOption,
+    open_network,
+    save_network,
+)
+from budgetnet.scaling import PAPER
+
+NameOrFile = Annotated[str, Parameter(help="A name of the zoo, a network .json file or a run's folder.")]
+
+
+def zoo(
+    *,
+    devices: Annotated[bool, Parameter(help="List the devices that --target knows instead.")] = False,
+    limits: Limits = NO_LIMITS,
+    shape: Shape = AS_PUBLISHED,
+    as_json: AsJson = False,
+) -> int:
+    """List the published networks with their real costs.
+
+    With limits, only those that keep them.
+
+    Example: budgetnet zoo --macs 300M --params 4M
+    """
+    if devices:
+        return pricing.print_devices(as_json)
+    from budgetnet import zoo as networks_of
+
+    budget = limits.budget() if limits.any_limit() else None
+    rows = [shape.apply(networks_of.network(name)) for name in networks_of.names()]
+    kept = [network for network in rows if budget is None or budget.check(network).fits]
+    pricing.print_networks([(network, pricing.price(network, limits)) for network in kept], as_json)
+    return 0
+
+
+def cost(
+    network: NameOrFile,
+    /,
+    *,
+    ops: Annotated[bool, Parameter(group=OUTPUT, help="A row for every op as well.")] = False,
+    limits: Limits = NO_LIMITS,
+    shape: Shape = AS_PUBLISHED,
+    as_json: AsJson = False,
+) -> int:
+    """Price a network: params, MACs, activations, bytes.
+
+    With limits also whether it keeps them: the exit code is 1 if not.
+
+    Example: budgetnet cost mobilenet_v2 --dtype int8 --peak-activation-bytes 512KiB
+    """
+    value = shape.apply(open_network(network))
+    certificate = limits.budget().check(value) if limits.any_limit() else None
+    pricing.print_cost(pricing.price(value, limits), certificate, ops, as_json)
+    return 0 if certificate is None or certificate.fits else 1
+
+
+def scale(
+    base: NameOrFile,
+    /,
+    *,
+    phi: Annotated[float, Parameter(group=NETWORK, help="The dial: every strategy nominally costs 2**phi.")] = 1.0,
+    strategy: StrategyOption = "compound",
+    coefficients: CoefficientsOption = PAPER,
+    shape: Shape = AS_PUBLISHED,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> int:
+    """Scale a network by phi and show how.
+
+    The formula's values, the integers they are rounded to, the real cost against the nominal one.
+
+    Example: budgetnet scale efficientnet_b0 --phi -2 --strategy compound
+    """
+    from budgetnet import path
+
+    start = shape.apply(open_network(base))
+    step = path.step(start, phi, strategy, coefficients)
+    save_network(step.network, out)
+    show.print_json(step) if as_json else pricing.print_step(start, step)
+    return 0
+
+
+def fit(
+    base: NameOrFile,
+    /,
+    *,
+    limits: Limits = NO_LIMITS,
+    strategy: StrategyOption = "compound",
+    coefficients: CoefficientsOption = PAPER,
+    shape: Shape = AS_PUBLISHED,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> int:
+    """Find the largest network that keeps every limit.
+
+    With its certificate: what is used of every limit, and what the next network on the path breaks.
+
+    Example: budgetnet fit efficientnet_b0 --macs 60M --params 3M --out network.json
+    """
+    from budgetnet import budget
+
+    answer = budget.fit(shape.apply(open_network(base)), limits.budget(), strategy, coefficients)
+    save_network(answer.network, out)
+    show.print_json(answer) if as_json else pricing.print_fit(answer)
+    return 0

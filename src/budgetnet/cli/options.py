@@ -1,0 +1,168 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter, Token
+
+from budgetnet.cli import sizes
+from budgetnet.scaling import Coefficients, Strategy, adapt
+from budgetnet.spec import Network, Px
+
+if TYPE_CHECKING:
+    from budgetnet.budget import Budget
+
+Number = Literal["float32", "float16", "int8"]
+Device = Literal["cpu", "cuda", "mps"]
+
+LIMITS = Group("Limits", sort_key=1)
+NETWORK = Group("Network", sort_key=2)
+TRAINING = Group("Training", sort_key=3)
+COMPUTING = Group("Computing", sort_key=4)
+OUTPUT = Group("Output", sort_key=5)
+
+
+def read(parse: Callable[[str], Any]) -> Callable[[Any, Sequence[Token]], Any]:
+    """A cyclopts converter of one token from a function of its text."""
+    return lambda _, tokens: parse(tokens[0].value)
+
+
+def read_list(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    """Names apart by spaces or by commas."""
+    return tuple(name for token in tokens for name in token.value.split(",") if name)
+
+
+COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
+BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
+TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")
+
+AsJson = Annotated[bool, Parameter(name="--json", group=OUTPUT, help="Print one JSON object and nothing else.")]
+Out = Annotated[Path | None, Parameter(group=OUTPUT, metavar="FILE", help="Write the network to this .json file.")]
+StrategyOption = Annotated[
+    Strategy, Parameter(group=NETWORK, help="How compute is shared among depth, width and resolution.")
+]
+CoefficientsOption = Annotated[
+    Coefficients,
+    Parameter(
+        converter=read(sizes.coefficients),
+        group=NETWORK,
+        n_tokens=1,
+        accepts_keys=False,
+        metavar="A,B,G",
+        show_default=lambda value: f"{value.alpha},{value.beta},{value.gamma}",
+        help="alpha,beta,gamma of the compound strategy.",
+    ),
+]
+DeviceOption = Annotated[Device, Parameter(group=COMPUTING, help="Where the computing is done.")]
+
+
+@Parameter(name="*", group=LIMITS)
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The fields of a `Budget` as options, and a device preset to start from."""
+
+    macs: Annotated[int | None, COUNT, Parameter(help="Most multiply-adds for one image, as 60M.")] = None
+    params: Annotated[int | None, COUNT, Parameter(help="Most parameters, as 3M.")] = None
+    weight_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes of weights (flash), as 4MiB.")] = None
+    peak_activation_bytes: Annotated[
+        int | None, BYTES, Parameter(help="Most bytes of live activations (SRAM), as 512KiB.")
+    ] = None
+    peak_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes of weights and activations together.")] = None
+    train_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes while training at --batch, as 2GiB.")] = None
+    dtype: Annotated[Number | None, Parameter(help="Number type that the bytes are counted in.")] = None
+    batch: Annotated[int | None, Parameter(metavar="N", help="Images at once that the bytes are counted for.")] = None
+    target: Annotated[
+        str | None,
+        Parameter(metavar="DEVICE", help="Limits of a device: `budgetnet zoo --devices` lists them; others override."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were set, without the target."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "target"}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def any_limit(self) -> bool:
+        """Whether there is a limit at all: a dtype or a batch alone is none."""
+        return self.target is not None or bool(self.given().keys() - {"dtype", "batch"})
+
+    def budget(self) -> Budget:
+        """The budget that these options describe. Raises `ValueError` where they describe none."""
+        if not self.any_limit():
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in LIMIT_NAMES)
+            raise ValueError(f"give at least one limit: {flags} or --target")
+        from budgetnet import budget, devices
+
+        if self.target is None:
+            return budget.Budget(**self.given())
+        return devices.budget_for(self.target, **self.given())
+
+
+NO_LIMITS = Limits()
+LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
+
+
+@Parameter(name="*", group=NETWORK)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is set on a network before anything else: its classes, its resolution, its first strides."""
+
+    classes: Annotated[int | None, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
+    resolution: Annotated[
+        Px | None,
+        Parameter(converter=read(sizes.resolution_px), n_tokens=1, metavar="PX", help="Pixels: 224, or 192x256."),
+    ] = None
+    dropped_strides: Annotated[
+        int, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
+    ] = 0
+
+    def apply(self, network: Network) -> Network:
+        """The network with these set."""
+        if self.classes is not None and self.classes != network.classes:
+            network = dataclasses.replace(network, classes=self.classes)
+        if self.resolution is None and not self.dropped_strides:
+            return network
+        return adapt(network, self.resolution or network.resolution_px, self.dropped_strides)
+
+
+AS_PUBLISHED = Shape()
+
+
+def open_network(name: str) -> Network:
+    """The network of the zoo, of a .json file or of a run's folder. Raises `ValueError` with the nearest name."""
+    from budgetnet import zoo
+
+    path = Path(name)
+    if path.is_dir() and (path / "network.json").is_file():
+        path = path / "network.json"
+    if path.suffix != ".json":
+        try:
+            return zoo.network(name)
+        except ValueError:
+            if near := difflib.get_close_matches(name, zoo.names(), n=1):
+                raise ValueError(
+                    f"there is no network {name!r}; did you mean {near[0]}? `budgetnet zoo` lists all"
+                ) from None
+            raise
+    try:
+        return Network.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(
+            f"there is no network file {name}; give a .json file or a name that `budgetnet zoo` lists"
+        ) from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def save_network(network: Network, out: Path | None) -> None:
+    """Write the network's file where one was asked for. Raises `ValueError` unless it ends in .json."""
+    if out is None:
+        return
+    if out.suffix != ".json":
+        raise ValueError(f"--out is {out}; a network's file ends in .json")
+    out.write_text(network.to_json() + "\n", encoding="utf-8")

@@ -1,0 +1,109 @@
+"""What a run found, as text: accuracy with its interval, classes, confusions, candidates, the choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from budgetnet.cli import show
+from budgetnet.cli.pricing import print_certificate
+
+if TYPE_CHECKING:
+    from budgetnet.learn.evaluate import Evaluation
+    from budgetnet.learn.predict import Prediction
+    from budgetnet.learn.train import Trained
+    from budgetnet.solve import Solution
+
+MOST_CONFUSIONS = 8
+
+
+def prediction_line(prediction: Prediction) -> str:
+    """path: label probability, and the next labels if they were asked for."""
+    return f"{prediction.path}: " + ", ".join(f"{label} {show.percent(share)}" for label, share in prediction.top)
+
+
+def accuracy(evaluation: Evaluation) -> str:
+    """91.2 % (95 % interval 88.7 to 93.2, 506 images)."""
+    low, high = 100 * evaluation.top1_low, 100 * evaluation.top1_high
+    top1 = show.percent(evaluation.top1)
+    return f"{top1} (95 % interval {low:.1f} to {high:.1f}, {evaluation.count:,} images)"
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The figures of an evaluation, a row for every class, the commonest confusions."""
+    rows = {"top-1 accuracy": accuracy(evaluation)}
+    if evaluation.top5 is not None:
+        rows["top-5 accuracy"] = show.percent(evaluation.top5)
+    rows["balanced accuracy"] = show.percent(evaluation.balanced_accuracy)
+    rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
+    show.facts(rows)
+    show.say()
+    show.table(
+        ("class", "images", "precision", "recall", "F1"),
+        [
+            (row.name, f"{row.count:,}", show.percent(row.precision), show.percent(row.recall), f"{row.f1:.3f}")
+            for row in evaluation.per_class
+        ],
+    )
+    _print_confusions(evaluation)
+
+
+def _print_confusions(evaluation: Evaluation) -> None:
+    names = [row.name for row in evaluation.per_class]
+    pairs = [
+        (count, names[true], names[predicted])
+        for true, row in enumerate(evaluation.confusion)
+        for predicted, count in enumerate(row)
+        if count and true != predicted
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    if pairs:
+        show.say()
+        rows = [(true, predicted, f"{count:,}") for count, true, predicted in pairs[:MOST_CONFUSIONS]]
+        show.table(("taken for another: true", "predicted", "images"), rows, text_columns=2)
+
+
+def print_trained(trained: Trained) -> None:
+    """The network, its accuracy, and where the evidence lies."""
+    show.stages(trained.network)
+    show.say()
+    show.facts({"test": accuracy(trained.test), "validation": accuracy(trained.validation)})
+    _print_places(trained.run)
+
+
+def print_solution(solution: Solution) -> None:
+    """What was tried, the certificate, the choice, the accuracy, and where the evidence lies."""
+    _print_candidates(solution)
+    show.say()
+    show.stages(solution.fit.network)
+    show.say()
+    print_certificate(solution.fit.certificate)
+    show.say()
+    show.facts(
+        {
+            "choice": solution.choice,
+            "test": accuracy(solution.test),
+            "validation": f"{accuracy(solution.validation)}; the best of several, so optimistic",
+        }
+    )
+    _print_places(solution.run)
+
+
+def _print_candidates(solution: Solution) -> None:
+    rows = [
+        (
+            row.base,
+            row.strategy,
+            show.resolution(row.network),
+            show.short(row.fit.cost.macs),
+            show.percent(row.share),
+            "yes" if row.raced else "",
+        )
+        for row in solution.candidates
+    ]
+    show.table(("base", "strategy", "px", "MACs", "used", "raced"), rows, text_columns=2)
+
+
+def _print_places(run: Path) -> None:
+    show.say()
+    show.facts({"report": str(run / "report.html"), "predict": f"budgetnet predict {run} IMAGE..."})

@@ -1,0 +1,216 @@
+"""Commands about runs: solve, train, evaluate, predict. Torch is imported when they start to work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from budgetnet.cli import results, show
+from budgetnet.cli.options import (
+    AS_PUBLISHED,
+    COMPUTING,
+    NETWORK,
+    NO_LIMITS,
+    OUTPUT,
+    TIME,
+    TRAINING,
+    AsJson,
+    DeviceOption,
+    Limits,
+    Shape,
+    open_network,
+    read_list,
+)
+from budgetnet.cli.progress import progress
+from budgetnet.scaling import Strategy
+
+if TYPE_CHECKING:
+    from budgetnet.learn.predict import Prediction, Unreadable
+
+Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
+RunFolder = Annotated[str, Parameter(help="A run's folder, or its weights.safetensors.")]
+NewRun = Annotated[
+    Path | None,
+    Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
+]
+Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
+Seed = Annotated[int, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")]
+RecipeOption = Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="How it is trained: modern or paper.")]
+Precision = Annotated[
+    Literal["float32", "bfloat16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
+]
+BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
+
+
+def solve(
+    data: Data,
+    /,
+    *,
+    limits: Limits = NO_LIMITS,
+    time: Annotated[
+        float, TIME, Parameter(group=TRAINING, show_default="15m", help="For the race and the training, as 15m.")
+    ] = 900.0,
+    base: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            converter=read_list,
+            consume_multiple=True,
+            group=NETWORK,
+            metavar="NAME",
+            help="Bases to scale from: zoo names or .json files.",
+        ),
+    ] = None,
+    strategy: Annotated[
+        tuple[Strategy, ...] | None,
+        Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
+    ] = None,
+    recipe: RecipeOption = "modern",
+    seed: Seed = 0,
+    device: DeviceOption = "cpu",
+    out: NewRun = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find, train and test the most accurate network within a budget.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet solve photos/ --macs 60M --params 3M --time 15m
+    """
+    budget = limits.budget()
+    from budgetnet import solve as solve_now
+
+    with progress() as shown:
+        solution = solve_now(
+            data,
+            budget,
+            time_seconds=time,
+            out=out,
+            seed=seed,
+            recipe=recipe,
+            bases=base,
+            strategies=strategy,
+            device=device,
+            fresh=fresh,
+            progress=shown,
+        )
+    show.print_json(solution) if as_json else results.print_solution(solution)
+    return 0
+
+
+def train(
+    data: Data,
+    /,
+    *,
+    network: Annotated[
+        str, Parameter(group=NETWORK, metavar="NAME", help="A name of the zoo, a .json file or a run's folder.")
+    ],
+    limits: Limits = NO_LIMITS,
+    shape: Shape = AS_PUBLISHED,
+    epochs: Annotated[
+        int | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
+    ] = None,
+    time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
+    recipe: RecipeOption = "modern",
+    precision: Precision = "float32",
+    seed: Seed = 0,
+    device: DeviceOption = "cpu",
+    out: NewRun = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train one network on labelled images, and test it.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
+    """
+    if (epochs is None) == (time is None):
+        raise ValueError("give either --epochs N or --time 15m")
+    value = shape.apply(open_network(network))
+    budget = limits.budget() if limits.any_limit() else None
+    from budgetnet import train as train_now
+
+    with progress() as shown:
+        trained = train_now(
+            data,
+            value,
+            out=out,
+            epochs=epochs,
+            time_seconds=time,
+            recipe=recipe,
+            seed=seed,
+            device=device,
+            precision=precision,
+            budget=budget,
+            fresh=fresh,
+            progress=shown,
+        )
+    show.print_json(trained) if as_json else results.print_trained(trained)
+    return 0
+
+
+def evaluate(
+    run: RunFolder,
+    data: Annotated[str | None, Parameter(help="Other labelled images; the run's own unless given.")] = None,
+    /,
+    *,
+    split: Annotated[Literal["train", "validation", "test"], Parameter(help="Which of the images.")] = "test",
+    device: DeviceOption = "cpu",
+    as_json: AsJson = False,
+) -> int:
+    """Measure a trained network on labelled images.
+
+    Top-1 with its 95 % interval, calibration, a row for every class, the commonest confusions.
+
+    Example: budgetnet evaluate runs/photos-1a2b3c --split validation
+    """
+    from budgetnet import evaluate as evaluate_now
+
+    with progress() as shown:
+        evaluation = evaluate_now(run, data, split=split, device=device, progress=shown)
+    show.print_json(evaluation) if as_json else results.print_evaluation(evaluation)
+    return 0
+
+
+def predict(
+    run: RunFolder,
+    image: Annotated[tuple[str, ...], Parameter(help="Files, folders or globs.")],
+    /,
+    *,
+    top: Annotated[int, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
+    batch: BatchOption = 32,
+    device: DeviceOption = "cpu",
+    as_json: AsJson = False,
+) -> int:
+    """Label images with a trained network.
+
+    A file that cannot be read is a line on standard error, and exit code 1 at the end.
+
+    Example: budgetnet predict runs/photos-1a2b3c new/*.jpg --top 3
+    """
+    from budgetnet import predict as predict_now
+
+    return _print_predictions(predict_now(run, image, batch=batch, top=top, device=device), as_json)
+
+
+def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool) -> int:
+    """A line an image as soon as it is known, or one JSON document at the end."""
+    from budgetnet.learn.predict import Unreadable
+
+    good: list[Prediction] = []
+    bad: list[Unreadable] = []
+    for answer in answers:
+        if isinstance(answer, Unreadable):
+            bad.append(answer)
+            show.notice(f"budgetnet: {answer.path}: {answer.reason}")
+        elif as_json:
+            good.append(answer)
+        else:
+            print(results.prediction_line(answer), flush=True)
+    if as_json:
+        show.print_json({"predictions": good, "unreadable": bad})
+    return 1 if bad else 0

@@ -1,0 +1,128 @@
+"""How answers are printed: tables that fit 80 columns, numbers that line up, one JSON document for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from budgetnet.spec import Network
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_COLUMNS = 10_000
+"""As wide as any table: what reads a pipe must get whole cells."""
+
+
+def console() -> Console:
+    """Standard output: in a terminal as wide as it is and in colour, in a pipe plain and never cut."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else PIPE_COLUMNS
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """A line of text; long ones wrap between words in a terminal only."""
+    console().print(text, style=style, soft_wrap=not sys.stdout.isatty())
+
+
+def notice(text: str) -> None:
+    """A line to standard error, which leaves standard output to the answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", text_columns: int = 1) -> None:
+    """Print aligned columns: the first `text_columns` to the left, numbers to the right. Nothing is cut."""
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for index, header in enumerate(headers):
+        left = index < text_columns
+        grid.add_column(header, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    if title:
+        say(title, "bold")
+    console().print(grid)
+
+
+def facts(rows: Mapping[str, str]) -> None:
+    """Names and their values, a line each."""
+    wide = max(map(len, rows))
+    for name, value in rows.items():
+        say(f"{name:<{wide}}  {value}")
+
+
+def number(value: float) -> str:
+    """Whole numbers with separators, small ones with their digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+
+
+def amount(name: str, value: int) -> str:
+    """A limit's value in its unit: 58.9 M for counts, 1.2 MiB for bytes."""
+    return size(value) if name.endswith("bytes") else short(value)
+
+
+def short(value: int) -> str:
+    """A count to three digits: 389 M."""
+    return _scaled(value, 1000, ("", " K", " M", " G", " T"))
+
+
+def size(value: int) -> str:
+    """Bytes to three digits, in powers of 1024: 20.2 MiB."""
+    return _scaled(value, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
+
+
+def _scaled(value: int, base: int, units: Sequence[str]) -> str:
+    scaled, index = float(value), 0
+    while abs(scaled) >= 999.5 and index < len(units) - 1:
+        scaled, index = scaled / base, index + 1
+    digits = 0 if index == 0 or abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
+    return f"{scaled:.{digits}f}{units[index]}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1 as 97.3 %."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def resolution(network: Network) -> str:
+    """height x width as 224x224."""
+    return "{}x{}".format(*network.resolution_px)
+
+
+def stages(network: Network) -> None:
+    """The network's table of stages, its first line as a title."""
+    title, *rows = str(network).splitlines()
+    say(title, "bold")
+    for row in rows:
+        say(row)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """JSON's own types: a dataclass is an object of its fields, a network is its file's object."""
+    if isinstance(value, Network):
+        return json.loads(value.to_json())
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"no JSON for {type(value).__name__}")
