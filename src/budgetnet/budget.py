@@ -1,0 +1,270 @@
+"""From a budget to a network: the largest of a path that keeps every limit, and the reasons in numbers.
+
+    maximise phi   subject to   used(N(phi), limit) <= limit   for every limit that is set
+
+Source: Tan & Le, arXiv:1905.11946, section 3.1, equation 2, solved on the integer networks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from budgetnet.cost import Cost, DType, cost
+from budgetnet.path import LEAST_PHI, Path, without_skips
+from budgetnet.scaling import PAPER, Coefficients, Strategy
+from budgetnet.spec import Network, check_integer, choose
+
+LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
+"""The fields of a budget that are limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits on a network; a field that is not None is one.
+
+    `dtype` and `batch` are those that the bytes are counted for; `macs` is for one image.
+    `train_bytes` is for training in float32 with AdamW and a moving average of the weights, the
+    most that a recipe here needs. Raises `ValueError` without a limit, or for a limit that is no
+    positive integer.
+    """
+
+    macs: int | None = None
+    params: int | None = None
+    weight_bytes: int | None = None
+    peak_activation_bytes: int | None = None
+    peak_bytes: int | None = None
+    train_bytes: int | None = None
+    dtype: DType = "float32"
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.limits():
+            raise ValueError(f"a budget needs at least one limit: {', '.join(LIMITS)}")
+        for name, limit in self.limits().items():
+            check_integer(name, limit)
+        choose("dtype", self.dtype, get_args(DType))
+        check_integer("batch", self.batch)
+
+    def limits(self) -> dict[str, int]:
+        """Name and value of every limit that is set."""
+        return {name: limit for name in LIMITS if (limit := getattr(self, name)) is not None}
+
+    def price(self, network: Network) -> Cost:
+        """The network's cost at this budget's batch and dtype."""
+        return cost(network, self.batch, self.dtype)
+
+    def check(self, network: Network) -> Certificate:
+        """Every limit with what the network uses and leaves; a network by itself has no next one."""
+        return Certificate(_rows(self.price(network), self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The limits that are set, dtype and batch, as JSON's types."""
+        return {**self.limits(), "dtype": self.dtype, "batch": self.batch}
+
+    @staticmethod
+    def from_dict(row: dict[str, Any]) -> Budget:
+        """The budget of `to_dict`. Raises `ValueError` for an unknown name."""
+        known = [field.name for field in dataclasses.fields(Budget)]
+        if unknown := sorted(set(row) - set(known)):
+            raise ValueError(f"a budget has no {', '.join(unknown)}; it has {', '.join(known)}")
+        return Budget(**row)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{name} <= {limit:,}" for name, limit in self.limits().items())
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """A limit, what the network uses of it, and what it leaves: below 0 where it is broken."""
+
+    name: str
+    limit: int
+    used: int
+    left: int
+
+    @property
+    def share(self) -> float:
+        """used / limit: above 1 where the limit is broken."""
+        return self.used / self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The next larger network of the path, its smallest phi, and the limits that it breaks."""
+
+    network: Network
+    phi: float
+    breaks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Why a network is the answer: its limits, and why nothing larger on its path is.
+
+    Where the path ends while it still fits, `next` is None and `end` says why it ends.
+    """
+
+    limits: tuple[LimitRow, ...]
+    next: NextStep | None = None
+    end: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every limit is kept."""
+        return not self.breaks
+
+    @property
+    def breaks(self) -> tuple[str, ...]:
+        """Names of the limits that are not kept."""
+        return tuple(row.name for row in self.limits if row.left < 0)
+
+    @property
+    def binding(self) -> LimitRow:
+        """The limit of which the largest share is used."""
+        return max(self.limits, key=lambda row: row.share)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON's types; `from_dict` gives an equal certificate back."""
+        following = self.next and {
+            "network": json.loads(self.next.network.to_json()),
+            "phi": self.next.phi,
+            "breaks": list(self.next.breaks),
+        }
+        return {"limits": [dataclasses.asdict(row) for row in self.limits], "next": following, "end": self.end}
+
+    @staticmethod
+    def from_dict(row: dict[str, Any]) -> Certificate:
+        """The certificate of `to_dict`. Raises `ValueError` for anything else."""
+        try:
+            limits = tuple(LimitRow(**each) for each in row["limits"])
+            following = row["next"] and NextStep(
+                network=Network.from_json(json.dumps(row["next"]["network"])),
+                phi=row["next"]["phi"],
+                breaks=tuple(row["next"]["breaks"]),
+            )
+            return Certificate(limits, following, row["end"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no certificate: {error!r} is wrong; it has limits, next and end") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The largest network of a path within a budget; `phi` is the smallest that gives it."""
+
+    network: Network
+    phi: float
+    cost: Cost
+    certificate: Certificate
+    strategy: Strategy
+
+
+class BudgetError(ValueError):
+    """Nothing on the path keeps the budget.
+
+    `limit` is the name of the limit that is missed by the largest factor, `smallest` the path's
+    first network, `excess` how much more than the limit it uses, in the limit's unit.
+    """
+
+    def __init__(self, message: str, limit: str, smallest: Network, excess: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.smallest = smallest
+        self.excess = excess
+
+
+def used(price: Cost, budget: Budget) -> dict[str, int]:
+    """Name and amount of everything that the budget limits."""
+    return {name: _amount(price, name, budget) for name in budget.limits()}
+
+
+def _amount(price: Cost, name: str, budget: Budget) -> int:
+    if name == "train_bytes":
+        return price.train_bytes(budget.batch, "adamw", ema=True)
+    return getattr(price, name)
+
+
+def _rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
+    limits = budget.limits()
+    return tuple(
+        LimitRow(name, limits[name], value, limits[name] - value) for name, value in used(price, budget).items()
+    )
+
+
+def fit(
+    base: Network,
+    budget: Budget,
+    strategy: Strategy = "compound",
+    coefficients: Coefficients = PAPER,
+    largest_px: int | None = None,
+) -> Fit:
+    """The largest network of the base's path that keeps every limit of the budget, certified.
+
+    Bisects over the path with what never falls along it: MACs, params, weight bytes, and the peaks
+    without skips, which are lower bounds of the real ones. From there it walks down to the first
+    network whose real cost keeps every limit. `largest_px` ends the path there. Raises `BudgetError`
+    if nothing on the path keeps the budget, and `ValueError` if all of it does and `largest_px` is
+    not given.
+    """
+    path = Path(base, strategy, coefficients, largest_px)
+    broken = path.first(lambda network: bool(budget.check(without_skips(network)).breaks))
+    top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
+    at = None if broken == LEAST_PHI else _down(path, budget, top)
+    if at is None:
+        raise _nothing_fits(path, budget)
+    phi = path.start(at)
+    network = path.at(phi)
+    price = budget.price(network)
+    return Fit(network, phi, price, _certificate(path, budget, phi, price), strategy)
+
+
+def _down(path: Path, budget: Budget, phi: float) -> float | None:
+    """The largest phi up to this one whose network really keeps every limit."""
+    at: float | None = phi
+    while at is not None and budget.check(path.at(at)).breaks:
+        at = path.before(at)
+    return at
+
+
+def _certificate(path: Path, budget: Budget, phi: float, price: Cost) -> Certificate:
+    rows = _rows(price, budget)
+    following = path.after(phi)
+    if following is not None:
+        network = path.at(following)
+        return Certificate(rows, NextStep(network, following, budget.check(network).breaks))
+    if path.largest_px is None:
+        raise ValueError(_all_fits(path, budget))
+    return Certificate(rows, end=path.end)
+
+
+def _nothing_fits(path: Path, budget: Budget) -> BudgetError:
+    smallest = path.at(LEAST_PHI)
+    worst = budget.check(smallest).binding
+    height, width = smallest.resolution_px
+    message = (
+        f"no network on the {path.strategy} path of {path.base.name} keeps {budget}: the smallest "
+        f"(phi = {LEAST_PHI:g}, {height}x{width} px, {smallest.depth} blocks) has {worst.name} {worst.used:,}, "
+        f"{_times(worst.share)} the limit; raise it, or take a smaller base, fewer classes or another strategy"
+    )
+    return BudgetError(message, worst.name, smallest, -worst.left)
+
+
+def _times(share: float) -> str:
+    return f"{share:,.0f} times" if share >= 100 else f"{share:.3g} times"
+
+
+def _all_fits(path: Path, budget: Budget) -> str:
+    """The line for a budget that does not bind: which limit would."""
+    first, last = (budget.price(path.at(phi)) for phi in (LEAST_PHI, path.last_phi))
+    binding = [name for name in LIMITS if _amount(last, name, budget) > _amount(first, name, budget)]
+    example = next((name for name in binding if name in budget.limits()), binding[0])
+    message = (
+        f"every network on the {path.strategy} path of {path.base.name} keeps {budget}, up to its last (phi = "
+        f"{path.last_phi:g}); a limit that would bind is {example} below {_amount(last, example, budget):,}"
+    )
+    others = [name for name in binding if name != example]
+    message += f", or one on {', '.join(others)}" if others else ""
+    return message + ("; or take another strategy, since tiny only shrinks" if path.strategy == "tiny" else "")
