@@ -173,7 +173,10 @@ class Step:
 
 
 def step(base: Network, phi: float, strategy: Strategy = "compound", coefficients: Coefficients = PAPER) -> Step:
-    """The base scaled by phi, explained. Any finite phi that the strategy allows; raises as `factors` does."""
+    """The base scaled by phi, explained. Raises as `factors` does, and for a phi beyond those of a path."""
+    _check_base(base)
+    if not LEAST_PHI <= phi <= MOST_PHI:
+        raise ValueError(f"phi is {phi!r}; it must be from {LEAST_PHI:g} to {MOST_PHI:g}")
     network = scale(base, phi, strategy, coefficients)
     price = cost(network)
     return Step(

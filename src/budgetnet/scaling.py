@@ -127,14 +127,16 @@ def factors(phi: float, strategy: Strategy = "compound", coefficients: Coefficie
     choose("strategy", strategy, STRATEGIES)
     if not math.isfinite(phi):
         raise ValueError(f"phi is {phi!r}; it must be a finite number")
-    if strategy == "compound":
-        return Scaling(coefficients.alpha**phi, coefficients.beta**phi, coefficients.gamma**phi)
-    if coefficients != PAPER:
+    if strategy != "compound" and coefficients != PAPER:
         raise ValueError(f"coefficients belong to the compound strategy, not to {strategy}")
     if strategy == "tiny" and phi > 0.0:
         raise ValueError(f"the tiny strategy only shrinks: phi is {phi}, it must be at most 0")
-    depth, width, resolution = (2.0 ** (phi * exponent) for exponent in _RULES[strategy].exponents)
-    return Scaling(depth, width, resolution)
+    try:
+        if strategy == "compound":
+            return Scaling(coefficients.alpha**phi, coefficients.beta**phi, coefficients.gamma**phi)
+        return Scaling(*(2.0 ** (phi * exponent) for exponent in _RULES[strategy].exponents))
+    except OverflowError as error:
+        raise ValueError(f"phi is {phi}; its factors are too large to be numbers, paths end at 10") from error
 
 
 def rounding(network: Network, strategy: Strategy) -> Rounding:
