@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, get_args
 
-from budgetnet import memory
+from budgetnet import memory, train_memory
 from budgetnet.spec import Block, Conv, Network, Px, check_integer, choose
+from budgetnet.train_memory import Optimiser
 
 Shape = tuple[int, int, int]
 """Channels, height, width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
-Optimiser = Literal["sgd", "adamw", "rmsprop"]
 OpKind = Literal["conv", "linear", "norm", "activation", "average", "multiply", "add"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
@@ -78,6 +78,10 @@ class Cost:
         """One row an op, from the image to the logits."""
         return lower(self.network)
 
+    def train_bytes(self, batch: int, optimiser: Optimiser = "sgd", ema: bool = False) -> int:
+        """Upper bound on the live tensor bytes of a training step; see `train_memory.train_bytes`."""
+        return train_memory.train_bytes(self.network, batch, optimiser, ema)
+
 
 def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
     """The cost of a network; see `Cost` for what each number counts.
@@ -102,18 +106,6 @@ def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
     )
 
 
-def peak_floor_bytes(network: Network, batch: int = 1, dtype: DType = "float32") -> int:
-    """A lower bound on peak_activation_bytes that never falls as channels, repeats or resolution grow.
-
-    For searching: peak_activation_bytes itself can fall a little along a path (where a skip
-    vanishes), so bisect on this bound to skip everything that cannot fit, then walk down with
-    `cost`. weight_bytes + this is the same kind of bound on peak_bytes. Raises as `cost` does.
-    """
-    check_integer("batch", batch)
-    choose("dtype", dtype, get_args(DType))
-    return memory.peak_floor_elements(network) * batch * WEIGHT_BYTES[dtype]
-
-
 @dataclass(frozen=True, slots=True)
 class _Sums:
     params: int
@@ -123,21 +115,19 @@ class _Sums:
     biases: int
 
 
-def _sum_rows(rows: tuple[Op, ...], convs: Iterator[Conv]) -> _Sums:
-    kept = tuple(convs)
+def _sum_rows(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> _Sums:
     return _Sums(
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
         activations=sum(row.activations for row in rows),
-        weights=sum(conv.weights for conv in kept),
-        biases=sum(map(folded_biases, kept)),
+        weights=sum(conv.weights for conv in convs),
+        biases=sum(map(folded_biases, convs)),
     )
 
 
 @lru_cache(maxsize=memory.CACHED_BLOCKS)
 def _block_sums(block: Block, in_px: Px) -> _Sums:
-    convs = (block.expand, block.depthwise, *(block.excitation or ()), block.project)
-    return _sum_rows(_block_rows(block, in_px), (conv for conv in convs if conv))
+    return _sum_rows(_block_rows(block, in_px), block.convs)
 
 
 def _sums(network: Network) -> _Sums:
@@ -146,7 +136,7 @@ def _sums(network: Network) -> _Sums:
     block, at, _ = blocks[-1]
     ends = (network.stem_conv, network.head_conv, network.hidden_linear, network.classifier)
     rows = (*_conv_rows(network.stem_conv, network.resolution_px, "stem."), *_tail_rows(network, block.out_px(at)))
-    total = _sum_rows(rows, (conv for conv in ends if conv))
+    total = _sum_rows(rows, tuple(conv for conv in ends if conv))
     parts = [(total, 1), *((_block_sums(block, px), times) for block, px, times in blocks)]
     return _Sums(*(sum(getattr(part, name) * times for part, times in parts) for name in _NAMES))
 

@@ -250,6 +250,12 @@ class Block:
         after = self.activation if self.kind == "separable" else IDENTITY
         return Conv(self.expanded, self.out_channels, activation=after)
 
+    @property
+    def convs(self) -> tuple[Conv, ...]:
+        """Every convolution in order, the excitation's two included."""
+        parts = (self.expand, self.depthwise, *(self.excitation or ()), self.project)
+        return tuple(part for part in parts if part is not None)
+
     def out_px(self, in_px: Px) -> Px:
         """Height and width of the output."""
         return self.depthwise.out_px(in_px)
@@ -438,6 +444,14 @@ class Network:
             padding=self.padding,
             norm=self.norm,
         )
+
+    def convs(self) -> Iterator[Conv]:
+        """Every convolution and linear layer in order."""
+        yield self.stem_conv
+        for blocks in self.stage_blocks():
+            for block in blocks:
+                yield from block.convs
+        yield from (part for part in (self.head_conv, self.hidden_linear, self.classifier) if part is not None)
 
     def drop_rates(self) -> Iterator[float]:
         """Stochastic depth of each block in order: drop_path * index / blocks.
