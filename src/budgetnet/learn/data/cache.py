@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import digits
-from budgetnet.learn.data.decode import decode, scaled_px
+from budgetnet.learn.data.decode import decode, quiet, scaled_px
 from budgetnet.learn.data.images import ImageSet
 from budgetnet.learn.data.store import Progress, alone, cache_folder, in_threads, write_all, written_aside
 from budgetnet.spec import Px, check_integer
@@ -124,7 +124,7 @@ def _build(
     if shutil.disk_usage(place.parent).free < total_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
     offsets = _offsets(sizes_px, images.in_channels)
-    with written_aside(place) as descriptor:
+    with quiet(), written_aside(place) as descriptor:
 
         def store(index: int) -> None:
             write_all(descriptor, _read(images, side_px, sizes_px[index], index).data, offsets[index])

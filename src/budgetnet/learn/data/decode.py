@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,12 @@ from PIL import Image, UnidentifiedImageError
 
 from budgetnet.spec import Px, choose
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
+Image.init()
+FORMATS = [
+    name
+    for name in ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
+    if name in Image.OPEN  # AVIF and JPEG2000 depend on how Pillow was built
+]
 """The formats that are opened: no others, because some of Pillow's start other programs (EPS)."""
 
 BROKEN = (
@@ -28,7 +36,8 @@ BROKEN = (
     LookupError,
     TypeError,
     AttributeError,
-    NotImplementedError,
+    RuntimeError,
+    AssertionError,
     MemoryError,
     struct.error,
     zlib.error,
@@ -98,6 +107,14 @@ def _pixels(image: Image.Image, in_channels: int, side_px: int | None) -> NDArra
     turn = TURNS.get(orientation(image))
     flat = flat.transpose(turn) if turn is not None else flat
     return np.array(flat).reshape(flat.height, flat.width, in_channels)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without Pillow's remarks on odd metadata: they name no file, and the pixels are good."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def look(path: str | os.PathLike[str]) -> Seen:

@@ -75,7 +75,7 @@ def walk_images(data: str | Path) -> tuple[Path, Folder]:
 
 
 def _check(data: str | Path, root: Path, folder: Folder) -> None:
-    direct = sum(1 for entry in os.scandir(root) if _is_image_name(entry.name) and entry.is_file())
+    direct = sum(1 for entry in _entries(root) if _is_image_name(entry.name) and entry.is_file())
     if direct and not folder.found:
         raise ValueError(f"{data} holds {direct} images but no class folders; put the images of each class in a folder")
     if not folder.found:
@@ -93,7 +93,9 @@ def _check(data: str | Path, root: Path, folder: Folder) -> None:
 def _add_classes(folder: Folder, root: Path, inside: str, given: int | None) -> None:
     for label in sorted(_folders(root / inside)):
         folder.class_folders.add(label)
-        for file, status in _files(root / inside / label, set()):
+        # A link back to a folder around the class would bring the other classes' images into it.
+        around = {_identity(root), _identity(root / inside)}
+        for file, status in _files(root / inside / label, around):
             if status is None:
                 folder.ignored += 1
                 continue
@@ -109,13 +111,23 @@ def _is_image_name(name: str) -> bool:
     return not _is_hidden(name) and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _entries(path: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(path) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
 def _folders(path: Path) -> list[str]:
-    return [entry.name for entry in os.scandir(path) if not _is_hidden(entry.name) and entry.is_dir()]
+    return [entry.name for entry in _entries(path) if not _is_hidden(entry.name) and entry.is_dir()]
 
 
 def _is_split(path: Path) -> bool:
     """Whether images lie in folders inside `path` and none directly in it: a split, not a class called "train"."""
-    if any(_is_image_name(entry.name) and entry.is_file() for entry in os.scandir(path)):
+    if any(_is_image_name(entry.name) and entry.is_file() for entry in _entries(path)):
         return False
     return any(_holds_images(path / name) for name in _folders(path))
 
@@ -126,11 +138,10 @@ def _holds_images(path: Path) -> bool:
 
 def _files(path: Path, visited: set[tuple[int, int]]) -> Iterator[tuple[Path, os.stat_result | None]]:
     """Files below `path` in order, with their status; None for those that are no images."""
-    here = os.stat(path)
-    if (here.st_dev, here.st_ino) in visited:
+    if _identity(path) in visited:
         return
-    visited.add((here.st_dev, here.st_ino))
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+    visited.add(_identity(path))
+    for entry in _entries(path):
         if entry.is_dir():
             if not _is_hidden(entry.name):
                 yield from _files(Path(entry.path), visited)

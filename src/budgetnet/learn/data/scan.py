@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from budgetnet.learn.data import digits
-from budgetnet.learn.data.decode import Seen, look
+from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.folder import Found, walk_images
 from budgetnet.learn.data.images import ImageSet
 from budgetnet.learn.data.split import assign
@@ -80,7 +80,8 @@ def _look_at_all(root: Path, found: list[Found], progress: Progress | None) -> l
     known = _remembered(memory)
     seen: list[Seen | str | None] = [known.get(_key(one)) for one in found]
     new = [index for index, what in enumerate(seen) if what is None]
-    looks = in_threads(lambda index: _look(root / found[index].file), new, "reading images", progress)
+    with quiet():
+        looks = in_threads(lambda index: _look(root / found[index].file), new, "reading images", progress)
     for index, what in zip(new, looks, strict=True):
         seen[index] = what
     result = [what for what in seen if what is not None]
