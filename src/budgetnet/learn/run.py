@@ -11,10 +11,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+import torch
+
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.weights import load_model, weights_path, written_aside
-from budgetnet.spec import Network
+from budgetnet.spec import Network, choose
 
 SIDE_NOTE = "side_px"
 """Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
@@ -56,6 +58,14 @@ def _preprocessing(row: Mapping[str, Any], path: Path) -> Preprocessing:
         return Preprocessing(**row)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the preprocessing in {path} is damaged: {error}") from error
+
+
+def check_device(device: str) -> None:
+    """Raise a one-line `ValueError` for a device that is unknown or not in this machine."""
+    choose("device", device, ("cpu", "cuda", "mps"))
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[device]:
+        raise ValueError(f"device is {device!r}, but torch finds none on this machine; choose cpu")
 
 
 def write_json(path: str | Path, value: object) -> None:
