@@ -12,7 +12,7 @@ from bench.table import Measurement
 REPEATS = 11
 LIMIT_MS = 200.0
 EMPTY = "pass"
-FIT = "import budgetnet; budgetnet.fit('efficientnet_b0', budgetnet.Budget(macs=60_000_000))"
+FIT = "import budgetnet as b; b.fit(b.network('efficientnet_b0'), b.Budget(macs=60_000_000))"
 
 
 def process_ms(code: str) -> float:

@@ -26,6 +26,7 @@ PROGRAM = [
     "import sys; from budgetnet.cli import main; sys.argv[0] = 'budgetnet'; sys.exit(main())",
 ]
 COLUMNS = "100"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "COLUMNS": COLUMNS, "NO_COLOR": "1", "TERM": "dumb"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ def check_python(blocks: list[Snippet], name: str) -> Iterator[str]:
         lines += [""] * (block.line - 1 - len(lines)) + list(block.lines)
     runner = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec'), {'__name__': '__main__'})"
     done = subprocess.run(
-        [sys.executable, "-c", runner, name], input="\n".join(lines), capture_output=True, text=True, timeout=600
+        [sys.executable, "-c", runner, name],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=600,
     )
     if done.returncode != 0:
         places = re.findall(rf'File "{re.escape(name)}", line (\d+)', done.stderr)
@@ -93,8 +99,7 @@ def check_python(blocks: list[Snippet], name: str) -> Iterator[str]:
 
 def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     """One call of the budgetnet command, as wide as the docs are."""
-    environment = {**os.environ, "COLUMNS": COLUMNS, "NO_COLOR": "1", "TERM": "dumb"}
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
 def check_prompt(prompt: Prompt) -> str | None:
