@@ -93,7 +93,7 @@ def scale(
     start = shape.apply(open_network(base))
     step = path.step(start, phi, strategy, coefficients)
     save_network(step.network, out)
-    show.print_json(step) if as_json else pricing.print_step(start, step)
+    show.print_json(step) if as_json else pricing.print_step(start, step, strategy)
     return 0
 
 

@@ -96,11 +96,13 @@ class Limits:
         if not self.any_limit():
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in LIMIT_NAMES)
             raise ValueError(f"give at least one limit: {flags} or --target")
-        from budgetnet import budget, devices
+        if self.target is not None:
+            from budgetnet.devices import budget_for
 
-        if self.target is None:
-            return budget.Budget(**self.given())
-        return devices.budget_for(self.target, **self.given())
+            return budget_for(self.target, **self.given())
+        from budgetnet.budget import Budget
+
+        return Budget(**self.given())
 
 
 NO_LIMITS = Limits()

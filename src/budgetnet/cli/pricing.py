@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.options import Limits
+from budgetnet.scaling import Strategy, source
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
-    from budgetnet.budget import Certificate, Fit
+    from budgetnet.budget import Budget, Certificate, Fit
     from budgetnet.cost import Cost
+    from budgetnet.path import Step
 
 OPTIMISERS = ("sgd", "adamw", "rmsprop")
 
@@ -21,20 +22,15 @@ def price(network: Network, limits: Limits) -> Cost:
     """The cost in the dtype and for the batch that the limits are counted in."""
     from budgetnet import cost
 
-    counted = limits.budget() if limits.any_limit() else limits
-    return cost(network, counted.batch or 1, counted.dtype or "float32")
-
-
-def cost_row(cost: Cost) -> dict[str, Any]:
-    """A cost's fields for JSON, without the network, which stands beside it."""
-    fields = [field.name for field in dataclasses.fields(cost) if field.name != "network"]
-    return {name: getattr(cost, name) for name in fields}
+    counted = limits.budget() if limits.target else limits
+    batch = 1 if counted.batch is None else counted.batch
+    return cost(network, batch, counted.dtype or "float32")
 
 
 def print_networks(priced: Sequence[tuple[Network, Cost]], as_json: bool) -> None:
     """A row a network: its size, its params, what it costs."""
     if as_json:
-        rows = [{"name": each.name, **cost_row(cost), "network": each} for each, cost in priced]
+        rows = [{"name": each.name, **show.plain(cost), "network": each} for each, cost in priced]
         return show.print_json({"networks": rows})
     if not priced:
         return show.say("No network of the zoo keeps these limits; `budgetnet fit BASE` finds a smaller one.")
@@ -61,7 +57,7 @@ def print_networks(priced: Sequence[tuple[Network, Cost]], as_json: bool) -> Non
 def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:
     """The stages, the sums, the ops if asked for, the verdict if there are limits."""
     if as_json:
-        row = {**cost_row(cost), "train_bytes": _train_bytes(cost), "network": cost.network}
+        row = {**show.plain(cost), "train_bytes": _train_bytes(cost), "network": cost.network}
         row |= {"ops": cost.ops} if ops else {}
         row |= {"certificate": certificate} if certificate else {}
         return show.print_json(row)
@@ -117,13 +113,94 @@ def print_fit(fit: Fit) -> None:
 def print_certificate(certificate: Certificate) -> None:
     """Every limit, what is used of it, what is left; the next network of the path and what it breaks."""
     rows = [
-        (
-            row.name.replace("_", " ").replace("macs", "MACs"),
-            show.number(row.limit),
-            show.number(row.used),
-            show.number(row.left),
-            show.percent(row.used / row.limit),
-        )
+        (_words(row.name), *map(show.number, (row.limit, row.used, row.left)), show.percent(row.share))
         for row in certificate.limits
     ]
     show.table(("limit", "at most", "used", "left", "used %"), rows)
+    if certificate.breaks:
+        show.say(f"It does not fit: it breaks {_list(certificate.breaks)}.", "bold")
+    elif certificate.next is not None:
+        following = certificate.next
+        show.say(
+            f"The next network on its path, phi = {following.phi:.6g}, {show.resolution(following.network)} px and "
+            f"{following.network.depth} blocks, breaks {_list(following.breaks)}."
+        )
+    elif certificate.end is not None:
+        show.say(f"Nothing larger on its path: {certificate.end}.")
+    else:
+        show.say("It fits.", "bold")
+
+
+def _words(name: str) -> str:
+    return "MACs" if name == "macs" else name.replace("_", " ")
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(map(_words, names))
+
+
+def print_step(base: Network, step: Step, strategy: Strategy) -> None:
+    """What phi does: the formula's factors, the integers, the real cost against the nominal one."""
+    show.say(f"{base.name}, {strategy} strategy, phi = {step.phi:g}", "bold")
+    _print_factors(base, step, strategy)
+    show.say()
+    _print_integers(base, step)
+    show.say()
+    _print_ratios(base, step)
+
+
+def _print_factors(base: Network, step: Step, strategy: Strategy) -> None:
+    factors = step.scaling
+    show.say(f"depth x {factors.depth:.4g}, width x {factors.width:.4g}, resolution x {factors.resolution:.4g}")
+    show.say(f"({source(strategy)})", "dim")
+
+
+def _print_integers(base: Network, step: Step) -> None:
+    wide, deep, network = step.scaling.width, step.scaling.depth, step.network
+    rows = [("stem", *_scaled(base.stem.channels, wide, network.stem.channels), "", "", "")]
+    rows += [
+        (str(index), *_scaled(old.channels, wide, new.channels), *_scaled(old.repeats, deep, new.repeats))
+        for index, (old, new) in enumerate(zip(base.stages, network.stages, strict=True))
+    ]
+    if base.head.channels is not None and network.head.channels is not None:
+        rows.append(("head", *_scaled(base.head.channels, wide, network.head.channels), "", "", ""))
+    show.table(("stage", "channels", "formula", "rounded", "repeats", "formula", "rounded"), rows)
+    height, width = (f"{side * step.scaling.resolution:.1f}" for side in base.resolution_px)
+    formula = height if height == width else f"{height} x {width}"
+    show.say(f"resolution {show.resolution(base)} px, formula {formula}, rounded {show.resolution(network)}")
+
+
+def _scaled(base: int, factor: float, rounded: int) -> tuple[str, str, str]:
+    return str(base), f"{base * factor:.2f}", str(rounded)
+
+
+def _print_ratios(base: Network, step: Step) -> None:
+    from budgetnet import cost
+
+    before, after = cost(base), step.cost
+    rows = [
+        (_words(name), show.number(old), show.number(new), f"{new / old:.3f}")
+        for name in ("macs", "params", "activations", "weight_bytes", "peak_activation_bytes")
+        for old, new in ((getattr(before, name), getattr(after, name)),)
+    ]
+    show.table(("float32, batch 1", "base", "scaled", "ratio"), rows)
+    direction = "over" if step.excess >= 0 else "under"
+    show.say(
+        f"MACs are {step.ratio_to_base:.3f} of the base's where the dial says 2**phi = {step.nominal_ratio:.3f}: "
+        f"{show.percent(abs(step.excess))} {direction}."
+    )
+
+
+def print_devices(as_json: bool) -> None:
+    """The presets of --target: a row a device, and where each limit comes from."""
+    from budgetnet.devices import DEVICES
+
+    if as_json:
+        return show.print_json({"devices": list(DEVICES)})
+    rows = [(device.name, device.title, _limits(device.limits), f"{device.limits.dtype}") for device in DEVICES]
+    show.table(("device", "what it is", "at most", "dtype"), rows, text_columns=4)
+    return show.say("The source of every limit: budgetnet zoo --devices --json", "dim")
+
+
+def _limits(budget: Budget) -> str:
+    return ", ".join(f"{_words(name)} {show.amount(name, value)}" for name, value in budget.limits().items())

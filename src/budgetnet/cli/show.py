@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from budgetnet.cost import Cost
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -110,13 +111,18 @@ def print_json(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """JSON's own types: a dataclass is an object of its fields, a network is its file's object."""
+    """JSON's own types: a dataclass is an object of its fields, a network is its file's object.
+
+    A cost leaves its network out: that stands beside it.
+    """
     if isinstance(value, Network):
         return json.loads(value.to_json())
+    if isinstance(value, Cost):
+        return {name: item for name, item in _fields(value).items() if name != "network"}
     if hasattr(value, "to_dict"):
         return plain(value.to_dict())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: plain(item) for name, item in _fields(value).items()}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -126,3 +132,7 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
