@@ -55,23 +55,21 @@ def predict(
     check_integer("top", top)
     check_device(device)
     loaded = run if isinstance(run, Loaded) else load_run(run)
-    asked = [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    files = _found(asked)
-    before = []
+    files = _found([paths] if isinstance(paths, str | os.PathLike) else paths)
+    nowhere: list[Unreadable] = []
     for file in files:
-        before.append(file)
         if not isinstance(file, Unreadable):
             break
+        nowhere.append(file)
     else:
-        raise ValueError(
-            f"there is no image at {', '.join(asked[:3]) or 'no path'}; give image files, folders or globs"
-        )
-    return _answers(loaded, chain(before, files), batch, top, device)
+        asked = ", ".join(one.path for one in nowhere[:3]) or "no path"
+        raise ValueError(f"there is no image at {asked}; give image files, folders or globs")
+    return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
-def _found(asked: list[str]) -> Iterator[str | Unreadable]:
+def _found(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
     """The files of each path as they are found; what leads nowhere as `Unreadable`."""
-    for path in asked:
+    for path in (os.fspath(one) for one in asked):
         if os.path.lexists(path) and not os.path.isdir(path):
             yield path
             continue
