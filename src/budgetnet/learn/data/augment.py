@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.learn.data.draw import draw
+from budgetnet.learn.data.draw import MASK, draw
 from budgetnet.learn.data.images import Preprocessing
 from budgetnet.spec import check_integer, choose
 
@@ -249,4 +249,4 @@ def mix_shares(
     """Beta(alpha, alpha) of each image, (n,), by a generator of its own."""
     alphas = np.where(_cuts(augmentation, drawn), augmentation.cutmix_alpha, augmentation.mixup_alpha)
     keys = zip(alphas.tolist(), epoch.tolist(), index.tolist(), strict=True)
-    return np.array([np.random.default_rng([abs(seed), age, at]).beta(alpha, alpha) for alpha, age, at in keys])
+    return np.array([np.random.default_rng([seed & MASK, age, at]).beta(alpha, alpha) for alpha, age, at in keys])

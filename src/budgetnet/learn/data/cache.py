@@ -24,7 +24,6 @@ from budgetnet.spec import Px, check_integer
 
 CACHE_FORMAT = "budgetnet.pixels.v1"
 GIB = 1024**3
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ def open_cache(
     The file lies in `folder` (default: `$XDG_CACHE_HOME/budgetnet` or ~/.cache/budgetnet) under a
     name made of every image's path, size and mtime, `side_px` and channels, so that a changed file
     makes a new one. It is written aside and renamed; a second process waits for the first. Where it
-    would exceed `limit_bytes`, or the disk has no room, a warning says so and images are decoded at
-    each access. Raises a one-line `ValueError` for an image that has become unreadable.
+    would exceed `limit_bytes`, or cannot be written (a full disk), a warning says so and images are
+    decoded at each access. Raises a one-line `ValueError` for an image that has become unreadable.
     """
     check_integer("cache side in pixels", side_px)
     if images.name == "digits" and not images.root:
@@ -67,32 +66,24 @@ def open_cache(
     sizes_px = tuple(scaled_px(size, side_px) for size in images.sizes_px)
     total_bytes = images.in_channels * sum(height * width for height, width in sizes_px)
     if total_bytes > limit_bytes:
-        return _decoded(
-            images,
-            side_px,
-            sizes_px,
-            f"{total_bytes / GIB:.1f} GiB of pixels exceed the limit of {limit_bytes / GIB:.1f}",
-        )
+        why = f"{total_bytes / GIB:.1f} GiB of pixels exceed the limit of {limit_bytes / GIB:.1f}"
+        return _decoded(images, side_px, sizes_px, why)
     place = (folder or cache_folder()) / "pixels" / f"{_key(images, side_px)}.bin"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with alone(place):
-            if not place.exists() or place.stat().st_size != total_bytes:
-                _build(images, side_px, sizes_px, place, total_bytes, progress)
+        if not _is_whole(place, total_bytes):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with alone(place):
+                if not _is_whole(place, total_bytes):  # the one waited for may have made it
+                    _build(images, side_px, sizes_px, place, total_bytes, progress)
         return _mapped(place, side_px, sizes_px, images.in_channels)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        return _decoded(images, side_px, sizes_px, f"{place.parent}: {error.strerror}")
+    except OSError as error:  # of the cache's own folder: an image that cannot be read is a ValueError
+        return _decoded(images, side_px, sizes_px, f"{place.parent}: {error.strerror or error}")
 
 
 def _key(images: ImageSet, side_px: int) -> str:
     root = Path(images.root)
-    digest = sha256(
-        repr((CACHE_FORMAT, str(root.resolve()), side_px, images.in_channels, images.sizes_px)).encode(
-            "utf-8", "surrogateescape"
-        )
-    )
+    what = (CACHE_FORMAT, str(root.resolve()), side_px, images.in_channels, images.sizes_px)
+    digest = sha256(repr(what).encode("utf-8", "surrogateescape"))
     for file in images.files:
         status = _status(root / file)
         digest.update(os.fsencode(f"{status.st_size} {status.st_mtime_ns} {file}\n"))
@@ -103,9 +94,12 @@ def _status(path: Path) -> os.stat_result:
     try:
         return os.stat(path)
     except OSError as error:
-        raise ValueError(
-            f"{path}: {error.strerror}, but it was there when the images were opened; start again"
-        ) from error
+        why = f"{error.strerror}, but it was there when the images were opened; start again"
+        raise ValueError(f"{path}: {why}") from error
+
+
+def _is_whole(place: Path, total_bytes: int) -> bool:
+    return place.exists() and place.stat().st_size == total_bytes
 
 
 def _read(images: ImageSet, side_px: int, size_px: Px, index: int) -> NDArray[np.uint8]:

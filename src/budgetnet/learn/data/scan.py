@@ -51,7 +51,7 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
     files = tuple(found.file for found, _ in good)
     return ImageSet(
         name=root.resolve().name,
-        root=str(root),
+        root=str(root.absolute()),
         classes=classes,
         files=files,
         labels=tuple(labels),
