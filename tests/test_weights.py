@@ -1,0 +1,233 @@
+"""Weights files: bits kept, written whole or not at all, and nothing loaded that is not what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from budgetnet import build, load_weights, network
+from budgetnet.learn.data import Preprocessing
+from budgetnet.learn.run import load_run
+from budgetnet.model.build import Model
+from budgetnet.model.weights import load_model, load_tensors, save_tensors, save_weights
+from budgetnet.spec import Activation, Network
+
+CLASSES = ("cat", "dog", "poisson d'avril é")
+ROW = network("mobilenet_v3_small", classes=3, resolution_px=64)
+PREPROCESSING = {"mean": [0.1, 0.2, 0.3], "std": [0.3, 0.2, 0.1], "crop_share": 0.875, "fit": "crop"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def spoilt(row: Network = ROW, seed: int = 3) -> Model:
+    """A model whose every number is drawn, running statistics too."""
+    model = build(row, seed)
+    torch.manual_seed(seed)
+    for tensor in model.state_dict().values():
+        tensor.uniform_(0.5, 1.5) if tensor.is_floating_point() else tensor.fill_(7)
+    return model
+
+
+def same(left: Model, right: Model) -> bool:
+    ours, theirs = left.state_dict(), right.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, spoilt(), CLASSES, PREPROCESSING, {"made by": "a test"})
+    return path
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "tf_mobilenet_v3_large"])
+def test_round_trip_keeps_every_bit(name, tmp_path):
+    row = network(name, classes=3)
+    row = dataclasses.replace(
+        row, in_channels=1, stem=dataclasses.replace(row.stem, activation=Activation("swish", 0.7, True))
+    )
+    model = spoilt(row)
+    save_weights(tmp_path / "weights.safetensors", model, CLASSES, PREPROCESSING)
+    for source in (tmp_path, tmp_path / "weights.safetensors", str(tmp_path)):
+        found = load_model(source)
+        assert same(found.model, model) and found.network == row
+    images = torch.rand(2, 1, 65, 47)
+    assert torch.equal(found.model(images), model.eval()(images))
+    assert found.model.stem.conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert not found.model.training
+
+
+def test_classes_preprocessing_and_notes_travel(file):
+    found = load_model(file)
+    assert found.classes == CLASSES
+    assert found.preprocessing == PREPROCESSING
+    assert found.notes == {"made by": "a test"}
+    loaded = load_run(file)
+    assert loaded.preprocessing == Preprocessing((0.1, 0.2, 0.3), (0.3, 0.2, 0.1), crop_share=0.875, fit="crop")
+    assert loaded.side_px == 74 and loaded.classes == CLASSES and loaded.network == ROW
+
+
+def test_anyone_can_read_the_metadata(file):
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+        assert set(opened.keys()) == set(build(ROW).state_dict())
+    assert metadata["format"] == "budgetnet.weights.v1"
+    assert json.loads(metadata["classes"]) == list(CLASSES)
+    assert Network.from_json(metadata["network"]) == ROW
+
+
+def test_equal_weights_give_equal_bytes(file, tmp_path):
+    first = file.read_bytes()
+    for _ in range(5):  # the library's own order of metadata changes from call to call
+        save_weights(file, spoilt(), CLASSES, PREPROCESSING, {"made by": "a test"})
+        assert file.read_bytes() == first
+
+
+def test_dtypes_strides_and_shared_memory(tmp_path):
+    whole = torch.arange(24.0).reshape(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    tensors = {"a": whole, "b": whole, "half": whole.half(), "t": whole.flatten(1).T, "count": torch.tensor(3)}
+    save_tensors(tmp_path / "x.safetensors", tensors)
+    found, metadata = load_tensors(tmp_path / "x.safetensors")
+    assert metadata == {}
+    assert all(
+        torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    )
+
+
+def test_load_weights_fills_the_model_given(file):
+    model = build(dataclasses.replace(ROW, name="mine", resolution_px=(96, 96), drop_path=0.2), seed=9)
+    assert load_weights(model, file) is model
+    assert same(model, spoilt())
+    assert model.training, "the mode is the caller's"
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        (
+            network("mobilenet_v3_small", classes=4),
+            "classifier.weight is 3x1024 and not 4x1024, classifier.bias is 3 and",
+        ),
+        (dataclasses.replace(ROW, in_channels=1), "stem.conv.weight is 16x3x3x3 and not 16x1x3x3"),
+        (network("efficientnet_b0", classes=3), "stages.1.0.squeeze.reduce.weight is missing, .*, and [0-9]+ more"),
+        (network("tf_mobilenet_v3_small", classes=3), "computes otherwise: padding, norm differ"),
+        (dataclasses.replace(ROW, stem=dataclasses.replace(ROW.stem, activation=Activation("relu"))), "stem differ"),
+    ],
+)
+def test_weights_of_another_network_are_refused(file, row, what):
+    model = build(row, seed=9)
+    with pytest.raises(ValueError, match=what) as caught:
+        load_weights(model, file)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+    assert same(model, build(row, seed=9)), "the model is as it was"
+
+
+def trap() -> None:
+    raise AssertionError("a weights file ran code")
+
+
+class Trap:
+    def __reduce__(self):
+        return trap, ()
+
+
+def damaged(kind: str, good: bytes) -> bytes:
+    if kind == "cut in the data":
+        return good[: len(good) // 2]
+    if kind == "cut in the header":
+        return good[:100]
+    if kind == "longer":
+        return good + b"more"
+    return {
+        "empty": b"",
+        "page": b"<!DOCTYPE html><html><body>404</body></html>" * 50,
+        "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+        "pickle": pickle.dumps(Trap()),
+        "header of noise": (50).to_bytes(8, "little") + b"\xff" * 50,
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["cut in the data", "cut in the header", "longer", "empty", "page", "pointer", "pickle", "header of noise"],
+)
+def test_damaged_files_are_refused_in_one_line(file, kind):
+    file.write_bytes(damaged(kind, file.read_bytes()))
+    for load in (load_model, load_run, lambda path: load_weights(build(ROW), path)):
+        with pytest.raises(ValueError, match="is no whole safetensors file") as caught:
+            load(file)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_pth_file_is_refused_and_not_unpickled(tmp_path):
+    torch.save(Trap(), tmp_path / "model.pth")
+    with pytest.raises(ValueError, match="only safetensors are read"):
+        load_model(tmp_path / "model.pth")
+
+
+def test_places_without_weights(tmp_path):
+    with pytest.raises(ValueError, match="there is no weights file"):
+        load_model(tmp_path / "absent.safetensors")
+    with pytest.raises(ValueError, match=r"holds no weights\.safetensors"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"format": "other"}, "is no budgetnet weights file"),
+        ({"format": None}, "is no budgetnet weights file"),
+        ({"network": "{}"}, "network in .* is damaged"),
+        ({"network": None}, "network in .* is damaged"),
+        ({"classes": "["}, "metadata of .* is damaged"),
+        ({"classes": '["a"]'}, "its classes do not match"),
+        ({"preprocessing": None}, "metadata of .* is damaged"),
+        ({"preprocessing": '{"mean": [0.5], "std": [0.5]}'}, "its preprocessing has 1 channels"),
+        ({"preprocessing": '{"middle": [0.5]}'}, "unknown keys: middle"),
+        ({"preprocessing": '{"std": [0.0, 1.0, 1.0]}'}, "preprocessing in .* is damaged"),
+    ],
+)
+def test_metadata_that_lies_is_refused(file, change, what):
+    tensors, metadata = load_tensors(file)
+    save_file(tensors, file, {name: text for name, text in (metadata | change).items() if text is not None})
+    with pytest.raises(ValueError, match=what) as caught:
+        load_run(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_save_refuses_what_would_not_load(tmp_path):
+    with pytest.raises(ValueError, match="2 classes are named, but the network has 3"):
+        save_weights(tmp_path / "x", build(ROW), ("a", "b"), {})
+    with pytest.raises(ValueError, match="a note is named network"):
+        save_weights(tmp_path / "x", build(ROW), CLASSES, {}, {"network": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_while_saving_leaves_a_whole_file(file):
+    program = (
+        "import sys; from pathlib import Path; from budgetnet.model.weights import load_tensors, save_tensors\n"
+        "tensors, metadata = load_tensors(sys.argv[1]); print('ready', flush=True)\n"
+        "while True: save_tensors(sys.argv[1], tensors, metadata)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE)
+    assert process.stdout and process.stdout.readline() == b"ready\n"
+    time.sleep(0.31)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert same(load_model(file).model, spoilt())
