@@ -11,7 +11,7 @@ from budgetnet.scaling import Strategy, source
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
-    from budgetnet.budget import Budget, Certificate, Fit
+    from budgetnet.budget import Certificate, Fit
     from budgetnet.cost import Cost
     from budgetnet.path import Step
 
@@ -197,10 +197,11 @@ def print_devices(as_json: bool) -> None:
 
     if as_json:
         return show.print_json({"devices": list(DEVICES)})
-    rows = [(device.name, device.title, _limits(device.limits), f"{device.limits.dtype}") for device in DEVICES]
-    show.table(("device", "what it is", "at most", "dtype"), rows, text_columns=4)
-    return show.say("The source of every limit: budgetnet zoo --devices --json", "dim")
-
-
-def _limits(budget: Budget) -> str:
-    return ", ".join(f"{_words(name)} {show.amount(name, value)}" for name, value in budget.limits().items())
+    names = ("weight_bytes", "peak_activation_bytes", "peak_bytes", "macs")
+    rows: list[tuple[str, ...]] = []
+    for device in DEVICES:
+        limits = device.limits.limits()
+        amounts = (show.amount(name, limits[name]) if name in limits else "" for name in names)
+        rows.append((device.name, *amounts, device.limits.dtype))
+    show.table(("device", "weights", "peak act.", "both", "MACs", "dtype"), rows)
+    return show.say("What each is, and the source of its limits: budgetnet zoo --devices --json", "dim")

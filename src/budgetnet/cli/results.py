@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,43 +68,53 @@ def print_trained(trained: Trained) -> None:
     """The network, its accuracy, and where the evidence lies."""
     show.stages(trained.network)
     show.say()
-    show.facts({"test": accuracy(trained.test), "validation": accuracy(trained.validation)})
-    _print_places(trained.run)
+    show.facts({"test accuracy": accuracy(trained.test), "validation": accuracy(trained.validation)})
+    show.say()
+    show.facts({"run": str(trained.run), "predict": f"budgetnet predict {trained.run} IMAGE..."})
 
 
 def print_solution(solution: Solution) -> None:
-    """What was tried, the certificate, the choice, the accuracy, and where the evidence lies."""
+    """What was tried, the network, the certificate, the choice, the accuracy, and where the evidence lies."""
     _print_candidates(solution)
     show.say()
     show.stages(solution.fit.network)
     show.say()
     print_certificate(solution.fit.certificate)
     show.say()
+    show.say(solution.choice)
+    show.say()
     show.facts(
         {
-            "choice": solution.choice,
-            "test": accuracy(solution.test),
-            "validation": f"{accuracy(solution.validation)}; the best of several, so optimistic",
+            "test accuracy": accuracy(solution.test),
+            "validation": f"{accuracy(solution.validation)}",
+            "report": str(solution.report),
+            "predict": f"budgetnet predict {solution.run} IMAGE...",
         }
     )
-    _print_places(solution.run)
 
 
 def _print_candidates(solution: Solution) -> None:
+    """The raced candidates with their scores; how many others fitted."""
+    scores = _race_scores(solution.run)
+    raced = [row for row in solution.candidates if row.raced]
     rows = [
         (
-            row.base,
-            row.strategy,
+            row.id,
             show.resolution(row.network),
             show.short(row.fit.cost.macs),
+            show.short(row.fit.cost.params),
             show.percent(row.share),
-            "yes" if row.raced else "",
+            *scores.get(row.id, ("", "")),
         )
-        for row in solution.candidates
+        for row in raced
     ]
-    show.table(("base", "strategy", "px", "MACs", "used", "raced"), rows, text_columns=2)
+    show.table(("raced", "px", "MACs", "params", "used", "rungs", "validation"), rows)
+    if others := len(solution.candidates) - len(raced):
+        show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
 
 
-def _print_places(run: Path) -> None:
-    show.say()
-    show.facts({"report": str(run / "report.html"), "predict": f"budgetnet predict {run} IMAGE..."})
+def _race_scores(run: Path) -> dict[str, tuple[str, str]]:
+    """Of every raced candidate: how many rungs it ran, its accuracy in the last of them."""
+    rows = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["race"]
+    ordered = sorted(rows, key=lambda row: row["rung"])
+    return {row["id"]: (str(row["rung"] + 1), show.percent(row["accuracy"])) for row in ordered}

@@ -26,6 +26,7 @@ from budgetnet.cli.options import (
 )
 from budgetnet.cli.progress import progress
 from budgetnet.scaling import Strategy
+from budgetnet.spec import Network
 
 if TYPE_CHECKING:
     from budgetnet.learn.predict import Prediction, Unreadable
@@ -40,7 +41,7 @@ Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's
 Seed = Annotated[int, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")]
 RecipeOption = Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="How it is trained: modern or paper.")]
 Precision = Annotated[
-    Literal["float32", "bfloat16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
+    Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
 ]
 BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
 
@@ -68,6 +69,7 @@ def solve(
         Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
     ] = None,
     recipe: RecipeOption = "modern",
+    precision: Precision = "float32",
     seed: Seed = 0,
     device: DeviceOption = "cpu",
     out: NewRun = None,
@@ -91,14 +93,22 @@ def solve(
             out=out,
             seed=seed,
             recipe=recipe,
-            bases=base,
+            bases=None if base is None else [_base(name) for name in base],
             strategies=strategy,
             device=device,
+            precision=precision,
             fresh=fresh,
             progress=shown,
         )
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0
+
+
+def _base(name: str) -> str | Network:
+    """A zoo name as it is, so that the run is named after it; else the network of a file."""
+    from budgetnet import zoo
+
+    return name if name in zoo.names() else open_network(name)
 
 
 def train(
@@ -111,7 +121,7 @@ def train(
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     epochs: Annotated[
-        int | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
+        float | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
     recipe: RecipeOption = "modern",
