@@ -15,6 +15,7 @@ from PIL import Image
 
 from budgetnet.learn.data import ImageSet, open_images, scan
 from budgetnet.learn.data.split import assign
+from budgetnet.learn.progress import Update
 
 
 @pytest.fixture(autouse=True)
@@ -288,10 +289,10 @@ def test_the_second_start_opens_only_what_changed(tmp_path: Path, monkeypatch: p
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     fill(tmp_path / "data" / "cat", 40)
     fill(tmp_path / "data" / "dog", 40, 100)
-    calls: list[tuple[str, int, int]] = []
-    open_images(tmp_path / "data", progress=lambda what, done, total: calls.append((what, done, total)))
-    assert calls[-1] == ("reading images", 80, 80)
-    assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+    updates: list[Update] = []
+    open_images(tmp_path / "data", progress=updates.append)
+    assert updates[-1] == Update("reading images", 80, 80)
+    assert [update.done for update in updates] == sorted(update.done for update in updates)
 
 
 def test_digits() -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images, prepare
 from budgetnet.learn.data.images import SPLITS
-from budgetnet.learn.data.store import Progress as Told
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import Loaded, check_device, load_run, read_json
 from budgetnet.learn.statistics import wilson
@@ -162,7 +161,7 @@ def evaluate(
     indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
     if not len(indices):
         raise ValueError(f"{images.name} has no {split} images; choose another split")
-    pixels = open_cache(images, loaded.side_px, progress=_told(progress))
+    pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
     answers = probabilities(model, images, pixels, indices, loaded.preprocessing, device=device, progress=progress)
     return score(
@@ -178,7 +177,7 @@ def _open(run: str | Path, loaded: Loaded, data: str | Path | None, progress: Pr
         raise ValueError(f"{run} does not say what it was trained from (it has no plan.json); give the images")
     source = plan["data"]["path"] if data is None and plan else data
     assert source is not None
-    images = open_images(source, plan["seed"] if plan else 0, _told(progress))
+    images = open_images(source, plan["seed"] if plan else 0, progress)
     if data is None and plan and images.fingerprint != plan["data"]["fingerprint"]:
         raise ValueError(
             f"the images in {source} have changed since this run, and its split with them; "
@@ -189,11 +188,6 @@ def _open(run: str | Path, loaded: Loaded, data: str | Path | None, progress: Pr
             f"{source} has class {unknown[0]}, which the model does not know; it has {', '.join(loaded.classes)}"
         )
     return dataclasses.replace(images, in_channels=loaded.network.in_channels)
-
-
-def _told(progress: Progress | None) -> Told | None:
-    """The images' progress, told as ours."""
-    return progress and (lambda what, done, total: progress(Update(what, done, total)))
 
 
 def _check(answers: NDArray[np.float64], truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:

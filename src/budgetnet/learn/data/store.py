@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done and how much there is."""
+from budgetnet.learn.progress import Progress, Update
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,7 +71,7 @@ def in_threads(
         for part in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
             results += part
             if progress:
-                progress(what, len(results), len(items))
+                progress(Update(what, len(results), len(items)))
     finally:
         pool.shutdown(cancel_futures=True)
     return results

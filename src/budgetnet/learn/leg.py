@@ -1,0 +1,192 @@
+"""One leg of a training in a worker process: along the trunk, then down a cool-down, then a score.
+
+    trunk:     warm-up, constant rate ------------------> the next leg starts from here
+                         \\ cool-down: rate to 0 -> score   (rung)
+
+The trunk's checkpoint is kept and the cool-down's is thrown away, so that scores along the way are those
+of finished trainings, and promotion still goes on from before the cool-down. Source of the
+schedule: Hu et al., MiniCPM, arXiv:2404.06395, section 4 (warm-up, stable, decay).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.progress import Update
+from budgetnet.learn.run import append_event
+from budgetnet.learn.statistics import wilson
+from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second
+from budgetnet.learn.workers import report
+from budgetnet.model.weights import save_tensors
+
+CHECKPOINT_SECONDS = 20.0
+EVENT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker finds images and leaves what it makes, and on what it computes."""
+
+    data: str
+    split_seed: int
+    side_px: int
+    folder: str
+    device: str = "cpu"
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files."""
+
+    course: Course
+    place: Place
+    name: str
+    phase: str
+    trunk_until: int
+    cooldown_steps: int
+
+    @property
+    def folder(self) -> Path:
+        """The training's own folder, of all its legs."""
+        return Path(self.place.folder) / self.course.id
+
+    @property
+    def scores(self) -> Path:
+        """Probabilities on the validation split: there once the leg is done."""
+        return self.folder / f"{self.name}.npz"
+
+    @property
+    def weights(self) -> Path:
+        """The model's tensors at the end of the cool-down."""
+        return self.folder / f"{self.name}.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Images a second of one process, alone with a trial's batch and together with its share of one."""
+
+    apart: float
+    together: float
+
+
+@lru_cache(maxsize=2)
+def opened(data: str, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
+    """The images and pixels of a worker; the second leg finds them open."""
+    images = open_images(data, split_seed)
+    return images, open_cache(images, side_px)
+
+
+def accelerator_for(place: Place) -> Accelerator:
+    """accelerate's view of this process: its device, its precision, its place among others."""
+    precision = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}[place.precision]
+    return Accelerator(mixed_precision=precision, cpu=place.device == "cpu")
+
+
+def run_leg(leg: Leg) -> bool:
+    """Train the leg to its end, from its newest checkpoint; True from the process that wrote the scores.
+
+    Checkpoints come by the clock, but nothing that is computed depends on when.
+    """
+    images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
+    trainer = Trainer(leg.course, images, pixels, accelerator_for(leg.place))
+    leg.folder.mkdir(parents=True, exist_ok=True)
+    trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
+    schedule = leg.course.schedule
+    if down.exists():
+        trainer.load(down)
+    else:
+        if trunk.exists():
+            trainer.load(trunk)
+        trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk))
+        trainer.save(trunk)
+
+    def rate(step: int) -> float:
+        return schedule.at(step, leg.trunk_until, leg.cooldown_steps)
+
+    trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down))
+    if not trainer.accelerator.is_main_process:
+        return False
+    _finish(leg, trainer, images, pixels)
+    down.unlink(missing_ok=True)
+    return True
+
+
+def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> None:
+    indices = images.indices("validation")
+    model = trainer.result.eval()
+    answers = probabilities(
+        model, images, pixels, indices, leg.course.preprocessing, device=str(trainer.accelerator.device)
+    )
+    right = answers.argmax(1) == np.array(images.labels)[indices]
+    low, high = wilson(int(right.sum()), len(right))
+    event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
+    append_event(Path(leg.place.folder).parent / "events.jsonl", {**event, "low": low, "high": high})
+    save_tensors(leg.weights, model.state_dict())
+    aside = leg.scores.with_suffix(f".{os.getpid()}.part")
+    with aside.open("wb") as file:
+        np.savez(file, probabilities=answers, indices=indices)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(leg.scores)
+
+
+def _after(leg: Leg, trainer: Trainer, checkpoint: Path) -> Callable[[StepReport], None]:
+    """What follows a step: an event and a word of progress now and then, a checkpoint by the clock."""
+    events = Path(leg.place.folder).parent / "events.jsonl"
+    began = said = saved = time.monotonic()
+    first, last = trainer.step, leg.trunk_until + leg.cooldown_steps
+    train_images = len(trainer.batches.images.indices("train"))
+    loss = accuracy = None
+
+    def after(step: StepReport) -> None:
+        nonlocal said, saved, loss, accuracy
+        loss = step.loss if loss is None else 0.9 * loss + 0.1 * step.loss
+        accuracy = step.accuracy if accuracy is None else 0.9 * accuracy + 0.1 * step.accuracy
+        now = time.monotonic()
+        if now - said > EVENT_SECONDS and trainer.accelerator.is_main_process:
+            said = now
+            event = {"kind": "step", "phase": leg.phase, "step": step.step, "loss": loss, "accuracy": accuracy}
+            epoch = step.step * leg.course.batch / train_images
+            append_event(
+                events,
+                {**event, "epoch": epoch, "learning_rate": step.learning_rate, "seconds": now - began},
+            )
+            text = f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, epoch {epoch:.1f}"
+            report(Update(leg.phase, step.step - first, last - first, text))
+        if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
+            saved = now
+            trainer.save(checkpoint)
+
+    return after
+
+
+def time_course(job: tuple[Course, Place, float]) -> Timing | None:
+    """Images a second of training, measured in every process at once; the first process answers.
+
+    Apart: without exchange of gradients, as a trial runs while its neighbour does. Together: as the
+    final training runs.
+    """
+    course, place, seconds = job
+    images, pixels = opened(place.data, place.split_seed, place.side_px)
+    accelerator = accelerator_for(place)
+    trainer = Trainer(course, images, pixels, accelerator)
+    together = images_per_second(trainer, seconds)
+    if accelerator.num_processes == 1:
+        return Timing(together, together)
+    with accelerator.no_sync(trainer.wrapped):
+        mine = images_per_second(trainer, seconds)
+    shares = accelerator.gather(torch.tensor([mine], device=accelerator.device))
+    apart = float(shares.mean()) / accelerator.num_processes
+    return Timing(apart, together) if accelerator.is_main_process else None

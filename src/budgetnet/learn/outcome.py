@@ -1,0 +1,115 @@
+"""The end of a run: the untouched test split answers once, and everything is written down."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.learn.data import ImageSet, Pixels
+from budgetnet.learn.evaluate import Evaluation, probabilities, score
+from budgetnet.learn.leg import Leg
+from budgetnet.learn.plan import preprocessing_row
+from budgetnet.learn.recipe import trained_network
+from budgetnet.learn.run import SIDE_NOTE, read_json, write_json
+from budgetnet.model.build import build
+from budgetnet.model.weights import load_tensors, save_weights
+
+FORMAT = "budgetnet.metrics.v1"
+MISTAKES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Scores of the finished network. `validation` chose it, so it is optimistic; `test` is not."""
+
+    validation: Evaluation
+    test: Evaluation
+
+
+def write_split(run: Path, images: ImageSet) -> None:
+    """split.json: which file is where, and what was left out."""
+    names = {0: "train", 1: "validation", 2: "test", 3: "left_out"}
+    rows: dict[str, list[Any]] = {name: [] for name in names.values()}
+    for file, place in zip(images.files, images.split, strict=True):
+        rows[names[place]].append(file)
+    rows["unreadable"] = [list(row) for row in images.unreadable]
+    rows["duplicates"] = [list(row) for row in images.duplicates]
+    write_json(run / "split.json", rows)
+
+
+def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mapping[str, Any]) -> Outcome:
+    """Test the leg's weights once; write network.json, weights.safetensors and metrics.json, in that order.
+
+    metrics.json comes last: where it exists the run is finished.
+    """
+    course = leg.course
+    model = build(trained_network(course.network, course.recipe, course.steps))
+    model.load_state_dict(load_tensors(leg.weights)[0])
+    model.eval()
+    indices = images.indices("test")
+    device = leg.place.device
+    answers = probabilities(model.to(device), images, pixels, indices, course.preprocessing, device=device)
+    validation = np.load(leg.scores)
+    outcome = Outcome(
+        evaluated(validation["probabilities"], images, validation["indices"]), evaluated(answers, images, indices)
+    )
+    (run / "network.json").write_text(model.network.to_json())
+    notes = {SIDE_NOTE: str(leg.place.side_px)}
+    save_weights(
+        run / "weights.safetensors", model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes
+    )
+    write_json(
+        run / "metrics.json",
+        {
+            "format": FORMAT,
+            "validation": dataclasses.asdict(outcome.validation),
+            "test": dataclasses.asdict(outcome.test),
+            "mistakes": mistakes(answers, images, indices),
+            **extra,
+        },
+    )
+    _clear(leg)
+    return outcome
+
+
+def _clear(leg: Leg) -> None:
+    """Remove checkpoints and weights along the way: the run is finished, only its scores are asked for again."""
+    for pattern in ("*/*.pt", "*/*.safetensors", "*/*.part"):
+        for path in Path(leg.place.folder).glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def finished(run: Path) -> Outcome | None:
+    """The outcome of a run that is done, from its metrics.json; None where it is not."""
+    if not (run / "metrics.json").exists():
+        return None
+    metrics = read_json(run / "metrics.json")
+    return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+
+
+def evaluated(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:
+    """Scores of probabilities (n, classes) on the images of these indices."""
+    return score(answers, np.asarray(images.labels)[indices], images.classes)
+
+
+def mistakes(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """The test images that it was most sure of and wrong about, the surest first."""
+    labels, sure = np.asarray(images.labels)[indices], answers.max(1)
+    predicted = answers.argmax(1)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
+    return [
+        {
+            "file": images.files[indices[place]],
+            "label": images.classes[labels[place]],
+            "predicted": images.classes[predicted[place]],
+            "probability": float(sure[place]),
+        }
+        for place in worst.tolist()
+    ]

@@ -1,0 +1,153 @@
+"""What a run fixes before it trains: plan.json. All that follows is a function of it and the seed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
+from budgetnet.learn.recipe import Recipe
+from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import cores
+from budgetnet.spec import Network
+
+FORMAT = "budgetnet.plan.v1"
+
+
+def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
+    """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run."""
+    if out is not None:
+        return Path(out)
+    text = json.dumps({**arguments, "data": str(Path(data).resolve()) if data != "digits" else data}, sort_keys=True)
+    return Path("runs") / f"{Path(data).name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@contextlib.contextmanager
+def only_one(run: Path, fresh: bool) -> Iterator[None]:
+    """The run's folder, made, and locked against a second process at work in it; emptied if `fresh`.
+
+    The system frees the lock when its holder dies. Raises `ValueError` where another holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("a") as lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # Windows: the files are written whole all the same
+            pass
+        except BlockingIOError as error:
+            raise ValueError(f"{run} is in use by another process; wait for it or give another --out") from error
+        if fresh and (run / "plan.json").exists():
+            for child in run.iterdir():
+                shutil.rmtree(child) if child.is_dir() else (child.name != ".lock" and child.unlink())
+        yield
+
+
+def data_row(data: str, images: ImageSet) -> dict[str, Any]:
+    """The images, as plan.json names them."""
+    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test")}
+    return {
+        "name": images.name,
+        "path": data if data == "digits" else str(Path(data).resolve()),
+        "fingerprint": images.fingerprint,
+        "classes": list(images.classes),
+        "in_channels": images.in_channels,
+        "median_short_side_px": images.median_short_side_px,
+        "counts": {**counts, "left_out": len(images) - sum(counts.values())},
+    }
+
+
+def machine_row() -> dict[str, Any]:
+    """The machine and the versions that the bits depend on."""
+    import torch
+
+    return {"cpu": processor(), "cores": cores(), "torch": torch.__version__, "python": platform.python_version()}
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def same_data(plan: Mapping[str, Any], images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where the run was planned on other images."""
+    if plan["data"]["fingerprint"] != images.fingerprint:
+        raise ValueError(f"{run} was begun on other images than {images.name} holds now; use --fresh to start anew")
+
+
+def load_plan(run: Path, command: str) -> dict[str, Any] | None:
+    """The plan of a run that was begun, or None. Raises `ValueError` for a folder of something else."""
+    path = run / "plan.json"
+    if not path.exists():
+        foreign = run.exists() and any(child.name not in ("events.jsonl", ".lock") for child in run.iterdir())
+        if foreign:
+            raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
+        return None
+    plan = read_json(path)
+    if plan.get("format") != FORMAT or plan.get("command") != command:
+        raise ValueError(f"{run} holds a run of {plan.get('command')!r}, not of {command!r}; give another --out")
+    return plan
+
+
+def save_plan(run: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Write plan.json; what comes back is what a later start will read."""
+    write_json(run / "plan.json", {"format": FORMAT, **plan})
+    return read_json(run / "plan.json")
+
+
+def course_row(course: Course) -> dict[str, Any]:
+    """A course as plan.json keeps it; recipe and preprocessing are the run's."""
+    return {
+        "id": course.id,
+        "network": json.loads(course.network.to_json()),
+        "batch": course.batch,
+        "steps": course.steps,
+        "warmup_steps": course.warmup_steps,
+    }
+
+
+def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
+    """The course of `course_row`."""
+    return Course(
+        id=row["id"],
+        network=Network.from_json(json.dumps(row["network"])),
+        recipe=Recipe.from_dict(plan["recipe"]),
+        preprocessing=preprocessing_of(plan["preprocessing"]),
+        seed=plan["seed"],
+        batch=row["batch"],
+        steps=row["steps"],
+        warmup_steps=row["warmup_steps"],
+    )
+
+
+def preprocessing_of(row: Mapping[str, Any]) -> Preprocessing:
+    """A preprocessing from plain values."""
+    return Preprocessing(**row)
+
+
+def preprocessing_row(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Plain values of a preprocessing."""
+    return dataclasses.asdict(preprocessing)
+
+
+def preprocessing_for(images: ImageSet) -> Preprocessing:
+    """What a network trained on these images from nothing takes."""
+    return default_preprocessing(images.in_channels)
+
+
+def side_px_for(networks: list[Network], images: ImageSet, preprocessing: Preprocessing) -> int:
+    """The short side that serves every network of a run, so that images are decoded once."""
+    return max(needed_side_px(network.resolution_px, preprocessing) for network in networks)

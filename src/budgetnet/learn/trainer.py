@@ -1,0 +1,178 @@
+"""Training steps: a model, its optimiser and moving average, moved from one step to another.
+
+Everything random is a function of (seed, step), so that a training stopped anywhere and gone on
+with from a checkpoint gives the same bits as one left alone, for one count of processes and threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from budgetnet.learn.data import Batch, ImageSet, Pixels, Preprocessing, TrainBatches
+from budgetnet.learn.optimise import Schedule, average, optimiser_of
+from budgetnet.learn.recipe import Recipe, trained_network
+from budgetnet.model.build import Model, build
+from budgetnet.spec import Network
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """All that a training is a function of, but for the images: what plan.json keeps of it.
+
+    `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
+    """
+
+    id: str
+    network: Network
+    recipe: Recipe
+    preprocessing: Preprocessing
+    seed: int
+    batch: int
+    steps: int
+    warmup_steps: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate of the trunk, for this batch."""
+        rate = self.recipe.rate_for(self.batch)
+        return Schedule(rate, self.steps, self.warmup_steps, self.recipe.final_rate)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Figures of one step: the loss and the share of right answers in its (augmented) batch."""
+
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+class Trainer:
+    """The moving parts of one training in this process. Mutable by nature: `step` counts up."""
+
+    def __init__(self, course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator) -> None:
+        self.course = course
+        self.accelerator = accelerator
+        self.step = 0
+        # Process r of w takes batch w * step + r of batches w times smaller: together the step's batch.
+        self.batches = TrainBatches(
+            images,
+            pixels,
+            max(1, course.batch // accelerator.num_processes),
+            course.network.resolution_px,
+            course.preprocessing,
+            course.recipe.augmentation,
+            course.seed,
+            accelerator.device,
+        )
+        network = trained_network(course.network, course.recipe, course.steps)
+        self.model: Model = build(network, course.seed).to(accelerator.device)
+        self.mean: Model = build(network, course.seed).to(accelerator.device).requires_grad_(False)
+        optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate)
+        self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
+
+    def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
+        """Take steps until `self.step` is `until`; `after` is called behind each."""
+        self.wrapped.train()
+        while self.step < until:
+            rate = rate_at(self.step)
+            loss, accuracy = self._take_step(rate)
+            self.step += 1
+            after(StepReport(self.step, loss, accuracy, rate))
+
+    def _take_step(self, rate: float) -> tuple[float, float]:
+        course, accelerator = self.course, self.accelerator
+        rank, world = accelerator.process_index, accelerator.num_processes
+        torch.manual_seed(seed_of(course.seed, self.step, rank))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch = self.batches.batch_at(self.step * world + rank)
+        with accelerator.autocast():
+            logits = self.wrapped(batch.inputs)
+        loss = loss_of(logits.float(), batch, course.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        if course.recipe.clip_norm is not None:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), course.recipe.clip_norm)
+        self.optimiser.step()
+        if course.recipe.ema_share:
+            average(
+                self._tensors(self.mean), self._tensors(self.model), self.step, course.recipe.ema_share * course.steps
+            )
+        right = (logits.argmax(1) == batch.labels).float().mean()
+        return float(loss.detach()), float(right)
+
+    @staticmethod
+    def _tensors(model: Model) -> list[Tensor]:
+        return list(model.state_dict().values())
+
+    @property
+    def result(self) -> Model:
+        """The model to use: the moving average where the recipe has one."""
+        return self.mean if self.course.recipe.ema_share else self.model
+
+    def save(self, path: Path) -> None:
+        """The whole state, written aside and renamed; only the first process writes."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        aside = path.with_suffix(f".{os.getpid()}.part")
+        with aside.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of this course."""
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+
+
+def loss_of(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
+    """Cross entropy with label smoothing: logits (n, classes) -> a scalar. Mixed targets are taken as given."""
+    target = batch.labels if batch.targets is None else batch.targets
+    return functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
+
+
+def seed_of(*values: object) -> int:
+    """A 63-bit seed that is a pure function of the values, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8], "big") >> 1
+
+
+def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:
+    """Images a second of this process's training steps, by the median step; the first two warm up.
+
+    Steps are real ones, so the trainer is spent: throw it away.
+    """
+    rate = trainer.course.schedule.trunk
+    durations: list[float] = []
+    start = time.perf_counter()
+    while len(durations) < 2 + at_least or time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        trainer.advance(trainer.step + 1, rate, lambda report: None)
+        durations.append(time.perf_counter() - before)
+    return trainer.course.batch / float(np.median(durations[2:]))

@@ -1,0 +1,160 @@
+"""Processes that train: one a core (pinned, one thread) or one a GPU, apart or together.
+
+Apart, each takes the next job (trials of a race). Together, all take the same job and share its
+batches, as under torchrun. A worker ends within a second of its parent's death, however that came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from budgetnet.learn.progress import Progress, Update, silent
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_reports: Any = None
+
+
+def report(update: Update) -> None:
+    """Tell the parent how far this worker is; in a process that is no worker, tell nobody."""
+    if _reports is not None:
+        _reports.put(update)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_for(device: str) -> int:
+    """How many workers a device feeds: one a core, one a GPU."""
+    if device == "cpu":
+        return cores()
+    import torch
+
+    return max(1, torch.cuda.device_count()) if device == "cuda" else 1
+
+
+class Workers(Generic[Job, Result]):
+    """`count` processes that run one module-level function on jobs. Use in a with statement."""
+
+    def __init__(
+        self,
+        function: Callable[[Job], Result],
+        count: int,
+        device: str = "cpu",
+        together: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.function = function
+        self.count = count
+        self.together = together
+        self.progress = progress or silent
+        context = multiprocessing.get_context("spawn")
+        self._ranks: Any = context.Queue()
+        self._updates: Any = context.Queue()
+        for rank in range(count):
+            self._ranks.put(rank)
+        port = _free_port() if together else None
+        setup = (self._ranks, self._updates, count, device, port, os.getpid())
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=setup)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for process in list(self._pool._processes.values()):  # a job may run for minutes: do not wait for it
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._updates.put(None)
+        self._listener.join()
+
+    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `done` is called in this thread as each comes in.
+
+        Together, every worker runs every job, and the first worker's result counts. Raises
+        `RuntimeError` when a worker dies (most often: out of memory).
+        """
+        copies = self.count if self.together else 1
+        futures: list[list[Future[Result]]] = []
+        try:
+            futures = [[self._pool.submit(self.function, job) for _ in range(copies)] for job in jobs]
+            results: list[Result] = []
+            for job, group in zip(jobs, futures, strict=True):
+                answers = [future.result() for future in group]
+                result = next(answer for answer in answers if answer is not None)
+                results.append(result)
+                if done:
+                    done(job, result)
+            return results
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a training process died, perhaps for want of memory; run the same command again"
+            ) from error
+        except BaseException:
+            for future in (future for group in futures for future in group):
+                future.cancel()
+            raise
+
+    def _listen(self) -> None:
+        while (update := self._updates.get()) is not None:
+            self.progress(update)
+
+
+def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, parent: int) -> None:
+    """Set a new worker up: its core, its threads, its place among the others."""
+    global _reports
+    _reports = updates
+    rank = ranks.get()
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    if device == "cpu":
+        _pin(rank, count)
+    if port is not None and count > 1:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+    elif device == "cuda":
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(rank)
+
+
+def _pin(rank: int, count: int) -> None:
+    import torch
+
+    if hasattr(os, "sched_setaffinity") and count > 1:
+        mine = sorted(os.sched_getaffinity(0))
+        with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
+            os.sched_setaffinity(0, {mine[rank % len(mine)]})
+    torch.set_num_threads(max(1, cores() if count == 1 else 1))
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,178 @@
+"""The networks that could answer: every base and strategy that fits, duplicates merged, a diverse few raced."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from budgetnet import zoo
+from budgetnet.budget import Budget, BudgetError, Fit, fit
+from budgetnet.learn.data import ImageSet
+from budgetnet.scaling import STRATEGIES, Strategy, adapt
+from budgetnet.spec import Network
+
+BASES = (
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+)
+LEAST_PX, MOST_PX = 32, 224
+SMALL_PX = 96
+"""Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
+LEAST_SHARE = 0.85
+"""A raced candidate uses at least this share of the limit that binds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that keeps the budget. `binding` is the limit that it uses most of, `share` how much.
+
+    `why` says why it is raced or not.
+    """
+
+    id: str
+    base: str
+    strategy: Strategy
+    dropped_strides: int
+    fit: Fit
+    raced: bool
+    why: str
+
+    @property
+    def network(self) -> Network:
+        """The network that would be trained."""
+        return self.fit.network
+
+    @property
+    def binding(self) -> str:
+        """The name of the limit that it uses most of."""
+        return self.fit.certificate.binding.name
+
+    @property
+    def share(self) -> float:
+        """Used share of the binding limit, 0 to 1."""
+        return self.fit.certificate.binding.share
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of plan.json."""
+        cost = self.fit.cost
+        return {
+            "id": self.id,
+            "base": self.base,
+            "strategy": self.strategy,
+            "phi": self.fit.phi,
+            "dropped_strides": self.dropped_strides,
+            "resolution_px": list(self.network.resolution_px),
+            "network": self.network.name,
+            "macs": cost.macs,
+            "params": cost.params,
+            "activations": cost.activations,
+            "weight_bytes": cost.weight_bytes,
+            "peak_activation_bytes": cost.peak_activation_bytes,
+            "peak_bytes": cost.peak_bytes,
+            "binding": self.binding,
+            "share": self.share,
+            "raced": self.raced,
+            "why": self.why,
+        }
+
+
+def base_px(images: ImageSet) -> int:
+    """The side that scaling starts from: the median short side, even, within 32 and 224 px."""
+    return min(MOST_PX, max(LEAST_PX, images.median_short_side_px // 2 * 2))
+
+
+def adapted_bases(images: ImageSet, bases: Sequence[str | Network]) -> Iterator[tuple[str, int, Network]]:
+    """(name, dropped strides, network) of every base, adapted to the images and their classes."""
+    px = base_px(images)
+    for base in bases:
+        row = zoo.network(base) if isinstance(base, str) else base
+        row = dataclasses.replace(row, classes=len(images.classes), in_channels=images.in_channels)
+        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
+            yield row.name, dropped, adapt(row, px, dropped)
+
+
+def candidates(
+    images: ImageSet,
+    budget: Budget,
+    entrants: int,
+    bases: Sequence[str | Network] = BASES,
+    strategies: Sequence[Strategy] = STRATEGIES,
+) -> tuple[Candidate, ...]:
+    """Everything that fits, the raced ones marked: at most `entrants`, as unlike as can be.
+
+    Raises `BudgetError` where nothing fits: the one that misses by least.
+    """
+    found: dict[str, Candidate] = {}
+    failures: list[BudgetError] = []
+    most_px = 2 * max(LEAST_PX, images.median_short_side_px)
+    for name, dropped, base in adapted_bases(images, bases):
+        for strategy in strategies:
+            try:
+                fitted = fit(base, budget, strategy, largest_px=most_px)
+            except BudgetError as error:
+                failures.append(error)
+                continue
+            tail = f"-{dropped}" if dropped else ""
+            key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
+            found.setdefault(key, Candidate(f"{name}-{strategy}{tail}", name, strategy, dropped, fitted, False, ""))
+    if not found:
+        raise min(failures, key=lambda error: error.excess)
+    return _chosen(tuple(found.values()), entrants)
+
+
+def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
+    """Mark the raced ones: nearest the middle first, then always the one farthest from those chosen."""
+    full = [row for row in found if row.share >= LEAST_SHARE]
+    open_rows = full or [max(found, key=lambda row: row.share)]
+    places = _places(open_rows)
+    chosen = [min(open_rows, key=lambda row: (math.hypot(*places[row.id]), row.id))]
+    while len(chosen) < min(entrants, len(open_rows)):
+        rest = [row for row in open_rows if row not in chosen]
+        chosen.append(max(rest, key=lambda row: (min(_distance(row, other, places) for other in chosen), row.id)))
+    reasons = {
+        row.id: "the middle of those that fit" if row is chosen[0] else "unlike those before it" for row in chosen
+    }
+    rows: list[Candidate] = []
+    for row in found:
+        small = f"uses only {100 * row.share:.0f} % of its binding limit"
+        why = reasons.get(row.id) or (small if row.share < LEAST_SHARE else "like one that is raced")
+        rows.append(dataclasses.replace(row, raced=row.id in reasons, why=why))
+    first = [row.id for row in chosen]
+    return tuple(sorted(rows, key=lambda row: (first.index(row.id) if row.raced else len(first), row.id)))
+
+
+def _features(row: Candidate) -> tuple[float, ...]:
+    """What makes networks unlike at matched cost: depth, width, size of maps, params, activations; in octaves."""
+    network, cost = row.network, row.fit.cost
+    width = sum(stage.channels * stage.repeats for stage in network.stages) / network.depth
+    last_px = network.resolution_px[0]
+    for stride in (network.stem.stride, *(stage.stride for stage in network.stages)):
+        last_px = -(-last_px // stride)
+    values = (network.depth, width, network.resolution_px[0], last_px, cost.params, cost.activations)
+    return tuple(math.log2(value) for value in values)
+
+
+def _places(rows: Sequence[Candidate]) -> dict[str, tuple[float, ...]]:
+    """Features with mean 0 and deviation 1 over the rows, so that each counts alike."""
+    table = [_features(row) for row in rows]
+    means = [sum(column) / len(table) for column in zip(*table, strict=True)]
+    spreads = [
+        math.sqrt(sum((value - mean) ** 2 for value in column) / len(table)) or 1.0
+        for column, mean in zip(zip(*table, strict=True), means, strict=True)
+    ]
+    return {
+        row.id: tuple((value - mean) / spread for value, mean, spread in zip(values, means, spreads, strict=True))
+        for row, values in zip(rows, table, strict=True)
+    }
+
+
+def _distance(row: Candidate, other: Candidate, places: dict[str, tuple[float, ...]]) -> float:
+    """Euclidean, and further apart where the family differs: blocks differ in ways that sizes do not say."""
+    return math.dist(places[row.id], places[other.id]) + (1.0 if row.base != other.base else 0.0)

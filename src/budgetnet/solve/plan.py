@@ -1,0 +1,111 @@
+"""How the time of a solve is shared, as counts of steps: made once, kept in plan.json."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from budgetnet.learn.data import ImageSet
+from budgetnet.learn.leg import Place, Timing
+from budgetnet.learn.plan import course_row, preprocessing_for
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.recipe import Recipe, guarded_batch
+from budgetnet.learn.train import SPARE_SHARE, evaluation_seconds, timed, with_steps
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import workers_for
+from budgetnet.search.race import survivors
+from budgetnet.solve.candidates import Candidate
+
+RACE_SHARE = 0.3
+"""Of the time: what the race takes. The winner goes on from its own part of it."""
+CORE_SECONDS_AN_ENTRANT = 100.0
+MOST_ENTRANTS = 12
+RUNG_COOLDOWN_SHARE = 0.3
+"""Of a rung's steps: the short cool-down before its score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When the solve began and how long it may take, in seconds of `time.monotonic`."""
+
+    began: float
+    seconds: float
+
+    @property
+    def left_seconds(self) -> float:
+        """What is left now, less a spare part for steps slower than the timed ones."""
+        return self.seconds * (1 - SPARE_SHARE) - (time.monotonic() - self.began)
+
+
+def entrants_for(time_seconds: float, workers: int) -> int:
+    """How many candidates a race can tell apart: max(2, core-seconds of the race / 100), at most 12."""
+    return min(MOST_ENTRANTS, max(2, int(RACE_SHARE * time_seconds * workers / CORE_SECONDS_AN_ENTRANT)))
+
+
+def planned(
+    raced: Sequence[Candidate],
+    images: ImageSet,
+    recipe: Recipe,
+    seed: int,
+    place: Place,
+    clock: Clock,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The rows "race" and "final" of plan.json: every candidate's steps in every rung and at the end.
+
+    Candidates get equal time, not equal steps: the budget of time is the user's, and a faster
+    network sees more images in it. Raises `ValueError` where the time is gone before any training.
+    """
+    batch = guarded_batch(recipe, len(images.indices("train")))
+    preprocessing = preprocessing_for(images)
+    drafts = [Course(row.id, row.network, recipe, preprocessing, seed, batch, 1, 1) for row in raced]
+    timings = timed(drafts, place, progress)
+    slowest = min(timing.together for timing in timings)
+    left = clock.left_seconds - evaluation_seconds(images, slowest)
+    if left < 2.0:
+        needed = 2 * (clock.seconds - clock.left_seconds) + 20
+        raise ValueError(f"{clock.seconds:g} s are gone before training could start; give at least {needed:.0f} s")
+    race_seconds = min(RACE_SHARE * clock.seconds, 0.5 * left)
+    counts = survivors(len(raced))
+    workers = workers_for(place.device)
+    waves = [-(-count // workers) for count in counts]
+    seconds = [race_seconds / len(counts) / wave for wave in waves]
+    entrants = [
+        _entrant(draft, timing, seconds, left - race_seconds) for draft, timing in zip(drafts, timings, strict=True)
+    ]
+    return {
+        "race": {
+            "seconds": race_seconds,
+            "kept": list(counts),
+            "images_per_second": {
+                draft.id: {"apart": timing.apart, "together": timing.together}
+                for draft, timing in zip(drafts, timings, strict=True)
+            },
+            "entrants": entrants,
+        },
+        "final": {"seconds": left - race_seconds},
+    }
+
+
+def _entrant(draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float) -> dict[str, Any]:
+    """One entrant's course and its steps: where each rung leaves the trunk, and the end."""
+    rungs: list[dict[str, int]] = []
+    trunk = 0
+    for seconds in rung_seconds:
+        steps = max(2, int(seconds * timing.apart / draft.batch))
+        cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
+        trunk += steps - cooldown
+        rungs.append({"trunk_until": trunk, "cooldown_steps": cooldown})
+    final_steps = max(2, int(final_seconds * timing.together / draft.batch))
+    total = trunk + final_steps
+    cooldown = min(final_steps - 1, round(draft.recipe.cooldown_share * total))
+    warmup = max(1, min(round(draft.recipe.warmup_share * total), rungs[0]["trunk_until"] // 2))
+    course = with_steps(draft, total, warmup)
+    return {
+        "id": draft.id,
+        "course": course_row(course),
+        "rungs": rungs,
+        "final": {"trunk_until": total - cooldown, "cooldown_steps": cooldown},
+    }
