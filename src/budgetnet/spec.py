@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 Px = tuple[int, int]
 """Height and width in pixels."""
@@ -47,10 +47,16 @@ def check_share(what: str, value: float) -> None:
 
 
 def square(resolution_px: int | Px) -> Px:
-    """(height, width) of a resolution; an integer is a square. Raises `ValueError` below 1 px."""
-    height, width = (resolution_px, resolution_px) if isinstance(resolution_px, int) else tuple(resolution_px)
+    """(height, width) of a resolution; an integer is a square. Raises `ValueError` for anything else or below 1 px."""
+    sides: tuple[object, ...] = (resolution_px, resolution_px)
+    if isinstance(resolution_px, Sequence) and not isinstance(resolution_px, str):
+        sides = tuple(resolution_px)
+    if len(sides) != 2:
+        raise ValueError(f"resolution_px is {resolution_px!r}; it must be an integer or (height, width)")
+    height, width = sides
     check_integer("height in pixels", height)
     check_integer("width in pixels", width)
+    assert isinstance(height, int) and isinstance(width, int)
     return height, width
 
 
@@ -83,6 +89,8 @@ class Activation:
 
     def __post_init__(self) -> None:
         choose("activation", self.kind, get_args(ActivationKind))
+        if not math.isfinite(self.beta):
+            raise ValueError(f"beta is {self.beta!r}; it must be a finite number")
         if self.kind != "swish" and (self.beta != 1.0 or self.trainable):
             raise ValueError(f"beta belongs to swish, not to {self.kind}")
 
@@ -139,7 +147,9 @@ class Norm:
 
     def __post_init__(self) -> None:
         if not (self.eps > 0.0 and 0.0 < self.momentum <= 1.0):
-            raise ValueError(f"BatchNorm eps {self.eps!r} must be positive and momentum {self.momentum!r} within (0, 1]")
+            raise ValueError(
+                f"BatchNorm eps {self.eps!r} must be positive and momentum {self.momentum!r} within (0, 1]"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +402,9 @@ class Network:
     @property
     def stem_conv(self) -> Conv:
         """The stem as a convolution."""
-        return Conv(self.in_channels, self.stem.channels, self.stem.kernel, self.stem.stride, activation=self.stem.activation)
+        return Conv(
+            self.in_channels, self.stem.channels, self.stem.kernel, self.stem.stride, activation=self.stem.activation
+        )
 
     @property
     def head_conv(self) -> Conv | None:
@@ -471,10 +483,10 @@ class Network:
             row = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"this is no JSON: {error}") from error
-        if not isinstance(row, dict) or row.get("format") != FORMAT:
+        values = cast(dict[str, Any], row) if isinstance(row, dict) else {}
+        if values.pop("format", None) != FORMAT:
             raise ValueError(f'this is no network file: its "format" is not {FORMAT!r}')
-        row.pop("format")
-        return _parse(Network, row, "network")
+        return _parse(Network, values, "network")
 
     def __str__(self) -> str:
         return "\n".join(_table(self))
@@ -493,22 +505,32 @@ def _parse(kind: type, row: Any, where: str) -> Any:
     """A frozen value from plain JSON values; unknown and missing keys are named."""
     if not isinstance(row, dict):
         raise ValueError(f"{where} must be an object, not {row!r}")
+    values = cast(dict[str, Any], row)
     fields = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(row) - set(fields)):
+    if unknown := sorted(set(values) - set(fields)):
         raise ValueError(f"{where} has no {', '.join(unknown)}; it has {', '.join(fields)}")
-    values = dict(row)
-    for name, value in row.items():
-        nested = _NESTED.get(kind, {}).get(name)
-        if nested and value is not None:
-            values[name] = _parse(nested, value, f"{where}.{name}")
-        elif name == "stages":
-            values[name] = tuple(_parse(Stage, stage, f"{where}.stages[{i}]") for i, stage in enumerate(value))
-        elif name == "resolution_px":
-            values[name] = tuple(value)
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ValueError(f"{where}: {error}") from error
+    required = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
+    if missing := [name for name in required if name not in values]:
+        raise ValueError(f"{where} needs {', '.join(missing)}")
+    return kind(**{name: _parse_field(kind, fields[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {"float": (int, float), "bool": (bool,), "str": (str,)}
+"""Python's types of a field that nothing else checks, by its annotation."""
+
+
+def _parse_field(kind: type, field: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    nested = _NESTED.get(kind, {}).get(field.name)
+    if nested is not None:
+        return None if value is None and "None" in str(field.type) else _parse(nested, value, where)
+    if field.name == "stages":
+        if not isinstance(value, list):
+            raise ValueError(f"{where} must be a list, not {value!r}")
+        return tuple(_parse(Stage, stage, f"{where}[{index}]") for index, stage in enumerate(cast(list[Any], value)))
+    allowed = _PLAIN.get(str(field.type))
+    if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)):
+        raise ValueError(f"{where} is {value!r}; it must be a {field.type}")
+    return value
 
 
 def _table(network: Network) -> Iterator[str]:
@@ -516,7 +538,8 @@ def _table(network: Network) -> Iterator[str]:
     rows = list(_stage_rows(network))
     total = sum(macs for *_, macs in rows)
     height, width = network.resolution_px
-    yield f"{network.name}: {height}x{width} px, {network.classes} classes, {network.depth} blocks, {total / 1e6:,.1f} M MACs"
+    what = f"{network.name}: {height}x{width} px, {network.classes} classes, {network.depth} blocks"
+    yield f"{what}, {total / 1e6:,.1f} M MACs"
     yield f"{'stage':<8}{'block':<22}{'out px':>9}{'channels':>10}{'repeats':>9}{'MACs %':>8}"
     for name, what, (height, width), channels, repeats, macs in rows:
         size = f"{height}x{width}"
