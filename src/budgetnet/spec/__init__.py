@@ -1,0 +1,74 @@
+"""Frozen values that describe a network: no weights, no torch, no behaviour beyond derived numbers.
+
+A `Network` is a stem, a row for every stage, and a head. `Network.blocks` places the rows: each
+`Block` knows its channels and derives its convolutions (`Conv`). `model.build` makes layers from
+those same rows and `cost.lower` prices them, so a derived number cannot differ between the two.
+"""
+
+from __future__ import annotations
+
+from budgetnet.spec.block import Block, block_macs, check_expansion, check_kernel
+from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem
+from budgetnet.spec.values import (
+    HARD_SIGMOID,
+    HARD_SWISH,
+    IDENTITY,
+    RELU,
+    RELU6,
+    SIGMOID,
+    SWISH,
+    TOLERANCE,
+    Activation,
+    ActivationKind,
+    BlockKind,
+    Conv,
+    DepthRounding,
+    Keeping,
+    Norm,
+    Padding,
+    Px,
+    Squeeze,
+    ceil,
+    check_integer,
+    check_share,
+    choose,
+    round_channels,
+    square,
+)
+
+__all__ = [
+    "FORMAT",
+    "HARD_SIGMOID",
+    "HARD_SWISH",
+    "IDENTITY",
+    "RELU",
+    "RELU6",
+    "SIGMOID",
+    "SWISH",
+    "TOLERANCE",
+    "Activation",
+    "ActivationKind",
+    "Block",
+    "BlockKind",
+    "Conv",
+    "DepthRounding",
+    "Head",
+    "Keeping",
+    "Network",
+    "Norm",
+    "Padding",
+    "Px",
+    "Rounding",
+    "Squeeze",
+    "Stage",
+    "Stem",
+    "block_macs",
+    "ceil",
+    "check_expansion",
+    "check_integer",
+    "check_kernel",
+    "check_share",
+    "choose",
+    "round_channels",
+    "square",
+]

@@ -1,0 +1,245 @@
+"""A network: a stem, a row for every stage, a head, a resolution, and how the family rounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast, get_args
+
+from budgetnet.spec.block import Block, check_expansion, check_kernel
+from budgetnet.spec.reading import parse
+from budgetnet.spec.table import table
+from budgetnet.spec.values import (
+    SWISH,
+    Activation,
+    BlockKind,
+    Conv,
+    DepthRounding,
+    Keeping,
+    Norm,
+    Padding,
+    Px,
+    Squeeze,
+    check_integer,
+    check_share,
+    choose,
+    square,
+)
+
+FORMAT = "budgetnet.network.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One row: `repeats` blocks to `channels`; the first has the stride, the others have stride 1."""
+
+    channels: int
+    repeats: int = 1
+    kernel: int = 3
+    stride: int = 1
+    expansion: float = 1.0
+    squeeze: Squeeze | None = None
+    activation: Activation = SWISH
+    residual: bool = True
+    kind: BlockKind = "mbconv"
+
+    def __post_init__(self) -> None:
+        choose("block kind", self.kind, get_args(BlockKind))
+        check_integer("stage channels", self.channels)
+        check_integer("stage repeats", self.repeats)
+        check_kernel(self.kernel, self.stride)
+        check_expansion(self.kind, self.expansion)
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """The first convolution, from the image to `channels`."""
+
+    channels: int
+    kernel: int = 3
+    stride: int = 2
+    activation: Activation = SWISH
+
+    def __post_init__(self) -> None:
+        check_integer("stem channels", self.channels)
+        check_kernel(self.kernel, self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A 1x1 convolution to `channels` (None: none), global average, a linear layer to `hidden` with
+    the activation (None: none; MobileNetV3 has it), dropout, the classifier."""
+
+    channels: int | None = None
+    hidden: int | None = None
+    activation: Activation = SWISH
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for what, value in (("head channels", self.channels), ("hidden units", self.hidden)):
+            if value is not None:
+                check_integer(what, value)
+        check_share("dropout", self.dropout)
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How a family turns scaled real numbers into integers: part of its description.
+
+    "scaled" follows the width, "kept" never changes, "grows" is never below the base's own.
+    """
+
+    depth: DepthRounding = "up"
+    channel_multiple: int = 8
+    resolution_multiple: int = 2
+    stem: Keeping = "scaled"
+    head: Keeping = "scaled"
+    keeps_end_repeats: bool = False
+
+    def __post_init__(self) -> None:
+        choose("depth rounding", self.depth, get_args(DepthRounding))
+        choose("stem rounding", self.stem, get_args(Keeping))
+        choose("head rounding", self.head, get_args(Keeping))
+        check_integer("channel multiple", self.channel_multiple)
+        check_integer("resolution multiple", self.resolution_multiple)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A whole description: what `build` makes, `cost` prices and `scale` scales.
+
+    Raises `ValueError` for anything that is no network. `str()` is a table of its stages.
+    """
+
+    name: str
+    stem: Stem
+    stages: tuple[Stage, ...]
+    head: Head
+    resolution_px: Px
+    classes: int = 1000
+    in_channels: int = 3
+    padding: Padding = "symmetric"
+    norm: Norm = Norm()
+    rounding: Rounding = Rounding()
+    drop_path: float = 0.0
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a network needs a name")
+        if not self.stages:
+            raise ValueError(f"{self.name} has no stages; give at least one")
+        object.__setattr__(self, "stages", tuple(self.stages))
+        object.__setattr__(self, "resolution_px", square(self.resolution_px))
+        check_integer("classes", self.classes)
+        check_integer("input channels", self.in_channels)
+        check_share("drop_path", self.drop_path)
+        choose("padding", self.padding, get_args(Padding))
+
+    @property
+    def depth(self) -> int:
+        """Blocks in all stages."""
+        return sum(stage.repeats for stage in self.stages)
+
+    @property
+    def stem_conv(self) -> Conv:
+        """The stem as a convolution."""
+        return Conv(
+            self.in_channels, self.stem.channels, self.stem.kernel, self.stem.stride, activation=self.stem.activation
+        )
+
+    @property
+    def head_conv(self) -> Conv | None:
+        """The 1x1 convolution before the global average, if the head has one."""
+        if self.head.channels is None:
+            return None
+        return Conv(self.stages[-1].channels, self.head.channels, activation=self.head.activation)
+
+    @property
+    def hidden_linear(self) -> Conv | None:
+        """The linear layer after the global average, if the head has one."""
+        if self.head.hidden is None:
+            return None
+        wide = self.head.channels or self.stages[-1].channels
+        return Conv(wide, self.head.hidden, bias=True, norm=False, activation=self.head.activation)
+
+    @property
+    def features(self) -> int:
+        """Inputs of the classifier."""
+        return self.head.hidden or self.head.channels or self.stages[-1].channels
+
+    @property
+    def classifier(self) -> Conv:
+        """The last linear layer, to `classes`."""
+        return Conv(self.features, self.classes, bias=True, norm=False)
+
+    def stage_blocks(self) -> tuple[tuple[Block, ...], ...]:
+        """The blocks of every stage, placed: channels flow from the stem through the rows."""
+        placed: list[tuple[Block, ...]] = []
+        channels = self.stem.channels
+        for stage in self.stages:
+            first = self._block(stage, channels, stage.stride)
+            rest = self._block(stage, stage.channels, 1)
+            placed.append((first, *([rest] * (stage.repeats - 1))))
+            channels = stage.channels
+        return tuple(placed)
+
+    def _block(self, stage: Stage, in_channels: int, stride: int) -> Block:
+        return Block(
+            in_channels=in_channels,
+            out_channels=stage.channels,
+            kernel=stage.kernel,
+            stride=stride,
+            expansion=stage.expansion,
+            squeeze=stage.squeeze,
+            activation=stage.activation,
+            residual=stage.residual,
+            kind=stage.kind,
+            padding=self.padding,
+            norm=self.norm,
+        )
+
+    def convs(self) -> Iterator[Conv]:
+        """Every convolution and linear layer in order."""
+        yield self.stem_conv
+        for blocks in self.stage_blocks():
+            for block in blocks:
+                yield from block.convs
+        yield from (part for part in (self.head_conv, self.hidden_linear, self.classifier) if part is not None)
+
+    def drop_rates(self) -> Iterator[float]:
+        """Stochastic depth of each block in order: drop_path * index / blocks.
+
+        Source: Huang et al., arXiv:1603.09382, section 3, as EfficientNet's code counts it.
+        """
+        return (self.drop_path * index / self.depth for index in range(self.depth))
+
+    def to_json(self) -> str:
+        """JSON text; `from_json` gives an equal network back."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
+
+    @staticmethod
+    def from_json(text: str) -> Network:
+        """The network of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
+        try:
+            row: object = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"this is no JSON: {error}") from error
+        values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
+        if values.pop("format", None) != FORMAT:
+            raise ValueError(f'this is no network file: its "format" is not {FORMAT!r}')
+        return cast("Network", parse(Network, values, "network", _NESTED))
+
+    def __str__(self) -> str:
+        return "\n".join(table(self))
+
+
+_NESTED: dict[type, dict[str, type]] = {
+    Network: {"stem": Stem, "head": Head, "norm": Norm, "rounding": Rounding, "stages": Stage},
+    Stage: {"squeeze": Squeeze, "activation": Activation},
+    Squeeze: {"inner": Activation, "gate": Activation},
+    Stem: {"activation": Activation},
+    Head: {"activation": Activation},
+}
