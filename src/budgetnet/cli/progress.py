@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 """Least time between two plain lines of one phase."""
+QUICK_SECONDS = 1.0
+"""What is done within this time is not talked about."""
 
 
 @contextlib.contextmanager
@@ -33,52 +35,67 @@ def progress() -> Iterator[Progress]:
 
 @contextlib.contextmanager
 def _bars(console: Console) -> Iterator[Progress]:
-    """A bar a phase. Phases inside another (race/...) share the line below it and vanish at their end."""
+    """A bar a phase, its figures below its name. Phases inside another (race/...) vanish at their end."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
-    from rich.table import Column
 
     columns = (
-        TextColumn("{task.description}", style="bold", table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=12),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
     )
-    with Bars(*columns, console=console, expand=True) as bars:
+    with Bars(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
         lock = threading.Lock()
 
         def show(update: Update) -> None:
+            ends = update.done >= update.total
             with lock:
                 if update.phase not in tasks:
-                    name = update.phase.rpartition("/")[2]
-                    indent = "  " if name != update.phase else ""
-                    tasks[update.phase] = bars.add_task(indent + name, total=update.total, text="")
-                task = tasks[update.phase]
-                bars.update(task, completed=update.done, total=update.total, text=update.text)
-                if update.done >= update.total and "/" in update.phase:
-                    bars.remove_task(tasks.pop(update.phase))
+                    tasks[update.phase] = bars.add_task(update.phase, total=update.total)
+                text = _labelled(update.phase, "" if ends else update.text)
+                bars.update(tasks[update.phase], completed=update.done, total=update.total, description=text)
+                for phase in [phase for phase in tasks if _is_over(phase, update, ends)]:
+                    bars.remove_task(tasks.pop(phase))
 
         yield show
 
 
+def _is_over(phase: str, update: Update, ends: bool) -> bool:
+    """Whether a phase inside another has ended: itself, with the outer one, or because the outer one names it."""
+    outer, _, name = phase.rpartition("/")
+    if not outer:
+        return False
+    if update.phase == phase:
+        return ends
+    return update.phase == outer and (ends or update.text == name)
+
+
+def _labelled(phase: str, text: str) -> str:
+    """The phase, indented where it is inside another, with its figures in a second line."""
+    outer, _, name = phase.rpartition("/")
+    indent = "  " if outer else ""
+    return f"{indent}{name}\n{indent}  {text}" if text else f"{indent}{name}"
+
+
 def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
-    """A line when a phase begins, when it ends, and at most every ten seconds between."""
-    last: dict[str, float] = {}
-    ended: set[str] = set()
+    """A line a phase after its first second, then one every ten, and one at its end; a quick phase has none."""
+    began: dict[str, float] = {}
+    said: dict[str, float] = {}
     lock = threading.Lock()
 
     def show(update: Update) -> None:
         with lock:
             now, ends = clock(), update.done >= update.total
-            due = now - last.get(update.phase, -LINE_SECONDS) >= LINE_SECONDS
-            if update.phase in ended or not (due or ends):
-                return
-            last[update.phase] = now
+            start = began.setdefault(update.phase, now)
+            due = now - said.get(update.phase, now - LINE_SECONDS) >= LINE_SECONDS
+            if now - start >= QUICK_SECONDS and (due or ends):
+                said[update.phase] = now
+                line = f"{update.phase}: {update.done}/{update.total} {update.text}"
+                print(" ".join(line.split()), file=sys.stderr, flush=True)
             if ends:
-                ended.add(update.phase)
-            line = f"{update.phase}: {update.done}/{update.total} {update.text}"
-            print(" ".join(line.split()), file=sys.stderr, flush=True)
+                began.pop(update.phase)
+                said.pop(update.phase, None)
 
     return show
