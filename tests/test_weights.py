@@ -9,7 +9,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -218,16 +217,29 @@ def test_save_refuses_what_would_not_load(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kill_while_saving_leaves_a_whole_file(file):
+def test_a_kill_before_the_last_byte_is_safe_leaves_the_old_file(file):
     program = (
-        "import sys; from pathlib import Path; from budgetnet.model.weights import load_tensors, save_tensors\n"
-        "tensors, metadata = load_tensors(sys.argv[1]); print('ready', flush=True)\n"
-        "while True: save_tensors(sys.argv[1], tensors, metadata)"
+        "import os, sys, time; from budgetnet.model.weights import load_tensors, save_tensors\n"
+        "tensors, metadata = load_tensors(sys.argv[1])\n"
+        "os.fsync = lambda file: print('written', flush=True) or time.sleep(60)\n"
+        "save_tensors(sys.argv[1], {name: tensor * 0 for name, tensor in tensors.items()}, metadata)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.PIPE)
-    assert process.stdout and process.stdout.readline() == b"ready\n"
-    time.sleep(0.31)
+    assert process.stdout and process.stdout.readline() == b"written\n"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
     assert same(load_model(file).model, spoilt())
+    save_weights(file, spoilt(seed=4), CLASSES, PREPROCESSING)
+    assert same(load_model(file).model, spoilt(seed=4)), "what the kill left behind is in nobody's way"
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(file, monkeypatch):
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_weights(file, spoilt(seed=4), CLASSES, PREPROCESSING)
+    assert same(load_model(file).model, spoilt())
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
