@@ -13,8 +13,10 @@ from folded import deployed
 from live_bytes import LiveBytes
 from torch import Tensor, fx, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from budgetnet import adapt, build, cost, network
+from budgetnet.model.layers import ConvNorm
 from budgetnet.spec import RELU, Activation, Network, Squeeze
 from budgetnet.train_memory import Optimiser
 
@@ -84,6 +86,28 @@ def test_the_counter_sees_what_is_not_in_place() -> None:
     priced = SMALL["efficientnet_b0"]
     graph = fx.symbolic_trace(build(priced, seed=0).eval())
     assert measured_inference(graph, images(priced, 2)) > 1.2 * cost(priced, 2).peak_activation_bytes
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large"])
+def test_eager_frames_hold_references_and_read_higher(name: str) -> None:
+    """docs/cost.md tells these ratios: the same folded, in-place layers, called from Python modules."""
+    priced = network(name, 10)
+    model = build(priced, seed=0).eval()
+    for module in model.modules():
+        if isinstance(module, ConvNorm):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = nn.Identity()
+        if hasattr(module, "inplace"):
+            module.inplace = True
+    counter = LiveBytes()
+    counter.ignore((*model.parameters(), *model.buffers()))
+    inputs = images(priced, 1)
+    counter.hold([inputs])
+    with torch.no_grad(), counter:
+        model(inputs)
+    ratio = counter.peak / cost(priced).peak_activation_bytes
+    print(f"{name}: eager {counter.peak:,} bytes, {ratio:.2f} of peak_activation_bytes")
+    assert 1.05 < ratio < 1.30
 
 
 OPTIMISERS: dict[Optimiser, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
