@@ -21,6 +21,7 @@ LEAST_CHANNELS = 8
 LEAST_PX = 32
 LEAST_PX_OF_SMALL_BASE = 16
 SMALL_BASE_PX = 64
+FACTOR_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +191,21 @@ class Integers(NamedTuple):
 def integers(network: Network, scaling: Scaling, rounding: Rounding | None = None) -> Integers:
     """What the network's integers become under `scaling`. None of them falls as a factor grows.
 
-    The last stage's and the first stage's repeats are kept where the family keeps them.
+    Repeats of the first and the last stage are kept where the family keeps them.
     """
     rule = rounding or network.rounding
     head, last = network.head, len(network.stages) - 1
-    depths = [1.0 if rule.keeps_end_repeats and index in (0, last) else scaling.depth for index in range(last + 1)]
+    # Coarser than the tolerances of rounding: what should step at one factor, such as all repeats just
+    # above 1, does so together, and not one by one as the tolerance weighs less on larger numbers.
+    deep, wide, large = (round(factor, FACTOR_DIGITS) for factor in (scaling.depth, scaling.width, scaling.resolution))
+    depths = [1.0 if rule.keeps_end_repeats and index in (0, last) else deep for index in range(last + 1)]
     return Integers(
-        stem=keep(network.stem.channels, scaling.width, rule.stem, rule),
-        channels=tuple(width(stage.channels, scaling.width, rule) for stage in network.stages),
+        stem=keep(network.stem.channels, wide, rule.stem, rule),
+        channels=tuple(width(stage.channels, wide, rule) for stage in network.stages),
         repeats=tuple(repeats(stage.repeats, depth, rule) for stage, depth in zip(network.stages, depths, strict=True)),
-        head=head.channels and keep(head.channels, scaling.width, rule.head, rule),
-        hidden=head.hidden and keep(head.hidden, scaling.width, "kept" if rule.head == "kept" else "grows", rule),
-        resolution_px=resolution(network.resolution_px, scaling.resolution, rule.resolution_multiple),
+        head=head.channels and keep(head.channels, wide, rule.head, rule),
+        hidden=head.hidden and keep(head.hidden, wide, "kept" if rule.head == "kept" else "grows", rule),
+        resolution_px=resolution(network.resolution_px, large, rule.resolution_multiple),
     )
 
 
