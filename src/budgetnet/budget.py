@@ -259,7 +259,9 @@ def _times(share: float) -> str:
 def _all_fits(path: Path, budget: Budget) -> str:
     """The line for a budget that does not bind: which limit would."""
     first, last = (budget.price(path.at(phi)) for phi in (LEAST_PHI, path.last_phi))
-    binding = [name for name in LIMITS if _amount(last, name, budget) > _amount(first, name, budget)]
+    # The last network can have thousands of blocks: its training is priced only where that is limited.
+    names = [name for name in LIMITS if name != "train_bytes" or name in budget.limits()]
+    binding = [name for name in names if _amount(last, name, budget) > _amount(first, name, budget)]
     example = next((name for name in binding if name in budget.limits()), binding[0])
     message = (
         f"every network on the {path.strategy} path of {path.base.name} keeps {budget}, up to its last (phi = "
