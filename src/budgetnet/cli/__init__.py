@@ -69,14 +69,19 @@ def _run(arguments: list[str]) -> int:
         return _say(_parse_error(error), 2)
     except ValueError as error:
         return _say(str(error), 2)
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interruption:
+        return _say(str(interruption) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         raise
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError) as error:
         return _say(_system_error(error), 2)
     except OSError as error:
         return _say(_system_error(error), 1)
+    except (RuntimeError, MemoryError) as error:
+        # Torch reports what the machine cannot do (memory, a device) in these; for developers they are also bugs.
+        if os.environ.get("BUDGETNET_TRACEBACK"):
+            raise
+        return _say(f"{str(error) or type(error).__name__} (BUDGETNET_TRACEBACK=1 shows where)", 1)
 
 
 def _say(text: str, code: int) -> int:

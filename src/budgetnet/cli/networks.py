@@ -40,7 +40,8 @@ def zoo(
     Example: budgetnet zoo --macs 300M --params 4M
     """
     if devices:
-        return pricing.print_devices(as_json)
+        pricing.print_devices(as_json)
+        return 0
     from budgetnet import zoo as networks_of
 
     budget = limits.budget() if limits.any_limit() else None

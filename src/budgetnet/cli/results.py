@@ -82,11 +82,12 @@ def print_solution(solution: Solution) -> None:
     print_certificate(solution.fit.certificate)
     show.say()
     show.say(solution.choice)
+    show.say("Validation chose, so its score is optimistic; no choice has seen the test images.", "dim")
     show.say()
     show.facts(
         {
             "test accuracy": accuracy(solution.test),
-            "validation": f"{accuracy(solution.validation)}",
+            "validation": accuracy(solution.validation),
             "report": str(solution.report),
             "predict": f"budgetnet predict {solution.run} IMAGE...",
         }
@@ -94,27 +95,22 @@ def print_solution(solution: Solution) -> None:
 
 
 def _print_candidates(solution: Solution) -> None:
-    """The raced candidates with their scores; how many others fitted."""
+    """The raced candidates, the best last score first, and how many others fitted."""
     scores = _race_scores(solution.run)
     raced = [row for row in solution.candidates if row.raced]
-    rows = [
-        (
-            row.id,
-            show.resolution(row.network),
-            show.short(row.fit.cost.macs),
-            show.short(row.fit.cost.params),
-            show.percent(row.share),
-            *scores.get(row.id, ("", "")),
-        )
-        for row in raced
-    ]
+    raced.sort(key=lambda row: scores.get(row.id, (0, 0.0)), reverse=True)
+    rows: list[tuple[str, ...]] = []
+    for row in raced:
+        rung, share = scores.get(row.id, (0, 0.0))
+        price = row.fit.cost
+        sizes = (show.resolution(row.network), show.short(price.macs), show.short(price.params))
+        rows.append((row.id, *sizes, show.percent(row.share), str(rung), show.percent(share)))
     show.table(("raced", "px", "MACs", "params", "used", "rungs", "validation"), rows)
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
 
 
-def _race_scores(run: Path) -> dict[str, tuple[str, str]]:
+def _race_scores(run: Path) -> dict[str, tuple[int, float]]:
     """Of every raced candidate: how many rungs it ran, its accuracy in the last of them."""
     rows = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["race"]
-    ordered = sorted(rows, key=lambda row: row["rung"])
-    return {row["id"]: (str(row["rung"] + 1), show.percent(row["accuracy"])) for row in ordered}
+    return {row["id"]: (row["rung"] + 1, row["accuracy"]) for row in sorted(rows, key=lambda row: row["rung"])}

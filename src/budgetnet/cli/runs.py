@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,6 +31,7 @@ from budgetnet.spec import Network
 
 if TYPE_CHECKING:
     from budgetnet.learn.predict import Prediction, Unreadable
+    from budgetnet.learn.progress import Progress
 
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
 RunFolder = Annotated[str, Parameter(help="A run's folder, or its weights.safetensors.")]
@@ -44,6 +46,16 @@ Precision = Annotated[
     Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
 ]
 BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[Progress]:
+    """Progress of work that the same command takes up again; an interruption says so."""
+    try:
+        with progress() as shown:
+            yield shown
+    except KeyboardInterrupt as interruption:
+        raise KeyboardInterrupt("interrupted; the same command goes on where this one was") from interruption
 
 
 def solve(
@@ -85,7 +97,7 @@ def solve(
     budget = limits.budget()
     from budgetnet import solve as solve_now
 
-    with progress() as shown:
+    with _resumable() as shown:
         solution = solve_now(
             data,
             budget,
@@ -144,7 +156,7 @@ def train(
     budget = limits.budget() if limits.any_limit() else None
     from budgetnet import train as train_now
 
-    with progress() as shown:
+    with _resumable() as shown:
         trained = train_now(
             data,
             value,

@@ -40,7 +40,7 @@ def size_bytes(text: str) -> int:
 def seconds(text: str) -> float:
     """A time with its unit, or several: 15m, 100s, 1h30m, 8ms. Raises `ValueError`."""
     clear = "write a time with its unit, as in 15m, 100s or 1h30m"
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.strip().lower())
+    parts: list[tuple[str, str]] = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text.strip().lower())
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != re.sub(r"\s", "", text.lower()):
         raise ValueError(f"{text!r} is no time; {clear}")
     total = Decimal(0)
