@@ -1,0 +1,62 @@
+"""How to make a run again: its command, and what its numbers depend on besides."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from budgetnet.show.evidence import Evidence
+from budgetnet.show.wording import duration
+
+MACHINE: Mapping[str, str] = {"cpu": "Processor", "torch": "PyTorch"}
+"""Names that are no words by themselves."""
+
+
+def run_command(evidence: Evidence) -> str:
+    """The command that makes the run again, every argument written out."""
+    plan, words = evidence.plan, ["budgetnet", evidence.plan["command"], evidence.plan["data"]["path"]]
+    if plan["command"] == "train":
+        words += ["--network", str(evidence.run / "network.json")]
+    if evidence.budget is not None:
+        words += _budget_flags(evidence)
+    if plan.get("epochs") is not None:
+        words += ["--epochs", f"{plan['epochs']:g}"]
+    if plan.get("time_seconds") is not None:
+        words += ["--time", f"{plan['time_seconds']:g}s"]
+    for flag, key in (("--base", "bases"), ("--strategy", "strategies")):
+        words += [flag, *_names(plan[key])] if plan.get(key) else []
+    words += ["--recipe", plan["recipe"]["name"], "--seed", str(plan["seed"])]
+    if plan["command"] == "train" and plan.get("precision", "float32") != "float32":
+        words += ["--precision", plan["precision"]]
+    quoted = (f"\\\n    {word}" if word.startswith("--") else shlex.quote(word) for word in words)
+    return " ".join(quoted)
+
+
+def _budget_flags(evidence: Evidence) -> Iterator[str]:
+    assert evidence.budget is not None
+    for name, limit in evidence.budget.limits().items():
+        yield f"--{name.replace('_', '-')}"
+        yield str(limit)
+    if evidence.budget.dtype != "float32":
+        yield from ("--dtype", evidence.budget.dtype)
+    if evidence.budget.batch != 1:
+        yield from ("--batch", str(evidence.budget.batch))
+
+
+def _names(values: Sequence[str]) -> list[str]:
+    """Names as they are; a base that was given as a whole network by the file that would hold it."""
+    return [value if value[:1] != "{" else "network.json" for value in values]
+
+
+def facts(evidence: Evidence) -> dict[str, str]:
+    """What the numbers depend on besides the command."""
+    plan, recipe = evidence.plan, evidence.plan["recipe"]
+    rows = {
+        "Seed": str(plan["seed"]),
+        "Recipe": "{name}: {optimiser}, learning rate {learning_rate:g}, batch {batch}".format(**recipe),
+        "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
+    }
+    rows |= {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
+    if seconds := evidence.metrics.get("seconds"):
+        rows["Time"] = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    return rows

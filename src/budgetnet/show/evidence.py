@@ -1,0 +1,99 @@
+"""A finished run's files as values: what every page and picture about it is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from budgetnet.budget import Budget, Certificate
+from budgetnet.learn.evaluate import Evaluation
+from budgetnet.learn.run import read_events, read_json
+from budgetnet.spec import Network
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that a run's folder says. `certificate` and `budget` are None where none was given.
+
+    `plan`, `metrics`, `split` and `events` are the JSON objects of the files of those names.
+    """
+
+    run: Path
+    plan: Row
+    network: Network
+    certificate: Certificate | None
+    budget: Budget | None
+    validation: Evaluation
+    test: Evaluation
+    metrics: Row
+    split: Row
+    events: tuple[Row, ...]
+
+    @property
+    def candidates(self) -> tuple[Row, ...]:
+        """The networks that kept the budget; none for a training of a given network."""
+        return tuple(self.plan.get("candidates") or ())
+
+    @property
+    def choice(self) -> Row | None:
+        """What was chosen and why; None where nothing was to choose."""
+        return self.metrics.get("choice")
+
+    @property
+    def winner(self) -> Row | None:
+        """The candidate that was chosen."""
+        chosen = self.choice and self.choice["id"]
+        return next((row for row in self.candidates if row["id"] == chosen), None)
+
+    def rungs(self, candidate: str) -> tuple[Row, ...]:
+        """A candidate's scores in the race, first rung first."""
+        rows = [row for row in self.metrics.get("race") or () if row["id"] == candidate]
+        return tuple(sorted(rows, key=lambda row: row["rung"]))
+
+    def steps(self, phase: str) -> tuple[Row, ...]:
+        """The training events of a phase by step: of a step that a kill made twice, the later event."""
+        rows = {row["step"]: row for row in self.events if row["kind"] == "step" and row["phase"] == phase}
+        return tuple(rows[step] for step in sorted(rows))
+
+    def scores(self, phase: str) -> tuple[Row, ...]:
+        """The validation scores of a phase, by step."""
+        rows = {row["step"]: row for row in self.events if row["kind"] == "score" and row["phase"] == phase}
+        return tuple(rows[step] for step in sorted(rows))
+
+
+def read_evidence(run: str | Path) -> Evidence:
+    """The evidence of a finished run. Raises a one-line `ValueError` for a file that is absent or damaged."""
+    folder = Path(run)
+    if not (folder / "metrics.json").is_file():
+        raise ValueError(
+            f"{folder} has no metrics.json: it is no finished run; the command that began it goes on with it"
+        )
+    plan, metrics = read_json(folder / "plan.json"), read_json(folder / "metrics.json")
+    return Evidence(
+        run=folder,
+        plan=plan,
+        network=_network(folder / "network.json"),
+        certificate=_certificate(folder / "certificate.json"),
+        budget=Budget.from_dict(plan["budget"]) if plan.get("budget") else None,
+        validation=Evaluation.from_dict(metrics["validation"]),
+        test=Evaluation.from_dict(metrics["test"]),
+        metrics=metrics,
+        split=read_json(folder / "split.json"),
+        events=read_events(folder / "events.jsonl"),
+    )
+
+
+def _network(path: Path) -> Network:
+    try:
+        return Network.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _certificate(path: Path) -> Certificate | None:
+    """The certificate, which stands with its network's name; None for a training without a budget."""
+    return Certificate.from_dict(read_json(path)) if path.is_file() else None

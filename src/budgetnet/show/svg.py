@@ -1,0 +1,85 @@
+"""matplotlib figures as inline SVG: in the page's colours and font, without ids that clash or addresses."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.wording import printable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PX_AN_INCH = 72
+"""One pixel of a picture is one unit of its SVG."""
+_UNWANTED = ("metadata", "style", "title")
+_REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
+_COLOUR = re.compile("|".join(map(re.escape, COLOURS.values())))
+_NAMES = {value: name for name, value in COLOURS.items()}
+
+
+def new_figure(width_px: int, height_px: int) -> Figure:
+    """An empty figure of that size. Draw in `house_style()`; no window system is asked for."""
+    from matplotlib.figure import Figure
+
+    return Figure((width_px / PX_AN_INCH, height_px / PX_AN_INCH), dpi=PX_AN_INCH)
+
+
+def inline_svg(figure: Figure, prefix: str, description: str) -> str:
+    """The figure as one <svg> element of an HTML page.
+
+    Ids that are referred to get `prefix`, which must be unique in the page; the others go. House
+    colours become var(--name); text keeps its size and takes the page's font. `description` is what
+    a screen reader says.
+    """
+    text = io.StringIO()
+    with house_style(), warnings.catch_warnings():
+        # The reader's browser sets the text, in a font that has the sign.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    root = ElementTree.fromstring(printable(text.getvalue()))
+    used = {name for element in root.iter() for value in element.attrib.values() for name in _references(value)}
+    for element in root.iter():
+        _drop_unwanted(element)
+        element.tag = element.tag.rpartition("}")[2]
+        attributes = {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+        element.attrib = dict(_rewritten(attributes, used, prefix))
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "width": root.attrib["viewBox"].split()[2],
+        "role": "img",
+        "aria-label": description,
+    }
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _references(value: str) -> Iterator[str]:
+    for match in _REFERENCE.finditer(value):
+        yield match[1] or match[2]
+
+
+def _drop_unwanted(element: ElementTree.Element) -> None:
+    """A <style> inside an inline SVG would hold for the whole page; metadata names addresses."""
+    for child in list(element):
+        if child.tag.rpartition("}")[2] in _UNWANTED:
+            element.remove(child)
+
+
+def _rewritten(attributes: Mapping[str, str], used: set[str], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in attributes.items():
+        if key == "id":
+            if value in used:
+                yield key, prefix + value
+        elif key == "style":
+            style = re.sub(r"font-family:[^;]*;?\s*", "", value)
+            style = _COLOUR.sub(lambda match: f"var(--{_NAMES[match[0]]})", style)
+            yield key, re.sub(r"url\(#", f"url(#{prefix}", style)
+        elif key == "href":
+            yield key, "#" + prefix + value.removeprefix("#")
+        else:
+            yield key, re.sub(r"url\(#", f"url(#{prefix}", value)

@@ -1,0 +1,101 @@
+"""Numbers and names as people read them: three digits and a unit, durations, signs that can be shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+LIMIT_TITLES = {
+    "macs": "Multiply-adds (MACs)",
+    "params": "Parameters",
+    "weight_bytes": "Weights",
+    "peak_activation_bytes": "Peak activations",
+    "peak_bytes": "Weights and peak activations",
+    "train_bytes": "Memory of a training step",
+}
+
+
+LIMIT_NAMES = {
+    "macs": "MACs",
+    "params": "params",
+    "weight_bytes": "weights",
+    "peak_activation_bytes": "peak activations",
+    "peak_bytes": "peak bytes",
+    "train_bytes": "training",
+}
+
+
+def amount(name: str, value: float) -> str:
+    """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for names that end in bytes."""
+    return size(value) if name.endswith("bytes") else count(value)
+
+
+def rounded(name: str, value: float) -> str:
+    """As `amount`, for values that people chose: 60 M and not 60.0 M, 2.5 MiB and not 2.50 MiB."""
+    number, space, unit = amount(name, value).partition("\N{NO-BREAK SPACE}")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + space + unit
+
+
+def count(value: float) -> str:
+    """A count to three digits in powers of 1000: 389 M."""
+    return _scaled(value, 1000, ("", "K", "M", "G", "T"))
+
+
+def size(value: float) -> str:
+    """Bytes to three digits in powers of 1024: 20.2 MiB."""
+    return _scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+def _scaled(value: float, base: int, units: Sequence[str]) -> str:
+    scaled, place = abs(float(value)), 0
+    while scaled >= 999.5 and place < len(units) - 1:
+        scaled, place = scaled / base, place + 1
+    digits = 0 if place == 0 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2
+    sign = MINUS if value < 0 else ""
+    return f"{sign}{scaled:.{digits}f}\N{NO-BREAK SPACE}{units[place]}".rstrip("\N{NO-BREAK SPACE}")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 1 as 91.2 %."""
+    return f"{points(share, digits)}\N{NO-BREAK SPACE}%"
+
+
+def points(share: float, digits: int = 1) -> str:
+    """A share of 1 as 91.2, for columns whose head has the unit."""
+    return f"{100 * share:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign: +0.53, and a minus that is as wide."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 42 s, 14 min 52 s or 3 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def printable(text: str) -> str:
+    """The text without signs that no page may hold (control signs, halves of a surrogate in a file's name)."""
+    return "".join(map(_shown, text))
+
+
+def _shown(sign: str) -> str:
+    hidden = sign not in "\n\t" and unicodedata.category(sign) in ("Cc", "Cs")
+    return "\N{REPLACEMENT CHARACTER}" if hidden else sign
+
+
+def shortened(text: str, most: int) -> str:
+    """At most that many signs, the middle left out."""
+    if len(text) <= most:
+        return text
+    half = (most - 1) // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (most - 1 - half) :]}"
