@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from budgetnet import adapt, build, cost, network
 from budgetnet.model.layers import ConvNorm
-from budgetnet.spec import RELU, Activation, Network, Squeeze
+from budgetnet.spec import RELU, Activation, Head, Network, Padding, Squeeze, Stage, Stem
 from budgetnet.train_memory import Optimiser
 
 torch.set_num_threads(1)
@@ -153,7 +154,9 @@ def all_tensors(*owners: Any) -> Iterator[Tensor]:
             yield from (value for state in owner.state.values() for value in state.values() if torch.is_tensor(value))
 
 
-SAME_PADDING = {name: network(name, 10, 65) for name in ("tf_efficientnet_b0", "tf_mobilenet_v3_large")}
+SAME_PADDING = {
+    name: network(name, 10, 65) for name in ("tf_efficientnet_b0", "tf_mobilenet_v3_large", "tf_mobilenet_v3_small")
+}
 SWISHES = {
     f"swish {beta} {trainable}": with_stages(
         network("efficientnet_b0", 10, 64), activation=Activation("swish", beta, trainable)
@@ -196,3 +199,53 @@ def test_train_bytes_grow_with_the_batch_and_the_average() -> None:
     assert priced.train_bytes(8, ema=True) - priced.train_bytes(8) == pytest.approx(
         4 * (priced.params + running), rel=0.02
     )
+
+
+PLAIN = tuple(Activation(kind) for kind in ("swish", "relu", "relu6", "hard_swish"))
+ANY = (
+    *PLAIN,
+    *(Activation(kind) for kind in ("gelu", "tanh", "sigmoid", "hard_sigmoid", "identity")),
+    Activation("swish", 1.7),
+    Activation("swish", trainable=True),
+)
+
+
+def any_network(random: Random, activations: tuple[Activation, ...], padding: Padding) -> Network:
+    kind = random.choice(("mbconv", "mbconv", "separable"))
+
+    def squeeze() -> Squeeze | None:
+        gate = Activation(random.choice(("sigmoid", "hard_sigmoid")))
+        source, ratio = random.choice(("input", "expanded")), random.choice((1 / 16, 0.25, 1.0))
+        return random.choice((None, Squeeze(ratio, source, random.choice(PLAIN), gate)))
+
+    stages = tuple(
+        Stage(
+            channels=random.choice((8, 8, 24, 40)),
+            repeats=random.randint(1, 3),
+            kernel=random.choice((1, 3, 5, 7)),
+            stride=random.choice((1, 1, 2)),
+            expansion=1 if kind == "separable" else random.choice((1, 2.5, 6)),
+            squeeze=squeeze(),
+            activation=random.choice(activations),
+            residual=random.random() < 0.8,
+            kind=kind,
+        )
+        for _ in range(random.randint(1, 4))
+    )
+    stem = Stem(random.choice((8, 16)), random.choice((3, 5)), random.choice((1, 2)), random.choice(activations))
+    dropout = random.choice((0.0, 0.2))
+    head = Head(random.choice((None, 128)), random.choice((None, 200)), random.choice(activations), dropout)
+    px, drop_path = (random.randint(24, 48), random.randint(24, 48)), random.choice((0.0, 0.3))
+    return Network("any", stem, stages, head, px, classes=10, padding=padding, drop_path=drop_path)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_peaks_of_any_network(seed: int) -> None:
+    random = Random(seed)
+    priced, batch = any_network(random, PLAIN, "symmetric"), random.choice((1, 3))
+    measured = measured_inference(deployed(build(priced, seed=0)), images(priced, batch))
+    assert measured == pytest.approx(cost(priced, batch).peak_activation_bytes, rel=0.01)
+    priced = any_network(random, ANY, random.choice(("symmetric", "same")))
+    batch, optimiser, ema = random.choice((2, 3, 8)), random.choice(tuple(OPTIMISERS)), random.random() < 0.5
+    ratio = cost(priced).train_bytes(batch, optimiser, ema) / measured_training(priced, batch, optimiser, ema)
+    assert 1.0 <= ratio <= 1.10, (priced, batch, optimiser, ema)

@@ -6,6 +6,7 @@ op to the first. Bytes of float32.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,13 +70,17 @@ def _segments(network: Network, batch: int) -> Iterator[_Segment]:
     """The step in the order of the forward pass: stem, every block, head."""
     px = network.resolution_px
     yield _stem_segment(network.stem_conv, px, network.padding, batch)
-    px = network.stem_conv.out_px(px)
+    px, kept = network.stem_conv.out_px(px), network.stem.activation.kind in _KEEPS_OUTPUT
     rates = network.drop_rates()
     for blocks in network.stage_blocks():
-        for block in blocks:
-            yield _block_segment(block, px, batch, next(rates) > 0.0)
-            px = block.out_px(px)
-    yield _head_segment(network, px, batch)
+        # `Model.features` holds a stage's input until the stage is done.
+        waiting = 0
+        for place, block in enumerate(blocks):
+            segment = _block_segment(block, px, batch, next(rates) > 0.0, kept)
+            yield dataclasses.replace(segment, forward_peak=segment.forward_peak + waiting) if waiting else segment
+            waiting = waiting if place else segment.loose
+            px, kept = block.out_px(px), block.project.activation.kind in _KEEPS_OUTPUT and not block.has_skip
+    yield _head_segment(network, px, batch, kept)
 
 
 def _always_bytes(network: Network, batch: int, state: int, ema: bool) -> int:
@@ -101,11 +106,13 @@ def _largest_parameter_bytes(network: Network) -> int:
 @dataclass(frozen=True, slots=True)
 class _Segment:
     """Bytes of a piece of the step: its peaks (its input counted as its own), what it keeps from
-    forward to backward (its output not counted), the gradients of its weights."""
+    forward to backward (its output not counted), its input if no op of it keeps that, the
+    gradients of its weights."""
 
     forward_peak: int
     backward_peak: int
     kept: int
+    loose: int
     grads: int
 
 
@@ -187,16 +194,22 @@ class _Tape:
         self.drop(*inputs)
         return output
 
-    def segment(self, output: int, held: tuple[int, ...] = ()) -> _Segment:
-        """The forward so far, which made `output`, and its backward; `held` live to the very end."""
-        forward_peak, kept = self.peak, self.live - self._sizes[output]
+    def segment(self, output: int, source: int | None = None, source_kept: bool = False) -> _Segment:
+        """The forward so far, from `source` to `output`, and its backward.
+
+        The caller's reference to the source ends with the forward, or, if the op that made it has
+        kept it, with the backward.
+        """
+        live = self.live
+        if source is not None and not source_kept:
+            self.drop(source)
+        forward_peak, loose, kept = self.peak, live - self.live, self.live - self._sizes[output]
         self.peak = 0
         gradients = {output: self._new(self._sizes[output])}
         self.drop(output)
         for node in reversed(self._nodes):
             self._backward(node, gradients)
-        self.drop(*held)
-        return _Segment(forward_peak, self.peak, kept, sum(node.params for node in self._nodes))
+        return _Segment(forward_peak, self.peak, kept, loose, sum(node.params for node in self._nodes))
 
     def _backward(self, node: _Node, gradients: dict[int, int]) -> None:
         """The gradients of a node's inputs and weights; then its own gradient and what it saved go."""
@@ -220,8 +233,8 @@ def _stem_segment(conv: Conv, px: Px, padding: Padding, batch: int) -> _Segment:
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
-def _block_segment(block: Block, px: Px, batch: int, dropped: bool) -> _Segment:
-    """MBConv and DepthwiseSeparable of model.layers, op by op."""
+def _block_segment(block: Block, px: Px, batch: int, dropped: bool, kept: bool) -> _Segment:
+    """MBConv and DepthwiseSeparable of model.layers, op by op; `kept`: the input is kept by what made it."""
     tape = _Tape(batch)
     source = tape.tensor(block.in_channels * px[0] * px[1])
     x = tape.hold(source)
@@ -234,7 +247,7 @@ def _block_segment(block: Block, px: Px, batch: int, dropped: bool) -> _Segment:
     x = _conv_norm(tape, x, block.project, px)
     if block.has_skip:
         x = _skip(tape, x, source, block.out_channels * px[0] * px[1], dropped)
-    return tape.segment(x, held=(source,))
+    return tape.segment(x, source, kept)
 
 
 def _skip(tape: _Tape, branch: int, source: int, elements: int, dropped: bool) -> int:
@@ -249,7 +262,7 @@ def _skip(tape: _Tape, branch: int, source: int, elements: int, dropped: bool) -
     return output
 
 
-def _head_segment(network: Network, px: Px, batch: int) -> _Segment:
+def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> _Segment:
     """Head convolution, global average, hidden layer, dropout, classifier, cross entropy."""
     tape = _Tape(batch)
     channels = network.stages[-1].channels
@@ -268,7 +281,7 @@ def _head_segment(network: Network, px: Px, batch: int) -> _Segment:
         tape.drop(mask)
     x = _linear(tape, x, network.classifier)
     x = tape.op((x,), network.classes, saves_output=True)
-    return tape.segment(tape.op((x,), 1), held=(source,))
+    return tape.segment(tape.op((x,), 1), source, kept)
 
 
 def _conv_norm(tape: _Tape, x: int | None, conv: Conv, px: Px, padding: Padding = "symmetric") -> int:
