@@ -95,7 +95,7 @@ def _parse_error(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         return f"{' '.join(map(repr, error.unused_tokens or ()))} is one argument too many; see {where}"
     if isinstance(error, MissingArgumentError) and error.keyword is None and error.argument is not None:
-        return f"{chain or 'budgetnet'} needs {error.argument.name.lstrip('-')}; see {where}"
+        return f"{chain or 'budgetnet'} needs {error.argument.name}; see {where}"
     return str(error)
 
 
