@@ -93,10 +93,11 @@ def _print_sums(cost: Cost) -> None:
 
 def _print_ops(cost: Cost) -> None:
     rows = [
-        (op.name, op.kind, _shape(op.out_shape), show.short(op.macs), show.short(op.params), show.size(op.bytes_moved))
+        (op.name, _shape(op.out_shape), show.short(op.macs), show.short(op.params), show.size(op.bytes_moved))
         for op in cost.ops
     ]
-    show.table(("op", "kind", "out", "MACs", "params", "moved"), rows, text_columns=2)
+    show.table(("op", "out", "MACs", "params", "moved"), rows)
+    show.say("moved: bytes read and written in float32, for one image.", "dim")
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -104,10 +104,11 @@ def _print_candidates(solution: Solution) -> None:
         rung, share = scores.get(row.id, (0, 0.0))
         price = row.fit.cost
         sizes = (show.resolution(row.network), show.short(price.macs), show.short(price.params))
-        rows.append((row.id, *sizes, show.percent(row.share), str(rung), show.percent(share)))
-    show.table(("raced", "px", "MACs", "params", "used", "rungs", "validation"), rows)
+        rows.append((row.id, *sizes, show.percent(row.share, 0), str(rung), show.percent(share)))
+    show.table(("raced", "px", "MACs", "params", "used", "rungs", "accuracy"), rows)
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
+    show.say("accuracy: on validation, after the last rung that each ran.", "dim")
 
 
 def _race_scores(run: Path) -> dict[str, tuple[int, float]]:
