@@ -57,13 +57,13 @@ def train_bytes(network: Network, batch: int, optimiser: Optimiser = "sgd", ema:
     segments = tuple(_segments(network, batch))
     always = _always_bytes(network, batch, _OPTIMISERS[optimiser].state, ema)
     grads = sum(segment.grads for segment in segments)
-    peak = always + grads + _OPTIMISERS[optimiser].scratch * _largest_parameter_bytes(network)
-    kept, done = 0, grads
+    step = always + grads + _OPTIMISERS[optimiser].scratch * _largest_parameter_bytes(network)
+    peak, kept, done = 0, 0, grads
     for segment in segments:
         done -= segment.grads
         peak = max(peak, always + kept + segment.forward_peak, always + kept + segment.backward_peak + done)
         kept += segment.kept
-    return peak + peak // MARGIN_PARTS
+    return max(step, peak + peak // MARGIN_PARTS)
 
 
 def _segments(network: Network, batch: int) -> Iterator[_Segment]:
@@ -92,9 +92,9 @@ def _always_bytes(network: Network, batch: int, state: int, ema: bool) -> int:
     buffers = sum((2 * conv.out_channels + 2) for conv in convs if conv.norm)
     copies = (params + buffers) * (1 + ema) + state * params + tensors
     height, width = network.resolution_px
-    # Targets are 64-bit; logits are kept for a running score.
+    # Targets are 64-bit; logits are kept for a running score; a handful of scalars around the loss.
     images = network.in_channels * height * width + network.classes + 2
-    return FLOAT_BYTES * (copies + batch * images + 1)
+    return FLOAT_BYTES * (copies + batch * images + 8)
 
 
 def _largest_parameter_bytes(network: Network) -> int:
