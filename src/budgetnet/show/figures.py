@@ -67,7 +67,7 @@ def trials_svg(trials: Sequence[Trial], width_px: int, prefix: str, macs_limit: 
     with house_style():
         figure = new_figure(width_px, height_px)
         axes = place.on(figure)
-        _trial_axes(axes, trials, macs_limit)
+        _trial_axes(axes, trials, macs_limit, ticks=3 if narrow else 5)
         for trial in trials:
             _draw_trail(axes, trial)
         _label_trials(axes, trials, place, narrow)
@@ -77,7 +77,7 @@ def trials_svg(trials: Sequence[Trial], width_px: int, prefix: str, macs_limit: 
         return inline_svg(figure, prefix, what)
 
 
-def _trial_axes(axes: Axes, trials: Sequence[Trial], macs_limit: int | None) -> None:
+def _trial_axes(axes: Axes, trials: Sequence[Trial], macs_limit: int | None, ticks: int) -> None:
     """Scales that hold every point, and the limit where it is near; logarithmic over more than two octaves."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
@@ -95,7 +95,7 @@ def _trial_axes(axes: Axes, trials: Sequence[Trial], macs_limit: int | None) -> 
     accuracies = [100 * value for trial in trials for value in trial.accuracies]
     margin = max(0.07 * (max(accuracies) - min(accuracies)), 0.5)
     axes.set_ylim(max(min(accuracies) - margin, -0.5), min(max(accuracies) + margin, 100.5))
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded("macs", value)))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -144,7 +144,7 @@ def _label_trials(axes: Axes, trials: Sequence[Trial], place: Place, narrow: boo
     wanted = [(100 * trial.accuracies[-1] - low) / (high - low) * place.height for trial in trials]
     heights = spread(wanted, 16.0 if narrow else LABEL_GAP_PX, 0.0, place.height)
     for trial, height in zip(trials, heights, strict=True):
-        line = {"arrowstyle": "-", "linewidth": 0.9, "shrinkA": 3, "shrinkB": 6, "relpos": (0, 0.5)}
+        line = {"arrowstyle": "-", "linewidth": 0.8, "alpha": 0.6, "shrinkA": 3, "shrinkB": 6, "relpos": (0, 0.5)}
         axes.annotate(
             str(trial.number) if narrow else f"{trial.number}  {trial.name}, {percent(trial.accuracies[-1])}",
             xy=(trial.macs, 100 * trial.accuracies[-1]),
@@ -154,7 +154,7 @@ def _label_trials(axes: Axes, trials: Sequence[Trial], place: Place, narrow: boo
             color=COLOURS["accent" if trial.chosen else "ink"],
             fontweight="bold" if trial.chosen else "normal",
             annotation_clip=False,
-            arrowprops={**line, "color": COLOURS["accent" if trial.chosen else "line"]},
+            arrowprops={**line, "color": COLOURS["accent" if trial.chosen else "faint"]},
             zorder=2,
         )
 
