@@ -98,10 +98,9 @@ def main() -> None:
     np.savez(
         asked.out, probabilities=probabilities, files=np.array(images.files)[indices], labels=labels, steps=steps or 0
     )
-    low, high = wilson(int(correct.sum()), len(correct))
-    print(
-        f"test accuracy {100 * correct.mean():.2f} % (95 % interval {100 * low:.1f} to {100 * high:.1f}), {len(correct)} images"
-    )
+    low, high = (100 * bound for bound in wilson(int(correct.sum()), len(correct)))
+    accuracy = f"{100 * correct.mean():.2f} % (95 % interval {low:.1f} to {high:.1f})"
+    print(f"test accuracy {accuracy}, {len(correct)} images")
 
 
 if __name__ == "__main__":

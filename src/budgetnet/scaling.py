@@ -257,7 +257,7 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     """
     strides = [network.stem.stride, *(stage.stride for stage in network.stages)]
     places = [place for place, stride in enumerate(strides) if stride == 2]
-    if not isinstance(dropped_strides, int) or not 0 <= dropped_strides <= len(places):
+    if dropped_strides not in range(len(places) + 1):
         raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
     for place in places[:dropped_strides]:
         strides[place] = 1

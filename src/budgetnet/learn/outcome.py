@@ -18,7 +18,7 @@ from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
 from budgetnet.learn.run import SIDE_NOTE, read_json, write_json
 from budgetnet.model.build import build
-from budgetnet.model.weights import load_tensors, save_weights
+from budgetnet.model.weights import load_tensors, save_weights, written_aside
 
 FORMAT = "budgetnet.metrics.v1"
 MISTAKES = 24
@@ -59,7 +59,8 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
     outcome = Outcome(
         evaluated(validation["probabilities"], images, validation["indices"]), evaluated(answers, images, indices)
     )
-    (run / "network.json").write_text(model.network.to_json())
+    with written_aside(run / "network.json") as aside:
+        aside.write_text(model.network.to_json(), encoding="utf-8")
     notes = {SIDE_NOTE: str(leg.place.side_px)}
     save_weights(
         run / "weights.safetensors", model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes

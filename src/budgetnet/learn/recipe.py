@@ -64,7 +64,7 @@ class Recipe:
     def from_dict(row: Mapping[str, Any]) -> Recipe:
         """The recipe of `to_dict`."""
         values = dict(row)
-        drawn = {
+        drawn: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in row["augmentation"].items()
         }
         return Recipe(**{**values, "augmentation": Augmentation(**drawn)})

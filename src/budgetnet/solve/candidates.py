@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,24 +129,33 @@ def candidates(
 
 
 def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
-    """Mark the raced ones: nearest the middle first, then always the one farthest from those chosen."""
-    full = [row for row in found if row.share >= LEAST_SHARE]
-    open_rows = full or [max(found, key=lambda row: row.share)]
-    places = _places(open_rows)
-    chosen = [min(open_rows, key=lambda row: (math.hypot(*places[row.id]), row.id))]
+    """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
+
+    So they are unlike each other, and each stands for many: the farthest from all would be freaks.
+    Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
+    """
+    open_rows = [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
+    distance = _distances(open_rows)
+    nearest = {row.id: math.inf for row in open_rows}
+    chosen: list[str] = []
     while len(chosen) < min(entrants, len(open_rows)):
-        rest = [row for row in open_rows if row not in chosen]
-        chosen.append(max(rest, key=lambda row: (min(_distance(row, other, places) for other in chosen), row.id)))
-    reasons = {
-        row.id: "the middle of those that fit" if row is chosen[0] else "unlike those before it" for row in chosen
-    }
-    rows: list[Candidate] = []
-    for row in found:
-        small = f"uses only {100 * row.share:.0f} % of its binding limit"
-        why = reasons.get(row.id) or (small if row.share < LEAST_SHARE else "like one that is raced")
-        rows.append(dataclasses.replace(row, raced=row.id in reasons, why=why))
-    first = [row.id for row in chosen]
-    return tuple(sorted(rows, key=lambda row: (first.index(row.id) if row.raced else len(first), row.id)))
+        rest = [row.id for row in open_rows if row.id not in chosen]
+        best = min(rest, key=lambda new: (sum(min(near, distance[new, old]) for old, near in nearest.items()), new))
+        chosen.append(best)
+        nearest = {old: min(near, distance[best, old]) for old, near in nearest.items()}
+    rows = [dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance)) for row in found]
+    place = {name: position for position, name in enumerate(chosen)}
+    return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
+
+
+def _why(row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str], float]) -> str:
+    if row.id in chosen:
+        names = {pair[1] for pair in distance}
+        alike = [name for name in names if min(chosen, key=lambda one: (distance[one, name], one)) == row.id]
+        return f"raced, and stands for {len(alike) - 1} like it"
+    if (row.id, row.id) not in distance:
+        return f"uses only {100 * row.share:.0f} % of its binding limit"
+    return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced"
 
 
 def _features(row: Candidate) -> tuple[float, ...]:
@@ -159,20 +169,17 @@ def _features(row: Candidate) -> tuple[float, ...]:
     return tuple(math.log2(value) for value in values)
 
 
-def _places(rows: Sequence[Candidate]) -> dict[str, tuple[float, ...]]:
-    """Features with mean 0 and deviation 1 over the rows, so that each counts alike."""
-    table = [_features(row) for row in rows]
-    means = [sum(column) / len(table) for column in zip(*table, strict=True)]
-    spreads = [
-        math.sqrt(sum((value - mean) ** 2 for value in column) / len(table)) or 1.0
-        for column, mean in zip(zip(*table, strict=True), means, strict=True)
+def _distances(rows: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+    """Euclidean between features of deviation 1, and 1 more where the base differs: blocks differ in
+    ways that sizes do not say."""
+    columns = list(zip(*map(_features, rows), strict=True))
+    spreads = [statistics.pstdev(column) or 1.0 for column in columns]
+    places = [
+        tuple(value / spread for value, spread in zip(values, spreads, strict=True))
+        for values in zip(*columns, strict=True)
     ]
     return {
-        row.id: tuple((value - mean) / spread for value, mean, spread in zip(values, means, spreads, strict=True))
-        for row, values in zip(rows, table, strict=True)
+        (row.id, other.id): math.dist(here, there) + (1.0 if row.base != other.base else 0.0)
+        for row, here in zip(rows, places, strict=True)
+        for other, there in zip(rows, places, strict=True)
     }
-
-
-def _distance(row: Candidate, other: Candidate, places: dict[str, tuple[float, ...]]) -> float:
-    """Euclidean, and further apart where the family differs: blocks differ in ways that sizes do not say."""
-    return math.dist(places[row.id], places[other.id]) + (1.0 if row.base != other.base else 0.0)
