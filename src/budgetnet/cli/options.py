@@ -145,12 +145,10 @@ def open_network(name: str) -> Network:
     if path.suffix != ".json":
         try:
             return zoo.network(name)
-        except ValueError:
-            if near := difflib.get_close_matches(name, zoo.names(), n=1):
-                raise ValueError(
-                    f"there is no network {name!r}; did you mean {near[0]}? `budgetnet zoo` lists all"
-                ) from None
-            raise
+        except ValueError as error:
+            near = difflib.get_close_matches(name, zoo.names(), n=1)
+            hint = f"did you mean {near[0]}?" if near else "give a zoo name, a .json file or a run's folder;"
+            raise ValueError(f"there is no network {name!r}; {hint} `budgetnet zoo` lists all") from error
     try:
         return Network.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
