@@ -27,7 +27,7 @@ from budgetnet.learn.progress import Update
 from budgetnet.learn.run import append_event
 from budgetnet.learn.statistics import wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second
-from budgetnet.learn.workers import report
+from budgetnet.learn.workers import hold_stop, report, stopping
 from budgetnet.model.weights import save_tensors
 
 CHECKPOINT_SECONDS = 20.0
@@ -104,18 +104,19 @@ def run_leg(leg: Leg) -> bool:
     leg.folder.mkdir(parents=True, exist_ok=True)
     trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
     schedule = leg.course.schedule
-    if down.exists():
-        trainer.load(down)
-    else:
-        if trunk.exists():
-            trainer.load(trunk)
-        trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk))
-        trainer.save(trunk)
 
     def rate(step: int) -> float:
         return schedule.at(step, leg.trunk_until, leg.cooldown_steps)
 
-    trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down))
+    with hold_stop():
+        if down.exists():
+            trainer.load(down)
+        else:
+            if trunk.exists():
+                trainer.load(trunk)
+            trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk))
+            trainer.save(trunk)
+        trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down))
     if not trainer.accelerator.is_main_process:
         return False
     _finish(leg, trainer, images, pixels)
@@ -168,6 +169,9 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path) -> Callable[[StepReport
         if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
             saved = now
             trainer.save(checkpoint)
+        if stopping():
+            trainer.save(checkpoint)
+            os._exit(0)  # not an exception: a neighbour may wait for our gradients, and must not be waited for
 
     return after
 

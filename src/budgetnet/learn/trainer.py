@@ -101,11 +101,12 @@ class Trainer:
         torch.manual_seed(seed_of(course.seed, self.step, rank))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+        # Before the forward pass: old gradients must not live beside the activations.
+        self.optimiser.zero_grad(set_to_none=True)
         batch = self.batches.batch_at(self.step * world + rank)
         with accelerator.autocast():
             logits = self.wrapped(batch.inputs)
         loss = loss_of(logits.float(), batch, course.recipe.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         if course.recipe.clip_norm is not None:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), course.recipe.clip_norm)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -23,13 +24,39 @@ from budgetnet.learn.progress import Progress, Update, silent
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+STOP_SECONDS = 20.0
+"""Enough for a step and a checkpoint."""
+
 _reports: Any = None
+_asked_to_stop = threading.Event()
+_stop_is_held = threading.Event()
 
 
 def report(update: Update) -> None:
     """Tell the parent how far this worker is; in a process that is no worker, tell nobody."""
     if _reports is not None:
         _reports.put(update)
+
+
+@contextlib.contextmanager
+def hold_stop() -> Iterator[None]:
+    """Work in here sees to its own end when `stopping`; elsewhere a worker that is asked to stop just ends."""
+    _stop_is_held.set()
+    try:
+        yield
+    finally:
+        _stop_is_held.clear()
+
+
+def stopping() -> bool:
+    """Whether this worker was asked to save what it has and end."""
+    return _asked_to_stop.is_set()
+
+
+def _on_stop(signal_number: int, frame: object) -> None:
+    _asked_to_stop.set()
+    if not _stop_is_held.is_set():
+        os._exit(0)
 
 
 def cores() -> int:
@@ -79,8 +106,7 @@ class Workers(Generic[Job, Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            for process in list(self._pool._processes.values()):  # a job may run for minutes: do not wait for it
-                process.terminate()
+            self._stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._updates.put(None)
         self._listener.join()
@@ -112,6 +138,16 @@ class Workers(Generic[Job, Result]):
                 future.cancel()
             raise
 
+    def _stop(self) -> None:
+        """Ask the workers to save and end; whoever does not in time is killed, and goes on from its last checkpoint."""
+        processes = list(self._pool._processes.values())
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            process.kill()
+
     def _listen(self) -> None:
         while (update := self._updates.get()) is not None:
             self.progress(update)
@@ -122,6 +158,9 @@ def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, 
     global _reports
     _reports = updates
     rank = ranks.get()
+    # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _on_stop)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     if device == "cpu":
         _pin(rank, count)

@@ -73,7 +73,7 @@ def planned(
     waves = [-(-count // workers) for count in counts]
     seconds = [race_seconds / len(counts) / wave for wave in waves]
     entrants = [
-        _entrant(draft, timing, seconds, left - race_seconds) for draft, timing in zip(drafts, timings, strict=True)
+        entrant_row(draft, timing, seconds, left - race_seconds) for draft, timing in zip(drafts, timings, strict=True)
     ]
     return {
         "race": {
@@ -89,7 +89,7 @@ def planned(
     }
 
 
-def _entrant(draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float) -> dict[str, Any]:
+def entrant_row(draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float) -> dict[str, Any]:
     """One entrant's course and its steps: where each rung leaves the trunk, and the end."""
     rungs: list[dict[str, int]] = []
     trunk = 0

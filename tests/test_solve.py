@@ -1,0 +1,146 @@
+"""The main job: candidates, the race and its plan, and the same winner whatever kills it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from budgetnet.budget import Budget, BudgetError
+from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
+from budgetnet.learn.leg import Timing
+from budgetnet.learn.outcome import finished
+from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.trainer import Course
+from budgetnet.model.weights import load_tensors
+from budgetnet.solve import solve
+from budgetnet.solve.candidates import LEAST_SHARE, adapted_bases, base_px, candidates
+from budgetnet.solve.plan import entrant_row, entrants_for
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+def test_candidates_keep_the_budget_and_the_raced_use_it(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000, params=1_500_000)
+    found = candidates(digits, budget, 6)
+    raced = [row for row in found if row.raced]
+    assert len(raced) == 6 and found[:6] == tuple(raced)
+    assert all(budget.check(row.network).fits for row in found)
+    assert all(row.share >= LEAST_SHARE for row in raced)
+    assert all(row.network.classes == 10 and row.network.in_channels == 1 for row in found)
+    assert len({row.id for row in found}) == len(found)
+    shapes = {dataclasses.replace(row.network, name="-", source="-").to_json() for row in found}
+    assert len(shapes) == len(found), "equal networks are merged"
+    assert len({row.base for row in raced}) >= 3, "unlike each other"
+
+
+def test_candidates_are_the_same_every_time(digits: ImageSet) -> None:
+    budget = Budget(macs=3_000_000)
+    assert candidates(digits, budget, 4) == candidates(digits, budget, 4)
+
+
+def test_an_impossible_budget_names_the_limit(digits: ImageSet) -> None:
+    with pytest.raises(BudgetError) as caught:
+        candidates(digits, Budget(macs=1000), 4)
+    assert caught.value.limit == "macs" and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("median_px", "expected"), [(8, 32), (32, 32), (85, 84), (112, 112), (480, 224)])
+def test_scaling_starts_from_the_images_own_size(digits: ImageSet, median_px: int, expected: int) -> None:
+    sized = dataclasses.replace(digits, sizes_px=((median_px, median_px + 40),) * len(digits))
+    assert base_px(sized) == expected
+    dropped = {drop for _, drop, _ in adapted_bases(sized, ["mobilenet_v2"])}
+    assert dropped == ({0, 1, 2} if expected < 96 else {0})
+
+
+@pytest.mark.parametrize(("seconds", "workers", "expected"), [(100, 2, 2), (900, 2, 5), (900, 8, 12), (36000, 2, 12)])
+def test_entrants_follow_the_core_seconds_of_the_race(seconds: float, workers: int, expected: int) -> None:
+    assert entrants_for(seconds, workers) == expected
+
+
+def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
+    row = candidates(digits, Budget(macs=2_000_000), 2)[0]
+    draft = Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
+    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate), [10.0, 20.0], 60.0) for rate in (320.0, 640.0))
+    for name, ratio in (("slow", 1), ("fast", 2)):
+        rungs = (slow if ratio == 1 else fast)["rungs"]
+        trained = [rungs[0]["trunk_until"] + rungs[0]["cooldown_steps"]]
+        trained += [rungs[1]["trunk_until"] + rungs[1]["cooldown_steps"] - rungs[0]["trunk_until"]]
+        assert trained == [100 * ratio, 200 * ratio], name
+    end = slow["final"]["trunk_until"] + slow["final"]["cooldown_steps"]
+    assert end == slow["course"]["steps"] == slow["rungs"][1]["trunk_until"] + 60 * 480 // 32
+    assert slow["final"]["trunk_until"] >= slow["rungs"][1]["trunk_until"]
+
+
+def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
+    budget = Budget(macs=2_000_000)
+    for options, words in [
+        ({"time_seconds": 3}, "at least 20"),
+        ({"time_seconds": float("inf")}, "at least 20"),
+        ({"recipe": "magic"}, "paper, modern"),
+        ({"device": "abacus"}, "cpu, cuda, mps"),
+        ({"bases": ["efficientnet_b99"]}, "efficientnet_b0"),
+    ]:
+        with pytest.raises(ValueError, match=words) as caught:
+            solve("digits", budget, out=tmp_path / "run", **options)
+        assert "\n" not in str(caught.value)
+
+
+COMMAND = [sys.executable, "-m", "budgetnet", "solve", "digits", "--macs", "1M", "--time", "40s", "--out"]
+
+
+def start(run: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def kill_when(run: Path, reached: Callable[[], bool]) -> None:
+    """Start the command and kill it, not asking, once it has got so far."""
+    process = start(run)
+    deadline = time.monotonic() + 240
+    while not reached():
+        assert process.poll() is None, f"it ended before it could be killed: {process.stderr.read().decode()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    training = run / "training"
+    kill_when(run, lambda: (run / "plan.json").exists())
+    kill_when(run, lambda: any(training.glob("*/trunk.pt")))
+    kill_when(run, lambda: any(training.glob("*/rung-0.npz")))
+    first = {path: path.stat().st_mtime_ns for path in training.glob("*/rung-0.npz")}
+    kill_when(run, lambda: '"final"' in (run / "events.jsonl").read_text())
+    assert start(run).wait() == 0
+    assert first == {path: path.stat().st_mtime_ns for path in first}, "a finished rung is not run again"
+    undisturbed.mkdir()
+    shutil.copy(run / "plan.json", undisturbed)
+    assert start(undisturbed).wait() == 0
+    ours, theirs = (json.loads((one / "metrics.json").read_text()) for one in (run, undisturbed))
+    assert ours["choice"] == theirs["choice"] and ours["test"] == theirs["test"] and ours["race"] == theirs["race"]
+    expected = load_tensors(undisturbed / "weights.safetensors")[0]
+    found = load_tensors(run / "weights.safetensors")[0]
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+    outcome = finished(run)
+    assert outcome is not None and outcome.test.top1 > 0.5
+    assert "<html" in (run / "report.html").read_text()
+    again = subprocess.run([*COMMAND, str(run), "--json"], capture_output=True, check=True)
+    assert json.loads(again.stdout)["test"]["top1"] == outcome.test.top1

@@ -1,0 +1,191 @@
+"""Training steps and legs: the same bits after any interruption, and runs that are found again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from budgetnet.budget import Budget
+from budgetnet.learn import leg as leg_module
+from budgetnet.learn.data import default_preprocessing, open_cache, open_images
+from budgetnet.learn.leg import Leg, Place, run_leg
+from budgetnet.learn.plan import load_plan, only_one, run_folder
+from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.run import read_events
+from budgetnet.learn.train import train
+from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
+from budgetnet.model.weights import load_tensors
+from budgetnet.scaling import Scaling, resize
+from budgetnet.spec import Network
+from budgetnet.zoo import network
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Network:
+    base = dataclasses.replace(network("mobilenet_v2", 10, 16), in_channels=1)
+    return resize(base, Scaling(width=0.25, depth=0.3))
+
+
+@pytest.fixture(scope="module")
+def course(tiny: Network) -> Course:
+    recipe = dataclasses.replace(MODERN, ema_share=0.2, dropout=0.2, drop_path=0.1)
+    return Course("tiny", tiny, recipe, default_preprocessing(1), seed=3, batch=16, steps=10, warmup_steps=2)
+
+
+def trainer(course: Course) -> Trainer:
+    images = open_images("digits", 0)
+    return Trainer(course, images, open_cache(images, 8), Accelerator(cpu=True))
+
+
+def nothing(report: StepReport) -> None:
+    """Nobody listens."""
+
+
+def state(one: Trainer) -> dict[str, torch.Tensor]:
+    tensors = {f"model.{name}": value for name, value in one.model.state_dict().items()}
+    return tensors | {f"mean.{name}": value for name, value in one.mean.state_dict().items()}
+
+
+def test_a_training_goes_on_from_a_checkpoint_with_the_same_bits(course: Course, tmp_path: Path) -> None:
+    whole, first, second = trainer(course), trainer(course), trainer(course)
+    rate = course.schedule.trunk
+    whole.advance(6, rate, nothing)
+    first.advance(3, rate, nothing)
+    first.save(tmp_path / "trunk.pt")
+    second.load(tmp_path / "trunk.pt")
+    assert second.step == 3
+    torch.manual_seed(12345)  # the global random state must not matter
+    second.advance(6, rate, nothing)
+    for name, tensor in state(whole).items():
+        assert torch.equal(tensor, state(second)[name]), name
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_another_seed_trains_other_weights(course: Course) -> None:
+    one, other = trainer(course), trainer(dataclasses.replace(course, seed=4))
+    for each in (one, other):
+        each.advance(1, course.schedule.trunk, nothing)
+    assert not torch.equal(one.model.classifier.weight, other.model.classifier.weight)
+
+
+def test_learning_lowers_the_loss(course: Course) -> None:
+    losses: list[float] = []
+    one = trainer(dataclasses.replace(course, steps=120, batch=32))
+    one.advance(120, one.course.schedule.trunk, lambda report: losses.append(report.loss))
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def place(folder: Path) -> Place:
+    return Place("digits", 0, 8, str(folder / "training"))
+
+
+def test_a_leg_cut_anywhere_ends_with_the_same_weights(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint after every step, and an interruption after each number of steps in turn."""
+    whole = Leg(course, place(tmp_path / "whole"), "rung-0", "race/tiny", trunk_until=4, cooldown_steps=3)
+    (tmp_path / "whole").mkdir()
+    assert run_leg(whole)
+    monkeypatch.setattr(leg_module, "CHECKPOINT_SECONDS", 0.0)
+    advance = Trainer.advance
+    for cut in range(1, 7):
+        (tmp_path / f"cut{cut}").mkdir()
+        leg = dataclasses.replace(whole, place=place(tmp_path / f"cut{cut}"))
+
+        def cut_short(self: Trainer, until: int, rate_at, after, cut: int = cut) -> None:
+            advance(self, min(until, cut), rate_at, after)
+            if until > cut:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "advance", cut_short)
+            with pytest.raises(KeyboardInterrupt):
+                run_leg(leg)
+        assert not leg.scores.exists()
+        assert run_leg(leg)
+        expected, found = load_tensors(whole.weights)[0], load_tensors(leg.weights)[0]
+        assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+        assert np.array_equal(np.load(whole.scores)["probabilities"], np.load(leg.scores)["probabilities"])
+
+
+def test_the_next_leg_goes_on_from_before_the_cooldown(course: Course, tmp_path: Path) -> None:
+    first = Leg(course, place(tmp_path), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
+    second = dataclasses.replace(first, name="final", phase="final", trunk_until=6, cooldown_steps=2)
+    assert run_leg(first) and run_leg(second)
+    straight = dataclasses.replace(second, place=place(tmp_path / "straight"))
+    (tmp_path / "straight").mkdir()
+    assert run_leg(straight)
+    expected, found = load_tensors(straight.weights)[0], load_tensors(second.weights)[0]
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+    scores = [event for event in read_events(tmp_path / "events.jsonl") if event["kind"] == "score"]
+    assert [(event["phase"], event["step"]) for event in scores] == [("race/tiny", 5), ("final", 8)]
+
+
+def test_seeds_are_a_function_of_their_values() -> None:
+    assert seed_of(1, 2, 0) == seed_of(1, 2, 0)
+    assert len({seed_of(seed, step, rank) for seed in range(5) for step in range(5) for rank in range(5)}) == 125
+    assert 0 <= seed_of("anything") < 2**63
+
+
+def test_the_same_arguments_find_the_same_run(tmp_path: Path) -> None:
+    asked = {"seed": 0, "macs": 5}
+    assert run_folder(None, "digits", asked) == run_folder(None, "digits", dict(reversed(asked.items())))
+    assert run_folder(None, "digits", asked) != run_folder(None, "digits", {**asked, "seed": 1})
+    assert run_folder(None, "digits", asked).parent == Path("runs")
+    assert run_folder(tmp_path, "digits", asked) == tmp_path
+
+
+def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> None:
+    with only_one(tmp_path, fresh=False):
+        with pytest.raises(ValueError, match="in use by another process"), only_one(tmp_path, fresh=False):
+            pass
+        (tmp_path / "plan.json").write_text("{}")
+        (tmp_path / "training").mkdir()
+    with only_one(tmp_path, fresh=True):
+        assert not (tmp_path / "plan.json").exists() and not (tmp_path / "training").exists()
+
+
+def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="no run"):
+        load_plan(tmp_path, "train")
+    with only_one(tmp_path, fresh=True):
+        assert (tmp_path / "thesis.tex").exists(), "--fresh removes runs, nothing else"
+    (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
+    with pytest.raises(ValueError, match="'solve', not of 'train'"):
+        load_plan(tmp_path, "train")
+
+
+def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
+    for options, words in [
+        ({}, "either epochs or a time"),
+        ({"epochs": 1, "time_seconds": 5}, "either epochs or a time"),
+        ({"epochs": -1}, "above 0"),
+        ({"time_seconds": float("nan")}, "above 0"),
+        ({"epochs": 1, "recipe": "magic"}, "paper, modern"),
+        ({"epochs": 1, "device": "abacus"}, "cpu, cuda, mps"),
+        ({"epochs": 1, "precision": "float8"}, "float32, bfloat16, float16"),
+    ]:
+        with pytest.raises(ValueError, match=words) as caught:
+            train("digits", tiny, out=tmp_path, **options)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["modern", "paper"])
+def test_train_learns_the_digits_and_is_read_when_asked_again(recipe: str, tmp_path: Path) -> None:
+    row = resize(network("mobilenet_v3_small", 10, 24), Scaling(width=0.5))
+    asked = {"out": tmp_path / recipe, "epochs": 12, "recipe": recipe, "budget": Budget(macs=20_000_000)}
+    first = train("digits", row, **asked)
+    assert first.test.top1 > (0.9 if recipe == "modern" else 0.3)
+    assert (first.run / "certificate.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file()}
+    assert train("digits", row, **asked) == first
+    after = {path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file()}
+    assert before == after
