@@ -74,7 +74,7 @@ def test_entrants_follow_the_core_seconds_of_the_race(seconds: float, workers: i
 def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     row = candidates(digits, Budget(macs=2_000_000), 2)[0]
     draft = Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
-    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate), [10.0, 20.0], 60.0) for rate in (320.0, 640.0))
+    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0) for rate in (320.0, 640.0))
     for name, ratio in (("slow", 1), ("fast", 2)):
         rungs = (slow if ratio == 1 else fast)["rungs"]
         trained = [rungs[0]["trunk_until"] + rungs[0]["cooldown_steps"]]

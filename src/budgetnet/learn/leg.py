@@ -75,10 +75,11 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Images a second of one process, alone with a trial's batch and together with its share of one."""
+    """Images a second of one process at its own trial, and of all at one training; the seconds that it took."""
 
     apart: float
     together: float
+    seconds: float
 
 
 @lru_cache(maxsize=2)
@@ -182,15 +183,17 @@ def time_course(job: tuple[Course, Place, float]) -> Timing | None:
     Apart: without exchange of gradients, as a trial runs while its neighbour does. Together: as the
     final training runs.
     """
+    began = time.monotonic()
     course, place, seconds = job
     images, pixels = opened(place.data, place.split_seed, place.side_px)
     accelerator = accelerator_for(place)
     trainer = Trainer(course, images, pixels, accelerator)
     together = images_per_second(trainer, seconds)
     if accelerator.num_processes == 1:
-        return Timing(together, together)
+        return Timing(together, together, time.monotonic() - began)
     with accelerator.no_sync(trainer.wrapped):
         mine = images_per_second(trainer, seconds)
     shares = accelerator.gather(torch.tensor([mine], device=accelerator.device))
     apart = float(shares.mean()) / accelerator.num_processes
-    return Timing(apart, together) if accelerator.is_main_process else None
+    seconds = time.monotonic() - began
+    return Timing(apart, together, seconds) if accelerator.is_main_process else None

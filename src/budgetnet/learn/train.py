@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,11 +135,22 @@ def run_together(leg: Leg, progress: Progress) -> None:
         workers.run([leg])
 
 
-def timed(courses: list[Course], place: Place, progress: Progress | None = None) -> list[Timing]:
-    """Images a second of each course on this machine, now."""
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Images a second of each course on this machine, and how long its workers take to start."""
+
+    courses: tuple[Timing, ...]
+    startup_seconds: float
+
+
+def timed(courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+    """Time some steps of each course, now, with every worker of the device at work."""
     jobs = [(course, place, TIMING_SECONDS) for course in courses]
+    before = time.monotonic()
     with Workers(time_course, workers_for(place.device), place.device, together=True, progress=progress) as workers:
-        return [timing for timing in workers.run(jobs) if timing is not None]
+        timings = tuple(timing for timing in workers.run(jobs) if timing is not None)
+    worked = sum(timing.seconds for timing in timings)
+    return Timings(timings, max(0.0, time.monotonic() - before - worked))
 
 
 def _check(epochs: float | None, time_seconds: float | None, device: str, precision: str) -> None:
@@ -163,9 +175,10 @@ def _planned(
     if epochs is not None:
         return with_steps(draft, max(1, round(epochs * count / draft.batch)))
     assert time_seconds is not None
-    rate = timed([draft], place)[0].together
+    timings = timed([draft], place)
+    rate = timings.courses[0].together
     spent = time.monotonic() - began
-    left = time_seconds * (1 - SPARE_SHARE) - spent - evaluation_seconds(images, rate)
+    left = time_seconds * (1 - SPARE_SHARE) - spent - timings.startup_seconds - evaluation_seconds(images, rate)
     if left < 1.0:
         raise ValueError(
             f"{time_seconds:g} s are gone by the time training could start; give at least {2 * spent + 10:.0f} s"

@@ -61,9 +61,11 @@ def planned(
     batch = guarded_batch(recipe, len(images.indices("train")))
     preprocessing = preprocessing_for(images)
     drafts = [Course(row.id, row.network, recipe, preprocessing, seed, batch, 1, 1) for row in raced]
-    timings = timed(drafts, place, progress)
+    measured = timed(drafts, place, progress)
+    timings = measured.courses
     slowest = min(timing.together for timing in timings)
-    left = clock.left_seconds - evaluation_seconds(images, slowest)
+    # Workers start twice more: for the race and for the final training.
+    left = clock.left_seconds - 2 * measured.startup_seconds - evaluation_seconds(images, slowest)
     if left < 2.0:
         needed = 2 * (clock.seconds - clock.left_seconds) + 20
         raise ValueError(f"{clock.seconds:g} s are gone before training could start; give at least {needed:.0f} s")
