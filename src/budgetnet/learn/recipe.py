@@ -99,10 +99,10 @@ MODERN = Recipe(
     cooldown_share=0.5,
     ema_share=0.01,
     clip_norm=2.0,
-    dropout=0.1,
+    dropout=0.2,
     drop_path=0.0,
     augmentation=Augmentation(
-        crop_scale=(0.4, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3
+        crop_scale=(0.35, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3
     ),
     source="chosen by measurement: docs/lab-log.md",
 )
