@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from budgetnet.spec import Network
     from budgetnet.zoo import names, network
 
+__version__ = "0.1.0"
+
 _PLACES = {
     "Budget": "budget",
     "BudgetError": "budget",

@@ -64,13 +64,13 @@ def _print_confusions(evaluation: Evaluation) -> None:
         show.table(("taken for another: true", "predicted", "images"), rows, text_columns=2)
 
 
-def print_trained(trained: Trained) -> None:
+def print_trained(trained: Trained, report: Path) -> None:
     """The network, its accuracy, and where the evidence lies."""
     show.stages(trained.network)
     show.say()
     show.facts({"test accuracy": accuracy(trained.test), "validation": accuracy(trained.validation)})
     show.say()
-    show.facts({"run": str(trained.run), "predict": f"budgetnet predict {trained.run} IMAGE..."})
+    show.facts({"report": str(report), "predict": f"budgetnet predict {trained.run} IMAGE..."})
 
 
 def print_solution(solution: Solution) -> None:

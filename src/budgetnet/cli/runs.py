@@ -171,7 +171,10 @@ def train(
             fresh=fresh,
             progress=shown,
         )
-    show.print_json(trained) if as_json else results.print_trained(trained)
+    from budgetnet.show.report import write_report
+
+    report = write_report(trained.run)
+    show.print_json(trained) if as_json else results.print_trained(trained, report)
     return 0
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from budgetnet import __version__
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import read_json, write_json
@@ -70,7 +71,8 @@ def machine_row() -> dict[str, Any]:
     """The machine and the versions that the bits depend on."""
     import torch
 
-    return {"cpu": processor(), "cores": cores(), "torch": torch.__version__, "python": platform.python_version()}
+    versions = {"torch": torch.__version__, "python": platform.python_version(), "budgetnet": __version__}
+    return {"cpu": processor(), "cores": cores(), **versions}
 
 
 def processor() -> str:

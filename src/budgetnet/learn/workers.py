@@ -163,6 +163,7 @@ def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, 
     signal.signal(signal.SIGTERM, _on_stop)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     if device == "cpu":
+        os.environ["OMP_NUM_THREADS"] = "1" if count > 1 else str(cores())
         _pin(rank, count)
     if port is not None and count > 1:
         os.environ |= {

@@ -209,8 +209,9 @@ class _Run:
     def _right(self, leg: Leg) -> NDArray[np.bool_]:
         """Which validation images the leg's model got right."""
         scores = np.load(leg.scores)
-        labels = np.asarray(self.images.labels)[scores["indices"]]
-        return scores["probabilities"].argmax(1) == labels
+        answers, labels = scores["probabilities"], np.asarray(self.images.labels)[scores["indices"]]
+        # A training that ran away answers NaN, which argmax takes for the first class: it is right nowhere.
+        return (answers.argmax(1) == labels) & np.isfinite(answers).all(1)
 
     def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

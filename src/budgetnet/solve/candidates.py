@@ -152,7 +152,7 @@ def _why(row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str
     if row.id in chosen:
         names = {pair[1] for pair in distance}
         alike = [name for name in names if min(chosen, key=lambda one: (distance[one, name], one)) == row.id]
-        return f"raced, and stands for {len(alike) - 1} like it"
+        return f"stands for {len(alike) - 1} like it" if len(alike) > 1 else "like no other that fits"
     if (row.id, row.id) not in distance:
         return f"uses only {100 * row.share:.0f} % of its binding limit"
     return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced"
