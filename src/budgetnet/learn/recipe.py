@@ -23,7 +23,9 @@ class Recipe:
     or in proportion (RMSprop, SGD). "trapezoid": warm-up, constant, linear cool-down to 0;
     "exponential": warm-up, then falling to `final_rate` of the peak by the last step, with the
     cool-down on top. `ema_share` is the horizon of the weights' moving average (0: none).
-    `dropout` and `drop_path` None leave the network's own.
+    `dropout` and `drop_path` None leave the network's own. `zero_classifier` starts the classifier at 0:
+    the paper's 1 / sqrt(classes) is meant for 1000 of them, and with few the first loss is far above
+    log(classes).
     """
 
     name: str
@@ -44,6 +46,7 @@ class Recipe:
     clip_norm: float | None = None
     dropout: float | None = None
     drop_path: float | None = None
+    zero_classifier: bool = False
 
     def __post_init__(self) -> None:
         choose("optimiser", self.optimiser, get_args(OptimiserKind))
@@ -101,6 +104,7 @@ MODERN = Recipe(
     clip_norm=2.0,
     dropout=0.2,
     drop_path=0.0,
+    zero_classifier=True,
     augmentation=Augmentation(
         crop_scale=(0.35, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3
     ),
@@ -116,6 +120,16 @@ def recipe_of(name: str | Recipe) -> Recipe:
         return name
     choose("recipe", name, tuple(RECIPES))
     return RECIPES[name]
+
+
+def recipe_for(recipe: Recipe, in_channels: int) -> Recipe:
+    """The recipe for images of so many channels: greyscale ones are not mirrored.
+
+    They are digits, letters, scans and X-rays more often than photos, and a mirrored 2 is no 2.
+    """
+    if in_channels != 1 or recipe.augmentation.flip == 0.0:
+        return recipe
+    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, flip=0.0))
 
 
 def guarded_batch(recipe: Recipe, train_images: int) -> int:

@@ -30,7 +30,7 @@ from budgetnet.learn.plan import (
     side_px_for,
 )
 from budgetnet.learn.progress import Progress, silent
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_of
+from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Workers, workers_for
@@ -92,6 +92,7 @@ def train(
         if plan is not None:
             same_data(plan, images, run)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
+        chosen = recipe_for(chosen, images.in_channels)
         preprocessing = preprocessing_for(images)
         side_px = side_px_for([network], images, preprocessing)
         pixels = open_cache(images, side_px, progress=progress)

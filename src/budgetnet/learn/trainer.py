@@ -7,6 +7,7 @@ with from a checkpoint gives the same bits as one left alone, for one count of p
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable
@@ -81,8 +82,8 @@ class Trainer:
             accelerator.device,
         )
         network = trained_network(course.network, course.recipe, course.steps)
-        self.model: Model = build(network, course.seed).to(accelerator.device)
-        self.mean: Model = build(network, course.seed).to(accelerator.device).requires_grad_(False)
+        self.model: Model = initial_model(network, course).to(accelerator.device)
+        self.mean: Model = initial_model(network, course).to(accelerator.device).requires_grad_(False)
         optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate)
         self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
 
@@ -153,6 +154,14 @@ class Trainer:
         self.step = int(state["step"])
 
 
+def initial_model(network: Network, course: Course) -> Model:
+    """The model before the first step: a function of the network, the recipe and the seed."""
+    model = build(network, course.seed)
+    if course.recipe.zero_classifier:
+        torch.nn.init.zeros_(model.classifier.weight)
+    return model
+
+
 def loss_of(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
     """Cross entropy with label smoothing: logits (n, classes) -> a scalar. Mixed targets are taken as given."""
     target = batch.labels if batch.targets is None else batch.targets
@@ -169,11 +178,17 @@ def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> fl
 
     Steps are real ones, so the trainer is spent: throw it away.
     """
-    rate = trainer.course.schedule.trunk
     durations: list[float] = []
-    start = time.perf_counter()
-    while len(durations) < 2 + at_least or time.perf_counter() - start < seconds:
-        before = time.perf_counter()
-        trainer.advance(trainer.step + 1, rate, lambda report: None)
-        durations.append(time.perf_counter() - before)
+
+    def take(steps: int) -> None:
+        for _ in range(steps):
+            before = time.perf_counter()
+            trainer.advance(trainer.step + 1, trainer.course.schedule.trunk, lambda report: None)
+            durations.append(time.perf_counter() - before)
+
+    take(2 + at_least)
+    # Processes that exchange gradients must take equally many steps, or the last waits for ever: no own clocks.
+    mine = torch.tensor([float(np.median(durations[2:]))], device=trainer.accelerator.device)
+    slowest = float(trainer.accelerator.gather(mine).max())
+    take(max(0, math.ceil(seconds / slowest) - at_least))
     return trainer.course.batch / float(np.median(durations[2:]))

@@ -31,7 +31,7 @@ from budgetnet.learn.plan import (
     side_px_for,
 )
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.recipe import Recipe, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import write_json
 from budgetnet.learn.statistics import wilson
 from budgetnet.learn.train import DEVICES, PRECISIONS, run_together
@@ -104,8 +104,10 @@ def solve(
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
         if plan is None:
             clock = Clock(began, time_seconds)
-            steps = planned(raced, images, asked.recipe, seed, place, clock, progress)
-            plan = save_plan(run, {**asked.row(images, found), "precision": precision, **steps})
+            fitted = recipe_for(asked.recipe, images.in_channels)
+            steps = planned(raced, images, fitted, seed, place, clock, progress)
+            row = {**asked.row(images, found), "recipe": fitted.to_dict(), "precision": precision, **steps}
+            plan = save_plan(run, row)
         return _Run(run, plan, found, images, pixels, place, progress or silent).finish()
 
 
