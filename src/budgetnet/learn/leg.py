@@ -167,6 +167,8 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path) -> Callable[[StepReport
             )
             text = f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, epoch {epoch:.1f}"
             report(Update(leg.phase, step.step - first, last - first, text))
+        elif step.step == last and trainer.accelerator.is_main_process:
+            report(Update(leg.phase, last - first, last - first))
         if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
             saved = now
             trainer.save(checkpoint)

@@ -50,7 +50,11 @@ def only_one(run: Path, fresh: bool) -> Iterator[None]:
         if fresh and (run / "plan.json").exists():
             for child in run.iterdir():
                 shutil.rmtree(child) if child.is_dir() else (child.name != ".lock" and child.unlink())
-        yield
+        try:
+            yield
+        finally:
+            if [child.name for child in run.iterdir()] == [".lock"]:  # nothing came of it: bad input, most often
+                shutil.rmtree(run)
 
 
 def data_row(data: str, images: ImageSet) -> dict[str, Any]:

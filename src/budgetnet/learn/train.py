@@ -31,13 +31,12 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
-from budgetnet.learn.run import write_json
+from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-DEVICES = ("cpu", "cuda", "mps")
 TIMING_SECONDS = 2.0
 SPARE_SHARE = 0.03
 """Of the time, left for steps that turn out slower than the timed ones."""
@@ -160,7 +159,7 @@ def _check(epochs: float | None, time_seconds: float | None, device: str, precis
     bound = epochs if time_seconds is None else time_seconds
     if bound is None or not math.isfinite(bound) or bound <= 0:
         raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
-    choose("device", device, DEVICES)
+    check_device(device)
     choose("precision", precision, PRECISIONS)
 
 

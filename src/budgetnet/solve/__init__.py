@@ -32,9 +32,9 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
-from budgetnet.learn.run import write_json
+from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.statistics import wilson
-from budgetnet.learn.train import DEVICES, PRECISIONS, run_together
+from budgetnet.learn.train import PRECISIONS, run_together
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
@@ -83,7 +83,7 @@ def solve(
     began = time.monotonic()
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
-    choose("device", device, DEVICES)
+    check_device(device)
     choose("precision", precision, PRECISIONS)
     asked = _Asked(
         str(data), budget, time_seconds, seed, recipe_of(recipe), tuple(bases or BASES), tuple(strategies or STRATEGIES)
@@ -98,6 +98,11 @@ def solve(
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers)
         found = candidates(images, budget, entrants, asked.bases, asked.strategies)
         raced = tuple(row for row in found if row.raced)
+        if plan is not None and [row.id for row in raced] != [row["id"] for row in plan["race"]["entrants"]]:
+            made_by = plan["machine"]["budgetnet"]
+            raise ValueError(
+                f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
+            )
         preprocessing = preprocessing_for(images)
         side_px = side_px_for([row.network for row in raced], images, preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
