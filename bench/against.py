@@ -36,9 +36,8 @@ def main() -> None:
         low, high = wilson(int(right.sum()), len(right))
         print(f"{name}: {100 * right.mean():.2f} % ({100 * low:.1f} to {100 * high:.1f})")
     paired = paired_difference(ours, theirs)
-    print(
-        f"paired difference: {100 * paired.difference:+.2f} points ({100 * paired.low:+.2f} to {100 * paired.high:+.2f})"
-    )
+    interval = f"{100 * paired.low:+.2f} to {100 * paired.high:+.2f}"
+    print(f"paired difference: {100 * paired.difference:+.2f} points ({interval})")
 
 
 if __name__ == "__main__":

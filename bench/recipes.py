@@ -48,6 +48,7 @@ def _variants() -> Mapping[str, Recipe]:
     return {
         "torchvision": TORCHVISION,
         "modern": MODERN,
+        "paper-classifier": change(MODERN, zero_classifier=False),
         "rate-4e-3": change(MODERN, learning_rate=4e-3),
         "batch-32": change(MODERN, batch=32),
         "cutmix": change(MODERN, augmentation=change(colour, cutmix_alpha=1.0)),
