@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -26,6 +26,10 @@ Result = TypeVar("Result")
 
 STOP_SECONDS = 20.0
 """Enough for a step and a checkpoint."""
+LISTEN_SECONDS = 2.0
+"""For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
+LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun and the like set: a worker is told by its parent alone."""
 
 _reports: Any = None
 _asked_to_stop = threading.Event()
@@ -108,33 +112,35 @@ class Workers(Generic[Job, Result]):
         if kind is not None:
             self._stop()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._updates.cancel_join_thread()
         self._updates.put(None)
-        self._listener.join()
+        self._listener.join(LISTEN_SECONDS)
 
     def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
         """Results in the order of the jobs; `done` is called in this thread as each comes in.
 
-        Together, every worker runs every job, and the first worker's result counts. Raises
-        `RuntimeError` when a worker dies (most often: out of memory).
+        Together, every worker runs every job, and a result that is not None counts. Raises what a job
+        raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
         """
         copies = self.count if self.together else 1
-        futures: list[list[Future[Result]]] = []
+        futures: dict[Future[Result], int] = {}
+        answers: list[list[Result]] = [[] for _ in jobs]
         try:
-            futures = [[self._pool.submit(self.function, job) for _ in range(copies)] for job in jobs]
-            results: list[Result] = []
-            for job, group in zip(jobs, futures, strict=True):
-                answers = [future.result() for future in group]
-                result = next(answer for answer in answers if answer is not None)
-                results.append(result)
-                if done:
-                    done(job, result)
-            return results
+            for place, job in enumerate(jobs):
+                futures |= {self._pool.submit(self.function, job): place for _ in range(copies)}
+            # Not in the order of submission: one that failed may be what the one before it waits for.
+            for future in as_completed(futures):
+                place = futures[future]
+                answers[place].append(future.result())
+                if done and len(answers[place]) == copies:
+                    done(jobs[place], _answer(answers[place]))
+            return [_answer(group) for group in answers]
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "a training process died, perhaps for want of memory; run the same command again"
             ) from error
         except BaseException:
-            for future in (future for group in futures for future in group):
+            for future in futures:
                 future.cancel()
             raise
 
@@ -153,11 +159,18 @@ class Workers(Generic[Job, Result]):
             self.progress(update)
 
 
+def _answer(answers: Sequence[Result]) -> Result:
+    return next(answer for answer in answers if answer is not None)
+
+
 def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, parent: int) -> None:
     """Set a new worker up: its core, its threads, its place among the others."""
     global _reports
     _reports = updates
+    updates.cancel_join_thread()  # words that nobody hears any more must not keep us from ending
     rank = ranks.get()
+    for name in LAUNCHER:
+        os.environ.pop(name, None)
     # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_stop)
@@ -175,7 +188,8 @@ def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, 
             "MASTER_PORT": str(port),
         }
     elif device == "cuda":
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(rank)
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        os.environ["CUDA_VISIBLE_DEVICES"] = given.split(",")[rank] if given else str(rank)
 
 
 def _pin(rank: int, count: int) -> None:
