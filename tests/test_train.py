@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from budgetnet.budget import Budget
 from budgetnet.learn import leg as leg_module
 from budgetnet.learn.data import default_preprocessing, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place, run_leg
-from budgetnet.learn.plan import load_plan, only_one, run_folder
+from budgetnet.learn.plan import load_plan, only_one, run_folder, same_arguments
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.run import read_events
 from budgetnet.learn.train import train
 from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
+from budgetnet.learn.workers import Workers
 from budgetnet.model.weights import load_tensors
 from budgetnet.scaling import Scaling, adapt, resize
 from budgetnet.spec import Network
@@ -147,16 +149,45 @@ def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> 
     with only_one(tmp_path, fresh=False):
         with pytest.raises(ValueError, match="in use by another process"), only_one(tmp_path, fresh=False):
             pass
-        (tmp_path / "plan.json").write_text("{}")
+        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1"}))
         (tmp_path / "training").mkdir()
     with only_one(tmp_path, fresh=True):
         assert not (tmp_path / "plan.json").exists() and not (tmp_path / "training").exists()
+
+
+def test_a_kill_while_the_plan_is_written_leaves_a_run_that_can_begin(tmp_path: Path) -> None:
+    (tmp_path / ".plan.json.123.part").write_text('{"for')
+    assert load_plan(tmp_path, "train") is None
+
+
+def test_another_question_in_a_runs_folder_is_refused(tmp_path: Path) -> None:
+    plan = {"seed": 0, "time_seconds": 60.0, "bases": ["a", "b"], "budget": {"macs": 5}}
+    same_arguments(plan, {"seed": 0, "time_seconds": 60, "bases": ("a", "b"), "unknown": 1}, tmp_path)
+    for asked, word in (({"seed": 1}, "seed"), ({"time_seconds": 61}, "time"), ({"budget": {"macs": 6}}, "budget")):
+        with pytest.raises(ValueError, match=f"another {word}"):
+            same_arguments(plan, asked, tmp_path)
+
+
+def _one_waits_for_the_other(which: str) -> str:
+    """Rank 0 of a pair that exchanges something, and the one that fails and never comes."""
+    if which == "fails":
+        raise ValueError("no space left")
+    time.sleep(240)
+    return which
+
+
+def test_a_job_that_fails_is_told_while_the_other_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="no space left"), Workers(_one_waits_for_the_other, 2) as workers:
+        workers.run(["waits", "fails"])
+    assert time.monotonic() - began < 120
 
 
 def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="no run"):
         load_plan(tmp_path, "train")
+    (tmp_path / "plan.json").write_text('{"format_version": "1.2", "resource_changes": []}')
     with only_one(tmp_path, fresh=True):
         assert (tmp_path / "thesis.tex").exists(), "--fresh removes runs, nothing else"
     (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))

@@ -33,7 +33,7 @@ def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) 
 
 @contextlib.contextmanager
 def only_one(run: Path, fresh: bool) -> Iterator[None]:
-    """The run's folder, made, and locked against a second process at work in it; emptied if `fresh`.
+    """The run's folder, made, and locked against a second process at work in it; emptied if `fresh` and a run.
 
     The system frees the lock when its holder dies. Raises `ValueError` where another holds it.
     """
@@ -47,14 +47,42 @@ def only_one(run: Path, fresh: bool) -> Iterator[None]:
             pass
         except BlockingIOError as error:
             raise ValueError(f"{run} is in use by another process; wait for it or give another --out") from error
-        if fresh and (run / "plan.json").exists():
-            for child in run.iterdir():
-                shutil.rmtree(child) if child.is_dir() else (child.name != ".lock" and child.unlink())
+        if fresh and _is_run(run):
+            _empty(run)
         try:
             yield
         finally:
             if [child.name for child in run.iterdir()] == [".lock"]:  # nothing came of it: bad input, most often
                 shutil.rmtree(run)
+
+
+def _is_run(run: Path) -> bool:
+    """Whether the folder's plan.json is ours; other programs have files of that name."""
+    path = run / "plan.json"
+    plan = read_json(path) if path.exists() else None
+    return isinstance(plan, dict) and str(plan.get("format")).startswith("budgetnet.plan.")
+
+
+def _empty(run: Path) -> None:
+    """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
+    order = {"metrics.json": 0, "plan.json": 2}
+    for child in sorted(run.iterdir(), key=lambda child: order.get(child.name, 1)):
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child)
+        elif child.name != ".lock":
+            child.unlink()
+
+
+def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path) -> None:
+    """Raise a one-line `ValueError` where the run was begun with other arguments: it would answer another question.
+
+    A recipe is the same by its name: the run follows its plan's, also where a newer version has a better one.
+    """
+    for name, value in json.loads(json.dumps(asked)).items():
+        begun = plan.get(name, value)
+        same = begun["name"] == value["name"] if name == "recipe" else begun == value
+        if not same:
+            raise ValueError(f"{run} was begun with another {name.split('_')[0]}; give another --out, or --fresh")
 
 
 def data_row(data: str, images: ImageSet) -> dict[str, Any]:
@@ -98,8 +126,9 @@ def load_plan(run: Path, command: str) -> dict[str, Any] | None:
     """The plan of a run that was begun, or None. Raises `ValueError` for a folder of something else."""
     path = run / "plan.json"
     if not path.exists():
-        foreign = run.exists() and any(child.name not in ("events.jsonl", ".lock") for child in run.iterdir())
-        if foreign:
+        # A kill while the plan was written leaves a part of it.
+        names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
+        if any(name != ".lock" and not (name.startswith(".plan.json.") and name.endswith(".part")) for name in names):
             raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
         return None
     plan = read_json(path)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from budgetnet.learn.plan import (
     preprocessing_for,
     preprocessing_row,
     run_folder,
+    same_arguments,
     same_data,
     save_plan,
     side_px_for,
@@ -70,8 +72,8 @@ def train(
 
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
     kept in plan.json. The same call goes on where a killed one was; a finished run is read, not made
-    again, unless `fresh`. Under torchrun it is one of the processes; else it starts one a core or
-    one a GPU itself. Raises `ValueError` for bad arguments or images.
+    again, unless `fresh`. It starts one process a core or one a GPU itself. Raises `ValueError` for
+    bad arguments or images, and for a run that was begun with other arguments.
     """
     began = time.monotonic()
     _check(epochs, time_seconds, device, precision)
@@ -88,10 +90,11 @@ def train(
     with only_one(run, fresh):
         plan = load_plan(run, "train")
         images = open_images(str(data), seed, progress)
-        if plan is not None:
-            same_data(plan, images, run)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         chosen = recipe_for(chosen, images.in_channels)
+        if plan is not None:
+            _check_same(plan, arguments, chosen, network, run)
+            same_data(plan, images, run)
         preprocessing = preprocessing_for(images)
         side_px = side_px_for([network], images, preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
@@ -161,6 +164,13 @@ def _check(epochs: float | None, time_seconds: float | None, device: str, precis
         raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
     check_device(device)
     choose("precision", precision, PRECISIONS)
+
+
+def _check_same(
+    plan: Mapping[str, Any], arguments: Mapping[str, Any], recipe: Recipe, network: Network, run: Path
+) -> None:
+    same_arguments(plan, {**arguments, "recipe": recipe.to_dict()}, run)
+    same_arguments(plan["final"]["course"], {"network": json.loads(network.to_json())}, run)
 
 
 def _batch(recipe: Recipe, images: ImageSet) -> int:

@@ -26,6 +26,7 @@ from budgetnet.learn.plan import (
     preprocessing_for,
     preprocessing_row,
     run_folder,
+    same_arguments,
     same_data,
     save_plan,
     side_px_for,
@@ -92,7 +93,9 @@ def solve(
     with only_one(run, fresh):
         plan = load_plan(run, "solve")
         images = open_images(asked.data, seed, progress)
+        fitted = recipe_for(asked.recipe, images.in_channels)
         if plan is not None:
+            same_arguments(plan, {**asked.to_dict(), "precision": precision}, run)
             same_data(plan, images, run)
         workers = workers_for(device)
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers)
@@ -109,7 +112,6 @@ def solve(
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
         if plan is None:
             clock = Clock(began, time_seconds)
-            fitted = recipe_for(asked.recipe, images.in_channels)
             steps = planned(raced, images, fitted, seed, place, clock, progress)
             row = {**asked.row(images, found), "recipe": fitted.to_dict(), "precision": precision, **steps}
             plan = save_plan(run, row)
@@ -199,10 +201,12 @@ class _Run:
                 done = sum(len(row) for row in rungs)
                 rungs.append(legs)
                 missing = [leg for leg in legs if not leg.scores.exists()]
-                self.progress(Update("race", done + len(legs) - len(missing), total, f"rung {rung + 1}"))
-                workers.run(
-                    missing, lambda leg, _: self.progress(Update("race", done + len(legs), total, leg.course.id))
-                )
+
+                def tell(text: str) -> None:
+                    self.progress(Update("race", done + sum(leg.scores.exists() for leg in legs), total, text))
+
+                tell(f"rung {rung + 1}")
+                workers.run(missing, lambda leg, _: tell(leg.course.id))
                 return {leg.course.id: float(self._right(leg).mean()) for leg in legs}
 
             race([row["id"] for row in self.plan["race"]["entrants"]], score)
