@@ -110,14 +110,14 @@ def run_leg(leg: Leg) -> bool:
         return schedule.at(step, leg.trunk_until, leg.cooldown_steps)
 
     with hold_stop():
-        if down.exists():
-            trainer.load(down)
-        else:
-            if trunk.exists():
-                trainer.load(trunk)
-            trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk))
+        newest = down if down.exists() else trunk
+        if newest.exists():
+            trainer.load(newest)
+        first = trainer.step
+        if not down.exists():
+            trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk, first))
             trainer.save(trunk)
-        trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down))
+        trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down, first))
     if not trainer.accelerator.is_main_process:
         return False
     _finish(leg, trainer, images, pixels)
@@ -144,11 +144,14 @@ def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> Non
     aside.replace(leg.scores)
 
 
-def _after(leg: Leg, trainer: Trainer, checkpoint: Path) -> Callable[[StepReport], None]:
-    """What follows a step: an event and a word of progress now and then, a checkpoint by the clock."""
+def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable[[StepReport], None]:
+    """What follows a step: an event and a word of progress now and then, a checkpoint by the clock.
+
+    `first` is the step that this process began at: progress counts from there.
+    """
     events = Path(leg.place.folder).parent / "events.jsonl"
     began = said = saved = time.monotonic()
-    first, last = trainer.step, leg.trunk_until + leg.cooldown_steps
+    last = leg.trunk_until + leg.cooldown_steps
     train_images = len(trainer.batches.images.indices("train"))
     loss = accuracy = None
 
