@@ -329,6 +329,9 @@ def test_the_command_makes_the_run_again(digits_run: Path) -> None:
     limits = "--macs 2000000 --weight-bytes 4194304 --time 95s"
     chosen = "--base mobilenet_v2 efficientnet_b0 --strategy width --recipe modern --seed 7"
     assert " ".join(words) == f"budgetnet solve digits {limits} {chosen}"
+    evidence = read_evidence(digits_run)
+    halves = dataclasses.replace(evidence, plan={**evidence.plan, "precision": "bfloat16"})
+    assert shlex.split(run_command(halves).replace("\\\n", ""))[-2:] == ["--precision", "bfloat16"]
 
 
 @pytest.fixture(scope="module")
@@ -407,12 +410,15 @@ def test_no_event_no_curves_and_diverged_losses_leave_gaps(digits_run: Path) -> 
     ElementTree.fromstring(curves_svg(found, 880, "x-"))
 
 
-def test_a_step_made_twice_counts_once(digits_run: Path) -> None:
+def test_a_curve_is_of_the_steps_that_led_to_the_end(digits_run: Path) -> None:
+    """Not of those that a kill threw away, nor of a cool-down that promotion went back from."""
     evidence = read_evidence(digits_run)
-    again = [{**row, "loss": 9.0} for row in evidence.events if row["kind"] == "step" and row["step"] in (10, 15)]
+    again = [{**row, "step": row["step"] + 2, "loss": 9.0} for row in evidence.steps("final") if row["step"] >= 10]
     twice = dataclasses.replace(evidence, events=(*evidence.events, *again))
-    assert [row["step"] for row in twice.steps("final")] == [row["step"] for row in evidence.steps("final")]
-    assert [row["loss"] for row in twice.steps("final")][1:3] == [9.0, 9.0]
+    assert [row["step"] for row in twice.steps("final")] == [5, 10, *range(12, 60, 5)]
+    assert [row["loss"] for row in twice.steps("final")][2:] == [9.0] * 10
+    same = dataclasses.replace(evidence, events=(*evidence.events, *evidence.steps("final")[1:]))
+    assert same.steps("final") == evidence.steps("final")
 
 
 def test_an_unfinished_run_is_refused_in_one_line(digits_run: Path, tmp_path: Path) -> None:

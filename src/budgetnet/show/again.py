@@ -26,7 +26,7 @@ def run_command(evidence: Evidence) -> str:
     for flag, key in (("--base", "bases"), ("--strategy", "strategies")):
         words += [flag, *_names(plan[key])] if plan.get(key) else []
     words += ["--recipe", plan["recipe"]["name"], "--seed", str(plan["seed"])]
-    if plan["command"] == "train" and plan.get("precision", "float32") != "float32":
+    if plan.get("precision", "float32") != "float32":
         words += ["--precision", plan["precision"]]
     quoted = (f"\\\n    {word}" if word.startswith("--") else shlex.quote(word) for word in words)
     return " ".join(quoted)

@@ -55,9 +55,18 @@ class Evidence:
         return tuple(sorted(rows, key=lambda row: row["rung"]))
 
     def steps(self, phase: str) -> tuple[Row, ...]:
-        """The training events of a phase by step: of a step that a kill made twice, the later event."""
-        rows = {row["step"]: row for row in self.events if row["kind"] == "step" and row["phase"] == phase}
-        return tuple(rows[step] for step in sorted(rows))
+        """The training events of a phase by step, without what was thrown away.
+
+        Steps jump back where a killed training went on from its checkpoint, and where a promoted one
+        went on from before its cool-down: what had come behind that step is no part of the curve.
+        """
+        rows: list[Row] = []
+        for row in self.events:
+            if row["kind"] == "step" and row["phase"] == phase:
+                while rows and rows[-1]["step"] >= row["step"]:
+                    rows.pop()
+                rows.append(row)
+        return tuple(rows)
 
     def scores(self, phase: str) -> tuple[Row, ...]:
         """The validation scores of a phase, by step."""
