@@ -101,6 +101,9 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits over classes, digests, labels and split: names the data, whatever its files are called."""
-        rows = sorted(zip(self.digests, self.labels, self.split, strict=True))
+        """16 hex digits over classes, digests, labels and split, in the order of the files, but not their names.
+
+        The order counts: what is drawn for an image is a function of its index.
+        """
+        rows = list(zip(self.digests, self.labels, self.split, strict=True))
         return hashlib.sha256(repr((self.classes, rows)).encode("utf-8", "surrogateescape")).hexdigest()[:16]
