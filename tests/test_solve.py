@@ -10,22 +10,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from budgetnet.budget import Budget, BudgetError
-from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
-from budgetnet.learn.leg import Timing
+from budgetnet.learn.data import ImageSet, default_preprocessing, open_cache, open_images
+from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.outcome import finished
+from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import Team
 from budgetnet.model.weights import load_tensors
 from budgetnet.solve import solve
-from budgetnet.solve.candidates import LEAST_SHARE, adapted_bases, base_px, candidates
+from budgetnet.solve.candidates import LEAST_SHARE, Candidate, adapted_bases, as_planned, base_px, candidates, raced_of
 from budgetnet.solve.plan import entrant_row, entrants_for
+from budgetnet.zoo import network
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,7 @@ def test_entrants_follow_the_core_seconds_of_the_race(seconds: float, workers: i
 def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     row = candidates(digits, Budget(macs=2_000_000), 2)[0]
     draft = Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
-    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0) for rate in (320.0, 640.0))
+    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0, 0) for rate in (320.0, 640.0))
     for name, ratio in (("slow", 1), ("fast", 2)):
         rungs = (slow if ratio == 1 else fast)["rungs"]
         trained = [rungs[0]["trunk_until"] + rungs[0]["cooldown_steps"]]
@@ -83,6 +88,72 @@ def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     end = slow["final"]["trunk_until"] + slow["final"]["cooldown_steps"]
     assert end == slow["course"]["steps"] == slow["rungs"][1]["trunk_until"] + 60 * 480 // 32
     assert slow["final"]["trunk_until"] >= slow["rungs"][1]["trunk_until"]
+    scored = entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, validation=640)["rungs"][0]
+    assert scored["trunk_until"] + scored["cooldown_steps"] == 90, "a second of a rung is for its score"
+
+
+def test_bases_of_one_name_are_told_apart_and_ids_are_folders(digits: ImageSet) -> None:
+    budget, base = Budget(macs=2_000_000), network("mobilenet_v1")
+    other = dataclasses.replace(network("mobilenet_v2"), name="mobilenet_v1")
+    with pytest.raises(ValueError, match="two bases are called mobilenet_v1") as caught:
+        candidates(digits, budget, 2, ["mobilenet_v1", other])
+    assert "\n" not in str(caught.value)
+    assert candidates(digits, budget, 2, [base, "mobilenet_v1"]) == candidates(digits, budget, 2, [base])
+    odd = dataclasses.replace(base, name="../my net: 1")
+    assert {row.id for row in candidates(digits, budget, 2, [odd], ["width"]) if not row.dropped_strides} <= {
+        "_._my_net_1-width"
+    }
+
+
+def plan_of(found: Sequence[Candidate], digits: ImageSet) -> dict[str, Any]:
+    raced = [row for row in found if row.raced]
+    drafts = [Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1) for row in raced]
+    entrants = [entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, 0) for draft in drafts]
+    plan = {"candidates": [row.to_dict() for row in found], "race": {"kept": [2], "entrants": entrants}}
+    plan |= {"recipe": MODERN.to_dict(), "preprocessing": dataclasses.asdict(default_preprocessing(1)), "seed": 0}
+    return json.loads(json.dumps(plan))
+
+
+def test_a_plan_is_held_against_the_networks_and_not_only_their_ids(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000)
+    found = candidates(digits, budget, 2)
+    plan = plan_of(found, digits)
+    assert as_planned(found, plan)
+    told = raced_of(plan, budget)
+    assert [(row.id, row.network, row.fit.cost) for row in told] == [
+        (row.id, row.network, row.fit.cost) for row in found if row.raced
+    ]
+    plan["race"]["entrants"][0]["course"]["network"]["resolution_px"] = [30, 30]
+    assert not as_planned(found, plan)
+
+
+solve_module = sys.modules[solve.__module__]
+"""The package's attribute of this name is the function."""
+
+
+def test_a_finalist_whose_training_diverges_is_passed_over(
+    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = Budget(macs=2_000_000)
+    found = candidates(digits, budget, 2)
+    place = Place("digits", 0, 32, str(tmp_path / "training"))
+    run = solve_module._Run(
+        tmp_path, plan_of(found, digits), True, found, digits, open_cache(digits, 8), place, Team(1, 1), silent
+    )
+    best, second = (run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2])
+    indices = digits.indices("validation")
+    right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
+    for leg, answers in ((best, right), (second, right[::-1])):
+        leg.folder.mkdir(parents=True)
+        np.savez(leg.scores, probabilities=answers, indices=indices)
+    monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: leg.course.id != best.course.id)
+    choice, final = run._final([best, second])
+    assert choice.id == final.course.id == second.course.id
+    assert f"the final training of {best.course.id} diverged" in choice.reason
+    monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: False)
+    with pytest.raises(ValueError, match="every finalist diverged") as caught:
+        run._final([best, second])
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_arguments_are_one_line(tmp_path: Path) -> None:

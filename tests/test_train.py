@@ -14,14 +14,25 @@ from accelerate import Accelerator
 
 from budgetnet.budget import Budget
 from budgetnet.learn import leg as leg_module
+from budgetnet.learn import workers as workers_module
 from budgetnet.learn.data import default_preprocessing, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place, run_leg
-from budgetnet.learn.plan import load_plan, only_one, run_folder, same_arguments
+from budgetnet.learn.plan import (
+    load_plan,
+    only_one,
+    run_folder,
+    same_arguments,
+    start_anew,
+    team_of,
+    team_row,
+)
+from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.run import read_events
-from budgetnet.learn.train import train
+from budgetnet.learn.statistics import right_of
+from budgetnet.learn.train import run_together, shared_batch, train
 from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
-from budgetnet.learn.workers import Workers
+from budgetnet.learn.workers import Team, Workers, _quota_cores, cores
 from budgetnet.model.weights import load_tensors
 from budgetnet.scaling import Scaling, adapt, resize
 from budgetnet.spec import Network
@@ -131,6 +142,62 @@ def test_the_next_leg_goes_on_from_before_the_cooldown(course: Course, tmp_path:
     assert [(event["phase"], event["step"]) for event in scores] == [("race/tiny", 5), ("final", 8)]
 
 
+def test_a_final_training_that_diverged_is_not_finished(course: Course, tmp_path: Path) -> None:
+    wild = dataclasses.replace(course, recipe=dataclasses.replace(course.recipe, learning_rate=1e30))
+    final = Leg(wild, place(tmp_path), "final", "final", trunk_until=4, cooldown_steps=1)
+    rung = dataclasses.replace(final, name="rung-0", phase="race/tiny")
+    assert run_leg(rung) and rung.scores.exists()
+    assert not right_of(np.load(rung.scores)["probabilities"], np.zeros(len(np.load(rung.scores)["indices"]))).any()
+    assert run_leg(final) and final.diverged.exists() and not final.scores.exists()
+    assert run_together(final, Team(1, 1), silent) is False, "nor is it trained again"
+
+
+@pytest.mark.parametrize(
+    ("machine", "recipe_batch", "expected"),
+    [(2, 64, (64, Team(2, 1))), (64, 64, (64, Team(8, 8))), (6, 64, (60, Team(6, 1))), (4, 12, (12, Team(1, 4)))],
+)
+def test_a_team_leaves_each_enough_images(
+    machine: int, recipe_batch: int, expected: tuple[int, Team], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "cores", lambda: machine)
+    recipe = dataclasses.replace(MODERN, batch=recipe_batch)
+    assert shared_batch(recipe, open_images("digits", 0), "cpu") == expected
+
+
+def test_a_containers_quota_counts(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_text("1:cpu:/old\n0::/pod/box\n")
+    inner = tmp_path / "fs" / "pod" / "box"
+    inner.mkdir(parents=True)
+    assert _quota_cores(tmp_path / "cgroup", tmp_path / "fs") == float("inf")
+    (inner / "cpu.max").write_text("max 100000\n")
+    (inner.parent / "cpu.max").write_text("150000 100000\n")
+    assert _quota_cores(tmp_path / "cgroup", tmp_path / "fs") == 1.5
+    assert _quota_cores(tmp_path / "nowhere", tmp_path / "fs") == float("inf")
+    assert cores() >= 1
+
+
+def test_the_plan_decides_the_team_and_another_machine_is_told(tmp_path: Path) -> None:
+    plan = {"machine": {"cores": cores()}, **team_row(Team(3, 1))}
+    assert team_of(plan, tmp_path) == Team(3, 1)
+    with pytest.warns(UserWarning, match="was planned on 99 cores"):
+        assert team_of({**plan, "machine": {"cores": 99}}, tmp_path) == Team(3, 1)
+
+
+@pytest.mark.slow
+def test_three_that_train_together_go_on_with_the_same_bits(course: Course, tmp_path: Path) -> None:
+    """Whatever is summed over processes must be summed in one order, in the first step and in later ones."""
+    shared = dataclasses.replace(course, batch=24, steps=12)
+    whole = Leg(shared, place(tmp_path / "whole"), "final", "final", trunk_until=8, cooldown_steps=2)
+    first = Leg(shared, place(tmp_path / "cut"), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
+    second = dataclasses.replace(whole, place=first.place)
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
+    with Workers(run_leg, 3, together=True) as workers:
+        workers.run([whole, first, second])
+    expected, found = load_tensors(whole.weights)[0], load_tensors(second.weights)[0]
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
 def test_seeds_are_a_function_of_their_values() -> None:
     assert seed_of(1, 2, 0) == seed_of(1, 2, 0)
     assert len({seed_of(seed, step, rank) for seed in range(5) for step in range(5) for rank in range(5)}) == 125
@@ -146,18 +213,31 @@ def test_the_same_arguments_find_the_same_run(tmp_path: Path) -> None:
 
 
 def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> None:
-    with only_one(tmp_path, fresh=False):
-        with pytest.raises(ValueError, match="in use by another process"), only_one(tmp_path, fresh=False):
+    with only_one(tmp_path):
+        with pytest.raises(ValueError, match="in use by another process"), only_one(tmp_path):
             pass
-        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1"}))
+        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
         (tmp_path / "training").mkdir()
-    with only_one(tmp_path, fresh=True):
-        assert not (tmp_path / "plan.json").exists() and not (tmp_path / "training").exists()
+    with only_one(tmp_path):
+        assert load_plan(tmp_path, "train", fresh=True) is None
+        start_anew(tmp_path)
+        assert [child.name for child in tmp_path.iterdir()] == [".lock"]
+    assert not tmp_path.exists(), "nothing came of it"
+
+
+def test_a_fresh_start_with_bad_input_leaves_the_run(tiny: Network, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "train"}))
+    with pytest.raises(ValueError):
+        train(tmp_path / "nowhere", tiny, out=run, epochs=1, fresh=True)
+    assert (run / "plan.json").exists()
 
 
 def test_a_kill_while_the_plan_is_written_leaves_a_run_that_can_begin(tmp_path: Path) -> None:
     (tmp_path / ".plan.json.123.part").write_text('{"for')
-    assert load_plan(tmp_path, "train") is None
+    with only_one(tmp_path):
+        assert load_plan(tmp_path, "train") is None
 
 
 def test_another_question_in_a_runs_folder_is_refused(tmp_path: Path) -> None:
@@ -185,11 +265,14 @@ def test_a_job_that_fails_is_told_while_the_other_waits_for_it(monkeypatch: pyte
 
 def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="no run"):
-        load_plan(tmp_path, "train")
+    with pytest.raises(ValueError, match="no run"), only_one(tmp_path):
+        pass
     (tmp_path / "plan.json").write_text('{"format_version": "1.2", "resource_changes": []}')
-    with only_one(tmp_path, fresh=True):
-        assert (tmp_path / "thesis.tex").exists(), "--fresh removes runs, nothing else"
+    with pytest.raises(ValueError, match="no run"), only_one(tmp_path):
+        pass
+    with pytest.raises(ValueError, match="no run"):
+        start_anew(tmp_path)
+    assert {child.name for child in tmp_path.iterdir()} == {"thesis.tex", "plan.json"}, "not even a lock"
     (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
     with pytest.raises(ValueError, match="'solve', not of 'train'"):
         load_plan(tmp_path, "train")
@@ -204,6 +287,7 @@ def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
         ({"epochs": 1, "recipe": "magic"}, "paper, modern"),
         ({"epochs": 1, "device": "abacus"}, "cpu, cuda, mps"),
         ({"epochs": 1, "precision": "float8"}, "float32, bfloat16, float16"),
+        ({"epochs": 1, "precision": "float16"}, "needs a GPU"),
     ]:
         with pytest.raises(ValueError, match=words) as caught:
             train("digits", tiny, out=tmp_path, **options)

@@ -25,9 +25,9 @@ from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.progress import Update
 from budgetnet.learn.run import append_event
-from budgetnet.learn.statistics import wilson
+from budgetnet.learn.statistics import right_of, wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second
-from budgetnet.learn.workers import hold_stop, report, stopping
+from budgetnet.learn.workers import hold_stop, report
 from budgetnet.model.weights import save_tensors
 
 CHECKPOINT_SECONDS = 20.0
@@ -68,6 +68,11 @@ class Leg:
         return self.folder / f"{self.name}.npz"
 
     @property
+    def diverged(self) -> Path:
+        """There, instead of the scores, once the final training has ended with answers that are no numbers."""
+        return self.folder / f"{self.name}.diverged"
+
+    @property
     def weights(self) -> Path:
         """The model's tensors at the end of the cool-down."""
         return self.folder / f"{self.name}.safetensors"
@@ -75,7 +80,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Images a second of one process at its own trial, and of all at one training; the seconds that it took."""
+    """Images a second of one single-threaded trial, and of all processes at one training; the seconds that it took."""
 
     apart: float
     together: float
@@ -96,7 +101,7 @@ def accelerator_for(place: Place) -> Accelerator:
 
 
 def run_leg(leg: Leg) -> bool:
-    """Train the leg to its end, from its newest checkpoint; True from the process that wrote the scores.
+    """Train the leg to its end, from its newest checkpoint; True from the process that wrote how it ended.
 
     Checkpoints come by the clock, but nothing that is computed depends on when.
     """
@@ -131,7 +136,10 @@ def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> Non
     answers = probabilities(
         model, images, pixels, indices, leg.course.preprocessing, device=str(trainer.accelerator.device)
     )
-    right = answers.argmax(1) == np.array(images.labels)[indices]
+    if leg.phase == "final" and not np.isfinite(answers).all():
+        leg.diverged.touch()
+        return
+    right = right_of(answers, np.array(images.labels)[indices])
     low, high = wilson(int(right.sum()), len(right))
     event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
     append_event(Path(leg.place.folder).parent / "events.jsonl", {**event, "low": low, "high": high})
@@ -175,9 +183,9 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
         if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
             saved = now
             trainer.save(checkpoint)
-        if stopping():
+        if trainer.stop:
             trainer.save(checkpoint)
-            os._exit(0)  # not an exception: a neighbour may wait for our gradients, and must not be waited for
+            os._exit(0)  # not an exception: the parent has gone on without us
 
     return after
 
@@ -185,8 +193,8 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
 def time_course(job: tuple[Course, Place, float]) -> Timing | None:
     """Images a second of training, measured in every process at once; the first process answers.
 
-    Apart: without exchange of gradients, as a trial runs while its neighbour does. Together: as the
-    final training runs.
+    Apart: whole batches on one thread, as a trial runs while its neighbours do. Together: as the final
+    training runs.
     """
     began = time.monotonic()
     course, place, seconds = job
@@ -194,11 +202,12 @@ def time_course(job: tuple[Course, Place, float]) -> Timing | None:
     accelerator = accelerator_for(place)
     trainer = Trainer(course, images, pixels, accelerator)
     together = images_per_second(trainer, seconds)
-    if accelerator.num_processes == 1:
+    threads = torch.get_num_threads()
+    if accelerator.num_processes == 1 and (threads == 1 or place.device != "cpu"):
         return Timing(together, together, time.monotonic() - began)
-    with accelerator.no_sync(trainer.wrapped):
-        mine = images_per_second(trainer, seconds)
-    shares = accelerator.gather(torch.tensor([mine], device=accelerator.device))
-    apart = float(shares.mean()) / accelerator.num_processes
+    torch.set_num_threads(1)
+    mine = images_per_second(Trainer(course, images, pixels, accelerator, alone=True), seconds)
+    torch.set_num_threads(threads)
+    apart = float(accelerator.gather(torch.tensor([mine], device=accelerator.device)).mean())
     seconds = time.monotonic() - began
     return Timing(apart, together, seconds) if accelerator.is_main_process else None

@@ -75,21 +75,25 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
             **extra,
         },
     )
-    _clear(leg)
+    _clear(Path(leg.place.folder))
     return outcome
 
 
-def _clear(leg: Leg) -> None:
+def _clear(folder: Path) -> None:
     """Remove checkpoints and weights along the way: the run is finished, only its scores are asked for again."""
     for pattern in ("*/*.pt", "*/*.safetensors", "*/*.part"):
-        for path in Path(leg.place.folder).glob(pattern):
+        for path in folder.glob(pattern):
             path.unlink(missing_ok=True)
 
 
 def finished(run: Path) -> Outcome | None:
-    """The outcome of a run that is done, from its metrics.json; None where it is not."""
+    """The outcome of a run that is done, from its metrics.json; None where it is not.
+
+    A kill behind the last word may have left checkpoints: they are removed.
+    """
     if not (run / "metrics.json").exists():
         return None
+    _clear(run / "training")
     metrics = read_json(run / "metrics.json")
     return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing,
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import cores
+from budgetnet.learn.workers import Team, cores
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
@@ -32,11 +33,13 @@ def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) 
 
 
 @contextlib.contextmanager
-def only_one(run: Path, fresh: bool) -> Iterator[None]:
-    """The run's folder, made, and locked against a second process at work in it; emptied if `fresh` and a run.
+def only_one(run: Path) -> Iterator[None]:
+    """The run's folder, made, and locked against a second process at work in it.
 
-    The system frees the lock when its holder dies. Raises `ValueError` where another holds it.
+    The system frees the lock when its holder dies. Raises `ValueError` where another holds it, and for
+    a folder of something else, which is left as it is.
     """
+    _refuse_foreign(run)
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("a") as lock:
         try:
@@ -47,8 +50,6 @@ def only_one(run: Path, fresh: bool) -> Iterator[None]:
             pass
         except BlockingIOError as error:
             raise ValueError(f"{run} is in use by another process; wait for it or give another --out") from error
-        if fresh and _is_run(run):
-            _empty(run)
         try:
             yield
         finally:
@@ -56,15 +57,22 @@ def only_one(run: Path, fresh: bool) -> Iterator[None]:
                 shutil.rmtree(run)
 
 
-def _is_run(run: Path) -> bool:
-    """Whether the folder's plan.json is ours; other programs have files of that name."""
-    path = run / "plan.json"
-    plan = read_json(path) if path.exists() else None
-    return isinstance(plan, dict) and str(plan.get("format")).startswith("budgetnet.plan.")
+def _refuse_foreign(run: Path) -> None:
+    """Raise a one-line `ValueError` for a folder that holds something else than a run."""
+    if (run / "plan.json").exists():
+        plan = read_json(run / "plan.json")  # other programs have files of that name
+        if not isinstance(plan, dict) or not str(plan.get("format")).startswith("budgetnet.plan."):
+            raise ValueError(f"{run} holds a plan.json of something else: it is no run; give another --out")
+        return
+    # A kill while the plan was written leaves a part of it.
+    names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
+    if any(name != ".lock" and not (name.startswith(".plan.json.") and name.endswith(".part")) for name in names):
+        raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
 
 
-def _empty(run: Path) -> None:
+def start_anew(run: Path) -> None:
     """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
+    _refuse_foreign(run)
     order = {"metrics.json": 0, "plan.json": 2}
     for child in sorted(run.iterdir(), key=lambda child: order.get(child.name, 1)):
         if child.is_dir() and not child.is_symlink():
@@ -107,6 +115,20 @@ def machine_row() -> dict[str, Any]:
     return {"cpu": processor(), "cores": cores(), **versions}
 
 
+def team_row(team: Team) -> dict[str, int]:
+    """How many processes train together, as plan.json keeps it; a machine of other cores does not change it."""
+    return {"processes": team.processes, "threads": team.threads}
+
+
+def team_of(plan: Mapping[str, Any], run: Path) -> Team:
+    """The team of `team_row`; a warning where the plan was made on a machine of other cores."""
+    planned, here = plan["machine"]["cores"], cores()
+    if planned != here:
+        what = f"{run} was planned on {planned} cores and goes on with {here}"
+        warnings.warn(f"{what}: its steps stay as planned, and take another time", stacklevel=2)
+    return Team(plan["processes"], plan["threads"])
+
+
 def processor() -> str:
     """The processor's name, as the system gives it."""
     info = Path("/proc/cpuinfo")
@@ -122,14 +144,13 @@ def same_data(plan: Mapping[str, Any], images: ImageSet, run: Path) -> None:
         raise ValueError(f"{run} was begun on other images than {images.name} holds now; use --fresh to start anew")
 
 
-def load_plan(run: Path, command: str) -> dict[str, Any] | None:
-    """The plan of a run that was begun, or None. Raises `ValueError` for a folder of something else."""
+def load_plan(run: Path, command: str, fresh: bool = False) -> dict[str, Any] | None:
+    """The plan of a run that was begun, or None, also if a `fresh` one is to be made.
+
+    Raises `ValueError` for the plan of another command.
+    """
     path = run / "plan.json"
-    if not path.exists():
-        # A kill while the plan was written leaves a part of it.
-        names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
-        if any(name != ".lock" and not (name.startswith(".plan.json.") and name.endswith(".part")) for name in names):
-            raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
+    if fresh or not path.exists():
         return None
     plan = read_json(path)
     if plan.get("format") != FORMAT or plan.get("command") != command:

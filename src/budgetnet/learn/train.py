@@ -30,16 +30,21 @@ from budgetnet.learn.plan import (
     same_data,
     save_plan,
     side_px_for,
+    start_anew,
+    team_of,
+    team_row,
 )
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.learn.workers import Team, Workers, team_for
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 TIMING_SECONDS = 2.0
+FORWARD_RATE = 2.0
+"""Images a second of a forward pass to those of a training step; measured: two to three."""
 SPARE_SHARE = 0.03
 """Of the time, left for steps that turn out slower than the timed ones."""
 
@@ -87,22 +92,27 @@ def train(
         "precision": precision,
     }
     run = run_folder(out, str(data), arguments)
-    with only_one(run, fresh):
-        plan = load_plan(run, "train")
+    with only_one(run):
+        plan = load_plan(run, "train", fresh)
         images = open_images(str(data), seed, progress)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         chosen = recipe_for(chosen, images.in_channels)
         if plan is not None:
             _check_same(plan, arguments, chosen, network, run)
             same_data(plan, images, run)
+            if (done := finished(run)) is not None:
+                return Trained(run, network, done.validation, done.test)
         preprocessing = preprocessing_for(images)
         side_px = side_px_for([network], images, preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+        if fresh:
+            start_anew(run)
         if plan is None:
-            draft = Course("final", network, chosen, preprocessing, seed, _batch(chosen, images), 1, 1)
-            draft = _planned(draft, place, images, epochs, time_seconds, began)
-            plan = save_plan(run, _plan_row(draft, str(data), images, arguments, budget))
+            batch, team = shared_batch(chosen, images, device)
+            draft = Course("final", network, chosen, preprocessing, seed, batch, 1, 1)
+            draft = _planned(draft, place, team, images, epochs, time_seconds, began)
+            plan = save_plan(run, _plan_row(draft, team, str(data), images, arguments, budget))
         course = course_of(plan["final"]["course"], plan)
         leg = Leg(
             course,
@@ -112,30 +122,30 @@ def train(
             course.steps - plan["final"]["cooldown_steps"],
             plan["final"]["cooldown_steps"],
         )
-        return _trained(run, leg, images, pixels, budget, progress or silent)
+        return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
 
 
 def _trained(
-    run: Path, leg: Leg, images: ImageSet, pixels: Pixels, budget: Budget | None, progress: Progress
+    run: Path, leg: Leg, team: Team, images: ImageSet, pixels: Pixels, budget: Budget | None, progress: Progress
 ) -> Trained:
-    done = finished(run)
-    if done is None:
-        if not leg.scores.exists():
-            run_together(leg, progress)
-        write_split(run, images)
-        if budget is not None:
-            write_json(
-                run / "certificate.json",
-                {"network": leg.course.network.name, **budget.check(leg.course.network).to_dict()},
-            )
-        done = conclude(run, leg, images, pixels, {})
-    return Trained(run, leg.course.network, done.validation, done.test)
+    network = leg.course.network
+    if not run_together(leg, team, progress):
+        what = f"the training of {network.name} diverged: its answers are no numbers"
+        raise ValueError(f"{what}; give another --recipe or --seed, and --fresh if it is to lie in {run} as well")
+    write_split(run, images)
+    if budget is not None:
+        write_json(run / "certificate.json", {"network": network.name, **budget.check(network).to_dict()})
+    done = conclude(run, leg, images, pixels, {})
+    return Trained(run, network, done.validation, done.test)
 
 
-def run_together(leg: Leg, progress: Progress) -> None:
-    """The leg, by all workers of its device."""
-    with Workers(run_leg, workers_for(leg.place.device), leg.place.device, together=True, progress=progress) as workers:
-        workers.run([leg])
+def run_together(leg: Leg, team: Team, progress: Progress) -> bool:
+    """The leg, by all of the team, unless it is done; False where the training diverged."""
+    device = leg.place.device
+    if not leg.scores.exists() and not leg.diverged.exists():
+        with Workers(run_leg, team.processes, device, True, progress, team.threads) as workers:
+            workers.run([leg])
+    return leg.scores.exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +156,11 @@ class Timings:
     startup_seconds: float
 
 
-def timed(courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
-    """Time some steps of each course, now, with every worker of the device at work."""
+def timed(courses: Sequence[Course], place: Place, team: Team, progress: Progress | None = None) -> Timings:
+    """Time some steps of each course, now, with all of the team at work."""
     jobs = [(course, place, TIMING_SECONDS) for course in courses]
     before = time.monotonic()
-    with Workers(time_course, workers_for(place.device), place.device, together=True, progress=progress) as workers:
+    with Workers(time_course, team.processes, place.device, True, progress, team.threads) as workers:
         timings = tuple(timing for timing in workers.run(jobs) if timing is not None)
     worked = sum(timing.seconds for timing in timings)
     return Timings(timings, max(0.0, time.monotonic() - before - worked))
@@ -163,7 +173,14 @@ def _check(epochs: float | None, time_seconds: float | None, device: str, precis
     if bound is None or not math.isfinite(bound) or bound <= 0:
         raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
     check_device(device)
+    check_precision(precision, device)
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Raise a one-line `ValueError` for numbers that are unknown or that the device does not train in."""
     choose("precision", precision, PRECISIONS)
+    if precision == "float16" and device == "cpu":
+        raise ValueError("precision float16 needs a GPU; on cpu choose float32 or bfloat16")
 
 
 def _check_same(
@@ -173,27 +190,36 @@ def _check_same(
     same_arguments(plan["final"]["course"], {"network": json.loads(network.to_json())}, run)
 
 
-def _batch(recipe: Recipe, images: ImageSet) -> int:
-    return guarded_batch(recipe, len(images.indices("train")))
+def shared_batch(recipe: Recipe, images: ImageSet, device: str) -> tuple[int, Team]:
+    """The batch of a training and the team that shares it, in equal parts."""
+    batch = guarded_batch(recipe, len(images.indices("train")))
+    team = team_for(device, batch)
+    return batch // team.processes * team.processes, team
 
 
 def _planned(
-    draft: Course, place: Place, images: ImageSet, epochs: float | None, time_seconds: float | None, began: float
+    draft: Course,
+    place: Place,
+    team: Team,
+    images: ImageSet,
+    epochs: float | None,
+    time_seconds: float | None,
+    began: float,
 ) -> Course:
     """The course with its steps: from epochs by arithmetic, from a time by timed steps."""
     count = len(images.indices("train"))
     if epochs is not None:
         return with_steps(draft, max(1, round(epochs * count / draft.batch)))
     assert time_seconds is not None
-    timings = timed([draft], place)
-    rate = timings.courses[0].together
+    timings = timed([draft], place, team)
+    timing = timings.courses[0]
     spent = time.monotonic() - began
-    left = time_seconds * (1 - SPARE_SHARE) - spent - timings.startup_seconds - evaluation_seconds(images, rate)
+    left = time_seconds * (1 - SPARE_SHARE) - spent - timings.startup_seconds - evaluation_seconds(images, timing)
     if left < 1.0:
         raise ValueError(
             f"{time_seconds:g} s are gone by the time training could start; give at least {2 * spent + 10:.0f} s"
         )
-    return with_steps(draft, max(1, int(left * rate / draft.batch)))
+    return with_steps(draft, max(1, int(left * timing.together / draft.batch)))
 
 
 def with_steps(course: Course, steps: int, warmup_steps: int | None = None) -> Course:
@@ -202,14 +228,19 @@ def with_steps(course: Course, steps: int, warmup_steps: int | None = None) -> C
     return dataclasses.replace(course, steps=steps, warmup_steps=warmup)
 
 
-def evaluation_seconds(images: ImageSet, training_rate: float) -> float:
-    """Time for the validation and test splits: a forward pass is about a third of a training step."""
-    count = len(images.indices("validation")) + len(images.indices("test"))
-    return count / (2 * training_rate)
+def evaluation_seconds(images: ImageSet, timing: Timing) -> float:
+    """Time for the validation split, by one process, and the test split, by all cores."""
+    together = len(images.indices("test")) / (FORWARD_RATE * timing.together)
+    return validation_seconds(len(images.indices("validation")), timing) + together
+
+
+def validation_seconds(count: int, timing: Timing) -> float:
+    """Time that one process takes for the validation images."""
+    return count / (FORWARD_RATE * timing.apart)
 
 
 def _plan_row(
-    course: Course, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
+    course: Course, team: Team, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
 ) -> dict[str, Any]:
     cooldown = min(course.steps, round(course.recipe.cooldown_share * course.steps))
     return {
@@ -223,5 +254,6 @@ def _plan_row(
         "recipe": course.recipe.to_dict(),
         "preprocessing": preprocessing_row(course.preprocessing),
         "machine": machine_row(),
+        **team_row(team),
         "final": {"course": course_row(course), "steps": course.steps, "cooldown_steps": cooldown},
     }

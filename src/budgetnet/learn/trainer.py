@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from budgetnet.learn.data import Batch, ImageSet, Pixels, Preprocessing, TrainBatches
 from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
+from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
 from budgetnet.spec import Network
 
@@ -64,17 +65,25 @@ class StepReport:
 
 
 class Trainer:
-    """The moving parts of one training in this process. Mutable by nature: `step` counts up."""
+    """The moving parts of one training in this process. Mutable by nature: `step` counts up.
 
-    def __init__(self, course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator) -> None:
+    The accelerator's processes share each step's batch, unless this one is to train `alone`. `stop`
+    turns true behind the same step in all of them when one was asked to stop.
+    """
+
+    def __init__(
+        self, course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator, alone: bool = False
+    ) -> None:
         self.course = course
         self.accelerator = accelerator
+        self.rank, self.world = (0, 1) if alone else (accelerator.process_index, accelerator.num_processes)
         self.step = 0
+        self.stop = False
         # Process r of w takes batch w * step + r of batches w times smaller: together the step's batch.
         self.batches = TrainBatches(
             images,
             pixels,
-            max(1, course.batch // accelerator.num_processes),
+            max(1, course.batch // self.world),
             course.network.resolution_px,
             course.preprocessing,
             course.recipe.augmentation,
@@ -85,7 +94,11 @@ class Trainer:
         self.model: Model = initial_model(network, course).to(accelerator.device)
         self.mean: Model = initial_model(network, course).to(accelerator.device).requires_grad_(False)
         optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate)
-        self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
+        self.wrapped: nn.Module = self.model
+        if self.world > 1 and accelerator.device.type != "cpu":
+            self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
+        else:
+            self.optimiser = accelerator.prepare(optimiser)
 
     def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
         """Take steps until `self.step` is `until`; `after` is called behind each."""
@@ -98,17 +111,17 @@ class Trainer:
 
     def _take_step(self, rate: float) -> tuple[float, float]:
         course, accelerator = self.course, self.accelerator
-        rank, world = accelerator.process_index, accelerator.num_processes
-        torch.manual_seed(seed_of(course.seed, self.step, rank))
+        torch.manual_seed(seed_of(course.seed, self.step, self.rank))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         # Before the forward pass: old gradients must not live beside the activations.
         self.optimiser.zero_grad(set_to_none=True)
-        batch = self.batches.batch_at(self.step * world + rank)
+        batch = self.batches.batch_at(self.step * self.world + self.rank)
         with accelerator.autocast():
             logits = self.wrapped(batch.inputs)
         loss = loss_of(logits.float(), batch, course.recipe.label_smoothing)
         accelerator.backward(loss)
+        self._exchange()
         if course.recipe.clip_norm is not None:
             accelerator.clip_grad_norm_(self.wrapped.parameters(), course.recipe.clip_norm)
         self.optimiser.step()
@@ -118,6 +131,26 @@ class Trainer:
             )
         right = (logits.argmax(1) == batch.labels).float().mean()
         return float(loss.detach()), float(right)
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        """The mean of all processes' gradients, in one piece, and whether any was asked to stop.
+
+        On a GPU DistributedDataParallel sees to the gradients. On the CPU not: its buckets change after
+        the first step, and the order of its sums with them, so that a resumed training of three
+        processes or more would have other bits.
+        """
+        self.stop = stopping()
+        if self.wrapped is not self.model or self.world == 1:
+            return
+        gradients = [param.grad for param in self.model.parameters() if param.grad is not None]
+        flag = torch.tensor([float(self.stop)])
+        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flag])
+        torch.distributed.all_reduce(flat)
+        self.stop = bool(flat[-1] > 0)
+        flat.div_(self.world)
+        for gradient, part in zip(gradients, flat[:-1].split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(part.view(gradient.shape))
 
     @staticmethod
     def _tensors(model: Model) -> list[Tensor]:

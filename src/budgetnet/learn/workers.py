@@ -1,12 +1,13 @@
-"""Processes that train: one a core (pinned, one thread) or one a GPU, apart or together.
+"""Processes that train: pinned to their cores, or one a GPU, apart or together.
 
-Apart, each takes the next job (trials of a race). Together, all take the same job and share its
-batches, as under torchrun. A worker ends within a second of its parent's death, however that came.
+Apart, each takes the next job (trials of a race, one thread each). Together, all take the same job and
+share its batches, as under torchrun. A worker ends within a second of its parent's death, however that came.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -28,6 +31,8 @@ STOP_SECONDS = 20.0
 """Enough for a step and a checkpoint."""
 LISTEN_SECONDS = 2.0
 """For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
+LEAST_IMAGES = 8
+"""Of a step in each process that shares it: fewer make BatchNorm's statistics useless."""
 LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun and the like set: a worker is told by its parent alone."""
 
@@ -64,8 +69,28 @@ def _on_stop(signal_number: int, frame: object) -> None:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Cores that this process may use: those it may run on, or fewer where a container's quota is less."""
+    return max(1, int(min(_affinity(), _quota_cores())))
+
+
+def _affinity() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quota_cores(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float:
+    """The tightest cpu.max of this process's control groups (version 2), in cores; infinite without one."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:  # not Linux
+        return math.inf
+    inner = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
+    limits = [math.inf]
+    for group in (root / inner, *(root / inner).parents):
+        file = group / "cpu.max"
+        if group.is_relative_to(root) and file.is_file():
+            quota, period = file.read_text().split()
+            limits.append(math.inf if quota == "max" else int(quota) / int(period))
+    return min(limits)
 
 
 def workers_for(device: str) -> int:
@@ -77,8 +102,25 @@ def workers_for(device: str) -> int:
     return max(1, torch.cuda.device_count()) if device == "cuda" else 1
 
 
+@dataclass(frozen=True, slots=True)
+class Team:
+    """The processes that share the steps of one training, and the threads of each. Its bits depend on both."""
+
+    processes: int
+    threads: int
+
+
+def team_for(device: str, batch: int) -> Team:
+    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images."""
+    processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
+    return Team(processes, max(1, cores() // processes))
+
+
 class Workers(Generic[Job, Result]):
-    """`count` processes that run one module-level function on jobs. Use in a with statement."""
+    """`count` processes that run one module-level function on jobs. Use in a with statement.
+
+    On the CPU each has `threads` threads and as many cores of its own, where there are enough.
+    """
 
     def __init__(
         self,
@@ -87,6 +129,7 @@ class Workers(Generic[Job, Result]):
         device: str = "cpu",
         together: bool = False,
         progress: Progress | None = None,
+        threads: int = 1,
     ) -> None:
         self.function = function
         self.count = count
@@ -98,7 +141,7 @@ class Workers(Generic[Job, Result]):
         for rank in range(count):
             self._ranks.put(rank)
         port = _free_port() if together else None
-        setup = (self._ranks, self._updates, count, device, port, os.getpid())
+        setup = (self._ranks, self._updates, Team(count, threads), device, port, os.getpid())
         self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=setup)
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
@@ -163,8 +206,8 @@ def _answer(answers: Sequence[Result]) -> Result:
     return next(answer for answer in answers if answer is not None)
 
 
-def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, parent: int) -> None:
-    """Set a new worker up: its core, its threads, its place among the others."""
+def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, parent: int) -> None:
+    """Set a new worker up: its cores, its threads, its place among the others."""
     global _reports
     _reports = updates
     updates.cancel_join_thread()  # words that nobody hears any more must not keep us from ending
@@ -176,14 +219,14 @@ def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, 
     signal.signal(signal.SIGTERM, _on_stop)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     if device == "cpu":
-        os.environ["OMP_NUM_THREADS"] = "1" if count > 1 else str(cores())
-        _pin(rank, count)
-    if port is not None and count > 1:
+        os.environ["OMP_NUM_THREADS"] = str(team.threads)
+        _pin(rank, team)
+    if port is not None and team.processes > 1:
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(count),
-            "LOCAL_WORLD_SIZE": str(count),
+            "WORLD_SIZE": str(team.processes),
+            "LOCAL_WORLD_SIZE": str(team.processes),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
@@ -192,14 +235,15 @@ def _begin(ranks: Any, updates: Any, count: int, device: str, port: int | None, 
         os.environ["CUDA_VISIBLE_DEVICES"] = given.split(",")[rank] if given else str(rank)
 
 
-def _pin(rank: int, count: int) -> None:
+def _pin(rank: int, team: Team) -> None:
+    """Cores of our own, where there are enough for all; under a quota any core may be the one that is left."""
     import torch
 
-    if hasattr(os, "sched_setaffinity") and count > 1:
-        mine = sorted(os.sched_getaffinity(0))
+    if hasattr(os, "sched_setaffinity") and team.processes * team.threads <= cores() == _affinity():
+        mine = sorted(os.sched_getaffinity(0))[rank * team.threads : (rank + 1) * team.threads]
         with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
-            os.sched_setaffinity(0, {mine[rank % len(mine)]})
-    torch.set_num_threads(max(1, cores() if count == 1 else 1))
+            os.sched_setaffinity(0, mine)
+    torch.set_num_threads(team.threads)
 
 
 def _die_with(parent: int) -> None:

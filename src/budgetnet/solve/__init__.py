@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.budget import Budget, Fit
+from budgetnet.budget import Budget, Certificate, Fit
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
-from budgetnet.learn.outcome import conclude, finished, write_split
+from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
     course_of,
     data_row,
@@ -30,19 +31,21 @@ from budgetnet.learn.plan import (
     same_data,
     save_plan,
     side_px_for,
+    start_anew,
+    team_of,
 )
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
-from budgetnet.learn.run import check_device, write_json
-from budgetnet.learn.statistics import wilson
-from budgetnet.learn.train import PRECISIONS, run_together
-from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.learn.run import check_device, read_json, write_json
+from budgetnet.learn.statistics import right_of, wilson
+from budgetnet.learn.train import check_precision, run_together
+from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
-from budgetnet.solve.candidates import BASES, Candidate, candidates
+from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, raced_of
 from budgetnet.solve.choice import Choice, choose_winner
 from budgetnet.solve.plan import Clock, entrants_for, planned
-from budgetnet.spec import Network, choose
+from budgetnet.spec import Network
 
 LEAST_SECONDS = 20.0
 
@@ -85,37 +88,55 @@ def solve(
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_device(device)
-    choose("precision", precision, PRECISIONS)
+    check_precision(precision, device)
     asked = _Asked(
         str(data), budget, time_seconds, seed, recipe_of(recipe), tuple(bases or BASES), tuple(strategies or STRATEGIES)
     )
-    run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
-    with only_one(run, fresh):
-        plan = load_plan(run, "solve")
+    arguments = {**asked.to_dict(), "precision": precision}
+    run = run_folder(out, asked.data, arguments)
+    with only_one(run):
+        plan = load_plan(run, "solve", fresh)
         images = open_images(asked.data, seed, progress)
-        fitted = recipe_for(asked.recipe, images.in_channels)
         if plan is not None:
-            same_arguments(plan, {**asked.to_dict(), "precision": precision}, run)
+            same_arguments(plan, arguments, run)
             same_data(plan, images, run)
-        workers = workers_for(device)
-        entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers)
+        entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
         found = candidates(images, budget, entrants, asked.bases, asked.strategies)
         raced = tuple(row for row in found if row.raced)
-        if plan is not None and [row.id for row in raced] != [row["id"] for row in plan["race"]["entrants"]]:
-            made_by = plan["machine"]["budgetnet"]
-            raise ValueError(
-                f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
-            )
+        if plan is not None:
+            if (done := finished(run)) is not None:
+                return _shown(run, found if as_planned(found, plan) else raced_of(plan, budget), done)
+            if not as_planned(found, plan):
+                made_by = plan["machine"]["budgetnet"]
+                raise ValueError(
+                    f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
+                )
         preprocessing = preprocessing_for(images)
         side_px = side_px_for([row.network for row in raced], images, preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
+        if fresh:
+            start_anew(run)
+        begun_here = plan is None
         if plan is None:
+            fitted = recipe_for(asked.recipe, images.in_channels)
             clock = Clock(began, time_seconds)
             steps = planned(raced, images, fitted, seed, place, clock, progress)
             row = {**asked.row(images, found), "recipe": fitted.to_dict(), "precision": precision, **steps}
             plan = save_plan(run, row)
-        return _Run(run, plan, found, images, pixels, place, progress or silent).finish()
+        team = team_of(plan, run)
+        return _Run(run, plan, begun_here, found, images, pixels, place, team, progress or silent).finish()
+
+
+def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
+    """The solution that a finished run's files hold."""
+    from budgetnet.show.report import write_report
+
+    choice = read_json(run / "metrics.json")["choice"]
+    winner = next(row for row in found if row.id == choice["id"])
+    certificate = Certificate.from_dict(read_json(run / "certificate.json"))
+    fitted = dataclasses.replace(winner.fit, certificate=certificate)
+    return Solution(run, fitted, found, choice["reason"], done.validation, done.test, write_report(run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,39 +174,46 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A planned run: what is done is read, what is missing is made."""
+    """A planned run: what is done is read, what is missing is made. `begun_here`: planned by this very call."""
 
     run: Path
     plan: Mapping[str, Any]
+    begun_here: bool
     found: tuple[Candidate, ...]
     images: ImageSet
     pixels: Pixels
     place: Place
+    team: Team
     progress: Progress
 
     def finish(self) -> Solution:
         began = time.monotonic()
         legs = self._raced()
-        choice = self._choose(legs)
         raced = time.monotonic()
+        choice, final = self._final(legs[-1])
         winner = next(row for row in self.found if row.id == choice.id)
-        final = self._leg(choice.id, "final", "final", self._entrant(choice.id)["final"])
-        done = finished(self.run)
-        if done is None:
-            if not final.scores.exists():
-                run_together(final, self.progress)
-            write_split(self.run, self.images)
-            write_json(
-                self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()}
-            )
-            now = time.monotonic()
-            seconds = {"race": raced - began, "final": now - raced}
-            extra = {"choice": choice.to_dict(), "race": self._scores(legs), "seconds": seconds}
-            done = conclude(self.run, final, self.images, self.pixels, extra)
-        from budgetnet.show.report import write_report
+        write_split(self.run, self.images)
+        write_json(self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()})
+        extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(legs)}
+        if self.begun_here:  # a call that went on with another's work knows only its own time
+            extra["seconds"] = {"race": raced - began, "final": time.monotonic() - raced}
+        done = conclude(self.run, final, self.images, self.pixels, extra)
+        return _shown(self.run, self.found, done)
 
-        report = write_report(self.run)
-        return Solution(self.run, winner.fit, self.found, choice.reason, done.validation, done.test, report)
+    def _final(self, finalists: Sequence[Leg]) -> tuple[Choice, Leg]:
+        """The winner and its final training. One that diverges is passed over: the next best is trained."""
+        lost: list[str] = []
+        while left := [leg for leg in finalists if leg.course.id not in lost]:
+            choice = self._choose(left)
+            final = self._leg(choice.id, "final", "final", self._entrant(choice.id)["final"])
+            if run_together(final, self.team, self.progress):
+                diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
+                return dataclasses.replace(choice, reason=diverged + choice.reason), final
+            lost.append(choice.id)
+        raise ValueError(
+            f"the final training of every finalist diverged ({', '.join(lost)}): their answers are no numbers; "
+            f"give another --recipe or --seed, and --fresh if it is to lie in {self.run} as well"
+        )
 
     def _raced(self) -> list[list[Leg]]:
         """The legs of every rung, all done. A rung that is finished is not run again."""
@@ -212,17 +240,14 @@ class _Run:
             race([row["id"] for row in self.plan["race"]["entrants"]], score)
         return rungs
 
-    def _choose(self, rungs: Sequence[Sequence[Leg]]) -> Choice:
-        last = rungs[-1]
+    def _choose(self, legs: Sequence[Leg]) -> Choice:
         macs = {row.id: row.fit.cost.macs for row in self.found}
-        return choose_winner([leg.course.id for leg in last], {leg.course.id: self._right(leg) for leg in last}, macs)
+        return choose_winner([leg.course.id for leg in legs], {leg.course.id: self._right(leg) for leg in legs}, macs)
 
     def _right(self, leg: Leg) -> NDArray[np.bool_]:
         """Which validation images the leg's model got right."""
         scores = np.load(leg.scores)
-        answers, labels = scores["probabilities"], np.asarray(self.images.labels)[scores["indices"]]
-        # A training that ran away answers NaN, which argmax takes for the first class: it is right nowhere.
-        return (answers.argmax(1) == labels) & np.isfinite(answers).all(1)
+        return right_of(scores["probabilities"], np.asarray(self.images.labels)[scores["indices"]])
 
     def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -92,11 +94,26 @@ def base_px(images: ImageSet) -> int:
 def adapted_bases(images: ImageSet, bases: Sequence[str | Network]) -> Iterator[tuple[str, int, Network]]:
     """(name, dropped strides, network) of every base, adapted to the images and their classes."""
     px = base_px(images)
-    for base in bases:
-        row = zoo.network(base) if isinstance(base, str) else base
-        row = dataclasses.replace(row, classes=len(images.classes), in_channels=images.in_channels)
+    for base in _distinct(bases):
+        row = dataclasses.replace(base, classes=len(images.classes), in_channels=images.in_channels)
         for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
             yield row.name, dropped, adapt(row, px, dropped)
+
+
+def _distinct(bases: Sequence[str | Network]) -> tuple[Network, ...]:
+    """The bases as networks, each once. Raises `ValueError` for two that their names do not tell apart."""
+    rows: dict[str, Network] = {}
+    for base in bases:
+        row = zoo.network(base) if isinstance(base, str) else base
+        # Some file systems do not tell upper from lower case.
+        if rows.setdefault(_safe(row.name).casefold(), row) != row:
+            raise ValueError(f"two bases are called {row.name}; give one of them another name in its file")
+    return tuple(rows.values())
+
+
+def _safe(name: str) -> str:
+    """The name as a part of a folder's."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+|^\.", "_", name)[:100]
 
 
 def candidates(
@@ -108,11 +125,12 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Everything that fits, the raced ones marked: at most `entrants`, as unlike as can be.
 
-    Raises `BudgetError` where nothing fits: the one that misses by least.
+    Raises `BudgetError` where nothing fits: the one that misses by least; `ValueError` for two bases
+    of one name.
     """
     found: dict[str, Candidate] = {}
     failures: list[BudgetError] = []
-    most_px = 2 * max(LEAST_PX, images.median_short_side_px)
+    most_px = max(LEAST_PX, 2 * images.median_short_side_px)
     for name, dropped, base in adapted_bases(images, bases):
         for strategy in strategies:
             try:
@@ -122,10 +140,31 @@ def candidates(
                 continue
             tail = f"-{dropped}" if dropped else ""
             key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
-            found.setdefault(key, Candidate(f"{name}-{strategy}{tail}", name, strategy, dropped, fitted, False, ""))
+            found.setdefault(
+                key, Candidate(f"{_safe(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "")
+            )
     if not found:
         raise min(failures, key=lambda error: error.excess)
     return _chosen(tuple(found.values()), entrants)
+
+
+def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
+    """Whether the raced networks are the plan's; those of another version may differ under one id."""
+    raced = [(row.id, json.loads(row.network.to_json())) for row in found if row.raced]
+    return raced == [(row["id"], row["course"]["network"]) for row in plan["race"]["entrants"]]
+
+
+def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
+    """The raced candidates as a plan keeps them: all that can be told of a run that another version planned."""
+    rows = {row["id"]: row for row in plan["candidates"]}
+    found: list[Candidate] = []
+    for entrant in plan["race"]["entrants"]:
+        row, network = rows[entrant["id"]], Network.from_json(json.dumps(entrant["course"]["network"]))
+        fitted = Fit(network, row["phi"], budget.price(network), budget.check(network), row["strategy"])
+        found.append(
+            Candidate(row["id"], row["base"], row["strategy"], row["dropped_strides"], fitted, True, row["why"])
+        )
+    return tuple(found)
 
 
 def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:

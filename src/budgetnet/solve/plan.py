@@ -9,10 +9,17 @@ from typing import Any
 
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Place, Timing
-from budgetnet.learn.plan import course_row, preprocessing_for
+from budgetnet.learn.plan import course_row, preprocessing_for, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, guarded_batch
-from budgetnet.learn.train import SPARE_SHARE, evaluation_seconds, timed, with_steps
+from budgetnet.learn.recipe import Recipe
+from budgetnet.learn.train import (
+    SPARE_SHARE,
+    evaluation_seconds,
+    shared_batch,
+    timed,
+    validation_seconds,
+    with_steps,
+)
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import workers_for
 from budgetnet.search.race import survivors
@@ -53,19 +60,19 @@ def planned(
     clock: Clock,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The rows "race" and "final" of plan.json: every candidate's steps in every rung and at the end.
+    """The rows "race", "final" and of the team for plan.json: every candidate's steps in every rung and at the end.
 
     Candidates get equal time, not equal steps: the budget of time is the user's, and a faster
     network sees more images in it. Raises `ValueError` where the time is gone before any training.
     """
-    batch = guarded_batch(recipe, len(images.indices("train")))
+    batch, team = shared_batch(recipe, images, place.device)
     preprocessing = preprocessing_for(images)
     drafts = [Course(row.id, row.network, recipe, preprocessing, seed, batch, 1, 1) for row in raced]
-    measured = timed(drafts, place, progress)
+    measured = timed(drafts, place, team, progress)
     timings = measured.courses
-    slowest = min(timing.together for timing in timings)
+    evaluation = max(evaluation_seconds(images, timing) for timing in timings)
     # Workers start twice more: for the race and for the final training.
-    left = clock.left_seconds - 2 * measured.startup_seconds - evaluation_seconds(images, slowest)
+    left = clock.left_seconds - 2 * measured.startup_seconds - evaluation
     if left < 2.0:
         needed = 2 * (clock.seconds - clock.left_seconds) + 20
         raise ValueError(f"{clock.seconds:g} s are gone before training could start; give at least {needed:.0f} s")
@@ -74,10 +81,13 @@ def planned(
     workers = workers_for(place.device)
     waves = [-(-count // workers) for count in counts]
     seconds = [race_seconds / len(counts) / wave for wave in waves]
+    validation = len(images.indices("validation"))
     entrants = [
-        entrant_row(draft, timing, seconds, left - race_seconds) for draft, timing in zip(drafts, timings, strict=True)
+        entrant_row(draft, timing, seconds, left - race_seconds, validation)
+        for draft, timing in zip(drafts, timings, strict=True)
     ]
     return {
+        **team_row(team),
         "race": {
             "seconds": race_seconds,
             "kept": list(counts),
@@ -91,12 +101,18 @@ def planned(
     }
 
 
-def entrant_row(draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float) -> dict[str, Any]:
-    """One entrant's course and its steps: where each rung leaves the trunk, and the end."""
+def entrant_row(
+    draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float, validation: int
+) -> dict[str, Any]:
+    """One entrant's course and its steps: where each rung leaves the trunk, and the end.
+
+    A rung's seconds pay for the score on the `validation` images too.
+    """
     rungs: list[dict[str, int]] = []
     trunk = 0
     for seconds in rung_seconds:
-        steps = max(2, int(seconds * timing.apart / draft.batch))
+        left = seconds - validation_seconds(validation, timing)
+        steps = max(2, int(left * timing.apart / draft.batch))
         cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
         trunk += steps - cooldown
         rungs.append({"trunk_until": trunk, "cooldown_steps": cooldown})
