@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -196,6 +199,26 @@ def test_three_that_train_together_go_on_with_the_same_bits(course: Course, tmp_
         workers.run([whole, first, second])
     expected, found = load_tensors(whole.weights)[0], load_tensors(second.weights)[0]
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cores() < 2, reason="one process is no team")
+def test_ctrl_c_saves_what_all_have_done_together(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ["train", "digits", "--network", "mobilenet_v3_small", "--resolution", "32", "--epochs", "100"]
+    command = [sys.executable, "-m", "budgetnet", *words, "--out", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "events.jsonl").exists():  # long before the first checkpoint by the clock
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "goes on where this one was" in error and "Traceback" not in error
+    assert torch.load(run / "training" / "final" / "trunk.pt", weights_only=True)["step"] > 0
 
 
 def test_seeds_are_a_function_of_their_values() -> None:

@@ -26,7 +26,7 @@ from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.progress import Update
 from budgetnet.learn.run import append_event
 from budgetnet.learn.statistics import right_of, wilson
-from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second
+from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second, of_all
 from budgetnet.learn.workers import hold_stop, report
 from budgetnet.model.weights import save_tensors
 
@@ -208,6 +208,6 @@ def time_course(job: tuple[Course, Place, float]) -> Timing | None:
     torch.set_num_threads(1)
     mine = images_per_second(Trainer(course, images, pixels, accelerator, alone=True), seconds)
     torch.set_num_threads(threads)
-    apart = float(accelerator.gather(torch.tensor([mine], device=accelerator.device)).mean())
+    apart = float(of_all(accelerator, mine).mean())
     seconds = time.monotonic() - began
     return Timing(apart, together, seconds) if accelerator.is_main_process else None

@@ -206,6 +206,13 @@ def seed_of(*values: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8], "big") >> 1
 
 
+def of_all(accelerator: Accelerator, value: float) -> Tensor:
+    """The values of all processes, in order."""
+    values = accelerator.gather(torch.tensor([value], device=accelerator.device))
+    assert isinstance(values, Tensor)
+    return values
+
+
 def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:
     """Images a second of this process's training steps, by the median step; the first two warm up.
 
@@ -221,7 +228,6 @@ def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> fl
 
     take(2 + at_least)
     # Processes that exchange gradients must take equally many steps, or the last waits for ever: no own clocks.
-    mine = torch.tensor([float(np.median(durations[2:]))], device=trainer.accelerator.device)
-    slowest = float(trainer.accelerator.gather(mine).max())
+    slowest = float(of_all(trainer.accelerator, float(np.median(durations[2:]))).max())
     take(max(0, math.ceil(seconds / slowest) - at_least))
     return trainer.course.batch / float(np.median(durations[2:]))

@@ -162,7 +162,7 @@ class Workers(Generic[Job, Result]):
     def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
         """Results in the order of the jobs; `done` is called in this thread as each comes in.
 
-        Together, every worker runs every job, and a result that is not None counts. Raises what a job
+        Together, every worker runs every job, and the first result that is not None counts. Raises what a job
         raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
         """
         copies = self.count if self.together else 1
