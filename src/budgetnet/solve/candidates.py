@@ -30,6 +30,9 @@ SMALL_PX = 96
 """Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
 LEAST_SHARE = 0.85
 """A raced candidate uses at least this share of the limit that binds it."""
+LEAST_LAST_PX = 4
+"""On a smaller map most taps of a 3x3 kernel fall on padding. With the race left to find that out, CIFAR-10 at 8 M
+MACs ended with a last map of 2 px, because such networks are fast and lead early: docs/lab-log.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
     """
-    open_rows = [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
+    open_rows = _open(found, entrants)
     distance = _distances(open_rows)
     nearest = {row.id: math.inf for row in open_rows}
     chosen: list[str] = []
@@ -187,13 +190,30 @@ def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
     return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
 
 
+def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:
+    """Those that may race: they use the budget and, where enough do, end in a map that a kernel fits on."""
+    full = [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
+    roomy = [row for row in full if _last_px(row.network) >= LEAST_LAST_PX]
+    return roomy if len(roomy) >= entrants else full
+
+
+def _last_px(network: Network) -> int:
+    """The shorter side of the last map."""
+    side = min(network.resolution_px)
+    for stride in (network.stem.stride, *(stage.stride for stage in network.stages)):
+        side = -(-side // stride)
+    return side
+
+
 def _why(row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str], float]) -> str:
     if row.id in chosen:
         names = {pair[1] for pair in distance}
         alike = [name for name in names if min(chosen, key=lambda one: (distance[one, name], one)) == row.id]
         return f"stands for {len(alike) - 1} like it" if len(alike) > 1 else "like no other that fits"
-    if (row.id, row.id) not in distance:
+    if row.share < LEAST_SHARE:
         return f"uses only {100 * row.share:.0f} % of its binding limit"
+    if (row.id, row.id) not in distance:
+        return f"ends in a map of {_last_px(row.network)} px"
     return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced"
 
 
@@ -201,10 +221,7 @@ def _features(row: Candidate) -> tuple[float, ...]:
     """What makes networks unlike at matched cost: depth, width, size of maps, params, activations; in octaves."""
     network, cost = row.network, row.fit.cost
     width = sum(stage.channels * stage.repeats for stage in network.stages) / network.depth
-    last_px = network.resolution_px[0]
-    for stride in (network.stem.stride, *(stage.stride for stage in network.stages)):
-        last_px = -(-last_px // stride)
-    values = (network.depth, width, network.resolution_px[0], last_px, cost.params, cost.activations)
+    values = (network.depth, width, network.resolution_px[0], _last_px(network), cost.params, cost.activations)
     return tuple(math.log2(value) for value in values)
 
 
