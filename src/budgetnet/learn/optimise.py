@@ -98,10 +98,8 @@ def average(average_of: Iterable[Tensor], current: Iterable[Tensor], step: int, 
     correction, keeps the first weights from lingering. Counters are copied.
     """
     decay = min(1.0 - 1.0 / max(horizon_steps, 1.0), (1 + step) / (10 + step))
-    floats: list[tuple[Tensor, Tensor]] = []
     for mean, now in zip(average_of, current, strict=True):
         if mean.dtype.is_floating_point:
-            floats.append((mean, now))
+            mean.lerp_(now, 1.0 - decay)
         else:
             mean.copy_(now)
-    torch._foreach_lerp_([mean for mean, _ in floats], [now for _, now in floats], 1.0 - decay)
