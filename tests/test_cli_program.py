@@ -81,6 +81,7 @@ def test_a_reader_that_leaves_is_met_with_silence() -> None:
 def test_ctrl_c_is_one_line_and_130() -> None:
     code = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from budgetnet import cli
 import budgetnet.budget
 def interrupted(*_, **__):
