@@ -53,6 +53,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    if asked.out.exists():
+        parser.error(f"{asked.out} holds the answers of an earlier training; give another --out")
     torch.set_num_threads(1)
     torch.manual_seed(asked.seed)
     images = open_images(asked.data, asked.seed)
