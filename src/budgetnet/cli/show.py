@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from budgetnet.cost import Cost
+from budgetnet.show import wording
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -65,31 +66,28 @@ def number(value: float) -> str:
 
 
 def amount(name: str, value: int) -> str:
-    """A limit's value in its unit: 58.9 M for counts, 1.2 MiB for bytes."""
-    return size(value) if name.endswith("bytes") else short(value)
+    """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for bytes."""
+    return _typed(wording.amount(name, value))
 
 
 def short(value: int) -> str:
     """A count to three digits: 389 M."""
-    return _scaled(value, 1000, ("", " K", " M", " G", " T"))
+    return _typed(wording.count(value))
 
 
 def size(value: int) -> str:
     """Bytes to three digits, in powers of 1024: 20.2 MiB."""
-    return _scaled(value, 1024, (" B", " KiB", " MiB", " GiB", " TiB"))
-
-
-def _scaled(value: int, base: int, units: Sequence[str]) -> str:
-    scaled, index = float(value), 0
-    while abs(scaled) >= 999.5 and index < len(units) - 1:
-        scaled, index = scaled / base, index + 1
-    digits = 0 if index == 0 or abs(scaled) >= 99.95 else 1 if abs(scaled) >= 9.995 else 2
-    return f"{scaled:.{digits}f}{units[index]}"
+    return _typed(wording.size(value))
 
 
 def percent(share: float, digits: int = 1) -> str:
     """A share of 1 as 97.3 %."""
-    return f"{100 * share:.{digits}f} %"
+    return _typed(wording.percent(share, digits))
+
+
+def _typed(text: str) -> str:
+    """The report's wording in signs that a keyboard has, for grep and for spreadsheets."""
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace(wording.MINUS, "-")
 
 
 def resolution(network: Network) -> str:

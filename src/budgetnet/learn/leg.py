@@ -28,7 +28,7 @@ from budgetnet.learn.run import append_event
 from budgetnet.learn.statistics import right_of, wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second, of_all
 from budgetnet.learn.workers import hold_stop, report
-from budgetnet.model.weights import save_tensors
+from budgetnet.model.weights import save_tensors, written_aside
 
 CHECKPOINT_SECONDS = 20.0
 EVENT_SECONDS = 2.0
@@ -61,6 +61,11 @@ class Leg:
     def folder(self) -> Path:
         """The training's own folder, of all its legs."""
         return Path(self.place.folder) / self.course.id
+
+    @property
+    def events(self) -> Path:
+        """The learning curves of the whole run."""
+        return Path(self.place.folder).parent / "events.jsonl"
 
     @property
     def scores(self) -> Path:
@@ -142,14 +147,10 @@ def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> Non
     right = right_of(answers, np.array(images.labels)[indices])
     low, high = wilson(int(right.sum()), len(right))
     event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
-    append_event(Path(leg.place.folder).parent / "events.jsonl", {**event, "low": low, "high": high})
+    append_event(leg.events, {**event, "low": low, "high": high})
     save_tensors(leg.weights, model.state_dict())
-    aside = leg.scores.with_suffix(f".{os.getpid()}.part")
-    with aside.open("wb") as file:
+    with written_aside(leg.scores) as aside, aside.open("wb") as file:
         np.savez(file, probabilities=answers, indices=indices)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(leg.scores)
 
 
 def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable[[StepReport], None]:
@@ -157,7 +158,6 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
 
     `first` is the step that this process began at: progress counts from there.
     """
-    events = Path(leg.place.folder).parent / "events.jsonl"
     began = said = saved = time.monotonic()
     last = leg.trunk_until + leg.cooldown_steps
     train_images = len(trainer.batches.images.indices("train"))
@@ -172,10 +172,8 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
             said = now
             event = {"kind": "step", "phase": leg.phase, "step": step.step, "loss": loss, "accuracy": accuracy}
             epoch = step.step * leg.course.batch / train_images
-            append_event(
-                events,
-                {**event, "epoch": epoch, "learning_rate": step.learning_rate, "seconds": now - began},
-            )
+            event |= {"epoch": epoch, "learning_rate": step.learning_rate, "seconds": now - began}
+            append_event(leg.events, event)
             text = f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, epoch {epoch:.1f}"
             report(Update(leg.phase, step.step - first, last - first, text))
         elif step.step == last and trainer.accelerator.is_main_process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels
+from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.evaluate import Evaluation, probabilities, score
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
@@ -34,8 +34,8 @@ class Outcome:
 
 def write_split(run: Path, images: ImageSet) -> None:
     """split.json: which file is where, and what was left out."""
-    names = {0: "train", 1: "validation", 2: "test", 3: "left_out"}
-    rows: dict[str, list[Any]] = {name: [] for name in names.values()}
+    names = (*SPLITS, "left_out")  # LEFT_OUT is the number behind the splits'
+    rows: dict[str, list[Any]] = {name: [] for name in names}
     for file, place in zip(images.files, images.split, strict=True):
         rows[names[place]].append(file)
     rows["unreadable"] = [list(row) for row in images.unreadable]
@@ -69,8 +69,8 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
         run / "metrics.json",
         {
             "format": FORMAT,
-            "validation": dataclasses.asdict(outcome.validation),
-            "test": dataclasses.asdict(outcome.test),
+            "validation": outcome.validation.to_dict(),
+            "test": outcome.test.to_dict(),
             "mistakes": mistakes(answers, images, indices),
             **extra,
         },

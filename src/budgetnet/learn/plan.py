@@ -9,7 +9,7 @@ import json
 import platform
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,17 +181,12 @@ def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
         id=row["id"],
         network=Network.from_json(json.dumps(row["network"])),
         recipe=Recipe.from_dict(plan["recipe"]),
-        preprocessing=preprocessing_of(plan["preprocessing"]),
+        preprocessing=Preprocessing(**plan["preprocessing"]),
         seed=plan["seed"],
         batch=row["batch"],
         steps=row["steps"],
         warmup_steps=row["warmup_steps"],
     )
-
-
-def preprocessing_of(row: Mapping[str, Any]) -> Preprocessing:
-    """A preprocessing from plain values."""
-    return Preprocessing(**row)
 
 
 def preprocessing_row(preprocessing: Preprocessing) -> dict[str, Any]:
@@ -204,6 +199,6 @@ def preprocessing_for(images: ImageSet) -> Preprocessing:
     return default_preprocessing(images.in_channels)
 
 
-def side_px_for(networks: list[Network], images: ImageSet, preprocessing: Preprocessing) -> int:
+def side_px_for(networks: Sequence[Network], preprocessing: Preprocessing) -> int:
     """The short side that serves every network of a run, so that images are decoded once."""
     return max(needed_side_px(network.resolution_px, preprocessing) for network in networks)

@@ -103,7 +103,7 @@ def train(
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
         preprocessing = preprocessing_for(images)
-        side_px = side_px_for([network], images, preprocessing)
+        side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
         if fresh:

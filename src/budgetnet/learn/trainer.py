@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
+from budgetnet.model.weights import written_aside
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -171,12 +171,8 @@ class Trainer:
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        aside = path.with_suffix(f".{os.getpid()}.part")
-        with aside.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with written_aside(path) as aside:
+            torch.save(state, aside)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this course."""

@@ -112,7 +112,7 @@ def solve(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
         preprocessing = preprocessing_for(images)
-        side_px = side_px_for([row.network for row in raced], images, preprocessing)
+        side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
         if fresh:
