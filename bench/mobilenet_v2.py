@@ -59,7 +59,8 @@ def built(row: Network, width: float) -> torch.nn.Module:
     pairs = zip(network("mobilenet_v2").stages, row.stages, strict=True)
     rows = [[int(own.expansion), own.channels, own.repeats, stage.stride] for own, stage in pairs]
     model = mobilenet_v2(num_classes=row.classes, width_mult=width, inverted_residual_setting=rows)
-    model.features[0][0].stride = (row.stem.stride, row.stem.stride)
+    stem = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+    stem.stride = (row.stem.stride, row.stem.stride)
     assert sum(p.numel() for p in model.parameters()) == cost(row).params, "torchvision's network is not the row's"
     return model.to(memory_format=torch.channels_last)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from budgetnet.learn.data import Augmentation
 from budgetnet.learn.optimise import RMSpropTF, Schedule, average, optimiser_of
 from budgetnet.learn.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_for, recipe_of
 from budgetnet.spec import Norm
@@ -70,6 +72,21 @@ def test_recipes_survive_their_json_form() -> None:
 
     for recipe in RECIPES.values():
         assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_few_epochs_ease_the_augmentation_by_their_root() -> None:
+    full, half = MODERN.augmentation_for(MODERN.full_epochs), MODERN.augmentation_for(MODERN.full_epochs / 4)
+    assert full == MODERN.augmentation == MODERN.augmentation_for(10 * MODERN.full_epochs)
+    assert full.crop_scale is not None and half.crop_scale is not None
+    assert half.crop_scale == pytest.approx([(1 + side) / 2 for side in full.crop_scale])
+    assert half.crop_ratio == pytest.approx([math.sqrt(side) for side in full.crop_ratio])
+    assert (half.brightness, half.flip) == (full.brightness / 2, full.flip)
+    assert PAPER.augmentation_for(1.0) == PAPER.augmentation
+    assert PAPER.augmentation.eased(0.5).randaugment == (2, 4.5)
+    nothing = MODERN.augmentation.eased(0.0)
+    assert nothing == Augmentation(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.5)
+    with pytest.raises(ValueError, match="share"):
+        MODERN.augmentation.eased(1.5)
 
 
 def test_an_unknown_recipe_names_the_choices() -> None:

@@ -14,12 +14,12 @@ from budgetnet.solve.choice import MOST_LOST, choose_winner
 
 
 @given(st.integers(1, 200))
-def test_rungs_halve_until_three_or_fewer_meet(entrants: int) -> None:
+def test_rungs_halve_until_two_meet(entrants: int) -> None:
     rungs = survivors(entrants)
     assert rungs[0] == entrants
-    assert 1 <= rungs[-1] <= 3
+    assert rungs[-1] == min(entrants, 2)
     for before, after in itertools.pairwise(rungs):
-        assert after == (before + 1) // 2 and before > 3
+        assert after == max(2, before // 2) and before > 2
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

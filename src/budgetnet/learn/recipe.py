@@ -25,7 +25,8 @@ class Recipe:
     cool-down on top. `ema_share` is the horizon of the weights' moving average (0: none).
     `dropout` and `drop_path` None leave the network's own. `zero_classifier` starts the classifier at 0:
     the paper's 1 / sqrt(classes) is meant for 1000 of them, and with few the first loss is far above
-    log(classes).
+    log(classes). A training of fewer than `full_epochs` takes the augmentation milder, by the root of its
+    share of them: it has less time to overfit, and strong changes slow it down (0: always as given).
     """
 
     name: str
@@ -47,6 +48,7 @@ class Recipe:
     dropout: float | None = None
     drop_path: float | None = None
     zero_classifier: bool = False
+    full_epochs: float = 0.0
 
     def __post_init__(self) -> None:
         choose("optimiser", self.optimiser, get_args(OptimiserKind))
@@ -58,6 +60,12 @@ class Recipe:
         """Peak learning rate for a batch of another size than the recipe's."""
         ratio = batch / self.batch
         return self.learning_rate * (math.sqrt(ratio) if self.optimiser == "adamw" else ratio)
+
+    def augmentation_for(self, epochs: float) -> Augmentation:
+        """What is drawn in a training of so many epochs: eased by sqrt(epochs / full_epochs)."""
+        if not self.full_epochs:
+            return self.augmentation
+        return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for plan.json."""
@@ -95,7 +103,7 @@ MODERN = Recipe(
     name="modern",
     optimiser="adamw",
     batch=64,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     weight_decay=0.05,
     momentum=0.9,
     warmup_share=0.03,
@@ -105,6 +113,7 @@ MODERN = Recipe(
     dropout=0.2,
     drop_path=0.0,
     zero_classifier=True,
+    full_epochs=100,
     augmentation=Augmentation(
         crop_scale=(0.35, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3
     ),

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from budgetnet.learn.data import Batch, ImageSet, Pixels, Preprocessing, TrainBatches
+from budgetnet.learn.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
 from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
@@ -52,6 +52,10 @@ class Course:
         """The learning rate of the trunk, for this batch."""
         rate = self.recipe.rate_for(self.batch)
         return Schedule(rate, self.steps, self.warmup_steps, self.recipe.final_rate)
+
+    def augmentation_for(self, train_images: int) -> Augmentation:
+        """What is drawn in this training: milder where it sees its images only a few times."""
+        return self.recipe.augmentation_for(self.steps * self.batch / train_images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Trainer:
             max(1, course.batch // self.world),
             course.network.resolution_px,
             course.preprocessing,
-            course.recipe.augmentation,
+            course.augmentation_for(len(images.indices("train"))),
             course.seed,
             accelerator.device,
         )

@@ -9,13 +9,14 @@ Score = Callable[[int, Sequence[str]], Mapping[str, float]]
 
 
 def survivors(entrants: int) -> tuple[int, ...]:
-    """How many take part in each rung: halved, rounded up, until at most 3 meet in the last.
+    """How many take part in each rung: halved, rounded down, but two meet in the last.
 
-    Source: Jamieson & Talwalkar, Non-stochastic best arm identification, arXiv:1502.07943, figure 3.
+    Few long rungs: early scores say least, and two fill a small machine's cores. Source: Jamieson &
+    Talwalkar, Non-stochastic best arm identification, arXiv:1502.07943, figure 3.
     """
     rungs = [entrants]
-    while rungs[-1] > 3:
-        rungs.append(-(-rungs[-1] // 2))
+    while rungs[-1] > 2:
+        rungs.append(max(2, rungs[-1] // 2))
     return tuple(rungs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -92,6 +93,19 @@ class Augmentation:
         if self.randaugment is not None:
             check_integer("randaugment operations", self.randaugment[0])
             _check("randaugment magnitude", self.randaugment[1], 30.0)
+
+    def eased(self, share: float) -> Augmentation:
+        """The same kinds of change, `share` (0 to 1) as strong; mirroring, mixing and erasing stay as they are."""
+        _check("share", share, 1.0)
+        amounts = ("rotate_degrees", "translate", "brightness", "contrast", "saturation", "hue")
+        return dataclasses.replace(
+            self,
+            crop_scale=self.crop_scale
+            and (1.0 - share * (1.0 - self.crop_scale[0]), 1.0 - share * (1.0 - self.crop_scale[1])),
+            crop_ratio=(self.crop_ratio[0] ** share, self.crop_ratio[1] ** share),
+            randaugment=self.randaugment and (self.randaugment[0], share * self.randaugment[1]),
+            **{name: share * getattr(self, name) for name in amounts},
+        )
 
     @property
     def colours(self) -> bool:
