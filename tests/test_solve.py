@@ -24,6 +24,7 @@ from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.outcome import finished
 from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.train import train
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
 from budgetnet.model.weights import load_tensors
@@ -215,3 +216,22 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path
     assert "<html" in (run / "report.html").read_text()
     again = subprocess.run([*COMMAND, str(run), "--json"], capture_output=True, check=True)
     assert json.loads(again.stdout)["test"]["top1"] == outcome.test.top1
+
+
+def test_of_limits_in_different_units_the_one_missed_by_the_least_factor_is_named(digits: ImageSet) -> None:
+    # One base uses 11,264 bytes of 1000, another 328,544 MACs of 50,000: the factor is what compares.
+    bases = ["mobilenet_v1", "mobilenet_v3_small"]
+    with pytest.raises(BudgetError) as caught:
+        candidates(digits, Budget(macs=50_000, peak_activation_bytes=1000), 2, bases, ["compound"])
+    assert caught.value.limit == "macs" and caught.value.excess == 278_544
+
+
+@pytest.mark.parametrize("command", [train, solve])
+def test_under_a_launcher_of_many_processes_the_user_is_told(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    what = network("mobilenet_v1") if command is train else Budget(macs=2_000_000)
+    with pytest.raises(ValueError, match="without torchrun") as caught:
+        command("digits", what, time_seconds=60.0, out=tmp_path / "run")
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()

@@ -38,7 +38,7 @@ from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team, Workers, team_for
+from budgetnet.learn.workers import Team, Workers, check_launcher, team_for
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -174,6 +174,7 @@ def _check(epochs: float | None, time_seconds: float | None, device: str, precis
         raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
     check_device(device)
     check_precision(precision, device)
+    check_launcher()
 
 
 def check_precision(precision: str, device: str) -> None:

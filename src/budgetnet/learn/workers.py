@@ -47,6 +47,16 @@ def report(update: Update) -> None:
         _reports.put(update)
 
 
+def check_launcher() -> None:
+    """Raise a one-line `ValueError` under torchrun and the like, of whose processes each would start a run."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1":
+        raise ValueError(
+            f"a launcher started {count} processes; start this once, without torchrun: "
+            "it starts a process for each core or GPU itself"
+        )
+
+
 @contextlib.contextmanager
 def hold_stop() -> Iterator[None]:
     """Work in here sees to its own end when `stopping`; elsewhere a worker that is asked to stop just ends."""

@@ -39,7 +39,7 @@ from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, read_json, write_json
 from budgetnet.learn.statistics import right_of, wilson
 from budgetnet.learn.train import check_precision, run_together
-from budgetnet.learn.workers import Team, Workers, workers_for
+from budgetnet.learn.workers import Team, Workers, check_launcher, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, raced_of
@@ -89,6 +89,7 @@ def solve(
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_device(device)
     check_precision(precision, device)
+    check_launcher()
     asked = _Asked(
         str(data), budget, time_seconds, seed, recipe_of(recipe), tuple(bases or BASES), tuple(strategies or STRATEGIES)
     )

@@ -147,7 +147,7 @@ def candidates(
                 key, Candidate(f"{_safe(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "")
             )
     if not found:
-        raise min(failures, key=lambda error: error.excess)
+        raise min(failures, key=lambda error: error.excess / getattr(budget, error.limit))
     return _chosen(tuple(found.values()), entrants)
 
 
