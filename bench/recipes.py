@@ -1,10 +1,10 @@
-"""Recipes side by side on one network, one machine and the same steps; the test split is never looked at.
+"""Recipes and candidates side by side, for equal seconds of one core or equal steps; the test split is never looked at.
 
-    python -m bench.recipes DATA --resolution 72 --steps 600 [--width 1.0] [--variants modern,sgd]
+    python -m bench.recipes DATA --macs 8000000 --candidates mobilenet_v1-dWr-2 --seconds 300 --variants modern,old
 
-MobileNetV2 at a width and resolution, on one thread. A quarter of the train split is taken out of
-training and joins the validation split, so that differences show: its accuracy is printed for the
-moving average and for the last weights, with the standard error. Results: docs/lab-log.md.
+The networks are candidates of `budgetnet solve DATA --macs ...`, by their ids. The split is by `--seed`; what is
+printed is the accuracy on the validation split, for the moving average and for the last weights, with the standard
+error. Pin two of these to a core each (taskset -c 0, taskset -c 1) to use two. Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 
-from budgetnet import network, open_images
-from budgetnet.learn.data import Augmentation, ImageSet, default_preprocessing, open_cache
+from budgetnet import Budget, open_images
+from budgetnet.learn.data import Augmentation, ImageSet, Pixels, default_preprocessing, open_cache
 from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.recipe import MODERN, Recipe, guarded_batch
-from budgetnet.learn.trainer import Course, Trainer
-from budgetnet.scaling import Scaling, resize
+from budgetnet.learn.recipe import MODERN, PAPER, Recipe, guarded_batch
+from budgetnet.learn.trainer import Course, StepReport, Trainer
+from budgetnet.model.build import Model
+from budgetnet.solve.candidates import candidates
+from budgetnet.spec import Network
 
 TORCHVISION = Recipe(
     name="torchvision",
@@ -41,80 +44,103 @@ TORCHVISION = Recipe(
     source="torchvision references/classification, README: MobileNetV2",
 )
 COLOUR = MODERN.augmentation
+TIMED_STEPS = 12
 
 
 def _variants() -> Mapping[str, Recipe]:
-    change, colour = dataclasses.replace, COLOUR
+    change = dataclasses.replace
+    given = change(MODERN, full_epochs=0.0)
+    mild = change(given, augmentation=Augmentation(crop_scale=(0.6, 1.0), flip=0.5))
+    rates = {f"mild-rate-{rate}": change(mild, learning_rate=float(rate)) for rate in ("2e-3", "8e-3", "16e-3")}
     return {
         "torchvision": TORCHVISION,
         "modern": MODERN,
+        "paper": PAPER,
+        "old": change(given, learning_rate=2e-3),
+        "full-augmentation": given,
+        "mild": mild,
+        **rates,
         "paper-classifier": change(MODERN, zero_classifier=False),
-        "rate-4e-3": change(MODERN, learning_rate=4e-3),
         "batch-32": change(MODERN, batch=32),
-        "cutmix": change(MODERN, augmentation=change(colour, cutmix_alpha=1.0)),
-        "mixup": change(MODERN, augmentation=change(colour, mixup_alpha=0.2)),
-        "small-crops": change(MODERN, augmentation=change(colour, crop_scale=(0.15, 1.0), rotate_degrees=10.0)),
-        "plain-crops": change(MODERN, augmentation=Augmentation(crop_scale=(0.35, 1.0), flip=0.5)),
+        "cutmix": change(MODERN, augmentation=change(COLOUR, cutmix_alpha=1.0)),
+        "mixup": change(MODERN, augmentation=change(COLOUR, mixup_alpha=0.2)),
         "decay-0.2": change(MODERN, weight_decay=0.2),
         "short-cooldown": change(MODERN, cooldown_share=0.2),
     }
 
 
-def held_out(images: ImageSet) -> ImageSet:
-    """The same images, a quarter of the train split moved to validation."""
-    split = np.array(images.split)
-    train = images.indices("train")
-    split[np.random.default_rng(5).permutation(train)[: len(train) // 4]] = 1
-    return dataclasses.replace(images, split=tuple(split.tolist()))
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all trainings here share."""
+
+    images: ImageSet
+    pixels: Pixels
+    seed: int
+
+    def trainer(self, name: str, network: Network, recipe: Recipe, steps: int) -> Trainer:
+        """A fresh training of so many steps."""
+        batch = guarded_batch(recipe, len(self.images.indices("train")))
+        preprocessing = default_preprocessing(self.images.in_channels)
+        warmup = max(1, round(recipe.warmup_share * steps))
+        course = Course(name, network, recipe, preprocessing, self.seed, batch, steps, warmup)
+        return Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+
+    def steps_in(self, seconds: float, network: Network, recipe: Recipe) -> int:
+        """How many steps so many seconds of this core are, by a few timed ones."""
+        trainer = self.trainer("timed", network, recipe, 1000)
+        trainer.advance(3, trainer.course.schedule.trunk, lambda report: None)
+        before = time.process_time()
+        trainer.advance(3 + TIMED_STEPS, trainer.course.schedule.trunk, lambda report: None)
+        return int(seconds * TIMED_STEPS / (time.process_time() - before))
+
+    def line(self, name: str, network: Network, recipe: Recipe, steps: int) -> str:
+        """Train, and say how it went."""
+        trainer = self.trainer(name, network, recipe, steps)
+        cooldown, schedule = round(recipe.cooldown_share * steps), trainer.course.schedule
+        reports: list[StepReport] = []
+        began = time.process_time()
+        trainer.advance(steps, lambda step: schedule.at(step, steps - cooldown, cooldown), reports.append)
+        rate = steps * trainer.course.batch / (time.process_time() - began)
+        mean, last = (self._accuracy(model) for model in (trainer.mean, trainer.model))
+        epochs = steps * trainer.course.batch / len(self.images.indices("train"))
+        tail = reports[-200:]
+        error = math.sqrt(last * (1 - last) / len(self.images.indices("validation")))
+        average = f"{100 * mean:.1f}" if recipe.ema_share else "-"
+        return (
+            f"{name:<44} steps {steps} epochs {epochs:.1f} {rate:.0f} images/s"
+            f" loss {np.mean([each.loss for each in tail]):.3f}"
+            f" train {100 * np.mean([each.accuracy for each in tail]):.1f}"
+            f" validation {average} last {100 * last:.1f} (s.e. {100 * error:.1f})"
+        )
+
+    def _accuracy(self, model: Model) -> float:
+        indices = self.images.indices("validation")
+        preprocessing = default_preprocessing(self.images.in_channels)
+        answers = probabilities(model, self.images, self.pixels, indices, preprocessing)
+        return float((answers.argmax(1) == np.asarray(self.images.labels)[indices]).mean())
 
 
 def main() -> None:
-    """Train each variant and print its line."""
+    """Train each candidate with each variant and print its line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
-    parser.add_argument("--resolution", type=int, required=True)
-    parser.add_argument("--width", type=float, default=1.0)
-    parser.add_argument("--steps", type=int, required=True, help="of 64 images; a smaller batch takes more")
+    parser.add_argument("--macs", type=int, required=True)
+    parser.add_argument("--candidates", required=True)
     parser.add_argument("--variants", default=",".join(_variants()))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--steps", type=int, help="instead of seconds")
+    parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    images = held_out(open_images(asked.data))
-    row = network("mobilenet_v2", len(images.classes), asked.resolution)
-    row = dataclasses.replace(resize(row, Scaling(width=asked.width)), in_channels=images.in_channels)
-    for name in asked.variants.split(","):
-        recipe = _variants()[name]
-        batch = guarded_batch(recipe, len(images.indices("train")))
-        steps = asked.steps * 64 // batch
-        preprocessing = default_preprocessing(images.in_channels)
-        warmup = max(1, round(recipe.warmup_share * steps))
-        course = Course(name, row, recipe, preprocessing, asked.seed, batch, steps, warmup)
-        pixels = open_cache(images, asked.resolution)
-        trainer = Trainer(course, images, pixels, Accelerator(cpu=True))
-        cooldown = round(recipe.cooldown_share * steps)
-        schedule, start = course.schedule, steps - cooldown
-        losses: list[float] = []
-        began = time.process_time()
-        trainer.advance(
-            steps,
-            lambda step, schedule=schedule, start=start, cooldown=cooldown: schedule.at(step, start, cooldown),
-            lambda report, losses=losses: losses.append(report.loss),
-        )
-        seconds = time.process_time() - began
-        indices = images.indices("validation")
-        labels = np.asarray(images.labels)[indices]
-        shares = [
-            float((probabilities(model, images, pixels, indices, preprocessing).argmax(1) == labels).mean())
-            for model in (trainer.mean, trainer.model)
-        ]
-        error = math.sqrt(shares[1] * (1 - shares[1]) / len(indices))
-        average = f"{100 * shares[0]:.1f}" if recipe.ema_share else "-"
-        print(
-            f"{name:<16} steps {steps} epochs {steps * batch / len(images.indices('train')):.0f}"
-            f" loss {np.mean(losses[-30:]):.3f} average {average} last {100 * shares[1]:.1f}"
-            f" (s.e. {100 * error:.1f}) {steps * batch / seconds:.0f} images a second",
-            flush=True,
-        )
+    images = open_images(asked.data, asked.seed)
+    rows = {row.id: row.network for row in candidates(images, Budget(macs=asked.macs), 2)}
+    for candidate in asked.candidates.split(","):
+        network = rows[candidate]
+        bench = Bench(images, open_cache(images, max(network.resolution_px)), asked.seed)
+        for name in asked.variants.split(","):
+            recipe = _variants()[name]
+            steps = asked.steps or bench.steps_in(asked.seconds, network, recipe)
+            print(bench.line(f"{candidate} {name}", network, recipe, steps), flush=True)
 
 
 if __name__ == "__main__":
