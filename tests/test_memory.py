@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from budgetnet import adapt, build, cost, network
 from budgetnet.model.layers import ConvNorm
-from budgetnet.spec import RELU, Activation, Head, Network, Padding, Squeeze, Stage, Stem
+from budgetnet.spec import RELU, Activation, BlockKind, Head, Network, Padding, Squeeze, Stage, Stem
 from budgetnet.train_memory import Optimiser
 
 torch.set_num_threads(1)
@@ -37,6 +37,10 @@ SMALL = {
     "mobilenet_v3_small": network("mobilenet_v3_small", 1000, 128),
     "mobilenet_v3_large": network("mobilenet_v3_large", 100, 64),
     "dropped strides": adapt(network("efficientnet_b0", 10), 32, 2),
+    "efficientnetv2_b0": network("efficientnetv2_b0", 10, 64),
+    "efficientnet_edgetpu_s": network("efficientnet_edgetpu_s", 10, 64),
+    "mobilenet_v4_conv_small": network("mobilenet_v4_conv_small", 10, 64),
+    "resnet50": network("resnet50", 10, 64),
 }
 VARIANTS = {
     "relu and Hu's squeeze": with_stages(
@@ -155,7 +159,8 @@ def all_tensors(*owners: Any) -> Iterator[Tensor]:
 
 
 SAME_PADDING = {
-    name: network(name, 10, 65) for name in ("tf_efficientnet_b0", "tf_mobilenet_v3_large", "tf_mobilenet_v3_small")
+    name: network(name, 10, 65)
+    for name in ("tf_efficientnet_b0", "tf_mobilenet_v3_large", "tf_mobilenet_v3_small", "tf_efficientnetv2_b0")
 }
 SWISHES = {
     f"swish {beta} {trainable}": with_stages(
@@ -211,38 +216,46 @@ ANY = (
 
 
 def any_network(random: Random, activations: tuple[Activation, ...], padding: Padding) -> Network:
-    kind = random.choice(("mbconv", "mbconv", "separable"))
+    kind: BlockKind = random.choice(("mbconv", "mbconv", "separable", "fused", "universal", "bottleneck"))
 
     def squeeze() -> Squeeze | None:
         gate = Activation(random.choice(("sigmoid", "hard_sigmoid")))
         source, ratio = random.choice(("input", "expanded")), random.choice((1 / 16, 0.25, 1.0))
         return random.choice((None, Squeeze(ratio, source, random.choice(PLAIN), gate)))
 
-    stages = tuple(
-        Stage(
+    def stage() -> Stage:
+        expansion = 1 if kind == "separable" else random.choice((1, 2.5, 6))
+        start = random.choice((0, 3, 5)) if kind == "universal" else 0
+        return Stage(
             channels=random.choice((8, 8, 24, 40)),
             repeats=random.randint(1, 3),
-            kernel=random.choice((1, 3, 5, 7)),
+            kernel=random.choice((0, 3) if start else (1, 3, 5, 7)),
             stride=random.choice((1, 1, 2)),
-            expansion=1 if kind == "separable" else random.choice((1, 2.5, 6)),
-            squeeze=squeeze(),
+            expansion=expansion,
+            squeeze=None if kind == "fused" and expansion == 1 else squeeze(),
             activation=random.choice(activations),
             residual=random.random() < 0.8,
             kind=kind,
+            start_kernel=start,
         )
-        for _ in range(random.randint(1, 4))
-    )
-    stem = Stem(random.choice((8, 16)), random.choice((3, 5)), random.choice((1, 2)), random.choice(activations))
+
+    stages = tuple(stage() for _ in range(random.randint(1, 4)))
+    widths, strides = random.choice((8, 16)), random.choice((1, 2))
+    stem = Stem(widths, random.choice((3, 5)), strides, random.choice(activations), pool=random.random() < 0.2)
     dropout = random.choice((0.0, 0.2))
-    head = Head(random.choice((None, 128)), random.choice((None, 200)), random.choice(activations), dropout)
+    hidden = random.choice((None, 200))
+    hidden_norm = hidden is not None and random.random() < 0.3
+    head = Head(random.choice((None, 128)), hidden, random.choice(activations), dropout, hidden_norm)
     px, drop_path = (random.randint(24, 48), random.randint(24, 48)), random.choice((0.0, 0.3))
     return Network("any", stem, stages, head, px, classes=10, padding=padding, drop_path=drop_path)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(24))
 def test_peaks_of_any_network(seed: int) -> None:
     random = Random(seed)
     priced, batch = any_network(random, PLAIN, "symmetric"), random.choice((1, 3))
+    # Eager PyTorch makes indices beside a max pooling's output, which no deployed runtime keeps.
+    priced = dataclasses.replace(priced, stem=dataclasses.replace(priced.stem, pool=False))
     measured = measured_inference(deployed(build(priced, seed=0)), images(priced, batch))
     assert measured == pytest.approx(cost(priced, batch).peak_activation_bytes, rel=0.01)
     priced = any_network(random, ANY, random.choice(("symmetric", "same")))

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from drawn import filled, images
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -16,12 +17,15 @@ from torch.nn import functional
 from budgetnet import build, network
 from budgetnet.model.build import Model
 from budgetnet.model.layers import (
+    Bottleneck,
     DepthwiseSeparable,
     DropPath,
+    FusedMBConv,
     MBConv,
     SamePadConv2d,
     SqueezeExcite,
     Swish,
+    UniversalBottleneck,
     activation,
     block_module,
 )
@@ -34,24 +38,6 @@ EFFICIENTNET = Squeeze(1 / 4)
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     torch.set_num_threads(1)
-
-
-def filled(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module in evaluation mode, with every number drawn, running statistics too."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in module.state_dict().items():
-        if tensor.ndim == 0:
-            continue
-        if name.endswith("running_var"):
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-        elif tensor.is_floating_point():
-            scale, middle = (0.3, 0.7) if tensor.ndim == 1 else (1 / math.sqrt(tensor[0].numel()), 0.0)
-            tensor.copy_(torch.randn(tensor.shape, generator=generator) * scale + middle)
-    return module.eval()
-
-
-def images(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 # Layers
@@ -185,7 +171,7 @@ def test_mbconv_is_its_formula(block):
     module, x = filled(MBConv(block, 0.5)), images(2, 8, 9, 7)
     assert isinstance(module, MBConv)
     act = functional.relu6 if block.activation == RELU6 else functional.silu
-    y = x if module.expand is None else conv_norm(x, module.expand, act)
+    y = conv_norm(x, module.expand, act) if "expand" in module.inner else x
     y = conv_norm(y, module.depthwise, act, block.stride, block.expanded)
     y = y if module.squeeze is None else y * module.squeeze.gates(y)
     y = conv_norm(y, module.project, linear)
@@ -203,6 +189,50 @@ def test_depthwise_separable_is_its_formula(stride, residual, out):
     y = conv_norm(x, module.depthwise, torch.relu, stride, 8)
     y = conv_norm(y, module.project, torch.relu)
     torch.testing.assert_close(module(x), y + x if residual and out == 8 else y, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "expansion"), [(1, 4.0), (2, 4.0), (1, 1.0), (2, 1.0)])
+@torch.no_grad()
+def test_fused_mbconv_is_its_formula(stride, expansion):
+    squeeze = HU if expansion > 1 else None
+    module = filled(FusedMBConv(Block(8, 8, stride=stride, expansion=expansion, squeeze=squeeze, kind="fused")))
+    x = images(2, 8, 9, 7)
+    if expansion == 1.0:
+        y = conv_norm(x, module.project, functional.silu, stride)
+    else:
+        y = conv_norm(x, module.expand, functional.silu, stride)
+        y = conv_norm(y * module.squeeze.gates(y), module.project, linear)
+    torch.testing.assert_close(module(x), y + x if stride == 1 else y, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0, 3, 5])
+@pytest.mark.parametrize("kernel", [0, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@torch.no_grad()
+def test_universal_bottleneck_is_its_formula(start, kernel, stride):
+    if stride == 2 and not (start or kernel):
+        pytest.skip("nothing could stride")
+    block = Block(
+        8, 8, kernel=kernel, stride=stride, expansion=3, activation=RELU, kind="universal", start_kernel=start
+    )
+    module, x = filled(UniversalBottleneck(block)), images(2, 8, 9, 7)
+    y = conv_norm(x, module.start, linear, 1 if kernel else stride, 8) if start else x
+    y = conv_norm(y, module.expand, torch.relu)
+    y = conv_norm(y, module.depthwise, torch.relu, stride, 24) if kernel else y
+    y = conv_norm(y, module.project, linear)
+    torch.testing.assert_close(module(x), y + x if stride == 1 else y, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "out"), [(1, 16), (1, 32), (2, 16)])
+@torch.no_grad()
+def test_bottleneck_is_its_formula(stride, out):
+    block = Block(16, out, stride=stride, expansion=2, activation=RELU, kind="bottleneck")
+    module, x = filled(Bottleneck(block)), images(2, 16, 9, 7)
+    y = conv_norm(x, module.reduce, torch.relu)
+    y = conv_norm(y, module.conv, torch.relu, stride)
+    y = conv_norm(y, module.project, linear)
+    skip = x if (stride, out) == (1, 16) else conv_norm(x, module.shortcut, linear, stride)
+    torch.testing.assert_close(module(x), torch.relu(y + skip), atol=1e-5, rtol=1e-5)
 
 
 def test_blocks_of_another_kind_are_refused():
@@ -265,7 +295,15 @@ TIMM = {
     "tf_mobilenet_v3_large": "tf_mobilenetv3_large_100",
     "mobilenet_v2_140": "mobilenetv2_140",
     "mobilenet_v3_small_50": "mobilenetv3_small_050",
-    **{f"{tf}efficientnet_b{n}": f"{tf}efficientnet_b{n}" for tf in ("", "tf_") for n in range(8)},
+    **{f"{tf}efficientnet_b{n}": f"{tf}efficientnet_b{n}" for tf in ("", "tf_") for n in range(9)},
+    **{f"{tf}efficientnet_edgetpu_{n}": f"{tf}efficientnet_e{n}" for tf in ("", "tf_") for n in "sml"},
+    **{f"tf_efficientnetv2_{n}": f"tf_efficientnetv2_{n}" for n in ("s", "m", "l", "b0", "b1", "b2", "b3")},
+    **{f"mobilenet_v4_conv_{n}": f"mobilenetv4_conv_{n}" for n in ("small", "medium", "large")},
+    **{f"tinynet_{n}": f"tinynet_{n}" for n in "abcde"},
+    "efficientnetv2_s": "efficientnetv2_s",
+    "mnasnet_a1": "semnasnet_100",
+    "mnasnet_b1": "mnasnet_100",
+    "resnet50": "resnet50",
     **{f"{tf}efficientnet_lite{n}": f"{tf}efficientnet_lite{n}" for tf in ("", "tf_") for n in range(5)},
 }
 QUICK = (
@@ -275,6 +313,12 @@ QUICK = (
     "tf_mobilenet_v3_large",
     "tf_efficientnet_b0",
     "efficientnet_lite0",
+    "tf_efficientnetv2_b0",
+    "efficientnet_edgetpu_m",
+    "mobilenet_v4_conv_small",
+    "mnasnet_a1",
+    "tinynet_e",
+    "resnet50",
 )
 
 

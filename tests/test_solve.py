@@ -27,7 +27,7 @@ from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.train import train
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
-from budgetnet.model.weights import load_tensors
+from budgetnet.model.files import load_tensors
 from budgetnet.solve import solve
 from budgetnet.solve.candidates import LEAST_SHARE, Candidate, adapted_bases, as_planned, base_px, candidates, raced_of
 from budgetnet.solve.plan import entrant_row, entrants_for

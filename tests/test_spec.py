@@ -59,11 +59,20 @@ common = {
 stages = st.one_of(
     st.builds(Stage, kind=st.just("mbconv"), expansion=st.floats(1.0, 8.0), **common),
     st.builds(Stage, kind=st.just("separable"), expansion=st.just(1.0), **common),
+    st.builds(Stage, kind=st.just("bottleneck"), expansion=st.floats(1.0, 8.0), **common),
+    st.builds(Stage, kind=st.just("fused"), expansion=st.floats(1.5, 8.0), **common),
+    st.builds(
+        Stage,
+        kind=st.just("universal"),
+        expansion=st.floats(1.0, 8.0),
+        start_kernel=st.sampled_from((0, 3, 5)),
+        **common,
+    ),
 )
 networks = st.builds(
     Network,
     name=st.text(min_size=1, max_size=12),
-    stem=st.builds(Stem, st.integers(1, 64), kernels, st.sampled_from([1, 2]), activations),
+    stem=st.builds(Stem, st.integers(1, 64), kernels, st.sampled_from([1, 2]), activations, st.booleans()),
     stages=st.lists(stages, min_size=1, max_size=4).map(tuple),
     head=st.builds(Head, st.none() | st.integers(1, 300), st.none() | st.integers(1, 300), activations, dropout=shares),
     resolution_px=st.tuples(st.integers(1, 300), st.integers(1, 300)),
@@ -167,7 +176,14 @@ def test_no_json_is_one_clear_line() -> None:
         (lambda: Stage(8, expansion=0.5), "expansion is 0.5; it must be at least 1"),
         (lambda: Stage(8, expansion=float("nan")), "expansion is nan"),
         (lambda: Stage(8, kind="separable", expansion=6.0), "a separable block has no expansion"),
-        (lambda: Stage(8, kind="dense"), "block kind is 'dense'; choose one of mbconv, separable"),
+        (lambda: Stage(8, kind="dense"), "block kind is 'dense'; choose one of mbconv, separable, fused"),
+        (lambda: Stage(8, start_kernel=3), "start_kernel is 3; only a universal block has one"),
+        (lambda: Stage(8, kernel=0), "kernel is 0"),
+        (lambda: Stage(8, kind="universal", start_kernel=4), "kernel is 4; it must be odd"),
+        (lambda: Stage(8, kind="universal", kernel=0, stride=2), "cannot have stride 2"),
+        (lambda: Stage(8, kind="fused", squeeze=Squeeze(0.25)), "it has no squeeze-and-excitation"),
+        (lambda: Head(hidden_norm=True), "the head has none"),
+        (lambda: Rounding(least_share=1.0), "least share of channels is 1.0"),
         (lambda: Stage(True), "stage channels is True"),
         (lambda: Activation("elu"), "activation is 'elu'; choose one of relu, relu6, swish"),
         (lambda: Activation("swish", beta=float("nan")), "beta is nan; it must be a finite number"),
@@ -252,7 +268,35 @@ def test_a_block_derives_its_parts() -> None:
     assert Block(24, 24, stride=2).has_skip is False
     assert Block(24, 40, kind="separable", activation=RELU6).project.activation == RELU6
     assert Block(24, 40, activation=SWISH).project.activation.kind == "identity"
-    assert Block(24, 40).expand is None
+    assert [name for name, _ in Block(24, 40).inner] == ["depthwise"]
+    assert [name for name, _ in block.inner] == ["expand", "depthwise"]
+
+
+def test_every_kind_of_block_derives_its_parts() -> None:
+    fused = Block(24, 32, stride=2, expansion=4.0, kind="fused")
+    assert [(name, conv.kernel, conv.stride, conv.groups) for name, conv in fused.inner] == [("expand", 3, 2, 1)]
+    assert (fused.project.kernel, fused.project.activation.kind) == (1, "identity")
+    alone = Block(24, 32, stride=2, kind="fused")
+    assert alone.inner == () and (alone.project.kernel, alone.project.stride, alone.project.activation) == (3, 2, SWISH)
+    extra = Block(24, 32, kernel=5, stride=2, expansion=4.0, kind="universal", start_kernel=3)
+    assert [(name, conv.kernel, conv.stride) for name, conv in extra.inner] == [
+        ("start", 3, 1),
+        ("expand", 1, 1),
+        ("depthwise", 5, 2),
+    ]
+    assert extra.inner[0][1].activation.kind == "identity"
+    first = Block(24, 32, kernel=0, stride=2, expansion=4.0, kind="universal", start_kernel=3)
+    assert [(name, conv.stride) for name, conv in first.inner] == [("start", 2), ("expand", 1)]
+    bottleneck = Block(64, 256, stride=2, expansion=4.0, activation=RELU6, kind="bottleneck")
+    assert [(name, conv.out_channels, conv.stride) for name, conv in bottleneck.inner] == [
+        ("reduce", 64, 1),
+        ("conv", 64, 2),
+    ]
+    assert bottleneck.shortcut is not None and (bottleneck.shortcut.kernel, bottleneck.shortcut.stride) == (1, 2)
+    assert bottleneck.after == RELU6 and Block(256, 256, expansion=4.0, kind="bottleneck").shortcut is None
+    assert Block(64, 256, expansion=4.0, kind="bottleneck", residual=False).shortcut is None
+    for each in (fused, alone, extra, first, bottleneck):
+        assert each.out_px((33, 20)) == (17, 10)
 
 
 def test_stochastic_depth_rises_from_the_first_block_to_the_last() -> None:

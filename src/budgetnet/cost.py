@@ -21,7 +21,7 @@ Shape = tuple[int, int, int]
 """Channels, height, width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
-OpKind = Literal["conv", "linear", "norm", "activation", "average", "multiply", "add"]
+OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
 """Bytes of a kernel's element and of an activation's."""
@@ -135,7 +135,7 @@ def _sums(network: Network) -> _Sums:
     blocks = tuple(memory.distinct_blocks(network))
     block, at, _ = blocks[-1]
     ends = (network.stem_conv, network.head_conv, network.hidden_linear, network.classifier)
-    rows = (*_conv_rows(network.stem_conv, network.resolution_px, "stem."), *_tail_rows(network, block.out_px(at)))
+    rows = (*_stem_rows(network), *_tail_rows(network, block.out_px(at)))
     total = _sum_rows(rows, tuple(conv for conv in ends if conv))
     parts = [(total, 1), *((_block_sums(block, px), times) for block, px, times in blocks)]
     return _Sums(*(sum(getattr(part, name) * times for part, times in parts) for name in _NAMES))
@@ -150,14 +150,20 @@ def lower(network: Network) -> tuple[Op, ...]:
 
 
 def _rows(network: Network) -> Iterator[Op]:
-    px = network.resolution_px
-    yield from _conv_rows(network.stem_conv, px, "stem.")
-    px = network.stem_conv.out_px(px)
+    yield from _stem_rows(network)
+    px = network.stem_px
     for i, blocks in enumerate(network.stage_blocks()):
         for j, block in enumerate(blocks):
             yield from (dataclasses.replace(row, name=f"stages.{i}.{j}.{row.name}") for row in _block_rows(block, px))
             px = block.out_px(px)
     yield from _tail_rows(network, px)
+
+
+def _stem_rows(network: Network) -> Iterator[Op]:
+    yield from _conv_rows(network.stem_conv, network.resolution_px, "stem.")
+    if network.stem.pool:
+        channels, px = network.stem.channels, network.stem_conv.out_px(network.resolution_px)
+        yield _op("stem_pool", "maximum", ((channels, *px),), (channels, *network.stem_px))
 
 
 def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
@@ -166,24 +172,29 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
         yield from _conv_rows(network.head_conv, px, "head.")
         channels = network.head_conv.out_channels
     yield _op("pool", "average", ((channels, *px),), (channels, 1, 1))
-    if network.hidden_linear is not None:
-        yield from _linear_rows("hidden", network.hidden_linear)
+    hidden = network.hidden_linear
+    if hidden is not None:
+        yield from _conv_rows(hidden, (1, 1), "hidden.") if hidden.norm else _linear_rows("hidden", hidden)
     yield from _linear_rows("classifier", network.classifier)
 
 
 @lru_cache(maxsize=memory.CACHED_BLOCKS)
 def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
     rows: list[Op] = []
-    if block.expand is not None:
-        rows += _conv_rows(block.expand, in_px, "expand.")
-    rows += _conv_rows(block.depthwise, in_px, "depthwise.")
-    px = block.out_px(in_px)
+    px = in_px
+    for name, conv in block.inner:
+        rows += _conv_rows(conv, px, f"{name}.")
+        px = conv.out_px(px)
     if block.excitation is not None:
         rows += _excitation_rows(block.excitation, px)
     rows += _conv_rows(block.project, px, "project.")
-    if block.has_skip:
-        shape = (block.out_channels, *px)
+    shape = (block.out_channels, *block.out_px(in_px))
+    if block.shortcut is not None:
+        rows += _conv_rows(block.shortcut, in_px, "shortcut.")
+    if block.shortcut is not None or block.has_skip:
         rows.append(_op("add", "add", (shape, shape), shape))
+    if block.after.kind != "identity":
+        rows.append(_op("after", "activation", (shape,), shape, Conv(1, 1, norm=False, activation=block.after)))
     return tuple(rows)
 
 
@@ -247,6 +258,7 @@ FORMULAS: Mapping[OpKind, Callable[[tuple[Shape, ...], Shape, Conv], Price]] = {
     "norm": _norm,
     "activation": _activation,
     "average": _elementwise,
+    "maximum": _elementwise,
     "multiply": _elementwise,
     "add": _elementwise,
 }

@@ -25,7 +25,7 @@ def peak_activation_elements(network: Network) -> int:
 
 def distinct_blocks(network: Network) -> Iterator[tuple[Block, Px, int]]:
     """(block, input px, how often in a row) from the image to the head: the repeats of a stage are equal."""
-    px = network.stem_conv.out_px(network.resolution_px)
+    px = network.stem_px
     for blocks in network.stage_blocks():
         yield blocks[0], px, 1
         px = blocks[0].out_px(px)
@@ -42,6 +42,9 @@ def _live_elements(network: Network) -> Iterator[int]:
     """Elements live beside the image at the peak of the stem, of every distinct block, of the head."""
     height, width = px = network.stem_conv.out_px(network.resolution_px)
     yield network.stem.channels * height * width
+    if network.stem.pool:
+        px = network.stem_px
+        yield network.stem.channels * (height * width + px[0] * px[1])
     for block, at, _ in distinct_blocks(network):
         yield _block_peak_elements(block, at)
         px = block.out_px(at)
@@ -62,15 +65,20 @@ def _block_peak_elements(block: Block, in_px: Px) -> int:
 
 
 def _block_live_elements(block: Block, in_px: Px) -> Iterator[int]:
-    """What each op reads and makes, with the block's input where a skip holds it."""
-    before, (height, width) = in_px[0] * in_px[1], block.out_px(in_px)
-    after, wide = height * width, block.expanded
-    held = block.in_channels * before if block.has_skip else 0
-    if block.expand is not None:
-        yield (block.in_channels + wide) * before
-    # Without an expansion the depthwise convolution reads the block's input itself.
-    yield wide * (before + after) + (held if block.expand is not None else 0)
-    if block.squeezed is not None:
-        # The averages and the excitation's inner layer, while the map waits to be multiplied.
-        yield wide * after + wide + block.squeezed + held
-    yield (wide + block.out_channels) * after + held
+    """What each op reads and makes, with the block's input where a skip or shortcut holds it."""
+    source = block.in_channels * in_px[0] * in_px[1]
+    held = source if block.has_skip or block.shortcut else 0
+    convs = (*(conv for _, conv in block.inner), block.project)
+    reads, px = source, in_px
+    for place, conv in enumerate(convs):
+        # The first convolution reads the block's input itself.
+        beside = held if place else 0
+        if block.squeezed is not None and place == len(convs) - 1:
+            # The averages and the excitation's inner layer, while the map waits to be multiplied.
+            yield reads + block.expanded + block.squeezed + beside
+        px = conv.out_px(px)
+        makes = conv.out_channels * px[0] * px[1]
+        yield reads + makes + beside
+        reads = makes
+    if block.shortcut is not None:
+        yield source + 2 * reads

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -67,6 +68,16 @@ class Scaling:
         return self.depth * self.width**2 * self.resolution**2
 
 
+TINYNETS: Mapping[str, Scaling] = {
+    "tinynet_a": Scaling(depth=1.2, width=1.0, resolution=192 / 224),
+    "tinynet_b": Scaling(depth=1.1, width=0.75, resolution=188 / 224),
+    "tinynet_c": Scaling(depth=0.85, width=0.54, resolution=184 / 224),
+    "tinynet_d": Scaling(depth=0.695, width=0.54, resolution=152 / 224),
+    "tinynet_e": Scaling(depth=0.6, width=0.51, resolution=106 / 224),
+}
+"""Factors on B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries give them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """How a strategy shares 2**phi: exponents of 2**phi, and the depth rounding that it asks for."""
@@ -79,21 +90,14 @@ class _Rule:
 def _tiny_exponents() -> tuple[float, float, float]:
     """Exponents (depth, width, resolution) of the compute ratio c = d * w**2 * r**2, by least squares
     in logarithms over the published rows, through d = w = r = 1 at c = 1 so that phi = 0 is the base."""
-    ratios = [math.log(d * w**2 * r**2) for w, d, r in _TINYNETS]
+    rows = TINYNETS.values()
+    ratios = [math.log(row.nominal_cost) for row in rows]
     square_sum = sum(ratio**2 for ratio in ratios)
-    depth = sum(x * math.log(d) for x, (_, d, _) in zip(ratios, _TINYNETS, strict=True)) / square_sum
-    resolution = sum(x * math.log(r) for x, (_, _, r) in zip(ratios, _TINYNETS, strict=True)) / square_sum
+    depth = sum(x * math.log(row.depth) for x, row in zip(ratios, rows, strict=True)) / square_sum
+    resolution = sum(x * math.log(row.resolution) for x, row in zip(ratios, rows, strict=True)) / square_sum
     return depth, (1 - depth - 2 * resolution) / 2, resolution
 
 
-# (width, depth, resolution) factors on B0 of TinyNet-A..E, as timm's tinynet entries give them.
-_TINYNETS = (
-    (1.0, 1.2, 192 / 224),
-    (0.75, 1.1, 188 / 224),
-    (0.54, 0.85, 184 / 224),
-    (0.54, 0.695, 152 / 224),
-    (0.51, 0.6, 106 / 224),
-)
 _DWR_ALPHA = 0.8
 _RULES: dict[str, _Rule] = {
     "depth": _Rule((1.0, 0.0, 0.0), None, "arXiv:1905.11946, figure 3: d = 2**phi"),
@@ -222,7 +226,8 @@ def width(channels: int, factor: float, rule: Rounding) -> int:
     if factor == 1.0:
         return channels
     least = max(LEAST_CHANNELS, rule.channel_multiple)
-    return _not_against(channels, factor, round_channels(channels * factor, rule.channel_multiple, least))
+    rounded = round_channels(channels * factor, rule.channel_multiple, least, rule.least_share)
+    return _not_against(channels, factor, rounded)
 
 
 def _not_against(base: int, factor: float, rounded: int) -> int:
@@ -250,12 +255,12 @@ def resolution(base_px: Px, factor: float, multiple: int = 2) -> Px:
 
 
 def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -> Network:
-    """The base for images of another size: its resolution set, its first strides of 2 made 1.
+    """The base for images of another size: its resolution set, its first strides of 2 (a pooling is one) made 1.
 
     Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
     later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
     """
-    strides = [network.stem.stride, *(stage.stride for stage in network.stages)]
+    strides = [network.stem.stride, 2 if network.stem.pool else 1, *(stage.stride for stage in network.stages)]
     places = [place for place, stride in enumerate(strides) if stride == 2]
     if dropped_strides not in range(len(places) + 1):
         raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
@@ -264,8 +269,8 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     return dataclasses.replace(
         network,
         resolution_px=square(resolution_px),
-        stem=dataclasses.replace(network.stem, stride=strides[0]),
+        stem=dataclasses.replace(network.stem, stride=strides[0], pool=strides[1] == 2),
         stages=tuple(
-            dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[1:], strict=True)
+            dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[2:], strict=True)
         ),
     )

@@ -7,6 +7,7 @@ op to the first. Bytes of float32.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,9 +15,9 @@ from typing import Literal, get_args
 
 from budgetnet.memory import CACHED_BLOCKS
 from budgetnet.spec import Activation, Block, Conv, Network, Padding, Px, check_integer, choose
+from budgetnet.tape import FLOAT_BYTES, Segment, Tape
 
 Optimiser = Literal["sgd", "adamw", "rmsprop"]
-FLOAT_BYTES = 4
 MARGIN_PARTS = 100
 """A hundredth on top: the tape is exact to some scalars today, and a bound must outlive a torch release."""
 
@@ -66,11 +67,10 @@ def train_bytes(network: Network, batch: int, optimiser: Optimiser = "sgd", ema:
     return max(step, peak + peak // MARGIN_PARTS)
 
 
-def _segments(network: Network, batch: int) -> Iterator[_Segment]:
+def _segments(network: Network, batch: int) -> Iterator[Segment]:
     """The step in the order of the forward pass: stem, every block, head."""
-    px = network.resolution_px
-    yield _stem_segment(network.stem_conv, px, network.padding, batch)
-    px, kept = network.stem_conv.out_px(px), network.stem.activation.kind in _KEEPS_OUTPUT
+    yield _stem_segment(network, batch)
+    px, kept = network.stem_px, network.stem.activation.kind in _KEEPS_OUTPUT and not network.stem.pool
     rates = network.drop_rates()
     for blocks in network.stage_blocks():
         # `Model.features` holds a stage's input until the stage is done.
@@ -79,7 +79,7 @@ def _segments(network: Network, batch: int) -> Iterator[_Segment]:
             segment = _block_segment(block, px, batch, next(rates) > 0.0, kept)
             yield dataclasses.replace(segment, forward_peak=segment.forward_peak + waiting) if waiting else segment
             waiting = waiting if place else segment.loose
-            px, kept = block.out_px(px), block.project.activation.kind in _KEEPS_OUTPUT and not block.has_skip
+            px, kept = block.out_px(px), _keeps_output(block)
     yield _head_segment(network, px, batch, kept)
 
 
@@ -103,168 +103,65 @@ def _largest_parameter_bytes(network: Network) -> int:
     return FLOAT_BYTES * (max(conv.weights for conv in convs) + max(conv.out_channels for conv in convs))
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Bytes of a piece of the step: its peaks (its input counted as its own), what it keeps from
-    forward to backward (its output not counted), its input if no op of it keeps that, the
-    gradients of its weights."""
-
-    forward_peak: int
-    backward_peak: int
-    kept: int
-    loose: int
-    grads: int
+def _stem_segment(network: Network, batch: int) -> Segment:
+    tape = Tape(batch)
+    x = _conv_norm(tape, None, network.stem_conv, network.resolution_px, network.padding)
+    if network.stem.pool:
+        elements = network.stem.channels * network.stem_px[0] * network.stem_px[1]
+        places = tape.tensor(2 * elements)  # of the largest elements, in 64 bits
+        x = tape.op((x,), elements, saves=(x, places))
+        tape.drop(places)
+    return tape.segment(x)
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """What autograd records of an op. `shares`: the gradient is handed on as it is."""
-
-    inputs: tuple[int, ...]
-    output: int
-    saved: tuple[int, ...]
-    params: int
-    scratch: int
-    shares: bool
-
-
-class _Tape:
-    """Plays ops forward, then backward, counting references to storages and the bytes that live.
-
-    A tensor is an index. Whoever makes or holds one has a reference; it lives until the last goes.
-    """
-
-    def __init__(self, batch: int) -> None:
-        self._image_bytes = FLOAT_BYTES * batch
-        self._sizes: list[int] = []
-        self._references: list[int] = []
-        self._nodes: list[_Node] = []
-        self.live = 0
-        self.peak = 0
-
-    def tensor(self, elements: int) -> int:
-        """A new tensor of `elements` an image."""
-        return self._new(elements * self._image_bytes)
-
-    def vector(self, elements: int) -> int:
-        """A new tensor of `elements`, whatever the batch."""
-        return self._new(elements * FLOAT_BYTES)
-
-    def _new(self, size: int) -> int:
-        self._sizes.append(size)
-        self._references.append(1)
-        self._bump(size)
-        self.live += size
-        return len(self._sizes) - 1
-
-    def _bump(self, extra: int) -> None:
-        self.peak = max(self.peak, self.live + extra)
-
-    def hold(self, tensor: int) -> int:
-        """One more reference."""
-        self._references[tensor] += 1
-        return tensor
-
-    def drop(self, *tensors: int) -> None:
-        """One reference less on each."""
-        for tensor in tensors:
-            self._references[tensor] -= 1
-            if self._references[tensor] == 0:
-                self.live -= self._sizes[tensor]
-
-    def op(
-        self,
-        inputs: tuple[int, ...],
-        elements: int,
-        saves: tuple[int, ...] = (),
-        saves_output: bool = False,
-        params: int = 0,
-        scratch: int = 0,
-        shares: bool = False,
-    ) -> int:
-        """A new tensor made from `inputs`, which are let go and will want gradients.
-
-        `params` elements of weights get gradients in backward; `scratch` elements an image live
-        there beside them for a moment.
-        """
-        output = self.tensor(elements)
-        saved = tuple(map(self.hold, (*saves, output) if saves_output else saves))
-        node = _Node(inputs, output, saved, params * FLOAT_BYTES, scratch * self._image_bytes, shares)
-        self._nodes.append(node)
-        self.drop(*inputs)
-        return output
-
-    def segment(self, output: int, source: int | None = None, source_kept: bool = False) -> _Segment:
-        """The forward so far, from `source` to `output`, and its backward.
-
-        The caller's reference to the source ends with the forward, or, if the op that made it has
-        kept it, with the backward.
-        """
-        live = self.live
-        if source is not None and not source_kept:
-            self.drop(source)
-        forward_peak, loose, kept = self.peak, live - self.live, self.live - self._sizes[output]
-        self.peak = 0
-        gradients = {output: self._new(self._sizes[output])}
-        self.drop(output)
-        for node in reversed(self._nodes):
-            self._backward(node, gradients)
-        return _Segment(forward_peak, self.peak, kept, loose, sum(node.params for node in self._nodes))
-
-    def _backward(self, node: _Node, gradients: dict[int, int]) -> None:
-        """The gradients of a node's inputs and weights; then its own gradient and what it saved go."""
-        incoming = gradients.pop(node.output)
-        made = [self.hold(incoming) if node.shares else self._new(self._sizes[tensor]) for tensor in node.inputs]
-        self._new(node.params)
-        self._bump(node.scratch)
-        self.drop(incoming, *node.saved)
-        for tensor, gradient in zip(node.inputs, made, strict=True):
-            if tensor in gradients:
-                # A tensor that two ops read: autograd adds into a new tensor.
-                total = self._new(self._sizes[tensor])
-                self.drop(gradients[tensor], gradient)
-                gradient = total
-            gradients[tensor] = gradient
-
-
-def _stem_segment(conv: Conv, px: Px, padding: Padding, batch: int) -> _Segment:
-    tape = _Tape(batch)
-    return tape.segment(_conv_norm(tape, None, conv, px, padding))
+def _keeps_output(block: Block) -> bool:
+    """Whether the op that makes the block's output keeps it for its backward."""
+    if block.after.kind != "identity":
+        return block.after.kind in _KEEPS_OUTPUT
+    return block.project.activation.kind in _KEEPS_OUTPUT and not block.has_skip
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
-def _block_segment(block: Block, px: Px, batch: int, dropped: bool, kept: bool) -> _Segment:
-    """MBConv and DepthwiseSeparable of model.layers, op by op; `kept`: the input is kept by what made it."""
-    tape = _Tape(batch)
+def _block_segment(block: Block, px: Px, batch: int, dropped: bool, kept: bool) -> Segment:
+    """A block of model.layers, op by op; `kept`: the input is kept by what made it."""
+    tape = Tape(batch)
     source = tape.tensor(block.in_channels * px[0] * px[1])
-    x = tape.hold(source)
-    if block.expand is not None:
-        x = _conv_norm(tape, x, block.expand, px)
-    x = _conv_norm(tape, x, block.depthwise, px, block.padding)
-    px = block.out_px(px)
+    x, at = tape.hold(source), px
+    for _, conv in block.inner:
+        x = _conv_norm(tape, x, conv, at, block.padding)
+        at = conv.out_px(at)
     if block.excitation is not None:
-        x = _excite(tape, x, block.excitation, px)
-    x = _conv_norm(tape, x, block.project, px)
-    if block.has_skip:
-        x = _skip(tape, x, source, block.out_channels * px[0] * px[1], dropped)
+        x = _excite(tape, x, block.excitation, at)
+    x = _conv_norm(tape, x, block.project, at, block.padding)
+    elements = block.out_channels * math.prod(block.out_px(px))
+    if block.has_skip or block.shortcut is not None:
+        x = _skip(tape, x, source, block, px, dropped)
+    if block.after.kind != "identity":
+        own = tape.hold(x)
+        x = _activate(tape, x, block.after, elements)
+        tape.drop(own)
     return tape.segment(x, source, kept)
 
 
-def _skip(tape: _Tape, branch: int, source: int, elements: int, dropped: bool) -> int:
-    """branch + source, with stochastic depth on the branch, whose mask is one number an image."""
+def _skip(tape: Tape, branch: int, source: int, block: Block, px: Px, dropped: bool) -> int:
+    """branch + source or its shortcut, with stochastic depth on the branch, whose mask is one number an image."""
     own = tape.hold(branch)
+    elements = block.out_channels * math.prod(block.out_px(px))
     if dropped:
         mask = tape.tensor(1)
         branch = tape.op((branch,), elements, saves=(mask,))
         tape.drop(mask)
-    output = tape.op((branch, tape.hold(source)), elements, shares=True)
+    other = tape.hold(source)
+    if block.shortcut is not None:
+        other = _conv_norm(tape, other, block.shortcut, px, block.padding)
+    output = tape.op((branch, other), elements, shares=True)
     tape.drop(own)
     return output
 
 
-def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> _Segment:
+def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> Segment:
     """Head convolution, global average, hidden layer, dropout, classifier, cross entropy."""
-    tape = _Tape(batch)
+    tape = Tape(batch)
     channels = network.stages[-1].channels
     source = tape.tensor(channels * px[0] * px[1])
     x = tape.hold(source)
@@ -274,7 +171,8 @@ def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> _Segment:
     # Backward of the average writes its gradient through a strided view first.
     x = tape.op((x,), channels, scratch=3 * channels)
     if network.hidden_linear is not None:
-        x = _linear(tape, x, network.hidden_linear)
+        hidden = network.hidden_linear
+        x = _conv_norm(tape, x, hidden, (1, 1)) if hidden.norm else _linear(tape, x, hidden)
     if network.head.dropout > 0.0:
         mask = tape.tensor(network.features)
         x = tape.op((x,), network.features, saves=(mask,))
@@ -284,7 +182,7 @@ def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> _Segment:
     return tape.segment(tape.op((x,), 1), source, kept)
 
 
-def _conv_norm(tape: _Tape, x: int | None, conv: Conv, px: Px, padding: Padding = "symmetric") -> int:
+def _conv_norm(tape: Tape, x: int | None, conv: Conv, px: Px, padding: Padding = "symmetric") -> int:
     """activation(BatchNorm(conv(x))): the convolution keeps x, BatchNorm its input and two vectors.
 
     x is None for the images, which live anyway and want no gradient.
@@ -311,7 +209,7 @@ def _padded_elements(conv: Conv, px: Px) -> int | None:
     return None if tuple(sides) == px else conv.in_channels * sides[0] * sides[1]
 
 
-def _activate(tape: _Tape, x: int, activation: Activation, elements: int) -> int:
+def _activate(tape: Tape, x: int, activation: Activation, elements: int) -> int:
     if activation.kind == "identity":
         return x
     if activation.kind == "swish" and (activation.trainable or activation.beta != 1.0):
@@ -321,7 +219,7 @@ def _activate(tape: _Tape, x: int, activation: Activation, elements: int) -> int
     return tape.op((x,), elements, saves=(x,))
 
 
-def _swish(tape: _Tape, x: int, trainable: bool, elements: int) -> int:
+def _swish(tape: Tape, x: int, trainable: bool, elements: int) -> int:
     """x * sigmoid(beta * x) in three ops; silu is one."""
     kept = (x,) if trainable else ()
     inner = tape.op((tape.hold(x),), elements, kept, params=len(kept), scratch=elements * len(kept))
@@ -329,7 +227,7 @@ def _swish(tape: _Tape, x: int, trainable: bool, elements: int) -> int:
     return tape.op((x, gate), elements, saves=(x, gate))
 
 
-def _excite(tape: _Tape, u: int, excitation: tuple[Conv, Conv], px: Px) -> int:
+def _excite(tape: Tape, u: int, excitation: tuple[Conv, Conv], px: Px) -> int:
     """u * gate(W2 inner(W1 mean(u))): the multiply keeps both factors."""
     reduce, expand = excitation
     elements = reduce.in_channels * px[0] * px[1]
@@ -339,7 +237,7 @@ def _excite(tape: _Tape, u: int, excitation: tuple[Conv, Conv], px: Px) -> int:
     return tape.op((u, z), elements, saves=(u, z), scratch=elements)
 
 
-def _linear(tape: _Tape, x: int, linear: Conv) -> int:
+def _linear(tape: Tape, x: int, linear: Conv) -> int:
     params = linear.weights + linear.out_channels
     y = tape.op((x,), linear.out_channels, saves=(x,), params=params)
     return _activate(tape, y, linear.activation, linear.out_channels)

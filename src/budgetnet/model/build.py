@@ -25,20 +25,21 @@ class Model(nn.Module):
         self.network: Final = network
         rates = network.drop_rates()
         self.stem = ConvNorm(network.stem_conv, network.norm, network.padding)
+        self.stem_pool = nn.MaxPool2d(3, 2, 1) if network.stem.pool else None
         self.stages = nn.ModuleList(
             nn.Sequential(*(block_module(block, next(rates)) for block in blocks)) for blocks in network.stage_blocks()
         )
         self.head = ConvNorm(network.head_conv, network.norm) if network.head_conv else None
         self.pool = nn.AdaptiveAvgPool2d(1)
         hidden = network.hidden_linear
-        self.hidden = nn.Linear(hidden.in_channels, hidden.out_channels) if hidden else None
-        self.hidden_activation = activation(hidden.activation) if hidden else None
+        self.hidden = _hidden(hidden, network.norm) if hidden else None
+        self.hidden_activation = activation(hidden.activation) if hidden and not hidden.norm else None
         self.dropout = nn.Dropout(network.head.dropout)
         self.classifier = nn.Linear(network.features, network.classes)
 
     def features(self, images: Tensor) -> Tensor:
         """Images to the classifier's inputs: (n, in_channels, h, w) -> (n, features)."""
-        x = self.stem(images)
+        x = self._first(images)
         for stage in self.stages:
             x = stage(x)
         return self._neck(x)
@@ -55,7 +56,7 @@ class Model(nn.Module):
         """
         if unknown := sorted(set(names) - set(self.map_names())):
             raise ValueError(f"no map {', '.join(unknown)}; choose from {', '.join(self.map_names())}")
-        x = self.stem(images)
+        x = self._first(images)
         found = {"stem": x}
         for i, stage in enumerate(self.stages):
             for j, block in enumerate(stage.children()):
@@ -73,12 +74,24 @@ class Model(nn.Module):
         inner = (f"stages.{i}{tail}" for i, row in stages for tail in ("", *(f".{j}" for j in range(row.repeats))))
         return ("stem", *inner, *(("head",) if self.head is not None else ()))
 
+    def _first(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        return x if self.stem_pool is None else self.stem_pool(x)
+
     def _neck(self, x: Tensor) -> Tensor:
         return self._pooled(x if self.head is None else self.head(x))
 
     def _pooled(self, x: Tensor) -> Tensor:
-        x = self.pool(x).flatten(1)
+        x = self.pool(x)
+        if isinstance(self.hidden, ConvNorm):
+            return self.hidden(x).flatten(1)
+        x = x.flatten(1)
         return x if self.hidden is None or self.hidden_activation is None else self.hidden_activation(self.hidden(x))
+
+
+def _hidden(row: spec.Conv, norm: spec.Norm) -> nn.Linear | ConvNorm:
+    """The layer between the global average and the classifier: linear, or 1x1 with BatchNorm."""
+    return ConvNorm(row, norm) if row.norm else nn.Linear(row.in_channels, row.out_channels)
 
 
 def build(network: spec.Network, seed: int | None = None) -> Model:

@@ -5,7 +5,7 @@ Tensors are (batch, channels, height, width), kept in channels_last memory.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -165,7 +165,40 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
-class MBConv(nn.Module):
+class _Block(nn.Module):
+    """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip. Each kind says which.
+
+    Raises `ValueError` for a block of another kind than `kind`.
+    """
+
+    kind: spec.BlockKind
+
+    def __init__(self, block: spec.Block, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        if block.kind != self.kind:
+            raise ValueError(f"{type(self).__name__} is built from a block of kind {self.kind}, not {block.kind}")
+        self.inner: Final = tuple(name for name, _ in block.inner)
+        for name, row in block.inner:
+            self.add_module(name, ConvNorm(row, block.norm, block.padding))
+        self.squeeze = squeeze_excite(block)
+        self.project = ConvNorm(block.project, block.norm, block.padding)
+        self.shortcut = ConvNorm(block.shortcut, block.norm, block.padding) if block.shortcut else None
+        self.drop_path = DropPath(drop_rate) if block.has_skip or block.shortcut else None
+        self.after = activation(block.after) if block.after.kind != "identity" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)); the class has the formula."""
+        y = x
+        for name in self.inner:
+            y = self.get_submodule(name)(y)
+        y = y if self.squeeze is None else self.squeeze(y)
+        y = self.project(y)
+        if self.drop_path is not None:
+            y = self.drop_path(y) + (x if self.shortcut is None else self.shortcut(x))
+        return y if self.after is None else self.after(y)
+
+
+class MBConv(_Block):
     """The mobile inverted bottleneck: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     e = act(BN(W_e x))              expand 1x1, c -> t * c           (none where t = 1)
@@ -179,26 +212,10 @@ class MBConv(nn.Module):
     arXiv:1807.11626, figure 7 for the squeeze-and-excitation.
     """
 
-    def __init__(self, block: spec.Block, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        if block.kind != "mbconv":
-            raise ValueError(f"MBConv is built from a block of kind mbconv, not {block.kind}")
-        self.expand = ConvNorm(block.expand, block.norm) if block.expand else None
-        self.depthwise = ConvNorm(block.depthwise, block.norm, block.padding)
-        self.squeeze = squeeze_excite(block)
-        self.project = ConvNorm(block.project, block.norm)
-        self.drop_path = DropPath(drop_rate) if block.has_skip else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> project(squeeze(depthwise(expand(x)))), plus x where there is a skip."""
-        y = x if self.expand is None else self.expand(x)
-        y = self.depthwise(y)
-        y = y if self.squeeze is None else self.squeeze(y)
-        y = self.project(y)
-        return y if self.drop_path is None else self.drop_path(y) + x
+    kind = "mbconv"
 
 
-class DepthwiseSeparable(nn.Module):
+class DepthwiseSeparable(_Block):
     """MobileNet V1's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     y = act(BN(W_p SE(act(BN(W_d * x))))): depthwise k x k, then pointwise 1x1 with the activation;
@@ -206,27 +223,59 @@ class DepthwiseSeparable(nn.Module):
     for a block of another kind. Source: Howard et al., arXiv:1704.04861, section 3.1, figure 3.
     """
 
-    def __init__(self, block: spec.Block, drop_rate: float = 0.0) -> None:
-        super().__init__()
-        if block.kind != "separable":
-            raise ValueError(f"DepthwiseSeparable is built from a block of kind separable, not {block.kind}")
-        self.depthwise = ConvNorm(block.depthwise, block.norm, block.padding)
-        self.squeeze = squeeze_excite(block)
-        self.project = ConvNorm(block.project, block.norm)
-        self.drop_path = DropPath(drop_rate) if block.has_skip else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x -> project(squeeze(depthwise(x))), plus x where there is a skip."""
-        y = self.depthwise(x)
-        y = y if self.squeeze is None else self.squeeze(y)
-        y = self.project(y)
-        return y if self.drop_path is None else self.drop_path(y) + x
+    kind = "separable"
 
 
-BLOCKS: Final = {"mbconv": MBConv, "separable": DepthwiseSeparable}
+class FusedMBConv(_Block):
+    """EfficientNetV2's early block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    e = act(BN(W_e * x))            k x k with the stride, c -> t * c
+    y = BN(W_p SE(e))               project 1x1, t * c -> c', linear
+    y + x                           where the block has a skip; y under stochastic depth
+
+    With t = 1 it is one convolution, y = act(BN(W * x)), k x k with the stride, and the skip. Raises
+    `ValueError` for a block of another kind. Source: Tan & Le, arXiv:2104.00298, section 3.2, figure 2.
+    """
+
+    kind = "fused"
+
+
+class UniversalBottleneck(_Block):
+    """MobileNetV4's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    s = BN(W_s * x)                 depthwise, linear                (where it has a start_kernel)
+    e = act(BN(W_e s))              expand 1x1, c -> t * c
+    d = act(BN(W_d * e))            depthwise k x k with the stride  (where kernel is not 0)
+    y = BN(W_p d)                   project 1x1, t * c -> c', linear
+    y + x                           where the block has a skip; y under stochastic depth
+
+    Without the second depthwise convolution the first has the stride. Raises `ValueError` for a block
+    of another kind. Source: Qin et al., arXiv:2404.10518, section 3, figure 4.
+    """
+
+    kind = "universal"
+
+
+class Bottleneck(_Block):
+    """ResNet's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    r = act(BN(W_r x))              reduce 1x1, c -> c' / t
+    m = act(BN(W_m * r))            k x k with the stride
+    y = BN(W_p m)                   project 1x1, c' / t -> c'
+    act(y + x)                      or act(y + BN(W_x x)), 1x1 with the stride, where shapes differ
+
+    The stride is in the k x k convolution (the form of torchvision and timm; the paper has it in the
+    first 1x1). Raises `ValueError` for a block of another kind. Source: He et al., arXiv:1512.03385,
+    section 4.1, figure 5.
+    """
+
+    kind = "bottleneck"
+
+
+BLOCKS: Final = {kind.kind: kind for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck)}
 """The module of each kind of block."""
 
 
-def block_module(block: spec.Block, drop_rate: float = 0.0) -> MBConv | DepthwiseSeparable:
+def block_module(block: spec.Block, drop_rate: float = 0.0) -> _Block:
     """The module of a block."""
-    return cast("MBConv | DepthwiseSeparable", BLOCKS[block.kind](block, drop_rate))
+    return BLOCKS[block.kind](block, drop_rate)

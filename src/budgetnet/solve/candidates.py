@@ -153,8 +153,9 @@ def candidates(
 
 def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
     """Whether the raced networks are the plan's; those of another version may differ under one id."""
-    raced = [(row.id, json.loads(row.network.to_json())) for row in found if row.raced]
-    return raced == [(row["id"], row["course"]["network"]) for row in plan["race"]["entrants"]]
+    raced = [(row.id, row.network) for row in found if row.raced]
+    entrants = plan["race"]["entrants"]
+    return raced == [(row["id"], Network.from_json(json.dumps(row["course"]["network"]))) for row in entrants]
 
 
 def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
@@ -199,9 +200,9 @@ def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:
 
 def _last_px(network: Network) -> int:
     """The shorter side of the last map."""
-    side = min(network.resolution_px)
-    for stride in (network.stem.stride, *(stage.stride for stage in network.stages)):
-        side = -(-side // stride)
+    side = min(network.stem_px)
+    for stage in network.stages:
+        side = -(-side // stage.stride)
     return side
 
 

@@ -7,7 +7,7 @@ those same rows and `cost.lower` prices them, so a derived number cannot differ 
 
 from __future__ import annotations
 
-from budgetnet.spec.block import Block, block_macs, check_expansion, check_kernel
+from budgetnet.spec.block import Block, block_macs, check_block, check_kernel
 from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem
 from budgetnet.spec.values import (
     HARD_SIGMOID,
@@ -64,7 +64,7 @@ __all__ = [
     "Stem",
     "block_macs",
     "ceil",
-    "check_expansion",
+    "check_block",
     "check_integer",
     "check_kernel",
     "check_share",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from budgetnet.spec.block import Block, check_expansion, check_kernel
+from budgetnet.spec.block import Block, check_block, check_kernel
 from budgetnet.spec.reading import parse
 from budgetnet.spec.table import table
 from budgetnet.spec.values import (
@@ -44,43 +44,48 @@ class Stage:
     activation: Activation = SWISH
     residual: bool = True
     kind: BlockKind = "mbconv"
+    start_kernel: int = 0
 
     def __post_init__(self) -> None:
-        choose("block kind", self.kind, get_args(BlockKind))
         check_integer("stage channels", self.channels)
         check_integer("stage repeats", self.repeats)
-        check_kernel(self.kernel, self.stride)
-        check_expansion(self.kind, self.expansion)
+        check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """The first convolution, from the image to `channels`."""
+    """The first convolution, from the image to `channels`; with `pool`, 3x3 max pooling of stride 2 behind it."""
 
     channels: int
     kernel: int = 3
     stride: int = 2
     activation: Activation = SWISH
+    pool: bool = False
 
     def __post_init__(self) -> None:
         check_integer("stem channels", self.channels)
-        check_kernel(self.kernel, self.stride)
+        check_kernel(self.kernel)
+        choose("stride", self.stride, (1, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A 1x1 convolution to `channels` (None: none), global average, a linear layer to `hidden` with
-    the activation (None: none; MobileNetV3 has it), dropout, the classifier."""
+    the activation (None: none; MobileNetV3 has it), dropout, the classifier. `hidden_norm` gives the
+    hidden layer BatchNorm instead of a bias (MobileNetV4)."""
 
     channels: int | None = None
     hidden: int | None = None
     activation: Activation = SWISH
     dropout: float = 0.0
+    hidden_norm: bool = False
 
     def __post_init__(self) -> None:
         for what, value in (("head channels", self.channels), ("hidden units", self.hidden)):
             if value is not None:
                 check_integer(what, value)
+        if self.hidden_norm and self.hidden is None:
+            raise ValueError("hidden_norm belongs to a hidden layer, and the head has none")
         check_share("dropout", self.dropout)
 
 
@@ -88,7 +93,8 @@ class Head:
 class Rounding:
     """How a family turns scaled real numbers into integers: part of its description.
 
-    "scaled" follows the width, "kept" never changes, "grows" is never below the base's own.
+    "scaled" follows the width, "kept" never changes, "grows" is never below the base's own. Channels
+    are never below `least_share` of what was asked for (0: EfficientNetV2 has no such rule).
     """
 
     depth: DepthRounding = "up"
@@ -97,6 +103,7 @@ class Rounding:
     stem: Keeping = "scaled"
     head: Keeping = "scaled"
     keeps_end_repeats: bool = False
+    least_share: float = 0.9
 
     def __post_init__(self) -> None:
         choose("depth rounding", self.depth, get_args(DepthRounding))
@@ -104,6 +111,7 @@ class Rounding:
         choose("head rounding", self.head, get_args(Keeping))
         check_integer("channel multiple", self.channel_multiple)
         check_integer("resolution multiple", self.resolution_multiple)
+        check_share("least share of channels", self.least_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,12 @@ class Network:
         )
 
     @property
+    def stem_px(self) -> Px:
+        """Height and width that the first stage sees."""
+        height, width = self.stem_conv.out_px(self.resolution_px)
+        return (-(-height // 2), -(-width // 2)) if self.stem.pool else (height, width)
+
+    @property
     def head_conv(self) -> Conv | None:
         """The 1x1 convolution before the global average, if the head has one."""
         if self.head.channels is None:
@@ -163,7 +177,8 @@ class Network:
         if self.head.hidden is None:
             return None
         wide = self.head.channels or self.stages[-1].channels
-        return Conv(wide, self.head.hidden, bias=True, norm=False, activation=self.head.activation)
+        norm = self.head.hidden_norm
+        return Conv(wide, self.head.hidden, bias=not norm, norm=norm, activation=self.head.activation)
 
     @property
     def features(self) -> int:
@@ -197,6 +212,7 @@ class Network:
             activation=stage.activation,
             residual=stage.residual,
             kind=stage.kind,
+            start_kernel=stage.start_kernel,
             padding=self.padding,
             norm=self.norm,
         )

@@ -19,17 +19,18 @@ def table(network: Network) -> Iterator[str]:
     height, width = network.resolution_px
     what = f"{network.name}: {height}x{width} px, {network.classes} classes, {network.depth} blocks"
     yield f"{what}, {total / 1e6:,.1f} M MACs"
-    yield f"{'stage':<8}{'block':<22}{'out px':>9}{'channels':>10}{'repeats':>9}{'MACs %':>8}"
+    yield f"{'stage':<8}{'block':<26}{'out px':>9}{'channels':>10}{'repeats':>9}{'MACs %':>8}"
     for name, what, (height, width), channels, repeats, macs in rows:
         size = f"{height}x{width}"
-        yield f"{name:<8}{what:<22}{size:>9}{channels:>10}{repeats:>9}{100 * macs / total:>8.1f}"
+        yield f"{name:<8}{what:<26}{size:>9}{channels:>10}{repeats:>9}{100 * macs / total:>8.1f}"
 
 
 def _stage_rows(network: Network) -> Iterator[tuple[str, str, Px, int, int, int]]:
     """(name, what, out_px, channels, repeats, macs) of stem, stages and head."""
     px, stem = network.resolution_px, network.stem_conv
-    macs, px = stem.macs(px), stem.out_px(px)
-    yield "stem", f"conv {stem.kernel}x{stem.kernel} s{stem.stride}", px, stem.out_channels, 1, macs
+    macs, px = stem.macs(px), network.stem_px
+    what = f"conv {stem.kernel}x{stem.kernel} s{stem.stride}" + (", max pool" if network.stem.pool else "")
+    yield "stem", what, px, stem.out_channels, 1, macs
     for index, (stage, blocks) in enumerate(zip(network.stages, network.stage_blocks(), strict=True)):
         macs = 0
         for block in blocks:
@@ -42,7 +43,9 @@ def _stage_rows(network: Network) -> Iterator[tuple[str, str, Px, int, int, int]
 
 
 def _kind(stage: Stage) -> str:
-    words = [f"{stage.kind} {stage.kernel}x{stage.kernel}", f"s{stage.stride}"]
+    kernels = (stage.start_kernel, stage.kernel) if stage.kind == "universal" else (stage.kernel,)
+    sides = "/".join(f"{kernel}x{kernel}" if kernel else "-" for kernel in kernels)
+    words = [stage.kind, sides, f"s{stage.stride}"]
     words += [f"e{stage.expansion:.3g}"] if stage.expansion != 1.0 else []
     words += ["se"] if stage.squeeze else []
     return " ".join(words)

@@ -11,7 +11,7 @@ Px = tuple[int, int]
 """Height and width in pixels."""
 
 ActivationKind = Literal["relu", "relu6", "swish", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid", "identity"]
-BlockKind = Literal["mbconv", "separable"]
+BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck"]
 Padding = Literal["symmetric", "same"]
 DepthRounding = Literal["up", "nearest"]
 Keeping = Literal["scaled", "kept", "grows"]
@@ -57,15 +57,15 @@ def ceil(value: float) -> int:
     return math.ceil(value - TOLERANCE)
 
 
-def round_channels(channels: float, multiple: int = 8, least: int | None = None) -> int:
+def round_channels(channels: float, multiple: int = 8, least: int | None = None, least_share: float = 0.9) -> int:
     """Channels to the nearest multiple (halves up), at least `least`, and never 10 % lower.
 
-    Source: make_divisible of MobileNet and round_filters of EfficientNet (tensorflow/tpu,
-    efficientnet_model.py).
+    `least_share` 0 leaves the last rule out. Source: make_divisible of MobileNet and round_filters of
+    EfficientNet (tensorflow/tpu, efficientnet_model.py); EfficientNetV2's round_filters has no such rule.
     """
     nearest = math.floor(channels / multiple + 0.5 + TOLERANCE) * multiple
     rounded = max(least or multiple, nearest)
-    return rounded + multiple if rounded < 0.9 * channels - TOLERANCE else rounded
+    return rounded + multiple if rounded < least_share * channels - TOLERANCE else rounded
 
 
 @dataclass(frozen=True, slots=True)

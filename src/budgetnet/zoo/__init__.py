@@ -9,19 +9,45 @@ from functools import cache
 
 from budgetnet.scaling import Scaling, resize
 from budgetnet.spec import Network, Norm, Px, check_integer
-from budgetnet.zoo import efficientnet, efficientnet_lite, mobilenet_v1, mobilenet_v2, mobilenet_v3
+from budgetnet.zoo import (
+    efficientnet,
+    efficientnet_edgetpu,
+    efficientnet_lite,
+    efficientnetv2,
+    mnasnet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    mobilenet_v4,
+    resnet,
+    tinynet,
+)
 
 TF_NORM = Norm(eps=1e-3, momentum=0.01)
 """BatchNorm of the original TensorFlow models: epsilon 0.001, decay 0.99 (efficientnet_builder.py)."""
 
-_FAMILIES = (efficientnet, efficientnet_lite, mobilenet_v1, mobilenet_v2, mobilenet_v3)
+_FAMILIES = (
+    efficientnet,
+    efficientnetv2,
+    efficientnet_lite,
+    efficientnet_edgetpu,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    mobilenet_v4,
+    mnasnet,
+    tinynet,
+    resnet,
+)
 ROWS: Mapping[str, Callable[[], Network]] = {name: row for family in _FAMILIES for name, row in family.ROWS.items()}
-_WITH_WIDTH = tuple(name for family in (mobilenet_v1, mobilenet_v2, mobilenet_v3) for name in family.ROWS)
+_WITH_WIDTH = tuple(
+    name for family in (mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, mnasnet) for name in family.ROWS
+)
 _WITH_TF_FORM = tuple(name for name in ROWS if name.startswith(("efficientnet", "mobilenet_v3")))
 
 
 def names() -> tuple[str, ...]:
-    """Names of the zoo; MobileNets take a width in percent as a suffix, too: mobilenet_v2_140."""
+    """Names of the zoo; MobileNets and MnasNets take a width in percent as a suffix, too: mobilenet_v2_140."""
     return (*ROWS, *(f"tf_{name}" for name in _WITH_TF_FORM))
 
 

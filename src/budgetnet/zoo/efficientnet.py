@@ -1,4 +1,4 @@
-"""EfficientNet B0-B7. Source: Tan & Le, arXiv:1905.11946v5, table 1 (B0's stages)."""
+"""EfficientNet B0-B8 and L2. Source: Tan & Le, arXiv:1905.11946v5, table 1 (B0's stages)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ PRESETS = {
     "efficientnet_b5": (1.6, 2.2, 456, 0.4),
     "efficientnet_b6": (1.8, 2.6, 528, 0.5),
     "efficientnet_b7": (2.0, 3.1, 600, 0.5),
+    # Trained by AdvProp (arXiv:1911.09665) and Noisy Student (arXiv:1911.04252), on the same formula's table.
+    "efficientnet_b8": (2.2, 3.6, 672, 0.5),
+    "efficientnet_l2": (4.3, 5.3, 800, 0.5),
 }
 
 
