@@ -129,6 +129,19 @@ def test_tables_fit_80_columns(capsys: Capture, arguments: list[str]) -> None:
     assert max(map(len, rows)) <= 80
 
 
+def test_zoo_marks_the_front_and_draws_it(capsys: Capture, tmp_path: Path) -> None:
+    lines = {line.split()[0]: line for line in answer(capsys, "zoo", "--macs", "400M").splitlines() if line}
+    assert lines["mobilenet_v3_large"].rstrip().endswith("75.2*") and lines["mobilenet_v2"].rstrip().endswith("71.8")
+    rows = {row["name"]: row for row in document(capsys, "zoo", "--resolution", "96")["networks"]}
+    assert rows["mobilenet_v2"]["published_top1"] is None, "what was published at 224 px says nothing of 96"
+    for name in ("zoo.png", "zoo.svg"):
+        answer(capsys, "zoo", "--plot", str(tmp_path / name))
+        assert (tmp_path / name).stat().st_size > 10_000
+    assert main(["zoo", "--plot", str(tmp_path / "zoo.txt")]) == 2
+    assert "no picture that can be drawn" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["zoo.png", "zoo.svg"]
+
+
 def test_scale_explains_itself(capsys: Capture) -> None:
     out = answer(capsys, "scale", "efficientnet_b0", "--phi", "-2")
     assert "83.3 % over" in out, "what rounding adds at phi = -2"

@@ -30,13 +30,15 @@ from budgetnet.learn.plan import (
     team_row,
 )
 from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.recipe import FINETUNE, MODERN
 from budgetnet.learn.run import read_events
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.train import run_together, shared_batch, train
 from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
 from budgetnet.learn.workers import Team, Workers, _quota_cores, cores
-from budgetnet.model.weights import load_tensors
+from budgetnet.model.build import build
+from budgetnet.model.files import load_tensors
+from budgetnet.model.weights import save_weights
 from budgetnet.scaling import Scaling, adapt, resize
 from budgetnet.spec import Network
 from budgetnet.zoo import network
@@ -315,6 +317,33 @@ def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=words) as caught:
             train("digits", tiny, out=tmp_path, **options)
         assert "\n" not in str(caught.value)
+
+
+def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -> None:
+    """At a rate of nothing they come out as they went in, BatchNorm's statistics too."""
+    given = dataclasses.replace(tiny, classes=10, in_channels=1)
+    preprocessing = {"mean": [0.3], "std": [0.4], "crop_share": 0.9, "fit": "crop"}
+    model = build(given, seed=77)
+    for name, tensor in model.state_dict().items():
+        if name.endswith("running_mean"):
+            tensor.fill_(0.01)
+    save_weights(tmp_path / "given.safetensors", model, [str(digit) for digit in range(10)], preprocessing)
+    still = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0, zero_classifier=False)
+    done = train("digits", out=tmp_path / "run", epochs=0.5, recipe=still, weights=tmp_path / "given.safetensors")
+    found, metadata = load_tensors(tmp_path / "run" / "weights.safetensors")
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-5, msg=name)
+    assert json.loads(metadata["preprocessing"])["mean"] == [0.3], "preprocessing comes with the weights"
+    assert json.loads(metadata["preprocessing"])["crop_share"] == 0.9
+    assert done.network.stages == tiny.stages
+    assert not (tmp_path / "run" / "initial.safetensors").exists(), "the run is done with them"
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert plan["weights"] == str(tmp_path / "given.safetensors")
+    with pytest.raises(ValueError, match="begun with another weights"):
+        train("digits", tiny, out=tmp_path / "run", epochs=0.5, recipe=still, weights=tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="give a network to train, or weights"):
+        train("digits", out=tmp_path / "none", epochs=1)
 
 
 @pytest.mark.slow

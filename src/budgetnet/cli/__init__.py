@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
@@ -51,6 +53,7 @@ for place, command in enumerate(COMMANDS):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    warnings.showwarning = _warned
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
@@ -82,6 +85,12 @@ def _run(arguments: list[str]) -> int:
         if os.environ.get("BUDGETNET_TRACEBACK"):
             raise
         return _say(f"{str(error) or type(error).__name__} (BUDGETNET_TRACEBACK=1 shows where)", 1)
+
+
+def _warned(message: Warning | str, category: type[Warning], filename: str, *more: object) -> None:
+    """What the user should know, in one line; the libraries' own warnings are for developers."""
+    if category is UserWarning and Path(filename).is_relative_to(Path(__file__).parents[1]):
+        _say(str(message), 0)
 
 
 def _say(text: str, code: int) -> int:

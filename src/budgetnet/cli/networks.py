@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -29,13 +30,18 @@ NameOrFile = Annotated[str, Parameter(help="A name of the zoo, a network .json f
 def zoo(
     *,
     devices: Annotated[bool, Parameter(help="List the devices that --target knows instead.")] = False,
+    plot: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, metavar="FILE", help="Draw accuracy over MACs as well: .svg, .png or .pdf."),
+    ] = None,
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     as_json: AsJson = False,
 ) -> int:
     """List the published networks with their real costs.
 
-    With limits, only those that keep them.
+    With limits, only those that keep them. Published accuracies are each by its own recipe; a star
+    marks those that none of the list beats with fewer MACs.
 
     Example: budgetnet zoo --macs 300M --params 4M
     """
@@ -47,7 +53,10 @@ def zoo(
     budget = limits.budget() if limits.any_limit() else None
     rows = [shape.apply(networks_of.network(name)) for name in networks_of.names()]
     kept = [network for network in rows if budget is None or budget.check(network).fits]
-    pricing.print_networks([(network, pricing.price(network, limits)) for network in kept], as_json)
+    listed = pricing.listed([(network, pricing.price(network, limits)) for network in kept])
+    if plot is not None:
+        pricing.plot_networks(listed, plot)
+    pricing.print_networks(listed, as_json)
     return 0
 
 

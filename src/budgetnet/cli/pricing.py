@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
@@ -27,31 +29,80 @@ def price(network: Network, limits: Limits) -> Cost:
     return cost(network, batch, counted.dtype or "float32")
 
 
-def print_networks(priced: Sequence[tuple[Network, Cost]], as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A network of the zoo, its cost, its published top-1 in percent, and whether none listed beats it."""
+
+    network: Network
+    cost: Cost
+    top1: float | None
+    pareto: bool
+
+
+def listed(priced: Sequence[tuple[Network, Cost]]) -> tuple[Listed, ...]:
+    """The rows of a list, with what was published of a network at its own resolution."""
+    from budgetnet.zoo import network
+    from budgetnet.zoo.published import TOP1, pareto
+
+    published = {
+        each.name: TOP1[each.name].top1
+        for each, _ in priced
+        if each.name in TOP1 and each.resolution_px == network(each.name).resolution_px
+    }
+    front = pareto((each.name, cost.macs, published[each.name]) for each, cost in priced if each.name in published)
+    return tuple(Listed(each, cost, published.get(each.name), each.name in front) for each, cost in priced)
+
+
+def plot_networks(rows: Sequence[Listed], path: Path) -> None:
+    """The rows with a published accuracy as a picture."""
+    from budgetnet.show.zoo import Point, draw_zoo
+
+    points = [Point(row.network.name, row.cost.macs, row.top1) for row in rows if row.top1 is not None]
+    draw_zoo(path, points, {row.network.name for row in rows if row.pareto})
+
+
+def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
     """A row a network: its size, its params, what it costs."""
     if as_json:
-        rows = [{"name": each.name, **show.plain(cost), "network": each} for each, cost in priced]
-        return show.print_json({"networks": rows})
-    if not priced:
+        plain = [
+            {
+                "name": row.network.name,
+                **show.plain(row.cost),
+                "published_top1": row.top1,
+                "pareto": row.pareto,
+                "network": row.network,
+            }
+            for row in rows
+        ]
+        return show.print_json({"networks": plain})
+    if not rows:
         return show.say("No network of the zoo keeps these limits; `budgetnet fit BASE` finds a smaller one.")
-    rows = [
+    cells = [
         (
-            network.name,
-            show.resolution(network),
-            show.short(cost.params),
-            show.short(cost.macs),
-            show.short(cost.activations),
-            show.size(cost.weight_bytes),
-            show.size(cost.peak_activation_bytes),
+            row.network.name,
+            _sides(row.network),
+            show.short(row.cost.params),
+            show.short(row.cost.macs),
+            show.short(row.cost.activations),
+            show.size(row.cost.weight_bytes),
+            show.size(row.cost.peak_activation_bytes),
+            "" if row.top1 is None else f"{row.top1:.1f}{'*' if row.pareto else ' '}",
         )
-        for network, cost in priced
-        if not network.name.startswith("tf_")
+        for row in rows
+        if not row.network.name.startswith("tf_")
     ]
-    show.table(("network", "px", "params", "MACs", "activ.", "weights", "peak act."), rows)
-    first = priced[0][1]
+    show.table(("network", "px", "params", "MACs", "activ.", "weights", "peak", "top-1"), cells)
+    first = rows[0].cost
+    show.say(f"Bytes in {first.dtype}, batch {first.batch}; peak: the most activations live at once.", "dim")
     return show.say(
-        f"Bytes in {first.dtype}, batch {first.batch}; peak act.: the most activations live at once.", "dim"
+        "top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it with fewer MACs.", "dim"
     )
+
+
+def _sides(network: Network) -> str:
+    """One side of a square, both of another; the published networks are squares."""
+    height, width = network.resolution_px
+    return str(height) if height == width else show.resolution(network)
 
 
 def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:

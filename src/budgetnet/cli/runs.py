@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from budgetnet.learn.progress import Progress
 
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
-RunFolder = Annotated[str, Parameter(help="A run's folder, or its weights.safetensors.")]
+RunFolder = Annotated[
+    str,
+    Parameter(help="A run's folder or its weights; or lite0, hf-hub:timm/NAME, a .pth file (docs/weights.md)."),
+]
 NewRun = Annotated[
     Path | None,
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
@@ -128,15 +131,27 @@ def train(
     /,
     *,
     network: Annotated[
-        str, Parameter(group=NETWORK, metavar="NAME", help="A name of the zoo, a .json file or a run's folder.")
-    ],
+        str | None,
+        Parameter(group=NETWORK, metavar="NAME", help="A name of the zoo, a .json file or a run's folder."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        Parameter(
+            group=NETWORK,
+            metavar="SOURCE",
+            help="Pretrained: a run, lite0, hf-hub:..., a .pth (docs/weights.md).",
+        ),
+    ] = None,
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     epochs: Annotated[
         float | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
-    recipe: RecipeOption = "modern",
+    recipe: Annotated[
+        str | None,
+        Parameter(group=TRAINING, metavar="NAME", help="modern or paper; with --weights finetune unless given."),
+    ] = None,
     precision: Precision = "float32",
     seed: Seed = 0,
     device: DeviceOption = "cpu",
@@ -148,13 +163,19 @@ def train(
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
+    With --weights from pretrained ones; the network is theirs unless another that they fit is named.
+
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
     if (epochs is None) == (time is None):
         raise ValueError("give either --epochs N or --time 15m")
-    value = shape.apply(open_network(network))
-    budget = limits.budget() if limits.any_limit() else None
+    if network is None and weights is None:
+        raise ValueError("give --network NAME, --weights SOURCE or both")
     from budgetnet import train as train_now
+    from budgetnet.learn.train import network_of
+
+    value = shape.apply(network_of(open_network(network) if network else None, weights))
+    budget = limits.budget() if limits.any_limit() else None
 
     with _resumable() as shown:
         trained = train_now(
@@ -170,6 +191,7 @@ def train(
             budget=budget,
             fresh=fresh,
             progress=shown,
+            weights=weights,
         )
     from budgetnet.show.report import write_report
 

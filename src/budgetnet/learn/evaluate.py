@@ -21,6 +21,7 @@ from budgetnet.spec import check_integer, choose
 
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
+SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,45 +149,57 @@ def evaluate(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score a run's model, or a weights file alone, on a split of images.
+    """Score a run's model, or weights alone (`load_weights` says which), on a split of images.
 
     Without `data`, on those that the run was trained from, in the run's own split; split "all" takes
-    every image of a folder. Classes are matched by name. Raises one-line `ValueError`s: no data
+    every image of a folder, and for weights that no run made "test" is all that is not given as another
+    split. Classes are matched by name, capitals and underscores aside. Raises one-line `ValueError`s: no data
     known, data that changed since the run, a class that the model does not know, an empty split.
     """
     choose("split", split, CHOICES)
     check_device(device)
     loaded = load_run(run)
-    images = _open(run, loaded, data, progress)
+    images = _open(run, loaded, data, split, progress)
     indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
     if not len(indices):
         raise ValueError(f"{images.name} has no {split} images; choose another split")
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
     answers = probabilities(model, images, pixels, indices, loaded.preprocessing, device=device, progress=progress)
-    return score(
-        answers, np.array([loaded.classes.index(images.classes[images.labels[i]]) for i in indices]), loaded.classes
-    )
+    places = _places(images.classes, loaded.classes, images.name)
+    return score(answers, np.array([places[images.labels[i]] for i in indices]), loaded.classes)
 
 
-def _open(run: str | Path, loaded: Loaded, data: str | Path | None, progress: Progress | None) -> ImageSet:
+def _places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
+    """Where the model has each class of the images. Raises a one-line `ValueError` for one that it does not know."""
+    exact = {name: place for place, name in enumerate(known)}
+    loose = {_loose(name): place for place, name in reversed(list(enumerate(known)))}
+    places = [exact.get(name, loose.get(_loose(name), -1)) for name in names]
+    if -1 in places:
+        some = ", ".join(known[:SHOWN_CLASSES]) + (", ..." if len(known) > SHOWN_CLASSES else "")
+        raise ValueError(f"{where} has class {names[places.index(-1)]}, which the model does not know; it has {some}")
+    return places
+
+
+def _loose(name: str) -> str:
+    return name.replace("_", " ").casefold()
+
+
+def _open(run: str | Path, loaded: Loaded, data: str | Path | None, split: str, progress: Progress | None) -> ImageSet:
     """The images to score, with as many channels as the model takes."""
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
-    plan = read_json(plan_file) if plan_file.is_file() else None
+    plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
     if data is None and plan is None:
         raise ValueError(f"{run} does not say what it was trained from (it has no plan.json); give the images")
     source = plan["data"]["path"] if data is None and plan else data
     assert source is not None
-    images = open_images(source, plan["seed"] if plan else 0, progress)
+    images = open_images(source, plan["seed"] if plan else 0, progress, whole=plan is None and split == "test")
     if data is None and plan and images.fingerprint != plan["data"]["fingerprint"]:
         raise ValueError(
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
         )
-    if unknown := sorted(set(images.classes) - set(loaded.classes)):
-        raise ValueError(
-            f"{source} has class {unknown[0]}, which the model does not know; it has {', '.join(loaded.classes)}"
-        )
+    _places(images.classes, loaded.classes, str(source))
     return dataclasses.replace(images, in_channels=loaded.network.in_channels)
 
 

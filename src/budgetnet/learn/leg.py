@@ -24,11 +24,11 @@ from accelerate import Accelerator
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.progress import Update
-from budgetnet.learn.run import append_event
+from budgetnet.learn.run import INITIAL, append_event
 from budgetnet.learn.statistics import right_of, wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second, of_all
 from budgetnet.learn.workers import hold_stop, report
-from budgetnet.model.weights import save_tensors, written_aside
+from budgetnet.model.files import save_tensors, written_aside
 
 CHECKPOINT_SECONDS = 20.0
 EVENT_SECONDS = 2.0
@@ -61,6 +61,11 @@ class Leg:
     def folder(self) -> Path:
         """The training's own folder, of all its legs."""
         return Path(self.place.folder) / self.course.id
+
+    @property
+    def initial(self) -> Path:
+        """Pretrained weights to begin from, where the run has any."""
+        return Path(self.place.folder).parent / INITIAL
 
     @property
     def events(self) -> Path:
@@ -123,6 +128,8 @@ def run_leg(leg: Leg) -> bool:
         newest = down if down.exists() else trunk
         if newest.exists():
             trainer.load(newest)
+        elif leg.initial.exists():
+            trainer.begin_from(leg.initial)
         first = trainer.step
         if not down.exists():
             trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk, first))

@@ -16,9 +16,10 @@ from budgetnet.learn.evaluate import Evaluation, probabilities, score
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
-from budgetnet.learn.run import SIDE_NOTE, read_json, write_json
+from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, write_json
 from budgetnet.model.build import build
-from budgetnet.model.weights import load_tensors, save_weights, written_aside
+from budgetnet.model.files import load_tensors, written_aside
+from budgetnet.model.weights import save_weights
 
 FORMAT = "budgetnet.metrics.v1"
 MISTAKES = 24
@@ -81,6 +82,7 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
 
 def _clear(folder: Path) -> None:
     """Remove checkpoints and weights along the way: the run is finished, only its scores are asked for again."""
+    (folder.parent / INITIAL).unlink(missing_ok=True)
     for pattern in ("*/*.pt", "*/*.safetensors", "*/*.part"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

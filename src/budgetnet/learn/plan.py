@@ -16,9 +16,10 @@ from typing import Any
 from budgetnet import __version__
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.recipe import Recipe
-from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.run import INITIAL, read_json, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, cores
+from budgetnet.model.weights import load_model
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
@@ -64,9 +65,9 @@ def _refuse_foreign(run: Path) -> None:
         if not isinstance(plan, dict) or not str(plan.get("format")).startswith("budgetnet.plan."):
             raise ValueError(f"{run} holds a plan.json of something else: it is no run; give another --out")
         return
-    # A kill while the plan was written leaves a part of it.
+    # A kill before the plan was written leaves a part of it, or the weights to begin from.
     names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
-    if any(name != ".lock" and not (name.startswith(".plan.json.") and name.endswith(".part")) for name in names):
+    if any(name not in (".lock", INITIAL) and not name.endswith(".part") for name in names):
         raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
 
 
@@ -194,9 +195,18 @@ def preprocessing_row(preprocessing: Preprocessing) -> dict[str, Any]:
     return dataclasses.asdict(preprocessing)
 
 
-def preprocessing_for(images: ImageSet) -> Preprocessing:
-    """What a network trained on these images from nothing takes."""
-    return default_preprocessing(images.in_channels)
+def preprocessing_for(images: ImageSet, weights: str | Path | None = None) -> Preprocessing:
+    """What a network trained on these images takes: the weights' own, or from nothing the usual.
+
+    For another count of channels than the weights', the mean of theirs.
+    """
+    if weights is None:
+        return default_preprocessing(images.in_channels)
+    row = Preprocessing(**load_model(weights).preprocessing)
+    if len(row.mean) == images.in_channels:
+        return row
+    mean, std = (sum(values) / len(values) for values in (row.mean, row.std))
+    return dataclasses.replace(row, mean=(mean,) * images.in_channels, std=(std,) * images.in_channels)
 
 
 def side_px_for(networks: Sequence[Network], preprocessing: Preprocessing) -> int:

@@ -27,6 +27,7 @@ class Recipe:
     the paper's 1 / sqrt(classes) is meant for 1000 of them, and with few the first loss is far above
     log(classes). A training of fewer than `full_epochs` takes the augmentation milder, by the root of its
     share of them: it has less time to overfit, and strong changes slow it down (0: always as given).
+    `frozen_norm` leaves BatchNorm's statistics as they came with pretrained weights.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recipe:
     drop_path: float | None = None
     zero_classifier: bool = False
     full_epochs: float = 0.0
+    frozen_norm: bool = False
 
     def __post_init__(self) -> None:
         choose("optimiser", self.optimiser, get_args(OptimiserKind))
@@ -120,7 +122,11 @@ MODERN = Recipe(
     source="chosen by measurement: docs/lab-log.md",
 )
 
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MODERN)}
+FINETUNE = dataclasses.replace(
+    MODERN, name="finetune", learning_rate=1e-3, weight_decay=0.01, warmup_share=0.05, frozen_norm=True
+)
+
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MODERN, FINETUNE)}
 
 
 def recipe_of(name: str | Recipe) -> Recipe:

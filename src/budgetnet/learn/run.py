@@ -15,9 +15,12 @@ import torch
 
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
-from budgetnet.model.weights import load_model, weights_path, written_aside
+from budgetnet.model.files import written_aside
+from budgetnet.model.weights import load_model, weights_path
 from budgetnet.spec import Network, choose
 
+INITIAL = "initial.safetensors"
+"""In a run's folder while it trains: the pretrained weights that it begins from, written before plan.json."""
 SIDE_NOTE = "side_px"
 """Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_course
 from budgetnet.learn.outcome import conclude, finished, write_split
@@ -36,9 +36,11 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
-from budgetnet.learn.run import check_device, write_json
-from budgetnet.learn.trainer import Course
+from budgetnet.learn.run import INITIAL, check_device, write_json
+from budgetnet.learn.trainer import Course, initial_model
 from budgetnet.learn.workers import Team, Workers, check_launcher, team_for
+from budgetnet.model.files import save_tensors
+from budgetnet.model.weights import load_model, load_weights
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -61,19 +63,23 @@ class Trained:
 
 def train(
     data: str | Path,
-    network: Network,
+    network: Network | None = None,
     out: Path | str | None = None,
     epochs: float | None = None,
     time_seconds: float | None = None,
-    recipe: str | Recipe = "modern",
+    recipe: str | Recipe | None = None,
     seed: int = 0,
     device: str = "cpu",
     precision: str = "float32",
     budget: Budget | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
+    weights: str | Path | None = None,
 ) -> Trained:
     """Train `network`, its classes and input channels set from the data, and test it once.
+
+    `weights` are pretrained ones to begin from (`load_weights` says which): the network is theirs unless
+    given, preprocessing comes with them, and the recipe is "finetune", else "modern".
 
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
     kept in plan.json. The same call goes on where a killed one was; a finished run is read, not made
@@ -82,7 +88,8 @@ def train(
     """
     began = time.monotonic()
     _check(epochs, time_seconds, device, precision)
-    chosen = recipe_of(recipe)
+    chosen = recipe_of(recipe or ("modern" if weights is None else "finetune"))
+    network = network_of(network, weights)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -90,6 +97,7 @@ def train(
         "recipe": chosen.to_dict(),
         "seed": seed,
         "precision": precision,
+        **({} if weights is None else {"weights": str(weights)}),
     }
     run = run_folder(out, str(data), arguments)
     with only_one(run):
@@ -102,7 +110,7 @@ def train(
             same_data(plan, images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
-        preprocessing = preprocessing_for(images)
+        preprocessing = Preprocessing(**plan["preprocessing"]) if plan else preprocessing_for(images, weights)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
@@ -111,6 +119,8 @@ def train(
         if plan is None:
             batch, team = shared_batch(chosen, images, device)
             draft = Course("final", network, chosen, preprocessing, seed, batch, 1, 1)
+            if weights is not None:
+                save_tensors(run / INITIAL, load_weights(initial_model(network, draft), weights).state_dict())
             draft = _planned(draft, place, team, images, epochs, time_seconds, began)
             plan = save_plan(run, _plan_row(draft, team, str(data), images, arguments, budget))
         course = course_of(plan["final"]["course"], plan)
@@ -123,6 +133,15 @@ def train(
             plan["final"]["cooldown_steps"],
         )
         return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
+
+
+def network_of(network: Network | None, weights: str | Path | None) -> Network:
+    """The network to train: the one given, or that of the weights. Raises `ValueError` without either."""
+    if network is not None:
+        return network
+    if weights is None:
+        raise ValueError("give a network to train, or weights that have one")
+    return load_model(weights).network
 
 
 def _trained(
@@ -253,6 +272,7 @@ def _plan_row(
         "seed": course.seed,
         "precision": arguments["precision"],
         "recipe": course.recipe.to_dict(),
+        "weights": arguments.get("weights"),
         "preprocessing": preprocessing_row(course.preprocessing),
         "machine": machine_row(),
         **team_row(team),

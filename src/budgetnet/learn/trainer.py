@@ -24,7 +24,7 @@ from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
-from budgetnet.model.weights import written_aside
+from budgetnet.model.files import load_tensors, written_aside
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -107,6 +107,10 @@ class Trainer:
     def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
         """Take steps until `self.step` is `until`; `after` is called behind each."""
         self.wrapped.train()
+        if self.course.recipe.frozen_norm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         while self.step < until:
             rate = rate_at(self.step)
             loss, accuracy = self._take_step(rate)
@@ -177,6 +181,12 @@ class Trainer:
         }
         with written_aside(path) as aside:
             torch.save(state, aside)
+
+    def begin_from(self, path: Path) -> None:
+        """Take the weights of a safetensors file instead of the drawn ones; before the first step."""
+        tensors = load_tensors(path)[0]
+        for model in (self.model, self.mean):
+            model.load_state_dict(tensors)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this course."""

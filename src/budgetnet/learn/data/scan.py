@@ -12,7 +12,7 @@ from pathlib import Path
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.folder import Found, walk_images
-from budgetnet.learn.data.images import ImageSet
+from budgetnet.learn.data.images import SPLITS, ImageSet
 from budgetnet.learn.data.split import assign
 from budgetnet.learn.data.store import Progress, cache_folder, in_threads, write_all, written_aside
 
@@ -20,13 +20,14 @@ SCAN_FORMAT = "budgetnet.scan.v1"
 MOST_UNREADABLE = 0.05
 
 
-def open_images(data: str | Path, seed: int = 0, progress: Progress | None = None) -> ImageSet:
-    """The images, classes and split of `data`: "digits", or a folder of class folders.
+def open_images(data: str | Path, seed: int = 0, progress: Progress | None = None, whole: bool = False) -> ImageSet:
+    """The images, classes and split of `data`: "digits", or a folder of class folders or with a labels.csv.
 
     The folder may hold train/ with val/ (valid/, validation/) or test/ around the class folders;
     what is missing is carved from train/ (see `split.assign`), and without any of them the split is
     70/10/20, stratified, by content and `seed`. Every file is decoded once; what was seen is kept in
-    the cache folder by path, size and mtime, so a second start only reads the directory.
+    the cache folder by path, size and mtime, so a second start only reads the directory. `whole`: nothing
+    is to be trained, so all that is in no given split is "test".
 
     Files that cannot be read are listed and left out. Raises one-line `ValueError`s: no such
     folder, no images, one class, an empty class, a class with too few images, more than 5 % unreadable.
@@ -47,7 +48,11 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
     classes = _classes(data, [found for found, _ in good], folder.class_folders)
     labels = [classes.index(found.label) for found, _ in good]
     digests = [what.digest for _, what in good]
-    split, pairs = assign(labels, digests, [found.given for found, _ in good], classes, seed)
+    given = [found.given for found, _ in good]
+    if whole:
+        split, pairs = [SPLITS.index("test") if place is None else place for place in given], []
+    else:
+        split, pairs = assign(labels, digests, given, classes, seed)
     files = tuple(found.file for found, _ in good)
     return ImageSet(
         name=root.resolve().name,

