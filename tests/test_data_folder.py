@@ -198,6 +198,55 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert open_images(tmp_path / "data").classes == ("bus", "car", "train")
 
 
+def listed(folder: Path, header: str, rows: list[str]) -> Path:
+    fill(folder / "all", 30)
+    (folder / "labels.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8-sig")
+    return folder
+
+
+def test_a_list_stands_for_class_folders(tmp_path: Path) -> None:
+    names = ["house_finch", "tench", "hen"]
+    rows = [f"all/{number:04d}.png,{number % 3},{names[number % 3]}" for number in range(30)]
+    images = open_images(listed(tmp_path / "data", "file,class_index,name", rows))
+    assert images.classes == ("hen", "house_finch", "tench") and len(images) == 30
+    assert images.classes[images.labels[images.files.index("all/0004.png")]] == "tench"
+    assert {len(images.indices(split)) for split in ("train", "validation", "test")} == {21, 3, 6}
+
+
+def test_a_list_may_give_the_split(tmp_path: Path) -> None:
+    rows = [f"{'ab'[number % 2]},all/{number:04d}.png,{'test' if number < 6 else 'train'}" for number in range(30)]
+    images = open_images(listed(tmp_path / "data", "Label,Path,Split", rows))
+    assert of(images, "test") == {f"all/{number:04d}.png" for number in range(6)}
+    whole = open_images(tmp_path / "data", whole=True)
+    assert len(whole.indices("train")) == 24 and len(whole.indices("test")) == 6
+
+
+def test_all_that_is_in_no_split_is_tested_where_nothing_is_trained(tmp_path: Path) -> None:
+    write(tmp_path / "data" / "cat" / "one.png", 1)
+    write(tmp_path / "data" / "dog" / "two.png", 2)
+    assert len(open_images(tmp_path / "data", whole=True).indices("test")) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        ("file,label", "all/0099.png,cat", "line 2 of .* names no file and class of that folder: 'all/0099.png'"),
+        ("file,label", "../data/all/0001.png,", "names no file and class"),
+        ("file,label", "../outside.png,cat", "names no file and class"),
+        ("file,label", "all/0001.png,cat", "names 1 class; a classifier needs at least two"),
+        ("file,label,split", "all/0001.png,cat,exam", "has split 'exam'; it is train, val or test"),
+        ("picture,label", "all/0001.png,cat", "has no column file; its first line must name"),
+        ("file,kind", "all/0001.png,cat", "has no column label"),
+        ("file,label", "all/0001.png,cat\nall/0001.png,dog", "names a file twice"),
+    ],
+)
+def test_a_bad_list_is_one_line(tmp_path: Path, header: str, row: str, message: str) -> None:
+    write(tmp_path / "outside.png", 3)
+    with pytest.raises(ValueError, match=message) as caught:
+        open_images(listed(tmp_path / "data", header, [row]))
+    assert "\n" not in str(caught.value)
+
+
 def test_greyscale_data_has_one_channel(tmp_path: Path) -> None:
     for number in range(10):
         path = write(tmp_path / "data" / f"{number % 2}" / f"{number}.png", number)
