@@ -209,7 +209,11 @@ def test_ctrl_c_saves_what_all_have_done_together(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "digits", "--network", "mobilenet_v3_small", "--resolution", "32", "--epochs", "100"]
     command = [sys.executable, "-m", "budgetnet", *words, "--out", str(run)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def listen() -> None:  # a shell's background jobs ignore Ctrl-C, and so would what they start
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     try:
         deadline = time.monotonic() + 120
         while not (run / "events.jsonl").exists():  # long before the first checkpoint by the clock
