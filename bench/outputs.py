@@ -10,18 +10,18 @@ largest relative error of the logits is printed. The table stands in docs/weight
 from __future__ import annotations
 
 import argparse
-import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from budgetnet.model.weights import load_model
 from budgetnet.zoo import names
+from tests.drawn import filled, images
 
 SIZES = ((64, 64), (65, 97), (33, 40))
 TORCHVISION = {
@@ -52,20 +52,6 @@ def timm_name(name: str) -> str:
     return name
 
 
-def drawn(model: nn.Module) -> nn.Module:
-    """The model with every number drawn, running statistics too."""
-    generator = torch.Generator().manual_seed(0)
-    for name, tensor in model.state_dict().items():
-        if tensor.ndim == 0:
-            continue
-        if name.endswith("running_var"):
-            tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-        else:
-            scale, middle = (0.3, 0.7) if tensor.ndim == 1 else (1 / math.sqrt(tensor[0].numel()), 0.0)
-            tensor.copy_(torch.randn(tensor.shape, generator=generator) * scale + middle)
-    return model.eval()
-
-
 def pairs() -> Iterator[tuple[str, str, str, nn.Module]]:
     """(library, its name, ours, its model)."""
     for ours, theirs in TORCHVISION.items():
@@ -80,7 +66,7 @@ def largest_error(ours: nn.Module, theirs: nn.Module) -> float:
     """Over the sizes: max |ours - theirs| / max |theirs|."""
     worst = 0.0
     for height, width in SIZES:
-        x: Tensor = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+        x = images(2, 3, height, width, seed=1)
         expected = theirs(x)
         worst = max(worst, float((ours(x) - expected).abs().max() / expected.abs().max()))
     return worst
@@ -94,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for library, theirs, ours, model in pairs():
             file = Path(folder) / f"{theirs}.pth"
-            torch.save(drawn(model).state_dict(), file)
+            torch.save(filled(model).state_dict(), file)
             loaded = load_model(file)
             assert loaded.network.name == ours, f"{theirs} is taken for {loaded.network.name}"
             print(f"| {library} | {theirs} | {ours} | {largest_error(loaded.model, model):.1e} |", flush=True)

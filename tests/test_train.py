@@ -303,6 +303,11 @@ def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
         start_anew(tmp_path)
     assert {child.name for child in tmp_path.iterdir()} == {"thesis.tex", "plan.json"}, "not even a lock"
     (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.part").touch()
+    with pytest.raises(ValueError, match="holds files but no plan"):
+        start_anew(tmp_path / "other")
+    assert (tmp_path / "other" / "thesis.part").exists(), "another program's half-written file"
     with pytest.raises(ValueError, match="'solve', not of 'train'"):
         load_plan(tmp_path, "train")
 

@@ -159,14 +159,13 @@ def evaluate(
     choose("split", split, CHOICES)
     check_device(device)
     loaded = load_run(run)
-    images = _open(run, loaded, data, split, progress)
+    images, places = _open(run, loaded, data, split, progress)
     indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
     if not len(indices):
         raise ValueError(f"{images.name} has no {split} images; choose another split")
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
     answers = probabilities(model, images, pixels, indices, loaded.preprocessing, device=device, progress=progress)
-    places = _places(images.classes, loaded.classes, images.name)
     return score(answers, np.array([places[images.labels[i]] for i in indices]), loaded.classes)
 
 
@@ -185,8 +184,10 @@ def _loose(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
-def _open(run: str | Path, loaded: Loaded, data: str | Path | None, split: str, progress: Progress | None) -> ImageSet:
-    """The images to score, with as many channels as the model takes."""
+def _open(
+    run: str | Path, loaded: Loaded, data: str | Path | None, split: str, progress: Progress | None
+) -> tuple[ImageSet, list[int]]:
+    """The images to score, with as many channels as the model takes, and where it has each of their classes."""
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
     plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
     if data is None and plan is None:
@@ -199,8 +200,8 @@ def _open(run: str | Path, loaded: Loaded, data: str | Path | None, split: str, 
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
         )
-    _places(images.classes, loaded.classes, str(source))
-    return dataclasses.replace(images, in_channels=loaded.network.in_channels)
+    places = _places(images.classes, loaded.classes, str(source))
+    return dataclasses.replace(images, in_channels=loaded.network.in_channels), places
 
 
 def _check(answers: NDArray[np.float64], truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:

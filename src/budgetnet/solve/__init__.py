@@ -36,10 +36,10 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
-from budgetnet.learn.run import check_device, read_json, write_json
+from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of, wilson
-from budgetnet.learn.train import check_precision, run_together
-from budgetnet.learn.workers import Team, Workers, check_launcher, workers_for
+from budgetnet.learn.train import check_computing, run_together
+from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, raced_of
@@ -87,9 +87,7 @@ def solve(
     began = time.monotonic()
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
-    check_device(device)
-    check_precision(precision, device)
-    check_launcher()
+    check_computing(device, precision)
     asked = _Asked(
         str(data), budget, time_seconds, seed, recipe_of(recipe), tuple(bases or BASES), tuple(strategies or STRATEGIES)
     )
