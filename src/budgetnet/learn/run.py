@@ -19,8 +19,9 @@ from budgetnet.model.files import written_aside
 from budgetnet.model.weights import load_model, weights_path
 from budgetnet.spec import Network, choose
 
-INITIAL = "initial.safetensors"
-"""In a run's folder while it trains: the pretrained weights that it begins from, written before plan.json."""
+INITIAL = "initial"
+"""In a run's folder while it trains: a folder of the weights that its networks begin from, where those are
+pretrained; written before plan.json."""
 SIDE_NOTE = "side_px"
 """Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
 

@@ -5,6 +5,7 @@ A source brings its tensors, and where it says so its network, its classes and i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -96,6 +97,40 @@ def imagenet_classes() -> tuple[str, ...]:
     """The 1000 classes of ILSVRC 2012 in the order of the logits. Source: Russakovsky et al., arXiv:1409.0575."""
     text = (Path(__file__).parent / "imagenet_classes.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
+
+
+def installed() -> dict[str, Network]:
+    """The sources that need no download, and their networks: installed packages, timm's models in the hub's cache."""
+    packages = {
+        name: zoo.network(package.network)
+        for name, package in PACKAGES.items()
+        if importlib.util.find_spec(package.module) is not None
+    }
+    cached: dict[str, Network] = {}
+    for name in _cached():
+        with contextlib.suppress(ValueError):  # timm has families that are not in the zoo: no relatives of any
+            if (network := _hub(name).network) is not None:
+                cached[f"{HUB}{name}"] = network
+    return packages | cached
+
+
+def _cached() -> list[str]:
+    """timm's models in the hub's cache that are whole."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    wanted = {"config.json", "model.safetensors"}
+    return sorted(
+        repo.repo_id
+        for repo in repos
+        if repo.repo_type == "model"
+        and repo.repo_id.startswith("timm/")
+        and any(wanted <= {file.file_name for file in revision.files} for revision in repo.revisions)
+    )
 
 
 def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) -> Network | None:
