@@ -97,7 +97,7 @@ def test_random_larger_relatives_begin_as_their_parents(
     more = lambda stage: dataclasses.replace(  # noqa: E731
         stage,
         kernel=stage.kernel + 2 if kernels and stage.kernel == 3 else stage.kernel,
-        squeeze=stage.squeeze or (Squeeze() if squeeze and stage.kind == "mbconv" else None),
+        squeeze=stage.squeeze or (Squeeze(0.25) if squeeze and stage.kind == "mbconv" else None),
     )
     row = dataclasses.replace(row, stages=tuple(map(more, row.stages)))
     if any(losses(row, parent.network)):  # two widths that happen to be equal make a skip

@@ -123,7 +123,15 @@ MODERN = Recipe(
 )
 
 FINETUNE = dataclasses.replace(
-    MODERN, name="finetune", learning_rate=1e-3, weight_decay=0.01, warmup_share=0.05, frozen_norm=True
+    MODERN,
+    name="finetune",
+    learning_rate=5e-4,
+    weight_decay=0.01,
+    warmup_share=0.05,
+    frozen_norm=True,
+    # Pretrained weights overfit late, and colours are what they know: only position is changed, as much in any length.
+    augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5),
+    full_epochs=0,
 )
 
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MODERN, FINETUNE)}

@@ -15,7 +15,7 @@ from budgetnet import zoo
 from budgetnet.budget import Budget, BudgetError, Fit, fit
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import STRATEGIES, Strategy, adapt
-from budgetnet.spec import Network
+from budgetnet.spec import Network, Px
 
 BASES = (
     "efficientnet_b0",
@@ -28,6 +28,8 @@ BASES = (
 LEAST_PX, MOST_PX = 32, 224
 SMALL_PX = 96
 """Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
+SAME_SHAPE = 1.1
+"""Images whose width and height stand to each other as in another within this factor have the same shape."""
 LEAST_SHARE = 0.85
 """A raced candidate uses at least this share of the limit that binds it."""
 LEAST_LAST_PX = 4
@@ -94,6 +96,20 @@ def base_px(images: ImageSet) -> int:
     return min(MOST_PX, max(LEAST_PX, images.median_short_side_px // 2 * 2))
 
 
+def shaped_px(images: ImageSet) -> Px:
+    """Height and width that a pretrained base starts from: `base_px` on the short side, in the images' shape
+    where most have one, else a square.
+
+    Pretrained weights come with a crop in the network's shape, which cuts the sides off a photo of 4:3.
+    """
+    px = base_px(images)
+    shares = sorted(width / height for height, width in images.sizes_px)
+    least, usual, most = (shares[round(place * (len(shares) - 1))] for place in (0.1, 0.5, 0.9))
+    if most > usual * SAME_SHAPE or least < usual / SAME_SHAPE:
+        return px, px
+    return (px, round(px * usual / 2) * 2) if usual >= 1 else (round(px / usual / 2) * 2, px)
+
+
 def adapted_bases(
     images: ImageSet, bases: Sequence[str | Network], inherited: bool = False
 ) -> Iterator[tuple[str, int, Network]]:
@@ -104,7 +120,10 @@ def adapted_bases(
     px = base_px(images)
     for base in _distinct(bases):
         row = dataclasses.replace(base, classes=len(images.classes), in_channels=images.in_channels)
-        for dropped in (0, 1, 2) if px < SMALL_PX and not inherited else (0,):
+        if inherited:
+            yield row.name, 0, adapt(row, shaped_px(images))
+            continue
+        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
             yield row.name, dropped, adapt(row, px, dropped)
 
 
