@@ -106,7 +106,7 @@ def _foreign_model(foreign: Foreign) -> Weights:
     network = foreign.network
     if network is None:
         raise ValueError(
-            f"{foreign.where} has {foreign.layout.name}'s names, but is no network of the zoo; "
+            f"{foreign.where} has {foreign.library}'s names, but is no network of the zoo; "
             "build its network and give that to load_weights"
         )
     model = build(network, seed=0)
