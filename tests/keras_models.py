@@ -53,6 +53,20 @@ def filled(model: Any, seed: int = 0) -> Any:
             depthwise = len(shape) == 4 and shape[0] > 1 and shape[3] == 1
             values = generator.normal(size=shape) / np.sqrt(np.prod(shape[:2] if depthwise else shape[:-1]))
         weight.assign(values.astype(np.float32))
+    return refreshed(model)
+
+
+def copied(model: Any, weights: list[Any]) -> Any:
+    """The model with another's weights."""
+    model.set_weights(weights)
+    return refreshed(model)
+
+
+def refreshed(model: Any) -> Any:
+    """The model with what its layers keep of their weights made anew: Normalization has a copy."""
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
     return model
 
 

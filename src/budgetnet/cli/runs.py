@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
 RunFolder = Annotated[
     str,
-    Parameter(help="A run's folder or its weights; or lite0, hf-hub:timm/NAME, a .pth file (docs/weights.md)."),
+    Parameter(
+        help="A run's folder or its weights; lite0, hf-hub:timm/NAME, a .pth or .keras file (docs/weights.md)."
+    ),
 ]
 NewRun = Annotated[
     Path | None,
@@ -139,7 +141,7 @@ def train(
         Parameter(
             group=NETWORK,
             metavar="SOURCE",
-            help="Pretrained: a run, lite0, hf-hub:..., a .pth (docs/weights.md).",
+            help="Pretrained: a run, lite0, hf-hub:..., a .pth, a .keras (docs/weights.md).",
         ),
     ] = None,
     limits: Limits = NO_LIMITS,

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
+import mmap
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +29,9 @@ KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 ARCHIVED = "model.weights.h5"
 LISTS = ("layers", "_layer_checkpoint_dependencies")
 """Where `.weights.h5` keeps the layers; the second is TensorFlow 2.13's."""
-MOST_LAYERS, MOST_VARIABLES, MOST_AXES = 4096, 8, 4
+MOST_LAYERS, MOST_VARIABLES, MOST_AXES, MOST_TEXT = 4096, 8, 4, 1 << 31
+TEXTS = b"GCOL\x01\0\0\0"
+"""Where HDF5 keeps texts of any length; eight bytes of the size follow. Source: HDF5 file format, III.E."""
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "conv2d": ("kernel", "bias"),
     "depthwise_conv2d": ("kernel", "bias"),
@@ -71,8 +76,8 @@ def load_keras(path: Path) -> KerasFile:
     check_start(path)
     h5py = _reader(path)
     try:
-        with _opened(path, h5py) as (file, size):
-            return _Reading(h5py, size).file(file)
+        with _opened(path, h5py) as (file, content):
+            return _Reading(h5py, content).file(file)
     except _RefusedError as error:
         raise ValueError(" ".join(f"{path} {error}".split())) from error
     # What h5py raises for a damaged file depends on where the damage is.
@@ -90,14 +95,19 @@ def _reader(path: Path) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, h5py: ModuleType) -> Iterator[tuple[Any, int]]:
-    """The HDF5 file, and how many bytes it has."""
-    if not zipfile.is_zipfile(path):
-        if path.suffix == ".keras":
-            raise _RefusedError("is no whole archive, which a .keras file is; download it again")
-        with h5py.File(path, "r") as file:
-            yield file, path.stat().st_size
-        return
+def _opened(path: Path, h5py: ModuleType) -> Iterator[tuple[Any, bytes | mmap.mmap]]:
+    """The HDF5 file, and its bytes."""
+    with path.open("rb") as raw:
+        if raw.read(2) == b"PK":
+            content = _unarchived(path)
+            with h5py.File(io.BytesIO(content), "r") as file:
+                yield file, content
+        else:
+            with mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content, h5py.File(path, "r") as file:
+                yield file, content
+
+
+def _unarchived(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if ARCHIVED not in entries:
@@ -107,25 +117,24 @@ def _opened(path: Path, h5py: ModuleType) -> Iterator[tuple[Any, int]]:
             raise _RefusedError("is a packed archive and no file of Keras; it is refused")
         if entries[ARCHIVED].file_size > path.stat().st_size:
             raise _RefusedError("claims to hold more than its size; it is refused")
-        content = archive.read(ARCHIVED)
-    with h5py.File(io.BytesIO(content), "r") as file:
-        yield file, len(content)
+        return archive.read(ARCHIVED)
 
 
 class _Reading:
     """One reading of one file: what it may still take from it."""
 
-    def __init__(self, h5py: ModuleType, size: int) -> None:
+    def __init__(self, h5py: ModuleType, content: bytes | mmap.mmap) -> None:
         self.h5py = h5py
-        self.left = size
+        self.content = content
+        self.left = len(content)
 
     def file(self, file: Any) -> KerasFile:
         """Tell the layout by what the file holds."""
-        for group, whole in ((file, False), (self.child(file, "model_weights"), True)):
+        for group, whole in ((file, False), (self.group(file, "model_weights"), True)):
             if group is not None and ("layer_names" in group.attrs or "layer_names0" in group.attrs):
                 return self.named(group, whole)
         for name in LISTS:
-            if (group := self.child(file, name)) is not None:
+            if (group := self.group(file, name)) is not None:
                 return self.numbered(group)
         raise _RefusedError("holds no layers as Keras writes them; give a .h5, .weights.h5 or .keras file of a model")
 
@@ -148,15 +157,15 @@ class _Reading:
 
     def numbered(self, group: Any) -> KerasFile:
         """The new layout: CLASS, CLASS_1, ..., each with vars/0, vars/1, ..."""
+        if len(group) > MOST_LAYERS:
+            raise _RefusedError(f"has {len(group)} layers, more than any model that is read; it is refused")
         places = sorted((_place(name) for name in group), key=lambda place: place[:2])
-        if len(places) > MOST_LAYERS:
-            raise _RefusedError(f"has {len(places)} layers, more than any model that is read")
         layers: list[KerasLayer] = []
         for kind, _, name in places:
-            inside = self.needed(group, name)
-            if any(part in inside for part in LISTS):
+            inside = self.group(group, name)
+            if inside is not None and any(part in inside for part in LISTS):
                 raise _RefusedError(f"holds a model inside of a model ({name}); save the inner one alone")
-            variables = self.child(inside, "vars")
+            variables = self.group(inside, "vars")
             count = 0 if variables is None else len(variables)
             if count and (kind not in VARIABLES or count > len(VARIABLES[kind])):
                 raise _RefusedError(f"has a layer {name} with {count} variables, which no application has")
@@ -167,6 +176,15 @@ class _Reading:
         everything = len(layers) < len(places)  # layers without variables are told, too
         return KerasFile(tuple(layers), sum(kind == "rescaling" for kind, *_ in places) if everything else None)
 
+    @cached_property
+    def longest_text(self) -> int:
+        """No text of the file is longer: the size of its largest heap of texts."""
+        longest, place = 0, self.content.find(TEXTS)
+        while place >= 0:
+            size = self.content[place + len(TEXTS) : place + len(TEXTS) + 8]
+            longest, place = max(longest, int.from_bytes(size, "little")), self.content.find(TEXTS, place + 1)
+        return longest
+
     def child(self, group: Any, path: str) -> Any:
         """What lies below a group by hard links alone; None where there is nothing."""
         for name in path.split("/"):
@@ -176,6 +194,13 @@ class _Reading:
                 raise _RefusedError(f"links {name} to another place, which Keras does not; it is refused")
             group = group[name]
         return group
+
+    def group(self, group: Any, path: str) -> Any:
+        """The same, where it is a group or nothing."""
+        found = self.child(group, path)
+        if found is not None and not isinstance(found, self.h5py.Group):
+            raise _RefusedError(f"has no layers in {path}; it is refused")
+        return found
 
     def needed(self, group: Any, path: str) -> Any:
         """The same, where there must be something."""
@@ -188,7 +213,9 @@ class _Reading:
         keys = [name] if name in group.attrs else []
         while name not in group.attrs and f"{name}{len(keys)}" in group.attrs:
             keys.append(f"{name}{len(keys)}")
-        if sum(int(np.prod(group.attrs.get_id(key).shape)) for key in keys) > most:
+        count = sum(math.prod(group.attrs.get_id(key).shape) for key in keys)
+        # Every entry could name the same long text, and each would become one of its own.
+        if count > most or count * self.longest_text > MOST_TEXT:
             raise _RefusedError(f"has more {name} than any model that is read; it is refused")
         texts = [text for key in keys for text in np.ravel(group.attrs[key]).tolist()]
         return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
