@@ -36,9 +36,7 @@ if TYPE_CHECKING:
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
 RunFolder = Annotated[
     str,
-    Parameter(
-        help="A run's folder or its weights; lite0, hf-hub:timm/NAME, a .pth or .keras file (docs/weights.md)."
-    ),
+    Parameter(help="A run's folder or its weights; lite0, hf-hub:timm/NAME, a .pth or .keras file (docs/weights.md)."),
 ]
 NewRun = Annotated[
     Path | None,
