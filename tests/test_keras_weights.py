@@ -236,6 +236,12 @@ def headless(file: Any) -> None:
     file.create_group("layers/depthwise_conv2d/vars")["0"] = np.ones((3, 3, 8, 1), np.float32)
 
 
+def pointless(file: Any) -> None:
+    headless(file)
+    dense = file.create_group("layers/dense/vars")
+    dense["0"], dense["1"] = np.float32(1), np.zeros(4, np.float32)
+
+
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no layers": (empty, "holds no layers as Keras writes them"),
     "external link": (linked(h5py.ExternalLink("other.h5", "/data")), "links 0 to another place"),
@@ -255,6 +261,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "absent": (absent, "names stem_conv, but does not hold it"),
     "old and unknown": (old, "has a layer cell with recurrent_kernel, which no application has"),
     "ResNet": (one_layer, "Keras's ResNet50 is not read: its strides"),
+    "pointless": (pointless, "has no classifier"),
     "headless": (headless, r"has no classifier \(Keras's include_top=False\)"),
 }
 

@@ -196,11 +196,13 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
             f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
-    last = max((name for name in tensors if name.startswith("conv2d_")), key=_number, default="")
     dense = "dense_0.weight" in tensors
-    if not dense and f"{last.partition('.')[0]}.bias" not in tensors:
+    convs = [name for name in tensors if name.startswith("conv2d_")]
+    last = "dense_0" if dense else max(convs, key=_number, default="").partition(".")[0]
+    kernel = tensors.get(f"{last}.weight")
+    if kernel is None or kernel.ndim < 2 or f"{last}.bias" not in tensors:
         raise ValueError(f"{where} has no classifier (Keras's include_top=False); give the file that has one")
-    classes = tensors["dense_0.weight" if dense else f"{last.partition('.')[0]}.weight"].shape[0]
+    classes = kernel.shape[0]
     for row in APPLICATIONS:
         for name in row.networks:
             network = zoo.network(name, classes=classes)
@@ -252,7 +254,7 @@ def _normalised(where: str, layer: KerasLayer, rescalings: int | None) -> tuple[
     by sqrt(deviation) once more, in a second Rescaling. Where a file does not tell its layers, those very numbers do.
     """
     mean, variance = (layer.variables.get(name, torch.empty(0)).double() for name in ("mean", "variance"))
-    if mean.shape != (3,) or variance.shape != (3,) or not bool((mean.isfinite() & (variance > 0)).all()):
+    if mean.shape != (3,) or variance.shape != (3,) or not bool(((mean + variance).isfinite() & (variance > 0)).all()):
         raise ValueError(f"{where} has a layer {layer.name} without a mean and a variance for each of three channels")
     deviation = torch.tensor(IMAGENET_STD, dtype=variance.dtype)
     twice = torch.allclose(variance, deviation, atol=1e-4) if rescalings is None else rescalings > 1
