@@ -101,6 +101,32 @@ def test_torchvisions_files_give_torchvisions_outputs(name: str, tmp_path: Path)
     assert load_model(tmp_path / "theirs.pth").network.name == name
 
 
+@pytest.mark.parametrize("size", [0, *(pytest.param(size, marks=pytest.mark.slow) for size in range(1, 9))])
+def test_efficientnet_pytorchs_files_give_its_outputs(size: int, tmp_path: Path) -> None:
+    library = pytest.importorskip("efficientnet_pytorch")
+    # Without an image size it pads as TensorFlow does for every input; with one, for inputs of that size alone.
+    other = filled(library.EfficientNet.from_name(f"efficientnet-b{size}", image_size=None))
+    torch.save(other.state_dict(), tmp_path / "theirs.pth")
+    loaded = load_model(tmp_path / "theirs.pth")
+    assert loaded.network.name == f"tf_efficientnet_b{size}", "SAME padding and epsilon 0.001 come with the library"
+    assert loaded.preprocessing["interpolation"] == "bicubic"
+    assert worst_error(loaded.model, other) < 1e-10
+
+
+@pytest.mark.parametrize("side", [64, 65])
+def test_efficientnet_pytorchs_static_padding_is_ours_at_its_size(side: int, tmp_path: Path) -> None:
+    library = pytest.importorskip("efficientnet_pytorch")
+    other = filled(library.EfficientNet.from_name("efficientnet-b0", image_size=side)).double()
+    torch.save(other.state_dict(), tmp_path / "theirs.pth")
+    ours = load_weights(build(network("tf_efficientnet_b0")), tmp_path / "theirs.pth").double().eval()
+    with torch.no_grad():
+        x, shifted = images(2, 3, side, side).double(), images(2, 3, 129 - side, 129 - side).double()
+        assert (ours(x) - other(x)).abs().max() < 1e-10 * other(x).abs().max()
+        assert (ours(shifted) - other(shifted)).abs().max() > 1e-6 * other(x).abs().max(), (
+            "its padding stays that of side"
+        )
+
+
 def test_checkpoints_are_unwrapped_and_the_average_counts(tmp_path: Path) -> None:
     one, other = (filled(build(network("mobilenet_v1", 10)), seed) for seed in (1, 2))
     rows = [{f"module.{name}": tensor for name, tensor in model.state_dict().items()} for model in (one, other)]

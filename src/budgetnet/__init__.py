@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from budgetnet.learn.predict import predict
     from budgetnet.learn.train import train
     from budgetnet.model.build import build
+    from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
     from budgetnet.solve import solve
@@ -34,6 +35,7 @@ _PLACES = {
     "cost": "cost",
     "evaluate": "learn.evaluate",
     "fit": "budget",
+    "inherit": "model.inherit",
     "load_weights": "model.weights",
     "names": "zoo",
     "network": "zoo",
@@ -55,6 +57,7 @@ __all__ = [
     "cost",
     "evaluate",
     "fit",
+    "inherit",
     "load_weights",
     "names",
     "network",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
 RunFolder = Annotated[
     str,
-    Parameter(help="A run's folder or its weights; lite0, hf-hub:timm/NAME, a .pth or .keras file (docs/weights.md)."),
+    Parameter(help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras or checkpoint (docs/weights.md)."),
 ]
 NewRun = Annotated[
     Path | None,
@@ -44,7 +44,18 @@ NewRun = Annotated[
 ]
 Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
 Seed = Annotated[int, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")]
-RecipeOption = Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="How it is trained: modern or paper.")]
+RecipeOption = Annotated[
+    str | None,
+    Parameter(group=TRAINING, metavar="NAME", help="modern or paper; from pretrained weights finetune unless given."),
+]
+Pretrained = Annotated[
+    str,
+    Parameter(
+        group=NETWORK,
+        metavar="auto|none|SOURCE",
+        help="Inherit from a relative of any size: lite0, hf-hub:..., a run; auto: the nearest installed.",
+    ),
+]
 Precision = Annotated[
     Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
 ]
@@ -83,7 +94,8 @@ def solve(
         tuple[Strategy, ...] | None,
         Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
     ] = None,
-    recipe: RecipeOption = "modern",
+    pretrained: Pretrained = "none",
+    recipe: RecipeOption = None,
     precision: Precision = "float32",
     seed: Seed = 0,
     device: DeviceOption = "cpu",
@@ -114,6 +126,7 @@ def solve(
             precision=precision,
             fresh=fresh,
             progress=shown,
+            pretrained=pretrained,
         )
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0
@@ -139,19 +152,17 @@ def train(
         Parameter(
             group=NETWORK,
             metavar="SOURCE",
-            help="Pretrained: a run, lite0, hf-hub:..., a .pth, a .keras (docs/weights.md).",
+            help="Weights that fit: a run, lite0, hf-hub:..., a .pth, .keras or checkpoint (docs/weights.md).",
         ),
     ] = None,
+    pretrained: Pretrained = "none",
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     epochs: Annotated[
         float | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
-    recipe: Annotated[
-        str | None,
-        Parameter(group=TRAINING, metavar="NAME", help="modern or paper; with --weights finetune unless given."),
-    ] = None,
+    recipe: RecipeOption = None,
     precision: Precision = "float32",
     seed: Seed = 0,
     device: DeviceOption = "cpu",
@@ -163,18 +174,19 @@ def train(
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
-    With --weights from pretrained ones; the network is theirs unless another that they fit is named.
+    With --weights from pretrained ones that fit, with --pretrained from a relative's of any size; the network is
+    theirs unless one is named.
 
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
     if (epochs is None) == (time is None):
         raise ValueError("give either --epochs N or --time 15m")
-    if network is None and weights is None:
-        raise ValueError("give --network NAME, --weights SOURCE or both")
+    if network is None and weights is None and pretrained in ("none", "auto"):
+        raise ValueError("give --network NAME, --weights SOURCE or --pretrained SOURCE")
     from budgetnet import train as train_now
     from budgetnet.learn.train import network_of
 
-    value = shape.apply(network_of(open_network(network) if network else None, weights))
+    value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
     budget = limits.budget() if limits.any_limit() else None
 
     with _resumable() as shown:
@@ -192,6 +204,7 @@ def train(
             fresh=fresh,
             progress=shown,
             weights=weights,
+            pretrained=pretrained,
         )
     from budgetnet.show.report import write_report
 

@@ -65,7 +65,7 @@ class Leg:
     @property
     def initial(self) -> Path:
         """Pretrained weights to begin from, where the run has any."""
-        return Path(self.place.folder).parent / INITIAL
+        return Path(self.place.folder).parent / INITIAL / f"{self.course.id}.safetensors"
 
     @property
     def events(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
 
 def _clear(folder: Path) -> None:
     """Remove checkpoints and weights along the way: the run is finished, only its scores are asked for again."""
-    (folder.parent / INITIAL).unlink(missing_ok=True)
+    if (folder.parent / INITIAL).is_dir():
+        shutil.rmtree(folder.parent / INITIAL)
     for pattern in ("*/*.pt", "*/*.safetensors", "*/*.part"):
         for path in folder.glob(pattern):
             path.unlink(missing_ok=True)

@@ -33,6 +33,12 @@ def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) 
     return Path("runs") / f"{Path(data).name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def named(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that name a run: sources of weights only where there are any."""
+    absent = {"weights": None, "pretrained": "none"}
+    return {name: value for name, value in arguments.items() if name not in absent or absent[name] != value}
+
+
 @contextlib.contextmanager
 def only_one(run: Path) -> Iterator[None]:
     """The run's folder, made, and locked against a second process at work in it.
@@ -67,9 +73,10 @@ def _refuse_foreign(run: Path) -> None:
         return
     # A kill before the plan was written leaves a part of it, or the weights to begin from.
     names = {child.name for child in run.iterdir()} if run.exists() else set[str]()
-    begun = (".plan.json.", f".{INITIAL}.")
-    parts = {name for name in names if name.startswith(begun) and name.endswith(".part")}
-    if names - parts - {".lock", INITIAL}:
+    parts = {name for name in names if name.startswith(".plan.json.") and name.endswith(".part")}
+    if INITIAL in names and all(child.suffix in (".safetensors", ".part") for child in (run / INITIAL).glob("*")):
+        parts.add(INITIAL)
+    if names - parts - {".lock"}:
         raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
 
 

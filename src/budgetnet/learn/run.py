@@ -16,11 +16,12 @@ import torch
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.files import written_aside
-from budgetnet.model.weights import load_model, weights_path
+from budgetnet.model.weights import load_model
 from budgetnet.spec import Network, choose
 
-INITIAL = "initial.safetensors"
-"""In a run's folder while it trains: the pretrained weights that it begins from, written before plan.json."""
+INITIAL = "initial"
+"""In a run's folder while it trains: a folder of the weights that its networks begin from, where those are
+pretrained; written before plan.json."""
 SIDE_NOTE = "side_px"
 """Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
 
@@ -46,7 +47,7 @@ def load_run(path: str | Path) -> Loaded:
     Raises a one-line `ValueError` for an unfinished run or a file that is none of ours.
     """
     weights = load_model(path)
-    preprocessing = _preprocessing(weights.preprocessing, weights_path(path))
+    preprocessing = _preprocessing(weights.preprocessing, path)
     if len(preprocessing.mean) != weights.network.in_channels:
         raise ValueError(f"the metadata of {path} is damaged: its preprocessing has {len(preprocessing.mean)} channels")
     note = weights.notes.get(SIDE_NOTE, "")
@@ -54,7 +55,7 @@ def load_run(path: str | Path) -> Loaded:
     return Loaded(weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes)
 
 
-def _preprocessing(row: Mapping[str, Any], path: Path) -> Preprocessing:
+def _preprocessing(row: Mapping[str, Any], path: str | Path) -> Preprocessing:
     if unknown := sorted(set(row) - {field.name for field in fields(Preprocessing)}):
         raise ValueError(f"the preprocessing in {path} has unknown keys: {', '.join(unknown)}")
     try:

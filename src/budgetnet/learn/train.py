@@ -22,6 +22,7 @@ from budgetnet.learn.plan import (
     data_row,
     load_plan,
     machine_row,
+    named,
     only_one,
     preprocessing_for,
     preprocessing_row,
@@ -34,13 +35,13 @@ from budgetnet.learn.plan import (
     team_of,
     team_row,
 )
+from budgetnet.learn.pretrained import Start, parent_for, write_starts
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
-from budgetnet.learn.run import INITIAL, check_device, write_json
-from budgetnet.learn.trainer import Course, initial_model
+from budgetnet.learn.run import check_device, write_json
+from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, Workers, check_launcher, team_for
-from budgetnet.model.files import save_tensors
-from budgetnet.model.weights import load_model, load_weights
+from budgetnet.model.weights import load_model
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -75,11 +76,14 @@ def train(
     fresh: bool = False,
     progress: Progress | None = None,
     weights: str | Path | None = None,
+    pretrained: str = "none",
 ) -> Trained:
     """Train `network`, its classes and input channels set from the data, and test it once.
 
     `weights` are pretrained ones to begin from (`load_weights` says which): the network is theirs unless
-    given, preprocessing comes with them, and the recipe is "finetune", else "modern".
+    given. `pretrained` is such a source too, but of a relative of any size, from which the network
+    inherits (`inherit`), or "auto": the nearest that is installed or cached. With either, preprocessing
+    comes from the source, and the recipe is "finetune", else "modern".
 
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
     kept in plan.json. The same call goes on where a killed one was; a finished run is read, not made
@@ -88,8 +92,11 @@ def train(
     """
     began = time.monotonic()
     _check(epochs, time_seconds, device, precision)
-    chosen = recipe_of(recipe or ("modern" if weights is None else "finetune"))
-    network = network_of(network, weights)
+    if weights is not None and pretrained != "none":
+        raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
+    network = network_of(network, weights, pretrained)
+    source = str(weights) if weights is not None else parent_for(pretrained, network)
+    chosen = recipe_of(recipe or ("modern" if source is None else "finetune"))
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -97,9 +104,10 @@ def train(
         "recipe": chosen.to_dict(),
         "seed": seed,
         "precision": precision,
-        **({} if weights is None else {"weights": str(weights)}),
+        "weights": None if weights is None else str(weights),
+        "pretrained": pretrained,
     }
-    run = run_folder(out, str(data), arguments)
+    run = run_folder(out, str(data), named(arguments))
     with only_one(run):
         plan = load_plan(run, "train", fresh)
         images = open_images(str(data), seed, progress)
@@ -110,7 +118,7 @@ def train(
             same_data(plan, images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
-        preprocessing = Preprocessing(**plan["preprocessing"]) if plan else preprocessing_for(images, weights)
+        preprocessing = Preprocessing(**plan["preprocessing"]) if plan else preprocessing_for(images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
@@ -119,10 +127,11 @@ def train(
         if plan is None:
             batch, team = shared_batch(chosen, images, device)
             draft = Course("final", network, chosen, preprocessing, seed, batch, 1, 1)
-            if weights is not None:
-                save_tensors(run / INITIAL, load_weights(initial_model(network, draft), weights).state_dict())
+            if source is not None:
+                write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
             draft = _planned(draft, place, team, images, epochs, time_seconds, began)
-            plan = save_plan(run, _plan_row(draft, team, str(data), images, arguments, budget))
+            row = _plan_row(draft, team, str(data), images, arguments, budget)
+            plan = save_plan(run, {**row, "parent": source})
         course = course_of(plan["final"]["course"], plan)
         leg = Leg(
             course,
@@ -135,13 +144,14 @@ def train(
         return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
 
 
-def network_of(network: Network | None, weights: str | Path | None) -> Network:
+def network_of(network: Network | None, weights: str | Path | None, pretrained: str = "none") -> Network:
     """The network to train: the one given, or that of the weights. Raises `ValueError` without either."""
     if network is not None:
         return network
-    if weights is None:
+    source = pretrained if weights is None and pretrained not in ("none", "auto") else weights
+    if source is None:
         raise ValueError("give a network to train, or weights that have one")
-    return load_model(weights).network
+    return load_model(source).network
 
 
 def _trained(
@@ -272,7 +282,8 @@ def _plan_row(
         "seed": course.seed,
         "precision": arguments["precision"],
         "recipe": course.recipe.to_dict(),
-        "weights": arguments.get("weights"),
+        "weights": arguments["weights"],
+        "pretrained": arguments["pretrained"],
         "preprocessing": preprocessing_row(course.preprocessing),
         "machine": machine_row(),
         **team_row(team),

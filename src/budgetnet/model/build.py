@@ -39,7 +39,7 @@ class Model(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Images to the classifier's inputs: (n, in_channels, h, w) -> (n, features)."""
-        x = self._first(images)
+        x = self.first(images)
         for stage in self.stages:
             x = stage(x)
         return self._neck(x)
@@ -56,7 +56,7 @@ class Model(nn.Module):
         """
         if unknown := sorted(set(names) - set(self.map_names())):
             raise ValueError(f"no map {', '.join(unknown)}; choose from {', '.join(self.map_names())}")
-        x = self._first(images)
+        x = self.first(images)
         found = {"stem": x}
         for i, stage in enumerate(self.stages):
             for j, block in enumerate(stage.children()):
@@ -74,7 +74,8 @@ class Model(nn.Module):
         inner = (f"stages.{i}{tail}" for i, row in stages for tail in ("", *(f".{j}" for j in range(row.repeats))))
         return ("stem", *inner, *(("head",) if self.head is not None else ()))
 
-    def _first(self, images: Tensor) -> Tensor:
+    def first(self, images: Tensor) -> Tensor:
+        """What the first stage reads: the stem's map, pooled where the network pools it."""
         x = self.stem(images)
         return x if self.stem_pool is None else self.stem_pool(x)
 

@@ -93,7 +93,11 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x -> activation(norm(conv(x)))."""
-        return self.activation(self.norm(self.conv(x)))
+        return self.activation(self.linear(x))
+
+    def linear(self, x: Tensor) -> Tensor:
+        """What the activation reads: norm(conv(x))."""
+        return self.norm(self.conv(x))
 
 
 class SqueezeExcite(nn.Module):
@@ -165,7 +169,7 @@ class DropPath(nn.Module):
         return f"rate={self.rate:.3f}"
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip. Each kind says which.
 
     Raises `ValueError` for a block of another kind than `kind`.
@@ -188,17 +192,34 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)); the class has the formula."""
-        y = x
-        for name in self.inner:
-            y = self.get_submodule(name)(y)
-        y = y if self.squeeze is None else self.squeeze(y)
-        y = self.project(y)
-        if self.drop_path is not None:
-            y = self.drop_path(y) + (x if self.shortcut is None else self.shortcut(x))
+        y = self.joined(x)
         return y if self.after is None else self.after(y)
 
+    def joined(self, x: Tensor) -> Tensor:
+        """The block's output before the non-linearity behind the sum."""
+        y = self.project(self.read_by("project", x))
+        return y if self.drop_path is None else self.drop_path(y) + self.beside(x)
 
-class MBConv(_Block):
+    def beside(self, x: Tensor) -> Tensor:
+        """What is added to the branch, where anything is: the input or its shortcut."""
+        return x if self.shortcut is None else self.shortcut(x)
+
+    def read_by(self, part: str, x: Tensor) -> Tensor:
+        """The map that a part reads: an inner convolution's name, or "project"."""
+        for name in self.inner:
+            if name == part:
+                return x
+            x = self.conv_norm(name)(x)
+        return x if self.squeeze is None else self.squeeze(x)
+
+    def conv_norm(self, part: str) -> ConvNorm:
+        """An inner convolution by its name, or "project"."""
+        module = self.get_submodule(part)
+        assert isinstance(module, ConvNorm)
+        return module
+
+
+class MBConv(Block):
     """The mobile inverted bottleneck: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     e = act(BN(W_e x))              expand 1x1, c -> t * c           (none where t = 1)
@@ -215,7 +236,7 @@ class MBConv(_Block):
     kind = "mbconv"
 
 
-class DepthwiseSeparable(_Block):
+class DepthwiseSeparable(Block):
     """MobileNet V1's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     y = act(BN(W_p SE(act(BN(W_d * x))))): depthwise k x k, then pointwise 1x1 with the activation;
@@ -226,7 +247,7 @@ class DepthwiseSeparable(_Block):
     kind = "separable"
 
 
-class FusedMBConv(_Block):
+class FusedMBConv(Block):
     """EfficientNetV2's early block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     e = act(BN(W_e * x))            k x k with the stride, c -> t * c
@@ -240,7 +261,7 @@ class FusedMBConv(_Block):
     kind = "fused"
 
 
-class UniversalBottleneck(_Block):
+class UniversalBottleneck(Block):
     """MobileNetV4's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     s = BN(W_s * x)                 depthwise, linear                (where it has a start_kernel)
@@ -256,7 +277,7 @@ class UniversalBottleneck(_Block):
     kind = "universal"
 
 
-class Bottleneck(_Block):
+class Bottleneck(Block):
     """ResNet's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     r = act(BN(W_r x))              reduce 1x1, c -> c' / t
@@ -276,6 +297,6 @@ BLOCKS: Final = {kind.kind: kind for kind in (MBConv, DepthwiseSeparable, FusedM
 """The module of each kind of block."""
 
 
-def block_module(block: spec.Block, drop_rate: float = 0.0) -> _Block:
+def block_module(block: spec.Block, drop_rate: float = 0.0) -> Block:
     """The module of a block."""
     return BLOCKS[block.kind](block, drop_rate)

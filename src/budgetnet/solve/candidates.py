@@ -94,12 +94,17 @@ def base_px(images: ImageSet) -> int:
     return min(MOST_PX, max(LEAST_PX, images.median_short_side_px // 2 * 2))
 
 
-def adapted_bases(images: ImageSet, bases: Sequence[str | Network]) -> Iterator[tuple[str, int, Network]]:
-    """(name, dropped strides, network) of every base, adapted to the images and their classes."""
+def adapted_bases(
+    images: ImageSet, bases: Sequence[str | Network], inherited: bool = False
+) -> Iterator[tuple[str, int, Network]]:
+    """(name, dropped strides, network) of every base, adapted to the images and their classes.
+
+    Pretrained weights mean what they mean with their own strides, so none is dropped where they are `inherited`.
+    """
     px = base_px(images)
     for base in _distinct(bases):
         row = dataclasses.replace(base, classes=len(images.classes), in_channels=images.in_channels)
-        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
+        for dropped in (0, 1, 2) if px < SMALL_PX and not inherited else (0,):
             yield row.name, dropped, adapt(row, px, dropped)
 
 
@@ -125,16 +130,17 @@ def candidates(
     entrants: int,
     bases: Sequence[str | Network] = BASES,
     strategies: Sequence[Strategy] = STRATEGIES,
+    inherited: bool = False,
 ) -> tuple[Candidate, ...]:
     """Everything that fits, the raced ones marked: at most `entrants`, as unlike as can be.
 
-    Raises `BudgetError` where nothing fits: the one that misses by least; `ValueError` for two bases
-    of one name.
+    `inherited`: they start from pretrained weights of the bases. Raises `BudgetError` where nothing fits: the
+    one that misses by least; `ValueError` for two bases of one name.
     """
     found: dict[str, Candidate] = {}
     failures: list[BudgetError] = []
     most_px = max(LEAST_PX, 2 * images.median_short_side_px)
-    for name, dropped, base in adapted_bases(images, bases):
+    for name, dropped, base in adapted_bases(images, bases, inherited):
         for strategy in strategies:
             try:
                 fitted = fit(base, budget, strategy, largest_px=most_px)
@@ -148,7 +154,7 @@ def candidates(
             )
     if not found:
         raise min(failures, key=lambda error: error.excess / getattr(budget, error.limit))
-    return _chosen(tuple(found.values()), entrants)
+    return _chosen(tuple(found.values()), entrants, inherited)
 
 
 def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
@@ -171,16 +177,20 @@ def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
+def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple[Candidate, ...]:
     """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
+
+    Where weights are inherited a parent at a lower resolution, which is what one would do by hand, comes first.
 
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
     """
-    open_rows = _open(found, entrants)
+    open_rows = _used(found) if inherited else _open(found, entrants)
     distance = _distances(open_rows)
     nearest = {row.id: math.inf for row in open_rows}
-    chosen: list[str] = []
+    chosen = [row.id for row in open_rows if inherited and row.strategy == "resolution"][:1]
+    for old in nearest:
+        nearest[old] = min((distance[new, old] for new in chosen), default=math.inf)
     while len(chosen) < min(entrants, len(open_rows)):
         rest = [row.id for row in open_rows if row.id not in chosen]
         best = min(rest, key=lambda new: (sum(min(near, distance[new, old]) for old, near in nearest.items()), new))
@@ -193,9 +203,14 @@ def _chosen(found: Sequence[Candidate], entrants: int) -> tuple[Candidate, ...]:
 
 def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:
     """Those that may race: they use the budget and, where enough do, end in a map that a kernel fits on."""
-    full = [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
+    full = _used(found)
     roomy = [row for row in full if _last_px(row.network) >= LEAST_LAST_PX]
     return roomy if len(roomy) >= entrants else full
+
+
+def _used(found: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those that use most of what binds them, or the one that uses most."""
+    return [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
 
 
 def _last_px(network: Network) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.learn.data import ImageSet
+from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place, Timing
-from budgetnet.learn.plan import course_row, preprocessing_for, team_row
+from budgetnet.learn.plan import course_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.train import (
@@ -21,7 +21,7 @@ from budgetnet.learn.train import (
     with_steps,
 )
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import workers_for
+from budgetnet.learn.workers import Team, workers_for
 from budgetnet.search.race import survivors
 from budgetnet.solve.candidates import Candidate
 
@@ -51,12 +51,24 @@ def entrants_for(time_seconds: float, workers: int) -> int:
     return min(MOST_ENTRANTS, max(2, int(RACE_SHARE * time_seconds * workers / CORE_SECONDS_AN_ENTRANT)))
 
 
-def planned(
+def drafted(
     raced: Sequence[Candidate],
     images: ImageSet,
     recipe: Recipe,
+    preprocessing: Preprocessing,
     seed: int,
+    device: str,
+) -> tuple[list[Course], Team]:
+    """The candidates' courses, their steps not yet known, and the team that shares a batch."""
+    batch, team = shared_batch(recipe, images, device)
+    return [Course(row.id, row.network, recipe, preprocessing, seed, batch, 1, 1) for row in raced], team
+
+
+def planned(
+    drafts: Sequence[Course],
+    images: ImageSet,
     place: Place,
+    team: Team,
     clock: Clock,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -65,9 +77,6 @@ def planned(
     Candidates get equal time, not equal steps: the budget of time is the user's, and a faster
     network sees more images in it. Raises `ValueError` where the time is gone before any training.
     """
-    batch, team = shared_batch(recipe, images, place.device)
-    preprocessing = preprocessing_for(images)
-    drafts = [Course(row.id, row.network, recipe, preprocessing, seed, batch, 1, 1) for row in raced]
     measured = timed(drafts, place, team, progress)
     timings = measured.courses
     evaluation = max(evaluation_seconds(images, timing) for timing in timings)
@@ -77,7 +86,7 @@ def planned(
         needed = 2 * (clock.seconds - clock.left_seconds) + 20
         raise ValueError(f"{clock.seconds:g} s are gone before training could start; give at least {needed:.0f} s")
     race_seconds = min(RACE_SHARE * clock.seconds, 0.5 * left)
-    counts = survivors(len(raced))
+    counts = survivors(len(drafts))
     workers = workers_for(place.device)
     waves = [-(-count // workers) for count in counts]
     seconds = [race_seconds / len(counts) / wave for wave in waves]

@@ -1,0 +1,97 @@
+"""Pretrained weights for a run: whose, and what each of its networks begins from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from budgetnet import zoo
+from budgetnet.budget import Budget
+from budgetnet.learn.data import prepare
+from budgetnet.learn.leg import Place, opened
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.run import INITIAL
+from budgetnet.learn.trainer import Course, initial_model, seed_of
+from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.model.build import Model
+from budgetnet.model.files import save_tensors
+from budgetnet.model.inherit import are_relatives, distance, inherit
+from budgetnet.model.sources import installed
+from budgetnet.model.weights import load_model, load_weights
+from budgetnet.spec import Network
+
+IMAGES = 192
+"""Training images that a smaller network is fitted on; twice as many changed nothing: docs/lab-log.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a course begins from: weights that fit as they are (`exact`), or those of a relative of another size."""
+
+    course: Course
+    place: Place
+    source: str
+    exact: bool
+
+
+def parent_for(asked: str, wanted: Network | Budget) -> str | None:
+    """The source that was asked for; for "auto" the nearest relative installed or cached, None where there is none.
+
+    Nearest to a network is the relative of most equal multiply-adds, to a budget the network that exceeds
+    or keeps its limits by least. "none" is None.
+    """
+    if asked == "none":
+        return None
+    if asked != "auto":
+        return asked
+    rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
+    return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
+
+
+def _relative(network: Network, wanted: Network | Budget) -> bool:
+    return isinstance(wanted, Budget) or are_relatives(wanted, network)
+
+
+def _far(network: Network, wanted: Network | Budget) -> float:
+    if isinstance(wanted, Network):
+        return distance(wanted, network)
+    return abs(math.log2(wanted.check(network).binding.share))
+
+
+def base_of(source: str) -> str | Network:
+    """The source's network, by its name where it is the zoo's."""
+    network = load_model(source).network
+    return network.name if network.name in zoo.names() and zoo.network(network.name) == network else network
+
+
+def write_starts(starts: Sequence[Start], device: str, progress: Progress | None = None) -> None:
+    """Make the initial weights of courses, several at once: files under the run's folder `initial`."""
+    (Path(starts[0].place.folder).parent / INITIAL).mkdir(exist_ok=True)
+    with Workers(write_start, min(workers_for(device), len(starts)), device, progress=progress) as workers:
+        workers.run(list(starts))
+
+
+def write_start(start: Start) -> bool:
+    """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
+    course = start.course
+    model = initial_model(course.network, course)
+    if start.exact:
+        load_weights(model, start.source)
+    else:
+        _inherited(model, start)
+    save_tensors(Path(start.place.folder).parent / INITIAL / f"{course.id}.safetensors", model.state_dict())
+    return True
+
+
+def _inherited(model: Model, start: Start) -> None:
+    course, place = start.course, start.place
+    images, pixels = opened(place.data, place.split_seed, place.side_px)
+    indices = images.indices("train")
+    generator = np.random.default_rng(seed_of(course.seed, "inherit"))
+    drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
+    inputs = prepare([pixels[index] for index in drawn], course.network.resolution_px, course.preprocessing)
+    inherit(model, start.source, inputs)

@@ -1,0 +1,66 @@
+"""Weights that follow a network to any size: a child of other width, depth or form takes a relative's.
+
+Larger: the same function (Chen et al., Net2Net, arXiv:1511.05641). Smaller: the principal components of every
+stream and the most telling of the channels inside blocks, then layers fitted by least squares to the parent's
+answers on some hundred images. Why these and no others: docs/inheritance.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from budgetnet.model.build import Model
+from budgetnet.model.inherit.plan import plan_bridges
+from budgetnet.model.inherit.refit import refit
+from budgetnet.model.inherit.relatives import are_relatives, check_relatives, distance, losses
+from budgetnet.model.inherit.statistics import CHUNK, moments_of
+from budgetnet.model.inherit.transfer import transfer
+from budgetnet.model.weights import adapted_stem, load_model
+
+__all__ = ["are_relatives", "check_relatives", "distance", "inherit", "losses"]
+
+
+@torch.no_grad()
+def inherit(model: Model, parent: Model | str | Path, images: Tensor | None = None) -> Model:
+    """Fill `model` with the weights of a pretrained relative of any size; gives the model back, in evaluation mode.
+
+    `parent` is a model, or a source as `load_weights` takes it. Relatives have the same stages in kind, stride
+    and form; width, depth, resolution, kernels, expansion, activations, squeeze-and-excitation and epsilon may
+    differ. Where the model has all that its parent has, its outputs are the parent's; where it has less it is
+    fitted on `images` (n, c, h, w), preprocessed as the parent takes them, best some two hundred at the model's
+    resolution. A classifier of other classes is left as it is; other input channels adapt the stem
+    (`adapted_stem`). Raises a one-line `ValueError` for networks that are no relatives, and for a model that
+    has less when no images are given; the model is then left as it was.
+    """
+    elder = parent if isinstance(parent, Model) else load_model(parent).model
+    check_relatives(model.network, elder.network)
+    lost = next(losses(model.network, elder.network), None)
+    if lost is not None and images is None:
+        raise ValueError(
+            f"{model.network.name} has less than {elder.network.name} ({lost}); give some hundred images to fit it on"
+        )
+    device = next(model.parameters()).device
+    elder = _for_channels(elder, model.network.in_channels).eval().cpu()
+    child = copy.deepcopy(model).eval().cpu()
+    pixels = torch.empty(0) if images is None else images.cpu()
+    moments = {} if images is None or lost is None else moments_of(elder, pixels)
+    bridges = plan_bridges(model.network, elder, moments)
+    transfer(child, elder, bridges)
+    if lost is not None:
+        refit(child, elder, bridges, pixels.split(CHUNK))
+    model.load_state_dict(child.state_dict())
+    return model.to(device).eval()
+
+
+def _for_channels(parent: Model, channels: int) -> Model:
+    """A copy of the parent for images of other channels."""
+    own = copy.deepcopy(parent)
+    if channels != parent.network.in_channels:
+        conv = own.stem.conv
+        conv.weight = nn.Parameter(adapted_stem(conv.weight, channels))
+        conv.in_channels = channels
+    return own

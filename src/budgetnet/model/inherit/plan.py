@@ -1,0 +1,176 @@
+"""Which channels and mixtures of the parent each map of the child takes: all bridges, before any weight moves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from budgetnet.model.build import Model
+from budgetnet.model.inherit.bridges import Bridge, Moments, chosen, copies, principal, same
+from budgetnet.model.layers import Block, ConvNorm
+from budgetnet.spec import Network
+
+SEED = 0
+"""Of which channels are copied, and how their readers share them out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bridges:
+    """Bridges of the streams (behind the stem, then behind each stage), and of the maps inside blocks, the
+    squeezed vectors, the head and the hidden layer, by the name of the layer that writes them."""
+
+    streams: tuple[Bridge, ...]
+    inner: Mapping[str, Bridge]
+
+
+def effective(module: ConvNorm) -> tuple[Tensor, Tensor]:
+    """Kernel (o, i, k, k) and bias (o,) of the convolution with its BatchNorm folded in, in float64."""
+    norm = module.norm
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
+    bias = norm.bias.double() - norm.running_mean.double() * scale  # type: ignore[union-attr]
+    return module.conv.weight.double() * scale[:, None, None, None], bias
+
+
+def plan_bridges(child: Network, parent: Model, moments: Mapping[str, Moments]) -> Bridges:
+    """All bridges; without moments only those to as many channels or more. The parent is on the CPU."""
+    streams = _streams(child, parent, moments)
+    inner: dict[str, Bridge] = {}
+    for i, (own, theirs) in enumerate(zip(child.stage_blocks(), parent.network.stage_blocks(), strict=True)):
+        for j, (mine, other) in enumerate(zip(own, theirs, strict=False)):
+            name = f"stages.{i}.{j}"
+            widths = {part: conv.out_channels for part, conv in mine.inner if conv.groups == 1}
+            inner |= _inside(name, widths, parent, moments)
+            if mine.squeeze is not None and other.squeeze is not None:
+                writer = f"{name}.squeeze"
+                reader = parent.get_submodule(f"{writer}.expand")
+                assert isinstance(reader, nn.Conv2d) and mine.squeezed is not None
+                importance = reader.weight.double().flatten(1).norm(dim=0)
+                inner[writer] = bridge(other.squeezed or 0, mine.squeezed, moments.get(f"{writer}.expand"), importance)
+    return Bridges(streams, inner | _ends(child, parent, moments))
+
+
+def bridge(have: int, want: int, moments: Moments | None, importance: Tensor) -> Bridge:
+    """To as many channels the same, to more copies, to fewer the chosen ones."""
+    if want == have:
+        return same(have)
+    if want > have:
+        return copies(have, want, SEED)
+    assert moments is not None, "a narrower map was not told by `losses`"
+    return chosen(moments, importance, want)
+
+
+def _inside(name: str, widths: Mapping[str, int], parent: Model, moments: Mapping[str, Moments]) -> dict[str, Bridge]:
+    """Bridges of what the dense inner layers of a block write, by how the next dense layer reads it."""
+    block = parent.get_submodule(name)
+    assert isinstance(block, Block)
+    rows: dict[str, Bridge] = {}
+    dense = [part for part in block.inner if part in widths] + ["project"]
+    for part, reader in itertools.pairwise(dense):
+        kernel, _ = effective(block.conv_norm(reader))
+        importance = kernel.pow(2).sum((0, 2, 3)).sqrt()
+        rows[f"{name}.{part}"] = bridge(kernel.shape[1], widths[part], moments.get(f"{name}.{reader}"), importance)
+    return rows
+
+
+def _ends(child: Network, parent: Model, moments: Mapping[str, Moments]) -> dict[str, Bridge]:
+    """Bridges of the head's and of the hidden layer's outputs, all equally important to a new classifier."""
+    rows: dict[str, Bridge] = {}
+    reader = "classifier" if parent.network.head.hidden is None else "hidden"
+    for name, want, have, read_by in (
+        ("head", child.head.channels, parent.network.head.channels, reader),
+        ("hidden", child.head.hidden, parent.network.head.hidden, "classifier"),
+    ):
+        if want is not None and have is not None:
+            rows[name] = bridge(have, want, moments.get(read_by), torch.ones(have, dtype=torch.float64))
+    return rows
+
+
+def _streams(child: Network, parent: Model, moments: Mapping[str, Moments]) -> tuple[Bridge, ...]:
+    widths = (child.stem.channels, *(stage.channels for stage in child.stages))
+    theirs = (parent.network.stem.channels, *(stage.channels for stage in parent.network.stages))
+    found: list[Bridge] = []
+    for group in _groups(child, parent.network):
+        have, want = theirs[group[0]], widths[group[0]]
+        readers = [reader for point in group for reader in _readers(child, parent, point)]
+        if want >= have:
+            one = bridge(have, want, None, torch.empty(0))
+        else:
+            summed, reading = _weighed([(moments[name], matrix) for name, matrix, _ in readers])
+            mixes = all(dense for _, _, dense in readers) and all(_writes_linear(child, point) for point in group)
+            one = principal(summed, reading, want) if mixes else chosen(summed, reading.diagonal().sqrt(), want)
+        found += [one] * len(group)
+    return tuple(found)
+
+
+def _groups(child: Network, parent: Network) -> list[list[int]]:
+    """Streams that a skip joins across a stage's first block share their channels."""
+    groups = [[0]]
+    for point, (own, theirs) in enumerate(zip(child.stage_blocks(), parent.stage_blocks(), strict=True), 1):
+        if own[0].has_skip and theirs[0].has_skip:
+            groups[-1].append(point)
+        else:
+            groups.append([point])
+    return groups
+
+
+def _writes_linear(child: Network, point: int) -> bool:
+    """Whether nothing but sums and linear layers write a stream, so that its channels can be mixed."""
+    if point == 0:
+        return child.stem.activation.kind == "identity"
+    blocks = child.stage_blocks()[point - 1]
+    return all(block.project.activation.kind == "identity" and block.after.kind == "identity" for block in blocks)
+
+
+def _readers(child: Network, parent: Model, point: int) -> Iterator[tuple[str, Tensor, bool]]:
+    """(name, how it weighs the channels (c, c), whether it mixes them) of each layer that reads a stream."""
+    places = []
+    if point > 0:
+        both = min(child.stages[point - 1].repeats, parent.network.stages[point - 1].repeats)
+        places += [f"stages.{point - 1}.{j}" for j in range(1, both)]
+    if point < len(child.stages):
+        places.append(f"stages.{point}.0")
+    for name in places:
+        block = parent.get_submodule(name)
+        assert isinstance(block, Block)
+        matrix, dense = _reading(block)
+        yield name, matrix, dense
+    if point == len(child.stages):
+        name = next(name for name in ("head", "hidden", "classifier") if getattr(parent, name) is not None)
+        module = parent.get_submodule(name)
+        assert isinstance(module, ConvNorm | nn.Linear)
+        kernel = effective(module)[0] if isinstance(module, ConvNorm) else module.weight.double()
+        yield name, _gram(kernel), True
+
+
+def _reading(block: Block) -> tuple[Tensor, bool]:
+    """W'W of a block's first dense layer, the norms of depthwise kernels before it included; whether it is first."""
+    names = [*block.inner, "project"]
+    scale, dense = torch.ones(1, dtype=torch.float64), True
+    matrix = torch.zeros(1, 1, dtype=torch.float64)
+    for name in names:
+        module = block.conv_norm(name)
+        kernel, _ = effective(module)
+        if module.conv.groups == 1:
+            matrix = _gram(kernel * scale[:, None, None])
+            break
+        scale, dense = scale * kernel.flatten(1).norm(dim=1), False
+    if block.shortcut is not None:
+        matrix = matrix + _gram(effective(block.shortcut)[0])
+    return matrix, dense
+
+
+def _gram(kernel: Tensor) -> Tensor:
+    rows = kernel.movedim(1, -1).reshape(-1, kernel.shape[1])
+    return rows.T @ rows
+
+
+def _weighed(readers: list[tuple[Moments, Tensor]]) -> tuple[Moments, Tensor]:
+    """The moments and the reading of several readers, each of the same weight."""
+    mean = torch.stack([row.mean for row, _ in readers]).mean(0)
+    covariance = torch.stack([row.covariance for row, _ in readers]).mean(0)
+    matrices = [matrix / (matrix * row.covariance).sum().clamp_min(1e-12) for row, matrix in readers]
+    return Moments(mean, covariance), torch.stack(matrices).sum(0)

@@ -1,0 +1,111 @@
+"""Who can inherit from whom, and what is lost on the way: a comparison of two networks, without weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from budgetnet.cost import cost
+from budgetnet.spec import Block, Network, Stage
+
+
+def check_relatives(child: Network, parent: Network) -> None:
+    """Raise a one-line `ValueError` that says why the child cannot take the parent's weights, if so.
+
+    Relatives have the same stages in kind, stride and form; widths, repeats, resolution, kernels (but for
+    their absence), activations and squeeze-and-excitation may differ.
+    """
+    if unlike := next(_unlike(child, parent), None):
+        raise ValueError(f"{child.name} cannot inherit from {parent.name}: {unlike}; give a relative of one family")
+
+
+def are_relatives(child: Network, parent: Network) -> bool:
+    """Whether `check_relatives` finds nothing."""
+    return next(_unlike(child, parent), None) is None
+
+
+def distance(child: Network, parent: Network) -> float:
+    """How far a relative is: octaves of multiply-adds at the child's resolution."""
+    own, theirs = (cost(dataclasses.replace(row, resolution_px=child.resolution_px)).macs for row in (child, parent))
+    return abs(math.log2(own / theirs))
+
+
+def losses(child: Network, parent: Network) -> Iterator[str]:
+    """What the child cannot do as the parent does, so that it must be fitted to images."""
+    if child.stem.channels < parent.stem.channels:
+        yield "its stem is narrower"
+    if child.stem.activation != parent.stem.activation:
+        yield "its stem has another activation"
+    rows = zip(child.stages, parent.stages, child.stage_blocks(), parent.stage_blocks(), strict=True)
+    for place, (own, theirs, blocks, others) in enumerate(rows):
+        yield from (f"stage {place} {loss}" for loss in _stage_losses(own, theirs, blocks, others))
+    for what in ("channels", "hidden"):
+        if (getattr(child.head, what) or 0) < (getattr(parent.head, what) or 0):
+            yield f"its head has fewer {what}"
+    if child.head.activation != parent.head.activation and (child.head.channels or child.head.hidden):
+        yield "its head has another activation"
+
+
+def _stage_losses(own: Stage, theirs: Stage, blocks: tuple[Block, ...], others: tuple[Block, ...]) -> Iterator[str]:
+    if own.channels < theirs.channels:
+        yield "is narrower"
+    if own.repeats < theirs.repeats:
+        yield "has fewer blocks"
+    if any(mine.expanded < other.expanded for mine, other in zip(blocks, others, strict=False)):
+        yield "expands to fewer channels"
+    if any(mine.has_skip != other.has_skip for mine, other in zip(blocks, others, strict=False)):
+        yield "has a skip where the other has none"
+    if any(0 < getattr(own, name) < getattr(theirs, name) for name in ("kernel", "start_kernel")):
+        yield "has a smaller kernel"
+    if own.activation != theirs.activation:
+        yield "has another activation"
+    if theirs.squeeze is not None and (own.squeeze is None or _narrower_squeeze(own, theirs, blocks, others)):
+        yield "has less squeeze-and-excitation"
+    if own.repeats > theirs.repeats and not starts_as_identity(blocks[-1]):
+        yield "cannot begin its new blocks as the identity"
+
+
+def _narrower_squeeze(own: Stage, theirs: Stage, blocks: tuple[Block, ...], others: tuple[Block, ...]) -> bool:
+    if own.squeeze is None or theirs.squeeze is None:
+        return False
+    if (own.squeeze.inner, own.squeeze.gate) != (theirs.squeeze.inner, theirs.squeeze.gate):
+        return True
+    pairs = zip(blocks, others, strict=False)
+    return any((mine.squeezed or 0) < (other.squeezed or 0) for mine, other in pairs)
+
+
+def starts_as_identity(block: Block) -> bool:
+    """Whether a new block can leave its input as it is: by an empty branch beside a skip, or as one convolution
+    of a single 1 a channel behind which a ReLU changes nothing."""
+    if block.has_skip:
+        return block.kind != "bottleneck" or block.activation.kind == "relu"
+    return block.kind == "separable" and block.squeeze is None and block.activation.kind in ("relu", "relu6")
+
+
+def _unlike(child: Network, parent: Network) -> Iterator[str]:
+    if len(child.stages) != len(parent.stages):
+        yield f"it has {len(child.stages)} stages and not {len(parent.stages)}"
+        return
+    if child.padding != parent.padding:
+        yield f"its padding is {child.padding} and not {parent.padding}"
+    if (child.stem.stride, child.stem.pool) != (parent.stem.stride, parent.stem.pool):
+        yield "its stem has another stride"
+    for place, (own, theirs) in enumerate(zip(child.stages, parent.stages, strict=True)):
+        for what, form in _forms(own, theirs):
+            if form[0] != form[1]:
+                yield f"{what} of stage {place} is {form[0]} and not {form[1]}"
+    for what in ("channels", "hidden"):
+        if (getattr(child.head, what) is None) != (getattr(parent.head, what) is None):
+            yield f"only one of them has {what} in its head"
+    if child.head.hidden_norm != parent.head.hidden_norm:
+        yield "only one of them has BatchNorm in its hidden layer"
+
+
+def _forms(own: Stage, theirs: Stage) -> Iterator[tuple[str, tuple[object, object]]]:
+    yield "the kind", (own.kind, theirs.kind)
+    yield "the stride", (own.stride, theirs.stride)
+    yield "the residual", (own.residual, theirs.residual)
+    yield "an expansion", (own.expansion > 1, theirs.expansion > 1)
+    yield "a kernel", (own.kernel > 0, theirs.kernel > 0)
+    yield "a start kernel", (own.start_kernel > 0, theirs.start_kernel > 0)

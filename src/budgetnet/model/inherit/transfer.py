@@ -1,0 +1,178 @@
+"""The child's weights from the parent's, in closed form: every layer between two bridges.
+
+Where all bridges are exact the child computes what the parent does, but for rounding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from budgetnet.model.build import Model
+from budgetnet.model.inherit.bridges import Bridge, same
+from budgetnet.model.inherit.plan import Bridges, effective
+from budgetnet.model.inherit.relatives import starts_as_identity
+from budgetnet.model.layers import Block, ConvNorm, SqueezeExcite, Swish
+
+GATE_LOGIT = 2.0
+"""Where an added gate starts: the constant sigmoid(2) = 0.88, divided out of the projection; it can still learn."""
+
+
+def fit_kernel(kernel: Tensor, side: int) -> Tensor:
+    """A kernel (o, i, k, k) at another side: zeros around it, or its middle."""
+    margin = (side - kernel.shape[-1]) // 2
+    return functional.pad(kernel, (margin,) * 4)
+
+
+@torch.no_grad()
+def transfer(child: Model, parent: Model, bridges: Bridges) -> None:
+    """Fill the child. Both are on the CPU; a classifier of other classes is left as it is."""
+    row = parent.network
+    transfer_conv(child.stem, parent.stem, same(row.in_channels), bridges.streams[0])
+    rows = zip(child.network.stage_blocks(), row.stage_blocks(), strict=True)
+    for i, (own, theirs) in enumerate(rows):
+        for j in range(len(own)):
+            block = _block(child, i, j)
+            inflow = bridges.streams[i if j == 0 else i + 1]
+            source = min(j, len(theirs) - 1)
+            if source == j or j > 0 < source:
+                prefix = f"stages.{i}.{source}"
+                _transfer_block(block, _block(parent, i, source), inflow, bridges.streams[i + 1], bridges, prefix)
+            if j >= len(theirs):
+                _begin_as_identity(block, starts_as_identity(own[j]))
+    _transfer_ends(child, parent, bridges)
+
+
+def _transfer_ends(child: Model, parent: Model, bridges: Bridges) -> None:
+    flow = bridges.streams[-1]
+    if child.head is not None and parent.head is not None:
+        transfer_conv(child.head, parent.head, flow, bridges.inner["head"])
+        flow = bridges.inner["head"]
+    if isinstance(child.hidden, ConvNorm) and isinstance(parent.hidden, ConvNorm):
+        transfer_conv(child.hidden, parent.hidden, flow, bridges.inner["hidden"])
+    elif isinstance(child.hidden, nn.Linear) and isinstance(parent.hidden, nn.Linear):
+        _transfer_linear(child.hidden, parent.hidden, flow, bridges.inner["hidden"])
+        _transfer_activation(child.hidden_activation, parent.hidden_activation)
+    flow = bridges.inner.get("hidden", flow)
+    if child.network.classes == parent.network.classes:
+        _transfer_linear(child.classifier, parent.classifier, flow, same(parent.network.classes))
+
+
+def _block(model: Model, stage: int, place: int) -> Block:
+    block = model.get_submodule(f"stages.{stage}.{place}")
+    assert isinstance(block, Block)
+    return block
+
+
+def _transfer_block(
+    child: Block, parent: Block, inflow: Bridge, outflow: Bridge, bridges: Bridges, prefix: str
+) -> None:
+    flow = inflow
+    for name in parent.inner:
+        out = bridges.inner.get(f"{prefix}.{name}", flow)
+        transfer_conv(child.conv_norm(name), parent.conv_norm(name), flow, out)
+        flow = out
+    transfer_conv(child.project, parent.project, flow, outflow)
+    if child.shortcut is not None and parent.shortcut is not None:
+        transfer_conv(child.shortcut, parent.shortcut, inflow, outflow)
+    if child.squeeze is not None and parent.squeeze is not None:
+        _transfer_squeeze(child.squeeze, parent.squeeze, flow, bridges.inner[f"{prefix}.squeeze"])
+    elif child.squeeze is not None:
+        _begin_open(child.squeeze, child.project)
+    _transfer_activation(child.after, parent.after)
+
+
+def transfer_conv(child: ConvNorm, parent: ConvNorm, inflow: Bridge, outflow: Bridge) -> None:
+    """One convolution with its BatchNorm between two bridges."""
+    _transfer_activation(child.activation, parent.activation)
+    side = child.conv.kernel_size[0]
+    kernel = fit_kernel(parent.conv.weight.double(), side)
+    if outflow.kept is None:
+        kernel, bias = effective(parent)
+        kernel = fit_kernel(kernel, side)
+        shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
+        write_mixed(
+            child,
+            parent,
+            torch.einsum("po,oikl,ic->pckl", outflow.encode, kernel, inflow.decode),
+            outflow.encode @ (bias + shift),
+        )
+        return
+    kept, norm, theirs = outflow.kept, child.norm, parent.norm
+    kernel = kernel[kept]
+    shift = torch.zeros(len(kept), dtype=torch.float64)
+    if parent.conv.groups == 1:
+        shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
+        kernel = torch.einsum("oikl,ic->ockl", kernel, inflow.decode)
+    child.conv.weight.copy_(kernel)
+    norm.running_mean.copy_(theirs.running_mean[kept].double() - shift)  # type: ignore[union-attr, index]
+    norm.running_var.copy_(theirs.running_var[kept])  # type: ignore[union-attr, index]
+    variance = theirs.running_var[kept].double()  # type: ignore[index]
+    norm.weight.copy_(theirs.weight[kept].double() * ((variance + norm.eps) / (variance + theirs.eps)).sqrt())
+    norm.bias.copy_(theirs.bias[kept])
+
+
+def write_mixed(child: ConvNorm, parent: ConvNorm, kernel: Tensor, bias: Tensor) -> None:
+    """Write an effective kernel (o, i, k, k) and bias (o,) whose outputs are mixtures of the parent's.
+
+    What BatchNorm scales is free: kernels get the mean norm of the parent's, scales the root mean square of
+    theirs, so that steps of training mean to them what they meant to the parent.
+    """
+    norm = child.norm
+    typical = parent.conv.weight.double().flatten(1).norm(dim=1).mean().clamp_min(1e-12)
+    scale = (kernel.flatten(1).norm(dim=1) / typical).clamp_min(1e-12)
+    weight = parent.norm.weight.double().pow(2).mean().sqrt().clamp_min(1e-6)
+    child.conv.weight.copy_(kernel / scale[:, None, None, None])
+    norm.running_var.copy_(((weight / scale) ** 2 - norm.eps).clamp_min(0.0))  # type: ignore[union-attr]
+    norm.weight.copy_(scale * (norm.running_var.double() + norm.eps).sqrt())  # type: ignore[union-attr]
+    norm.running_mean.zero_()  # type: ignore[union-attr]
+    norm.bias.copy_(bias)
+
+
+def _transfer_linear(child: nn.Linear | nn.Conv2d, parent: nn.Linear | nn.Conv2d, inflow: Bridge, out: Bridge) -> None:
+    """A linear layer, or the same as a 1x1 convolution on one pixel."""
+    matrix = parent.weight.double().flatten(1)
+    child.weight.copy_((out.encode @ matrix @ inflow.decode).view_as(child.weight))
+    assert child.bias is not None and parent.bias is not None
+    child.bias.copy_(out.encode @ (parent.bias.double() + matrix @ inflow.offset))
+
+
+def _transfer_squeeze(child: SqueezeExcite, parent: SqueezeExcite, flow: Bridge, inside: Bridge) -> None:
+    _transfer_linear(child.reduce, parent.reduce, flow, inside)
+    assert flow.kept is not None, "gates weigh channels, not mixtures"
+    _transfer_linear(child.expand, parent.expand, inside, flow)
+    _transfer_activation(child.inner, parent.inner)
+
+
+def _begin_open(squeeze: SqueezeExcite, project: ConvNorm) -> None:
+    """Gates that are one constant, divided out of the projection that reads what they weigh."""
+    squeeze.expand.weight.zero_()
+    assert squeeze.expand.bias is not None
+    squeeze.expand.bias.fill_(GATE_LOGIT)
+    project.conv.weight.div_(squeeze.gate(torch.tensor(GATE_LOGIT)))
+
+
+def _begin_as_identity(block: Block, exactly: bool) -> None:
+    """A new block that gives what it gets: an empty branch beside the skip, or a single 1 a channel."""
+    if not exactly:
+        return
+    if block.drop_path is not None:
+        block.project.norm.weight.zero_()
+        block.project.norm.bias.zero_()
+        return
+    for module in (*(block.conv_norm(name) for name in block.inner), block.project):
+        kernel, norm = module.conv.weight, module.norm
+        middle = kernel.shape[-1] // 2
+        kernel.zero_()
+        diagonal = torch.arange(kernel.shape[0])
+        kernel[diagonal, diagonal if module.conv.groups == 1 else 0, middle, middle] = 1.0
+        norm.reset_running_stats()
+        norm.weight.fill_((1.0 + norm.eps) ** 0.5)
+        norm.bias.zero_()
+
+
+def _transfer_activation(child: nn.Module | None, parent: nn.Module | None) -> None:
+    """A trained beta goes along."""
+    if isinstance(child, Swish) and isinstance(parent, Swish) and child.trainable:
+        child.beta.fill_(float(parent.beta) if parent.trainable else parent.fixed_beta)
