@@ -6,6 +6,7 @@ first asks for them; then they can be written as a checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -18,6 +19,10 @@ import numpy as np
 # As the program sets them: no greeting on stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# The other way round, TensorFlow and later torch's compiler, ends in a segmentation fault: two copies of LLVM.
+with contextlib.suppress(ImportError):
+    import triton as triton
 
 import tensorflow as tf
 

@@ -1,33 +1,22 @@
 """Google's TensorFlow checkpoints: which variables are a network's, under which names, and how its images are made.
 
 A checkpoint is several files under one prefix: PREFIX.index and PREFIX.data-00000-of-00001. TensorFlow itself
-reads them (the extra `google`, imported late). Only variables are read: a checkpoint holds no code.
+reads them (the extra `google`, in a process of its own). Only variables are read: a checkpoint holds no code.
 """
 
 from __future__ import annotations
 
-import importlib
-import math
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from budgetnet.model.layouts import Layout
+from budgetnet.model.tensorflow_reader import LEAVES, read_apart, shards
 from budgetnet.spec import Block, Network
 
-AVERAGE = "/ExponentialMovingAverage"
-LEAVES = {
-    **dict.fromkeys(("kernel", "depthwise_kernel", "weights", "depthwise_weights", "gamma"), "weight"),
-    **dict.fromkeys(("bias", "biases", "beta"), "bias"),
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-"""What a network's own variables are called; an optimiser's slots and counters are called otherwise."""
 FILES = re.compile(r"\.(?:index|data-\d{5}-of-\d{5})$")
 # Keras numbers its layers through the whole network (mnas_blocks_5/conv2d_16), tf.layers within a block.
 VARIABLE = re.compile(
@@ -61,7 +50,7 @@ def checkpoint_prefix(source: str | Path) -> Path | None:
     prefix = path.with_name(FILES.sub("", path.name))
     if prefix.with_name(f"{prefix.name}.index").is_file():
         return prefix
-    if prefix != path or (_shards(prefix) and not path.is_file()):
+    if prefix != path or (shards(prefix) and not path.is_file()):
         raise ValueError(f"{prefix} lacks {prefix.name}.index; copy all files of the checkpoint")
     return None
 
@@ -89,7 +78,7 @@ def read_checkpoint(prefix: Path) -> tuple[Layout, dict[str, Tensor]]:
     not whole, and for names that no network here has.
     """
     _check_shards(prefix)
-    variables = _variables(prefix)
+    variables = read_apart(prefix)
     names = _names(variables)
     keys = {f"{names[name]}.{LEAVES[leaf]}": name for name in variables for leaf in [name.rpartition("/")[2]]}
     layout = next((row for row in LAYOUTS if row.signature in keys), None)
@@ -114,52 +103,13 @@ def checkpoint_preprocessing(network: Network, prefix: Path) -> dict[str, Any]:
     return crop | dict(rows[0]) if rows else crop
 
 
-def _shards(prefix: Path) -> list[str]:
-    """The names of the files that hold a checkpoint's numbers."""
-    if not prefix.parent.is_dir():
-        return []
-    return sorted(file.name for file in prefix.parent.iterdir() if file.name.startswith(f"{prefix.name}.data-"))
-
-
 def _check_shards(prefix: Path) -> None:
     """Raise the one-line `ValueError` unless each file of numbers is there."""
-    there = _shards(prefix)
+    there = shards(prefix)
     count = int(there[0].rpartition("-")[2]) if there and FILES.search(there[0]) else 1
     wanted = [f"{prefix.name}.data-{place:05d}-of-{count:05d}" for place in range(count)]
     if lost := [name for name in wanted if name not in there]:
         raise ValueError(f"{prefix} lacks {lost[0]}; copy all files of the checkpoint")
-
-
-def _variables(prefix: Path) -> dict[str, Any]:
-    """A network's variables as arrays, without the optimiser's, by their names; of two the moving average."""
-    tensorflow = _tensorflow()
-    there = sum(prefix.with_name(name).stat().st_size for name in _shards(prefix))
-    try:
-        reader = tensorflow.train.load_checkpoint(str(prefix.absolute()))
-        shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        names = sorted(name for name in shapes if types[name].is_floating)  # an average comes behind its variable
-        stored = {name.removesuffix(AVERAGE): name for name in names}
-        stored = {name: stored[name] for name in stored if name.rpartition("/")[2] in LEAVES}
-        whole = sum(math.prod(shapes[name]) * types[name].size for name in stored.values()) <= there
-        arrays = {name: reader.get_tensor(stored[name]) for name in stored} if whole else {}
-    except (tensorflow.errors.OpError, RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(f"{prefix.absolute()}", prefix.name)
-        raise ValueError(f"{prefix} is no whole checkpoint ({reason[:120]}); copy all of its files again") from error
-    if not whole:
-        raise ValueError(f"{prefix} holds less than its index says; copy all of its files again")
-    return arrays
-
-
-def _tensorflow() -> Any:
-    # It greets on stderr when it is imported, unless told not to.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    try:
-        return importlib.import_module("tensorflow")
-    except ImportError as error:
-        raise ValueError(
-            "TensorFlow reads its checkpoints and is not installed; pip install budgetnet[google]"
-        ) from error
 
 
 def _names(variables: Collection[str]) -> dict[str, str]:
@@ -181,9 +131,8 @@ def _numbered(kind: str, place: int) -> str:
     return f"{kind}_{place}" if place else kind
 
 
-def _tensor(name: str, array: Any) -> Tensor:
+def _tensor(name: str, tensor: Tensor) -> Tensor:
     """Torch's axes: (k, k, in, out) -> (out, in, k, k); depthwise (k, k, c, 1) -> (c, 1, k, k); (in, out) turned."""
-    tensor = torch.from_numpy(array.astype("float32"))
     order = {2: (1, 0), 4: (2, 3, 0, 1) if "depthwise" in name.rpartition("/")[2] else (3, 2, 0, 1)}
     return tensor.permute(order[tensor.ndim]).contiguous() if tensor.ndim in order else tensor
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet.model.build import Model
+from budgetnet.model.inherit.fitting import refit
 from budgetnet.model.inherit.plan import plan_bridges
-from budgetnet.model.inherit.refit import refit
 from budgetnet.model.inherit.relatives import are_relatives, check_relatives, distance, losses
 from budgetnet.model.inherit.statistics import CHUNK, moments_of
 from budgetnet.model.inherit.transfer import transfer
@@ -51,7 +51,7 @@ def inherit(model: Model, parent: Model | str | Path, images: Tensor | None = No
     bridges = plan_bridges(model.network, elder, moments)
     transfer(child, elder, bridges)
     if lost is not None:
-        refit(child, elder, bridges, pixels.split(CHUNK))
+        refit(child, elder, bridges, pixels.split(min(CHUNK, -(-len(pixels) // 2))))
     model.load_state_dict(child.state_dict())
     return model.to(device).eval()
 

@@ -29,7 +29,7 @@ def fit_kernel(kernel: Tensor, side: int) -> Tensor:
 def transfer(child: Model, parent: Model, bridges: Bridges) -> None:
     """Fill the child. Both are on the CPU; a classifier of other classes is left as it is."""
     row = parent.network
-    transfer_conv(child.stem, parent.stem, same(row.in_channels), bridges.streams[0])
+    transfer_conv(child.stem, parent.stem, same(child.network.in_channels), bridges.streams[0])
     rows = zip(child.network.stage_blocks(), row.stage_blocks(), strict=True)
     for i, (own, theirs) in enumerate(rows):
         for j in range(len(own)):

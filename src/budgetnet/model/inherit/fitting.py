@@ -1,12 +1,7 @@
 """What a smaller child lost, put right layer by layer: each is fitted to what the parent's answers.
 
-A layer's inputs are the child's own, so that it also mends what the layers before it did. Least squares,
-drawn to the closed form:
-
-    min over (W, b) of  sum |W q + b - t|^2 + |D (W - W0, b - b0)|^2,   D^2 = ridge * diag(sum q q')
-
-with q what the layer reads in the child, t the parent's answer in the child's channels, and (W0, b0) what
-`transfer` gave. Depthwise kernels that lost taps are fitted in the same way, channel by channel; other
+A layer's inputs are the child's own, so that it also mends what the layers before it did: `least_squares`, drawn
+to the closed form. Pointwise kernels are fitted whole, depthwise ones that lost taps channel by channel; other
 k x k kernels only get a scale and a shift for each channel.
 """
 
@@ -20,11 +15,11 @@ from torch.nn import functional
 
 from budgetnet.model.build import Model
 from budgetnet.model.inherit.bridges import Bridge
+from budgetnet.model.inherit.least_squares import fitted, halves
 from budgetnet.model.inherit.plan import Bridges, effective
 from budgetnet.model.inherit.transfer import write_mixed
 from budgetnet.model.layers import Block, ConvNorm, SamePadConv2d
 
-RIDGE = 1e-3
 LEAST_SCALE = 1e-6
 """A channel that BatchNorm scales by less is dead, and stays as it is."""
 Maps = list[Tensor]
@@ -109,45 +104,36 @@ def fit_layer(module: ConvNorm, parent: ConvNorm, pairs: Pairs, out: Bridge, enc
 
 
 def _fit_pointwise(module: ConvNorm, parent: ConvNorm, pairs: Pairs, out: Bridge) -> None:
-    inputs = module.conv.in_channels
-    gram, cross = (
-        torch.zeros(inputs + 1, inputs + 1).double(),
-        torch.zeros(inputs + 1, module.conv.out_channels).double(),
-    )
     stride = module.conv.stride[0]
-    for q, t in pairs:
-        rows = functional.pad(q[:, :, ::stride, ::stride].movedim(1, -1).reshape(-1, inputs), (0, 1), value=1.0)
-        gram += (rows.T @ rows).double()
-        cross += (rows.T @ t.movedim(1, -1).reshape(len(rows), -1)).double()
-    kernel, bias = effective(module)
-    first = torch.cat([kernel.flatten(1), bias[:, None]], 1).T
-    solved = _towards(first, gram, cross)
-    _write(module, parent, solved[:-1].T[:, :, None, None], solved[-1], out)
+    sums = halves((_rows(q[:, :, ::stride, ::stride]), _rows(t)) for q, t in pairs)
+    kernel, _ = effective(module)
+    matrix, bias = fitted(kernel.flatten(1).T, sums)
+    if out.kept is None:
+        write_mixed(module, parent, matrix.T[:, :, None, None], bias[0])
+    else:
+        _write_kept(module, matrix.T[:, :, None, None], bias[0])
 
 
-def _towards(first: Tensor, gram: Tensor, cross: Tensor) -> Tensor:
-    """The minimum of the formula above; batched over leading dimensions."""
-    diagonal = gram.diagonal(dim1=-2, dim2=-1)
-    pull = RIDGE * torch.diag_embed(diagonal + diagonal.mean(-1, keepdim=True) * 1e-3 + 1e-9)
-    return first + torch.linalg.solve(gram + pull, cross - gram @ first)
+def _rows(x: Tensor) -> Tensor:
+    """(n, c, h, w) -> (places, c)."""
+    return x.movedim(1, -1).reshape(-1, x.shape[1])
+
+
+def _by_channel(x: Tensor) -> Tensor:
+    """(n, c, h, w) -> (c, places, 1)."""
+    return x.movedim(1, 0).reshape(x.shape[1], -1, 1)
 
 
 def _fit_depthwise(module: ConvNorm, pairs: Pairs) -> None:
-    channels, side = module.conv.out_channels, module.conv.kernel_size[0]
-    gram, cross = (
-        torch.zeros(channels, side**2 + 1, side**2 + 1).double(),
-        torch.zeros(channels, side**2 + 1, 1).double(),
-    )
-    for q, t in pairs:
-        patches = functional.unfold(_padded(module, q), side, stride=module.conv.stride)
-        rows = functional.pad(
-            patches.view(len(q), channels, side**2, -1).permute(1, 0, 3, 2).flatten(1, 2), (0, 1), value=1.0
-        )
-        gram += (rows.mT @ rows).double()
-        cross += (rows.mT @ t.movedim(1, 0).reshape(channels, -1, 1)).double()
-    kernel, bias = effective(module)
-    solved = _towards(torch.cat([kernel.flatten(1), bias[:, None]], 1)[:, :, None], gram, cross)[:, :, 0]
-    _write_kept(module, solved[:, :-1].reshape(kernel.shape), solved[:, -1])
+    side, stride = module.conv.kernel_size[0], module.conv.stride[0]
+
+    def patches(q: Tensor) -> Tensor:  # (c, places, taps)
+        taps = functional.unfold(_padded(module, q), side, stride=stride)
+        return taps.view(len(q), q.shape[1], side**2, -1).permute(1, 0, 3, 2).flatten(1, 2)
+
+    kernel, _ = effective(module)
+    matrix, bias = fitted(kernel.flatten(1)[:, :, None], halves((patches(q), _by_channel(t)) for q, t in pairs))
+    _write_kept(module, matrix.reshape(kernel.shape), bias.flatten())
 
 
 def _padded(module: ConvNorm, x: Tensor) -> Tensor:
@@ -162,24 +148,10 @@ def _padded(module: ConvNorm, x: Tensor) -> Tensor:
 
 def _fit_scales(module: ConvNorm, pairs: Pairs) -> None:
     """A scale and a shift of each channel: a line through what the layer answers and what it should."""
-    channels = module.conv.out_channels
-    gram, cross = torch.zeros(channels, 2, 2).double(), torch.zeros(channels, 2, 1).double()
-    for q, t in pairs:
-        answers = module.linear(q).movedim(1, 0).reshape(channels, -1)
-        rows = torch.stack([answers, torch.ones_like(answers)], -1)
-        gram += (rows.mT @ rows).double()
-        cross += (rows.mT @ t.movedim(1, 0).reshape(channels, -1, 1)).double()
-    first = torch.tensor([[1.0], [0.0]]).double().expand(channels, 2, 1)
-    line = _towards(first, gram, cross)[:, :, 0]
-    module.norm.weight.mul_(line[:, 0])
-    module.norm.bias.mul_(line[:, 0]).add_(line[:, 1])
-
-
-def _write(module: ConvNorm, parent: ConvNorm, kernel: Tensor, bias: Tensor, out: Bridge) -> None:
-    if out.kept is None:
-        write_mixed(module, parent, kernel, bias)
-    else:
-        _write_kept(module, kernel, bias)
+    sums = halves((_by_channel(module.linear(q)), _by_channel(t)) for q, t in pairs)
+    scale, shift = fitted(torch.ones(module.conv.out_channels, 1, 1, dtype=torch.float64), sums)
+    module.norm.weight.mul_(scale.flatten())
+    module.norm.bias.mul_(scale.flatten()).add_(shift.flatten())
 
 
 def _write_kept(module: ConvNorm, kernel: Tensor, bias: Tensor) -> None:
