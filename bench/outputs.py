@@ -1,19 +1,22 @@
-"""The same drawn numbers on both sides: our outputs against each library's, through a file of its own.
+"""The same drawn numbers on both sides: our outputs against each library's, through files of its own.
 
     python -m bench.outputs > table.md
-    python -m bench.outputs --library EfficientNet-PyTorch
+    python -m bench.outputs --library Keras
 
-For every network a library and the zoo share: the library's model gets drawn numbers, its state dict (of
-TensorFlow, where it is installed, a checkpoint) is written, read by `load_model`, and both answer images of
-three sizes, odd ones included, in float32. The largest relative error of the logits is printed. The table
+For every network a library and the zoo share: the library's model gets drawn numbers, its weights are
+written (a state dict, TensorFlow's checkpoint, each of Keras's formats), read by `load_model`, and both
+answer images of three sizes, odd ones included, in float32. The largest relative error of the logits is
+printed. Keras runs on torch here and is given pixels; its MobileNet has sizes without an odd map. The table
 stands in docs/weights.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,22 +27,24 @@ from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
 from torchvision import models
 
-from budgetnet.model.weights import load_model
+from budgetnet.model.weights import Weights, load_model
 from budgetnet.zoo import names
+from tests import keras_models as keras
 from tests.drawn import filled, images
 
 SIZES = ((64, 64), (65, 97), (33, 40))
+EVEN = {"MobileNet": ((64, 64), (63, 96))}
 TORCHVISION = {
     "mobilenet_v2": "mobilenet_v2",
     "mobilenet_v3_small": "mobilenet_v3_small",
     "mobilenet_v3_large": "mobilenet_v3_large",
-    "mnasnet_b1": "mnasnet1_0",
+    "mnasnet1_0": "mnasnet_b1",
     "resnet50": "resnet50",
     **{f"efficientnet_b{size}": f"efficientnet_b{size}" for size in range(8)},
-    **{f"efficientnetv2_{size}": f"efficientnet_v2_{size}" for size in "sml"},
+    **{f"efficientnet_v2_{size}": f"efficientnetv2_{size}" for size in "sml"},
 }
 EFFICIENTNET_PYTORCH = {
-    f"tf_efficientnet_{size}": f"efficientnet-{size}" for size in (*(f"b{number}" for number in range(9)), "l2")
+    f"efficientnet-{size}": f"tf_efficientnet_{size}" for size in (*(f"b{number}" for number in range(9)), "l2")
 }
 RENAMED = (
     ("mobilenet_v1", "mobilenetv1_100"),
@@ -60,47 +65,31 @@ def timm_name(name: str) -> str:
     return name
 
 
-class Executed(nn.Module):
-    """A network of Google's that TensorFlow runs, as a module."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        from tests import google_networks
-
-        self.google = google_networks
-        self.network = google_networks.Google(name, dtype=google_networks.tf.float32)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images to logits."""
-        return torch.from_numpy(self.network(x.numpy()))
+def timm_networks() -> dict[str, str]:
+    """timm's name of each network that it has too, and ours."""
+    theirs = set(timm.list_models())
+    return {timm_name(ours): ours for ours in names() if timm_name(ours) in theirs}
 
 
-def pairs() -> Iterator[tuple[str, str, str, Callable[[], nn.Module]]]:
-    """(library, its name, ours, what makes its model)."""
-    for ours, theirs in TORCHVISION.items():
-        yield "torchvision", theirs, ours, getattr(models, theirs)
-    for ours in names():
-        if timm_name(ours) in timm.list_models():
-            yield "timm", timm_name(ours), ours, partial(timm.create_model, timm_name(ours))
-    for ours, theirs in EFFICIENTNET_PYTORCH.items():
-        yield "EfficientNet-PyTorch", theirs, ours, partial(EfficientNet.from_name, theirs, image_size=None)
-    if find_spec("tensorflow"):
-        from tests.google_networks import OURS
+def google_networks() -> dict[str, str]:
+    """Google's names and ours, where TensorFlow is installed."""
+    if find_spec("tensorflow") is None:
+        print("without TensorFlow no rows of it: pip install -e '.[google]'", file=sys.stderr)
+        return {}
+    from tests import google_networks as google
 
-        for theirs, ours in OURS.items():
-            yield "TensorFlow", theirs, ours, partial(Executed, theirs)
+    return google.OURS
 
 
-def written(model: nn.Module, file: Path) -> Path:
-    """A library's own file of a model with drawn numbers."""
-    if isinstance(model, Executed):
-        return model.google.write_checkpoint(file, model.network.variables)
-    torch.save(filled(model).state_dict(), file.with_suffix(".pth"))
-    return file.with_suffix(".pth")
+def taken(file: Path, ours: str) -> Weights:
+    """What a file is read as, which has to be our network of that name."""
+    loaded = load_model(file)
+    assert loaded.network.name == ours, f"{file} is taken for {loaded.network.name}"
+    return loaded
 
 
 @torch.no_grad()
-def largest_error(ours: nn.Module, theirs: nn.Module) -> float:
+def largest_error(ours: nn.Module, theirs: Callable[[Tensor], Tensor]) -> float:
     """Over the sizes: max |ours - theirs| / max |theirs|."""
     worst = 0.0
     for height, width in SIZES:
@@ -110,21 +99,68 @@ def largest_error(ours: nn.Module, theirs: nn.Module) -> float:
     return worst
 
 
+def state_dict_error(create: Callable[[str], nn.Module], theirs: str, ours: str, folder: Path) -> float:
+    """Of a library whose files torch writes."""
+    model = filled(create(theirs))
+    file = folder / f"{theirs}.pth"  # timm's names alone do not tell tf_efficientnet_b0 from efficientnet_b0
+    torch.save(model.state_dict(), file)
+    return largest_error(taken(file, ours).model, model)
+
+
+def checkpoint_error(theirs: str, ours: str, folder: Path) -> float:
+    """Of one of Google's networks, which TensorFlow runs."""
+    from tests import google_networks as google
+
+    network = google.Google(theirs, dtype=google.tf.float32)
+    loaded = taken(google.write_checkpoint(folder / theirs, network.variables), ours)
+    return largest_error(loaded.model, lambda x: torch.from_numpy(network(x.numpy())))
+
+
+def keras_error(theirs: str, ours: str, folder: Path) -> float:
+    """Of one of Keras's applications: models are built for a size, so one for each, all of the same weights."""
+    first = keras.filled(keras.built(theirs, SIZES[0]))
+    loaded = [taken(file, ours) for file in keras.written(first, folder)]
+    worst = 0.0
+    for px in EVEN.get(theirs, SIZES):
+        model = keras.copied(keras.built(theirs, px), first.get_weights())
+        pixels = keras.pixels(*px)
+        expected = keras.their_logits(model, theirs, pixels)
+        worst = max(worst, *(keras.relative_error(keras.our_logits(one, pixels), expected) for one in loaded))
+    return worst
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Its names with ours, and the largest error of a network: its name, ours, and a folder for its files."""
+
+    networks: Callable[[], Mapping[str, str]]
+    error: Callable[[str, str, Path], float]
+
+
+LIBRARIES: Mapping[str, Library] = {
+    "torchvision": Library(lambda: TORCHVISION, partial(state_dict_error, models.get_model)),
+    "timm": Library(timm_networks, partial(state_dict_error, timm.create_model)),
+    "EfficientNet-PyTorch": Library(
+        lambda: EFFICIENTNET_PYTORCH, partial(state_dict_error, partial(EfficientNet.from_name, image_size=None))
+    ),
+    "TensorFlow": Library(google_networks, checkpoint_error),
+    "Keras": Library(lambda: keras.APPLICATIONS, keras_error),
+}
+
+
 def main() -> None:
     """Print the table, a line as soon as it is known."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", metavar="NAME", help="the rows of this one alone")
-    wanted = parser.parse_args().library
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", choices=LIBRARIES, help="its rows alone")
+    only = parser.parse_args().library
     torch.set_num_threads(1)
     print("| library | its name | network | largest relative error |\n| --- | --- | --- | --- |")
-    for library, theirs, ours, make in pairs():
-        if wanted not in (None, library):
-            continue
-        model = make()
-        with tempfile.TemporaryDirectory() as folder:
-            loaded = load_model(written(model, Path(folder) / "model"))
-        assert loaded.network.name == ours, f"{theirs} is taken for {loaded.network.name}"
-        print(f"| {library} | {theirs} | {ours} | {largest_error(loaded.model, model):.1e} |", flush=True)
+    for name in (only,) if only else LIBRARIES:
+        library = LIBRARIES[name]
+        for theirs, ours in library.networks().items():
+            with tempfile.TemporaryDirectory() as folder:
+                error = library.error(theirs, ours, Path(folder))
+            print(f"| {name} | {theirs} | {ours} | {error:.1e} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -170,8 +170,8 @@ def test_tensorflow_stays_out_of_this_process(google: Any, small: Any, tmp_path:
         "import sys; from budgetnet.model.sources import open_foreign; "
         "open_foreign(sys.argv[1]); import torch._dynamo; sys.exit('tensorflow' in sys.modules)"
     )
-    path = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ | path, capture_output=True)
+    told = {"PYTHONPATH": os.pathsep.join(sys.path), "KERAS_BACKEND": "torch"}
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=os.environ | told, capture_output=True)
     assert done.returncode == 0, "with it torch's compiler ends in a segmentation fault"
 
 

@@ -1,4 +1,4 @@
-"""Weights that follow a network to another size: the same function where there is more, the nearest where there is less."""
+"""Weights that follow a network to another size: the same where there is more, the nearest where there is less."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_less_than_the_parent_needs_images_and_leaves_the_model_alone() -> None:
 @given(seed=st.integers(0, 1000), have=st.integers(3, 12), want=st.integers(1, 11))
 @settings(deadline=None)
 def test_bridges_lose_no_more_than_they_must(seed: int, have: int, want: int) -> None:
-    """Principal components lose what the smallest eigenvalues hold; chosen channels at least that, told by least squares."""
+    """Principal components lose what the smallest eigenvalues hold; chosen channels at least that, by least squares."""
     want = min(want, have - 1)
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randn(200, have, generator=generator, dtype=torch.float64) @ torch.randn(

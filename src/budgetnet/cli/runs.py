@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
 RunFolder = Annotated[
     str,
-    Parameter(help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, a checkpoint (docs/weights.md)."),
+    Parameter(help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras or checkpoint (docs/weights.md)."),
 ]
 NewRun = Annotated[
     Path | None,
@@ -152,7 +152,7 @@ def train(
         Parameter(
             group=NETWORK,
             metavar="SOURCE",
-            help="Weights that fit: a run, lite0, hf-hub:..., a .pth, a checkpoint (docs/weights.md).",
+            help="Weights that fit: a run, lite0, hf-hub:..., a .pth, .keras or checkpoint (docs/weights.md).",
         ),
     ] = None,
     pretrained: Pretrained = "none",

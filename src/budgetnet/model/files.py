@@ -79,7 +79,8 @@ def load_torch(path: Path) -> dict[str, Tensor]:
     Raises a one-line `ValueError` for a file that is absent, cut short, packed to burst, a web page, or
     that holds anything which would run code.
     """
-    _check(path)
+    check_start(path)
+    _check_archive(path)
     try:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -96,8 +97,8 @@ def load_torch(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _check(path: Path) -> None:
-    """Raise a one-line `ValueError` for what need not be opened."""
+def check_start(path: Path) -> None:
+    """Raise a one-line `ValueError` for a file that is absent, empty or a web page."""
     try:
         with path.open("rb") as file:
             start = file.read(512).lstrip().lower()
@@ -107,6 +108,10 @@ def _check(path: Path) -> None:
         raise ValueError(f"{path} is empty; download it again")
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise ValueError(f"{path} is a web page and no weights; download the file itself")
+
+
+def _check_archive(path: Path) -> None:
+    """Raise a one-line `ValueError` for an archive that is packed to burst."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             # torch.save packs nothing: a file that would grow when it is read is no work of its own.

@@ -17,6 +17,7 @@ from budgetnet.spec import Block, Network
 
 Pairs = Iterator[tuple[str, str]]
 """(our module, their module): each holds tensors of its own, called weight, bias and so on."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 

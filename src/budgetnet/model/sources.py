@@ -9,9 +9,9 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from budgetnet import zoo
 from budgetnet.cost import cost
 from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
 from budgetnet.model.files import TORCH_SUFFIXES, load_torch
-from budgetnet.model.layouts import Layout, layout_of, translated
+from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
+from budgetnet.model.keras import keras_application, keras_preprocessing, keras_tensors, keras_translated
+from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, translated
 from budgetnet.spec import Network
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HUB = "hf-hub:"
 LARGE_EPS = (
     *(f"efficientnet_b{size}" for size in (5, 6, 7)),
@@ -64,20 +65,21 @@ LITE = {"mean": (127 / 255,) * 3, "std": (128 / 255,) * 3}
 class Foreign:
     """Another library's weights. `preprocessing` is what the source says, or what its library does.
 
-    `network` is the zoo's that has these counts, if any. Padding and BatchNorm's epsilon are not among the
-    tensors: `form_known` says whether the source tells them.
+    `translate` gives the tensors under our names, for a network. `network` is the zoo's that has these counts, if
+    any. Padding and BatchNorm's epsilon are not among the tensors: `form_known` says whether the source tells them.
     """
 
     where: str
     tensors: Mapping[str, Tensor]
-    layout: Layout
+    library: str
+    translate: Callable[[Network, Mapping[str, Tensor]], dict[str, Tensor]]
     network: Network | None
     form_known: bool
     preprocessing: Mapping[str, Any]
 
     def translated(self, network: Network) -> dict[str, Tensor]:
         """The tensors under our names, for that network."""
-        return translated(self.layout, network, self.tensors)
+        return self.translate(network, self.tensors)
 
 
 def open_foreign(source: str | Path) -> Foreign | None:
@@ -95,7 +97,19 @@ def open_foreign(source: str | Path) -> Foreign | None:
         return _checkpoint(prefix)
     if path.suffix in TORCH_SUFFIXES:
         return foreign_tensors(text, load_torch(path))
-    return None
+    return _keras(path) if path.suffix in KERAS_SUFFIXES else None
+
+
+def _keras(path: Path) -> Foreign:
+    """A file of Keras: one of its applications, in Keras's form, with what its own layers do to the pixels."""
+    file = load_keras(path)
+    tensors = keras_tensors(file)
+    found = keras_application(str(path), tensors)
+    network, preprocessing = None, {}
+    if found is not None:
+        network, row = found
+        preprocessing = keras_preprocessing(str(path), file, network, row)
+    return Foreign(str(path), tensors, "Keras", keras_translated, network, True, preprocessing)
 
 
 @cache
@@ -176,7 +190,8 @@ def foreign_tensors(where: str, tensors: Mapping[str, Tensor], layout: Layout | 
     lite = network is not None and network.name.startswith("tf_efficientnet_lite")
     usual = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_share": 0.875, "fit": "crop"}
     preprocessing = {**usual, "interpolation": layout.interpolation, **(LITE if lite else {})}
-    return Foreign(where, tensors, layout, network, original or layout.form is not None, preprocessing)
+    form_known = original or layout.form is not None
+    return Foreign(where, tensors, layout.name, partial(translated, layout), network, form_known, preprocessing)
 
 
 def _package(package: Package) -> Foreign:

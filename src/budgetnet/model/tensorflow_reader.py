@@ -50,8 +50,9 @@ def read_apart(prefix: Path) -> dict[str, Any]:
         file = Path(folder) / "variables.safetensors"
         # -P: the modules beside this one are not to be found as top-level ones.
         command = [sys.executable, "-P", __file__, str(prefix.absolute()), str(file)]
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-        done = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, errors="replace")
+        # TensorFlow imports Keras, which on torch would bring triton in behind it.
+        alone = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+        done = subprocess.run(command, env=os.environ | alone, capture_output=True, text=True, errors="replace")
         if done.returncode == 0:
             return load_tensors(file)[0]
     said = (

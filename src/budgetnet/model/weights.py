@@ -106,7 +106,7 @@ def _foreign_model(foreign: Foreign) -> Weights:
     network = foreign.network
     if network is None:
         raise ValueError(
-            f"{foreign.where} has {foreign.layout.name}'s names, but is no network of the zoo; "
+            f"{foreign.where} has {foreign.library}'s names, but is no network of the zoo; "
             "build its network and give that to load_weights"
         )
     model = build(network, seed=0)
@@ -124,11 +124,12 @@ def load_weights(model: Model, source: str | Path) -> Model:
 
     A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
     EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), a .pth file with the names of
-    timm, torchvision or EfficientNet-PyTorch, or a TensorFlow checkpoint of Google's: docs/weights.md. It
-    must compute what the model does; name, resolution, dropout and stochastic depth may differ. Other
-    classes leave the classifier as it is, and other input channels adapt the stem's kernel
-    (`adapted_stem`), each with a warning. Raises a one-line `ValueError` otherwise, with the first keys
-    that differ, and then leaves the model as it was. Only tensors are read: nothing in a file is ever run.
+    timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
+    of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
+    and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
+    adapt the stem's kernel (`adapted_stem`), each with a warning. Raises a one-line `ValueError` otherwise,
+    with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
+    a file is ever run.
     """
     opened = _opened(source)
     if isinstance(opened, Foreign):
