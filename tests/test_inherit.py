@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,6 +70,13 @@ def difference(child: Model, parent: Model, inputs: Tensor) -> float:
     return float((mine - theirs).abs().max() / (theirs - theirs.mean(0)).abs().max())
 
 
+@torch.no_grad()
+def unexplained(child: Model, parent: Model, inputs: Tensor) -> float:
+    """Share of the variance of the parent's features that the child's do not have; 1 is what their mean would get."""
+    mine, theirs = child.features(inputs), parent.features(inputs)
+    return float(((mine - theirs) ** 2).sum() / ((theirs - theirs.mean(0)) ** 2).sum())
+
+
 def grown(row: Network, depth: float, width: float) -> Network:
     return resize(row, Scaling(depth, width, 1.0))
 
@@ -107,20 +115,11 @@ def test_random_larger_relatives_begin_as_their_parents(
     assert difference(child, parent, images(3, 3, 48, 80, seed=seed)) < 1e-4
 
 
-def test_a_copied_channel_can_become_another(tmp_path: object) -> None:
+def test_a_copied_channel_can_become_another() -> None:
     bridge = copies(4, 7, seed=0)
     assert torch.allclose(bridge.decode @ bridge.encode, torch.eye(4, dtype=torch.float64))
     shares = bridge.decode.T[bridge.kept == bridge.kept[4]].sum(1)
     assert len(shares) == 2 and (shares[0] - shares[1]).abs() > 0.01, "equal shares would have equal gradients for ever"
-
-
-@pytest.mark.parametrize("name", ("tf_efficientnet_lite0", "efficientnet_b0", "mobilenet_v1", "resnet50"))
-def test_what_was_only_copied_is_found_again(name: str) -> None:
-    """Down again from a network that says nothing new, the parent's answers come back."""
-    parent = parent_of(name)
-    wide = inherit(build(grown(parent.network, 1.0, 1.5), seed=1), parent)
-    back = inherit(build(parent.network, seed=2), wide, images(24, 3, 64, 64))
-    assert difference(back, parent, images(4, 3, 64, 64, seed=1)) < 0.02
 
 
 def one_stage_changed(row: Network, place: int, **changes: object) -> Network:
@@ -135,8 +134,8 @@ def one_stage_changed(row: Network, place: int, **changes: object) -> Network:
         {"kernel": 3},
         {"squeeze": None},
         {"activation": Activation("relu6")},
-        {"repeats": 2},
-        {"channels": 56},
+        {"repeats": 1},
+        {"channels": 40},
         {"expansion": 4.0},
     ),
     ids=lambda changes: next(iter(changes)),
@@ -145,21 +144,29 @@ def test_images_mend_what_a_change_loses(changes: dict[str, object]) -> None:
     parent = parent_of("efficientnet_b0")
     row = one_stage_changed(parent.network, 4, **changes)
     assert any(losses(row, parent.network))
-    child = inherit(build(row, seed=1), parent, images(48, 3, 64, 64))
-    drawn = build(row, seed=1).eval()
-    drawn.classifier.load_state_dict(child.classifier.state_dict())
-    fresh = images(16, 3, 64, 64, seed=1)
-    assert difference(child, parent, fresh) < 0.7 * difference(drawn, parent, fresh)
+    child = inherit(build(row, seed=1), parent, images(128, 3, 64, 64))
+    assert unexplained(child, parent, images(64, 3, 64, 64, seed=1)) < 0.8
 
 
 def test_a_smaller_network_is_nearer_with_least_squares_than_without(monkeypatch: pytest.MonkeyPatch) -> None:
     parent = parent_of("tf_efficientnet_lite0")
     row = grown(parent.network, 0.6, 0.75)
-    fitted = inherit(build(row, seed=1), parent, images(64, 3, 64, 64))
+    fitted = inherit(build(row, seed=1), parent, images(128, 3, 64, 64))
     monkeypatch.setattr("budgetnet.model.inherit.refit", lambda *_: None)
-    closed = inherit(build(row, seed=1), parent, images(64, 3, 64, 64))
-    fresh = images(16, 3, 64, 64, seed=1)
-    assert difference(fitted, parent, fresh) < 0.8 * difference(closed, parent, fresh)
+    closed = inherit(build(row, seed=1), parent, images(128, 3, 64, 64))
+    fresh = images(64, 3, 64, 64, seed=1)
+    assert unexplained(fitted, parent, fresh) < unexplained(closed, parent, fresh)
+
+
+def test_the_parents_bits_decide_and_not_the_models_own() -> None:
+    parent = parent_of("tf_efficientnet_lite0")
+    row = grown(parent.network, 0.6, 0.75)
+    one, other = (inherit(build(row, seed=seed), parent, images(32, 3, 64, 64)) for seed in (1, 2))
+    assert all(
+        torch.equal(tensor, other.state_dict()[name])
+        for name, tensor in one.state_dict().items()
+        if not name.startswith("classifier")
+    )
 
 
 @pytest.mark.parametrize("channels", (1, 4, 12))
@@ -170,9 +177,8 @@ def test_other_input_channels(channels: int) -> None:
     grey = images(2, 1, 64, 64)
     if channels != 4:  # 4 is no multiple of 3: a channel counts twice
         with torch.no_grad():
-            assert torch.allclose(
-                child(grey.expand(-1, channels, -1, -1)), parent(grey.expand(-1, 3, -1, -1)), atol=1e-4
-            )
+            mine, theirs = (model(grey.expand(-1, count, -1, -1)) for model, count in ((child, channels), (parent, 3)))
+            assert (mine - theirs).abs().max() < 1e-4 * theirs.abs().max()
     assert child.stem.conv.weight.shape[1] == channels
 
 
@@ -191,10 +197,7 @@ def test_another_epsilon_is_made_up_for() -> None:
     assert difference(inherit(build(row, seed=1), parent), parent, images(4, 3, 64, 64)) < 1e-4
 
 
-def test_a_source_is_taken_as_a_parent(tmp_path: object) -> None:
-    from pathlib import Path
-
-    assert isinstance(tmp_path, Path)
+def test_a_source_is_taken_as_a_parent(tmp_path: Path) -> None:
     parent = parent_of("tinynet_e")
     save_weights(tmp_path / "parent.safetensors", parent, [str(k) for k in range(10)], {})
     child = inherit(build(grown(parent.network, 1.0, 1.3), seed=1), tmp_path / "parent.safetensors")
@@ -204,7 +207,6 @@ def test_a_source_is_taken_as_a_parent(tmp_path: object) -> None:
 @pytest.mark.parametrize(
     ("child", "parent", "why"),
     (
-        ("mobilenet_v2", "efficientnet_b0", "the activation|a squeeze|cannot inherit"),
         ("resnet50", "efficientnet_b0", "4 stages and not 7"),
         ("efficientnet_b0", "tf_efficientnet_b0", "padding is symmetric and not same"),
         ("mobilenet_v1", "resnet50", "cannot inherit"),
@@ -212,9 +214,7 @@ def test_a_source_is_taken_as_a_parent(tmp_path: object) -> None:
 )
 def test_networks_that_are_no_relatives_are_refused(child: str, parent: str, why: str) -> None:
     rows = network(child, classes=10), network(parent, classes=10)
-    if are_relatives(*rows):  # MobileNetV2 has B0's stages: other widths, kernels, activation, no gates
-        assert child == "mobilenet_v2"
-        return
+    assert not are_relatives(*rows)
     with pytest.raises(ValueError, match=why) as error:
         inherit(build(rows[0], seed=0), build(rows[1], seed=0))
     assert "\n" not in str(error.value)
@@ -222,9 +222,9 @@ def test_networks_that_are_no_relatives_are_refused(child: str, parent: str, why
 
 def test_less_than_the_parent_needs_images_and_leaves_the_model_alone() -> None:
     parent = parent_of("tinynet_e")
-    child = build(grown(parent.network, 1.0, 0.6), seed=1)
+    child = build(grown(parent.network, 1.0, 0.4), seed=1)
     before = {name: tensor.clone() for name, tensor in child.state_dict().items()}
-    with pytest.raises(ValueError, match=r"has less than tinynet_e \(stage 0 is narrower\); give some hundred images"):
+    with pytest.raises(ValueError, match=r"has less than tinynet_e \(stage \d is narrower\); give some hundred images"):
         inherit(child, parent)
     assert all(torch.equal(tensor, before[name]) for name, tensor in child.state_dict().items())
 

@@ -346,7 +346,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     assert json.loads(metadata["preprocessing"])["mean"] == [0.3], "preprocessing comes with the weights"
     assert json.loads(metadata["preprocessing"])["crop_share"] == 0.9
     assert done.network.stages == tiny.stages
-    assert not (tmp_path / "run" / "initial.safetensors").exists(), "the run is done with them"
+    assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["weights"] == str(tmp_path / "given.safetensors")
     with pytest.raises(ValueError, match="begun with another weights"):

@@ -70,7 +70,7 @@ def print_trained(trained: Trained, report: Path) -> None:
     show.say()
     show.facts({"test accuracy": accuracy(trained.test), "validation": accuracy(trained.validation)})
     show.say()
-    show.facts({"report": str(report), "predict": f"budgetnet predict {trained.run} IMAGE..."})
+    show.facts({**_begun(trained.run), "report": str(report), "predict": f"budgetnet predict {trained.run} IMAGE..."})
 
 
 def print_solution(solution: Solution) -> None:
@@ -88,6 +88,7 @@ def print_solution(solution: Solution) -> None:
         {
             "test accuracy": accuracy(solution.test),
             "validation": accuracy(solution.validation),
+            **_begun(solution.run),
             "report": str(solution.report),
             "predict": f"budgetnet predict {solution.run} IMAGE...",
         }
@@ -109,6 +110,12 @@ def _print_candidates(solution: Solution) -> None:
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
     show.say("accuracy: on validation, after the last rung that each ran.", "dim")
+
+
+def _begun(run: Path) -> dict[str, str]:
+    """The pretrained weights that a run began from, if any."""
+    parent = json.loads((run / "plan.json").read_text(encoding="utf-8")).get("parent")
+    return {"begun from": parent} if parent else {}
 
 
 def _race_scores(run: Path) -> dict[str, tuple[int, float]]:

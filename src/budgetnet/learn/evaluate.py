@@ -169,7 +169,7 @@ def evaluate(
     return score(answers, np.array([places[images.labels[i]] for i in indices]), loaded.classes)
 
 
-def _places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
+def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
     """Where the model has each class of the images. Raises a one-line `ValueError` for one that it does not know."""
     exact = {name: place for place, name in enumerate(known)}
     loose = {_loose(name): place for place, name in reversed(list(enumerate(known)))}
@@ -200,7 +200,7 @@ def _open(
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
         )
-    places = _places(images.classes, loaded.classes, str(source))
+    places = class_places(images.classes, loaded.classes, str(source))
     return dataclasses.replace(images, in_channels=loaded.network.in_channels), places
 
 

@@ -60,7 +60,10 @@ def only_one(run: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if [child.name for child in run.iterdir()] == [".lock"]:  # nothing came of it: bad input, most often
+            if {child.name for child in run.iterdir()} <= {
+                ".lock",
+                INITIAL,
+            }:  # nothing came of it: bad input, most often
                 shutil.rmtree(run)
 
 

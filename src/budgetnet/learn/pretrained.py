@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from budgetnet.learn.trainer import Course, initial_model, seed_of
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.model.build import Model
 from budgetnet.model.files import save_tensors
-from budgetnet.model.inherit import are_relatives, distance, inherit
+from budgetnet.model.inherit import are_relatives, check_relatives, distance, inherit
 from budgetnet.model.sources import installed
 from budgetnet.model.weights import load_model, load_weights
 from budgetnet.spec import Network
@@ -49,6 +50,12 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
     if asked != "auto":
         return asked
     rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
+    if not rows:
+        warnings.warn(
+            "no pretrained relative is installed or cached; training begins from nothing "
+            "(docs/weights.md says what there is)",
+            stacklevel=3,
+        )
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
 
 
@@ -69,7 +76,13 @@ def base_of(source: str) -> str | Network:
 
 
 def write_starts(starts: Sequence[Start], device: str, progress: Progress | None = None) -> None:
-    """Make the initial weights of courses, several at once: files under the run's folder `initial`."""
+    """Make the initial weights of courses, several at once: files under the run's folder `initial`.
+
+    Raises a one-line `ValueError` for a course whose network is no relative of its source's.
+    """
+    for start in starts:
+        if not start.exact:
+            check_relatives(start.course.network, load_model(start.source).network)
     (Path(starts[0].place.folder).parent / INITIAL).mkdir(exist_ok=True)
     with Workers(write_start, min(workers_for(device), len(starts)), device, progress=progress) as workers:
         workers.run(list(starts))

@@ -1,0 +1,151 @@
+"""Runs that begin from a relative's weights: whose, at which size, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from budgetnet import Budget, Network, build, cost, network, open_images, solve, train
+from budgetnet.learn import pretrained
+from budgetnet.learn.data import ImageSet, default_preprocessing
+from budgetnet.learn.leg import Place
+from budgetnet.learn.pretrained import Start, base_of, parent_for, write_start
+from budgetnet.learn.recipe import FINETUNE
+from budgetnet.learn.trainer import Course
+from budgetnet.model.files import load_tensors
+from budgetnet.model.weights import save_weights
+from budgetnet.scaling import Scaling, resize
+from budgetnet.solve.candidates import candidates, shaped_px
+from budgetnet.spec import Head, Stage, Stem
+
+STILL = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0)
+PARENT = Network(
+    "parent",
+    Stem(8, stride=1),
+    (Stage(8, expansion=1.0), Stage(16, repeats=3, stride=2, expansion=4.0), Stage(24, stride=2, expansion=4.0)),
+    Head(64),
+    resolution_px=(8, 8),
+    classes=10,
+    in_channels=1,
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """Weights of the parent in a file, with a preprocessing of their own."""
+    path = tmp_path / "parent.safetensors"
+    row = {"mean": [0.3], "std": [0.4], "crop_share": 0.9, "fit": "crop"}
+    save_weights(path, build(PARENT, seed=77), [str(digit) for digit in range(10)], row)
+    return str(path)
+
+
+@pytest.mark.parametrize(("depth", "width"), ((1.6, 1.5), (0.4, 0.99)))
+def test_train_begins_from_a_relative_of_another_size(depth: float, width: float, source: str, tmp_path: Path) -> None:
+    child = resize(PARENT, Scaling(depth, width, 1.0), name="child")
+    assert child.stages != PARENT.stages
+    done = train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL, pretrained=source)
+    assert done.network.stages == child.stages
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert (plan["pretrained"], plan["parent"], plan["preprocessing"]["mean"]) == (source, source, [0.3])
+    found, given = (load_tensors(path)[0] for path in (tmp_path / "run" / "weights.safetensors", source))
+    stem = "stem.conv.weight"
+    torch.testing.assert_close(found[stem][: len(given[stem])], given[stem], atol=1e-5, rtol=1e-4)
+    assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
+    with pytest.raises(ValueError, match="begun with another pretrained"):
+        train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL)
+
+
+def test_without_a_network_it_is_the_parents(source: str, tmp_path: Path) -> None:
+    assert train("digits", out=tmp_path / "run", epochs=0.1, recipe=STILL, pretrained=source).network.stages == (
+        PARENT.stages
+    )
+
+
+def test_what_a_course_begins_from_is_a_function_of_its_plan(source: str, tmp_path: Path) -> None:
+    child = resize(PARENT, Scaling(0.4, 0.6, 1.0), name="child")
+    course = Course("final", child, FINETUNE, default_preprocessing(1), 3, 32, 1, 1)
+    place = Place("digits", 3, 8, str(tmp_path / "training"))
+    (tmp_path / "initial").mkdir()
+    file = tmp_path / "initial" / "final.safetensors"
+    assert write_start(Start(course, place, source, exact=False))
+    first = file.read_bytes()
+    assert write_start(Start(course, place, source, exact=False)) and file.read_bytes() == first
+    other = dataclasses.replace(course, seed=4)
+    assert write_start(Start(other, place, source, exact=False)) and file.read_bytes() != first
+
+
+def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {f"lite{size}": network(f"tf_efficientnet_lite{size}") for size in range(3)} | {"b0": network("resnet50")}
+    monkeypatch.setattr(pretrained, "installed", lambda: there)
+    small, large = (resize(there["lite1"], Scaling(1.0, width, 1.0)) for width in (0.3, 0.98))
+    assert parent_for("auto", small) == "lite0" and parent_for("auto", large) == "lite1"
+    assert parent_for("auto", there["b0"]) == "b0"
+    assert parent_for("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
+    assert parent_for("none", small) is None and parent_for("my.pth", small) == "my.pth"
+    with pytest.warns(UserWarning, match="no pretrained relative is installed or cached"):
+        assert parent_for("auto", network("mobilenet_v1")) is None
+
+
+def test_a_base_keeps_the_zoos_name(tmp_path: Path, source: str) -> None:
+    assert base_of(source) == PARENT
+    row = network("tinynet_e", classes=3)
+    save_weights(tmp_path / "row.safetensors", build(row), ["a", "b", "c"], {})
+    assert base_of(tmp_path / "row.safetensors") == row, "other classes than the zoo's"
+
+
+def test_the_parent_at_a_lower_resolution_races_first_and_strides_stay(digits: ImageSet) -> None:
+    parent = dataclasses.replace(network("tf_efficientnet_lite0"), resolution_px=(224, 224))
+    images = dataclasses.replace(digits, sizes_px=((84, 112),) * len(digits), in_channels=3)
+    found = candidates(images, Budget(macs=25_000_000), 2, [parent], inherited=True)
+    raced = [row for row in found if row.raced]
+    assert len(raced) == 2 and raced[0].strategy == "resolution"
+    lower = raced[0].network
+    assert cost(lower).params == cost(dataclasses.replace(parent, classes=10)).params
+    assert lower.resolution_px[1] / lower.resolution_px[0] == pytest.approx(112 / 84, abs=0.07)
+    strides = [stage.stride for stage in parent.stages]
+    assert all([stage.stride for stage in row.network.stages] == strides for row in found)
+
+
+@pytest.mark.parametrize(
+    ("sizes_px", "expected"),
+    ((((90, 120),) * 10, (90, 120)), (((120, 90),) * 10, (120, 90)), (((90, 120), (120, 90)) * 5, (90, 90))),
+)
+def test_a_pretrained_base_has_the_images_shape(
+    sizes_px: tuple[tuple[int, int], ...], expected: tuple[int, int], digits: ImageSet
+) -> None:
+    images = dataclasses.replace(digits, sizes_px=sizes_px, files=digits.files[:10], labels=digits.labels[:10])
+    assert shaped_px(images) == expected
+
+
+def test_bad_sources_are_one_line_and_leave_no_run(source: str, tmp_path: Path) -> None:
+    for options, words in (
+        ({"network": network("resnet50"), "pretrained": source}, "cannot inherit from parent"),
+        ({"network": PARENT, "pretrained": str(tmp_path / "none.pth")}, "cannot read weights"),
+        ({"network": PARENT, "pretrained": source, "weights": source}, "not both"),
+        ({"pretrained": "auto"}, "give a network to train"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            train("digits", out=tmp_path / "run", epochs=1, **options)
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "run").exists(), "nothing came of it"
+
+
+@pytest.mark.slow
+def test_solve_with_a_parent_races_its_children_and_tests_the_winner(source: str, tmp_path: Path) -> None:
+    done = solve("digits", Budget(macs=60_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert plan["parent"] == source and plan["recipe"]["name"] == "finetune"
+    assert any(row.raced and row.strategy == "resolution" for row in done.candidates)
+    assert {row.base for row in done.candidates} == {"parent"}
+    assert not (tmp_path / "run" / "initial").exists()
+    again = solve("digits", Budget(macs=60_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
+    assert again.test.top1 == done.test.top1
