@@ -217,10 +217,13 @@ def _checkpoint(prefix: Path) -> Foreign:
 def _hub(name: str) -> Foreign:
     """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub import logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # its retries would stand before our one line
     try:
         config = json.loads(Path(hf_hub_download(name, "config.json")).read_bytes())
         tensors = load_file(hf_hub_download(name, "model.safetensors"))
@@ -230,6 +233,8 @@ def _hub(name: str) -> Foreign:
         ) from error
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f"what the hub gave for {name} is damaged; remove it from its cache and try again") from error
+    finally:
+        logging.set_verbosity(told)
     return timm_config(f"{HUB}{name}", tensors, config)
 
 
