@@ -2,9 +2,13 @@
 
     python -m bench.recipes DATA --macs 8000000 --candidates mobilenet_v1-dWr-2 --seconds 300 --variants modern,old
 
-The networks are candidates of `budgetnet solve DATA --macs ...`, by their ids. The split is by `--seed`; what is
-printed is the accuracy on the validation split, for the moving average and for the last weights, with the standard
-error. Pin two of these to a core each (taskset -c 0, taskset -c 1) to use two. Results: docs/lab-log.md.
+    python -m bench.recipes DATA --macs 25000000 --pretrained lite0 --candidates tf_efficientnet_lite0-dWr \\
+        --variants finetune
+
+The networks are candidates of `budgetnet solve DATA --macs ...`, by their ids; with --pretrained they inherit. The
+split is by `--seed`; what is printed is the accuracy on the validation split, for the moving average and for the last
+weights, with the standard error. Pin two of these to a core each (taskset -c 0, taskset -c 1) to use two. Results:
+docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -20,13 +24,15 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from budgetnet import Budget, open_images
-from budgetnet.learn.data import Augmentation, ImageSet, Pixels, default_preprocessing, open_cache
+from budgetnet import Budget, inherit, open_images
+from budgetnet.learn.data import Augmentation, ImageSet, Pixels, Preprocessing, needed_side_px, open_cache
 from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.recipe import MODERN, PAPER, Recipe, guarded_batch
+from budgetnet.learn.plan import preprocessing_for
+from budgetnet.learn.pretrained import base_of, fitting_images
+from budgetnet.learn.recipe import FINETUNE, MODERN, PAPER, Recipe, guarded_batch
 from budgetnet.learn.trainer import Course, StepReport, Trainer
 from budgetnet.model.build import Model
-from budgetnet.solve.candidates import candidates
+from budgetnet.solve.candidates import BASES, candidates
 from budgetnet.spec import Network
 
 TORCHVISION = Recipe(
@@ -66,6 +72,23 @@ def _variants() -> Mapping[str, Recipe]:
         "mixup": change(MODERN, augmentation=change(COLOUR, mixup_alpha=0.2)),
         "decay-0.2": change(MODERN, weight_decay=0.2),
         "short-cooldown": change(MODERN, cooldown_share=0.2),
+        **_finetuning(),
+    }
+
+
+def _finetuning() -> Mapping[str, Recipe]:
+    change = dataclasses.replace
+    eased = change(FINETUNE, augmentation=MODERN.augmentation, full_epochs=100.0)
+    rates = {f"finetune-rate-{rate}": change(FINETUNE, learning_rate=float(rate)) for rate in ("25e-5", "1e-3", "2e-3")}
+    return {
+        "finetune": FINETUNE,
+        **rates,
+        "finetune-eased": eased,
+        "finetune-eased-rate-1e-3": change(eased, learning_rate=1e-3),
+        "finetune-eased-rate-2e-3": change(eased, learning_rate=2e-3),
+        "finetune-colours": change(eased, full_epochs=0.0),
+        "finetune-batch-32": change(FINETUNE, batch=32),
+        "finetune-norm-trained": change(FINETUNE, frozen_norm=False),
     }
 
 
@@ -76,14 +99,20 @@ class Bench:
     images: ImageSet
     pixels: Pixels
     seed: int
+    preprocessing: Preprocessing
+    pretrained: str | None
 
     def trainer(self, name: str, network: Network, recipe: Recipe, steps: int) -> Trainer:
         """A fresh training of so many steps."""
         batch = guarded_batch(recipe, len(self.images.indices("train")))
-        preprocessing = default_preprocessing(self.images.in_channels)
         warmup = max(1, round(recipe.warmup_share * steps))
-        course = Course(name, network, recipe, preprocessing, self.seed, batch, steps, warmup)
-        return Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+        course = Course(name, network, recipe, self.preprocessing, self.seed, batch, steps, warmup)
+        trainer = Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+        if self.pretrained is not None:
+            inputs = fitting_images(course, self.images, self.pixels)
+            inherit(trainer.model, self.pretrained, inputs)
+            trainer.mean.load_state_dict(trainer.model.state_dict())
+        return trainer
 
     def steps_in(self, seconds: float, network: Network, recipe: Recipe) -> int:
         """How many steps so many seconds of this core are, by a few timed ones."""
@@ -115,8 +144,7 @@ class Bench:
 
     def _accuracy(self, model: Model) -> float:
         indices = self.images.indices("validation")
-        preprocessing = default_preprocessing(self.images.in_channels)
-        answers = probabilities(model, self.images, self.pixels, indices, preprocessing)
+        answers = probabilities(model, self.images, self.pixels, indices, self.preprocessing)
         return float((answers.argmax(1) == np.asarray(self.images.labels)[indices]).mean())
 
 
@@ -130,13 +158,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--steps", type=int, help="instead of seconds")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pretrained", metavar="SOURCE")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     images = open_images(asked.data, asked.seed)
-    rows = {row.id: row.network for row in candidates(images, Budget(macs=asked.macs), 2)}
+    bases = BASES if asked.pretrained is None else (base_of(asked.pretrained),)
+    found = candidates(images, Budget(macs=asked.macs), 2, bases, inherited=asked.pretrained is not None)
+    rows = {row.id: row.network for row in found}
+    preprocessing = preprocessing_for(images, asked.pretrained)
     for candidate in asked.candidates.split(","):
         network = rows[candidate]
-        bench = Bench(images, open_cache(images, max(network.resolution_px)), asked.seed)
+        pixels = open_cache(images, needed_side_px(network.resolution_px, preprocessing))
+        bench = Bench(images, pixels, asked.seed, preprocessing, asked.pretrained)
         for name in asked.variants.split(","):
             recipe = _variants()[name]
             steps = asked.steps or bench.steps_in(asked.seconds, network, recipe)

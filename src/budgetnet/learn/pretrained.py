@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from budgetnet import zoo
 from budgetnet.budget import Budget
-from budgetnet.learn.data import prepare
+from budgetnet.learn.data import ImageSet, Pixels, prepare
 from budgetnet.learn.leg import Place, opened
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import INITIAL
 from budgetnet.learn.trainer import Course, initial_model, seed_of
 from budgetnet.learn.workers import Workers, workers_for
-from budgetnet.model.build import Model
 from budgetnet.model.files import save_tensors
 from budgetnet.model.inherit import are_relatives, check_relatives, distance, inherit
 from budgetnet.model.sources import installed
@@ -26,7 +26,8 @@ from budgetnet.model.weights import load_model, load_weights
 from budgetnet.spec import Network
 
 IMAGES = 192
-"""Training images that a smaller network is fitted on; twice as many changed nothing: docs/lab-log.md."""
+"""Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
+than they bring: docs/lab-log.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +96,15 @@ def write_start(start: Start) -> bool:
     if start.exact:
         load_weights(model, start.source)
     else:
-        _inherited(model, start)
+        images, pixels = opened(start.place.data, start.place.split_seed, start.place.side_px)
+        inherit(model, start.source, fitting_images(course, images, pixels))
     save_tensors(Path(start.place.folder).parent / INITIAL / f"{course.id}.safetensors", model.state_dict())
     return True
 
 
-def _inherited(model: Model, start: Start) -> None:
-    course, place = start.course, start.place
-    images, pixels = opened(place.data, place.split_seed, place.side_px)
+def fitting_images(course: Course, images: ImageSet, pixels: Pixels) -> Tensor:
+    """Some training images as the course's network takes them, drawn by its seed: (n, c, h, w)."""
     indices = images.indices("train")
     generator = np.random.default_rng(seed_of(course.seed, "inherit"))
     drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
-    inputs = prepare([pixels[index] for index in drawn], course.network.resolution_px, course.preprocessing)
-    inherit(model, start.source, inputs)
+    return prepare([pixels[index] for index in drawn], course.network.resolution_px, course.preprocessing)

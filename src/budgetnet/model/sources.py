@@ -216,8 +216,7 @@ def _checkpoint(prefix: Path) -> Foreign:
 
 def _hub(name: str) -> Foreign:
     """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub import logging
+    from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from safetensors import SafetensorError
     from safetensors.torch import load_file
