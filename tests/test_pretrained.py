@@ -141,11 +141,11 @@ def test_bad_sources_are_one_line_and_leave_no_run(source: str, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_solve_with_a_parent_races_its_children_and_tests_the_winner(source: str, tmp_path: Path) -> None:
-    done = solve("digits", Budget(macs=60_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
+    done = solve("digits", Budget(macs=1_200_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["parent"] == source and plan["recipe"]["name"] == "finetune"
     assert any(row.raced and row.strategy == "resolution" for row in done.candidates)
     assert {row.base for row in done.candidates} == {"parent"}
     assert not (tmp_path / "run" / "initial").exists()
-    again = solve("digits", Budget(macs=60_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
+    again = solve("digits", Budget(macs=1_200_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
     assert again.test.top1 == done.test.top1

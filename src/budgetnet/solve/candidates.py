@@ -204,7 +204,7 @@ def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
     """
-    open_rows = _used(found) if inherited else _open(found, entrants)
+    open_rows = _inheriting(found) if inherited else _open(found, entrants)
     distance = _distances(open_rows)
     nearest = {row.id: math.inf for row in open_rows}
     chosen = [row.id for row in open_rows if inherited and row.strategy == "resolution"][:1]
@@ -225,6 +225,13 @@ def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:
     full = _used(found)
     roomy = [row for row in full if _last_px(row.network) >= LEAST_LAST_PX]
     return roomy if len(roomy) >= entrants else full
+
+
+def _inheriting(found: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Those that use most of what binds them, and the parent at a lower resolution in any case: at few pixels its
+    steps are coarse."""
+    full = {row.id for row in _used(found)}
+    return [row for row in found if row.id in full or row.strategy == "resolution"]
 
 
 def _used(found: Sequence[Candidate]) -> Sequence[Candidate]:
