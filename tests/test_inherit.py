@@ -47,7 +47,8 @@ def images(count: int, channels: int, height: int, width: int, seed: int = 0) ->
 
 def parent_of(name: str, px: int = 64) -> Model:
     """A model whose maps depend on the image all the way: BatchNorm's statistics are those of drawn images."""
-    row = dataclasses.replace(network(name, classes=10), resolution_px=(px, px))
+    # No stochastic depth: its draws would make another parent each time.
+    row = dataclasses.replace(network(name, classes=10), resolution_px=(px, px), drop_path=0.0)
     row = resize(row, Scaling(0.6, 0.5, 1.0))
     model = build(row, seed=0)
     generator = torch.Generator().manual_seed(1)

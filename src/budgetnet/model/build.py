@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet import spec
-from budgetnet.model.layers import ConvNorm, activation, block_module
+from budgetnet.model.layers import Block, ConvNorm, activation, block_module
 
 
 class Model(nn.Module):
@@ -67,6 +67,10 @@ class Model(nn.Module):
             found["head"] = x = self.head(x)
         logits = self.classifier(self.dropout(self._pooled(x)))
         return logits, {name: found[name] for name in names}
+
+    def blocks(self, stage: int) -> list[Block]:
+        """The blocks of a stage, in the order in which they run."""
+        return [block for block in self.get_submodule(f"stages.{stage}").children() if isinstance(block, Block)]
 
     def map_names(self) -> tuple[str, ...]:
         """The names that `maps` takes, from the image to the head."""

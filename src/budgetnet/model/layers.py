@@ -66,11 +66,15 @@ class SamePadConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pad as SAME does for this input's size, then convolve."""
+        return super().forward(self.padded(input))
+
+    def padded(self, input: Tensor) -> Tensor:
+        """The input with the zeros around it that this size asks for."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         down, across = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in input.shape[-2:])
-        if down or across:
-            input = functional.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
-        return super().forward(input)
+        if not (down or across):
+            return input
+        return functional.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 def conv2d(row: spec.Conv, padding: spec.Padding = "symmetric") -> nn.Conv2d:

@@ -30,20 +30,19 @@ class Bridge:
     """Between P channels of the parent and C of the child, in float64.
 
     encode (C, P), decode (P, C), offset (P,). `kept` (C,) names the parent's channel of each of the
-    child's, where each is one of them; None where they are mixtures. `exact`: nothing is lost.
+    child's, where each is one of them; None where they are mixtures.
     """
 
     encode: Tensor
     decode: Tensor
     offset: Tensor
     kept: Tensor | None
-    exact: bool
 
 
 def same(channels: int) -> Bridge:
     """Channel by channel."""
     one = torch.eye(channels, dtype=torch.float64)
-    return Bridge(one, one, torch.zeros(channels, dtype=torch.float64), torch.arange(channels), True)
+    return Bridge(one, one, torch.zeros(channels, dtype=torch.float64), torch.arange(channels))
 
 
 def copies(have: int, want: int, seed: int) -> Bridge:
@@ -58,7 +57,7 @@ def copies(have: int, want: int, seed: int) -> Bridge:
     shares = LEAST_SPLIT + (1 - LEAST_SPLIT) * torch.rand(want, generator=generator, dtype=torch.float64)
     decode = (encode * shares[:, None]).T
     decode = decode / decode.sum(1, keepdim=True)
-    return Bridge(encode, decode, torch.zeros(have, dtype=torch.float64), kept, True)
+    return Bridge(encode, decode, torch.zeros(have, dtype=torch.float64), kept)
 
 
 def chosen(moments: Moments, importance: Tensor, want: int) -> Bridge:
@@ -92,7 +91,7 @@ def selection(moments: Moments, kept: Tensor) -> Bridge:
     offset = moments.mean - decode @ moments.mean[kept]
     offset[kept] = 0.0
     encode = torch.nn.functional.one_hot(kept, have).double()
-    return Bridge(encode, decode, offset, kept, False)
+    return Bridge(encode, decode, offset, kept)
 
 
 def principal(moments: Moments, reading: Tensor, want: int) -> Bridge:
@@ -112,4 +111,4 @@ def principal(moments: Moments, reading: Tensor, want: int) -> Bridge:
     spread = (encode @ moments.covariance @ encode.T).trace() / want / (moments.covariance.trace() / have)
     scale = spread.clamp_min(1e-24).sqrt()
     encode, decode = encode / scale, decode * scale
-    return Bridge(encode, decode, moments.mean - decode @ (encode @ moments.mean), None, False)
+    return Bridge(encode, decode, moments.mean - decode @ (encode @ moments.mean), None)

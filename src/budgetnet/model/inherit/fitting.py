@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from budgetnet.model.build import Model
 from budgetnet.model.inherit.bridges import Bridge
+from budgetnet.model.inherit.folded import effective, running, scale_of
 from budgetnet.model.inherit.least_squares import fitted, halves
-from budgetnet.model.inherit.plan import Bridges, effective
+from budgetnet.model.inherit.plan import Bridges
 from budgetnet.model.inherit.transfer import write_mixed
 from budgetnet.model.layers import Block, ConvNorm, SamePadConv2d
 
@@ -25,7 +26,7 @@ LEAST_SCALE = 1e-6
 Maps = list[Tensor]
 """One (n, c, h, w) for each chunk of images."""
 Pairs = Iterable[tuple[Tensor, Tensor]]
-"""(what a layer reads, what it should answer before its activation) for each chunk of images."""
+"""(what a layer reads, what it should answer before its activation, in its own channels) for each chunk of images."""
 
 
 @torch.no_grad()
@@ -36,7 +37,7 @@ def refit(child: Model, parent: Model, bridges: Bridges, images: Sequence[Tensor
     """
     own, theirs = [child.first(chunk) for chunk in images], [parent.first(chunk) for chunk in images]
     for i, stream in enumerate(bridges.streams[1:]):
-        mine, others = blocks_of(child, i), blocks_of(parent, i)
+        mine, others = child.blocks(i), parent.blocks(i)
         for j, block in enumerate(mine):
             if j < len(others):
                 inflow = bridges.streams[i if j == 0 else i + 1]
@@ -48,13 +49,9 @@ def refit(child: Model, parent: Model, bridges: Bridges, images: Sequence[Tensor
                 theirs = [last(chunk) for chunk in theirs]
             own = [block(chunk) for chunk in own]
     if child.head is not None and parent.head is not None:
-        answers = (parent.head.linear(chunk) for chunk in theirs)
-        fit_layer(child.head, parent.head, zip(own, answers, strict=True), bridges.inner["head"])
-
-
-def blocks_of(model: Model, stage: int) -> list[Block]:
-    """The blocks of a stage."""
-    return [block for block in model.get_submodule(f"stages.{stage}").children() if isinstance(block, Block)]
+        out = bridges.inner["head"]
+        answers = (encoded(out, parent.head.linear(chunk)) for chunk in theirs)
+        fit_layer(child.head, parent.head, zip(own, answers, strict=True), out)
 
 
 def _refit_inner(
@@ -66,23 +63,21 @@ def _refit_inner(
         if module.conv.groups > 1 and module.conv.kernel_size >= other.conv.kernel_size:
             continue
         read = (child.read_by(name, chunk) for chunk in own)
-        answers = (other.linear(parent.read_by(name, chunk)) for chunk in theirs)
+        answers = (encoded(flow, other.linear(parent.read_by(name, chunk))) for chunk in theirs)
         fit_layer(module, other, zip(read, answers, strict=True), flow)
 
 
 def _refit_projection(child: Block, parent: Block, own: Maps, theirs: Maps, stream: Bridge) -> None:
     """Fit a projection so that the block's output is the parent's, the skip taken into account where it is added
     to something linear."""
+    read = (child.read_by("project", chunk) for chunk in own)
     if isinstance(child.project.activation, torch.nn.Identity):
-        read = (child.read_by("project", chunk) for chunk in own)
-        sums = (encoded(stream, parent.joined(chunk)) for chunk in theirs)
+        answers = (encoded(stream, parent.joined(chunk)) for chunk in theirs)
         if child.drop_path is not None:
-            sums = (each - child.beside(chunk) for each, chunk in zip(sums, own, strict=True))
-        fit_layer(child.project, parent.project, zip(read, sums, strict=True), stream, encode=False)
+            answers = (each - child.beside(chunk) for each, chunk in zip(answers, own, strict=True))
     else:
-        read = (child.read_by("project", chunk) for chunk in own)
-        answers = (parent.project.linear(parent.read_by("project", chunk)) for chunk in theirs)
-        fit_layer(child.project, parent.project, zip(read, answers, strict=True), stream)
+        answers = (encoded(stream, parent.project.linear(parent.read_by("project", chunk))) for chunk in theirs)
+    fit_layer(child.project, parent.project, zip(read, answers, strict=True), stream)
 
 
 def encoded(bridge: Bridge, x: Tensor) -> Tensor:
@@ -92,15 +87,14 @@ def encoded(bridge: Bridge, x: Tensor) -> Tensor:
     return torch.einsum("cp,nphw->nchw", bridge.encode.to(x.dtype), x)
 
 
-def fit_layer(module: ConvNorm, parent: ConvNorm, pairs: Pairs, out: Bridge, encode: bool = True) -> None:
-    """Fit one layer; answers are the parent's, or with encode=False in the child's channels already."""
-    wanted = ((q, encoded(out, t) if encode else t) for q, t in pairs)
+def fit_layer(module: ConvNorm, parent: ConvNorm, pairs: Pairs, out: Bridge) -> None:
+    """Fit one layer, whose outputs are behind the bridge `out`."""
     if module.conv.groups > 1:
-        _fit_depthwise(module, wanted)
+        _fit_depthwise(module, pairs)
     elif module.conv.kernel_size == (1, 1):
-        _fit_pointwise(module, parent, wanted, out)
+        _fit_pointwise(module, parent, pairs, out)
     else:
-        _fit_scales(module, wanted)
+        _fit_scales(module, pairs)
 
 
 def _fit_pointwise(module: ConvNorm, parent: ConvNorm, pairs: Pairs, out: Bridge) -> None:
@@ -139,11 +133,9 @@ def _fit_depthwise(module: ConvNorm, pairs: Pairs) -> None:
 def _padded(module: ConvNorm, x: Tensor) -> Tensor:
     """The map with the zeros that the convolution puts around it."""
     conv = module.conv
-    if not isinstance(conv, SamePadConv2d):
-        return functional.pad(x, (conv.kernel_size[0] // 2,) * 4)
-    kernel, stride = conv.kernel_size[0], conv.stride[0]
-    down, across = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
-    return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+    if isinstance(conv, SamePadConv2d):
+        return conv.padded(x)
+    return functional.pad(x, (conv.kernel_size[0] // 2,) * 4)
 
 
 def _fit_scales(module: ConvNorm, pairs: Pairs) -> None:
@@ -156,11 +148,10 @@ def _fit_scales(module: ConvNorm, pairs: Pairs) -> None:
 
 def _write_kept(module: ConvNorm, kernel: Tensor, bias: Tensor) -> None:
     """An effective kernel and bias behind the BatchNorm that is there; the bias goes into its mean."""
-    norm = module.norm
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
+    norm, scale = module.norm, scale_of(module.norm)
+    mean = running(norm)[0]
     alive = scale.abs() > LEAST_SCALE
     safe = torch.where(alive, scale, 1.0)
     old = module.conv.weight.double()
     module.conv.weight.copy_(torch.where(alive[:, None, None, None], kernel / safe[:, None, None, None], old))
-    mean = torch.where(alive, (norm.bias.double() - bias) / safe, norm.running_mean.double())  # type: ignore[union-attr]
-    norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+    mean.copy_(torch.where(alive, (norm.bias.double() - bias) / safe, mean.double()))

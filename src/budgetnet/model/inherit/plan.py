@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from budgetnet.model.build import Model
 from budgetnet.model.inherit.bridges import Bridge, Moments, chosen, copies, principal, same
+from budgetnet.model.inherit.folded import effective
 from budgetnet.model.layers import Block, ConvNorm
 from budgetnet.spec import Network
 
@@ -27,14 +28,6 @@ class Bridges:
     inner: Mapping[str, Bridge]
 
 
-def effective(module: ConvNorm) -> tuple[Tensor, Tensor]:
-    """Kernel (o, i, k, k) and bias (o,) of the convolution with its BatchNorm folded in, in float64."""
-    norm = module.norm
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
-    bias = norm.bias.double() - norm.running_mean.double() * scale  # type: ignore[union-attr]
-    return module.conv.weight.double() * scale[:, None, None, None], bias
-
-
 def plan_bridges(child: Network, parent: Model, moments: Mapping[str, Moments]) -> Bridges:
     """All bridges; without moments only those to as many channels or more. The parent is on the CPU."""
     streams = _streams(child, parent, moments)
@@ -43,13 +36,12 @@ def plan_bridges(child: Network, parent: Model, moments: Mapping[str, Moments]) 
         for j, (mine, other) in enumerate(zip(own, theirs, strict=False)):
             name = f"stages.{i}.{j}"
             widths = {part: conv.out_channels for part, conv in mine.inner if conv.groups == 1}
-            inner |= _inside(name, widths, parent, moments)
-            if mine.squeeze is not None and other.squeeze is not None:
-                writer = f"{name}.squeeze"
-                reader = parent.get_submodule(f"{writer}.expand")
-                assert isinstance(reader, nn.Conv2d) and mine.squeezed is not None
-                importance = reader.weight.double().flatten(1).norm(dim=0)
-                inner[writer] = bridge(other.squeezed or 0, mine.squeezed, moments.get(f"{writer}.expand"), importance)
+            block = parent.blocks(i)[j]
+            inner |= _inside(name, widths, block, moments)
+            if mine.squeezed is not None and other.squeezed is not None and block.squeeze is not None:
+                importance = block.squeeze.expand.weight.double().flatten(1).norm(dim=0)
+                read = moments.get(f"{name}.squeeze.expand")
+                inner[f"{name}.squeeze"] = bridge(other.squeezed, mine.squeezed, read, importance)
     return Bridges(streams, inner | _ends(child, parent, moments))
 
 
@@ -63,10 +55,8 @@ def bridge(have: int, want: int, moments: Moments | None, importance: Tensor) ->
     return chosen(moments, importance, want)
 
 
-def _inside(name: str, widths: Mapping[str, int], parent: Model, moments: Mapping[str, Moments]) -> dict[str, Bridge]:
+def _inside(name: str, widths: Mapping[str, int], block: Block, moments: Mapping[str, Moments]) -> dict[str, Bridge]:
     """Bridges of what the dense inner layers of a block write, by how the next dense layer reads it."""
-    block = parent.get_submodule(name)
-    assert isinstance(block, Block)
     rows: dict[str, Bridge] = {}
     dense = [part for part in block.inner if part in widths] + ["project"]
     for part, reader in itertools.pairwise(dense):
@@ -127,17 +117,15 @@ def _writes_linear(child: Network, point: int) -> bool:
 
 def _readers(child: Network, parent: Model, point: int) -> Iterator[tuple[str, Tensor, bool]]:
     """(name, how it weighs the channels (c, c), whether it mixes them) of each layer that reads a stream."""
-    places = []
+    places: list[tuple[int, int]] = []
     if point > 0:
         both = min(child.stages[point - 1].repeats, parent.network.stages[point - 1].repeats)
-        places += [f"stages.{point - 1}.{j}" for j in range(1, both)]
+        places += [(point - 1, j) for j in range(1, both)]
     if point < len(child.stages):
-        places.append(f"stages.{point}.0")
-    for name in places:
-        block = parent.get_submodule(name)
-        assert isinstance(block, Block)
-        matrix, dense = _reading(block)
-        yield name, matrix, dense
+        places.append((point, 0))
+    for i, j in places:
+        matrix, dense = _reading(parent.blocks(i)[j])
+        yield f"stages.{i}.{j}", matrix, dense
     if point == len(child.stages):
         name = next(name for name in ("head", "hidden", "classifier") if getattr(parent, name) is not None)
         module = parent.get_submodule(name)

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from budgetnet.model.build import Model
 from budgetnet.model.inherit.bridges import Bridge, same
-from budgetnet.model.inherit.plan import Bridges, effective
+from budgetnet.model.inherit.folded import effective, running
+from budgetnet.model.inherit.plan import Bridges
 from budgetnet.model.inherit.relatives import starts_as_identity
 from budgetnet.model.layers import Block, ConvNorm, SqueezeExcite, Swish
 
@@ -28,17 +29,15 @@ def fit_kernel(kernel: Tensor, side: int) -> Tensor:
 @torch.no_grad()
 def transfer(child: Model, parent: Model, bridges: Bridges) -> None:
     """Fill the child. Both are on the CPU; a classifier of other classes is left as it is."""
-    row = parent.network
     transfer_conv(child.stem, parent.stem, same(child.network.in_channels), bridges.streams[0])
-    rows = zip(child.network.stage_blocks(), row.stage_blocks(), strict=True)
-    for i, (own, theirs) in enumerate(rows):
-        for j in range(len(own)):
-            block = _block(child, i, j)
+    for i, own in enumerate(child.network.stage_blocks()):
+        theirs = parent.blocks(i)
+        for j, block in enumerate(child.blocks(i)):
             inflow = bridges.streams[i if j == 0 else i + 1]
             source = min(j, len(theirs) - 1)
             if source == j or j > 0 < source:
                 prefix = f"stages.{i}.{source}"
-                _transfer_block(block, _block(parent, i, source), inflow, bridges.streams[i + 1], bridges, prefix)
+                _transfer_block(block, theirs[source], inflow, bridges.streams[i + 1], bridges, prefix)
             if j >= len(theirs):
                 _begin_as_identity(block, starts_as_identity(own[j]))
     _transfer_ends(child, parent, bridges)
@@ -57,12 +56,6 @@ def _transfer_ends(child: Model, parent: Model, bridges: Bridges) -> None:
     flow = bridges.inner.get("hidden", flow)
     if child.network.classes == parent.network.classes:
         _transfer_linear(child.classifier, parent.classifier, flow, same(parent.network.classes))
-
-
-def _block(model: Model, stage: int, place: int) -> Block:
-    block = model.get_submodule(f"stages.{stage}.{place}")
-    assert isinstance(block, Block)
-    return block
 
 
 def _transfer_block(
@@ -86,29 +79,29 @@ def _transfer_block(
 def transfer_conv(child: ConvNorm, parent: ConvNorm, inflow: Bridge, outflow: Bridge) -> None:
     """One convolution with its BatchNorm between two bridges."""
     _transfer_activation(child.activation, parent.activation)
-    side = child.conv.kernel_size[0]
-    kernel = fit_kernel(parent.conv.weight.double(), side)
-    if outflow.kept is None:
-        kernel, bias = effective(parent)
-        kernel = fit_kernel(kernel, side)
-        shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
-        write_mixed(
-            child,
-            parent,
-            torch.einsum("po,oikl,ic->pckl", outflow.encode, kernel, inflow.decode),
-            outflow.encode @ (bias + shift),
-        )
+    if outflow.kept is not None:
+        _transfer_kept(child, parent, inflow, outflow.kept)
         return
-    kept, norm, theirs = outflow.kept, child.norm, parent.norm
-    kernel = kernel[kept]
+    kernel, bias = effective(parent)
+    kernel = fit_kernel(kernel, child.conv.kernel_size[0])
+    shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
+    mixed = torch.einsum("po,oikl,ic->pckl", outflow.encode, kernel, inflow.decode)
+    write_mixed(child, parent, mixed, outflow.encode @ (bias + shift))
+
+
+def _transfer_kept(child: ConvNorm, parent: ConvNorm, inflow: Bridge, kept: Tensor) -> None:
+    """Outputs that are the parent's own: their BatchNorm goes along, and what the inputs lack into its mean."""
+    kernel = fit_kernel(parent.conv.weight.double(), child.conv.kernel_size[0])[kept]
     shift = torch.zeros(len(kept), dtype=torch.float64)
     if parent.conv.groups == 1:
         shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
         kernel = torch.einsum("oikl,ic->ockl", kernel, inflow.decode)
     child.conv.weight.copy_(kernel)
-    norm.running_mean.copy_(theirs.running_mean[kept].double() - shift)  # type: ignore[union-attr, index]
-    norm.running_var.copy_(theirs.running_var[kept])  # type: ignore[union-attr, index]
-    variance = theirs.running_var[kept].double()  # type: ignore[index]
+    norm, theirs = child.norm, parent.norm
+    own_mean, own_variance = running(norm)
+    mean, variance = (each[kept].double() for each in running(theirs))
+    own_mean.copy_(mean - shift)
+    own_variance.copy_(variance)
     norm.weight.copy_(theirs.weight[kept].double() * ((variance + norm.eps) / (variance + theirs.eps)).sqrt())
     norm.bias.copy_(theirs.bias[kept])
 
@@ -120,13 +113,14 @@ def write_mixed(child: ConvNorm, parent: ConvNorm, kernel: Tensor, bias: Tensor)
     theirs, so that steps of training mean to them what they meant to the parent.
     """
     norm = child.norm
+    mean, variance = running(norm)
     typical = parent.conv.weight.double().flatten(1).norm(dim=1).mean().clamp_min(1e-12)
     scale = (kernel.flatten(1).norm(dim=1) / typical).clamp_min(1e-12)
     weight = parent.norm.weight.double().pow(2).mean().sqrt().clamp_min(1e-6)
     child.conv.weight.copy_(kernel / scale[:, None, None, None])
-    norm.running_var.copy_(((weight / scale) ** 2 - norm.eps).clamp_min(0.0))  # type: ignore[union-attr]
-    norm.weight.copy_(scale * (norm.running_var.double() + norm.eps).sqrt())  # type: ignore[union-attr]
-    norm.running_mean.zero_()  # type: ignore[union-attr]
+    variance.copy_(((weight / scale) ** 2 - norm.eps).clamp_min(0.0))
+    norm.weight.copy_(scale * (variance.double() + norm.eps).sqrt())
+    mean.zero_()
     norm.bias.copy_(bias)
 
 
