@@ -107,12 +107,13 @@ class Bench:
         batch = guarded_batch(recipe, len(self.images.indices("train")))
         warmup = max(1, round(recipe.warmup_share * steps))
         course = Course(name, network, recipe, self.preprocessing, self.seed, batch, steps, warmup)
-        trainer = Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+        return Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+
+    def inherit(self, trainer: Trainer) -> None:
+        """Begin the training from the pretrained weights, if there are any."""
         if self.pretrained is not None:
-            inputs = fitting_images(course, self.images, self.pixels)
-            inherit(trainer.model, self.pretrained, inputs)
+            inherit(trainer.model, self.pretrained, fitting_images(trainer.course, self.images, self.pixels))
             trainer.mean.load_state_dict(trainer.model.state_dict())
-        return trainer
 
     def steps_in(self, seconds: float, network: Network, recipe: Recipe) -> int:
         """How many steps so many seconds of this core are, by a few timed ones."""
@@ -125,6 +126,7 @@ class Bench:
     def line(self, name: str, network: Network, recipe: Recipe, steps: int) -> str:
         """Train, and say how it went."""
         trainer = self.trainer(name, network, recipe, steps)
+        self.inherit(trainer)
         cooldown, schedule = round(recipe.cooldown_share * steps), trainer.course.schedule
         reports: list[StepReport] = []
         began = time.process_time()

@@ -23,20 +23,20 @@ from budgetnet.model.weights import load_model
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
+NO_SOURCES = (("weights", None), ("pretrained", "none"))
+"""Arguments of a run that begins from nothing."""
 
 
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
-    """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run."""
+    """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run.
+
+    Sources of weights count only where there are any.
+    """
     if out is not None:
         return Path(out)
-    text = json.dumps({**arguments, "data": str(Path(data).resolve()) if data != "digits" else data}, sort_keys=True)
+    named = {name: value for name, value in arguments.items() if (name, value) not in NO_SOURCES}
+    text = json.dumps({**named, "data": str(Path(data).resolve()) if data != "digits" else data}, sort_keys=True)
     return Path("runs") / f"{Path(data).name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def named(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that name a run: sources of weights only where there are any."""
-    absent = {"weights": None, "pretrained": "none"}
-    return {name: value for name, value in arguments.items() if name not in absent or absent[name] != value}
 
 
 @contextlib.contextmanager
@@ -219,6 +219,11 @@ def preprocessing_for(images: ImageSet, weights: str | Path | None = None) -> Pr
         return row
     mean, std = (sum(values) / len(values) for values in (row.mean, row.std))
     return dataclasses.replace(row, mean=(mean,) * images.in_channels, std=(std,) * images.in_channels)
+
+
+def planned_preprocessing(plan: Mapping[str, Any] | None, images: ImageSet, source: str | Path | None) -> Preprocessing:
+    """The plan's preprocessing, or before there is one that of `preprocessing_for`."""
+    return preprocessing_for(images, source) if plan is None else Preprocessing(**plan["preprocessing"])
 
 
 def side_px_for(networks: Sequence[Network], preprocessing: Preprocessing) -> int:

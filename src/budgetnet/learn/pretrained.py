@@ -81,9 +81,10 @@ def write_starts(starts: Sequence[Start], device: str, progress: Progress | None
 
     Raises a one-line `ValueError` for a course whose network is no relative of its source's.
     """
-    for start in starts:
-        if not start.exact:
-            check_relatives(start.course.network, load_model(start.source).network)
+    inheriting = [start for start in starts if not start.exact]
+    parents = {source: load_model(source).network for source in {start.source for start in inheriting}}
+    for start in inheriting:
+        check_relatives(start.course.network, parents[start.source])
     (Path(starts[0].place.folder).parent / INITIAL).mkdir(exist_ok=True)
     with Workers(write_start, min(workers_for(device), len(starts)), device, progress=progress) as workers:
         workers.run(list(starts))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget
-from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
+from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_course
 from budgetnet.learn.outcome import conclude, finished, write_split
@@ -22,9 +22,8 @@ from budgetnet.learn.plan import (
     data_row,
     load_plan,
     machine_row,
-    named,
     only_one,
-    preprocessing_for,
+    planned_preprocessing,
     preprocessing_row,
     run_folder,
     same_arguments,
@@ -107,7 +106,7 @@ def train(
         "weights": None if weights is None else str(weights),
         "pretrained": pretrained,
     }
-    run = run_folder(out, str(data), named(arguments))
+    run = run_folder(out, str(data), arguments)
     with only_one(run):
         plan = load_plan(run, "train", fresh)
         images = open_images(str(data), seed, progress)
@@ -118,7 +117,7 @@ def train(
             same_data(plan, images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
-        preprocessing = Preprocessing(**plan["preprocessing"]) if plan else preprocessing_for(images, source)
+        preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)

@@ -23,9 +23,8 @@ from budgetnet.learn.plan import (
     data_row,
     load_plan,
     machine_row,
-    named,
     only_one,
-    preprocessing_for,
+    planned_preprocessing,
     preprocessing_row,
     run_folder,
     same_arguments,
@@ -86,9 +85,10 @@ def solve(
     the winner trains for the rest of the time and is tested once on the held-out test split.
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest installed or cached), the
-    bases are its network unless given, and every candidate inherits from it; the parent itself at a lower
-    resolution is always raced. The recipe is then "finetune", else "modern". The same
-    call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
+    bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
+    lower resolution, it is raced. The recipe is then "finetune", else "modern".
+
+    The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
     """
     began = time.monotonic()
@@ -107,7 +107,7 @@ def solve(
         pretrained,
     )
     arguments = {**asked.to_dict(), "precision": precision}
-    run = run_folder(out, asked.data, named(arguments))
+    run = run_folder(out, asked.data, arguments)
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
         images = open_images(asked.data, seed, progress)
@@ -125,7 +125,7 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
-        preprocessing = preprocessing_for(images, source)
+        preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)

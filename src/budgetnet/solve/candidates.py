@@ -199,17 +199,14 @@ def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
 def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple[Candidate, ...]:
     """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
 
-    Where weights are inherited a parent at a lower resolution, which is what one would do by hand, comes first.
-
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
+    Where weights are inherited, a parent at a lower resolution, which is what one would do by hand, comes first.
     """
     open_rows = _inheriting(found) if inherited else _open(found, entrants)
     distance = _distances(open_rows)
-    nearest = {row.id: math.inf for row in open_rows}
     chosen = [row.id for row in open_rows if inherited and row.strategy == "resolution"][:1]
-    for old in nearest:
-        nearest[old] = min((distance[new, old] for new in chosen), default=math.inf)
+    nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in open_rows}
     while len(chosen) < min(entrants, len(open_rows)):
         rest = [row.id for row in open_rows if row.id not in chosen]
         best = min(rest, key=lambda new: (sum(min(near, distance[new, old]) for old, near in nearest.items()), new))
