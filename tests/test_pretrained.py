@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,6 +96,22 @@ def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> Non
         assert parent_for("auto", network("mobilenet_v1")) is None
 
 
+def test_a_begun_run_keeps_the_relative_that_auto_found(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is installed changes; a run that is taken up or shown again does not, nor does it move."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrained, "installed", lambda: {source: PARENT})
+    child = resize(PARENT, Scaling(1.6, 1.5, 1.0), name="child")
+    asked: dict[str, Any] = {"epochs": 0.1, "pretrained": "auto"}
+    first = train("digits", child, **asked)
+    assert json.loads((first.run / "plan.json").read_text())["recipe"]["name"] == "finetune"
+    monkeypatch.setattr(pretrained, "installed", lambda: {})
+    Path(source).unlink()
+    again = train("digits", child, **asked)
+    assert (again.run, again.test) == (first.run, first.test)
+
+
 def test_a_base_keeps_the_zoos_name(tmp_path: Path, source: str) -> None:
     assert base_of(source) == PARENT
     row = network("tinynet_e", classes=3)
@@ -147,5 +164,6 @@ def test_solve_with_a_parent_races_its_children_and_tests_the_winner(source: str
     assert any(row.raced and row.strategy == "resolution" for row in done.candidates)
     assert {row.base for row in done.candidates} == {"parent"}
     assert not (tmp_path / "run" / "initial").exists()
+    Path(source).unlink()  # the plan knows all that a finished run is shown by
     again = solve("digits", Budget(macs=1_200_000), time_seconds=40, out=tmp_path / "run", pretrained=source)
     assert again.test.top1 == done.test.top1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -58,6 +59,19 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
             stacklevel=3,
         )
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
+
+
+def source_of(plan: Mapping[str, Any] | None, asked: str, wanted: Network | Budget) -> str | None:
+    """Whose weights a run begins from: those that its plan was made with, or before there is one `parent_for`.
+
+    What "auto" finds may be another by the time a run is taken up or shown again.
+    """
+    return parent_for(asked, wanted) if plan is None else plan.get("parent")
+
+
+def default_recipe(source: str | None) -> str:
+    """The recipe's name, unless one is given: "finetune" from pretrained weights, else "modern"."""
+    return "modern" if source is None else "finetune"
 
 
 def _relative(network: Network, wanted: Network | Budget) -> bool:

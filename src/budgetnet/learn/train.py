@@ -34,7 +34,7 @@ from budgetnet.learn.plan import (
     team_of,
     team_row,
 )
-from budgetnet.learn.pretrained import Start, parent_for, write_starts
+from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, write_json
@@ -94,13 +94,12 @@ def train(
     if weights is not None and pretrained != "none":
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     network = network_of(network, weights, pretrained)
-    source = str(weights) if weights is not None else parent_for(pretrained, network)
-    chosen = recipe_of(recipe or ("modern" if source is None else "finetune"))
+    given = pretrained if weights is None else str(weights)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
         "time_seconds": time_seconds,
-        "recipe": chosen.to_dict(),
+        "recipe": recipe_of(recipe or default_recipe(None if given == "none" else given)).to_dict(),
         "seed": seed,
         "precision": precision,
         "weights": None if weights is None else str(weights),
@@ -110,8 +109,9 @@ def train(
     with only_one(run):
         plan = load_plan(run, "train", fresh)
         images = open_images(str(data), seed, progress)
+        source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
-        chosen = recipe_for(chosen, images.in_channels)
+        chosen = recipe_for(recipe_of(recipe or default_recipe(source)), images.in_channels)
         if plan is not None:
             _check_same(plan, arguments, chosen, network, run)
             same_data(plan, images, run)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
@@ -34,7 +35,7 @@ from budgetnet.learn.plan import (
     start_anew,
     team_of,
 )
-from budgetnet.learn.pretrained import Start, base_of, parent_for, write_starts
+from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import read_json, write_json
@@ -95,22 +96,24 @@ def solve(
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_computing(device, precision)
-    source = parent_for(pretrained, budget)
+    nothing = pretrained == "none"
     asked = _Asked(
         str(data),
         budget,
         time_seconds,
         seed,
-        recipe_of(recipe or ("modern" if source is None else "finetune")),
-        tuple(bases or (BASES if source is None else (base_of(source),))),
+        recipe_of(recipe or default_recipe(None if nothing else pretrained)),
+        tuple(bases or (BASES if nothing else ())),
         tuple(strategies or STRATEGIES),
         pretrained,
     )
-    arguments = {**asked.to_dict(), "precision": precision}
-    run = run_folder(out, asked.data, arguments)
+    run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
         images = open_images(asked.data, seed, progress)
+        source = source_of(plan, pretrained, budget)
+        asked = asked.beginning_from(source, plan, recipe)
+        arguments = {**asked.to_dict(), "precision": precision}
         if plan is not None:
             same_arguments(plan, arguments, run)
             same_data(plan, images, run)
@@ -175,6 +178,15 @@ class _Asked:
     bases: tuple[str | Network, ...]
     strategies: tuple[Strategy, ...]
     pretrained: str
+
+    def beginning_from(self, source: str | None, plan: Mapping[str, Any] | None, recipe: str | Recipe | None) -> _Asked:
+        """With what the source decides: the recipe, unless given, and the bases, which a plan already has."""
+        bases = self.bases
+        if not bases and plan is not None:
+            bases = tuple(row if row in zoo.names() else Network.from_json(row) for row in plan["bases"])
+        elif not bases:
+            bases = BASES if source is None else (base_of(source),)
+        return dataclasses.replace(self, recipe=recipe_of(recipe or default_recipe(source)), bases=bases)
 
     def to_dict(self) -> dict[str, Any]:
         return {
