@@ -20,10 +20,12 @@ def survivors(entrants: int) -> tuple[int, ...]:
     return tuple(rungs)
 
 
-def race(entrants: Sequence[str], score: Score) -> tuple[Mapping[str, float], ...]:
+def race(entrants: Sequence[str], score: Score, incumbent: str | None = None) -> tuple[Mapping[str, float], ...]:
     """The scores of every rung; those of the last decide.
 
-    Ties go to the entrant that stands first in `entrants`. Raises `ValueError` without entrants.
+    Ties go to the entrant that stands first in `entrants`. The `incumbent`, what one would take without a race,
+    goes on to the last rung in any case: only the longest comparison may set it aside. Raises `ValueError` without
+    entrants.
     """
     if not entrants:
         raise ValueError("a race needs at least one entrant")
@@ -33,5 +35,5 @@ def race(entrants: Sequence[str], score: Score) -> tuple[Mapping[str, float], ..
         going = going[:count]
         scores = score(rung, going)
         results.append(scores)
-        going = sorted(going, key=lambda entrant: (-scores[entrant], order[entrant]))
+        going = sorted(going, key=lambda entrant: (entrant != incumbent, -scores[entrant], order[entrant]))
     return tuple(results)

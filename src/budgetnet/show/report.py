@@ -63,6 +63,7 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "limits": views.limit_lines(evidence),
         "candidates": views.candidate_lines(evidence),
         "rungs": 1 + max((row["rung"] for row in evidence.metrics.get("race") or ()), default=0),
+        "incumbent": evidence.plan.get("race", {}).get("incumbent"),
         "longest_name": max(map(len, evidence.plan["data"]["classes"])),
         "race_pictures": race,
         "training_pictures": training,

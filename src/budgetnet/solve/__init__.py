@@ -44,7 +44,7 @@ from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
-from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, raced_of
+from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, incumbent_of, raced_of
 from budgetnet.solve.choice import Choice, choose_winner
 from budgetnet.solve.plan import Clock, drafted, entrants_for, planned
 from budgetnet.spec import Network
@@ -141,7 +141,8 @@ def solve(
             drafts, team = drafted(raced, images, fitted, preprocessing, seed, device)
             if source is not None:
                 write_starts([Start(draft, place, source, exact=False) for draft in drafts], device, progress)
-            steps = planned(drafts, images, place, team, clock, progress)
+            incumbent = None if source is None else incumbent_of(raced)
+            steps = planned(drafts, images, place, team, clock, progress, incumbent)
             row = {
                 **asked.row(images, found),
                 "recipe": fitted.to_dict(),
@@ -274,7 +275,8 @@ class _Run:
                 workers.run(missing, lambda leg, _: tell(leg.course.id))
                 return {leg.course.id: float(self._right(leg).mean()) for leg in legs}
 
-            race([row["id"] for row in self.plan["race"]["entrants"]], score)
+            plan = self.plan["race"]
+            race([row["id"] for row in plan["entrants"]], score, plan.get("incumbent"))
         return rungs
 
     def _choose(self, legs: Sequence[Leg]) -> Choice:

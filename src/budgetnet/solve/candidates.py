@@ -201,11 +201,12 @@ def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple
 
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
-    Where weights are inherited, a parent at a lower resolution, which is what one would do by hand, comes first.
+    Where weights are inherited, the incumbent comes first.
     """
     open_rows = _inheriting(found) if inherited else _open(found, entrants)
     distance = _distances(open_rows)
-    chosen = [row.id for row in open_rows if inherited and row.strategy == "resolution"][:1]
+    first = incumbent_of(open_rows) if inherited else None
+    chosen = [] if first is None else [first]
     nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in open_rows}
     while len(chosen) < min(entrants, len(open_rows)):
         rest = [row.id for row in open_rows if row.id not in chosen]
@@ -215,6 +216,11 @@ def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple
     rows = [dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance)) for row in found]
     place = {name: position for position, name in enumerate(chosen)}
     return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
+
+
+def incumbent_of(rows: Sequence[Candidate]) -> str | None:
+    """The parent at a lower resolution among inherited candidates: what one would do by hand."""
+    return next((row.id for row in rows if row.strategy == "resolution"), None)
 
 
 def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:

@@ -71,6 +71,7 @@ def planned(
     team: Team,
     clock: Clock,
     progress: Progress | None = None,
+    incumbent: str | None = None,
 ) -> dict[str, Any]:
     """The rows "race", "final" and of the team for plan.json: every candidate's steps in every rung and at the end.
 
@@ -100,6 +101,7 @@ def planned(
         "race": {
             "seconds": race_seconds,
             "kept": list(counts),
+            "incumbent": incumbent,
             "images_per_second": {
                 draft.id: {"apart": timing.apart, "together": timing.together}
                 for draft, timing in zip(drafts, timings, strict=True)
