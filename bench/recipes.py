@@ -78,15 +78,19 @@ def _variants() -> Mapping[str, Recipe]:
 
 def _finetuning() -> Mapping[str, Recipe]:
     change = dataclasses.replace
-    eased = change(FINETUNE, augmentation=MODERN.augmentation, full_epochs=100.0)
+    mild = change(
+        FINETUNE, augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5), full_epochs=0.0
+    )
+    full = change(FINETUNE, full_epochs=0.0)
     rates = {f"finetune-rate-{rate}": change(FINETUNE, learning_rate=float(rate)) for rate in ("25e-5", "1e-3", "2e-3")}
     return {
         "finetune": FINETUNE,
         **rates,
-        "finetune-eased": eased,
-        "finetune-eased-rate-1e-3": change(eased, learning_rate=1e-3),
-        "finetune-eased-rate-2e-3": change(eased, learning_rate=2e-3),
-        "finetune-colours": change(eased, full_epochs=0.0),
+        "finetune-mild": mild,
+        "finetune-mild-rate-1e-3": change(mild, learning_rate=1e-3),
+        "finetune-mixup": change(mild, augmentation=change(mild.augmentation, mixup_alpha=0.2)),
+        "finetune-full": full,
+        "finetune-eased-rate-1e-3": change(FINETUNE, learning_rate=1e-3, full_epochs=100.0),
         "finetune-batch-32": change(FINETUNE, batch=32),
         "finetune-norm-trained": change(FINETUNE, frozen_norm=False),
     }
