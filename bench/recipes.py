@@ -78,19 +78,16 @@ def _variants() -> Mapping[str, Recipe]:
 
 def _finetuning() -> Mapping[str, Recipe]:
     change = dataclasses.replace
-    mild = change(
-        FINETUNE, augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5), full_epochs=0.0
-    )
-    full = change(FINETUNE, full_epochs=0.0)
+    full = change(FINETUNE, augmentation=MODERN.augmentation)
     rates = {f"finetune-rate-{rate}": change(FINETUNE, learning_rate=float(rate)) for rate in ("25e-5", "1e-3", "2e-3")}
     return {
         "finetune": FINETUNE,
         **rates,
-        "finetune-mild": mild,
-        "finetune-mild-rate-1e-3": change(mild, learning_rate=1e-3),
-        "finetune-mixup": change(mild, augmentation=change(mild.augmentation, mixup_alpha=0.2)),
+        "finetune-mixup": change(FINETUNE, augmentation=change(FINETUNE.augmentation, mixup_alpha=0.2)),
         "finetune-full": full,
-        "finetune-eased-rate-1e-3": change(FINETUNE, learning_rate=1e-3, full_epochs=100.0),
+        "finetune-full-from-40": change(full, full_epochs=40.0),
+        "finetune-eased": change(full, full_epochs=100.0),
+        "finetune-eased-rate-1e-3": change(full, learning_rate=1e-3, full_epochs=100.0),
         "finetune-batch-32": change(FINETUNE, batch=32),
         "finetune-norm-trained": change(FINETUNE, frozen_norm=False),
     }
