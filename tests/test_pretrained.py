@@ -12,6 +12,7 @@ import torch
 
 from budgetnet import Budget, Network, build, cost, network, open_images, solve, train
 from budgetnet.learn import pretrained
+from budgetnet.learn.bases import shaped_px
 from budgetnet.learn.data import ImageSet, default_preprocessing
 from budgetnet.learn.leg import Place
 from budgetnet.learn.pretrained import Start, base_of, parent_for, write_start
@@ -20,7 +21,7 @@ from budgetnet.learn.trainer import Course
 from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import save_weights
 from budgetnet.scaling import Scaling, resize
-from budgetnet.solve.candidates import candidates, shaped_px
+from budgetnet.solve.candidates import candidates
 from budgetnet.spec import Head, Stage, Stem
 
 STILL = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0)
