@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from budgetnet.learn.evaluate import evaluate
     from budgetnet.learn.predict import predict
     from budgetnet.learn.train import train
+    from budgetnet.measure import measure
     from budgetnet.model.build import build
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
@@ -37,6 +38,7 @@ _PLACES = {
     "fit": "budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
+    "measure": "measure",
     "names": "zoo",
     "network": "zoo",
     "open_images": "learn.data",
@@ -59,6 +61,7 @@ __all__ = [
     "fit",
     "inherit",
     "load_weights",
+    "measure",
     "names",
     "network",
     "open_images",
