@@ -93,7 +93,7 @@ def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> Non
     assert parent_for("auto", there["b0"]) == "b0"
     assert parent_for("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
     assert parent_for("none", small) is None and parent_for("my.pth", small) == "my.pth"
-    with pytest.warns(UserWarning, match="no pretrained relative is installed or cached"):
+    with pytest.warns(UserWarning, match="no pretrained relative of mobilenet_v1 is installed or cached"):
         assert parent_for("auto", network("mobilenet_v1")) is None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.compare import compare
     from budgetnet.cost import cost
     from budgetnet.learn.data import open_images
     from budgetnet.learn.evaluate import evaluate
@@ -33,6 +34,7 @@ _PLACES = {
     "PAPER": "scaling",
     "adapt": "scaling",
     "build": "model.build",
+    "compare": "compare",
     "cost": "cost",
     "evaluate": "learn.evaluate",
     "fit": "budget",
@@ -56,6 +58,7 @@ __all__ = [
     "Network",
     "adapt",
     "build",
+    "compare",
     "cost",
     "evaluate",
     "fit",

@@ -53,8 +53,9 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
         return asked
     rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
     if not rows:
+        whose = f" of {wanted.name}" if isinstance(wanted, Network) else ""
         warnings.warn(
-            "no pretrained relative is installed or cached; training begins from nothing "
+            f"no pretrained relative{whose} is installed or cached; training begins from nothing "
             "(docs/weights.md says what there is)",
             stacklevel=3,
         )
