@@ -45,6 +45,12 @@ def compare(
     ] = 3600.0,
     seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
     networks: Networks = None,
+    scaling: Annotated[
+        bool, Parameter(group=NETWORK, help="Compare the strategies, of one base: efficientnet_b0 unless given.")
+    ] = False,
+    ablate: Annotated[
+        bool, Parameter(group=NETWORK, help="Compare one base with itself without one of its parts at a time.")
+    ] = False,
     strategy: StrategyOption = "compound",
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
@@ -64,16 +70,19 @@ def compare(
     Example: budgetnet compare photos/ --macs 60M --seeds 3 --time 60m
     """
     budget = limits.budget()
+    if scaling and ablate:
+        raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
     from budgetnet import compare as compare_now
 
-    chosen = {} if networks is None else {"networks": [base_of(name) for name in networks]}
     with resumable() as shown:
         comparison = compare_now(
             data,
             budget,
             time_seconds=time,
             seeds=seeds,
+            networks=None if networks is None else [base_of(name) for name in networks],
             strategy=strategy,
+            question="scaling" if scaling else "ablation" if ablate else "families",
             pretrained=pretrained,
             recipe=recipe,
             out=out,
@@ -81,7 +90,6 @@ def compare(
             precision=precision,
             fresh=fresh,
             progress=shown,
-            **chosen,
         )
     show.print_json(comparison) if as_json else _print(comparison)
     return 0
@@ -104,8 +112,11 @@ def _print(comparison: Comparison) -> None:
                 "-" if row.published_top1 is None else f"{row.published_top1:.1f}",
             )
         )
-    show.table(("network", "px", "MACs", "params", "ms", "test %", "95 %", "ImageNet"), cells)
-    show.say("ImageNet: top-1 of the family's base as published, each by its own recipe; not measured here.", "dim")
+    head = ("network", "px", "MACs", "params", "ms", "test %", "95 %", "ImageNet")
+    published = any(row.published_top1 for row in comparison.networks)
+    show.table(head if published else head[:-1], cells if published else [row[:-1] for row in cells])
+    if published:
+        show.say("ImageNet: top-1 of the family's base as published, each by its own recipe; not measured here.", "dim")
     if comparison.pairs:
         show.say()
         _print_pairs(comparison)

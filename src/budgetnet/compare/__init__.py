@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from budgetnet import zoo
 from budgetnet.budget import Budget
-from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut, families
-from budgetnet.compare.plan import MEASURED_SECONDS, Draft, answers_path, drafted, legs_of, planned, training_id
-from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, seed_score
+from budgetnet.compare.drafts import begin, drafts_of, training_id
+from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
+from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
+from budgetnet.compare.questions import Question, bases_of
+from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.compare.statement import statement
 from budgetnet.compare.training import Tested, tested, train_and_test
-from budgetnet.compare.words import blocks, design, listed
+from budgetnet.compare.words import blocks, design
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
@@ -29,26 +28,22 @@ from budgetnet.learn.plan import (
     load_plan,
     machine_row,
     only_one,
-    preprocessing_for,
     run_folder,
     same_arguments,
     save_plan,
     side_px_for,
     start_anew,
+    team_of,
 )
-from budgetnet.learn.pretrained import Start, default_recipe, parent_for, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.measure import Measurement, measure_each
 from budgetnet.model.files import written_aside
-from budgetnet.model.inherit import are_relatives
-from budgetnet.model.weights import load_model
-from budgetnet.scaling import STRATEGIES, Strategy
-from budgetnet.spec import Network, check_integer, choose
-from budgetnet.zoo.published import TOP1, Published
+from budgetnet.scaling import Strategy
+from budgetnet.spec import Network, check_integer
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
 
@@ -58,21 +53,24 @@ def compare(
     budget: Budget,
     time_seconds: float = 3600.0,
     seeds: int = 3,
-    networks: Sequence[str | Network] = FAMILIES,
+    networks: Sequence[str | Network] | None = None,
     strategy: Strategy = "compound",
     pretrained: str = "none",
     recipe: str | Recipe | None = None,
+    question: Question = "families",
     out: Path | str | None = None,
     device: str = "cpu",
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Networks of several families at one budget, each trained `seeds` times for equal seconds of one core or GPU.
+    """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
-    Every base is scaled to the budget from the images' own size. Seed s splits the images and draws the weights and
-    the augmentation, so that the networks of one seed answer the same test images: differences are paired
-    (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+    The question says which: the bases `networks` ("families"; `FAMILIES` unless given), one base under several
+    strategies ("scaling"), or one base and the same without one of its parts ("ablation"; `ablation.CHANGES`; trained
+    with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
+    draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
+    are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
     inherit. The recipe is one for all; unless given it is "modern", or "finetune" for what inherits.
@@ -81,12 +79,14 @@ def compare(
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
     """
     began = time.monotonic()
-    _check(time_seconds, seeds, networks, strategy, device, precision)
+    _check(time_seconds, seeds, device, precision)
+    bases = bases_of(question, networks, strategy)
     asked = {
+        "question": question,
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
         "seeds": seeds,
-        "networks": [base if isinstance(base, str) else base.to_json() for base in networks],
+        "networks": [base if isinstance(base, str) else base.to_json() for base in bases],
         "strategy": strategy,
         "pretrained": pretrained,
         "recipe_name": None if recipe is None else recipe_of(recipe).name,
@@ -101,7 +101,10 @@ def compare(
             _same_images(plan, images, run)
             if (run / "comparison.json").exists():
                 return _shown(run)
-        drafts, left_out = ((), ()) if plan else _drafts(images[0], budget, networks, strategy, pretrained, recipe)
+            team_of(plan, run)  # says where the machine has other cores than the plan's
+        drafts, left_out = (
+            ((), ()) if plan else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe)
+        )
         side_px = (
             plan["side_px"]
             if plan
@@ -112,21 +115,16 @@ def compare(
         if fresh:
             start_anew(run)
         if plan is None:
-            _write_starts(drafts, seeds, place, progress)
+            begin(drafts, seeds, place, progress)
             steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
             plan = save_plan(run, {**_row(str(data), images, asked, left_out, side_px), **steps})
         return _Run(run, plan, budget, images, place, progress or silent).finish()
 
 
-def _check(
-    time_seconds: float, seeds: int, networks: Sequence[str | Network], strategy: str, device: str, precision: str
-) -> None:
+def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:
     if not math.isfinite(time_seconds) or time_seconds <= 0:
         raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
     check_integer("seeds", seeds)
-    if not networks:
-        raise ValueError("give at least one network to compare")
-    choose("strategy", strategy, STRATEGIES)
     check_computing(device, precision)
 
 
@@ -147,55 +145,6 @@ def _row(
         "left_out": [{"base": row.base, "reason": row.reason} for row in left_out],
         "side_px": side_px,
     }
-
-
-def _drafts(
-    images: ImageSet,
-    budget: Budget,
-    networks: Sequence[str | Network],
-    strategy: Strategy,
-    pretrained: str,
-    recipe: str | Recipe | None,
-) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
-    """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
-    entrants, left_out = families(images, budget, networks, strategy, inherited=pretrained != "none")
-    for row in left_out:
-        warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
-    drafts: list[Draft] = []
-    for entrant, parent in zip(entrants, _parents(entrants, pretrained), strict=True):
-        fitted = recipe_for(recipe_of(recipe or default_recipe(parent)), images.in_channels)
-        drafts.append(drafted(entrant, parent, fitted, preprocessing_for(images, parent), images))
-    return tuple(drafts), left_out
-
-
-def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:
-    """Whose weights each begins from. Raises a one-line `ValueError` for those that are no relatives of a source."""
-    if pretrained not in ("none", "auto"):
-        parent = load_model(pretrained).network
-        strangers = [row.label for row in entrants if not are_relatives(row.network, parent)]
-        if strangers:
-            raise ValueError(
-                f"{listed(strangers)} cannot inherit from {pretrained}, which is {parent.name}: no relatives; "
-                "leave them out, or take the nearest relative of each with auto"
-            )
-    return [parent_for(pretrained, row.network) for row in entrants]
-
-
-def _write_starts(drafts: Sequence[Draft], seeds: int, place: Place, progress: Progress | None) -> None:
-    """The initial weights of every training that inherits."""
-    starts = [
-        Start(
-            dataclasses.replace(row.course, id=training_id(row.entrant.id, seed), seed=seed),
-            dataclasses.replace(place, split_seed=seed),
-            row.parent,
-            exact=False,
-        )
-        for seed in range(seeds)
-        for row in drafts
-        if row.parent is not None
-    ]
-    if starts:
-        write_starts(starts, place.device, progress)
 
 
 def _shown(run: Path) -> Comparison:
@@ -263,7 +212,7 @@ class _Run:
     ) -> Compared:
         price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
         binding = self.budget.check(entrant.network).binding
-        published = published_of(entrant.base, entrant.network)
+        published = published_of(entrant.base, entrant.network) if self.plan["question"] == "families" else None
         course, train_images = row["course"], len(self.images[0].indices("train"))
         return Compared(
             **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
@@ -314,15 +263,3 @@ class _Run:
 
 ENTRANT_FIELDS = ("id", "label", "base", "strategy", "phi", "dropped_strides", "network")
 PRICE_FIELDS = ("params", "macs", "activations", "weight_bytes", "peak_activation_bytes", "peak_bytes")
-
-
-def published_of(base: str, network: Network) -> Published | None:
-    """What was published of the family's base, where the network has the rows of the zoo's of that name.
-
-    Scaling changes widths and repeats, never how many stages there are nor their kinds and kernels.
-    """
-    name = base.removeprefix("tf_")
-    if name not in TOP1:
-        return None
-    forms = [[(stage.kind, stage.kernel) for stage in one.stages] for one in (network, zoo.network(name))]
-    return TOP1[name] if forms[0] == forms[1] else None

@@ -6,18 +6,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.compare.entrants import Entrant
-from budgetnet.learn.data import ImageSet, Preprocessing
+from budgetnet.compare.drafts import Draft, training_id
+from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import course_of, course_row, preprocessing_row, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, guarded_batch
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
-from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, workers_for
 
 LEAST_STEPS = 10
@@ -26,23 +23,6 @@ MEASURED_SECONDS = 2.0
 """How long each network runs at the end, for its milliseconds an image."""
 PAGE_SECONDS = 5.0
 """For the report."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An entrant before its steps are known: its course for the first seed, and whose weights it begins from."""
-
-    entrant: Entrant
-    course: Course
-    parent: str | None
-
-
-def drafted(
-    entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, images: ImageSet
-) -> Draft:
-    """The entrant with its recipe and preprocessing; the batch is that of the recipe for so many images."""
-    batch = guarded_batch(recipe, len(images.indices("train")))
-    return Draft(entrant, Course(entrant.id, entrant.network, recipe, preprocessing, 0, batch, 1, 1), parent)
 
 
 def planned(
@@ -94,11 +74,6 @@ def entrant_row(draft: Draft, timing: Timing, seconds: float) -> dict[str, Any]:
         "cooldown_steps": min(course.steps, round(course.recipe.cooldown_share * course.steps)),
         "course": course_row(course),
     }
-
-
-def training_id(entrant: str, seed: int) -> str:
-    """The name of a training's files."""
-    return f"{entrant}-seed{seed}"
 
 
 def legs_of(plan: Mapping[str, Any], place: Place) -> tuple[Leg, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from budgetnet import zoo
 from budgetnet.compare.entrants import LeftOut
 from budgetnet.compare.training import Tested
 from budgetnet.learn.statistics import (
@@ -26,6 +27,7 @@ from budgetnet.learn.statistics import (
 )
 from budgetnet.measure import Measurement
 from budgetnet.spec import Network
+from budgetnet.zoo.published import TOP1, Published
 
 FORMAT = "budgetnet.comparison.v1"
 
@@ -218,3 +220,15 @@ def _pair(a: str, b: str, ours: Sequence[Tested], theirs: Sequence[Tested]) -> P
         stands=False,
         seeds=tuple(paired_difference(one.right, other.right) for one, other in both),
     )
+
+
+def published_of(base: str, network: Network) -> Published | None:
+    """What was published of the family's base, where the network has the rows of the zoo's of that name.
+
+    Scaling changes widths and repeats, never how many stages there are nor their kinds and kernels.
+    """
+    name = base.removeprefix("tf_")
+    if name not in TOP1:
+        return None
+    forms = [[(stage.kind, stage.kernel) for stage in one.stages] for one in (network, zoo.network(name))]
+    return TOP1[name] if forms[0] == forms[1] else None

@@ -59,12 +59,21 @@ def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str
 def _alike(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
     rows = [row for row in pairs if not row.differs]
     if rows:
-        what = "; ".join(f"{labels[row.a]} and {labels[row.b]}, {_points(row)}" for row in rows)
-        yield f"Not told apart (the interval includes 0): {what}."
+        yield f"Not told apart, for the interval of the difference includes 0: {_from(rows, labels)}."
     rows = [row for row in pairs if row.differs and not row.stands]
     if rows:
-        what = "; ".join(f"{labels[row.a]} and {labels[row.b]}, {_points(row)}" for row in rows)
-        yield f"Apart if looked at alone, not when all {len(pairs)} pairs are counted: {what}."
+        yield (
+            f"Apart if looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
+            f"seem to differ by chance: {_from(rows, labels)}."
+        )
+
+
+def _from(rows: Sequence[Pair], labels: Mapping[str, str]) -> str:
+    """x from y and z; y from z."""
+    grouped: dict[str, list[str]] = {}
+    for row in rows:
+        grouped.setdefault(row.a, []).append(labels[row.b])
+    return "; ".join(f"{labels[name]} from {listed(others)}" for name, others in grouped.items())
 
 
 def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str]:

@@ -20,6 +20,9 @@ LEAST_LAST_PX = 4
 """On a smaller map most taps of a 3x3 kernel fall on padding. With the race left to find that out, CIFAR-10 at 8 M
 MACs ended with a last map of 2 px, because such networks are fast and lead early: docs/lab-log.md."""
 
+AdaptedBase = tuple[str, int, Network]
+"""A base's name, how many of its strides are dropped, and its network."""
+
 
 def base_px(images: ImageSet) -> int:
     """The side that scaling starts from: the median short side, even, within 32 and 224 px."""
@@ -45,9 +48,7 @@ def shaped_px(images: ImageSet) -> Px:
     return (px, round(px * usual / 2) * 2) if usual >= 1 else (round(px / usual / 2) * 2, px)
 
 
-def adapted_bases(
-    images: ImageSet, bases: Sequence[str | Network], inherited: bool = False
-) -> Iterator[tuple[str, int, Network]]:
+def adapted_bases(images: ImageSet, bases: Sequence[str | Network], inherited: bool = False) -> Iterator[AdaptedBase]:
     """(name, dropped strides, network) of every base, adapted to the images and their classes.
 
     Pretrained weights mean what they mean with their own strides, so none is dropped where they are `inherited`.

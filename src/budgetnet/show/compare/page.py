@@ -19,6 +19,18 @@ from budgetnet.show.report import NARROW_PX, WIDE_PX
 MOST_PAIRS = 28
 """Of the forest picture: beyond, the table is easier to read."""
 
+HEADINGS = {
+    "families": "{many} networks side by side",
+    "scaling": "{base}, scaled in {many} ways",
+    "ablation": "{base}, and without one part at a time",
+}
+INTROS = {
+    "families": "Every network is scaled to the same budget from the images' own size",
+    "scaling": "One base is scaled to the same budget by every strategy, from the images' own size",
+    "ablation": "The base and every variant of it are scaled to the same budget from the images' own size, so that "
+    "what a part costs is given back to depth, width and resolution",
+}
+
 
 def write_page(run: str | Path) -> Path:
     """Write `report.html` into a finished comparison's folder, and give its path.
@@ -51,6 +63,8 @@ def _page(plan: Row, comparison: Row) -> dict[str, Any]:
         "pairs": rows.pair_lines(comparison),
         "asked": asked(plan),
         "seeds": plan["seeds"],
+        "heading_text": HEADINGS[plan["question"]].format(many=len(networks), base=comparison["networks"][0]["base"]),
+        "intro": INTROS[plan["question"]],
         "sources": rows.sources(comparison),
         "best_published": rows.best_published(comparison),
         "accuracy_pictures": tuple(accuracy_svg(networks, width, f"accuracy{width}-") for width in widths),
@@ -76,7 +90,9 @@ def compare_command(plan: Row) -> str:
     words = ["budgetnet", "compare", plan["data"]["path"], *budget_flags(Budget.from_dict(plan["budget"]))]
     words += ["--seeds", str(plan["seeds"]), "--time", f"{plan['time_seconds']:g}s"]
     words += ["--networks", *(name if name[:1] != "{" else "network.json" for name in plan["networks"])]
-    words += ["--strategy", plan["strategy"]]
+    words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling"]}.get(
+        plan["question"], ["--ablate", "--strategy", plan["strategy"]]
+    )
     for flag, value, usual in (
         ("--pretrained", plan["pretrained"], "none"),
         ("--recipe", plan["recipe_name"], None),

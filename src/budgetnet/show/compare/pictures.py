@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 ROW_PX = 36
 TALL_ROW_PX = 50
 """On a narrow page, where the name stands above its row."""
-MOST_SIGNS = 26
-NAMES_PX = 208
+MOST_SIGNS = 44
 VALUES_PX = 190
 PANEL_PX = 240
-PANEL_NAMES_PX = 176
+PANEL_NAMES_PX = 164
 
 
 def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
@@ -129,11 +128,13 @@ def _say_rows(
     for height, (name, value, span, colour) in enumerate(zip(names, values, spans, colours, strict=True)):
         level = place.bottom + place.height * (1 - (height + 0.5) / len(names))
         where = {"xycoords": "figure pixels", "annotation_clip": False, "va": "center"}
-        shown = shortened(printable(name), 2 * MOST_SIGNS if not narrow else MOST_SIGNS + 6)
-        if narrow:
+        shown = shortened(printable(name), MOST_SIGNS)
+        if narrow:  # on paper of their own: the rows' lines run below them
             level += 17
-            axes.annotate(shown, (place.left, level), color=COLOURS[colour], fontsize=12, **where)
-            axes.annotate(f"{value}", (end, level), ha="right", color=COLOURS[colour], fontsize=12, **where)
+            paper = {"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 1.5}
+            more = {"color": COLOURS[colour], "fontsize": 12, "bbox": paper, "zorder": 6, **where}
+            axes.annotate(shown, (place.left, level), **more)
+            axes.annotate(value, (end, level), ha="right", **more)
             continue
         axes.annotate(shown, (0, level), color=COLOURS[colour], **where)
         axes.annotate(value, (end + 66, level), ha="right", color=COLOURS[colour], fontweight="bold", **where)
@@ -191,7 +192,7 @@ def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
     else:
         margin = 0.1 * (high - low) or 0.05 * high
         axes.set_xlim(low - margin, high + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_minor_locator(NullLocator())
     if cost == "image_ms":
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
