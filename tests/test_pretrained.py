@@ -12,6 +12,7 @@ import torch
 
 from budgetnet import Budget, Network, build, cost, network, open_images, solve, train
 from budgetnet.learn import pretrained
+from budgetnet.learn.bases import shaped_px
 from budgetnet.learn.data import ImageSet, default_preprocessing
 from budgetnet.learn.leg import Place
 from budgetnet.learn.pretrained import Start, base_of, parent_for, write_start
@@ -20,7 +21,7 @@ from budgetnet.learn.trainer import Course
 from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import save_weights
 from budgetnet.scaling import Scaling, resize
-from budgetnet.solve.candidates import candidates, shaped_px
+from budgetnet.solve.candidates import candidates
 from budgetnet.spec import Head, Stage, Stem
 
 STILL = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0)
@@ -92,7 +93,7 @@ def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> Non
     assert parent_for("auto", there["b0"]) == "b0"
     assert parent_for("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
     assert parent_for("none", small) is None and parent_for("my.pth", small) == "my.pth"
-    with pytest.warns(UserWarning, match="no pretrained relative is installed or cached"):
+    with pytest.warns(UserWarning, match="no pretrained relative of mobilenet_v1 is installed or cached"):
         assert parent_for("auto", network("mobilenet_v1")) is None
 
 

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from budgetnet.budget import Budget, BudgetError
+from budgetnet.learn.bases import adapted_bases, base_px
 from budgetnet.learn.data import ImageSet, default_preprocessing, open_cache, open_images
 from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.outcome import finished
@@ -29,7 +30,7 @@ from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
 from budgetnet.model.files import load_tensors
 from budgetnet.solve import solve
-from budgetnet.solve.candidates import LEAST_SHARE, Candidate, adapted_bases, as_planned, base_px, candidates, raced_of
+from budgetnet.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
 from budgetnet.solve.plan import entrant_row, entrants_for
 from budgetnet.zoo import network
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.compare import compare
     from budgetnet.cost import cost
     from budgetnet.learn.data import open_images
     from budgetnet.learn.evaluate import evaluate
     from budgetnet.learn.predict import predict
     from budgetnet.learn.train import train
+    from budgetnet.measure import measure
     from budgetnet.model.build import build
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
@@ -32,11 +34,13 @@ _PLACES = {
     "PAPER": "scaling",
     "adapt": "scaling",
     "build": "model.build",
+    "compare": "compare",
     "cost": "cost",
     "evaluate": "learn.evaluate",
     "fit": "budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
+    "measure": "measure",
     "names": "zoo",
     "network": "zoo",
     "open_images": "learn.data",
@@ -54,11 +58,13 @@ __all__ = [
     "Network",
     "adapt",
     "build",
+    "compare",
     "cost",
     "evaluate",
     "fit",
     "inherit",
     "load_weights",
+    "measure",
     "names",
     "network",
     "open_images",

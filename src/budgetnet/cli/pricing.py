@@ -80,7 +80,7 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
     cells = [
         (
             row.network.name,
-            _sides(row.network),
+            show.sides(row.network),
             show.short(row.cost.params),
             show.short(row.cost.macs),
             show.short(row.cost.activations),
@@ -97,12 +97,6 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
     return show.say(
         "top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it with fewer MACs.", "dim"
     )
-
-
-def _sides(network: Network) -> str:
-    """One side of a square, both of another; the published networks are squares."""
-    height, width = network.resolution_px
-    return str(height) if height == width else show.resolution(network)
 
 
 def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:

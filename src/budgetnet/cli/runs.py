@@ -63,7 +63,7 @@ BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Image
 
 
 @contextlib.contextmanager
-def _resumable() -> Iterator[Progress]:
+def resumable() -> Iterator[Progress]:
     """Progress of work that the same command takes up again; an interruption says so."""
     try:
         with progress() as shown:
@@ -112,7 +112,7 @@ def solve(
     budget = limits.budget()
     from budgetnet import solve as solve_now
 
-    with _resumable() as shown:
+    with resumable() as shown:
         solution = solve_now(
             data,
             budget,
@@ -120,7 +120,7 @@ def solve(
             out=out,
             seed=seed,
             recipe=recipe,
-            bases=None if base is None else [_base(name) for name in base],
+            bases=None if base is None else [base_of(name) for name in base],
             strategies=strategy,
             device=device,
             precision=precision,
@@ -132,7 +132,7 @@ def solve(
     return 0
 
 
-def _base(name: str) -> str | Network:
+def base_of(name: str) -> str | Network:
     """A zoo name as it is, so that the run is named after it; else the network of a file."""
     from budgetnet import zoo
 
@@ -189,7 +189,7 @@ def train(
     value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
     budget = limits.budget() if limits.any_limit() else None
 
-    with _resumable() as shown:
+    with resumable() as shown:
         trained = train_now(
             data,
             value,

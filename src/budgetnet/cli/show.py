@@ -95,6 +95,12 @@ def resolution(network: Network) -> str:
     return "{}x{}".format(*network.resolution_px)
 
 
+def sides(network: Network) -> str:
+    """One side of a square, both of another; the published networks are squares."""
+    height, width = network.resolution_px
+    return str(height) if height == width else resolution(network)
+
+
 def stages(network: Network) -> None:
     """The network's table of stages, its first line as a title."""
     title, *rows = str(network).splitlines()

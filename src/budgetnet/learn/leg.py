@@ -211,8 +211,24 @@ def time_course(job: tuple[Course, Place, float]) -> Timing | None:
     if accelerator.num_processes == 1 and (threads == 1 or place.device != "cpu"):
         return Timing(together, together, time.monotonic() - began)
     torch.set_num_threads(1)
-    mine = images_per_second(Trainer(course, images, pixels, accelerator, alone=True), seconds)
+    apart = _rate_apart(course, images, pixels, accelerator, seconds)
     torch.set_num_threads(threads)
-    apart = float(of_all(accelerator, mine).mean())
     seconds = time.monotonic() - began
     return Timing(apart, together, seconds) if accelerator.is_main_process else None
+
+
+def time_apart(job: tuple[Course, Place, float]) -> Timing | None:
+    """As `time_course`, of trainings apart alone: what runs beside each is another like it."""
+    began = time.monotonic()
+    course, place, seconds = job
+    images, pixels = opened(place.data, place.split_seed, place.side_px)
+    accelerator = accelerator_for(place)
+    apart = _rate_apart(course, images, pixels, accelerator, seconds)
+    seconds = time.monotonic() - began
+    return Timing(apart, apart, seconds) if accelerator.is_main_process else None
+
+
+def _rate_apart(course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator, seconds: float) -> float:
+    """Images a second of whole batches in each process by itself, all at once: their mean."""
+    mine = images_per_second(Trainer(course, images, pixels, accelerator, alone=True), seconds)
+    return float(of_all(accelerator, mine).mean())

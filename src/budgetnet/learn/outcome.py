@@ -18,7 +18,7 @@ from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
 from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, write_json
-from budgetnet.model.build import build
+from budgetnet.model.build import Model, build
 from budgetnet.model.files import load_tensors, written_aside
 from budgetnet.model.weights import save_weights
 
@@ -50,10 +50,7 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
 
     metrics.json comes last: where it exists the run is finished.
     """
-    course = leg.course
-    model = build(trained_network(course.network, course.recipe, course.steps))
-    model.load_state_dict(load_tensors(leg.weights)[0])
-    model.eval()
+    course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device
     answers = probabilities(model.to(device), images, pixels, indices, course.preprocessing, device=device)
@@ -77,12 +74,20 @@ def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mappi
             **extra,
         },
     )
-    _clear(Path(leg.place.folder))
+    clear(Path(leg.place.folder))
     return outcome
 
 
-def _clear(folder: Path) -> None:
-    """Remove checkpoints and weights along the way: the run is finished, only its scores are asked for again."""
+def trained_model(leg: Leg) -> Model:
+    """The model at the end of a leg that is done, in evaluation mode, on the CPU."""
+    course = leg.course
+    model = build(trained_network(course.network, course.recipe, course.steps))
+    model.load_state_dict(load_tensors(leg.weights)[0])
+    return model.eval()
+
+
+def clear(folder: Path) -> None:
+    """Remove a run's checkpoints and weights along the way: it is finished, only its scores are asked for again."""
     if (folder.parent / INITIAL).is_dir():
         shutil.rmtree(folder.parent / INITIAL)
     for pattern in ("*/*.pt", "*/*.safetensors", "*/*.part"):
@@ -97,7 +102,7 @@ def finished(run: Path) -> Outcome | None:
     """
     if not (run / "metrics.json").exists():
         return None
-    _clear(run / "training")
+    clear(run / "training")
     metrics = read_json(run / "metrics.json")
     return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
 

@@ -53,12 +53,25 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
         return asked
     rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
     if not rows:
+        whose = f" of {wanted.name}" if isinstance(wanted, Network) else ""
         warnings.warn(
-            "no pretrained relative is installed or cached; training begins from nothing "
+            f"no pretrained relative{whose} is installed or cached; training begins from nothing "
             "(docs/weights.md says what there is)",
             stacklevel=3,
         )
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
+
+
+def form_for(asked: str, base: str | Network) -> str | Network:
+    """The base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
+
+    Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
+    """
+    if asked == "none" or not isinstance(base, str) or f"tf_{base}" not in zoo.names():
+        return base
+    rows = installed().values() if asked == "auto" else (load_model(asked).network,)
+    plain, original = (any(_relative(row, zoo.network(name)) for row in rows) for name in (base, f"tf_{base}"))
+    return f"tf_{base}" if original and not plain else base
 
 
 def source_of(plan: Mapping[str, Any] | None, asked: str, wanted: Network | Budget) -> str | None:

@@ -1,4 +1,4 @@
-"""What a count of right answers says: intervals, and differences on the same images."""
+"""What a count of right answers says: intervals, and differences on the same images, for one seed or several."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def right_of(answers: NDArray[np.floating], labels: NDArray[np.integer]) -> NDAr
     return (answers.argmax(1) == labels) & np.isfinite(answers).all(1)
 
 
-def wilson(correct: int, count: int) -> tuple[float, float]:
+def wilson(correct: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share: `correct` of `count` -> (low, high), both in [0, 1].
 
     (p + z**2 / 2n -+ z sqrt(p (1 - p) / n + z**2 / 4n**2)) / (1 + z**2 / n) with p = correct / n,
-    z = 1.96. Raises `ValueError` unless 0 <= correct <= count and count >= 1.
+    z = 1.96. Raises `ValueError` unless 0 <= correct <= count and count >= 1. Means over seeds need not be whole.
     Source: Wilson, Probable Inference, JASA 22 (1927); Brown, Cai, DasGupta (2001), section 3.1.1.
     """
     if not 0 <= correct <= count or count < 1:
@@ -64,6 +64,110 @@ def paired_difference(correct_a: Answers, correct_b: Answers) -> Paired:
     difference, error = _moments(only_a, only_b, count)
     middle, wide = _moments(only_a + 0.5, only_b + 0.5, count + 2)
     return Paired(difference, max(-1.0, middle - Z_95 * wide), min(1.0, middle + Z_95 * wide), error)
+
+
+@dataclass(frozen=True, slots=True)
+class OverSeeds:
+    """A mean over seeds of a mean over test images, and how sure it is.
+
+    `error_images` is the standard error that the choice of images leaves, `error_seeds` the one that the seeds
+    show (None for one seed); `standard_error` is the larger. `quantile` times it is half of a 95 % interval.
+    `images` counts the different ones of all seeds.
+    """
+
+    mean: float
+    error_images: float
+    error_seeds: float | None
+    standard_error: float
+    degrees: float
+    images: int
+
+    @property
+    def quantile(self) -> float:
+        """97.5 % quantile of Student's t at these degrees of freedom: 1.96 where the images say it all."""
+        from scipy.special import stdtrit
+
+        return Z_95 if math.isinf(self.degrees) else float(stdtrit(self.degrees, 0.975))
+
+    @property
+    def chance(self) -> float:
+        """Probability of a mean at least as far from 0 if the true one were 0: two-sided."""
+        from scipy.special import ndtr, stdtr
+
+        if self.standard_error == 0.0:
+            return 1.0 if self.mean == 0.0 else 0.0
+        ratio = -abs(self.mean) / self.standard_error
+        return 2 * float(ndtr(ratio) if math.isinf(self.degrees) else stdtr(self.degrees, ratio))
+
+
+Seeds = Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]
+"""For each seed: which images were asked, by any number that is the same for the same image, and a value for each."""
+
+
+def over_seeds(seeds: Seeds) -> OverSeeds:
+    """The mean of per-image values v over S seeds, seed s with n_s images and mean m_s.
+
+    mean = sum over s of m_s / S. The images' error counts an image that several seeds asked as one (a cluster):
+
+        error_images**2 = (M**2 * sum over images i of (sum over s of (v_is - m_s) / (n_s S))**2 + 1) / (M + 2)**2
+
+    for M different images; the 1 and the 2 are half an image added to each of the four cells of right and wrong,
+    as in `paired_difference`. error_seeds = deviation of the m_s / sqrt(S). The larger counts; what seeds show beyond
+    the images has S - 1 degrees of freedom, so that all of it has degrees = E**4 / (excess**2 / (S - 1)).
+    Raises `ValueError` without seeds or without images.
+    Source: Liang and Zeger, Biometrika 73 (1986), section 2; Satterthwaite, Biometrics Bulletin 2 (1946).
+    """
+    if not seeds or any(len(images) == 0 or len(images) != len(values) for images, values in seeds):
+        raise ValueError("a mean over seeds needs at least one seed, and a value for each of its images")
+    count = len(seeds)
+    means = np.array([float(values.mean()) for _, values in seeds])
+    names = np.concatenate([images for images, _ in seeds])
+    parts = np.concatenate(
+        [(values - mean) / (len(values) * count) for (_, values), mean in zip(seeds, means, strict=True)]
+    )
+    different, places = np.unique(names, return_inverse=True)
+    total = len(different)
+    square = float((np.bincount(places, weights=parts) ** 2).sum())
+    images = (total**2 * square + 1) / (total + 2) ** 2
+    spread = None if count == 1 else float(means.var(ddof=1)) / count
+    excess = 0.0 if spread is None else max(0.0, spread - images)
+    degrees = math.inf if excess == 0.0 else (images + excess) ** 2 / (excess**2 / (count - 1))
+    error = math.sqrt(images + excess)
+    seen = None if spread is None else math.sqrt(spread)
+    return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
+
+
+def accuracy_interval(found: OverSeeds) -> tuple[float, float]:
+    """95 % interval of a mean accuracy: Wilson's for all different images, wider where seeds differ by more.
+
+    Wilson's for M / k images, k = max(1, (quantile * error_seeds)**2 / (1.96**2 * p (1 - p) / M)).
+    """
+    share = min(1.0, max(0.0, found.mean))
+    binomial = share * (1 - share) / found.images
+    seen = 0.0 if found.error_seeds is None else (found.quantile * found.error_seeds / Z_95) ** 2
+    count = found.images / max(1.0, seen / binomial) if binomial else float(found.images)
+    return wilson(share * max(count, 1.0), max(count, 1.0))
+
+
+def difference_interval(found: OverSeeds) -> tuple[float, float]:
+    """95 % interval of a mean difference: mean -+ quantile * standard error, within -1 and 1."""
+    half = found.quantile * found.standard_error
+    return max(-1.0, found.mean - half), min(1.0, found.mean + half)
+
+
+def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
+    """Which of several differences stand when all are looked at: at most `level` to see any where there is none.
+
+    The k-th smallest of n chances must be at most level / (n - k + 1), and all smaller ones too.
+    Source: Holm, Scandinavian Journal of Statistics 6 (1979), section 3.
+    """
+    order = sorted(range(len(chances)), key=lambda place: chances[place])
+    stands = [False] * len(chances)
+    for rank, place in enumerate(order):
+        if chances[place] > level / (len(chances) - rank):
+            break
+        stands[place] = True
+    return tuple(stands)
 
 
 def _moments(only_a: float, only_b: float, count: float) -> tuple[float, float]:

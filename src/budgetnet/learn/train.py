@@ -14,7 +14,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_course
+from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course
 from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
     course_of,
@@ -184,11 +184,14 @@ class Timings:
     startup_seconds: float
 
 
-def timed(courses: Sequence[Course], place: Place, team: Team, progress: Progress | None = None) -> Timings:
-    """Time some steps of each course, now, with all of the team at work."""
+def timed(
+    courses: Sequence[Course], place: Place, team: Team, progress: Progress | None = None, apart: bool = False
+) -> Timings:
+    """Time some steps of each course, now, with all of the team at work; `apart`: only as each trains by itself."""
     jobs = [(course, place, TIMING_SECONDS) for course in courses]
     before = time.monotonic()
-    with Workers(time_course, team.processes, place.device, True, progress, team.threads) as workers:
+    function = time_apart if apart else time_course
+    with Workers(function, team.processes, place.device, True, progress, team.threads) as workers:
         timings = tuple(timing for timing in workers.run(jobs) if timing is not None)
     worked = sum(timing.seconds for timing in timings)
     return Timings(timings, max(0.0, time.monotonic() - before - worked))

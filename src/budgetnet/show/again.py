@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from budgetnet.budget import Budget
 from budgetnet.show.evidence import Evidence
 from budgetnet.show.wording import duration
 
@@ -18,7 +19,7 @@ def run_command(evidence: Evidence) -> str:
     if plan["command"] == "train":
         words += ["--network", str(evidence.run / "network.json")]
     if evidence.budget is not None:
-        words += _budget_flags(evidence)
+        words += budget_flags(evidence.budget)
     if plan.get("epochs") is not None:
         words += ["--epochs", f"{plan['epochs']:g}"]
     if plan.get("time_seconds") is not None:
@@ -32,19 +33,23 @@ def run_command(evidence: Evidence) -> str:
     words += ["--recipe", plan["recipe"]["name"], "--seed", str(plan["seed"])]
     if plan.get("precision", "float32") != "float32":
         words += ["--precision", plan["precision"]]
-    quoted = (f"\\\n    {word}" if word.startswith("--") else shlex.quote(word) for word in words)
-    return " ".join(quoted)
+    return in_lines(words)
 
 
-def _budget_flags(evidence: Evidence) -> Iterator[str]:
-    assert evidence.budget is not None
-    for name, limit in evidence.budget.limits().items():
+def in_lines(words: Sequence[str]) -> str:
+    """The words of a command for a shell, a flag a line."""
+    return " ".join(f"\\\n    {word}" if word.startswith("--") else shlex.quote(word) for word in words)
+
+
+def budget_flags(budget: Budget) -> Iterator[str]:
+    """The budget as the command line takes it."""
+    for name, limit in budget.limits().items():
         yield f"--{name.replace('_', '-')}"
         yield str(limit)
-    if evidence.budget.dtype != "float32":
-        yield from ("--dtype", evidence.budget.dtype)
-    if evidence.budget.batch != 1:
-        yield from ("--batch", str(evidence.budget.batch))
+    if budget.dtype != "float32":
+        yield from ("--dtype", budget.dtype)
+    if budget.batch != 1:
+        yield from ("--batch", str(budget.batch))
 
 
 def _names(values: Sequence[str]) -> list[str]:

@@ -139,22 +139,44 @@ def _draw_trail(axes: Axes, trial: Trial) -> None:
 
 
 def _label_trials(axes: Axes, trials: Sequence[Trial], place: Place, narrow: bool) -> None:
-    """Names in a column at the right, each level with its last point or as near as it can be; a line joins them."""
+    marks = [
+        Mark(
+            trial.macs,
+            100 * trial.accuracies[-1],
+            str(trial.number) if narrow else f"{trial.number}  {trial.name}, {percent(trial.accuracies[-1])}",
+            trial.chosen,
+        )
+        for trial in trials
+    ]
+    name_marks(axes, marks, place, 16.0 if narrow else LABEL_GAP_PX)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point of a picture and its name; `first` ones are in colour."""
+
+    x: float
+    y: float
+    text: str
+    first: bool
+
+
+def name_marks(axes: Axes, marks: Sequence[Mark], place: Place, gap_px: float) -> None:
+    """Names in a column at the right, each level with its point or as near as it can be; a line joins them."""
     low, high = axes.get_ylim()
-    wanted = [(100 * trial.accuracies[-1] - low) / (high - low) * place.height for trial in trials]
-    heights = spread(wanted, 16.0 if narrow else LABEL_GAP_PX, 0.0, place.height)
-    for trial, height in zip(trials, heights, strict=True):
+    wanted = [(mark.y - low) / (high - low) * place.height for mark in marks]
+    for mark, height in zip(marks, spread(wanted, gap_px, 0.0, place.height), strict=True):
         line = {"arrowstyle": "-", "linewidth": 0.8, "alpha": 0.6, "shrinkA": 3, "shrinkB": 6, "relpos": (0, 0.5)}
         axes.annotate(
-            str(trial.number) if narrow else f"{trial.number}  {trial.name}, {percent(trial.accuracies[-1])}",
-            xy=(trial.macs, 100 * trial.accuracies[-1]),
+            mark.text,
+            xy=(mark.x, mark.y),
             xytext=(place.left + place.width + 12, place.bottom + height),
             textcoords="figure pixels",
             va="center",
-            color=COLOURS["accent" if trial.chosen else "ink"],
-            fontweight="bold" if trial.chosen else "normal",
+            color=COLOURS["accent" if mark.first else "ink"],
+            fontweight="bold" if mark.first else "normal",
             annotation_clip=False,
-            arrowprops={**line, "color": COLOURS["accent" if trial.chosen else "faint"]},
+            arrowprops={**line, "color": COLOURS["accent" if mark.first else "faint"]},
             zorder=2,
         )
 

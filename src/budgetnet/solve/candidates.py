@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet import zoo
 from budgetnet.budget import Budget, BudgetError, Fit, fit
+from budgetnet.learn.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import STRATEGIES, Strategy, adapt
-from budgetnet.spec import Network, Px
+from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.spec import Network
 
 BASES = (
     "efficientnet_b0",
@@ -25,16 +24,8 @@ BASES = (
     "mobilenet_v3_large",
     "mobilenet_v3_small",
 )
-LEAST_PX, MOST_PX = 32, 224
-SMALL_PX = 96
-"""Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
-SAME_SHAPE = 1.1
-"""Images whose width and height stand to each other as in another within this factor have the same shape."""
 LEAST_SHARE = 0.85
 """A raced candidate uses at least this share of the limit that binds it."""
-LEAST_LAST_PX = 4
-"""On a smaller map most taps of a 3x3 kernel fall on padding. With the race left to find that out, CIFAR-10 at 8 M
-MACs ended with a last map of 2 px, because such networks are fast and lead early: docs/lab-log.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,58 +82,6 @@ class Candidate:
         }
 
 
-def base_px(images: ImageSet) -> int:
-    """The side that scaling starts from: the median short side, even, within 32 and 224 px."""
-    return min(MOST_PX, max(LEAST_PX, images.median_short_side_px // 2 * 2))
-
-
-def shaped_px(images: ImageSet) -> Px:
-    """Height and width that a pretrained base starts from: `base_px` on the short side, in the images' shape
-    where most have one, else a square.
-
-    Pretrained weights come with a crop in the network's shape, which cuts the sides off a photo of 4:3.
-    """
-    px = base_px(images)
-    shares = sorted(width / height for height, width in images.sizes_px)
-    least, usual, most = (shares[round(place * (len(shares) - 1))] for place in (0.1, 0.5, 0.9))
-    if most > usual * SAME_SHAPE or least < usual / SAME_SHAPE:
-        return px, px
-    return (px, round(px * usual / 2) * 2) if usual >= 1 else (round(px / usual / 2) * 2, px)
-
-
-def adapted_bases(
-    images: ImageSet, bases: Sequence[str | Network], inherited: bool = False
-) -> Iterator[tuple[str, int, Network]]:
-    """(name, dropped strides, network) of every base, adapted to the images and their classes.
-
-    Pretrained weights mean what they mean with their own strides, so none is dropped where they are `inherited`.
-    """
-    px = base_px(images)
-    for base in _distinct(bases):
-        row = dataclasses.replace(base, classes=len(images.classes), in_channels=images.in_channels)
-        if inherited:
-            yield row.name, 0, adapt(row, shaped_px(images))
-            continue
-        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
-            yield row.name, dropped, adapt(row, px, dropped)
-
-
-def _distinct(bases: Sequence[str | Network]) -> tuple[Network, ...]:
-    """The bases as networks, each once. Raises `ValueError` for two that their names do not tell apart."""
-    rows: dict[str, Network] = {}
-    for base in bases:
-        row = zoo.network(base) if isinstance(base, str) else base
-        # Some file systems do not tell upper from lower case.
-        if rows.setdefault(_safe(row.name).casefold(), row) != row:
-            raise ValueError(f"two bases are called {row.name}; give one of them another name in its file")
-    return tuple(rows.values())
-
-
-def _safe(name: str) -> str:
-    """The name as a part of a folder's."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+|^\.", "_", name)[:100]
-
-
 def candidates(
     images: ImageSet,
     budget: Budget,
@@ -158,7 +97,7 @@ def candidates(
     """
     found: dict[str, Candidate] = {}
     failures: list[BudgetError] = []
-    most_px = max(LEAST_PX, 2 * images.median_short_side_px)
+    most_px = largest_px(images)
     for name, dropped, base in adapted_bases(images, bases, inherited):
         for strategy in strategies:
             try:
@@ -169,7 +108,7 @@ def candidates(
             tail = f"-{dropped}" if dropped else ""
             key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
             found.setdefault(
-                key, Candidate(f"{_safe(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "")
+                key, Candidate(f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "")
             )
     if not found:
         raise min(failures, key=lambda error: error.excess / getattr(budget, error.limit))
@@ -226,7 +165,7 @@ def incumbent_of(rows: Sequence[Candidate]) -> str | None:
 def _open(found: Sequence[Candidate], entrants: int) -> Sequence[Candidate]:
     """Those that may race: they use the budget and, where enough do, end in a map that a kernel fits on."""
     full = _used(found)
-    roomy = [row for row in full if _last_px(row.network) >= LEAST_LAST_PX]
+    roomy = [row for row in full if last_px(row.network) >= LEAST_LAST_PX]
     return roomy if len(roomy) >= entrants else full
 
 
@@ -242,14 +181,6 @@ def _used(found: Sequence[Candidate]) -> Sequence[Candidate]:
     return [row for row in found if row.share >= LEAST_SHARE] or [max(found, key=lambda row: row.share)]
 
 
-def _last_px(network: Network) -> int:
-    """The shorter side of the last map."""
-    side = min(network.stem_px)
-    for stage in network.stages:
-        side = -(-side // stage.stride)
-    return side
-
-
 def _why(row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str], float]) -> str:
     if row.id in chosen:
         names = {pair[1] for pair in distance}
@@ -258,7 +189,7 @@ def _why(row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str
     if row.share < LEAST_SHARE:
         return f"uses only {100 * row.share:.0f} % of its binding limit"
     if (row.id, row.id) not in distance:
-        return f"ends in a map of {_last_px(row.network)} px"
+        return f"ends in a map of {last_px(row.network)} px"
     return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced"
 
 
@@ -266,7 +197,7 @@ def _features(row: Candidate) -> tuple[float, ...]:
     """What makes networks unlike at matched cost: depth, width, size of maps, params, activations; in octaves."""
     network, cost = row.network, row.fit.cost
     width = sum(stage.channels * stage.repeats for stage in network.stages) / network.depth
-    values = (network.depth, width, network.resolution_px[0], _last_px(network), cost.params, cost.activations)
+    values = (network.depth, width, network.resolution_px[0], last_px(network), cost.params, cost.activations)
     return tuple(math.log2(value) for value in values)
 
 

@@ -1,0 +1,147 @@
+"""The command compare: families side by side at one budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.options import (
+    NETWORK,
+    NO_LIMITS,
+    TIME,
+    TRAINING,
+    AsJson,
+    DeviceOption,
+    Limits,
+    StrategyOption,
+    read_list,
+)
+from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
+
+if TYPE_CHECKING:
+    from budgetnet.compare import Comparison
+
+Networks = Annotated[
+    tuple[str, ...] | None,
+    Parameter(
+        converter=read_list,
+        consume_multiple=True,
+        group=NETWORK,
+        metavar="NAME",
+        help="Bases to scale to the budget: zoo names or .json files; one of each family unless given.",
+    ),
+]
+
+
+def compare(
+    data: Data,
+    /,
+    *,
+    limits: Limits = NO_LIMITS,
+    time: Annotated[
+        float, TIME, Parameter(group=TRAINING, show_default="60m", help="For all trainings together, as 60m.")
+    ] = 3600.0,
+    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
+    networks: Networks = None,
+    scaling: Annotated[
+        bool, Parameter(group=NETWORK, help="Compare the strategies, of one base: efficientnet_b0 unless given.")
+    ] = False,
+    ablate: Annotated[
+        bool, Parameter(group=NETWORK, help="Compare one base with itself without one of its parts at a time.")
+    ] = False,
+    strategy: StrategyOption = "compound",
+    pretrained: Pretrained = "none",
+    recipe: RecipeOption = None,
+    precision: Precision = "float32",
+    device: DeviceOption = "cpu",
+    out: NewRun = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Compare families of networks at one budget.
+
+    Each is scaled to the budget and trained several times for equal seconds of one core; paired
+    differences on the same test images, with intervals, say which differ.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet compare photos/ --macs 60M --seeds 3 --time 60m
+    """
+    budget = limits.budget()
+    if scaling and ablate:
+        raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
+    from budgetnet import compare as compare_now
+
+    with resumable() as shown:
+        comparison = compare_now(
+            data,
+            budget,
+            time_seconds=time,
+            seeds=seeds,
+            networks=None if networks is None else [base_of(name) for name in networks],
+            strategy=strategy,
+            question="scaling" if scaling else "ablation" if ablate else "families",
+            pretrained=pretrained,
+            recipe=recipe,
+            out=out,
+            device=device,
+            precision=precision,
+            fresh=fresh,
+            progress=shown,
+        )
+    show.print_json(comparison) if as_json else _print(comparison)
+    return 0
+
+
+def _print(comparison: Comparison) -> None:
+    """The networks, the most accurate first; the pairs; what they show; where the evidence lies."""
+    cells: list[tuple[str, ...]] = []
+    for row in comparison.networks:
+        ms = row.measurement.image_ms
+        cells.append(
+            (
+                row.label,
+                show.sides(row.network),
+                show.short(row.macs),
+                show.short(row.params),
+                "-" if ms is None else f"{ms:.2f}",
+                f"{100 * row.accuracy:.1f}",
+                f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+                "-" if row.published_top1 is None else f"{row.published_top1:.1f}",
+            )
+        )
+    head = ("network", "px", "MACs", "params", "ms", "test %", "95 %", "ImageNet")
+    published = any(row.published_top1 for row in comparison.networks)
+    show.table(head if published else head[:-1], cells if published else [row[:-1] for row in cells])
+    if published:
+        show.say("ImageNet: top-1 of the family's base as published, each by its own recipe; not measured here.", "dim")
+    if comparison.pairs:
+        show.say()
+        _print_pairs(comparison)
+    show.say()
+    for sentence in comparison.statement:
+        show.say(sentence)
+    for left in comparison.left_out:
+        show.say(f"{left.base} is left out: {left.reason}.")
+    if comparison.disturbance:
+        show.say(f"There are no times (ms): {comparison.disturbance}.")
+    show.say()
+    show.facts({"report": str(comparison.report), "networks": str(comparison.run / "networks")})
+
+
+def _print_pairs(comparison: Comparison) -> None:
+    labels = {row.id: row.label for row in comparison.networks}
+    rows = [
+        (
+            labels[row.a],
+            labels[row.b],
+            f"{100 * row.difference:+.1f}",
+            f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
+            "yes" if row.stands else "alone" if row.differs else "no",
+        )
+        for row in comparison.pairs
+    ]
+    show.table(("network", "against", "points", "95 %", "differ"), rows, text_columns=2)
+    show.say("On the same test images, mean over seeds. alone: not when all pairs are counted.", "dim")

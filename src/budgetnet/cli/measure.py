@@ -1,0 +1,83 @@
+"""The command measure: how fast networks are on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.options import (
+    AS_PUBLISHED,
+    COMPUTING,
+    TIME,
+    AsJson,
+    DeviceOption,
+    Shape,
+    open_network,
+)
+from budgetnet.cli.progress import progress
+from budgetnet.spec import Network
+
+if TYPE_CHECKING:
+    from budgetnet.measure import Measurement
+
+Networks = Annotated[tuple[str, ...], Parameter(help="Names of the zoo, network .json files or runs' folders.")]
+
+
+def measure(
+    network: Networks,
+    /,
+    *,
+    batch: Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")] = 1,
+    threads: Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Computing threads.")] = 1,
+    seconds: Annotated[
+        float, TIME, Parameter(group=COMPUTING, show_default="1s", help="How long each network runs, as 2s.")
+    ] = 1.0,
+    device: DeviceOption = "cpu",
+    shape: Shape = AS_PUBLISHED,
+    as_json: AsJson = False,
+) -> int:
+    """Measure milliseconds an image on this machine.
+
+    The networks take turns; BatchNorm is folded. Beside other programs no time is given.
+
+    Example: budgetnet measure efficientnet_b0 mobilenet_v2 --batch 1 --threads 1
+    """
+    rows = [shape.apply(open_network(name)) for name in network]
+    from budgetnet.measure import measure_each
+
+    with progress() as shown:
+        found = measure_each(rows, batch, threads, seconds, device, shown)
+    if as_json:
+        show.print_json({"measurements": [_row(*pair) for pair in zip(rows, found, strict=True)]})
+    else:
+        _print(rows, found)
+    if disturbance := found[0].disturbance:
+        show.notice(f"budgetnet: no times: {disturbance}; measure again when nothing else runs")
+    return 0
+
+
+def _row(network: Network, measurement: Measurement) -> dict[str, object]:
+    from budgetnet import cost
+
+    price = cost(network)
+    row = {"name": network.name, "resolution_px": network.resolution_px, "macs": price.macs, "params": price.params}
+    return {**row, "measurement": measurement}
+
+
+def _print(networks: list[Network], found: tuple[Measurement, ...]) -> None:
+    from budgetnet import cost
+
+    cells: list[tuple[str, ...]] = []
+    for network, row in zip(networks, found, strict=True):
+        price = cost(network)
+        times = (row.latency_ms, row.low_ms, row.high_ms)
+        shown = ("-" if time is None else f"{time / row.batch:.2f}" for time in times)
+        sides = show.sides(network)
+        cells.append((network.name, sides, show.short(price.macs), show.short(price.params), *shown, str(row.runs)))
+    show.table(("network", "px", "MACs", "params", "ms", "25 %", "75 %", "runs"), cells)
+    first = found[0]
+    images = "1 image" if first.batch == 1 else f"{first.batch} images"
+    threads = "1 thread" if first.threads == 1 else f"{first.threads} threads"
+    show.say(f"ms an image: the median and quartiles; {images} at once, {threads}, {first.device}.", "dim")

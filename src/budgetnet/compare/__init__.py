@@ -1,0 +1,265 @@
+"""Families side by side: one budget, one recipe, the same seeds, and what the differences are worth."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from budgetnet.budget import Budget
+from budgetnet.compare.drafts import begin, drafts_of, training_id
+from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
+from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
+from budgetnet.compare.questions import Question, bases_of
+from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
+from budgetnet.compare.statement import statement
+from budgetnet.compare.training import Tested, tested, train_and_test
+from budgetnet.compare.words import blocks, design
+from budgetnet.learn.data import ImageSet, open_cache, open_images
+from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.outcome import clear
+from budgetnet.learn.plan import (
+    data_row,
+    load_plan,
+    machine_row,
+    only_one,
+    run_folder,
+    same_arguments,
+    save_plan,
+    side_px_for,
+    start_anew,
+    team_of,
+)
+from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.recipe import Recipe, recipe_of
+from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.train import check_computing
+from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.measure import Measurement, measure_each
+from budgetnet.model.files import written_aside
+from budgetnet.scaling import Strategy
+from budgetnet.spec import Network, check_integer
+
+__all__ = ["FAMILIES", "Comparison", "compare"]
+
+
+def compare(
+    data: str | Path,
+    budget: Budget,
+    time_seconds: float = 3600.0,
+    seeds: int = 3,
+    networks: Sequence[str | Network] | None = None,
+    strategy: Strategy = "compound",
+    pretrained: str = "none",
+    recipe: str | Recipe | None = None,
+    question: Question = "families",
+    out: Path | str | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
+
+    The question says which: the bases `networks` ("families"; `FAMILIES` unless given), one base under several
+    strategies ("scaling"), or one base and the same without one of its parts ("ablation"; `ablation.CHANGES`; trained
+    with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
+    draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
+    are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+
+    With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
+    inherit. The recipe is one for all; unless given it is "modern", or "finetune" for what inherits.
+
+    The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
+    A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
+    """
+    began = time.monotonic()
+    _check(time_seconds, seeds, device, precision)
+    bases = bases_of(question, networks, strategy)
+    asked = {
+        "question": question,
+        "budget": budget.to_dict(),
+        "time_seconds": time_seconds,
+        "seeds": seeds,
+        "networks": [base if isinstance(base, str) else base.to_json() for base in bases],
+        "strategy": strategy,
+        "pretrained": pretrained,
+        "recipe_name": None if recipe is None else recipe_of(recipe).name,
+        "precision": precision,
+    }
+    run = run_folder(out, str(data), asked)
+    with only_one(run):
+        plan = load_plan(run, "compare", fresh)
+        images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
+        if plan is not None:
+            same_arguments(plan, asked, run)
+            _same_images(plan, images, run)
+            if (run / "comparison.json").exists():
+                return _shown(run)
+            team_of(plan, run)  # says where the machine has other cores than the plan's
+        drafts, left_out = (
+            ((), ()) if plan else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe)
+        )
+        side_px = (
+            plan["side_px"]
+            if plan
+            else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
+        )
+        open_cache(images[0], side_px, progress=progress)
+        place = Place(str(data), 0, side_px, str(run / "training"), device, precision)
+        if fresh:
+            start_anew(run)
+        if plan is None:
+            begin(drafts, seeds, place, progress)
+            steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
+            plan = save_plan(run, {**_row(str(data), images, asked, left_out, side_px), **steps})
+        return _Run(run, plan, budget, images, place, progress or silent).finish()
+
+
+def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:
+    if not math.isfinite(time_seconds) or time_seconds <= 0:
+        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+    check_integer("seeds", seeds)
+    check_computing(device, precision)
+
+
+def _same_images(plan: Mapping[str, Any], images: Sequence[ImageSet], run: Path) -> None:
+    if plan["fingerprints"] != [one.fingerprint for one in images]:
+        raise ValueError(f"{run} was begun on other images than {images[0].name} holds now; use --fresh to start anew")
+
+
+def _row(
+    data: str, images: Sequence[ImageSet], asked: Mapping[str, Any], left_out: Sequence[LeftOut], side_px: int
+) -> dict[str, Any]:
+    return {
+        "command": "compare",
+        "data": data_row(data, images[0]),
+        "fingerprints": [one.fingerprint for one in images],
+        **asked,
+        "machine": machine_row(),
+        "left_out": [{"base": row.base, "reason": row.reason} for row in left_out],
+        "side_px": side_px,
+    }
+
+
+def _shown(run: Path) -> Comparison:
+    """The comparison that a finished run's files hold."""
+    from budgetnet.show.compare.page import write_page
+
+    clear(run / "training")
+    return Comparison.from_file(read_json(run / "comparison.json"), run, write_page(run))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A planned comparison: what is done is read, what is missing is made."""
+
+    run: Path
+    plan: Mapping[str, Any]
+    budget: Budget
+    images: Sequence[ImageSet]
+    place: Place
+    progress: Progress
+
+    def finish(self) -> Comparison:
+        legs = legs_of(self.plan, self.place)
+        self._train(legs)
+        tests = self._tests(legs)
+        rows = self.plan["entrants"]
+        entrants = [Entrant.from_dict(row) for row in rows]
+        speeds = measure_each(
+            [entrant.network for entrant in entrants],
+            seconds=MEASURED_SECONDS,
+            device=self.place.device,
+            progress=self.progress,
+        )
+        found = [
+            self._compared(entrant, row, tests[entrant.id], speed)
+            for entrant, row, speed in zip(entrants, rows, speeds, strict=True)
+        ]
+        found.sort(key=lambda row: (-row.accuracy, row.macs, row.id))
+        self._write(tuple(found), tests)
+        return _shown(self.run)
+
+    def _train(self, legs: Sequence[Leg]) -> None:
+        """Every training that is not done, one seed after another, as many at a time as there are workers."""
+        missing = [leg for leg in legs if not answers_path(leg).exists()]
+        if not missing:
+            return
+
+        def tell(text: str) -> None:
+            done = sum(answers_path(leg).exists() for leg in legs)
+            self.progress(Update("compare", done, len(legs), text))
+
+        tell(f"{len(missing)} to do")
+        count = min(workers_for(self.place.device), len(missing))
+        with Workers(train_and_test, count, self.place.device, progress=self.progress) as workers:
+            workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("compare/")))
+
+    def _tests(self, legs: Sequence[Leg]) -> dict[str, list[Tested]]:
+        """What every entrant answered, seed by seed."""
+        done = {leg.course.id: tested(leg) for leg in legs}
+        ids = [row["id"] for row in self.plan["entrants"]]
+        return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
+
+    def _compared(
+        self, entrant: Entrant, row: Mapping[str, Any], tests: Sequence[Tested], speed: Measurement
+    ) -> Compared:
+        price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
+        binding = self.budget.check(entrant.network).binding
+        published = published_of(entrant.base, entrant.network) if self.plan["question"] == "families" else None
+        course, train_images = row["course"], len(self.images[0].indices("train"))
+        return Compared(
+            **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
+            **{name: getattr(price, name) for name in PRICE_FIELDS},
+            design=design(entrant.strategy, entrant.network.rounding),
+            blocks=blocks(entrant.network),
+            accuracy=accuracy.found.mean,
+            low=accuracy.low,
+            high=accuracy.high,
+            error_images=accuracy.found.error_images,
+            error_seeds=accuracy.found.error_seeds,
+            seeds=tuple(map(seed_score, tests)),
+            binding=binding.name,
+            share=binding.share,
+            measurement=speed,
+            images_per_second=row["images_per_second"],
+            batch=course["batch"],
+            steps=course["steps"],
+            epochs=course["steps"] * course["batch"] / train_images,
+            recipe=row["recipe"]["name"],
+            parent=row["parent"],
+            published_top1=published and published.top1,
+            published_source=published and published.source,
+        )
+
+    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Tested]]) -> None:
+        """The networks' files, then comparison.json: where that is, the run is finished."""
+        pairs = pairs_of(tests, [row.id for row in found])
+        left_out = tuple(LeftOut(**row) for row in self.plan["left_out"])
+        images = len(np.unique(np.concatenate([test.indices for test in tests[found[0].id]])))
+        (self.run / "networks").mkdir(exist_ok=True)
+        for row in found:
+            with written_aside(self.run / "networks" / f"{row.id}.json") as aside:
+                aside.write_text(row.network.to_json() + "\n", encoding="utf-8")
+        result = Comparison(
+            run=self.run,
+            networks=found,
+            pairs=pairs,
+            statement=statement(found, pairs, images),
+            left_out=left_out,
+            test_images=images,
+            seconds_each=self.plan["seconds_each"],
+            disturbance=found[0].measurement.disturbance,
+            report=self.run / "report.html",
+        )
+        write_json(self.run / "comparison.json", result.to_file())
+
+
+ENTRANT_FIELDS = ("id", "label", "base", "strategy", "phi", "dropped_strides", "network")
+PRICE_FIELDS = ("params", "macs", "activations", "weight_bytes", "peak_activation_bytes", "peak_bytes")

@@ -1,0 +1,99 @@
+"""Entrants before their steps are known: recipe, preprocessing, and the weights that they begin from."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from budgetnet.budget import Budget
+from budgetnet.compare.entrants import Entrant, LeftOut
+from budgetnet.compare.questions import Question, entrants_of
+from budgetnet.compare.words import listed
+from budgetnet.learn.data import ImageSet, Preprocessing
+from budgetnet.learn.leg import Place
+from budgetnet.learn.plan import preprocessing_for
+from budgetnet.learn.pretrained import Start, default_recipe, form_for, parent_for, write_starts
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.trainer import Course
+from budgetnet.model.inherit import are_relatives
+from budgetnet.model.weights import load_model
+from budgetnet.scaling import Strategy
+from budgetnet.spec import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entrant before its steps are known: its course for the first seed, and whose weights it begins from."""
+
+    entrant: Entrant
+    course: Course
+    parent: str | None
+
+
+def drafted(
+    entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, images: ImageSet
+) -> Draft:
+    """The entrant with its recipe and preprocessing; the batch is that of the recipe for so many images."""
+    batch = guarded_batch(recipe, len(images.indices("train")))
+    return Draft(entrant, Course(entrant.id, entrant.network, recipe, preprocessing, 0, batch, 1, 1), parent)
+
+
+def drafts_of(
+    images: ImageSet,
+    budget: Budget,
+    question: Question,
+    bases: Sequence[str | Network],
+    strategy: Strategy,
+    pretrained: str,
+    recipe: str | Recipe | None,
+) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
+    """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
+    forms = [form_for(pretrained, base) for base in bases]
+    entrants, left_out = entrants_of(question, images, budget, forms, strategy, pretrained != "none")
+    for row in left_out:
+        warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
+    drafts: list[Draft] = []
+    for entrant, parent in zip(entrants, _parents(entrants, pretrained), strict=True):
+        fitted = recipe_for(recipe_of(recipe or default_recipe(parent)), images.in_channels)
+        if question == "ablation":  # a part cannot be taken away where the recipe has done so already
+            fitted = dataclasses.replace(fitted, name=f"{fitted.name}, stochastic depth", drop_path=None)
+        drafts.append(drafted(entrant, parent, fitted, preprocessing_for(images, parent), images))
+    return tuple(drafts), left_out
+
+
+def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:
+    """Whose weights each begins from. Raises a one-line `ValueError` for those that are no relatives of a source."""
+    if pretrained not in ("none", "auto"):
+        parent = load_model(pretrained).network
+        strangers = [row.label for row in entrants if not are_relatives(row.network, parent)]
+        if strangers:
+            raise ValueError(
+                f"{listed(strangers)} cannot inherit from {pretrained}, which is {parent.name}: no relatives; "
+                "leave them out, or take the nearest relative of each with auto"
+            )
+    return [parent_for(pretrained, row.network) for row in entrants]
+
+
+def begin(drafts: Sequence[Draft], seeds: int, place: Place, progress: Progress | None) -> None:
+    """The initial weights of every training that inherits."""
+    starts = [
+        Start(
+            dataclasses.replace(row.course, id=training_id(row.entrant.id, seed), seed=seed),
+            dataclasses.replace(place, split_seed=seed),
+            row.parent,
+            exact=False,
+        )
+        for seed in range(seeds)
+        for row in drafts
+        if row.parent is not None
+    ]
+    if starts:
+        write_starts(starts, place.device, progress)
+
+
+def training_id(entrant: str, seed: int) -> str:
+    """The name of a training's files."""
+    return f"{entrant}-seed{seed}"

@@ -1,0 +1,94 @@
+"""How the time of a comparison is shared: every training the same seconds of one worker, as counts of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from budgetnet.compare.drafts import Draft, training_id
+from budgetnet.learn.data import ImageSet
+from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.plan import course_of, course_row, preprocessing_row, team_row
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
+from budgetnet.learn.workers import Team, workers_for
+
+LEAST_STEPS = 10
+"""Of a training: fewer are no training at all."""
+MEASURED_SECONDS = 2.0
+"""How long each network runs at the end, for its milliseconds an image."""
+PAGE_SECONDS = 5.0
+"""For the report."""
+
+
+def planned(
+    drafts: Sequence[Draft],
+    images: ImageSet,
+    seeds: int,
+    place: Place,
+    began: float,
+    time_seconds: float,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The rows of plan.json that say how long each training is: equal seconds, steps by speed.
+
+    Raises a one-line `ValueError` where that is too short for any training.
+    """
+    trainings = len(drafts) * seeds
+    workers = min(workers_for(place.device), trainings)
+    measured = timed([draft.course for draft in drafts], place, Team(workers, 1), progress, apart=True)
+    asked = len(images.indices("validation")) + len(images.indices("test"))
+    waves = math.ceil(trainings / workers)
+    answers = max(asked / (FORWARD_RATE * timing.apart) for timing in measured.courses)
+    spent = time.monotonic() - began
+    after = measured.startup_seconds + waves * answers + len(drafts) * MEASURED_SECONDS + PAGE_SECONDS
+    seconds = (time_seconds * (1 - SPARE_SHARE) - spent - after) / waves
+    pairs = list(zip(drafts, measured.courses, strict=True))
+    least = max(LEAST_STEPS * draft.course.batch / timing.apart for draft, timing in pairs)
+    if seconds < least:
+        needed = 1.2 * (spent + after + waves * least) / (1 - SPARE_SHARE)
+        raise ValueError(
+            f"{time_seconds:g} s are too short for {trainings} trainings, {workers} at a time: each needs "
+            f"{LEAST_STEPS} steps at least; give at least {math.ceil(needed)} s"
+        )
+    return {
+        **team_row(Team(workers, 1)),
+        "seconds_each": seconds,
+        "entrants": [entrant_row(draft, timing, seconds) for draft, timing in pairs],
+    }
+
+
+def entrant_row(draft: Draft, timing: Timing, seconds: float) -> dict[str, Any]:
+    """One entrant with the steps that so many seconds of one worker are."""
+    course = with_steps(draft.course, max(1, int(seconds * timing.apart / draft.course.batch)))
+    return {
+        **draft.entrant.to_dict(),
+        "parent": draft.parent,
+        "recipe": course.recipe.to_dict(),
+        "preprocessing": preprocessing_row(course.preprocessing),
+        "images_per_second": timing.apart,
+        "cooldown_steps": min(course.steps, round(course.recipe.cooldown_share * course.steps)),
+        "course": course_row(course),
+    }
+
+
+def legs_of(plan: Mapping[str, Any], place: Place) -> tuple[Leg, ...]:
+    """Every training as one leg, one seed after another."""
+    return tuple(_leg(row, seed, place) for seed in range(plan["seeds"]) for row in plan["entrants"])
+
+
+def _leg(row: Mapping[str, Any], seed: int, place: Place) -> Leg:
+    plan = {"recipe": row["recipe"], "preprocessing": row["preprocessing"], "seed": seed}
+    course = dataclasses.replace(course_of(row["course"], plan), id=training_id(row["id"], seed))
+    here = dataclasses.replace(place, split_seed=seed)
+    down = row["cooldown_steps"]
+    return Leg(course, here, "final", f"compare/{row['id']}, seed {seed}", course.steps - down, down)
+
+
+def answers_path(leg: Leg) -> Path:
+    """Where the probabilities on the test split lie: there once the training is done and tested."""
+    return Path(leg.place.folder).parent / "answers" / f"{leg.course.id}.npz"

@@ -1,0 +1,51 @@
+"""The questions that a comparison answers, and who takes part in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from budgetnet.budget import Budget
+from budgetnet.compare.ablation import ablations
+from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families, scalings
+from budgetnet.learn.data import ImageSet
+from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.spec import Network, choose
+
+Question = Literal["families", "scaling", "ablation"]
+
+
+def bases_of(
+    question: Question, networks: Sequence[str | Network] | None, strategy: Strategy
+) -> tuple[str | Network, ...]:
+    """The bases that a question is asked about; those of everybody unless given.
+
+    Raises a one-line `ValueError` for none, for several where there can be one, and for a strategy where all are asked.
+    """
+    choose("question", question, get_args(Question))
+    choose("strategy", strategy, STRATEGIES)
+    if networks is None:
+        networks = FAMILIES if question == "families" else (BASE,)
+    if not networks:
+        raise ValueError("give at least one network to compare")
+    if question != "families" and len(networks) > 1:
+        raise ValueError(f"{question} is asked about one base, but {len(networks)} networks were given; give one")
+    if question == "scaling" and strategy != "compound":
+        raise ValueError(f"scaling compares the strategies themselves, but {strategy} was asked for; leave it out")
+    return tuple(networks)
+
+
+def entrants_of(
+    question: Question,
+    images: ImageSet,
+    budget: Budget,
+    bases: Sequence[str | Network],
+    strategy: Strategy,
+    inherited: bool,
+) -> Entered:
+    """Who takes part, and who cannot; raises as `families` does."""
+    if question == "scaling":
+        return scalings(images, budget, bases[0], inherited)
+    if question == "ablation":
+        return ablations(images, budget, bases[0], strategy, inherited)
+    return families(images, budget, bases, strategy, inherited)

@@ -1,0 +1,234 @@
+"""What a comparison found: a row a network, a row a pair, and what the numbers do and do not show."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from budgetnet import zoo
+from budgetnet.compare.entrants import LeftOut
+from budgetnet.compare.training import Tested
+from budgetnet.learn.statistics import (
+    OverSeeds,
+    Paired,
+    accuracy_interval,
+    difference_interval,
+    holm,
+    over_seeds,
+    paired_difference,
+    wilson,
+)
+from budgetnet.measure import Measurement
+from budgetnet.spec import Network
+from budgetnet.zoo.published import TOP1, Published
+
+FORMAT = "budgetnet.comparison.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScore:
+    """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,
+    which are wrong."""
+
+    seed: int
+    correct: int
+    count: int
+    accuracy: float
+    low: float
+    high: float
+    diverged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A network and all that was found of it; accuracy is the mean over seeds on their test splits.
+
+    `design` and `blocks` are read from the network's rows. `measurement` is this machine's speed.
+    `published_top1` is ImageNet's in percent of the family's base, by its authors and their recipe.
+    """
+
+    id: str
+    label: str
+    base: str
+    strategy: str
+    phi: float
+    dropped_strides: int
+    network: Network
+    design: str
+    blocks: str
+    accuracy: float
+    low: float
+    high: float
+    error_images: float
+    error_seeds: float | None
+    seeds: tuple[SeedScore, ...]
+    params: int
+    macs: int
+    activations: int
+    weight_bytes: int
+    peak_activation_bytes: int
+    peak_bytes: int
+    binding: str
+    share: float
+    measurement: Measurement
+    images_per_second: float
+    batch: int
+    steps: int
+    epochs: float
+    recipe: str
+    parent: str | None
+    published_top1: float | None
+    published_source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Accuracy of a minus accuracy of b on the same test images, mean over seeds, with its 95 % interval.
+
+    `differs`: the interval leaves 0 out. `stands`: so it does when all pairs are counted (Holm). `seeds` holds the
+    difference of each seed.
+    """
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    standard_error: float
+    error_images: float
+    error_seeds: float | None
+    chance: float
+    differs: bool
+    stands: bool
+    seeds: tuple[Paired, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Networks at one budget, one recipe and the same seeds, the most accurate first, and what that shows.
+
+    `test_images` counts the different ones of all seeds; `seconds_each` is what every training had. `disturbance` says
+    why there is no speed of this machine, where there is none.
+    """
+
+    run: Path
+    networks: tuple[Compared, ...]
+    pairs: tuple[Pair, ...]
+    statement: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    test_images: int
+    seconds_each: float
+    disturbance: str | None
+    report: Path
+
+    def to_file(self) -> dict[str, Any]:
+        """comparison.json."""
+        row = dataclasses.asdict(dataclasses.replace(self, networks=()))
+        networks = [{**dataclasses.asdict(one), "network": json.loads(one.network.to_json())} for one in self.networks]
+        return {
+            "format": FORMAT,
+            **{key: row[key] for key in row if key not in ("run", "report")},
+            "networks": networks,
+        }
+
+    @staticmethod
+    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Comparison:
+        """The comparison of `to_file`. Raises a one-line `ValueError` for anything else."""
+        try:
+            return Comparison(
+                run=run,
+                networks=tuple(map(_compared, row["networks"])),
+                pairs=tuple(
+                    Pair(**{**one, "seeds": tuple(Paired(**each) for each in one["seeds"])}) for one in row["pairs"]
+                ),
+                statement=tuple(row["statement"]),
+                left_out=tuple(LeftOut(**one) for one in row["left_out"]),
+                test_images=row["test_images"],
+                seconds_each=row["seconds_each"],
+                disturbance=row["disturbance"],
+                report=report,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"comparison.json in {run} is damaged: {error}") from error
+
+
+def _compared(row: Mapping[str, Any]) -> Compared:
+    return Compared(
+        **{
+            **row,
+            "network": Network.from_json(json.dumps(row["network"])),
+            "seeds": tuple(SeedScore(**one) for one in row["seeds"]),
+            "measurement": Measurement(**row["measurement"]),
+        }
+    )
+
+
+def seed_score(test: Tested) -> SeedScore:
+    """A training's test in numbers."""
+    correct, count = int(test.right.sum()), len(test.right)
+    low, high = wilson(correct, count)
+    return SeedScore(test.seed, correct, count, correct / count, low, high, test.diverged)
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A mean accuracy over seeds with its 95 % interval."""
+
+    found: OverSeeds
+    low: float
+    high: float
+
+
+def accuracy_of(tests: Sequence[Tested]) -> Accuracy:
+    """The accuracy of one network over its seeds."""
+    found = over_seeds([(test.indices, test.right.astype(np.float64)) for test in tests])
+    return Accuracy(found, *accuracy_interval(found))
+
+
+def pairs_of(tests: Mapping[str, Sequence[Tested]], order: Sequence[str]) -> tuple[Pair, ...]:
+    """Every pair of networks, the one that stands first in `order` as a."""
+    rows = [_pair(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)]
+    stands = holm([row.chance for row in rows])
+    return tuple(
+        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
+    )
+
+
+def _pair(a: str, b: str, ours: Sequence[Tested], theirs: Sequence[Tested]) -> Pair:
+    both = list(zip(ours, theirs, strict=True))
+    assert all(np.array_equal(one.indices, other.indices) for one, other in both), "the same images in the same order"
+    found = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in both])
+    low, high = difference_interval(found)
+    return Pair(
+        a=a,
+        b=b,
+        difference=found.mean,
+        low=low,
+        high=high,
+        standard_error=found.standard_error,
+        error_images=found.error_images,
+        error_seeds=found.error_seeds,
+        chance=found.chance,
+        differs=low > 0.0 or high < 0.0,
+        stands=False,
+        seeds=tuple(paired_difference(one.right, other.right) for one, other in both),
+    )
+
+
+def published_of(base: str, network: Network) -> Published | None:
+    """What was published of the family's base, where the network has the rows of the zoo's of that name.
+
+    Scaling changes widths and repeats, never how many stages there are nor their kinds and kernels.
+    """
+    name = base.removeprefix("tf_")
+    if name not in TOP1:
+        return None
+    forms = [[(stage.kind, stage.kernel) for stage in one.stages] for one in (network, zoo.network(name))]
+    return TOP1[name] if forms[0] == forms[1] else None

@@ -1,0 +1,104 @@
+"""What the numbers of a comparison show and what they do not, in plain sentences made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from budgetnet.compare.result import Compared, Pair
+from budgetnet.compare.words import listed
+
+
+def statement(networks: Sequence[Compared], pairs: Sequence[Pair], test_images: int) -> tuple[str, ...]:
+    """Sentences: how much was asked, which pairs differ, which cannot be told apart, what to beware of.
+
+    `networks` are in the order of their accuracy.
+    """
+    labels = {row.id: row.label for row in networks}
+    return (
+        _asked(networks, test_images),
+        *_best(networks, pairs, labels),
+        *_differing(pairs, labels),
+        *_alike(pairs, labels),
+        *_beware(networks, pairs),
+    )
+
+
+def _asked(networks: Sequence[Compared], test_images: int) -> str:
+    seeds = len(networks[0].seeds)
+    each = networks[0].seeds[0].count
+    asked = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
+    return f"{_count(len(networks), 'network')}, {_count(seeds, 'seed')} each, {asked}."
+
+
+def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
+    if len(networks) < 2:
+        yield "There is nothing to compare it with."
+        return
+    best = networks[0]
+    open_rows = [row.b for row in pairs if row.a == best.id and not row.stands]
+    what = f"{best.label} has the highest mean, {_percent(best.accuracy)}"
+    if open_rows:
+        others = listed([labels[name] for name in open_rows])
+        yield f"{what}, but that is not shown to be more than {others}."
+    else:
+        yield f"{what}, and that is more than every other's."
+
+
+def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
+    rows = [row for row in pairs if row.stands]
+    if rows:
+        yield (
+            "More accurate: "
+            + "; ".join(f"{labels[row.a]} than {labels[row.b]} by {_points(row)}" for row in rows)
+            + "."
+        )
+    elif pairs:
+        yield "No pair is shown to differ."
+
+
+def _alike(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
+    rows = [row for row in pairs if not row.differs]
+    if rows:
+        yield f"Not told apart, for the interval of the difference includes 0: {_from(rows, labels)}."
+    rows = [row for row in pairs if row.differs and not row.stands]
+    if rows:
+        yield (
+            f"Apart if looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
+            f"seem to differ by chance: {_from(rows, labels)}."
+        )
+
+
+def _from(rows: Sequence[Pair], labels: Mapping[str, str]) -> str:
+    """x from y and z; y from z."""
+    grouped: dict[str, list[str]] = {}
+    for row in rows:
+        grouped.setdefault(row.a, []).append(labels[row.b])
+    return "; ".join(f"{labels[name]} from {listed(others)}" for name, others in grouped.items())
+
+
+def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str]:
+    seeds = len(networks[0].seeds)
+    if seeds == 1:
+        yield "One seed is one training of each: another could change the order by more than the intervals say."
+    elif pairs and any((row.error_seeds or 0.0) > row.error_images for row in pairs):
+        many = sum((row.error_seeds or 0.0) > row.error_images for row in pairs)
+        of = f"In {many} of {len(pairs)} pairs" if many < len(pairs) else "In every pair"
+        yield f"{of} the seeds differ by more than the choice of images explains; more seeds would tell more."
+    for row in networks:
+        lost = [str(one.seed) for one in row.seeds if one.diverged]
+        if lost:
+            yield f"{row.label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+    if len({row.recipe for row in networks}) > 1:
+        yield "Recipes differ, because some networks begin from pretrained weights and some from nothing."
+
+
+def _points(row: Pair) -> str:
+    return f"{100 * row.difference:+.1f} points ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,52 @@
+"""One training of a comparison in a worker: to its end, then every test image is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.compare.plan import answers_path
+from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.leg import Leg, opened, run_leg
+from budgetnet.learn.outcome import trained_model
+from budgetnet.learn.statistics import right_of
+from budgetnet.model.files import written_aside
+
+
+def train_and_test(leg: Leg) -> bool:
+    """Train from the newest checkpoint, if that is still to do; write the answers; remove what led to them."""
+    if not leg.scores.exists():
+        run_leg(leg)
+    images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
+    model, indices = trained_model(leg).to(leg.place.device), images.indices("test")
+    answers = probabilities(model, images, pixels, indices, leg.course.preprocessing, device=leg.place.device)
+    path = answers_path(leg)
+    path.parent.mkdir(exist_ok=True)
+    files = np.array([images.files[index] for index in indices])
+    labels = np.array(images.labels)[indices]
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, probabilities=answers, indices=indices, labels=labels, files=files)
+    for spent in (*leg.folder.glob("*.pt"), leg.weights, leg.initial):
+        spent.unlink(missing_ok=True)
+    return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tested:
+    """A training's test: which images (positions in the image set), and which of them it got right."""
+
+    seed: int
+    indices: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    diverged: bool
+
+
+def tested(leg: Leg) -> Tested:
+    """What `train_and_test` wrote; answers that are no numbers are wrong ones."""
+    file: Path = answers_path(leg)
+    with np.load(file) as rows:
+        answers, indices, labels = rows["probabilities"], rows["indices"], rows["labels"]
+    return Tested(leg.place.split_seed, indices, right_of(answers, labels), not bool(np.isfinite(answers).all()))

@@ -1,0 +1,87 @@
+"""Bases in the images' own size: where scaling starts, for every search that scales networks to a budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from budgetnet import zoo
+from budgetnet.learn.data import ImageSet
+from budgetnet.scaling import adapt
+from budgetnet.spec import Network, Px
+
+LEAST_PX, MOST_PX = 32, 224
+SMALL_PX = 96
+"""Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
+SAME_SHAPE = 1.1
+"""Images whose width and height stand to each other as in another within this factor have the same shape."""
+LEAST_LAST_PX = 4
+"""On a smaller map most taps of a 3x3 kernel fall on padding. With the race left to find that out, CIFAR-10 at 8 M
+MACs ended with a last map of 2 px, because such networks are fast and lead early: docs/lab-log.md."""
+
+AdaptedBase = tuple[str, int, Network]
+"""A base's name, how many of its strides are dropped, and its network."""
+
+
+def base_px(images: ImageSet) -> int:
+    """The side that scaling starts from: the median short side, even, within 32 and 224 px."""
+    return min(MOST_PX, max(LEAST_PX, images.median_short_side_px // 2 * 2))
+
+
+def largest_px(images: ImageSet) -> int:
+    """Where paths end: at twice the images' own size, since more pixels show nothing new."""
+    return max(LEAST_PX, 2 * images.median_short_side_px)
+
+
+def shaped_px(images: ImageSet) -> Px:
+    """Height and width that a pretrained base starts from: `base_px` on the short side, in the images' shape
+    where most have one, else a square.
+
+    Pretrained weights come with a crop in the network's shape, which cuts the sides off a photo of 4:3.
+    """
+    px = base_px(images)
+    shares = sorted(width / height for height, width in images.sizes_px)
+    least, usual, most = (shares[round(place * (len(shares) - 1))] for place in (0.1, 0.5, 0.9))
+    if most > usual * SAME_SHAPE or least < usual / SAME_SHAPE:
+        return px, px
+    return (px, round(px * usual / 2) * 2) if usual >= 1 else (round(px / usual / 2) * 2, px)
+
+
+def adapted_bases(images: ImageSet, bases: Sequence[str | Network], inherited: bool = False) -> Iterator[AdaptedBase]:
+    """(name, dropped strides, network) of every base, adapted to the images and their classes.
+
+    Pretrained weights mean what they mean with their own strides, so none is dropped where they are `inherited`.
+    """
+    px = base_px(images)
+    for base in distinct(bases):
+        row = dataclasses.replace(base, classes=len(images.classes), in_channels=images.in_channels)
+        if inherited:
+            yield row.name, 0, adapt(row, shaped_px(images))
+            continue
+        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
+            yield row.name, dropped, adapt(row, px, dropped)
+
+
+def distinct(bases: Sequence[str | Network]) -> tuple[Network, ...]:
+    """The bases as networks, each once. Raises `ValueError` for two that their names do not tell apart."""
+    rows: dict[str, Network] = {}
+    for base in bases:
+        row = zoo.network(base) if isinstance(base, str) else base
+        # Some file systems do not tell upper from lower case.
+        if rows.setdefault(safe_name(row.name).casefold(), row) != row:
+            raise ValueError(f"two bases are called {row.name}; give one of them another name in its file")
+    return tuple(rows.values())
+
+
+def safe_name(name: str) -> str:
+    """The name as a part of a folder's."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+|^\.", "_", name)[:100]
+
+
+def last_px(network: Network) -> int:
+    """The shorter side of the last map, in pixels."""
+    side = min(network.stem_px)
+    for stage in network.stages:
+        side = -(-side // stage.stride)
+    return side

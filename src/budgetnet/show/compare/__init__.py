@@ -1,0 +1,1 @@
+"""A comparison's pictures and its page."""

@@ -1,0 +1,113 @@
+"""A comparison's page: one HTML file with its table, its pictures and what they show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from budgetnet.budget import Budget
+from budgetnet.learn.run import read_json
+from budgetnet.model.files import written_aside
+from budgetnet.show import wording
+from budgetnet.show.again import MACHINE, budget_flags, in_lines
+from budgetnet.show.compare import rows
+from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
+from budgetnet.show.compare.rows import Row
+from budgetnet.show.page import render_page
+from budgetnet.show.report import NARROW_PX, WIDE_PX
+
+MOST_PAIRS = 28
+"""Of the forest picture: beyond, the table is easier to read."""
+
+HEADINGS = {
+    "families": "{many} networks side by side",
+    "scaling": "{base}, scaled in {many} ways",
+    "ablation": "{base}, and without one part at a time",
+}
+INTROS = {
+    "families": "Every network is scaled to the same budget from the images' own size",
+    "scaling": "One base is scaled to the same budget by every strategy, from the images' own size",
+    "ablation": "The base and every variant of it are scaled to the same budget from the images' own size, so that "
+    "what a part costs is given back to depth, width and resolution",
+}
+
+
+def write_page(run: str | Path) -> Path:
+    """Write `report.html` into a finished comparison's folder, and give its path.
+
+    The page asks no network for anything. Raises a one-line `ValueError` for an unfinished or damaged run.
+    """
+    folder = Path(run)
+    if not (folder / "comparison.json").is_file():
+        raise ValueError(f"{folder} has no comparison.json: the command that began it goes on with it")
+    page = render_page(
+        "compare/compare.html.j2", _page(read_json(folder / "plan.json"), read_json(folder / "comparison.json"))
+    )
+    path = folder / "report.html"
+    with written_aside(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return path
+
+
+def _page(plan: Row, comparison: Row) -> dict[str, Any]:
+    """All that the template reads."""
+    networks, pairs = rows.networks_of(comparison), rows.differences_of(comparison)
+    widths = (WIDE_PX, NARROW_PX)
+    return {
+        "words": wording,
+        "plan": plan,
+        "data": plan["data"],
+        "comparison": comparison,
+        "networks": comparison["networks"],
+        "lines": rows.lines(comparison),
+        "pairs": rows.pair_lines(comparison),
+        "asked": asked(plan),
+        "seeds": plan["seeds"],
+        "heading_text": HEADINGS[plan["question"]].format(many=len(networks), base=comparison["networks"][0]["base"]),
+        "intro": INTROS[plan["question"]],
+        "sources": rows.sources(comparison),
+        "best_published": rows.best_published(comparison),
+        "accuracy_pictures": tuple(accuracy_svg(networks, width, f"accuracy{width}-") for width in widths),
+        "forest_pictures": tuple(forest_svg(pairs, width, f"forest{width}-") for width in widths)
+        if 0 < len(pairs) <= MOST_PAIRS
+        else (),
+        "pareto_pictures": tuple(pareto_svg(networks, width, f"pareto{width}-") for width in widths),
+        "command": compare_command(plan),
+        "facts": facts(plan, comparison),
+    }
+
+
+def asked(plan: Row) -> str:
+    """At most 60 M multiply-adds, 3 seeds, in 60 min."""
+    limits = Budget.from_dict(plan["budget"]).limits()
+    parts = [f"at most {wording.rounded(name, limit)} {wording.LIMIT_NAMES[name]}" for name, limit in limits.items()]
+    parts.append(f"{plan['seeds']} seed{'' if plan['seeds'] == 1 else 's'}")
+    return ", ".join([*parts, f"in {wording.duration(plan['time_seconds'])}"])
+
+
+def compare_command(plan: Row) -> str:
+    """The command that makes the comparison again, every argument written out."""
+    words = ["budgetnet", "compare", plan["data"]["path"], *budget_flags(Budget.from_dict(plan["budget"]))]
+    words += ["--seeds", str(plan["seeds"]), "--time", f"{plan['time_seconds']:g}s"]
+    words += ["--networks", *(name if name[:1] != "{" else "network.json" for name in plan["networks"])]
+    words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling"]}.get(
+        plan["question"], ["--ablate", "--strategy", plan["strategy"]]
+    )
+    for flag, value, usual in (
+        ("--pretrained", plan["pretrained"], "none"),
+        ("--recipe", plan["recipe_name"], None),
+        ("--precision", plan["precision"], "float32"),
+    ):
+        words += [] if value == usual else [flag, value]
+    return in_lines(words)
+
+
+def facts(plan: Row, comparison: Row) -> dict[str, str]:
+    """What the numbers depend on besides the command."""
+    each = f"{wording.duration(comparison['seconds_each'])} of one core or GPU, {plan['processes']} at a time"
+    found = {
+        "A training": each,
+        "Seeds": ", ".join(str(seed) for seed in range(plan["seeds"])),
+        "Data": f"{plan['data']['name']}, fingerprint {plan['fingerprints'][0]}",
+    }
+    return found | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}

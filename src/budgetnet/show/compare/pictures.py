@@ -1,0 +1,203 @@
+"""The pictures of a comparison: accuracy with every seed, differences of pairs, accuracy against each cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from budgetnet.show.compare.rows import COSTS, Difference, Network, front
+from budgetnet.show.figures import NARROW_PX, Mark, Place, name_marks
+from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.svg import inline_svg, new_figure
+from budgetnet.show.wording import amount, percent, printable, shortened, signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROW_PX = 36
+TALL_ROW_PX = 50
+"""On a narrow page, where the name stands above its row."""
+MOST_SIGNS = 44
+VALUES_PX = 190
+PANEL_PX = 240
+PANEL_NAMES_PX = 164
+
+
+def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
+    """Mean test accuracy of every network with its 95 % interval, and a small circle for each seed."""
+    with house_style():
+        figure, axes, place = _rows_figure(len(networks), width_px, "Accuracy on the test images, %")
+        for height, row in enumerate(networks):
+            colour = COLOURS["accent"]
+            axes.plot([100 * row.low, 100 * row.high], [height, height], color=colour, linewidth=2.2, zorder=3)
+            _seeds(axes, row.seeds, height)
+            axes.plot([100 * row.accuracy], [height], "D", markersize=9, color=colour, markeredgecolor=COLOURS["paper"])
+        _say_rows(
+            axes,
+            place,
+            [row.name for row in networks],
+            [percent(row.accuracy) for row in networks],
+            [f"{100 * row.low:.1f} to {100 * row.high:.1f}" for row in networks],
+            ["ink"] * len(networks),
+        )
+        best = networks[0]
+        what = f"Test accuracy of {len(networks)} networks; the highest mean is {percent(best.accuracy)} of {best.name}"
+        return inline_svg(figure, prefix, what)
+
+
+def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
+    """Paired differences with their 95 % intervals; those that stand when all pairs are counted are in colour."""
+    with house_style():
+        title = "Difference on the same test images, points of accuracy"
+        figure, axes, place = _rows_figure(len(pairs), width_px, title)
+        axes.axvline(0, color=COLOURS["quiet"], linewidth=1)
+        for height, row in enumerate(pairs):
+            colour = COLOURS["accent" if row.stands else "quiet"]
+            axes.plot([100 * row.low, 100 * row.high], [height, height], color=colour, linewidth=2.2, zorder=3)
+            _seeds(axes, row.seeds, height)
+            filled = COLOURS["paper"] if not row.differs else colour
+            axes.plot(
+                [100 * row.difference],
+                [height],
+                "D",
+                markersize=8,
+                markerfacecolor=filled,
+                markeredgecolor=colour,
+                markeredgewidth=1.6,
+                zorder=5,
+            )
+        _say_rows(
+            axes,
+            place,
+            [f"{row.a} \N{MINUS SIGN} {row.b}" for row in pairs],
+            [signed(100 * row.difference, 1) for row in pairs],
+            [f"{signed(100 * row.low, 1)} to {signed(100 * row.high, 1)}" for row in pairs],
+            ["accent" if row.stands else "ink" for row in pairs],
+        )
+        many = sum(row.stands for row in pairs)
+        return inline_svg(
+            figure, prefix, f"Paired differences of {len(pairs)} pairs of networks; {many} of them differ"
+        )
+
+
+def _rows_figure(rows: int, width_px: int, title: str) -> tuple[Figure, Axes, Place]:
+    """Axes with a row for each thing, the first at the top; names to the left and values to the right of them."""
+    narrow = width_px < NARROW_PX
+    high = rows * (TALL_ROW_PX if narrow else ROW_PX)
+    place = Place(8, 44, width_px - 16, high) if narrow else Place(0, 44, width_px - VALUES_PX, high)
+    if not narrow:
+        place = Place(_names_px(width_px), 44, width_px - _names_px(width_px) - VALUES_PX, high)
+    figure = new_figure(width_px, high + 88)
+    axes = place.on(figure)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.grid(True, axis="x")
+    axes.grid(False, axis="y")
+    axes.set_yticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.locator_params(axis="x", nbins=4 if narrow else 7)
+    axes.set_title(title, pad=12, x=0 if narrow else -_names_px(width_px) / place.width)
+    return figure, axes, place
+
+
+def _names_px(width_px: int) -> int:
+    return round(0.42 * width_px)
+
+
+def _seeds(axes: Axes, values: Sequence[float], height: float) -> None:
+    """A small circle for each seed; a single one would only cover the mean."""
+    if len(values) > 1:
+        axes.plot(
+            [100 * value for value in values],
+            [height] * len(values),
+            "o",
+            markersize=5.5,
+            markerfacecolor=COLOURS["paper"],
+            markeredgecolor=COLOURS["ink"],
+            markeredgewidth=0.9,
+            zorder=4,
+        )
+
+
+def _say_rows(
+    axes: Axes, place: Place, names: Sequence[str], values: Sequence[str], spans: Sequence[str], colours: Sequence[str]
+) -> None:
+    """Names at the left end of the rows and values at the right, or on a narrow page both above them."""
+    narrow = place.left < 20
+    end = place.left + place.width
+    for height, (name, value, span, colour) in enumerate(zip(names, values, spans, colours, strict=True)):
+        level = place.bottom + place.height * (1 - (height + 0.5) / len(names))
+        where = {"xycoords": "figure pixels", "annotation_clip": False, "va": "center"}
+        shown = shortened(printable(name), MOST_SIGNS)
+        if narrow:  # on paper of their own: the rows' lines run below them
+            level += 17
+            paper = {"facecolor": COLOURS["paper"], "edgecolor": "none", "pad": 1.5}
+            more = {"color": COLOURS[colour], "fontsize": 12, "bbox": paper, "zorder": 6, **where}
+            axes.annotate(shown, (place.left, level), **more)
+            axes.annotate(value, (end, level), ha="right", **more)
+            continue
+        axes.annotate(shown, (0, level), color=COLOURS[colour], **where)
+        axes.annotate(value, (end + 66, level), ha="right", color=COLOURS[colour], fontweight="bold", **where)
+        axes.annotate(span, (end + VALUES_PX, level), ha="right", color=COLOURS["quiet"], fontsize=12, **where)
+
+
+def pareto_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
+    """Accuracy against each cost, a panel each; those that no other beats are joined and in colour."""
+    costs = [name for name in COSTS if all(getattr(row, name) is not None for row in networks)]
+    across = 1 if width_px < NARROW_PX else 2
+    down = -(-len(costs) // across)
+    with house_style():
+        figure = new_figure(width_px, down * (PANEL_PX + 96))
+        for index, cost in enumerate(costs):
+            row, column = divmod(index, across)
+            wide = width_px // across
+            place = Place(
+                column * wide + 34,
+                (down - 1 - row) * (PANEL_PX + 96) + 54,
+                wide - 34 - (150 if across == 1 else PANEL_NAMES_PX),
+                PANEL_PX,
+            )
+            _panel(place.on(figure), networks, cost, place)
+        what = f"Test accuracy of {len(networks)} networks against {', '.join(COSTS[name] for name in costs)}"
+        return inline_svg(figure, prefix, what)
+
+
+def _panel(axes: Axes, networks: Sequence[Network], cost: str, place: Place) -> None:
+    leading = front(networks, cost)
+    _panel_axes(axes, networks, cost)
+    led = sorted((row for row in networks if row.id in leading), key=lambda row: getattr(row, cost))
+    axes.plot(
+        [getattr(row, cost) for row in led], [100 * row.accuracy for row in led], color=COLOURS["accent"], linewidth=1.4
+    )
+    for row in networks:
+        colour = COLOURS["accent" if row.id in leading else "quiet"]
+        at = getattr(row, cost)
+        axes.plot([at, at], [100 * row.low, 100 * row.high], color=colour, linewidth=1.2, alpha=0.7)
+        axes.plot([at], [100 * row.accuracy], "o", markersize=7, color=colour, markeredgecolor=COLOURS["paper"])
+    marks = [
+        Mark(getattr(row, cost), 100 * row.accuracy, shortened(printable(row.name), 20), row.id in leading)
+        for row in networks
+    ]
+    name_marks(axes, marks, place, 18)
+
+
+def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+    values = [getattr(row, cost) for row in networks]
+    low, high = min(values), max(values)
+    if high > 4 * low:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.25, high * 1.25)
+    else:
+        margin = 0.1 * (high - low) or 0.05 * high
+        axes.set_xlim(low - margin, high + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    if cost == "image_ms":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(cost, value)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(COSTS[cost])
+    axes.set_title("Test accuracy, %", pad=12)

@@ -1,0 +1,475 @@
+"""Families side by side: who takes part, what the numbers say, and the same bits whatever kills it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_formats import hold
+from test_report import Page
+
+import budgetnet
+from budgetnet import Budget, BudgetError, Network, compare, network
+from budgetnet.cli import main
+from budgetnet.compare.ablation import ablations
+from budgetnet.compare.drafts import Draft, drafts_of
+from budgetnet.compare.entrants import FAMILIES, families, scalings
+from budgetnet.compare.plan import entrant_row
+from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
+from budgetnet.compare.statement import statement
+from budgetnet.compare.training import Tested
+from budgetnet.compare.words import blocks, design
+from budgetnet.learn import pretrained
+from budgetnet.learn.bases import last_px
+from budgetnet.learn.data import ImageSet, open_images
+from budgetnet.learn.leg import Timing
+from budgetnet.learn.recipe import trained_network
+from budgetnet.learn.train import Timings
+from budgetnet.model.build import build
+from budgetnet.model.weights import save_weights
+from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
+
+module = sys.modules[compare.__module__]
+plan_module = sys.modules[entrant_row.__module__]
+measuring = sys.modules[budgetnet.measure.__module__]
+Capture = pytest.CaptureFixture[str]
+BUDGET = Budget(macs=150_000)
+PLAIN = Network(
+    "plain",
+    Stem(8, stride=2, activation=RELU),
+    (Stage(8, expansion=2.0, activation=RELU), Stage(16, stride=2, expansion=2.0, activation=RELU)),
+    Head(24, activation=RELU),
+    resolution_px=(32, 32),
+)
+SQUEEZED = dataclasses.replace(
+    PLAIN,
+    name="squeezed",
+    stages=tuple(dataclasses.replace(stage, squeeze=Squeeze(0.25), activation=SWISH) for stage in PLAIN.stages),
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+def test_every_family_keeps_the_budget_by_one_rule(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000)
+    entrants, left_out = families(digits, budget)
+    assert [row.id for row in entrants] == list(FAMILIES) and left_out == ()
+    assert all(budget.check(row.network).fits for row in entrants)
+    assert all((row.network.classes, row.network.in_channels) == (10, 1) for row in entrants)
+    for row in entrants:
+        assert last_px(row.network) >= 4 or row.dropped_strides == 2, "small maps only where nothing else is left"
+
+
+def test_a_family_that_cannot_is_left_out_with_its_limit(digits: ImageSet) -> None:
+    entrants, left_out = families(digits, Budget(macs=500_000), ["mobilenet_v1", "mobilenet_v3_large"])
+    assert [row.base for row in entrants] == ["mobilenet_v1"]
+    assert [row.base for row in left_out] == ["mobilenet_v3_large"]
+    assert "macs" in left_out[0].reason and "500,000" in left_out[0].reason
+    with pytest.raises(BudgetError) as caught:
+        families(digits, Budget(macs=1000), ["mobilenet_v1", "mobilenet_v3_large"])
+    assert caught.value.limit == "macs"
+
+
+def test_words_are_read_from_the_rows() -> None:
+    assert blocks(network("mobilenet_v1")).startswith("13 depthwise separable blocks, kernels 3x3, no squeeze")
+    assert "no skips" in blocks(network("mobilenet_v1")) and "ReLU6" in blocks(network("mobilenet_v1"))
+    b0 = blocks(network("efficientnet_b0"))
+    assert "16 inverted bottlenecks (MBConv), kernels 3x3 and 5x5, expansion 1 to 6" in b0
+    assert "squeeze-and-excitation in all (0.25 of the block's input, Swish inside), Swish, skips in 9" in b0
+    v3 = blocks(network("mobilenet_v3_large"))
+    assert "in 8 of 15 (0.25 of the expanded channels, ReLU inside)" in v3 and "ReLU and hard Swish" in v3
+    renamed = dataclasses.replace(network("mobilenet_v1"), name="efficientnet_b0")
+    assert blocks(renamed) == blocks(network("mobilenet_v1"))
+    assert "stem, head and the repeats of the first and last stage kept" in design(
+        "compound", network("efficientnet_lite0").rounding
+    )
+
+
+def test_one_base_in_every_way_at_a_matched_cost(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000)
+    entrants, left_out = scalings(digits, budget)
+    assert {row.id for row in entrants} | {row.base for row in left_out} == {
+        "compound",
+        "dWr",
+        "width",
+        "depth",
+        "resolution",
+    }
+    assert len({row.dropped_strides for row in entrants}) == 1, "the same strides for all"
+    assert all(budget.check(row.network).fits and row.strategy == row.id for row in entrants)
+    assert len({row.network.stages for row in entrants if row.id != "resolution"}) == len(entrants) - 1
+
+
+def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000)
+    entrants, _ = ablations(digits, budget)
+    rows = {row.id: row.network for row in entrants}
+    assert rows.keys() == {
+        *("whole", "relu", "no-squeeze", "squeeze-r4", "squeeze-r16", "squeeze-relu", "kernel-3", "no-skip"),
+        "no-drop-path",
+    }
+    assert all(budget.check(one).fits for one in rows.values())
+    assert all(stage.squeeze is None for stage in rows["no-squeeze"].stages)
+    assert {stage.activation.kind for stage in rows["relu"].stages} == {"relu"}
+    assert {stage.squeeze.inner.kind for stage in rows["squeeze-relu"].stages if stage.squeeze} == {"relu"}
+    assert {stage.kernel for stage in rows["kernel-3"].stages} == {3}
+    assert not any(stage.residual for stage in rows["no-skip"].stages)
+    assert rows["no-drop-path"].drop_path == 0.0 < rows["whole"].drop_path
+    sixteenth = rows["squeeze-r16"].stage_blocks()[1][0]
+    assert sixteenth.squeezed == int(sixteenth.expanded / 16)
+    other, _ = ablations(digits, budget, "mobilenet_v3_large")
+    assert {"squeeze-swish", "no-squeeze"} < {row.id for row in other} and "relu" not in {row.id for row in other}
+
+
+def test_ablations_are_trained_with_stochastic_depth(digits: ImageSet) -> None:
+    drafts, _ = drafts_of(digits, Budget(macs=2_000_000), "ablation", ["efficientnet_b0"], "compound", "none", None)
+    assert all(row.course.recipe.drop_path is None for row in drafts)
+    kept = trained_network(drafts[0].course.network, drafts[0].course.recipe, 100)
+    assert kept.drop_path == network("efficientnet_b0").drop_path > 0.0
+
+
+def draft_of(digits: ImageSet, base: Network) -> Draft:
+    drafts, _ = drafts_of(digits, BUDGET, "families", [base], "compound", "none", None)
+    return drafts[0]
+
+
+def test_equal_seconds_are_steps_by_speed(digits: ImageSet) -> None:
+    draft = draft_of(digits, PLAIN)
+    slow, fast = (entrant_row(draft, Timing(rate, rate, 1.0), 10.0) for rate in (640.0, 1280.0))
+    assert (slow["course"]["steps"], fast["course"]["steps"]) == (100, 200)
+    assert slow["cooldown_steps"] == 50 and slow["recipe"]["name"] == "modern"
+
+
+class Inline:
+    """Workers in this process, one after another: what a comparison does with them is the same."""
+
+    done: list[str]
+
+    def __init__(self, function: Callable[[Any], Any], *_: Any, **__: Any) -> None:
+        self.function = function
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
+        for job in jobs:
+            done(job, self.function(job))
+            Inline.done.append(job.course.id)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps by speeds that are given, not by the clock; training in this process; a machine that is ours."""
+
+    def planned(drafts: Sequence[Draft], *_: Any) -> dict[str, Any]:
+        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 12.0 + 2 * place) for place, row in enumerate(drafts)]
+        return {"processes": 1, "threads": 1, "seconds_each": 12.0, "entrants": rows}
+
+    Inline.done = []
+    monkeypatch.setattr(module, "planned", planned)
+    monkeypatch.setattr(module, "Workers", Inline)
+    monkeypatch.setattr(module, "MEASURED_SECONDS", 0.5)
+    monkeypatch.setattr(measuring._Watch, "others_cores", lambda self: 0.0)
+
+
+def made(run: Path, **options: Any) -> Comparison:
+    asked: dict[str, Any] = {"seeds": 2, "networks": [PLAIN, SQUEEZED], "out": run, **options}
+    return compare("digits", BUDGET, **asked)
+
+
+def test_a_comparison_from_end_to_end(short: None, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = made(run)
+    assert Inline.done == ["plain-seed0", "squeezed-seed0", "plain-seed1", "squeezed-seed1"], "one seed after another"
+    assert {row.id for row in found.networks} == {"plain", "squeezed"}
+    assert [row.accuracy for row in found.networks] == sorted((row.accuracy for row in found.networks), reverse=True)
+    hold(json.loads((run / "plan.json").read_text()), "plan.json, compare")
+    hold(json.loads((run / "comparison.json").read_text()), "comparison.json")
+    for row in found.networks:
+        hold(json.loads((run / "networks" / f"{row.id}.json").read_text()), "Network")
+        assert row.macs <= BUDGET.macs and row.measurement.alone and row.measurement.latency_ms
+        assert row.epochs == pytest.approx(row.steps * row.batch / len(open_images("digits", 0).indices("train")))
+    by_hand(found, run)
+    assert not list(run.glob("training/*/*.pt")) and not list(run.glob("training/*/*.safetensors"))
+    Inline.done.clear()
+    again = made(run)
+    assert again == found and Inline.done == [], "a finished one is shown again"
+    with pytest.raises(ValueError, match="begun with another seeds"):
+        made(run, seeds=3)
+    page_of(found)
+
+
+def by_hand(found: Comparison, run: Path) -> None:
+    """Accuracies and differences from the answers that are kept."""
+    right: dict[tuple[str, int], np.ndarray] = {}
+    files: set[str] = set()
+    for row in found.networks:
+        for seed in (0, 1):
+            images = open_images("digits", seed)
+            with np.load(run / "answers" / f"{row.id}-seed{seed}.npz") as kept:
+                indices = images.indices("test")
+                assert kept["files"].tolist() == [images.files[index] for index in indices]
+                labels = np.asarray(images.labels)[indices]
+                right[row.id, seed] = kept["probabilities"].argmax(1) == labels
+                files |= set(kept["files"].tolist())
+        means = [right[row.id, seed].mean() for seed in (0, 1)]
+        assert row.accuracy == pytest.approx(np.mean(means)) and [one.accuracy for one in row.seeds] == means
+        assert row.low < row.accuracy < row.high
+    assert found.test_images == len(files)
+    (pair,) = found.pairs
+    differences = [right[pair.a, seed].mean() - right[pair.b, seed].mean() for seed in (0, 1)]
+    assert pair.difference == pytest.approx(np.mean(differences))
+    assert pair.error_seeds == pytest.approx(np.std(differences, ddof=1) / np.sqrt(2))
+    assert pair.standard_error == pytest.approx(max(pair.error_images, pair.error_seeds or 0.0))
+
+
+def page_of(found: Comparison) -> None:
+    """The page says what the comparison says, and needs nothing but itself."""
+    source = found.report.read_text(encoding="utf-8")
+    page = Page(source)
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    for row in found.networks:
+        assert row.blocks in text and f"{100 * row.low:.1f} to {100 * row.high:.1f}" in text
+        assert row.measurement.image_ms is not None and f"{row.measurement.image_ms:.2f}" in text
+    assert all(sentence in text for sentence in found.statement)
+    assert "//" not in source and not {tag for tag, _ in page.tags} & {"script", "link"} - {"link"}
+    ids = page.values("id")
+    assert len(ids) == len(set(ids)) and source.count("<svg") == 6
+
+
+def test_what_is_done_is_not_done_again(short: None, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    first = made(run)
+    (run / "comparison.json").unlink()
+    lost = run / "answers" / "squeezed-seed0.npz"
+    bytes_before = lost.read_bytes()
+    lost.unlink()
+    (run / "training" / "squeezed-seed0" / "final.npz").unlink()
+    Inline.done.clear()
+    again = made(run)
+    assert Inline.done == ["squeezed-seed0"]
+    assert np.array_equal(
+        np.load(lost)["probabilities"], np.load(run / "answers" / "squeezed-seed0.npz")["probabilities"]
+    )
+    assert lost.read_bytes() == bytes_before, "the same bits"
+    assert [row.accuracy for row in again.networks] == [row.accuracy for row in first.networks]
+
+
+def test_a_time_that_is_too_short_says_what_is_needed(
+    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = Timings((Timing(10.0, 10.0, 1.0), Timing(10.0, 10.0, 1.0)), 2.0)
+    monkeypatch.setattr(plan_module, "timed", lambda *_, **__: speeds)
+    with pytest.raises(ValueError, match="4 trainings") as caught:
+        made(tmp_path / "run", time_seconds=30.0)
+    needed = int(str(caught.value).split()[-2])
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+    assert needed > 2 * 10 * 64 / 10, "ten steps of 64 images at 10 a second, twice on two cores"
+    monkeypatch.setattr(module._Run, "finish", lambda self: self.plan)
+    plan = made(tmp_path / "run", time_seconds=float(needed))  # long enough: it would go on to train
+    assert all(row["course"]["steps"] >= 10 for row in plan["entrants"])
+
+
+def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(short: None, tmp_path: Path) -> None:
+    source, row = tmp_path / "parent.safetensors", {"mean": [0.3], "std": [0.4]}
+    parent = dataclasses.replace(PLAIN, name="parent", classes=10, in_channels=1)
+    save_weights(source, build(parent, seed=5), [str(digit) for digit in range(10)], row)
+    with pytest.raises(ValueError, match=r"mobilenet_v1 cannot inherit from .* which is parent") as caught:
+        made(tmp_path / "run", networks=[PLAIN, "mobilenet_v1"], pretrained=str(source))
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+    drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", str(source), None)
+    assert drafts[0].parent == str(source) and drafts[0].course.recipe.name == "finetune"
+    assert drafts[0].course.preprocessing.mean == (0.3,) and drafts[0].entrant.dropped_strides == 0
+    with pytest.warns(UserWarning, match="no pretrained relative of plain"):
+        drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", "auto", None)
+    assert drafts[0].parent is None and drafts[0].course.recipe.name == "modern"
+
+
+def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "installed", lambda: {"lite0": network("tf_efficientnet_lite0")})
+    assert pretrained.form_for("auto", "efficientnet_lite0") == "tf_efficientnet_lite0"
+    assert pretrained.form_for("auto", "mobilenet_v1") == "mobilenet_v1"
+    assert pretrained.form_for("none", "efficientnet_lite0") == "efficientnet_lite0"
+    monkeypatch.setattr(pretrained, "installed", lambda: {"timm": network("efficientnet_lite0")})
+    assert pretrained.form_for("auto", "efficientnet_lite0") == "efficientnet_lite0"
+
+
+def tests_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[Tested]]:
+    """Answers of networks that are right as often as that, seed by seed; the better the more alike."""
+    found: dict[str, list[Tested]] = {}
+    for name, shares in rights.items():
+        found[name] = [
+            Tested(seed, np.arange(count) + seed * count, np.arange(count) < share * count, diverged=share == 0.0)
+            for seed, share in enumerate(shares)
+        ]
+    return found
+
+
+def said(rights: dict[str, list[float]]) -> str:
+    """The statement about such answers."""
+    tests = tests_of(rights)
+    order = sorted(rights, key=lambda name: -float(np.mean(rights[name])))
+    rows = [Row(name, name, float(np.mean(rights[name])), tuple(map(seed_score, tests[name]))) for name in order]
+    return " ".join(statement(rows, pairs_of(tests, order), 400 * len(rights[order[0]])))  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a statement reads of a network."""
+
+    id: str
+    label: str
+    accuracy: float
+    seeds: tuple[Any, ...]
+    recipe: str = "modern"
+
+
+def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
+    clear = said({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.8, 0.81], "c": [0.8, 0.8025, 0.8075]})
+    assert "a has the highest mean, 90.3 %, and that is more than every other's." in clear
+    assert "More accurate: a than b by +10.0 points" in clear and "a than c" in clear
+    assert "Not told apart, for the interval of the difference includes 0: b from c." in clear
+    alike = said({"a": [0.9, 0.8], "b": [0.8, 0.89]})
+    assert "not shown to be more than b" in alike and "No pair is shown to differ." in alike
+    assert "seeds differ by more than the choice of images" in alike
+    assert "One seed is one training of each" in said({"a": [0.9], "b": [0.5]})
+    assert "b diverged in seed 1" in said({"a": [0.9, 0.9], "b": [0.8, 0.0]})
+
+
+def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> None:
+    entrants, _ = families(digits, Budget(macs=2_000_000), ["efficientnet_b0"])
+    row = published_of("efficientnet_b0", entrants[0].network)
+    assert row is not None and row.top1 == 77.1
+    assert published_of("plain", PLAIN) is None
+    assert published_of("efficientnet_b0", PLAIN) is None, "another network of that name"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["compare", "digits"], "at least one limit"),
+        (["compare", "digits", "--macs", "1M", "--seeds", "0"], "seeds is 0"),
+        (["compare", "digits", "--macs", "1M", "--time", "60"], "with its unit"),
+        (["compare", "digits", "--macs", "1M", "--networks", "nothing"], "nothing"),
+        (["compare", "digits", "--macs", "1M", "--strategy", "wide"], '"width"'),
+        (["compare", "digits", "--macs", "1M", "--recipe", "magic"], "modern"),
+        (["compare", "digits", "--macs", "1K"], "the smallest"),
+        (["compare", "nowhere", "--macs", "1M"], "there is no folder nowhere"),
+        (["compare", "few", "--macs", "1M"], "it needs at least 3"),
+        (["compare", "digits", "--macs", "1M", "--scaling", "--ablate"], "either --scaling or --ablate"),
+        (["compare", "digits", "--macs", "1M", "--scaling", "--strategy", "width"], "the strategies themselves"),
+        (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1,mobilenet_v2"], "give one"),
+        (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1"], "none of the parts"),
+        (["compare"], "compare needs DATA"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / "few" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 40), (len(name), 9, 9)).save(tmp_path / "few" / name / f"{name}.png")
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and words in captured.err
+    assert captured.err.startswith("budgetnet: ") and captured.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    seen: dict[str, object] = {}
+
+    def noted(data: str, budget: object, **more: object) -> None:
+        seen.update(more, data=data, budget=budget)
+        raise ValueError("noted")
+
+    (tmp_path / "own.json").write_text(PLAIN.to_json(), encoding="utf-8")
+    monkeypatch.setattr(budgetnet, "compare", noted)
+    main(
+        ["compare", "photos", "--params", "3M", "--seeds", "5", "--time", "2h", "--networks", "mobilenet_v1",
+         str(tmp_path / "own.json"), "--strategy", "width", "--pretrained", "auto", "--recipe", "paper",
+         "--precision", "bfloat16", "--out", "here", "--fresh"]
+    )  # fmt: skip
+    capsys.readouterr()
+    assert seen.pop("progress") is not None
+    assert seen == {
+        "data": "photos",
+        "budget": Budget(params=3_000_000),
+        "time_seconds": 7200.0,
+        "seeds": 5,
+        "networks": ["mobilenet_v1", PLAIN],
+        "strategy": "width",
+        "question": "families",
+        "pretrained": "auto",
+        "recipe": "paper",
+        "precision": "bfloat16",
+        "device": "cpu",
+        "out": Path("here"),
+        "fresh": True,
+    }
+
+
+COMMAND = [sys.executable, "-m", "budgetnet", "compare", "digits", "--macs", "400K", "--time", "60s", "--seeds", "2"]
+COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
+
+
+def start(run: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def kill_when(run: Path, reached: Callable[[], bool]) -> None:
+    """Start the command and kill it, not asking, once it has got so far."""
+    process = start(run)
+    deadline = time.monotonic() + 240
+    while not reached():
+        assert process.poll() is None, f"it ended before it could be killed: {process.stderr.read().decode()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    kill_when(run, lambda: (run / "plan.json").exists())
+    kill_when(run, lambda: '"step"' in (run / "events.jsonl").read_text() if (run / "events.jsonl").exists() else False)
+    kill_when(run, lambda: any(run.glob("answers/*.npz")))
+    first = {path: path.stat().st_mtime_ns for path in run.glob("answers/*.npz")}
+    assert start(run).wait() == 0
+    assert first == {path: path.stat().st_mtime_ns for path in first}, "a training that is done is not run again"
+    undisturbed.mkdir()
+    shutil.copy(run / "plan.json", undisturbed)
+    assert start(undisturbed).wait() == 0
+    names = sorted(path.name for path in (undisturbed / "answers").iterdir())
+    assert names == sorted(path.name for path in (run / "answers").iterdir()) and len(names) == 4
+    for name in names:
+        ours, theirs = (np.load(one / "answers" / name) for one in (run, undisturbed))
+        assert all(np.array_equal(ours[key], theirs[key]) for key in ("probabilities", "indices", "files", "labels"))
+    again = subprocess.run([*COMMAND, str(run), "--json"], capture_output=True, check=True)
+    row = json.loads(again.stdout)
+    hold(row, "compare --json")
+    assert min(one["accuracy"] for one in row["networks"]) > 0.5
