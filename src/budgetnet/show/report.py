@@ -12,6 +12,7 @@ from budgetnet.model.files import written_aside
 from budgetnet.show import again, thumbnails, views, wording
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
+from budgetnet.show.page import render_page
 
 WIDE_PX, NARROW_PX = 880, 350
 """Pictures are drawn twice, for a desk or paper and for a phone; the page shows the one that fits."""
@@ -33,17 +34,7 @@ def write_report(run: str | Path) -> Path:
 
 def render(evidence: Evidence) -> str:
     """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # names of classes and files are the user's
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(_page(evidence))
-    return wording.printable(page)
+    return render_page("report.html.j2", _page(evidence))
 
 
 def _page(evidence: Evidence) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""Pages from templates: one HTML file each, in one frame, with one style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from budgetnet.show.wording import printable
+
+
+def render_page(template: str, values: Mapping[str, Any]) -> str:
+    """The text of a page whose template stands beside this file and extends frame.html.j2.
+
+    All text is escaped: names of classes and files are the user's.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return printable(environment.get_template(template).render(values))
