@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
+    from budgetnet.show.explain import explain
     from budgetnet.solve import solve
     from budgetnet.spec import Network
     from budgetnet.zoo import names, network
@@ -34,6 +35,7 @@ _PLACES = {
     "build": "model.build",
     "cost": "cost",
     "evaluate": "learn.evaluate",
+    "explain": "show.explain",
     "fit": "budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
@@ -56,6 +58,7 @@ __all__ = [
     "build",
     "cost",
     "evaluate",
+    "explain",
     "fit",
     "inherit",
     "load_weights",

@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
-from budgetnet.cli import networks, runs
+from budgetnet.cli import explain, networks, runs
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
@@ -46,6 +46,7 @@ COMMANDS = (
     runs.train,
     runs.evaluate,
     runs.predict,
+    explain.explain,
 )
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)
