@@ -468,6 +468,14 @@ def test_an_explanation_is_replaced_and_nothing_else(runs: dict[str, Path], phot
     assert (out / "notes.txt").read_text() == "mine" and found.page.is_file()
 
 
+def test_a_class_that_is_named_twice_has_one_map(runs: dict[str, Path], photos: Path, tmp_path: Path) -> None:
+    asked = {"stages": ["stem"], "drawn": 1, "out": tmp_path / "out"}
+    found = explain(runs["plain"], photos / "cat" / "0.png", classes=["dog", "Dog", "cat", "tiger_cat"], **asked)
+    assert sorted(one.label for one in found.images[0].answers[0].maps) == sorted(CLASSES)
+    page = Page(found.page.read_text(encoding="utf-8"))
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 1 + 3
+
+
 def test_images_are_taken_evenly() -> None:
     assert evenly(8, 2) == [2, 6] and evenly(3, 8) == [0, 1, 2] and evenly(100, 4) == [12, 37, 62, 87]
     assert evenly(1, 1) == [0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from torch import Tensor
 from budgetnet.learn.data import Preprocessing, decode, prepare
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.show.explain.cam import class_maps
-from budgetnet.show.explain.figures import MapColumn, Picture, finished, maps_figure
-from budgetnet.show.explain.maps import mean_absolute, stage_maps, stage_rows, strongest
+from budgetnet.show.explain.figures import MapColumn, finished, maps_figure
+from budgetnet.show.explain.maps import StageMaps, mean_absolute, stage_maps, stage_rows, strongest
 from budgetnet.show.explain.overlay import displayed, painted
 from budgetnet.show.explain.place import scaled_box, seen_box
 from budgetnet.show.explain.subjects import Subject, shown_name
@@ -39,7 +39,7 @@ class Shown:
     pixels: NDArray[np.uint8]
     overlays: tuple[tuple[NDArray[np.uint8], ...], ...]
     lines: tuple[tuple[int, ...], ...]
-    maps: Picture
+    maps: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +66,7 @@ def draw_images(
     `asked` are files with their classes, where known; `classes` run along the networks: where they have those named.
     """
     twins = [subject for subject in subjects if subject.role != "other"]
-    rows: list[StageRow] = []
-    for subject in twins:
-        maps = (stage_maps(subject.loaded.model, _inputs(subject, file, device), stages) for file, _ in asked)
-        rows += stage_rows(subject.label, maps, stages)
+    rows = _stage_rows(twins, [file for file, _ in asked], stages, device, progress)
     for name in ("grad-cam", "maps"):
         (folder / name).mkdir()
     images: list[ImageRow] = []
@@ -82,13 +79,30 @@ def draw_images(
             _looked_at(subject, wanted, pixels, _inputs(subject, file, device), folder, f"{stem}-{number}")
             for number, (subject, wanted) in enumerate(zip(subjects, classes, strict=True), start=1)
         ]
-        picture = _draw_maps(twins, file, rows, stages, folder / "maps" / stem, f"maps{place}-", device)
+        picture = _draw_maps(twins, file, stages, folder / "maps" / stem, f"maps{place}-", device)
         answers = tuple(answer for answer, _, _ in found)
         images.append(ImageRow(file, (pixels.shape[0], pixels.shape[1]), label, True, answers))
         lines = tuple(zip(*(places for _, _, places in found), strict=True))
         shown.append(Shown(displayed(pixels), tuple(overlays for _, overlays, _ in found), lines, picture))
     progress(Update("drawing", len(asked), len(asked)))
     return Drawing(tuple(images), tuple(shown), tuple(rows), _layers_px(images[0]))
+
+
+def _stage_rows(
+    subjects: Sequence[Subject], files: Sequence[str], stages: Sequence[str], device: str, progress: Progress
+) -> list[StageRow]:
+    """What the stages' maps are like over all images. They are computed again when they are drawn, and not kept."""
+    rows: list[StageRow] = []
+    for number, subject in enumerate(subjects):
+
+        def maps(subject: Subject = subject, done: int = number * len(files)) -> Iterator[StageMaps]:
+            for place, file in enumerate(files):
+                progress(Update("looking into stages", done + place, len(subjects) * len(files), subject.label))
+                yield stage_maps(subject.loaded.model, _inputs(subject, file, device), stages)
+
+        rows += stage_rows(subject.label, maps(), stages)
+    progress(Update("looking into stages", len(subjects) * len(files), len(subjects) * len(files)))
+    return rows
 
 
 def _layers_px(image: ImageRow) -> tuple[Px, ...]:
@@ -137,28 +151,27 @@ def _looked_at(
 def _draw_maps(
     subjects: Sequence[Subject],
     file: str,
-    rows: Sequence[StageRow],
     stages: Sequence[str],
     stem: Path,
     prefix: str,
     device: str,
-) -> Picture:
+) -> str:
     """The picture of an image's activation maps in the networks that are twins."""
     inputs = _inputs(subjects[0], file, device)
     found = [stage_maps(subject.loaded.model, _inputs(subject, file, device), stages) for subject in subjects]
-    columns = [_map_column(name, found, [row for row in rows if row.stage == name]) for name in stages]
+    columns = [_map_column(name, [one[name][0] for one in found]) for name in stages]
     labels = [subject.label for subject in subjects]
     figure = maps_figure(_as_image(inputs, subjects[0].loaded.preprocessing), columns, labels)
     what = f"Activation maps of {Path(file).name} in {', '.join(shown_name(name) for name in stages)}"
     return finished(figure, stem, prefix, what)
 
 
-def _map_column(name: str, found: Sequence[dict[str, NDArray[np.float32]]], rows: Sequence[StageRow]) -> MapColumn:
-    maps = [one[name][0] for one in found]
-    size = f"{rows[0].map_px[0]}{TIMES}{rows[0].map_px[1]}"
+def _map_column(name: str, maps: Sequence[NDArray[np.float32]]) -> MapColumn:
+    """A stage's column, from its map (channels, rows, columns) in each network."""
+    channels, high, wide = maps[0].shape
     return MapColumn(
         title=shown_name(name),
-        subtitle=f"{size}, {rows[0].channels} ch.",
+        subtitle=f"{high}{TIMES}{wide}, {channels} ch.",
         means=tuple(mean_absolute(one) for one in maps),
         channels=tuple(tuple((k, one[k]) for k in strongest(np.abs(one).sum((1, 2)))) for one in maps),
     )

@@ -13,7 +13,7 @@ from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device, write_json
 from budgetnet.show.explain.command import written_out
 from budgetnet.show.explain.drawing import draw_images
-from budgetnet.show.explain.figures import Picture, finished
+from budgetnet.show.explain.figures import finished
 from budgetnet.show.explain.folder import FORMAT, NUMBERS, PAGE, check_folder, new_folder
 from budgetnet.show.explain.gate_figures import classes_figure, gates_figure
 from budgetnet.show.explain.gates import Recorded, gate_rows, joined, recording
@@ -72,7 +72,7 @@ def explain(
     check_device(device)
     subjects = open_subjects(run, beside, others, layer)
     names = tuple(dict.fromkeys(map_name(subjects[0].network, one) for one in stages))
-    named = [[class_index(subject, name) for name in dict.fromkeys(classes)] for subject in subjects]
+    named = _named(subjects, classes)
     folder = check_folder(_folder(subjects[0], out))
     asked = [os.fspath(one) for one in ([images] if isinstance(images, str | os.PathLike) else images)]
     predictions, recorded = _answered(subjects[0], asked, batch, device, progress)
@@ -97,6 +97,12 @@ def explain(
         pictures = _gate_pictures(explanation.gates, recorded, aside)
         write_page(aside / PAGE, Parts(explanation, drawing, sheet, pictures, command))
         return _numbers(explanation, aside)
+
+
+def _named(subjects: Sequence[Subject], classes: Sequence[str]) -> list[list[int]]:
+    """Where each network has each of the named classes, once each."""
+    wanted = {class_index(subjects[0], name): name for name in classes}
+    return [[class_index(subject, name) for name in wanted.values()] for subject in subjects]
 
 
 def evenly(total: int, wanted: int) -> list[int]:
@@ -152,7 +158,7 @@ def _image_rows(
     )
 
 
-def _gate_pictures(gates: Gates | None, recorded: Recorded, folder: Path) -> tuple[Picture, ...]:
+def _gate_pictures(gates: Gates | None, recorded: Recorded, folder: Path) -> tuple[str, ...]:
     if gates is None:
         return ()
     first = finished(gates_figure(gates, recorded), folder / "gates", "gates-", "The gates of each block")

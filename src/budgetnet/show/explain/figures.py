@@ -37,40 +37,30 @@ SLIDE, MOST_COLUMNS = 16 / 9, 6
 MAP_COLOURS, CHANNEL_COLOURS = "inferno", "gray"
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A finished picture: how it stands in the page. `files` are where it was saved."""
-
-    svg: str
-    files: tuple[Path, ...]
+def finished(figure: Figure, stem: Path, prefix: str, description: str) -> str:
+    """Save the figure as .svg and .png, and give it as the page has it: an inline SVG, its ids with `prefix`."""
+    save(figure, stem, (".svg", ".png"))
+    return inline_svg(figure, prefix, description)
 
 
-def finished(figure: Figure, stem: Path, prefix: str, description: str) -> Picture:
-    """Save the figure beside `stem` as .svg and .png, and give it for the page."""
-    files = save(figure, stem, (".svg", ".png"))
-    return Picture(inline_svg(figure, prefix, description), files)
-
-
-def save(figure: Figure, stem: Path, endings: Sequence[str]) -> tuple[Path, ...]:
-    """Save the figure on light paper, PNG at twice its pixels."""
+def save(figure: Figure, stem: Path, endings: Sequence[str]) -> None:
+    """Save the figure on light paper as `stem` with each ending; PNG at twice its pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    files = tuple(stem.with_name(stem.name + ending) for ending in endings)
     with house_style(), warnings.catch_warnings():
         # A reader's browser has the sign; in a PNG it is an empty box.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        for file in files:
-            more: dict[str, Any] = {"metadata": {"Date": None}} if file.suffix == ".svg" else {}
+        for ending in endings:
+            more: dict[str, Any] = {"metadata": {"Date": None}} if ending == ".svg" else {}
             figure.savefig(
-                file,
+                stem.with_name(stem.name + ending),
                 dpi=PNG_SCALE * figure.dpi,
                 facecolor=COLOURS["paper"],
                 bbox_inches="tight",
                 pad_inches=MARGIN_PX / figure.dpi,
                 **more,
             )
-    return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +103,7 @@ def maps_figure(seen: NDArray[np.uint8], columns: Sequence[MapColumn], networks:
     channels of each.
     """
     left = 84.0 if len(networks) == 1 else 118.0
-    wide = min(116.0, (WIDTH_PX - left) / (len(columns) + 1) - GAP_PX)
+    wide = min(160.0, (WIDTH_PX - left) / (len(columns) + 1) - GAP_PX)
     high = wide * seen.shape[0] / seen.shape[1]
     channels = min(len(own) for column in columns for own in column.channels)
     rows = _map_rows(len(networks), min(channels, FEW if len(networks) > 1 else channels), high)

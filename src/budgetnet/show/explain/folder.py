@@ -22,9 +22,11 @@ def check_folder(folder: Path) -> Path:
         return folder
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file; give a folder as --out")
-    held = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir()}
-    if foreign := sorted(held - _files(folder)):
-        raise ValueError(f"{folder} holds {foreign[0]}, which is part of no explanation; give another --out")
+    known = _files(folder)
+    held = (file.relative_to(folder).as_posix() for file in folder.rglob("*") if not file.is_dir())
+    foreign = next((name for name in held if name not in known), None)
+    if foreign is not None:
+        raise ValueError(f"{folder} holds {foreign}, which is part of no explanation; give another --out")
     return folder
 
 
@@ -40,6 +42,7 @@ def _files(folder: Path) -> set[str]:
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` to write to, which takes its place at the end; nothing is left of it on an error."""
+    folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("part", "old"))
     aside.mkdir()

@@ -17,8 +17,11 @@ STRONGEST = 3
 """Channels of a stage that are named and drawn."""
 
 
+StageMaps = dict[str, NDArray[np.float32]]
+
+
 @torch.inference_mode()
-def stage_maps(model: Model, inputs: Tensor, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def stage_maps(model: Model, inputs: Tensor, names: Sequence[str]) -> StageMaps:
     """The named maps of `Model.maps` for each input: (n, channels, rows, columns)."""
     _, found = model.maps(inputs, names)
     return {name: found[name].float().cpu().numpy() for name in names}
@@ -57,7 +60,7 @@ class _Sums:
         self.map_px = (maps.shape[1], maps.shape[2])
 
 
-def stage_rows(label: str, images: Iterable[dict[str, NDArray[np.float32]]], names: Sequence[str]) -> list[StageRow]:
+def stage_rows(label: str, images: Iterable[StageMaps], names: Sequence[str]) -> list[StageRow]:
     """What the maps of a network are like over images, each given as `stage_maps` of one input."""
     sums: dict[str, _Sums] = {}
     for found in images:

@@ -12,7 +12,6 @@ import numpy as np
 
 from budgetnet.show import wording
 from budgetnet.show.explain.drawing import Drawing
-from budgetnet.show.explain.figures import Picture
 from budgetnet.show.explain.gates import LEAST_IMAGES
 from budgetnet.show.explain.sheet import Line
 from budgetnet.show.explain.subjects import shown_name, source_name
@@ -31,7 +30,7 @@ class Parts:
     explanation: Explanation
     drawing: Drawing
     lines: Sequence[Line]
-    gates: Sequence[Picture]
+    gates: Sequence[str]
     command: str
 
 
@@ -60,7 +59,7 @@ def _values(parts: Parts) -> dict[str, Any]:
         "cropped": any(_is_cropped(line) for line in parts.lines),
         "coarse": [network for network in found.networks if math.prod(network.layer_px) < FINE_CELLS],
         "least_images": LEAST_IMAGES,
-        "gate_pictures": [picture.svg for picture in parts.gates],
+        "gate_pictures": parts.gates,
         "command": parts.command,
         "file": lambda path: Path(path).name,
     }

@@ -79,9 +79,13 @@ def open_subjects(
 
 
 def source_name(source: str) -> str:
-    """The last part of a source: a run's folder, also where its weights file is given."""
-    path = Path(source).parent if Path(source).name == FILE else Path(source)
-    return path.name or source
+    """The last part of a source: of a run's folder, also where its weights file is given."""
+    return _place(source).name or source
+
+
+def _place(source: str) -> Path:
+    """A source as a path, for a run's weights file its folder."""
+    return Path(source).parent if Path(source).name == FILE else Path(source)
 
 
 def _labels(sources: Sequence[str]) -> list[str]:
@@ -102,7 +106,7 @@ def _without_common(rows: list[list[str]]) -> list[list[str]]:
 
 def _test_accuracy(source: str) -> float | None:
     """The accuracy on the test images that a run's folder tells."""
-    file = Path(source) / "metrics.json"
+    file = _place(source) / "metrics.json"
     try:
         return float(json.loads(file.read_text(encoding="utf-8"))["test"]["top1"])
     except (OSError, ValueError, KeyError, TypeError):
