@@ -72,6 +72,13 @@ def test_a_bad_file_is_one_line_and_the_rest_is_answered(
     assert row["predictions"][0]["label"] in CLASSES
 
 
+def test_images_may_stand_on_both_sides_of_options(capsys: Capture, run: Path, photos: Path) -> None:
+    first, *others = (str(photos / name / "00.png") for name in CLASSES)
+    for arguments in ([str(run), "--top", "2", first, *others], [str(run), first, "--top", "2", *others]):
+        assert main(["predict", *arguments]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_predict_takes_globs(capsys: Capture, run: Path, photos: Path) -> None:
     assert main(["predict", str(run / "weights.safetensors"), str(photos / "*" / "0[01].png")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 * len(CLASSES)

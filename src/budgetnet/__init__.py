@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
+    from budgetnet.show.explain import explain
     from budgetnet.solve import solve
     from budgetnet.spec import Network
     from budgetnet.zoo import names, network
@@ -37,6 +38,7 @@ _PLACES = {
     "compare": "compare",
     "cost": "cost",
     "evaluate": "learn.evaluate",
+    "explain": "show.explain",
     "fit": "budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
@@ -61,6 +63,7 @@ __all__ = [
     "compare",
     "cost",
     "evaluate",
+    "explain",
     "fit",
     "inherit",
     "load_weights",

@@ -59,6 +59,8 @@ Pretrained = Annotated[
 Precision = Annotated[
     Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
 ]
+ImageFiles = Annotated[str, Parameter(required=True, help="Files, folders or globs.")]
+"""A star argument, whose values may stand on both sides of options."""
 BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
 
 
@@ -238,9 +240,8 @@ def evaluate(
 
 def predict(
     run: RunFolder,
-    image: Annotated[tuple[str, ...], Parameter(help="Files, folders or globs.")],
     /,
-    *,
+    *image: ImageFiles,
     top: Annotated[int, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
     batch: BatchOption = 32,
     device: DeviceOption = "cpu",

@@ -172,15 +172,16 @@ def evaluate(
 def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
     """Where the model has each class of the images. Raises a one-line `ValueError` for one that it does not know."""
     exact = {name: place for place, name in enumerate(known)}
-    loose = {_loose(name): place for place, name in reversed(list(enumerate(known)))}
-    places = [exact.get(name, loose.get(_loose(name), -1)) for name in names]
+    loose = {loosened(name): place for place, name in reversed(list(enumerate(known)))}
+    places = [exact.get(name, loose.get(loosened(name), -1)) for name in names]
     if -1 in places:
         some = ", ".join(known[:SHOWN_CLASSES]) + (", ..." if len(known) > SHOWN_CLASSES else "")
         raise ValueError(f"{where} has class {names[places.index(-1)]}, which the model does not know; it has {some}")
     return places
 
 
-def _loose(name: str) -> str:
+def loosened(name: str) -> str:
+    """A class's name as names are compared: without capitals, with spaces for underscores."""
     return name.replace("_", " ").casefold()
 
 

@@ -55,7 +55,7 @@ def predict(
     check_integer("top", top)
     check_device(device)
     loaded = run if isinstance(run, Loaded) else load_run(run)
-    files = _found([paths] if isinstance(paths, str | os.PathLike) else paths)
+    files = found_files([paths] if isinstance(paths, str | os.PathLike) else paths)
     nowhere: list[Unreadable] = []
     for file in files:
         if not isinstance(file, Unreadable):
@@ -67,7 +67,7 @@ def predict(
     return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
-def _found(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
+def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
     """The files of each path as they are found; what leads nowhere as `Unreadable`."""
     for path in (os.fspath(one) for one in asked):
         if os.path.lexists(path) and not os.path.isdir(path):

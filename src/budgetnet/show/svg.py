@@ -80,6 +80,7 @@ def _rewritten(attributes: Mapping[str, str], used: set[str], prefix: str) -> It
             style = _COLOUR.sub(lambda match: f"var(--{_NAMES[match[0]]})", style)
             yield key, re.sub(r"url\(#", f"url(#{prefix}", style)
         elif key == "href":
-            yield key, "#" + prefix + value.removeprefix("#")
+            # Else an image's data, which matplotlib breaks into lines.
+            yield key, "#" + prefix + value[1:] if value.startswith("#") else "".join(value.split())
         else:
             yield key, re.sub(r"url\(#", f"url(#{prefix}", value)

@@ -57,7 +57,7 @@ def prepare(
 ) -> Tensor:
     """Decoded images (h, w, c) uint8 as the input of evaluation: (n, c, height, width) float32 channels_last."""
     size_px = square(resolution_px)
-    boxes = [_centre(array.shape[:2], size_px, preprocessing) for array in arrays]
+    boxes = [centre_box(array.shape[:2], size_px, preprocessing) for array in arrays]
     pixels = _gather(arrays, boxes, size_px, preprocessing)
     return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
 
@@ -209,7 +209,7 @@ def _to_device(pixels: NDArray[np.uint8], device: str | torch.device) -> Tensor:
     return torch.from_numpy(pixels).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
 
 
-def _centre(from_px: tuple[int, ...], to_px: Px, preprocessing: Preprocessing) -> Box:
+def centre_box(from_px: tuple[int, ...], to_px: Px, preprocessing: Preprocessing) -> Box:
     """The box that evaluation sees: all of the image, or its largest centred box of the target's shape."""
     height, width = from_px
     if preprocessing.fit == "stretch":
@@ -229,7 +229,7 @@ def _random_boxes(
 ) -> list[Box]:
     """A random box of each image: area by `crop_scale`, shape by `crop_ratio`, cut off at the image's sides."""
     if augmentation.crop_scale is None:
-        return [_centre(size, to_px, preprocessing) for size in sizes_px]
+        return [centre_box(size, to_px, preprocessing) for size in sizes_px]
     height, width = np.array(sizes_px, dtype=np.float64).T
     area = height * width * within(drawn["area"], *augmentation.crop_scale)
     low, high = augmentation.crop_ratio

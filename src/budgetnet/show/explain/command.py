@@ -1,0 +1,31 @@
+"""The command that makes an explanation again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def written_out(
+    run: str | Path,
+    images: Sequence[str],
+    beside: Sequence[str | Path],
+    others: Sequence[str | Path],
+    classes: Sequence[str],
+    stages: Sequence[str],
+    layer: str | None,
+    drawn: int,
+    out: str | Path | None,
+) -> str:
+    """The command with every argument written out: the options a line each, the images last."""
+    pairs = [("--beside", one) for one in beside] + [("--with", one) for one in others]
+    pairs += [("--class", one) for one in classes]
+    pairs += [("--stages", ",".join(stages))] if stages else []
+    pairs += [("--layer", layer)] if layer else []
+    pairs += [("--drawn", str(drawn))]
+    pairs += [("--out", out)] if out is not None else []
+    options = "".join(f" \\\n    {flag} {shlex.quote(os.fspath(value))}" for flag, value in pairs)
+    paths = " ".join(map(shlex.quote, images))
+    return f"budgetnet explain {shlex.quote(os.fspath(run))}{options} \\\n    {paths}"

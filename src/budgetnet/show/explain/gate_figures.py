@@ -1,0 +1,165 @@
+"""The pictures of squeeze-and-excitation: each block's gates, what classes have to do with them, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.show.explain.figures import CHARACTER_PX, SMALL, WIDTH_PX, write
+from budgetnet.show.explain.gates import Recorded
+from budgetnet.show.explain.values import BlockRow, ClassGates, Gates
+from budgetnet.show.figures import Place
+from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.svg import new_figure
+from budgetnet.show.wording import percent, printable, shortened, signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BINS = 50
+HALF_WIDTH = 0.42
+LEFT_PX, RIGHT_PX = 44, 8
+SHARE_HIGH_PX = 110
+NAMED_END = 0.02
+"""Share of the gates in an outermost bin from which on it is named."""
+
+
+def gates_figure(gates: Gates, recorded: Recorded, width_px: int = WIDTH_PX) -> Figure:
+    """Each block's gates as a histogram on its side; below, how much of their variation the classes explain."""
+    compared = gates.by_class is not None
+    below = SHARE_HIGH_PX + 60 if compared else 0
+    height_px = 330 + below
+    wide = width_px - LEFT_PX - RIGHT_PX
+    with house_style():
+        figure = new_figure(width_px, height_px)
+        upper = Place(LEFT_PX, 56 + below, wide, 240).on(figure)
+        _draw_histograms(upper, gates.blocks, recorded)
+        upper.set_title("Gates of each block: over all images and channels", pad=12)
+        _name_blocks(upper, gates.blocks, named_stages=not compared)
+        if compared:
+            lower = Place(LEFT_PX, 56, wide, SHARE_HIGH_PX).on(figure)
+            _draw_shares(lower, gates.blocks)
+            lower.set_title("Of a gate's variation between images, what the class explains, %", pad=12)
+            lower.set_xlim(upper.get_xlim())
+            _name_blocks(lower, gates.blocks, named_stages=True)
+        return figure
+
+
+def _draw_histograms(axes: Axes, blocks: Sequence[BlockRow], recorded: Recorded) -> None:
+    """Mirrored histograms, no smoothing: hard sigmoids give many gates of exactly 0 and 1."""
+    low = min(0.0, *(float(values.min()) for values in recorded.values()))
+    high = max(1.0, *(float(values.max()) for values in recorded.values()))
+    edges = np.linspace(low, high, BINS + 1)
+    for place, block in enumerate(blocks):
+        counts, _ = np.histogram(recorded[block.block], edges)
+        # Gates of exactly 0 and 1 would make all others a hair's breadth: they are cut, and named.
+        widths = HALF_WIDTH * np.minimum(counts / max(counts[1:-1].max(), 1), 1.0)
+        _name_ends(axes, place, counts / counts.sum(), low, high)
+        axes.fill_betweenx(
+            np.repeat(edges, 2)[1:-1],
+            place - np.repeat(widths, 2),
+            place + np.repeat(widths, 2),
+            color=COLOURS["accent"],
+            alpha=0.35,
+            linewidth=0,
+        )
+        _, quarter, median, three_quarters, _ = block.quantiles
+        axes.plot([place, place], [quarter, three_quarters], color=COLOURS["accent"], linewidth=2.4)
+        axes.plot([place], [median], "o", color=COLOURS["paper"], markeredgecolor=COLOURS["accent"], markersize=6)
+    margin = 0.08 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.set_xlim(-0.7, len(blocks) - 0.3)
+
+
+def _name_ends(axes: Axes, place: int, shares: NDArray[np.float64], low: float, high: float) -> None:
+    """The shares of the outermost bins, beyond them, where they are many."""
+    for share, at, shift, side in ((shares[0], low, -3, "top"), (shares[-1], high, 3, "bottom")):
+        if share >= NAMED_END:
+            axes.annotate(
+                percent(share, 0),
+                (place, at),
+                (0, shift),
+                textcoords="offset points",
+                ha="center",
+                va=side,
+                color=COLOURS["quiet"],
+                fontsize=SMALL,
+                annotation_clip=False,
+            )
+
+
+def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> None:
+    """A bar a block, and the tick that shuffled classes stay below in 95 % of cases."""
+    shares = [100 * max(block.class_share or 0.0, 0.0) for block in blocks]
+    axes.bar(range(len(blocks)), shares, 0.6, color=COLOURS["accent"])
+    for place, block in enumerate(blocks):
+        chance = 100 * (block.chance_share or 0.0)
+        axes.plot([place - 0.42, place + 0.42], [chance, chance], color=COLOURS["warm"], linewidth=1.8)
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _name_blocks(axes: Axes, blocks: Sequence[BlockRow], named_stages: bool) -> None:
+    """Under each block its place in its stage; under a stage's blocks its number."""
+    axes.grid(False, axis="x")
+    axes.set_xticks(range(len(blocks)), [block.block.partition(".")[2] for block in blocks])
+    axes.tick_params(labelbottom=named_stages)
+    start = 0
+    for stage, members in groupby(blocks, key=lambda block: block.block.partition(".")[0]):
+        many = len(list(members))
+        if start:
+            axes.axvline(start - 0.5, color=COLOURS["line"], linewidth=1)
+        if named_stages:
+            where = ((start + (many - 1) / 2), 0)
+            axes.annotate(
+                f"stage {stage}" if many > 1 or len(blocks) <= 12 else stage,
+                where,
+                (0, -26),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                color=COLOURS["quiet"],
+                fontsize=12,
+            )
+        start += many
+
+
+def classes_figure(row: ClassGates, width_px: int = WIDTH_PX) -> Figure:
+    """Classes against channels: how far each class opens a channel's gate beyond the mean of all images, or less."""
+    left = min(30 + CHARACTER_PX * max(map(len, row.classes)), 200.0)
+    wide = width_px - left - RIGHT_PX
+    cell = 34
+    with house_style():
+        figure = new_figure(width_px, round(cell * len(row.classes) + 92))
+        place = Place(left, 52, wide, cell * len(row.classes))
+        axes = place.on(figure)
+        apart = np.array(row.means) - np.array(row.overall)
+        _draw_cells(axes, apart)
+        axes.set_yticks(range(len(row.classes)), [shortened(printable(name), 26) for name in row.classes])
+        axes.set_xticks(range(len(row.channels)), [str(channel) for channel in row.channels], fontsize=SMALL)
+        axes.tick_params(axis="y", colors=COLOURS["ink"])
+        axes.grid(False)
+        axes.set_xlabel(f"channel of block {row.block}")
+        write(figure, 0, 4, "Mean gate of a class less the mean of all images, hundredths", "quiet", fontsize=13)
+        return figure
+
+
+def _draw_cells(axes: Axes, apart: NDArray[np.float64]) -> None:
+    """Blue opens further, vermilion less; both grow with the distance, and the number is in the cell."""
+    from matplotlib.patches import Rectangle
+
+    most = float(np.abs(apart).max()) or 1.0
+    for (row, column), value in np.ndenumerate(apart):
+        colour = COLOURS["accent" if value >= 0 else "warm"]
+        cell = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, color=colour, alpha=0.75 * abs(value) / most, lw=0)
+        axes.add_patch(cell)
+        text = signed(100 * value, 0)
+        axes.text(column, row, "0" if text[1:] == "0" else text, ha="center", va="center", fontsize=SMALL)
+    axes.set_xlim(-0.5, apart.shape[1] - 0.5)
+    axes.set_ylim(apart.shape[0] - 0.5, -0.5)

@@ -1,0 +1,84 @@
+"""The sheet: images below one another, and beside each what the networks look at; for the page and for slides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.learn.evaluate import loosened
+from budgetnet.show.explain.drawing import Drawing
+from budgetnet.show.explain.figures import SheetTile, save, sheet_figure
+from budgetnet.show.explain.subjects import Subject
+from budgetnet.show.explain.values import ClassMap, ImageRow
+from budgetnet.show.wording import percent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """What a network looks at for a class. `right`: whether its answer is the image's class; None where unknown."""
+
+    map: ClassMap
+    pixels: NDArray[np.uint8]
+    predicted: bool
+    right: bool | None
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it is a wrong answer."""
+        return self.predicted and self.right is False
+
+    @property
+    def note(self) -> str:
+        """The probability, and whether it is the answer and right."""
+        if not self.predicted:
+            return percent(self.map.probability)
+        mark = {None: "", True: ", right", False: ", wrong"}[self.right]
+        return f"predicted, {percent(self.map.probability)}{mark}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A cell for every network; an image's `first` line has the predicted classes, each further one a named class."""
+
+    image: ImageRow
+    pixels: NDArray[np.uint8]
+    first: bool
+    cells: tuple[Cell, ...]
+
+
+def lines(drawing: Drawing, subjects: Sequence[Subject]) -> Iterator[Line]:
+    """The lines of all drawn images."""
+    for image, shown in zip(drawing.images, drawing.shown, strict=True):
+        for number, places in enumerate(shown.lines):
+            if number and not any(places):  # all predict that class: the first line shows it
+                continue
+            cells: list[Cell] = []
+            for answer, overlays, place, subject in zip(image.answers, shown.overlays, places, subjects, strict=True):
+                right = _right(image.label, answer.label, subject.loaded.classes)
+                cells.append(Cell(answer.maps[place], overlays[place], place == 0, right))
+            yield Line(image, shown.pixels, number == 0, tuple(cells))
+
+
+def _right(label: str | None, predicted: str, classes: Sequence[str]) -> bool | None:
+    """Whether the answer is the image's class; None where that is not known, or the network does not know it."""
+    if label is None or loosened(label) not in map(loosened, classes):
+        return None
+    return loosened(label) == loosened(predicted)
+
+
+def write_sheet(folder: Path, sheet: Sequence[Line], heads: Sequence[str]) -> None:
+    """Draw the sheet as grad-cam.png in the folder; `heads` name the networks."""
+    blocks: list[list[list[SheetTile | None]]] = []
+    for line in sheet:
+        file = Path(line.image.path).name
+        title, note = (f"is {line.image.label}", file) if line.image.label else (file, "")
+        own = SheetTile(line.pixels, title, note, False) if line.first else None
+        if line.first:
+            blocks.append([])
+        tiles = [SheetTile(cell.pixels, cell.map.label, cell.note, cell.wrong) for cell in line.cells]
+        blocks[-1].append([own, *tiles])
+    save(sheet_figure(blocks, ["image", *heads]), folder / "grad-cam", (".png",))
