@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,7 +20,7 @@ from test_formats import hold
 from test_report import Page
 
 import budgetnet
-from budgetnet import Budget, BudgetError, Network, compare, network
+from budgetnet import Budget, BudgetError, Network, compare, fit, network
 from budgetnet.cli import main
 from budgetnet.compare.ablation import ablations
 from budgetnet.compare.drafts import Draft, drafts_of
@@ -27,10 +28,10 @@ from budgetnet.compare.entrants import FAMILIES, families, scalings
 from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Tested
+from budgetnet.compare.training import Answered
 from budgetnet.compare.words import blocks, design
 from budgetnet.learn import pretrained
-from budgetnet.learn.bases import last_px
+from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.recipe import trained_network
@@ -69,8 +70,12 @@ def test_every_family_keeps_the_budget_by_one_rule(digits: ImageSet) -> None:
     assert [row.id for row in entrants] == list(FAMILIES) and left_out == ()
     assert all(budget.check(row.network).fits for row in entrants)
     assert all((row.network.classes, row.network.in_channels) == (10, 1) for row in entrants)
-    for row in entrants:
-        assert last_px(row.network) >= 4 or row.dropped_strides == 2, "small maps only where nothing else is left"
+    for name, dropped, base in adapted_bases(digits, FAMILIES):
+        with contextlib.suppress(BudgetError):
+            other = fit(base, budget, largest_px=largest_px(digits)).network
+            ours = next(row for row in entrants if row.base == name)
+            assert min(last_px(other), 4) <= min(last_px(ours.network), 4), "the map is as large as 4 px or can be"
+            assert dropped >= ours.dropped_strides or last_px(other) < min(last_px(ours.network), 4), "as few as can be"
 
 
 def test_a_family_that_cannot_is_left_out_with_its_limit(digits: ImageSet) -> None:
@@ -110,7 +115,7 @@ def test_one_base_in_every_way_at_a_matched_cost(digits: ImageSet) -> None:
     }
     assert len({row.dropped_strides for row in entrants}) == 1, "the same strides for all"
     assert all(budget.check(row.network).fits and row.strategy == row.id for row in entrants)
-    assert len({row.network.stages for row in entrants if row.id != "resolution"}) == len(entrants) - 1
+    assert len({row.network for row in entrants}) == len(entrants) >= 3
 
 
 def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> None:
@@ -213,6 +218,17 @@ def test_a_comparison_from_end_to_end(short: None, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="begun with another seeds"):
         made(run, seeds=3)
     page_of(found)
+    killed(run)
+    again = made(run)
+    assert Inline.done == ["squeezed-seed0"], "what is done is not done again"
+    assert [row.seeds for row in again.networks] == [row.seeds for row in found.networks]
+
+
+def killed(run: Path) -> None:
+    """As a kill in one of the trainings leaves it; the test that is slow kills in earnest."""
+    (run / "comparison.json").unlink()
+    (run / "answers" / "squeezed-seed0.npz").unlink()
+    (run / "training" / "squeezed-seed0" / "final.npz").unlink()
 
 
 def by_hand(found: Comparison, run: Path) -> None:
@@ -253,24 +269,6 @@ def page_of(found: Comparison) -> None:
     assert len(ids) == len(set(ids)) and source.count("<svg") == 6
 
 
-def test_what_is_done_is_not_done_again(short: None, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    first = made(run)
-    (run / "comparison.json").unlink()
-    lost = run / "answers" / "squeezed-seed0.npz"
-    bytes_before = lost.read_bytes()
-    lost.unlink()
-    (run / "training" / "squeezed-seed0" / "final.npz").unlink()
-    Inline.done.clear()
-    again = made(run)
-    assert Inline.done == ["squeezed-seed0"]
-    assert np.array_equal(
-        np.load(lost)["probabilities"], np.load(run / "answers" / "squeezed-seed0.npz")["probabilities"]
-    )
-    assert lost.read_bytes() == bytes_before, "the same bits"
-    assert [row.accuracy for row in again.networks] == [row.accuracy for row in first.networks]
-
-
 def test_a_time_that_is_too_short_says_what_is_needed(
     digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,9 +287,10 @@ def test_a_time_that_is_too_short_says_what_is_needed(
 def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(short: None, tmp_path: Path) -> None:
     source, row = tmp_path / "parent.safetensors", {"mean": [0.3], "std": [0.4]}
     parent = dataclasses.replace(PLAIN, name="parent", classes=10, in_channels=1)
+    other = dataclasses.replace(PLAIN, name="other", stages=(*PLAIN.stages, Stage(16, activation=RELU)))
     save_weights(source, build(parent, seed=5), [str(digit) for digit in range(10)], row)
-    with pytest.raises(ValueError, match=r"mobilenet_v1 cannot inherit from .* which is parent") as caught:
-        made(tmp_path / "run", networks=[PLAIN, "mobilenet_v1"], pretrained=str(source))
+    with pytest.raises(ValueError, match=r"other cannot inherit from .* which is parent") as caught:
+        made(tmp_path / "run", networks=[PLAIN, other], pretrained=str(source))
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
     drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", str(source), None)
     assert drafts[0].parent == str(source) and drafts[0].course.recipe.name == "finetune"
@@ -310,12 +309,12 @@ def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.Monke
     assert pretrained.form_for("auto", "efficientnet_lite0") == "efficientnet_lite0"
 
 
-def tests_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[Tested]]:
+def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[Answered]]:
     """Answers of networks that are right as often as that, seed by seed; the better the more alike."""
-    found: dict[str, list[Tested]] = {}
+    found: dict[str, list[Answered]] = {}
     for name, shares in rights.items():
         found[name] = [
-            Tested(seed, np.arange(count) + seed * count, np.arange(count) < share * count, diverged=share == 0.0)
+            Answered(seed, np.arange(count) + seed * count, np.arange(count) < share * count, diverged=share == 0.0)
             for seed, share in enumerate(shares)
         ]
     return found
@@ -323,7 +322,7 @@ def tests_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list
 
 def said(rights: dict[str, list[float]]) -> str:
     """The statement about such answers."""
-    tests = tests_of(rights)
+    tests = answers_of(rights)
     order = sorted(rights, key=lambda name: -float(np.mean(rights[name])))
     rows = [Row(name, name, float(np.mean(rights[name])), tuple(map(seed_score, tests[name]))) for name in order]
     return " ".join(statement(rows, pairs_of(tests, order), 400 * len(rights[order[0]])))  # type: ignore[arg-type]
@@ -387,7 +386,7 @@ def test_bad_input_is_one_line_and_code_2(
     monkeypatch.chdir(tmp_path)
     for name in ("one", "two"):
         (tmp_path / "few" / name).mkdir(parents=True)
-        Image.new("RGB", (40, 40), (len(name), 9, 9)).save(tmp_path / "few" / name / f"{name}.png")
+        Image.new("RGB", (40, 40), (ord(name[0]), 9, 9)).save(tmp_path / "few" / name / f"{name}.png")
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and words in captured.err

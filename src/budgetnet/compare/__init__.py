@@ -18,7 +18,7 @@ from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, plan
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Tested, tested, train_and_test
+from budgetnet.compare.training import Answered, answered, train_and_test
 from budgetnet.compare.words import blocks, design
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
@@ -201,14 +201,14 @@ class _Run:
         with Workers(train_and_test, count, self.place.device, progress=self.progress) as workers:
             workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("compare/")))
 
-    def _tests(self, legs: Sequence[Leg]) -> dict[str, list[Tested]]:
+    def _tests(self, legs: Sequence[Leg]) -> dict[str, list[Answered]]:
         """What every entrant answered, seed by seed."""
-        done = {leg.course.id: tested(leg) for leg in legs}
+        done = {leg.course.id: answered(leg) for leg in legs}
         ids = [row["id"] for row in self.plan["entrants"]]
         return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
 
     def _compared(
-        self, entrant: Entrant, row: Mapping[str, Any], tests: Sequence[Tested], speed: Measurement
+        self, entrant: Entrant, row: Mapping[str, Any], tests: Sequence[Answered], speed: Measurement
     ) -> Compared:
         price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
         binding = self.budget.check(entrant.network).binding
@@ -238,7 +238,7 @@ class _Run:
             published_source=published and published.source,
         )
 
-    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Tested]]) -> None:
+    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Answered]]) -> None:
         """The networks' files, then comparison.json: where that is, the run is finished."""
         pairs = pairs_of(tests, [row.id for row in found])
         left_out = tuple(LeftOut(**row) for row in self.plan["left_out"])

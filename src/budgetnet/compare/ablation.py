@@ -34,11 +34,12 @@ def _relu(network: Network) -> Network:
     def of(row: Activation) -> Activation:
         return RELU if row.kind == "swish" else row
 
+    used = network.head.channels or network.head.hidden
     return dataclasses.replace(
         network,
         stem=dataclasses.replace(network.stem, activation=of(network.stem.activation)),
         stages=tuple(dataclasses.replace(stage, activation=of(stage.activation)) for stage in network.stages),
-        head=dataclasses.replace(network.head, activation=of(network.head.activation)),
+        head=dataclasses.replace(network.head, activation=of(network.head.activation)) if used else network.head,
     )
 
 

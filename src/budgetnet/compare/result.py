@@ -14,7 +14,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.compare.entrants import LeftOut
-from budgetnet.compare.training import Tested
+from budgetnet.compare.training import Answered
 from budgetnet.learn.statistics import (
     OverSeeds,
     Paired,
@@ -170,7 +170,7 @@ def _compared(row: Mapping[str, Any]) -> Compared:
     )
 
 
-def seed_score(test: Tested) -> SeedScore:
+def seed_score(test: Answered) -> SeedScore:
     """A training's test in numbers."""
     correct, count = int(test.right.sum()), len(test.right)
     low, high = wilson(correct, count)
@@ -186,13 +186,13 @@ class Accuracy:
     high: float
 
 
-def accuracy_of(tests: Sequence[Tested]) -> Accuracy:
+def accuracy_of(tests: Sequence[Answered]) -> Accuracy:
     """The accuracy of one network over its seeds."""
     found = over_seeds([(test.indices, test.right.astype(np.float64)) for test in tests])
     return Accuracy(found, *accuracy_interval(found))
 
 
-def pairs_of(tests: Mapping[str, Sequence[Tested]], order: Sequence[str]) -> tuple[Pair, ...]:
+def pairs_of(tests: Mapping[str, Sequence[Answered]], order: Sequence[str]) -> tuple[Pair, ...]:
     """Every pair of networks, the one that stands first in `order` as a."""
     rows = [_pair(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)]
     stands = holm([row.chance for row in rows])
@@ -201,7 +201,7 @@ def pairs_of(tests: Mapping[str, Sequence[Tested]], order: Sequence[str]) -> tup
     )
 
 
-def _pair(a: str, b: str, ours: Sequence[Tested], theirs: Sequence[Tested]) -> Pair:
+def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) -> Pair:
     both = list(zip(ours, theirs, strict=True))
     assert all(np.array_equal(one.indices, other.indices) for one, other in both), "the same images in the same order"
     found = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in both])

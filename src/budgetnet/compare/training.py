@@ -35,7 +35,7 @@ def train_and_test(leg: Leg) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tested:
+class Answered:
     """A training's test: which images (positions in the image set), and which of them it got right."""
 
     seed: int
@@ -44,9 +44,9 @@ class Tested:
     diverged: bool
 
 
-def tested(leg: Leg) -> Tested:
+def answered(leg: Leg) -> Answered:
     """What `train_and_test` wrote; answers that are no numbers are wrong ones."""
     file: Path = answers_path(leg)
     with np.load(file) as rows:
         answers, indices, labels = rows["probabilities"], rows["indices"], rows["labels"]
-    return Tested(leg.place.split_seed, indices, right_of(answers, labels), not bool(np.isfinite(answers).all()))
+    return Answered(leg.place.split_seed, indices, right_of(answers, labels), not bool(np.isfinite(answers).all()))
