@@ -432,7 +432,7 @@ def test_the_page_shows_the_overlays_and_says_what_is_in_them(found: Explanation
     for image in drawn:
         for answer in image.answers:
             share = f"{100 * answer.probability:.1f}\N{NO-BREAK SPACE}%".replace("\N{NO-BREAK SPACE}", " ")
-            assert f"predicted, {share}, {'right' if answer.label == image.label else 'wrong'}" in page.text
+            assert f"{'right' if answer.label == image.label else 'wrong'}, {share}" in page.text
     assert "--beside" in page.text and "--class tiger_cat" in page.text and "--stages stem,1" in page.text
 
 

@@ -33,11 +33,11 @@ class Cell:
 
     @property
     def note(self) -> str:
-        """The probability, and whether it is the answer and right."""
+        """The probability, and before it whether it is the answer, and where that is known a right one."""
         if not self.predicted:
             return percent(self.map.probability)
-        mark = {None: "", True: ", right", False: ", wrong"}[self.right]
-        return f"predicted, {percent(self.map.probability)}{mark}"
+        word = {None: "predicted", True: "right", False: "wrong"}[self.right]
+        return f"{word}, {percent(self.map.probability)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
