@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
+    from budgetnet.show.landscape import dead_units, output_landscape
     from budgetnet.solve import solve
     from budgetnet.spec import Network
     from budgetnet.zoo import names, network
@@ -33,6 +34,7 @@ _PLACES = {
     "adapt": "scaling",
     "build": "model.build",
     "cost": "cost",
+    "dead_units": "show.landscape",
     "evaluate": "learn.evaluate",
     "fit": "budget",
     "inherit": "model.inherit",
@@ -40,6 +42,7 @@ _PLACES = {
     "names": "zoo",
     "network": "zoo",
     "open_images": "learn.data",
+    "output_landscape": "show.landscape",
     "predict": "learn.predict",
     "scale": "scaling",
     "solve": "solve",
@@ -55,6 +58,7 @@ __all__ = [
     "adapt",
     "build",
     "cost",
+    "dead_units",
     "evaluate",
     "fit",
     "inherit",
@@ -62,6 +66,7 @@ __all__ = [
     "names",
     "network",
     "open_images",
+    "output_landscape",
     "predict",
     "scale",
     "solve",
