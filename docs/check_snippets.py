@@ -145,7 +145,7 @@ def matches(shown: list[str], printed: list[str]) -> bool:
 
 def check_flags(words: list[str]) -> str | None:
     """Whether the command's help lists every flag of the line."""
-    command = words[: 2 if words[:1] == ["search"] else 1]
+    command = words[: 2 if words[:1] in (["search"], ["landscape"]) else 1]
     command = [] if command and command[0].startswith("-") else command
     done = program(*command, "--help")
     if done.returncode != 0:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
     from budgetnet.show.explain import explain
+    from budgetnet.show.landscape import dead_units, output_landscape
     from budgetnet.solve import solve
     from budgetnet.spec import Network
     from budgetnet.zoo import names, network
@@ -37,6 +38,7 @@ _PLACES = {
     "build": "model.build",
     "compare": "compare",
     "cost": "cost",
+    "dead_units": "show.landscape",
     "evaluate": "learn.evaluate",
     "explain": "show.explain",
     "fit": "budget",
@@ -46,6 +48,7 @@ _PLACES = {
     "names": "zoo",
     "network": "zoo",
     "open_images": "learn.data",
+    "output_landscape": "show.landscape",
     "predict": "learn.predict",
     "scale": "scaling",
     "solve": "solve",
@@ -62,6 +65,7 @@ __all__ = [
     "build",
     "compare",
     "cost",
+    "dead_units",
     "evaluate",
     "explain",
     "fit",
@@ -71,6 +75,7 @@ __all__ = [
     "names",
     "network",
     "open_images",
+    "output_landscape",
     "predict",
     "scale",
     "solve",

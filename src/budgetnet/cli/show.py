@@ -67,27 +67,27 @@ def number(value: float) -> str:
 
 def amount(name: str, value: int) -> str:
     """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for bytes."""
-    return _typed(wording.amount(name, value))
+    return typed(wording.amount(name, value))
 
 
 def short(value: int) -> str:
     """A count to three digits: 389 M."""
-    return _typed(wording.count(value))
+    return typed(wording.count(value))
 
 
 def size(value: int) -> str:
     """Bytes to three digits, in powers of 1024: 20.2 MiB."""
-    return _typed(wording.size(value))
+    return typed(wording.size(value))
 
 
 def percent(share: float, digits: int = 1) -> str:
     """A share of 1 as 97.3 %."""
-    return _typed(wording.percent(share, digits))
+    return typed(wording.percent(share, digits))
 
 
-def _typed(text: str) -> str:
+def typed(text: str) -> str:
     """The report's wording in signs that a keyboard has, for grep and for spreadsheets."""
-    return text.replace("\N{NO-BREAK SPACE}", " ").replace(wording.MINUS, "-")
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace(wording.MINUS, "-").replace("±", "+-")
 
 
 def resolution(network: Network) -> str:

@@ -159,7 +159,7 @@ def evaluate(
     choose("split", split, CHOICES)
     check_device(device)
     loaded = load_run(run)
-    images, places = _open(run, loaded, data, split, progress)
+    images, places = images_of(run, loaded, data, split, progress)
     indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
     if not len(indices):
         raise ValueError(f"{images.name} has no {split} images; choose another split")
@@ -185,10 +185,13 @@ def loosened(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
-def _open(
+def images_of(
     run: str | Path, loaded: Loaded, data: str | Path | None, split: str, progress: Progress | None
 ) -> tuple[ImageSet, list[int]]:
-    """The images to score, with as many channels as the model takes, and where it has each of their classes."""
+    """The images to score, with as many channels as the model takes, and where it has each of their classes.
+
+    Without `data` those that the run was trained from. Raises the one-line `ValueError`s of `evaluate`.
+    """
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
     plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
     if data is None and plan is None:

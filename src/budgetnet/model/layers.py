@@ -39,7 +39,7 @@ class Swish(nn.Module):
         return f"beta={float(self.beta) if self.trainable else self.fixed_beta}, trainable={self.trainable}"
 
 
-_MODULES: dict[str, type[nn.Module]] = {
+_MODULES: dict[spec.ActivationKind, type[nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "hard_swish": nn.Hardswish,
@@ -55,6 +55,16 @@ def activation(row: spec.Activation | spec.ActivationKind) -> nn.Module:
     """The module of an activation row, or of its name."""
     row = row if isinstance(row, spec.Activation) else spec.Activation(row)
     return Swish(row.beta, row.trainable) if row.kind == "swish" else _MODULES[row.kind]()
+
+
+def activation_row(module: nn.Module) -> spec.Activation | None:
+    """The row of an activation's module, the inverse of `activation`; None for any other module.
+
+    A trained beta is what it is now.
+    """
+    if isinstance(module, Swish):
+        return spec.Activation("swish", module.beta.item() if module.trainable else module.fixed_beta, module.trainable)
+    return next((spec.Activation(kind) for kind, form in _MODULES.items() if type(module) is form), None)
 
 
 class SamePadConv2d(nn.Conv2d):

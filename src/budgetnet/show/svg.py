@@ -30,19 +30,24 @@ def new_figure(width_px: int, height_px: int) -> Figure:
     return Figure((width_px / PX_AN_INCH, height_px / PX_AN_INCH), dpi=PX_AN_INCH)
 
 
-def inline_svg(figure: Figure, prefix: str, description: str) -> str:
-    """The figure as one <svg> element of an HTML page.
-
-    Ids that are referred to get `prefix`, which must be unique in the page; the others go. House
-    colours become var(--name); text keeps its size and takes the page's font. `description` is what
-    a screen reader says.
-    """
+def svg_of(figure: Figure) -> str:
+    """The figure as the text of an SVG file; equal figures give equal texts."""
     text = io.StringIO()
     with house_style(), warnings.catch_warnings():
         # The reader's browser sets the text, in a font that has the sign.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    root = ElementTree.fromstring(printable(text.getvalue()))
+    return printable(text.getvalue())
+
+
+def inline_svg(picture: Figure | str, prefix: str, description: str) -> str:
+    """A figure, or its `svg_of`, as one <svg> element of an HTML page.
+
+    Ids that are referred to get `prefix`, which must be unique in the page; the others go. House
+    colours become var(--name); text keeps its size and takes the page's font. `description` is what
+    a screen reader says.
+    """
+    root = ElementTree.fromstring(picture if isinstance(picture, str) else svg_of(picture))
     used = {name for element in root.iter() for value in element.attrib.values() for name in _references(value)}
     for element in root.iter():
         _drop_unwanted(element)

@@ -1,0 +1,99 @@
+"""The measures of output landscapes as a chart: a row an activation, a point a seed, mean and standard deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from budgetnet.show.figures import Place
+from budgetnet.show.landscape.functions import title_of
+from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape
+from budgetnet.show.landscape.sheets import write
+from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.svg import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINE_PX, NAMES_PX = 30, 120
+PANELS = (
+    ("total_variation", "total variation", "up and down along a length of 1, in standard deviations", False),
+    ("bend", "bend", "turn of the slope along a length of 1, logarithmic", True),
+    ("edge_growth", "edge growth", "of the bends on a grid twice as fine", False),
+)
+"""(measure, title, what its axis says, whether it is logarithmic)"""
+WIDE_PX, NARROW_PX = 900, 350
+
+
+def measures_chart(landscape: OutputLandscape, width_px: int = WIDE_PX) -> Figure:
+    """The three measures that are not counts: beside one another, or above one another where it is narrow."""
+    beside = width_px > 2 * NARROW_PX
+    many, high = len(landscape.rows), LINE_PX * len(landscape.rows)
+    height_px = high + 116 if beside else len(PANELS) * (high + 116)
+    wide = (width_px - NAMES_PX) / len(PANELS) - 24 if beside else width_px - NAMES_PX - 24
+    with house_style():
+        figure = new_figure(width_px, height_px)
+        for index, (measure, title, unit, logarithmic) in enumerate(PANELS):
+            left = NAMES_PX + (index * (wide + 24) if beside else 0) + 8
+            place = Place(left, height_px - 52 - high - (0 if beside else index * (high + 116)), wide, high)
+            axes = place.on(figure)
+            axes.set_xscale("log" if logarithmic else "linear")
+            for line, row in enumerate(landscape.rows):
+                _draw_row(axes, many - 1 - line, row, measure)
+            _finish(axes, title, unit, many)
+            if index == 0 or not beside:
+                _name_rows(figure, place, landscape.rows)
+            if measure == "edge_growth":
+                _mark_ends(axes, many)
+    return figure
+
+
+def _draw_row(axes: Axes, line: int, row: ActivationLandscape, measure: str) -> None:
+    spread = row.spread(measure)
+    colour = COLOURS[
+        "warm" if row.activation.kind == "relu" else "accent" if row.activation.kind == "swish" else "quiet"
+    ]
+    axes.plot(
+        spread.values, [line] * len(spread.values), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0
+    )
+    axes.errorbar([spread.mean], [line], xerr=spread.deviation, fmt="D", markersize=6, color=colour, elinewidth=2)
+
+
+def _finish(axes: Axes, title: str, unit: str, many: int) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_title(title, fontsize=14, color=COLOURS["ink"], pad=24)
+    axes.set_xlabel(unit if len(unit) < 40 else "\n".join(_halves(unit)), fontsize=11)
+    axes.set_ylim(-0.7, many - 0.3)
+    axes.set_yticks(range(many), labels=[""] * many)
+    axes.grid(axis="x")
+    axes.tick_params(labelsize=11)
+    if axes.get_xscale() == "log":
+        axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.locator_params(axis="x", nbins=5)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    """A line in two, at the blank nearest to its middle."""
+    blank = min((place for place, sign in enumerate(text) if sign == " "), key=lambda place: abs(place - len(text) / 2))
+    return text[:blank], text[blank + 1 :]
+
+
+def _name_rows(figure: Figure, place: Place, rows: Sequence[ActivationLandscape]) -> None:
+    for line, row in enumerate(rows):
+        height = place.bottom + place.height * (len(rows) - 1 - line + 0.7) / (len(rows) + 0.4)
+        write(figure, place.left - 12, height, title_of(row.activation), ha="right", fontsize=13)
+
+
+def _mark_ends(axes: Axes, many: int) -> None:
+    """What a smooth surface has, and one of edges."""
+    for value, text in ((1.0, "smooth"), (2**0.5, "edges")):
+        axes.axvline(value, color=COLOURS["faint"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
+        where = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
+        axes.annotate(text, (value, 1.0), ha="center", va="bottom", fontsize=11, color=COLOURS["quiet"], **where)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.95), max(high, 1.48))

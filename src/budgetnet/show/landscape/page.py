@@ -1,0 +1,170 @@
+"""The files of a folder of landscapes, and one self-contained page of all that is in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.run import read_json, write_json
+from budgetnet.model.files import written_aside
+from budgetnet.show import wording
+from budgetnet.show.landscape import words
+from budgetnet.show.landscape.chart import NARROW_PX, WIDE_PX, measures_chart
+from budgetnet.show.landscape.curves import PARTS, function_cards, functions_sheet
+from budgetnet.show.landscape.drawing import SCALES, output_figures
+from budgetnet.show.landscape.functions import FunctionFacts, title_of
+from budgetnet.show.landscape.plane import OutputLandscape, Spread
+from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
+from budgetnet.show.svg import inline_svg
+from budgetnet.spec import Activation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PAGE = "landscape.html"
+OUTPUT, FUNCTIONS = "output", "functions"
+"""The two parts: each has NAME.json, NAME.png, NAME.svg, and a folder NAME of the pictures that the page shows."""
+OUTPUT_FORMAT, FUNCTIONS_FORMAT = "budgetnet.output-landscape.v1", "budgetnet.functions-landscape.v1"
+
+
+def write_output(folder: str | Path, landscape: OutputLandscape, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Write the pictures, the numbers and the page of output landscapes; the paths of what people open."""
+    sheet, cards = output_figures(landscape, progress)
+    cards["measures"] = measures_chart(landscape, WIDE_PX)
+    cards["measures-narrow"] = measures_chart(landscape, NARROW_PX)
+    return _write(Path(folder), OUTPUT, output_row(landscape), sheet, cards, progress)
+
+
+def write_functions(
+    folder: str | Path, facts: Sequence[FunctionFacts], extent: float, progress: Progress | None = None
+) -> tuple[Path, ...]:
+    """Write the pictures, the numbers and the page of activation functions; the paths of what people open."""
+    sheet, cards = functions_sheet(facts, extent), function_cards(facts, extent)
+    return _write(Path(folder), FUNCTIONS, functions_row(facts, extent), sheet, cards, progress)
+
+
+def output_row(landscape: OutputLandscape) -> dict[str, Any]:
+    """What output.json holds."""
+    return {"format": OUTPUT_FORMAT, **landscape.to_dict()}
+
+
+def functions_row(facts: Sequence[FunctionFacts], extent: float) -> dict[str, Any]:
+    """What functions.json holds."""
+    return {"format": FUNCTIONS_FORMAT, "extent": extent, "activations": [row.to_dict() for row in facts]}
+
+
+def _write(
+    folder: Path,
+    part: str,
+    row: Mapping[str, Any],
+    sheet: Figure,
+    cards: Mapping[str, Figure],
+    progress: Progress | None,
+) -> tuple[Path, ...]:
+    (folder / part).mkdir(parents=True, exist_ok=True)
+    tell = progress or silent
+    for done, (name, figure) in enumerate(cards.items(), start=1):
+        save_svg(figure, folder / part / f"{name}.svg")
+        tell(Update("files", done, len(cards)))
+    save_png(sheet, folder / f"{part}.png")
+    save_svg(sheet, folder / f"{part}.svg")
+    # Last: the numbers say which pictures belong to them.
+    write_json(folder / f"{part}.json", row)
+    return write_page(folder), folder / f"{part}.png", folder / f"{part}.svg", folder / f"{part}.json"
+
+
+def write_page(folder: str | Path) -> Path:
+    """Write landscape.html from the parts that the folder has; it asks no network for anything.
+
+    Raises a one-line `ValueError` for a part that is damaged, or of another version.
+    """
+    path = Path(folder) / PAGE
+    text = render(Path(folder))
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+    return path
+
+
+def render(folder: Path) -> str:
+    """The page's text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader([here, here.parent]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("landscape.html.j2").render(
+        words=words, wording=wording, output=_output(folder), functions=_functions(folder)
+    )
+
+
+def _numbers(folder: Path, part: str, form: str) -> dict[str, Any] | None:
+    """The numbers of a part; None where the folder does not have it."""
+    path = folder / f"{part}.json"
+    if not path.is_file():
+        return None
+    row = read_json(path)
+    if not isinstance(row, dict) or row.get("format") != form:
+        raise ValueError(f"{path} is no {form}; run budgetnet landscape {part} anew, or delete it")
+    return row
+
+
+def _output(folder: Path) -> dict[str, Any] | None:
+    """What the template reads of the output landscapes."""
+    row = _numbers(folder, OUTPUT, OUTPUT_FORMAT)
+    if row is None:
+        return None
+    lines = [_output_line(line) for line in row["activations"]]
+    return {
+        **row,
+        "lines": lines,
+        "verdict": words.verdict(row["activations"]),
+        "cards": [_card(folder, OUTPUT, line["file"], f"Output landscape of {line['title']}") for line in lines],
+        "scales": [_card(folder, OUTPUT, name, text) for name, text in SCALES.items()],
+        "charts": [_card(folder, OUTPUT, f"measures{tail}", "The measures of all") for tail in ("", "-narrow")],
+    }
+
+
+def _output_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    activation = Activation(line["kind"], line["beta"])
+    spreads = {
+        name: Spread(row["mean"], row["deviation"], tuple(row["values"])) for name, row in line["measures"].items()
+    }
+    return {
+        **line,
+        "title": title_of(activation),
+        "file": file_name(activation),
+        "texts": {name: words.spread_text(name, spread) for name, spread in spreads.items()},
+    }
+
+
+def _functions(folder: Path) -> dict[str, Any] | None:
+    """What the template reads of the functions."""
+    row = _numbers(folder, FUNCTIONS, FUNCTIONS_FORMAT)
+    if row is None:
+        return None
+    named = [(line, Activation(line["kind"], line["beta"])) for line in row["activations"]]
+    lines = [{**line, "title": title_of(one), "file": file_name(one)} for line, one in named]
+    family = any(line["kind"] == "swish" for line in lines)
+    return {
+        **row,
+        "lines": lines,
+        "family": [_card(folder, FUNCTIONS, part, text) for part, text in PARTS.items()] if family else [],
+        "cards": [_card(folder, FUNCTIONS, line["file"], f"{line['title']} and its slope") for line in lines],
+    }
+
+
+def _card(folder: Path, part: str, name: str, description: str) -> str:
+    """A picture of the folder as part of the page."""
+    path = folder / part / f"{name}.svg"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}; make the {part} pictures anew") from error
+    return inline_svg(text, f"{part}-{name}-".replace(".", "-"), description)
