@@ -17,6 +17,7 @@ from budgetnet.show.landscape.drawing import SCALES, output_figures
 from budgetnet.show.landscape.functions import FunctionFacts, title_of
 from budgetnet.show.landscape.plane import OutputLandscape, Spread
 from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
+from budgetnet.show.page import render_page
 from budgetnet.show.svg import inline_svg
 from budgetnet.spec import Activation
 
@@ -89,19 +90,8 @@ def write_page(folder: str | Path) -> Path:
 
 def render(folder: Path) -> str:
     """The page's text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader([here, here.parent]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("landscape.html.j2").render(
-        words=words, wording=wording, output=_output(folder), functions=_functions(folder)
-    )
+    values = {"words": words, "wording": wording, "output": _output(folder), "functions": _functions(folder)}
+    return render_page("landscape/landscape.html.j2", values)
 
 
 def _numbers(folder: Path, part: str, form: str) -> dict[str, Any] | None:
