@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.compare.result import Compared, Pair
 from budgetnet.compare.words import listed
@@ -47,11 +47,8 @@ def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[s
 def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
     rows = [row for row in pairs if row.stands]
     if rows:
-        yield (
-            "More accurate: "
-            + "; ".join(f"{labels[row.a]} than {labels[row.b]} by {_points(row)}" for row in rows)
-            + "."
-        )
+        parts = [f"{name} than {listed(others)}" for name, others in _grouped(rows, labels, _points).items()]
+        yield f"More accurate: {'; '.join(parts)}."
     elif pairs:
         yield "No pair is shown to differ."
 
@@ -70,10 +67,18 @@ def _alike(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
 
 def _from(rows: Sequence[Pair], labels: Mapping[str, str]) -> str:
     """x from y and z; y from z."""
+    return "; ".join(f"{name} from {listed(others)}" for name, others in _grouped(rows, labels).items())
+
+
+def _grouped(
+    rows: Sequence[Pair], labels: Mapping[str, str], more: Callable[[Pair], str] | None = None
+) -> dict[str, list[str]]:
+    """The others of every network that stands first in a pair, with what else is said of each."""
     grouped: dict[str, list[str]] = {}
     for row in rows:
-        grouped.setdefault(row.a, []).append(labels[row.b])
-    return "; ".join(f"{labels[name]} from {listed(others)}" for name, others in grouped.items())
+        text = labels[row.b] if more is None else f"{labels[row.b]} by {more(row)}"
+        grouped.setdefault(labels[row.a], []).append(text)
+    return grouped
 
 
 def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from budgetnet.show.compare.rows import COSTS, Difference, Network, front
 from budgetnet.show.figures import NARROW_PX, Mark, Place, name_marks
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
-from budgetnet.show.wording import amount, percent, printable, shortened, signed
+from budgetnet.show.wording import percent, printable, rounded, shortened, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str
 def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
     """Paired differences with their 95 % intervals; those that stand when all pairs are counted are in colour."""
     with house_style():
-        title = "Difference on the same test images, points of accuracy"
+        title = "Paired difference on the test images, points"
         figure, axes, place = _rows_figure(len(pairs), width_px, title)
         axes.axvline(0, color=COLOURS["quiet"], linewidth=1)
         for height, row in enumerate(pairs):
@@ -182,22 +183,26 @@ def _panel(axes: Axes, networks: Sequence[Network], cost: str, place: Place) -> 
 
 
 def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     values = [getattr(row, cost) for row in networks]
     low, high = min(values), max(values)
+    margin = 0.1 * (high - low) or 0.05 * high
     if high > 4 * low:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.25, high * 1.25)
     else:
-        margin = 0.1 * (high - low) or 0.05 * high
         axes.set_xlim(low - margin, high + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    base = 1024 if cost.endswith("bytes") else 1000
+    unit = float(base ** int(math.log(high, base))) if high >= 1 else 1.0
+    ends = [end / unit for end in axes.get_xlim()]
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
+    axes.xaxis.set_major_locator(FixedLocator([unit * tick for tick in ticks if ends[0] <= tick <= ends[1]]))
     axes.xaxis.set_minor_locator(NullLocator())
-    if cost == "image_ms":
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    else:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(cost, value)))
+    plain = cost == "image_ms"
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else rounded(cost, value)))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    least, most = 100 * min(row.low for row in networks), 100 * max(row.high for row in networks)
+    axes.set_ylim(least - 0.05 * (most - least), min(100.5, most + 0.05 * (most - least)))
     axes.set_xlabel(COSTS[cost])
     axes.set_title("Test accuracy, %", pad=12)
