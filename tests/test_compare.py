@@ -320,12 +320,14 @@ def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, li
     return found
 
 
-def said(rights: dict[str, list[float]]) -> str:
+def said(rights: dict[str, list[float]], reference: str | None = None) -> str:
     """The statement about such answers."""
     tests = answers_of(rights)
     order = sorted(rights, key=lambda name: -float(np.mean(rights[name])))
     rows = [Row(name, name, float(np.mean(rights[name])), tuple(map(seed_score, tests[name]))) for name in order]
-    return " ".join(statement(rows, pairs_of(tests, order), 400 * len(rights[order[0]])))  # type: ignore[arg-type]
+    pairs, images = pairs_of(tests, order, reference), 400 * len(rights[order[0]])
+    assert len(pairs) == (len(order) * (len(order) - 1) // 2 if reference is None else len(order) - 1)
+    return " ".join(statement(rows, pairs, images, reference))  # type: ignore[arg-type]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,12 +344,15 @@ class Row:
 def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
     clear = said({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.8, 0.81], "c": [0.8, 0.8025, 0.8075]})
     assert "a has the highest mean, 90.3 %, and that is more than every other's." in clear
-    assert "More accurate: a than b by +10.0 points" in clear and "a than c" in clear
+    assert "More accurate: a than b by +10.0 points" in clear and " and c by +10.0 points" in clear
     assert "Not told apart, for the interval of the difference includes 0: b from c." in clear
     alike = said({"a": [0.9, 0.8], "b": [0.8, 0.89]})
     assert "not shown to be more than b" in alike and "No pair is shown to differ." in alike
     assert "seeds differ by more than the choice of images" in alike
     assert "One seed is one training of each" in said({"a": [0.9], "b": [0.5]})
+    parts = said({"a": [0.9, 0.9], "b": [0.8, 0.8], "c": [0.96, 0.96], "d": [0.9, 0.9025]}, "a")
+    assert "Of 3 changes to a: b is shown to cost accuracy; c is shown to gain some; d is not told apart" in parts
+    assert "c than a by +6.0 points" in parts and "a than b by +10.0 points" in parts
     assert "b diverged in seed 1" in said({"a": [0.9, 0.9], "b": [0.8, 0.0]})
 
 

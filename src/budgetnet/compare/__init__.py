@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from budgetnet.budget import Budget
+from budgetnet.compare.ablation import WHOLE
 from budgetnet.compare.drafts import begin, drafts_of, training_id
 from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
 from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
@@ -240,7 +241,8 @@ class _Run:
 
     def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Answered]]) -> None:
         """The networks' files, then comparison.json: where that is, the run is finished."""
-        pairs = pairs_of(tests, [row.id for row in found])
+        reference = WHOLE if self.plan["question"] == "ablation" and WHOLE in tests else None
+        pairs = pairs_of(tests, [row.id for row in found], reference)
         left_out = tuple(LeftOut(**row) for row in self.plan["left_out"])
         images = len(np.unique(np.concatenate([test.indices for test in tests[found[0].id]])))
         (self.run / "networks").mkdir(exist_ok=True)
@@ -250,8 +252,9 @@ class _Run:
         result = Comparison(
             run=self.run,
             networks=found,
+            reference=reference,
             pairs=pairs,
-            statement=statement(found, pairs, images),
+            statement=statement(found, pairs, images, reference),
             left_out=left_out,
             test_images=images,
             seconds_each=self.plan["seconds_each"],

@@ -51,24 +51,27 @@ def _small_kernel(stage: Stage) -> Stage:
     return dataclasses.replace(stage, kernel=min(stage.kernel, 3))
 
 
+WHOLE = "whole"
+"""The id of the base as it is: what every change is compared with."""
+
 CHANGES = (
     Change("relu", "ReLU for Swish", _relu),
-    Change("no-squeeze", "no squeeze-and-excitation", _squeezed(lambda row: None)),
+    Change("no-squeeze", "no squeeze-excite", _squeezed(lambda row: None)),
     # Hu et al., arXiv:1709.01507, section 3: r divides the channels that are squeezed, here the expanded ones.
     Change(
         "squeeze-r4",
-        "squeeze-and-excitation, r = 4",
+        "squeeze to 1/4",
         _squeezed(lambda row: dataclasses.replace(row, ratio=1 / 4, source="expanded")),
     ),
     Change(
         "squeeze-r16",
-        "squeeze-and-excitation, r = 16",
+        "squeeze to 1/16",
         _squeezed(lambda row: dataclasses.replace(row, ratio=1 / 16, source="expanded")),
     ),
     *(
         Change(
             f"squeeze-{name.lower()}",
-            f"{name} inside squeeze-and-excitation",
+            f"{name} in the squeeze",
             _squeezed(lambda row, inner=inner: dataclasses.replace(row, inner=inner)),
         )
         for name, inner in (("ReLU", RELU), ("Swish", SWISH))
@@ -96,7 +99,7 @@ def ablations(
     if not parts:
         raise ValueError(f"{whole.name} has none of the parts that can be taken away; choose another base")
     dropped = families(images, budget, [whole], strategy, inherited)[0][0].dropped_strides
-    named = [("whole", whole.name, whole), *((change.id, change.label, network) for change, network in parts)]
+    named = [(WHOLE, whole.name, whole), *((change.id, change.label, network) for change, network in parts)]
     return entered(
         [
             (

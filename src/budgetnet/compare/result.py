@@ -109,17 +109,25 @@ class Pair:
     stands: bool
     seeds: tuple[Paired, ...]
 
+    def turned(self) -> Pair:
+        """The same of b and a."""
+        seeds = tuple(Paired(-one.difference, -one.high, -one.low, one.standard_error) for one in self.seeds)
+        turned = {"a": self.b, "b": self.a, "difference": -self.difference, "low": -self.high, "high": -self.low}
+        return dataclasses.replace(self, **turned, seeds=seeds)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Networks at one budget, one recipe and the same seeds, the most accurate first, and what that shows.
 
-    `test_images` counts the different ones of all seeds; `seconds_each` is what every training had. `disturbance` says
+    Pairs are all, or where there is a `reference` (the base of an ablation) those with it. `test_images` counts the
+    different ones of all seeds; `seconds_each` is what every training had. `disturbance` says
     why there is no speed of this machine, where there is none.
     """
 
     run: Path
     networks: tuple[Compared, ...]
+    reference: str | None
     pairs: tuple[Pair, ...]
     statement: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
@@ -148,6 +156,7 @@ class Comparison:
                 pairs=tuple(
                     Pair(**{**one, "seeds": tuple(Paired(**each) for each in one["seeds"])}) for one in row["pairs"]
                 ),
+                reference=row["reference"],
                 statement=tuple(row["statement"]),
                 left_out=tuple(LeftOut(**one) for one in row["left_out"]),
                 test_images=row["test_images"],
@@ -192,9 +201,14 @@ def accuracy_of(tests: Sequence[Answered]) -> Accuracy:
     return Accuracy(found, *accuracy_interval(found))
 
 
-def pairs_of(tests: Mapping[str, Sequence[Answered]], order: Sequence[str]) -> tuple[Pair, ...]:
-    """Every pair of networks, the one that stands first in `order` as a."""
-    rows = [_pair(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)]
+def pairs_of(
+    tests: Mapping[str, Sequence[Answered]], order: Sequence[str], reference: str | None = None
+) -> tuple[Pair, ...]:
+    """Every pair of networks, the one that stands first in `order` as a; or the `reference` as a with each other."""
+    both = itertools.combinations(order, 2)
+    if reference is not None:
+        both = ((reference, other) for other in order if other != reference)
+    rows = [_pair(a, b, tests[a], tests[b]) for a, b in both]
     stands = holm([row.chance for row in rows])
     return tuple(
         dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)

@@ -8,15 +8,18 @@ from budgetnet.compare.result import Compared, Pair
 from budgetnet.compare.words import listed
 
 
-def statement(networks: Sequence[Compared], pairs: Sequence[Pair], test_images: int) -> tuple[str, ...]:
+def statement(
+    networks: Sequence[Compared], pairs: Sequence[Pair], test_images: int, reference: str | None = None
+) -> tuple[str, ...]:
     """Sentences: how much was asked, which pairs differ, which cannot be told apart, what to beware of.
 
-    `networks` are in the order of their accuracy.
+    `networks` are in the order of their accuracy; with a `reference` all pairs are those with it.
     """
     labels = {row.id: row.label for row in networks}
+    first = _best(networks, pairs, labels) if reference is None else _changes(pairs, labels, reference)
     return (
         _asked(networks, test_images),
-        *_best(networks, pairs, labels),
+        *first,
         *_differing(pairs, labels),
         *_alike(pairs, labels),
         *_beware(networks, pairs),
@@ -44,8 +47,23 @@ def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[s
         yield f"{what}, and that is more than every other's."
 
 
+def _changes(pairs: Sequence[Pair], labels: Mapping[str, str], reference: str) -> Iterator[str]:
+    """What changing the reference does."""
+    groups = {
+        "shown to cost accuracy": [labels[row.b] for row in pairs if row.stands and row.difference > 0],
+        "shown to gain some": [labels[row.b] for row in pairs if row.stands and row.difference < 0],
+        "not told apart from it": [labels[row.b] for row in pairs if not row.stands],
+    }
+    parts = [f"{listed(names)} {_are(names)} {what}" for what, names in groups.items() if names]
+    yield f"Of {_count(len(pairs), 'change')} to {labels[reference]}: {'; '.join(parts)}."
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
 def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
-    rows = [row for row in pairs if row.stands]
+    rows = [row if row.difference >= 0 else row.turned() for row in pairs if row.stands]
     if rows:
         parts = [f"{name} than {listed(others)}" for name, others in _grouped(rows, labels, _points).items()]
         yield f"More accurate: {'; '.join(parts)}."

@@ -50,7 +50,8 @@ def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str
 def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
     """Paired differences with their 95 % intervals; those that stand when all pairs are counted are in colour."""
     with house_style():
-        title = "Paired difference on the test images, points"
+        one = len({row.a for row in pairs}) == 1 < len(pairs)
+        title = f"{pairs[0].a} minus each of these, points" if one else "Paired difference on the test images, points"
         figure, axes, place = _rows_figure(len(pairs), width_px, title)
         axes.axvline(0, color=COLOURS["quiet"], linewidth=1)
         for height, row in enumerate(pairs):
@@ -71,7 +72,7 @@ def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
         _say_rows(
             axes,
             place,
-            [f"{row.a} \N{MINUS SIGN} {row.b}" for row in pairs],
+            [row.b if one else f"{row.a} \N{MINUS SIGN} {row.b}" for row in pairs],
             [signed(100 * row.difference, 1) for row in pairs],
             [f"{signed(100 * row.low, 1)} to {signed(100 * row.high, 1)}" for row in pairs],
             ["accent" if row.stands else "ink" for row in pairs],
