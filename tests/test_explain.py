@@ -31,7 +31,7 @@ from budgetnet.show.explain import Explanation, explain
 from budgetnet.show.explain.cam import class_maps
 from budgetnet.show.explain.explaining import evenly
 from budgetnet.show.explain.gates import class_share, gate_rows, joined, recording
-from budgetnet.show.explain.maps import mean_absolute, stage_rows, strongest
+from budgetnet.show.explain.maps import mean_absolute, stage_rows, strongest, telling
 from budgetnet.show.explain.overlay import displayed, grey, painted
 from budgetnet.show.explain.place import seen_box, spread_cells
 from budgetnet.show.explain.subjects import class_index, default_maps, map_name, open_subjects
@@ -268,6 +268,12 @@ def test_stage_rows_count_every_value() -> None:
     assert row.strongest == tuple(order[:3]) == strongest(np.abs(values).mean((0, 2, 3)))
     assert (row.channels, row.map_px) == (5, (3, 4))
     np.testing.assert_allclose(mean_absolute(maps[0][0]), sum(np.abs(maps[0][0])) / 5, rtol=1e-6)
+
+
+def test_a_channel_that_is_the_same_everywhere_is_drawn_last() -> None:
+    maps = np.stack([np.full((2, 2), 6.0), np.eye(2), np.eye(2) * -3.0, np.zeros((2, 2))])
+    assert strongest(telling(maps))[:2] == (2, 1)
+    assert telling(maps).tolist() == [0.0, 0.5, 1.5, 0.0]
 
 
 def test_default_maps_are_the_last_of_each_resolution() -> None:

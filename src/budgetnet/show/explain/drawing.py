@@ -17,7 +17,7 @@ from budgetnet.learn.data import Preprocessing, decode, prepare
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.show.explain.cam import class_maps
 from budgetnet.show.explain.figures import MapColumn, finished, maps_figure
-from budgetnet.show.explain.maps import StageMaps, mean_absolute, stage_maps, stage_rows, strongest
+from budgetnet.show.explain.maps import StageMaps, mean_absolute, stage_maps, stage_rows, strongest, telling
 from budgetnet.show.explain.overlay import displayed, painted
 from budgetnet.show.explain.place import scaled_box, seen_box
 from budgetnet.show.explain.subjects import Subject, shown_name
@@ -173,7 +173,7 @@ def _map_column(name: str, maps: Sequence[NDArray[np.float32]]) -> MapColumn:
         title=shown_name(name),
         subtitle=f"{high}{TIMES}{wide}, {channels} ch.",
         means=tuple(mean_absolute(one) for one in maps),
-        channels=tuple(tuple((k, one[k]) for k in strongest(np.abs(one).sum((1, 2)))) for one in maps),
+        channels=tuple(tuple((k, one[k]) for k in strongest(telling(one))) for one in maps),
     )
 
 

@@ -41,6 +41,14 @@ def strongest(absolute: NDArray[np.floating]) -> tuple[int, ...]:
     return tuple(np.argsort(-absolute, kind="stable")[:STRONGEST].tolist())
 
 
+def telling(maps: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Of one image's map (channels, rows, columns) each channel's mean |a|, or 0 where it is the same at every place.
+
+    Such a channel, a ReLU6 at its 6 throughout, may be the strongest of all, and a picture of it is empty.
+    """
+    return np.where(np.ptp(maps, axis=(1, 2)) > 0, np.abs(maps).mean((1, 2)), 0.0)
+
+
 @dataclass(slots=True)
 class _Sums:
     """Running sums of a map over images."""
