@@ -103,7 +103,9 @@ def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str
     seeds = len(networks[0].seeds)
     if seeds == 1:
         yield "One seed is one training of each: another could change the order by more than the intervals say."
-    elif pairs and any((row.error_seeds or 0.0) > row.error_images for row in pairs):
+    if seeds == 2:
+        yield "Two seeds hardly say how much trainings differ by luck: where that is much, intervals are too narrow."
+    if seeds > 1 and pairs and any((row.error_seeds or 0.0) > row.error_images for row in pairs):
         many = sum((row.error_seeds or 0.0) > row.error_images for row in pairs)
         of = f"In {many} of {len(pairs)} pairs" if many < len(pairs) else "In every pair"
         yield f"{of} the seeds differ by more than the choice of images explains; more seeds would tell more."
