@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from killed import kill_when, start
 from test_formats import hold
 from test_report import Page
 
@@ -302,11 +300,11 @@ def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(shor
 
 def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "installed", lambda: {"lite0": network("tf_efficientnet_lite0")})
-    assert pretrained.form_for("auto", "efficientnet_lite0") == "tf_efficientnet_lite0"
-    assert pretrained.form_for("auto", "mobilenet_v1") == "mobilenet_v1"
-    assert pretrained.form_for("none", "efficientnet_lite0") == "efficientnet_lite0"
+    assert pretrained.forms_for("auto", ["efficientnet_lite0"]) == ["tf_efficientnet_lite0"]
+    assert pretrained.forms_for("auto", ["mobilenet_v1"]) == ["mobilenet_v1"]
+    assert pretrained.forms_for("none", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
     monkeypatch.setattr(pretrained, "installed", lambda: {"timm": network("efficientnet_lite0")})
-    assert pretrained.form_for("auto", "efficientnet_lite0") == "efficientnet_lite0"
+    assert pretrained.forms_for("auto", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
 
 
 def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[Answered]]:
@@ -436,22 +434,6 @@ COMMAND = [sys.executable, "-m", "budgetnet", "compare", "digits", "--macs", "40
 COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
 
 
-def start(run: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def kill_when(run: Path, reached: Callable[[], bool]) -> None:
-    """Start the command and kill it, not asking, once it has got so far."""
-    process = start(run)
-    deadline = time.monotonic() + 240
-    while not reached():
-        assert process.poll() is None, f"it ended before it could be killed: {process.stderr.read().decode()}"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,15 +441,18 @@ def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypat
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-    kill_when(run, lambda: (run / "plan.json").exists())
-    kill_when(run, lambda: '"step"' in (run / "events.jsonl").read_text() if (run / "events.jsonl").exists() else False)
-    kill_when(run, lambda: any(run.glob("answers/*.npz")))
+    kill_when([*COMMAND, str(run)], lambda: (run / "plan.json").exists())
+    kill_when(
+        [*COMMAND, str(run)],
+        lambda: '"step"' in (run / "events.jsonl").read_text() if (run / "events.jsonl").exists() else False,
+    )
+    kill_when([*COMMAND, str(run)], lambda: any(run.glob("answers/*.npz")))
     first = {path: path.stat().st_mtime_ns for path in run.glob("answers/*.npz")}
-    assert start(run).wait() == 0
+    assert start([*COMMAND, str(run)]).wait() == 0
     assert first == {path: path.stat().st_mtime_ns for path in first}, "a training that is done is not run again"
     undisturbed.mkdir()
     shutil.copy(run / "plan.json", undisturbed)
-    assert start(undisturbed).wait() == 0
+    assert start([*COMMAND, str(undisturbed)]).wait() == 0
     names = sorted(path.name for path in (undisturbed / "answers").iterdir())
     assert names == sorted(path.name for path in (run / "answers").iterdir()) and len(names) == 4
     for name in names:

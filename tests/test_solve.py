@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from killed import kill_when, start
 
 from budgetnet.budget import Budget, BudgetError
 from budgetnet.learn.bases import adapted_bases, base_px
@@ -175,38 +173,22 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
 COMMAND = [sys.executable, "-m", "budgetnet", "solve", "digits", "--macs", "1M", "--time", "40s", "--out"]
 
 
-def start(run: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, str(run)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def kill_when(run: Path, reached: Callable[[], bool]) -> None:
-    """Start the command and kill it, not asking, once it has got so far."""
-    process = start(run)
-    deadline = time.monotonic() + 240
-    while not reached():
-        assert process.poll() is None, f"it ended before it could be killed: {process.stderr.read().decode()}"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     training = run / "training"
-    kill_when(run, lambda: (run / "plan.json").exists())
-    kill_when(run, lambda: any(training.glob("*/trunk.pt")))
-    kill_when(run, lambda: any(training.glob("*/rung-0.npz")))
+    kill_when([*COMMAND, str(run)], lambda: (run / "plan.json").exists())
+    kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/trunk.pt")))
+    kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/rung-0.npz")))
     first = {path: path.stat().st_mtime_ns for path in training.glob("*/rung-0.npz")}
-    kill_when(run, lambda: '"final"' in (run / "events.jsonl").read_text())
-    assert start(run).wait() == 0
+    kill_when([*COMMAND, str(run)], lambda: '"final"' in (run / "events.jsonl").read_text())
+    assert start([*COMMAND, str(run)]).wait() == 0
     assert first == {path: path.stat().st_mtime_ns for path in first}, "a finished rung is not run again"
     undisturbed.mkdir()
     shutil.copy(run / "plan.json", undisturbed)
-    assert start(undisturbed).wait() == 0
+    assert start([*COMMAND, str(undisturbed)]).wait() == 0
     ours, theirs = (json.loads((one / "metrics.json").read_text()) for one in (run, undisturbed))
     assert ours["choice"] == theirs["choice"] and ours["test"] == theirs["test"] and ours["race"] == theirs["race"]
     expected = load_tensors(undisturbed / "weights.safetensors")[0]

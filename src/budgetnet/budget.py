@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -174,6 +175,11 @@ class BudgetError(ValueError):
         self.limit = limit
         self.smallest = smallest
         self.excess = excess
+
+
+def nearest_miss(errors: Iterable[BudgetError], budget: Budget) -> BudgetError:
+    """Of the errors of several paths the one whose limit is missed by the smallest factor."""
+    return min(errors, key=lambda error: error.excess / getattr(budget, error.limit))
 
 
 def used(price: Cost, budget: Budget) -> dict[str, int]:

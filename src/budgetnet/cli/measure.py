@@ -17,6 +17,7 @@ from budgetnet.cli.options import (
     open_network,
 )
 from budgetnet.cli.progress import progress
+from budgetnet.show.wording import counted
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -78,6 +79,5 @@ def _print(networks: list[Network], found: tuple[Measurement, ...]) -> None:
         cells.append((network.name, sides, show.short(price.macs), show.short(price.params), *shown, str(row.runs)))
     show.table(("network", "px", "MACs", "params", "ms", "25 %", "75 %", "runs"), cells)
     first = found[0]
-    images = "1 image" if first.batch == 1 else f"{first.batch} images"
-    threads = "1 thread" if first.threads == 1 else f"{first.threads} threads"
+    images, threads = counted(first.batch, "image"), counted(first.threads, "thread")
     show.say(f"ms an image: the median and quartiles; {images} at once, {threads}, {first.device}.", "dim")

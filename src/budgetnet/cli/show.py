@@ -85,9 +85,12 @@ def percent(share: float, digits: int = 1) -> str:
     return typed(wording.percent(share, digits))
 
 
+TYPED = {"\N{NO-BREAK SPACE}": " ", wording.MINUS: "-", wording.TIMES: "x", "±": "+-"}
+
+
 def typed(text: str) -> str:
     """The report's wording in signs that a keyboard has, for grep and for spreadsheets."""
-    return text.replace("\N{NO-BREAK SPACE}", " ").replace(wording.MINUS, "-").replace("±", "+-")
+    return text.translate(str.maketrans(TYPED))
 
 
 def resolution(network: Network) -> str:
@@ -97,8 +100,7 @@ def resolution(network: Network) -> str:
 
 def sides(network: Network) -> str:
     """One side of a square, both of another; the published networks are squares."""
-    height, width = network.resolution_px
-    return str(height) if height == width else resolution(network)
+    return typed(wording.sides(network.resolution_px))
 
 
 def stages(network: Network) -> None:

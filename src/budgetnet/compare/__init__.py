@@ -31,6 +31,7 @@ from budgetnet.learn.plan import (
     only_one,
     run_folder,
     same_arguments,
+    same_data,
     save_plan,
     side_px_for,
     start_anew,
@@ -99,7 +100,8 @@ def compare(
         images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
         if plan is not None:
             same_arguments(plan, asked, run)
-            _same_images(plan, images, run)
+            for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
+                same_data(fingerprint, one, run)
             if (run / "comparison.json").exists():
                 return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
@@ -127,11 +129,6 @@ def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None
         raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
     check_integer("seeds", seeds)
     check_computing(device, precision)
-
-
-def _same_images(plan: Mapping[str, Any], images: Sequence[ImageSet], run: Path) -> None:
-    if plan["fingerprints"] != [one.fingerprint for one in images]:
-        raise ValueError(f"{run} was begun on other images than {images[0].name} holds now; use --fresh to start anew")
 
 
 def _row(

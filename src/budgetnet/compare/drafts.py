@@ -14,7 +14,7 @@ from budgetnet.compare.words import listed
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place
 from budgetnet.learn.plan import preprocessing_for
-from budgetnet.learn.pretrained import Start, default_recipe, form_for, parent_for, write_starts
+from budgetnet.learn.pretrained import Start, default_recipe, forms_for, parent_for, write_starts
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.trainer import Course
@@ -51,16 +51,18 @@ def drafts_of(
     recipe: str | Recipe | None,
 ) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
     """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
-    forms = [form_for(pretrained, base) for base in bases]
+    forms = forms_for(pretrained, bases)
     entrants, left_out = entrants_of(question, images, budget, forms, strategy, pretrained != "none")
     for row in left_out:
         warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
+    parents = _parents(entrants, pretrained)
+    preprocessings = {parent: preprocessing_for(images, parent) for parent in dict.fromkeys(parents)}
     drafts: list[Draft] = []
-    for entrant, parent in zip(entrants, _parents(entrants, pretrained), strict=True):
+    for entrant, parent in zip(entrants, parents, strict=True):
         fitted = recipe_for(recipe_of(recipe or default_recipe(parent)), images.in_channels)
         if question == "ablation":  # a part cannot be taken away where the recipe has done so already
             fitted = dataclasses.replace(fitted, name=f"{fitted.name}, stochastic depth", drop_path=None)
-        drafts.append(drafted(entrant, parent, fitted, preprocessing_for(images, parent), images))
+        drafts.append(drafted(entrant, parent, fitted, preprocessings[parent], images))
     return tuple(drafts), left_out
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from budgetnet.budget import Budget, BudgetError, Fit, fit
+from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import Strategy
@@ -127,7 +127,7 @@ def entered(rows: Sequence[tuple[str, str, str, Strategy, Fitted]], budget: Budg
             dropped, found = outcome
             entrants.append(Entrant(safe_name(name), label, base, strategy, found.phi, dropped, found.network))
     if not entrants:
-        raise min((error for _, error in failures), key=lambda error: error.excess / getattr(budget, error.limit))
+        raise nearest_miss((error for _, error in failures), budget)
     return tuple(entrants), tuple(LeftOut(label, _reason(error, budget)) for label, error in failures)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.compare.result import Compared, Pair
 from budgetnet.compare.words import listed
+from budgetnet.show.wording import counted
 
 
 def statement(
@@ -30,7 +31,7 @@ def _asked(networks: Sequence[Compared], test_images: int) -> str:
     seeds = len(networks[0].seeds)
     each = networks[0].seeds[0].count
     asked = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
-    return f"{_count(len(networks), 'network')}, {_count(seeds, 'seed')} each, {asked}."
+    return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {asked}."
 
 
 def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
@@ -55,7 +56,7 @@ def _changes(pairs: Sequence[Pair], labels: Mapping[str, str], reference: str) -
         "not told apart from it": [labels[row.b] for row in pairs if not row.stands],
     }
     parts = [f"{listed(names)} {_are(names)} {what}" for what, names in groups.items() if names]
-    yield f"Of {_count(len(pairs), 'change')} to {labels[reference]}: {'; '.join(parts)}."
+    yield f"Of {counted(len(pairs), 'change')} to {labels[reference]}: {'; '.join(parts)}."
 
 
 def _are(names: Sequence[str]) -> str:
@@ -123,7 +124,3 @@ def _points(row: Pair) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -151,9 +151,9 @@ def processor() -> str:
     )
 
 
-def same_data(plan: Mapping[str, Any], images: ImageSet, run: Path) -> None:
-    """Raise a one-line `ValueError` where the run was planned on other images."""
-    if plan["data"]["fingerprint"] != images.fingerprint:
+def same_data(fingerprint: str, images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where the run was planned on images of another fingerprint."""
+    if fingerprint != images.fingerprint:
         raise ValueError(f"{run} was begun on other images than {images.name} holds now; use --fresh to start anew")
 
 

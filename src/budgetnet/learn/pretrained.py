@@ -62,14 +62,20 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
 
 
-def form_for(asked: str, base: str | Network) -> str | Network:
-    """The base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
+def forms_for(asked: str, bases: Sequence[str | Network]) -> list[str | Network]:
+    """Each base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
 
     Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
     """
-    if asked == "none" or not isinstance(base, str) or f"tf_{base}" not in zoo.names():
+    if asked == "none":
+        return list(bases)
+    rows = tuple(installed().values()) if asked == "auto" else (load_model(asked).network,)
+    return [_form_for(rows, base) for base in bases]
+
+
+def _form_for(rows: Sequence[Network], base: str | Network) -> str | Network:
+    if not isinstance(base, str) or f"tf_{base}" not in zoo.names():
         return base
-    rows = installed().values() if asked == "auto" else (load_model(asked).network,)
     plain, original = (any(_relative(row, zoo.network(name)) for row in rows) for name in (base, f"tf_{base}"))
     return f"tf_{base}" if original and not plain else base
 

@@ -114,7 +114,7 @@ def train(
         chosen = recipe_for(recipe_of(recipe or default_recipe(source)), images.in_channels)
         if plan is not None:
             _check_same(plan, arguments, chosen, network, run)
-            same_data(plan, images, run)
+            same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
         preprocessing = planned_preprocessing(plan, images, source)

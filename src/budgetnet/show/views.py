@@ -17,12 +17,14 @@ from budgetnet.show.wording import (
     TIMES,
     amount,
     count,
+    counted,
     duration,
     percent,
     points,
     printable,
     rounded,
     shortened,
+    sides,
     signed,
     size,
 )
@@ -126,11 +128,10 @@ def _candidate_line(evidence: Evidence, row: Row, number: int, width: int) -> Ca
 
 def _scaling(row: Row) -> str:
     """compound, φ −1.32, 112 px, 1 stride dropped."""
-    height, width = row["resolution_px"]
     parts = [row["strategy"], f"φ\N{NO-BREAK SPACE}{signed(row['phi'])}"]
-    parts.append(f"{height}\N{NO-BREAK SPACE}px" if height == width else f"{height}{TIMES}{width}\N{NO-BREAK SPACE}px")
+    parts.append(f"{sides(row['resolution_px'])}\N{NO-BREAK SPACE}px")
     if dropped := row["dropped_strides"]:
-        parts.append(f"{dropped} stride{'s' if dropped > 1 else ''} dropped")
+        parts.append(f"{counted(dropped, 'stride')} dropped")
     return ", ".join(parts)
 
 

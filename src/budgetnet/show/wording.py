@@ -71,6 +71,22 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
+def plain(value: float) -> str:
+    """A round number as it was given, with a minus that is as wide as a plus."""
+    return f"{value:g}".replace("-", MINUS)
+
+
+def counted(number: int, noun: str) -> str:
+    """6 dense layers, 1 unit."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def sides(resolution_px: Sequence[int]) -> str:
+    """One side of a square, 112; height and width of any other, 84×112."""
+    height, width = resolution_px
+    return str(height) if height == width else f"{height}{TIMES}{width}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as 42 s, 14 min 52 s or 3 h 5 min."""
     whole = round(seconds)

@@ -116,7 +116,7 @@ def solve(
         arguments = {**asked.to_dict(), "precision": precision}
         if plan is not None:
             same_arguments(plan, arguments, run)
-            same_data(plan, images, run)
+            same_data(plan["data"]["fingerprint"], images, run)
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
         found = candidates(images, budget, entrants, asked.bases, asked.strategies, inherited=source is not None)
         raced = tuple(row for row in found if row.raced)

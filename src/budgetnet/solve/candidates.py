@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.budget import Budget, BudgetError, Fit, fit
+from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import STRATEGIES, Strategy
@@ -111,7 +111,7 @@ def candidates(
                 key, Candidate(f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "")
             )
     if not found:
-        raise min(failures, key=lambda error: error.excess / getattr(budget, error.limit))
+        raise nearest_miss(failures, budget)
     return _chosen(tuple(found.values()), entrants, inherited)
 
 

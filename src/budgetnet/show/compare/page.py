@@ -81,7 +81,7 @@ def asked(plan: Row) -> str:
     """At most 60 M multiply-adds, 3 seeds, in 60 min."""
     limits = Budget.from_dict(plan["budget"]).limits()
     parts = [f"at most {wording.rounded(name, limit)} {wording.LIMIT_NAMES[name]}" for name, limit in limits.items()]
-    parts.append(f"{plan['seeds']} seed{'' if plan['seeds'] == 1 else 's'}")
+    parts.append(wording.counted(plan["seeds"], "seed"))
     return ", ".join([*parts, f"in {wording.duration(plan['time_seconds'])}"])
 
 

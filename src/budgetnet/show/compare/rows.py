@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.show.wording import LIMIT_NAMES, TIMES, count, percent, points, signed, size
+from budgetnet.measure import Measurement
+from budgetnet.show.wording import LIMIT_NAMES, count, counted, percent, points, sides, signed, size
 from budgetnet.zoo.published import EFFICIENTNET_BEST, pareto
 
 Row = Mapping[str, Any]
@@ -55,15 +56,10 @@ def networks_of(comparison: Row) -> tuple[Network, ...]:
             macs=row["macs"],
             params=row["params"],
             peak_bytes=row["peak_bytes"],
-            image_ms=image_ms(row["measurement"]),
+            image_ms=Measurement(**row["measurement"]).image_ms,
         )
         for row in comparison["networks"]
     )
-
-
-def image_ms(measurement: Row) -> float | None:
-    """Milliseconds of one image; None where the machine was not alone."""
-    return None if measurement["latency_ms"] is None else measurement["latency_ms"] / measurement["batch"]
 
 
 def differences_of(comparison: Row) -> tuple[Difference, ...]:
@@ -111,7 +107,7 @@ def lines(comparison: Row) -> tuple[Line, ...]:
 
 
 def _line(row: Row) -> Line:
-    ms = image_ms(row["measurement"])
+    ms = Measurement(**row["measurement"]).image_ms
     return Line(
         name=row["label"],
         design=f"{row['design']}; φ\N{NO-BREAK SPACE}{signed(row['phi'])}{_dropped(row)}",
@@ -133,13 +129,7 @@ def _line(row: Row) -> Line:
 
 def _dropped(row: Row) -> str:
     many = row["dropped_strides"]
-    return f"; {many} stride{'s' if many > 1 else ''} dropped" if many else ""
-
-
-def sides(resolution_px: Sequence[int]) -> str:
-    """112, or 84×112."""
-    height, width = resolution_px
-    return str(height) if height == width else f"{height}{TIMES}{width}"
+    return f"; {counted(many, 'stride')} dropped" if many else ""
 
 
 def pair_lines(comparison: Row) -> tuple[tuple[str, str, str, str, str], ...]:

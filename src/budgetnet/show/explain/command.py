@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from budgetnet.show.again import in_lines
+
 
 def written_out(
     run: str | Path,
@@ -26,6 +28,6 @@ def written_out(
     pairs += [("--layer", layer)] if layer else []
     pairs += [("--drawn", str(drawn))]
     pairs += [("--out", out)] if out is not None else []
-    options = "".join(f" \\\n    {flag} {shlex.quote(os.fspath(value))}" for flag, value in pairs)
-    paths = " ".join(map(shlex.quote, images))
-    return f"budgetnet explain {shlex.quote(os.fspath(run))}{options} \\\n    {paths}"
+    words = ["budgetnet", "explain", os.fspath(run)]
+    words += [word for flag, value in pairs for word in (flag, os.fspath(value))]
+    return f"{in_lines(words)} \\\n    {' '.join(map(shlex.quote, images))}"

@@ -75,11 +75,13 @@ def draw_images(
         progress(Update("drawing", place - 1, len(asked), Path(file).name))
         stem = f"{place:02d}-{_slug(Path(file).stem)}"
         pixels = decode(file, 3)
+        inputs = [_inputs(subject, file, device) for subject in subjects]
         found = [
-            _looked_at(subject, wanted, pixels, _inputs(subject, file, device), folder, f"{stem}-{number}")
-            for number, (subject, wanted) in enumerate(zip(subjects, classes, strict=True), start=1)
+            _looked_at(subject, wanted, pixels, one, folder, f"{stem}-{number}")
+            for number, (subject, wanted, one) in enumerate(zip(subjects, classes, inputs, strict=True), start=1)
         ]
-        picture = _draw_maps(twins, file, stages, folder / "maps" / stem, f"maps{place}-", device)
+        own = [one for subject, one in zip(subjects, inputs, strict=True) if subject in twins]
+        picture = _draw_maps(twins, own, file, stages, folder / "maps" / stem, f"maps{place}-")
         answers = tuple(answer for answer, _, _ in found)
         images.append(ImageRow(file, (pixels.shape[0], pixels.shape[1]), label, True, answers))
         lines = tuple(zip(*(places for _, _, places in found), strict=True))
@@ -150,18 +152,17 @@ def _looked_at(
 
 def _draw_maps(
     subjects: Sequence[Subject],
+    inputs: Sequence[Tensor],
     file: str,
     stages: Sequence[str],
     stem: Path,
     prefix: str,
-    device: str,
 ) -> str:
-    """The picture of an image's activation maps in the networks that are twins."""
-    inputs = _inputs(subjects[0], file, device)
-    found = [stage_maps(subject.loaded.model, _inputs(subject, file, device), stages) for subject in subjects]
+    """The picture of an image's activation maps in the networks that are twins, from each one's input."""
+    found = [stage_maps(subject.loaded.model, one, stages) for subject, one in zip(subjects, inputs, strict=True)]
     columns = [_map_column(name, [one[name][0] for one in found]) for name in stages]
     labels = [subject.label for subject in subjects]
-    figure = maps_figure(_as_image(inputs, subjects[0].loaded.preprocessing), columns, labels)
+    figure = maps_figure(_as_image(inputs[0], subjects[0].loaded.preprocessing), columns, labels)
     what = f"Activation maps of {Path(file).name} in {', '.join(shown_name(name) for name in stages)}"
     return finished(figure, stem, prefix, what)
 

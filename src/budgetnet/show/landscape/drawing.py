@@ -19,7 +19,7 @@ from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape,
 from budgetnet.show.landscape.sheets import file_name, write
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import new_figure
-from budgetnet.show.wording import MINUS
+from budgetnet.show.wording import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,8 +134,8 @@ def _plane_axes(axes: Axes, extent: float, title: str) -> None:
     axes.set_ylim(-extent, extent)
     axes.set_xticks((-extent, 0, extent))
     axes.set_yticks((-extent, 0, extent))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", MINUS))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", MINUS))
+    axes.xaxis.set_major_formatter(lambda value, _: plain(value))
+    axes.yaxis.set_major_formatter(lambda value, _: plain(value))
     axes.tick_params(labelsize=11, pad=2)
     for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
         label.set_horizontalalignment(side)
@@ -218,7 +218,7 @@ def draw_scale(figure: Figure, corner: tuple[float, float], name: str, scales: S
         norm, colours, ticks = bend_norm(scales), BEND_COLOURS, (0.0, scales.bend / 4, scales.bend)
     axes = Place(*corner, SCALE_PX[0] - 40, 12).on(figure)
     bar = figure.colorbar(ScalarMappable(norm, colour_map(colours)), cax=axes, orientation="horizontal")
-    bar.set_ticks(list(ticks), labels=[f"{tick:g}".replace("-", MINUS) for tick in ticks])
+    bar.set_ticks(list(ticks), labels=[plain(tick) for tick in ticks])
     bar.outline.set_visible(False)
     axes.set_title(SCALES[name], fontsize=12, pad=4)
     axes.tick_params(labelsize=11, pad=2)

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ def parse(text: str | Activation) -> Activation:
         return text
     kind, colon, beta = text.strip().lower().replace("-", "_").partition(":")
     try:
-        return Activation(kind, **({"beta": float(beta)} if colon else {}))  # type: ignore[arg-type]
+        return Activation(cast(ActivationKind, kind), float(beta) if colon else 1.0)  # it checks the kind
     except ValueError as error:
         kinds = ", ".join(name for name in get_args(ActivationKind) if name != "swish")
         raise ValueError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape, Spread
-from budgetnet.show.wording import MINUS
+from budgetnet.show.wording import MINUS, counted
 
 MEASURE_TITLES: Mapping[str, str] = {
     "total_variation": "total variation",
@@ -52,11 +52,6 @@ def what_it_is(landscape: OutputLandscape) -> str:
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """6 dense layers, 1 unit."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """How ReLU's landscape stands to that of Swish, beta = 1, from the rows of output.json; empty without both."""
     measures = {row["name"]: row["measures"] for row in rows}
@@ -79,11 +74,6 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
 def interval_text(pair: Sequence[float]) -> str:
     """−6 to −3.02: the ends of an interval."""
     return " to ".join(f"{end:.3g}".replace("-", MINUS) for end in pair)
-
-
-def plain(value: float) -> str:
-    """A round number as it was given, with a minus that is as wide as a plus."""
-    return f"{value:g}".replace("-", MINUS)
 
 
 def signed(value: float, digits: int = 3) -> str:
