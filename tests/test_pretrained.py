@@ -125,12 +125,14 @@ def test_the_parent_at_a_lower_resolution_races_first_and_strides_stay(digits: I
     images = dataclasses.replace(digits, sizes_px=((84, 112),) * len(digits), in_channels=3)
     found = candidates(images, Budget(macs=25_000_000), 2, [parent], inherited=True)
     raced = [row for row in found if row.raced]
-    assert len(raced) == 2 and raced[0].strategy == "resolution"
+    assert [row.strategy for row in raced] == ["resolution", "compound"]
     lower = raced[0].network
     assert cost(lower).params == cost(dataclasses.replace(parent, classes=10)).params
     assert lower.resolution_px[1] / lower.resolution_px[0] == pytest.approx(112 / 84, abs=0.07)
     strides = [stage.stride for stage in parent.stages]
     assert all([stage.stride for stage in row.network.stages] == strides for row in found)
+    small = candidates(images, Budget(params=1_000_000), 2, [parent], inherited=True)
+    assert "resolution" not in {row.strategy for row in small} and sum(row.raced for row in small) == 2
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from budgetnet.show import views, wording
 from budgetnet.show.again import run_command
 from budgetnet.show.evidence import read_evidence
 from budgetnet.show.figures import spread
-from budgetnet.show.report import write_report
+from budgetnet.show.report import render, write_report
 from budgetnet.show.style import COLOURS
 from budgetnet.show.thumbnails import thumbnail
 from budgetnet.spec import Network
@@ -138,6 +138,7 @@ def make_plan(images: ImageSet, data: str, found: list[Fit], names: tuple[str, .
         "bases": ["mobilenet_v2", "efficientnet_b0"],
         "strategies": ["width"],
         "recipe": RECIPES["modern"].to_dict(),
+        "final": {"seconds": 61.0, "learns": ["train"]},
         "preprocessing": preprocessing_row(default_preprocessing(images.in_channels)),
         "machine": {"cpu": "A processor & more", "cores": 2, "torch": "2.14.1"},
         "candidates": [
@@ -486,3 +487,23 @@ def test_every_network_of_a_run_has_its_line_of_sizes(digits_run: Path) -> None:
     height, width = evidence.network.resolution_px
     without = views.sizes(dataclasses.replace(evidence, budget=None))
     assert without.startswith(f"{height}\N{MULTIPLICATION SIGN}{width} px")
+
+
+def test_the_page_says_what_the_final_training_learned_from(digits_run: Path) -> None:
+    evidence = read_evidence(digits_run)
+    assert "final training learned from the validation images as well" not in render(evidence)
+    final = {"seconds": 61.0, "learns": ["train", "validation"]}
+    learned = render(dataclasses.replace(evidence, plan={**evidence.plan, "final": final}))
+    assert "the final training learned from the validation images as well" in learned
+    assert "After its part of the race it scored" in learned and "may lie below that on the validation" not in learned
+
+
+def test_a_race_to_the_end_has_its_only_rung_for_a_training(digits_run: Path) -> None:
+    evidence = read_evidence(digits_run)
+    assert evidence.choice is not None
+    phase = f"race/{evidence.choice['id']}"
+    events = tuple({**row, "phase": phase} for row in evidence.events)
+    ended = dataclasses.replace(evidence, plan={**evidence.plan, "final": None}, events=events)
+    page = render(ended)
+    assert "trained to the end, on a core of its own" in page and "own part of the race" not in page
+    assert page.count("<svg") == render(evidence).count("<svg"), "the curves are drawn"

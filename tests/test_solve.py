@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,14 @@ from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.outcome import finished
 from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.train import train
+from budgetnet.learn.train import Timings, train
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
 from budgetnet.model.files import load_tensors
+from budgetnet.solve import plan as plan_module
 from budgetnet.solve import solve
 from budgetnet.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
-from budgetnet.solve.plan import entrant_row, entrants_for
+from budgetnet.solve.plan import Clock, drafted, entrant_row, entrants_for, planned
 from budgetnet.zoo import network
 
 
@@ -110,6 +113,7 @@ def plan_of(found: Sequence[Candidate], digits: ImageSet) -> dict[str, Any]:
     drafts = [Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1) for row in raced]
     entrants = [entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, 0) for draft in drafts]
     plan = {"candidates": [row.to_dict() for row in found], "race": {"kept": [2], "entrants": entrants}}
+    plan["final"] = {"seconds": 60.0, "learns": ["train", "validation"]}
     plan |= {"recipe": MODERN.to_dict(), "preprocessing": dataclasses.asdict(default_preprocessing(1)), "seed": 0}
     return json.loads(json.dumps(plan))
 
@@ -148,12 +152,53 @@ def test_a_finalist_whose_training_diverges_is_passed_over(
         np.savez(leg.scores, probabilities=answers, indices=indices)
     monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: leg.course.id != best.course.id)
     choice, final = run._final([best, second])
-    assert choice.id == final.course.id == second.course.id
+    assert choice.id == final.course.id == second.course.id and final.learns_validation
     assert f"the final training of {best.course.id} diverged" in choice.reason
     monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: False)
     with pytest.raises(ValueError, match="every finalist diverged") as caught:
         run._final([best, second])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("together", "to_the_end"), [(1.5, True), (1.9, False)])
+def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
+    together: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless all cores at one training do so much more that a race gives its winner far more steps."""
+    raced = [row for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced]
+    drafts, team = drafted(raced, digits, MODERN, default_preprocessing(1), 0, "cpu")
+    timing = Timing(320.0, 320.0 * together, 1.0)
+    monkeypatch.setattr(plan_module, "timed", lambda drafts, *_: Timings((timing,) * len(drafts), 1.0))
+    monkeypatch.setattr(plan_module, "workers_for", lambda device: 2)
+    place = Place("digits", 0, 8, str(tmp_path / "training"))
+    plan = planned(drafts, digits, place, team, Clock(time.monotonic(), 200.0))
+    assert (plan["final"] is None) is to_the_end
+    for row in plan["race"]["entrants"]:
+        last = row["rungs"][-1] if to_the_end else row["final"]
+        assert last["trunk_until"] + last["cooldown_steps"] == row["course"]["steps"]
+        assert (row["final"] is None) is to_the_end
+    monkeypatch.setattr(plan_module, "workers_for", lambda device: 1)
+    assert planned(drafts, digits, place, team, Clock(time.monotonic(), 200.0))["final"] is not None
+
+
+def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tmp_path: Path) -> None:
+    found = candidates(digits, Budget(macs=2_000_000), 2)
+    plan = plan_of(found, digits)
+    plan["final"] = None
+    for row in plan["race"]["entrants"]:
+        row["final"] = None
+    place = Place("digits", 0, 32, str(tmp_path / "training"))
+    run = solve_module._Run(tmp_path, plan, True, found, digits, open_cache(digits, 8), place, Team(1, 1), silent)
+    legs = [run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2]]
+    indices = digits.indices("validation")
+    right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
+    for leg, answers in zip(legs, (right[::-1], right), strict=True):
+        leg.folder.mkdir(parents=True)
+        np.savez(leg.scores, probabilities=answers, indices=indices)
+    choice, final = run._final(legs)
+    assert final is legs[1] and choice.id == found[1].id
+    np.savez(legs[1].scores, probabilities=np.where(right > 0, right, np.nan), indices=indices)
+    assert run._final(legs)[1] is legs[0], "answers that are no numbers are passed over"
 
 
 def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
@@ -173,9 +218,20 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
 COMMAND = [sys.executable, "-m", "budgetnet", "solve", "digits", "--macs", "1M", "--time", "40s", "--out"]
 
 
+@pytest.fixture(params=[1, 2], ids=["a core: race and final training", "two cores: trained to the end"])
+def cores(request: pytest.FixtureRequest) -> Iterator[int]:
+    """This process and what it starts keep to so many cores."""
+    if not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < request.param:
+        pytest.skip(f"cannot keep to {request.param} cores here")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(before)[: request.param]))
+    yield request.param
+    os.sched_setaffinity(0, before)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path, monkeypatch) -> None:
+def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path, monkeypatch, cores: int) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     training = run / "training"
@@ -183,7 +239,10 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path
     kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/trunk.pt")))
     kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/rung-0.npz")))
     first = {path: path.stat().st_mtime_ns for path in training.glob("*/rung-0.npz")}
-    kill_when([*COMMAND, str(run)], lambda: '"final"' in (run / "events.jsonl").read_text())
+    to_the_end = json.loads((run / "plan.json").read_text())["final"] is None
+    assert to_the_end is (cores == 2)
+    if not to_the_end:
+        kill_when([*COMMAND, str(run)], lambda: '"final"' in (run / "events.jsonl").read_text())
     assert start([*COMMAND, str(run)]).wait() == 0
     assert first == {path: path.stat().st_mtime_ns for path in first}, "a finished rung is not run again"
     undisturbed.mkdir()

@@ -147,6 +147,24 @@ def test_the_next_leg_goes_on_from_before_the_cooldown(course: Course, tmp_path:
     assert [(event["phase"], event["step"]) for event in scores] == [("race/tiny", 5), ("final", 8)]
 
 
+def test_a_leg_may_learn_from_the_validation_images(course: Course, tmp_path: Path) -> None:
+    rung = Leg(course, place(tmp_path), "rung-0", "race/tiny", trunk_until=2, cooldown_steps=1)
+    final = dataclasses.replace(rung, name="final", phase="final", trunk_until=300, learns_validation=True)
+    assert run_leg(rung) and run_leg(final)
+    scores = [event for event in read_events(tmp_path / "events.jsonl") if event["kind"] == "score"]
+    assert [event["phase"] for event in scores] == ["race/tiny"], "a score on learned images is none"
+    images = open_images("digits", 0)
+    learned = images.with_validation()
+    assert set(learned.indices("train")) == {*images.indices("train"), *images.indices("validation")}
+    assert not len(learned.indices("validation"))
+    assert np.array_equal(learned.indices("test"), images.indices("test"))
+    apart = dataclasses.replace(final, place=place(tmp_path / "apart"), learns_validation=False)
+    (tmp_path / "apart").mkdir()
+    assert run_leg(apart)
+    ours, theirs = (load_tensors(leg.weights)[0] for leg in (final, apart))
+    assert any(not torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
 def test_a_final_training_that_diverged_is_not_finished(course: Course, tmp_path: Path) -> None:
     wild = dataclasses.replace(course, recipe=dataclasses.replace(course.recipe, learning_rate=1e30))
     final = Leg(wild, place(tmp_path), "final", "final", trunk_until=4, cooldown_steps=1)

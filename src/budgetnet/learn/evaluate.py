@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,11 @@ def images_of(
         raise ValueError(
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
+        )
+    if data is None and plan and split == "validation" and "validation" in (plan.get("final") or {}).get("learns", ()):
+        warnings.warn(
+            "the final training learned from the validation images too, so this score is too high; --split test is not",
+            stacklevel=3,
         )
     places = class_places(images.classes, loaded.classes, str(source))
     return dataclasses.replace(images, in_channels=loaded.network.in_channels), places

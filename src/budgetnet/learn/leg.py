@@ -48,7 +48,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files."""
+    """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files.
+
+    `learns_validation`: it learns from the images for validation too, so its scores on them say nothing.
+    """
 
     course: Course
     place: Place
@@ -56,6 +59,7 @@ class Leg:
     phase: str
     trunk_until: int
     cooldown_steps: int
+    learns_validation: bool = False
 
     @property
     def folder(self) -> Path:
@@ -116,7 +120,8 @@ def run_leg(leg: Leg) -> bool:
     Checkpoints come by the clock, but nothing that is computed depends on when.
     """
     images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
-    trainer = Trainer(leg.course, images, pixels, accelerator_for(leg.place))
+    learned = images.with_validation() if leg.learns_validation else images
+    trainer = Trainer(leg.course, learned, pixels, accelerator_for(leg.place))
     leg.folder.mkdir(parents=True, exist_ok=True)
     trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
     schedule = leg.course.schedule
@@ -151,10 +156,11 @@ def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> Non
     if leg.phase == "final" and not np.isfinite(answers).all():
         leg.diverged.touch()
         return
-    right = right_of(answers, np.array(images.labels)[indices])
-    low, high = wilson(int(right.sum()), len(right))
-    event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
-    append_event(leg.events, {**event, "low": low, "high": high})
+    if not leg.learns_validation:
+        right = right_of(answers, np.array(images.labels)[indices])
+        low, high = wilson(int(right.sum()), len(right))
+        event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
+        append_event(leg.events, {**event, "low": low, "high": high})
     save_tensors(leg.weights, model.state_dict())
     with written_aside(leg.scores) as aside, aside.open("wb") as file:
         np.savez(file, probabilities=answers, indices=indices)

@@ -28,7 +28,10 @@ MISTAKES = 24
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Scores of the finished network. `validation` chose it, so it is optimistic; `test` is not."""
+    """Scores of the finished network. `validation` chose it, so it is optimistic; `test` is not.
+
+    Where the final training learned from the validation images, `validation` is the score before it.
+    """
 
     validation: Evaluation
     test: Evaluation
@@ -45,16 +48,19 @@ def write_split(run: Path, images: ImageSet) -> None:
     write_json(run / "split.json", rows)
 
 
-def conclude(run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mapping[str, Any]) -> Outcome:
+def conclude(
+    run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mapping[str, Any], judged: Leg | None = None
+) -> Outcome:
     """Test the leg's weights once; write network.json, weights.safetensors and metrics.json, in that order.
 
-    metrics.json comes last: where it exists the run is finished.
+    metrics.json comes last: where it exists the run is finished. `judged` is the leg whose validation scores count,
+    if not this one: a leg that learned from those images has none.
     """
     course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device
     answers = probabilities(model.to(device), images, pixels, indices, course.preprocessing, device=device)
-    validation = np.load(leg.scores)
+    validation = np.load((judged or leg).scores)
     outcome = Outcome(
         evaluated(validation["probabilities"], images, validation["indices"]), evaluated(answers, images, indices)
     )

@@ -49,6 +49,16 @@ class Evidence:
         chosen = self.choice and self.choice["id"]
         return next((row for row in self.candidates if row["id"] == chosen), None)
 
+    @property
+    def final_phase(self) -> str:
+        """The phase of the final training, which may have been the chosen one's only rung."""
+        return "final" if self.plan.get("final") or self.choice is None else f"race/{self.choice['id']}"
+
+    @property
+    def learned_validation(self) -> bool:
+        """Whether the final training learned from the validation images too."""
+        return "validation" in (self.plan.get("final") or {}).get("learns", ())
+
     def rungs(self, candidate: str) -> tuple[Row, ...]:
         """A candidate's scores in the race, first rung first."""
         rows = [row for row in self.metrics.get("race") or () if row["id"] == candidate]

@@ -158,7 +158,7 @@ def _dropped(row: Row) -> str:
 
 def curves(evidence: Evidence) -> Curves | None:
     """The final training; None where it left fewer than two points."""
-    steps = [row for row in evidence.steps("final") if row["accuracy"] is not None]
+    steps = [row for row in evidence.steps(evidence.final_phase) if row["accuracy"] is not None]
     if len(steps) < 2:
         return None
     epochs_a_step = steps[-1]["epoch"] / steps[-1]["step"]
@@ -168,7 +168,8 @@ def curves(evidence: Evidence) -> Curves | None:
         accuracies=tuple(row["accuracy"] for row in steps),
         rates=tuple(row["learning_rate"] for row in steps),
         scores=tuple(
-            (row["step"] * epochs_a_step, row["accuracy"], row["low"], row["high"]) for row in evidence.scores("final")
+            (row["step"] * epochs_a_step, row["accuracy"], row["low"], row["high"])
+            for row in evidence.scores(evidence.final_phase)
         ),
     )
 

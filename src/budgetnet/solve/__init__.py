@@ -229,13 +229,14 @@ class _Run:
         legs = self._raced()
         raced = time.monotonic()
         choice, final = self._final(legs[-1])
+        judged = next(leg for leg in legs[-1] if leg.course.id == choice.id)
         winner = next(row for row in self.found if row.id == choice.id)
         write_split(self.run, self.images)
         write_json(self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()})
         extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(legs)}
         if self.begun_here:  # a call that went on with another's work knows only its own time
             extra["seconds"] = {"race": raced - began, "final": time.monotonic() - raced}
-        done = conclude(self.run, final, self.images, self.pixels, extra)
+        done = conclude(self.run, final, self.images, self.pixels, extra, judged)
         return _shown(self.run, self.found, done)
 
     def _final(self, finalists: Sequence[Leg]) -> tuple[Choice, Leg]:
@@ -243,8 +244,8 @@ class _Run:
         lost: list[str] = []
         while left := [leg for leg in finalists if leg.course.id not in lost]:
             choice = self._choose(left)
-            final = self._leg(choice.id, "final", "final", self._entrant(choice.id)["final"])
-            if run_together(final, self.team, self.progress):
+            final = self._ended(next(leg for leg in left if leg.course.id == choice.id))
+            if final is not None:
                 diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
                 return dataclasses.replace(choice, reason=diverged + choice.reason), final
             lost.append(choice.id)
@@ -252,6 +253,17 @@ class _Run:
             f"the final training of every finalist diverged ({', '.join(lost)}): their answers are no numbers; "
             f"give another --recipe or --seed, and --fresh if it is to lie in {self.run} as well"
         )
+
+    def _ended(self, leg: Leg) -> Leg | None:
+        """A finalist's training, done: its last rung where that was the whole, else a final one. None: it diverged."""
+        steps = self._entrant(leg.course.id)["final"]
+        if steps is None:
+            return leg if np.isfinite(np.load(leg.scores)["probabilities"]).all() else None
+        learns = self.plan["final"].get("learns", ())
+        final = dataclasses.replace(
+            self._leg(leg.course.id, "final", "final", steps), learns_validation="validation" in learns
+        )
+        return final if run_together(final, self.team, self.progress) else None
 
     def _raced(self) -> list[list[Leg]]:
         """The legs of every rung, all done. A rung that is finished is not run again."""

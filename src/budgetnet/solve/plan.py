@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ RACE_SHARE = 0.3
 """Of the time: what the race takes. The winner goes on from its own part of it."""
 CORE_SECONDS_AN_ENTRANT = 100.0
 MOST_ENTRANTS = 12
+ENOUGH_STEPS = 0.75
+"""Of the steps that a race and a final training give the winner: so many for every entrant make a race needless."""
 RUNG_COOLDOWN_SHARE = 0.3
 """Of a rung's steps: the short cool-down before its score."""
 
@@ -76,7 +78,9 @@ def planned(
     """The rows "race", "final" and of the team for plan.json: every candidate's steps in every rung and at the end.
 
     Candidates get equal time, not equal steps: the budget of time is the user's, and a faster
-    network sees more images in it. Raises `ValueError` where the time is gone before any training.
+    network sees more images in it. Where each has a core and gets about as far on it as the winner of a race would, all
+    are trained to the end and compared then, for early scores favour what has least to recover; `final` is then None.
+    Raises `ValueError` where the time is gone before any training.
     """
     measured = timed(drafts, place, team, progress)
     timings = measured.courses
@@ -96,6 +100,12 @@ def planned(
         entrant_row(draft, timing, seconds, left - race_seconds, validation)
         for draft, timing in zip(drafts, timings, strict=True)
     ]
+    final: dict[str, Any] | None = {"seconds": left - race_seconds, "learns": ["train", "validation"]}
+    whole = [
+        whole_row(draft, timing, left + measured.startup_seconds) for draft, timing in zip(drafts, timings, strict=True)
+    ]
+    if len(drafts) <= workers and _get_as_far(whole, entrants):
+        entrants, race_seconds, final = whole, left + measured.startup_seconds, None
     return {
         **team_row(team),
         "race": {
@@ -108,7 +118,24 @@ def planned(
             },
             "entrants": entrants,
         },
-        "final": {"seconds": left - race_seconds},
+        "final": final,
+    }
+
+
+def _get_as_far(whole: Sequence[Mapping[str, Any]], raced: Sequence[Mapping[str, Any]]) -> bool:
+    steps = ((one["course"]["steps"], other["course"]["steps"]) for one, other in zip(whole, raced, strict=True))
+    return all(one >= ENOUGH_STEPS * other for one, other in steps)
+
+
+def whole_row(draft: Course, timing: Timing, seconds: float) -> dict[str, Any]:
+    """An entrant's course and steps where its only rung is the whole training, on one core."""
+    steps = max(2, int(seconds * timing.apart / draft.batch))
+    cooldown = min(steps - 1, round(draft.recipe.cooldown_share * steps))
+    return {
+        "id": draft.id,
+        "course": course_row(with_steps(draft, steps)),
+        "rungs": [{"trunk_until": steps - cooldown, "cooldown_steps": cooldown}],
+        "final": None,
     }
 
 

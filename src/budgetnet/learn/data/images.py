@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import statistics
@@ -93,6 +94,10 @@ class ImageSet:
     def median_short_side_px(self) -> int:
         """Median of the images' shorter sides, rounded down."""
         return int(statistics.median(min(size) for size in self.sizes_px))
+
+    def with_validation(self) -> ImageSet:
+        """The same with the images for validation among those for training: for when nothing is left to choose."""
+        return dataclasses.replace(self, split=tuple(0 if place == 1 else place for place in self.split))
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of "train", "validation" or "test" in `files`, ascending."""
