@@ -140,13 +140,14 @@ def _chosen(found: Sequence[Candidate], entrants: int, inherited: bool) -> tuple
 
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
-    Where the parent itself fits at a lower resolution, it comes first and the compound network second: ahead of it
-    where both were trained to the end (docs/lab-log.md), though most like the others.
+    Where the parent itself fits at a lower resolution, it comes first. If only one may meet it, that is the compound
+    network: ahead of it where both were trained to the end (docs/lab-log.md), though most like the others.
     """
     open_rows = _inheriting(found) if inherited else _open(found, entrants)
     distance = _distances(open_rows)
     incumbent = incumbent_of(open_rows) if inherited else None
-    chosen = [name for name in (incumbent, _compound_of(open_rows)) if name is not None] if incumbent else []
+    opponent = _compound_of(open_rows) if entrants == 2 else None
+    chosen = [name for name in (incumbent, opponent) if name is not None] if incumbent else []
     nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in open_rows}
     while len(chosen) < min(entrants, len(open_rows)):
         rest = [row.id for row in open_rows if row.id not in chosen]
