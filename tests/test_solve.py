@@ -160,7 +160,7 @@ def test_a_finalist_whose_training_diverges_is_passed_over(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("together", "to_the_end"), [(1.5, True), (1.9, False)])
+@pytest.mark.parametrize(("together", "to_the_end"), [(1.9, True), (3.0, False)])
 def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
     together: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

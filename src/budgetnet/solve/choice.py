@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.statistics import Paired, paired_difference
 
+LEAST_SAVED = 0.1
+"""Of the multiply-adds: what makes a network cheaper. Below, two cost the same for all that matters."""
 MOST_LOST = 0.005
 """Half a point of accuracy: the most that cheapness may cost."""
 
@@ -37,16 +39,17 @@ class Choice:
 def choose_winner(finalists: Sequence[str], right: Mapping[str, NDArray[np.bool_]], macs: Mapping[str, int]) -> Choice:
     """The finalist with the best validation score, or the cheapest that is as good as it.
 
-    A cheaper network is as good within one standard error of the paired difference on the same
-    images, and half a point. Equal scores go to the cheaper one. `right` says for each finalist
-    which images it got right.
+    A cheaper network, by a tenth of the multiply-adds or more, is as good within one standard error of the
+    paired difference on the same images, and half a point. Equal scores go to the cheaper one. `right` says for
+    each finalist which images it got right.
     """
     best = max(finalists, key=lambda name: (float(right[name].mean()), -macs[name]))
     score = f"{100 * float(right[best].mean()):.1f} %"
     alike: list[tuple[int, str, Paired]] = []
     for name in finalists:
         difference = paired_difference(right[best], right[name])
-        if macs[name] < macs[best] and difference.difference <= min(difference.standard_error, MOST_LOST):
+        as_good = difference.difference <= min(difference.standard_error, MOST_LOST)
+        if as_good and macs[name] <= (1 - LEAST_SAVED) * macs[best]:
             alike.append((macs[name], name, difference))
     if not alike:
         return Choice(best, best, f"{best} has the best validation score of the last rung, {score}", None)

@@ -29,7 +29,7 @@ RACE_SHARE = 0.3
 """Of the time: what the race takes. The winner goes on from its own part of it."""
 CORE_SECONDS_AN_ENTRANT = 100.0
 MOST_ENTRANTS = 12
-ENOUGH_STEPS = 0.75
+ENOUGH_STEPS = 0.6
 """Of the steps that a race and a final training give the winner: so many for every entrant make a race needless."""
 RUNG_COOLDOWN_SHARE = 0.3
 """Of a rung's steps: the short cool-down before its score."""
