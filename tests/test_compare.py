@@ -36,6 +36,7 @@ from budgetnet.learn.recipe import trained_network
 from budgetnet.learn.train import Timings
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
+from budgetnet.show.compare.published import published_lines
 from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
 
 module = sys.modules[compare.__module__]
@@ -267,6 +268,50 @@ def page_of(found: Comparison) -> None:
     assert len(ids) == len(set(ids)) and source.count("<svg") == 6
 
 
+@pytest.mark.filterwarnings("ignore:.* is left out")
+def test_at_several_costs_each_is_a_comparison_and_one_page_has_the_curves(
+    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain.json").write_text(PLAIN.to_json(), encoding="utf-8")
+    command = ["compare", "digits", "--macs", "400000", "--scaling", "--networks", "plain.json", "--seeds", "2"]
+    command += ["--shares", "1,0.5", "--time", "10m", "--json"]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    hold(found, "compare --shares --json")
+    assert found["shares"] == [0.5, 1.0]
+    half, whole = found["comparisons"]
+    most = [max(row["macs"] for row in one["networks"]) for one in (half, whole)]
+    assert most[0] <= 200_000 < most[1] <= 400_000
+    plans = [json.loads((Path(one["run"]) / "plan.json").read_text()) for one in (half, whole)]
+    assert [plan["budget"]["macs"] for plan in plans] == [200_000, 400_000]
+    assert [plan["time_seconds"] for plan in plans] == [300.0, 300.0]
+    page = Page(Path(found["report"]).read_text(encoding="utf-8"))
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    for one in (half, whole):
+        assert all(sentence in text for sentence in one["statement"])
+        assert all(f"{100 * row['accuracy']:.1f}" in text for row in one["networks"])
+    assert "table 7" in text and "resnet50" in text
+    links = [value for value in page.values("href") if value.endswith(".html")]
+    assert len(links) == 2 and all((Path(found["run"]) / link).is_file() for link in links)
+    Inline.done.clear()
+    assert main([*command[:-1], "--out", found["run"]]) == 0, "in a folder of its own"
+    assert (Path(found["run"]) / "share-0.5" / "report.html").is_file() and Inline.done
+    Inline.done.clear()
+    assert main(command[:-1]) == 0 and Inline.done == [], "finished ones are shown again"
+    assert "At 0.5 of it:" in capsys.readouterr().out
+
+
+def test_published_scalings_are_counted(digits: ImageSet) -> None:
+    tables = published_lines()
+    assert [row.base for row in tables] == ["efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet50"]
+    b0, resnet = tables[0], tables[-1]
+    # ../shared/reference/published.json: 1.575, 1.450, 1.538 and 1.80 G, and ResNet's two that look swapped.
+    assert [row.counted for row in b0.lines[1:]] == ["1.58", "1.45", "1.54", "1.80"]
+    assert [f"{float(row.counted):.1f}" for row in resnet.lines[1:3]] == ["14.6", "16.1"]
+    assert b0.apart == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
+
+
 def test_a_time_that_is_too_short_says_what_is_needed(
     digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +423,9 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--scaling", "--strategy", "width"], "the strategies themselves"),
         (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1,mobilenet_v2"], "give one"),
         (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1"], "none of the parts"),
+        (["compare", "digits", "--macs", "1M", "--shares", "0.5"], "at least two different ones"),
+        (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
+        (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
         (["compare"], "compare needs DATA"),
     ],
 )
@@ -460,5 +508,5 @@ def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypat
         assert all(np.array_equal(ours[key], theirs[key]) for key in ("probabilities", "indices", "files", "labels"))
     again = subprocess.run([*COMMAND, str(run), "--json"], capture_output=True, check=True)
     row = json.loads(again.stdout)
-    hold(row, "compare --json")
+    hold(row, "Comparison")
     assert min(one["accuracy"] for one in row["networks"]) > 0.5

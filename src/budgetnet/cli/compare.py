@@ -17,11 +17,16 @@ from budgetnet.cli.options import (
     Limits,
     StrategyOption,
     read_list,
+    read_numbers,
 )
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from budgetnet.budget import Budget
     from budgetnet.compare import Comparison
+    from budgetnet.compare.costs import AtCosts
 
 Networks = Annotated[
     tuple[str, ...] | None,
@@ -31,6 +36,17 @@ Networks = Annotated[
         group=NETWORK,
         metavar="NAME",
         help="Bases to scale to the budget: zoo names or .json files; one of each family unless given.",
+    ),
+]
+
+Shares = Annotated[
+    tuple[float, ...] | None,
+    Parameter(
+        converter=read_numbers,
+        consume_multiple=True,
+        group=NETWORK,
+        metavar="SHARE",
+        help="Shares of the budget, as 0.25,0.5,1: a comparison at each, the time divided, and a page with curves.",
     ),
 ]
 
@@ -51,6 +67,7 @@ def compare(
     ablate: Annotated[
         bool, Parameter(group=NETWORK, help="Compare one base with itself without one of its parts at a time.")
     ] = False,
+    shares: Shares = None,
     strategy: StrategyOption = "compound",
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
@@ -68,31 +85,63 @@ def compare(
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
     Example: budgetnet compare photos/ --macs 60M --seeds 3 --time 60m
+    Example: budgetnet compare photos/ --macs 60M --scaling --shares 0.25,0.5,1 --time 3h
     """
     budget = limits.budget()
     if scaling and ablate:
         raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
     from budgetnet import compare as compare_now
+    from budgetnet.compare.costs import at_costs
 
+    bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
-        comparison = compare_now(
-            data,
-            budget,
-            time_seconds=time,
-            seeds=seeds,
-            networks=None if networks is None else [base_of(name) for name in networks],
-            strategy=strategy,
-            question="scaling" if scaling else "ablation" if ablate else "families",
-            pretrained=pretrained,
-            recipe=recipe,
-            out=out,
-            device=device,
-            precision=precision,
-            fresh=fresh,
-            progress=shown,
-        )
-    show.print_json(comparison) if as_json else _print(comparison)
+
+        def at(limits: Budget, folder: Path | None) -> Comparison:
+            return compare_now(
+                data,
+                limits,
+                time_seconds=time / len(shares or (1.0,)),
+                seeds=seeds,
+                networks=bases,
+                strategy=strategy,
+                question="scaling" if scaling else "ablation" if ablate else "families",
+                pretrained=pretrained,
+                recipe=recipe,
+                out=folder,
+                device=device,
+                precision=precision,
+                fresh=fresh,
+                progress=shown,
+            )
+
+        if shares is None:
+            comparison = at(budget, out)
+            show.print_json(comparison) if as_json else _print(comparison)
+        else:
+            several = at_costs(at, budget, shares, out)
+            show.print_json(several) if as_json else _print_at_costs(several)
     return 0
+
+
+def _print_at_costs(several: AtCosts) -> None:
+    """Accuracy of every network at every cost, the best at the largest first; what each comparison says."""
+    rows = {row.id: row for comparison in several.comparisons for row in comparison.networks}
+    found = [{row.id: row for row in comparison.networks} for comparison in several.comparisons]
+    order = sorted(rows, key=lambda name: -found[-1][name].accuracy if name in found[-1] else 1.0)
+    shares = [f"{share:g} of it" for share in several.shares]
+    cells = [
+        (rows[name].label, *(f"{100 * each[name].accuracy:.1f}" if name in each else "-" for each in found))
+        for name in order
+    ]
+    show.table(("test %", *shares), cells)
+    for share, comparison in zip(shares, several.comparisons, strict=True):
+        show.say()
+        show.say(f"At {share}:", "bold")
+        for sentence in comparison.statement:
+            show.say(sentence)
+    show.say()
+    pages = {f"at {share}": str(row.report) for share, row in zip(shares, several.comparisons, strict=True)}
+    show.facts({"report": str(several.report), **pages})
 
 
 def _print(comparison: Comparison) -> None:

@@ -38,6 +38,15 @@ def read_list(_: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
     return tuple(name for token in tokens for name in token.value.split(",") if name)
 
 
+def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
+    """Numbers apart by spaces or by commas. Raises a one-line `ValueError` for what is none."""
+    words = [word for token in tokens for word in token.value.split(",") if word]
+    try:
+        return tuple(map(float, words))
+    except ValueError as error:
+        raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
+
+
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
 BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
 TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")

@@ -12,6 +12,7 @@ from budgetnet.show import wording
 from budgetnet.show.again import MACHINE, budget_flags, in_lines
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
+from budgetnet.show.compare.published import published_lines
 from budgetnet.show.compare.rows import Row
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
@@ -66,6 +67,7 @@ def _page(plan: Row, comparison: Row) -> dict[str, Any]:
         "heading_text": HEADINGS[plan["question"]].format(many=len(networks), base=comparison["networks"][0]["base"]),
         "intro": INTROS[plan["question"]],
         "sources": rows.sources(comparison),
+        "published": published_lines() if plan["question"] == "scaling" else (),
         "best_published": rows.best_published(comparison),
         "accuracy_pictures": tuple(accuracy_svg(networks, width, f"accuracy{width}-") for width in widths),
         "forest_pictures": tuple(forest_svg(pairs, width, f"forest{width}-") for width in widths)
