@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budgetnet.learn.statistics import log_losses
 from budgetnet.search.race import race, survivors
-from budgetnet.solve.choice import MOST_LOST, choose_winner
+from budgetnet.solve.choice import MOST_LOST, Judged, choose_winner
 
 
 @given(st.integers(1, 200))
@@ -52,34 +54,52 @@ def test_a_race_without_entrants_is_refused() -> None:
         race([], lambda rung, going: {})
 
 
-def right(*wrong: int, count: int = 1000) -> np.ndarray:
+def judged(*wrong: int, count: int = 1000, sure: float = 0.9) -> Judged:
+    """Every answer with the same probability of what it says: the true class, but where it is wrong."""
     answers = np.ones(count, bool)
     answers[list(wrong)] = False
-    return answers
+    probabilities = np.where(answers[:, None], (sure, 1 - sure), (1 - sure, sure))
+    return Judged(answers, log_losses(probabilities, np.zeros(count, np.int64)))
 
 
-def test_the_best_score_wins_when_no_cheaper_one_is_as_good() -> None:
-    choice = choose_winner(["a", "b"], {"a": right(1), "b": right(*range(40))}, {"a": 10, "b": 5})
+def test_the_lowest_loss_wins_when_no_cheaper_one_is_as_good() -> None:
+    choice = choose_winner({"a": judged(1), "b": judged(*range(40))}, {"a": 10, "b": 5})
     assert (choice.id, choice.best_id, choice.difference) == ("a", "a", None)
+    assert "log loss" in choice.reason and "99.9 % right" in choice.reason
+
+
+def test_how_sure_the_answers_are_decides_between_as_many_right_ones() -> None:
+    both = {"a": judged(1, 2, sure=0.7), "b": judged(3, 4, sure=0.9)}
+    assert choose_winner(both, {"a": 10, "b": 10}).id == "b"
+    assert choose_winner({**both, "b": judged(3, 4, 5, sure=0.9)}, {"a": 10, "b": 10}).id == "b"
 
 
 def test_a_cheaper_one_within_one_standard_error_and_half_a_point_wins() -> None:
-    answers = {"big": right(1, 2, 3), "small": right(4, 5, 6, 7)}
-    choice = choose_winner(["big", "small"], answers, {"big": 10, "small": 5})
+    answers = {"big": judged(1, 2, 3), "small": judged(4, 5, 6, 7)}
+    choice = choose_winner(answers, {"big": 10, "small": 5})
     assert (choice.id, choice.best_id) == ("small", "big")
     assert choice.difference is not None and choice.difference.difference == pytest.approx(0.001)
     assert "50 % fewer MACs" in choice.reason
-    assert choose_winner(["big", "small"], answers, {"big": 100, "small": 91}).id == "big", "9 % fewer is no saving"
-    assert choose_winner(["big", "small"], answers, {"big": 100, "small": 90}).id == "small"
+    assert choose_winner(answers, {"big": 100, "small": 91}).id == "big", "9 % fewer is no saving"
+    assert choose_winner(answers, {"big": 100, "small": 90}).id == "small"
 
 
 def test_half_a_point_is_the_most_that_cheapness_costs() -> None:
     # On 20 images one standard error is far more than half a point: the error alone must not decide.
-    answers = {"big": right(1, count=20), "small": right(2, 3, count=20)}
+    answers = {"big": judged(1, count=20), "small": judged(2, 3, count=20)}
     assert MOST_LOST < 1 / 20
-    assert choose_winner(["big", "small"], answers, {"big": 10, "small": 5}).id == "big"
+    assert choose_winner(answers, {"big": 10, "small": 5}).id == "big"
 
 
-def test_equal_scores_go_to_the_cheaper() -> None:
-    answers = {"big": right(1, 2), "small": right(3, 4)}
-    assert choose_winner(["big", "small"], answers, {"big": 10, "small": 5}).id == "small"
+def test_equal_losses_go_to_the_cheaper_and_a_diverged_one_to_none() -> None:
+    answers = {"big": judged(1, 2), "small": judged(3, 4)}
+    assert choose_winner(answers, {"big": 10, "small": 5}).id == "small"
+    assert choose_winner(answers, {"big": 100, "small": 99}).id == "small"
+    lost = Judged(answers["small"].right, np.full(1000, np.inf))
+    assert choose_winner({"big": answers["big"], "small": lost}, {"big": 10, "small": 5}).id == "big"
+
+
+def test_log_losses_of_answers_that_are_certain_wrong_or_no_numbers() -> None:
+    answers = np.array([[1.0, 0.0], [0.25, 0.75], [np.nan, 0.5]], np.float32)
+    assert log_losses(answers, np.array([0, 0, 1])).tolist() == pytest.approx([0.0, math.log(4), math.inf])
+    assert log_losses(answers[:1], np.array([1]))[0] == pytest.approx(-math.log(1e-7))

@@ -158,6 +158,7 @@ def race_rows(images: ImageSet, names: tuple[str, ...]) -> Iterator[dict[str, An
             "accuracy": round(share * total) / total,
             "low": low,
             "high": high,
+            "log_loss": 1 - share,
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from budgetnet.cli import show
 from budgetnet.cli.pricing import print_certificate
@@ -99,17 +99,22 @@ def _print_candidates(solution: Solution) -> None:
     """The raced candidates, the best last score first, and how many others fitted."""
     scores = _race_scores(solution.run)
     raced = [row for row in solution.candidates if row.raced]
-    raced.sort(key=lambda row: scores.get(row.id, (0, 0.0)), reverse=True)
+    raced.sort(key=lambda row: scores[row.id].order)
     rows: list[tuple[str, ...]] = []
     for row in raced:
-        rung, share = scores.get(row.id, (0, 0.0))
+        last = scores[row.id]
         price = row.fit.cost
         sizes = (show.resolution(row.network), show.short(price.macs), show.short(price.params))
-        rows.append((row.id, *sizes, show.percent(row.share, 0), str(rung), show.percent(share)))
-    show.table(("raced", "px", "MACs", "params", "used", "rungs", "accuracy"), rows)
+        rows.append((row.id, *sizes, show.percent(row.share, 0)))
+        rows[-1] += (
+            str(last.rungs),
+            "-" if last.log_loss is None else f"{last.log_loss:.3f}",
+            show.percent(last.accuracy),
+        )
+    show.table(("raced", "px", "MACs", "params", "used", "rungs", "log loss", "accuracy"), rows)
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
-    show.say("accuracy: on validation, after the last rung that each ran.", "dim")
+    show.say("log loss, accuracy: on validation, after the last rung that each ran; log loss decides.", "dim")
 
 
 def _begun(run: Path) -> dict[str, str]:
@@ -118,7 +123,21 @@ def _begun(run: Path) -> dict[str, str]:
     return {"begun from": parent} if parent else {}
 
 
-def _race_scores(run: Path) -> dict[str, tuple[int, float]]:
-    """Of every raced candidate: how many rungs it ran, its accuracy in the last of them."""
+class _LastRung(NamedTuple):
+    """A raced candidate's last score: after how many rungs; no log loss where an older version raced by accuracy."""
+
+    rungs: int
+    accuracy: float
+    log_loss: float | None
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Sorts the best first."""
+        return (-self.rungs, -self.accuracy if self.log_loss is None else self.log_loss)
+
+
+def _race_scores(run: Path) -> dict[str, _LastRung]:
+    """Of every raced candidate how far it came."""
     rows = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["race"]
-    return {row["id"]: (row["rung"] + 1, row["accuracy"]) for row in sorted(rows, key=lambda row: row["rung"])}
+    rows.sort(key=lambda row: row["rung"])
+    return {row["id"]: _LastRung(row["rung"] + 1, row["accuracy"], row.get("log_loss")) for row in rows}

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 Z_95 = 1.959963984540054
 """97.5 % quantile of the normal distribution: a two-sided interval of 95 %."""
 
+LEAST_PROBABILITY = 1e-7
+"""Of a true class: below, single precision says 0."""
+
 Answers = Sequence[bool] | NDArray[np.bool_]
 """For each image, in one order, whether the answer was right."""
 
@@ -64,6 +67,16 @@ def paired_difference(correct_a: Answers, correct_b: Answers) -> Paired:
     difference, error = _moments(only_a, only_b, count)
     middle, wide = _moments(only_a + 0.5, only_b + 0.5, count + 2)
     return Paired(difference, max(-1.0, middle - Z_95 * wide), min(1.0, middle + Z_95 * wide), error)
+
+
+def log_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """-log p of the true class for each image: (n, classes) and (n,) -> (n,), in nats.
+
+    A probability below 1e-7 counts as that, for float32 may say 0; a row with numbers that are none loses infinitely.
+    """
+    answers = np.asarray(probabilities, dtype=np.float64)
+    true = answers[np.arange(len(answers)), labels]
+    return np.where(np.isfinite(answers).all(1), -np.log(np.maximum(true, LEAST_PROBABILITY)), np.inf)
 
 
 @dataclass(frozen=True, slots=True)

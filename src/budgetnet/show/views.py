@@ -86,7 +86,7 @@ class CandidateLine:
     share: float
     binding: str
     why: str
-    scores: tuple[tuple[str, str] | None, ...]
+    scores: tuple[tuple[str, str, str] | None, ...]
     chosen: bool
     dropped: int
 
@@ -102,12 +102,15 @@ def candidate_lines(evidence: Evidence) -> tuple[CandidateLine, ...]:
 
 def _placing(evidence: Evidence, row: Row) -> tuple[float, ...]:
     rungs = evidence.rungs(row["id"])
-    return (-len(rungs), -rungs[-1]["accuracy"]) if rungs else (0.0, 0.0)
+    if not rungs:
+        return (0.0, 0.0)
+    loss = rungs[-1].get("log_loss")  # older runs were raced by accuracy
+    return (-len(rungs), -rungs[-1]["accuracy"] if loss is None else loss)
 
 
 def _candidate_line(evidence: Evidence, row: Row, number: int, width: int) -> CandidateLine:
     scores = [
-        (points(rung["accuracy"]), f"{points(rung['low'])} to {points(rung['high'])}")
+        (points(rung["accuracy"]), f"{points(rung['low'])} to {points(rung['high'])}", _log_loss(rung))
         for rung in evidence.rungs(row["id"])
     ]
     return CandidateLine(
@@ -124,6 +127,10 @@ def _candidate_line(evidence: Evidence, row: Row, number: int, width: int) -> Ca
         chosen=evidence.choice is not None and row["id"] == evidence.choice["id"],
         dropped=row["dropped_strides"],
     )
+
+
+def _log_loss(rung: Row) -> str:
+    return "" if rung.get("log_loss") is None else f"log loss {rung['log_loss']:.3f}"
 
 
 def _scaling(row: Row) -> str:

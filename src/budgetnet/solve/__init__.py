@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
@@ -39,13 +38,13 @@ from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import read_json, write_json
-from budgetnet.learn.statistics import right_of, wilson
+from budgetnet.learn.statistics import log_losses, right_of, wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, incumbent_of, raced_of
-from budgetnet.solve.choice import Choice, choose_winner
+from budgetnet.solve.choice import Choice, Judged, choose_winner
 from budgetnet.solve.plan import Clock, drafted, entrants_for, planned
 from budgetnet.spec import Network
 
@@ -258,7 +257,7 @@ class _Run:
         """A finalist's training, done: its last rung where that was the whole, else a final one. None: it diverged."""
         steps = self._entrant(leg.course.id)["final"]
         if steps is None:
-            return leg if np.isfinite(np.load(leg.scores)["probabilities"]).all() else None
+            return leg if math.isfinite(self._judged(leg).log_loss) else None
         learns = self.plan["final"].get("learns", ())
         final = dataclasses.replace(
             self._leg(leg.course.id, "final", "final", steps), learns_validation="validation" in learns
@@ -285,7 +284,7 @@ class _Run:
 
                 tell(f"rung {rung + 1}")
                 workers.run(missing, lambda leg, _: tell(leg.course.id))
-                return {leg.course.id: float(self._right(leg).mean()) for leg in legs}
+                return {leg.course.id: -self._judged(leg).log_loss for leg in legs}
 
             plan = self.plan["race"]
             race([row["id"] for row in plan["entrants"]], score, plan.get("incumbent"))
@@ -293,22 +292,24 @@ class _Run:
 
     def _choose(self, legs: Sequence[Leg]) -> Choice:
         macs = {row.id: row.fit.cost.macs for row in self.found}
-        return choose_winner([leg.course.id for leg in legs], {leg.course.id: self._right(leg) for leg in legs}, macs)
+        return choose_winner({leg.course.id: self._judged(leg) for leg in legs}, macs)
 
-    def _right(self, leg: Leg) -> NDArray[np.bool_]:
-        """Which validation images the leg's model got right."""
+    def _judged(self, leg: Leg) -> Judged:
+        """The answers of the leg's model to the validation images."""
         scores = np.load(leg.scores)
-        return right_of(scores["probabilities"], np.asarray(self.images.labels)[scores["indices"]])
+        labels = np.asarray(self.images.labels)[scores["indices"]]
+        return Judged(right_of(scores["probabilities"], labels), log_losses(scores["probabilities"], labels))
 
     def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         for rung, legs in enumerate(rungs):
             for leg in legs:
-                right = self._right(leg)
-                low, high = wilson(int(right.sum()), len(right))
+                judged = self._judged(leg)
+                low, high = wilson(int(judged.right.sum()), len(judged.right))
                 steps = leg.trunk_until + leg.cooldown_steps
-                row = {"id": leg.course.id, "rung": rung, "steps": steps, "accuracy": float(right.mean())}
-                rows.append({**row, "low": low, "high": high})
+                row = {"id": leg.course.id, "rung": rung, "steps": steps, "accuracy": judged.accuracy}
+                loss = judged.log_loss if math.isfinite(judged.log_loss) else None
+                rows.append({**row, "low": low, "high": high, "log_loss": loss})
         return rows
 
     def _entrant(self, name: str) -> Mapping[str, Any]:

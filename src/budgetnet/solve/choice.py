@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,9 +18,27 @@ MOST_LOST = 0.005
 """Half a point of accuracy: the most that cheapness may cost."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A finalist's answers to the validation images: which are right (n,), and the log loss of each (n,)."""
+
+    right: NDArray[np.bool_]
+    losses: NDArray[np.float64]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return float(self.right.mean())
+
+    @property
+    def log_loss(self) -> float:
+        """The mean of the losses, in nats; infinite where the training diverged."""
+        return float(self.losses.mean())
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The winner `id`, the one with the best score `best_id`, why, and the paired difference if they differ."""
+    """The winner `id`, the one with the best score `best_id`, why, and the difference of accuracies if they differ."""
 
     id: str
     best_id: str
@@ -36,28 +55,35 @@ class Choice:
         }
 
 
-def choose_winner(finalists: Sequence[str], right: Mapping[str, NDArray[np.bool_]], macs: Mapping[str, int]) -> Choice:
-    """The finalist with the best validation score, or the cheapest that is as good as it.
+def choose_winner(judged: Mapping[str, Judged], macs: Mapping[str, int]) -> Choice:
+    """The finalist with the lowest log loss on validation, or the cheapest that is as good as it.
 
-    A cheaper network, by a tenth of the multiply-adds or more, is as good within one standard error of the
-    paired difference on the same images, and half a point. Equal scores go to the cheaper one. `right` says for
-    each finalist which images it got right.
+    Log loss and not accuracy, for it takes into account how sure each answer was, and so tells two networks apart on
+    fewer images (docs/lab-log.md). A cheaper network, by a tenth of the multiply-adds or more, is as good within one
+    standard error of the paired difference of the losses, and half a point of accuracy. Equal losses go to the cheaper.
     """
-    best = max(finalists, key=lambda name: (float(right[name].mean()), -macs[name]))
-    score = f"{100 * float(right[best].mean()):.1f} %"
-    alike: list[tuple[int, str, Paired]] = []
-    for name in finalists:
-        difference = paired_difference(right[best], right[name])
-        as_good = difference.difference <= min(difference.standard_error, MOST_LOST)
-        if as_good and macs[name] <= (1 - LEAST_SAVED) * macs[best]:
-            alike.append((macs[name], name, difference))
+    best = min(judged, key=lambda name: (judged[name].log_loss, macs[name]))
+    most = (1 - LEAST_SAVED) * macs[best]
+    alike = [name for name in judged if macs[name] <= most and _as_good(judged[name], judged[best])]
+    score = f"log loss on the validation images in the last rung, {_scores(judged[best])}"
     if not alike:
-        return Choice(best, best, f"{best} has the best validation score of the last rung, {score}", None)
-    _, name, difference = min(alike, key=lambda row: row[:2])
+        return Choice(best, best, f"{best} has the lowest {score}", None)
+    name = min(alike, key=lambda name: (macs[name], name))
     saved = 100 * (1 - macs[name] / macs[best])
     reason = (
-        f"{best} scores best on validation, {score}, but {name} with {saved:.0f} % fewer MACs is within half a point "
-        f"and one standard error of it ({100 * difference.difference:.2f} points, "
-        f"standard error {100 * difference.standard_error:.2f})"
+        f"{best} has the lowest {score}; but {name} with {saved:.0f} % fewer MACs has {_scores(judged[name])}, "
+        "which is within one standard error and half a point"
     )
-    return Choice(name, best, reason, difference)
+    return Choice(name, best, reason, paired_difference(judged[best].right, judged[name].right))
+
+
+def _as_good(one: Judged, best: Judged) -> bool:
+    if not math.isfinite(one.log_loss):
+        return False
+    worse = one.losses - best.losses
+    error = float(worse.std(ddof=1)) / math.sqrt(len(worse))
+    return float(worse.mean()) <= error and best.accuracy - one.accuracy <= MOST_LOST
+
+
+def _scores(judged: Judged) -> str:
+    return f"{judged.log_loss:.3f} ({100 * judged.accuracy:.1f} % right)"
