@@ -91,7 +91,7 @@ def training(
 
 def _print(study: Study) -> None:
     """A row a measure, a column a twin; then what the numbers show."""
-    from budgetnet.show.landscape import training_words as words
+    from budgetnet.show.landscape.training import words
 
     rows = [
         (words.end_title(name), *(words.spread_of(name, twin["measures"][name]) for twin in study.row["twins"]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.show.landscape.page import write_training
-from budgetnet.show.landscape.training import TRAINING, TRAINING_FORMAT
+from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT
 from budgetnet.spec import Activation, Network, check_integer
 from budgetnet.twins.networks import ACTIVATIONS, base_for, base_name, twin_activations, twin_name
 from budgetnet.twins.plan import COMMAND, jobs_of, place_of, planned
@@ -104,7 +105,7 @@ def train_twins(
         "probes": probes,
         "probe_images": probe_images,
     }
-    with only_one(run):
+    with _no_trace(Path(out)), only_one(run):
         plan = load_plan(run, COMMAND, fresh)
         images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
         if plan is None:
@@ -115,6 +116,16 @@ def train_twins(
         open_cache(images[0], plan["side_px"], progress=progress)
         jobs = _trained(run, plan, str(data), device, progress or silent)
         return _studied(Path(out), plan, jobs, images, progress)
+
+
+@contextlib.contextmanager
+def _no_trace(out: Path) -> Iterator[None]:
+    """Bad input leaves no empty folder."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            out.rmdir()
 
 
 def _studied(

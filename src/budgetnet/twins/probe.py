@@ -62,7 +62,7 @@ class Probe:
 
     @property
     def smoothness(self) -> float:
-        """max over the lengths of |g_t - g| / |w_t - w|: the "effective" beta-smoothness, in units of loss / weight**2."""
+        """max over the lengths of |g_t - g| / |w_t - w|: the "effective" beta-smoothness, in loss / weight**2."""
         return self.relative_smoothness * self.gradient_norm / self.weight_norm if self.weight_norm else math.nan
 
     @property

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.statistics import OverSeeds, from_seeds, holm, mean_interval, over_seeds, right_of
 from budgetnet.show.landscape.plane import Spread
+from budgetnet.show.landscape.training.words import PROBED, TITLES
 from budgetnet.twins.probe import Probe
 from budgetnet.twins.training import Job, probe_of
 
 LAST_SHARE = 0.05
 """Of all steps, whose mean loss is the loss at the end."""
 CURVE_POINTS = 40
-PROBED = ("loss_range", "gradient_change", "first_order_error", "relative_smoothness")
-"""Measures that every probe has; of a training, their median over its probes."""
-MEASURES = ("last_loss", "train_loss", "accuracy", *PROBED, "dead_share")
+MEASURES = tuple(TITLES)
+"""Those of `PROBED` are of a training the median over its probes."""
 BY_IMAGE = ("train_loss", "accuracy")
 """Measures that are means over images, so that the choice of images has an error, too."""
 

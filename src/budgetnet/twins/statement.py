@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from budgetnet.compare.words import listed
-from budgetnet.show.landscape.training_words import TITLES, UNITS, difference_text, measure_text
+from budgetnet.show.landscape.training.words import TITLES, UNITS, difference_text, measure_text
 from budgetnet.show.wording import counted
 from budgetnet.twins.result import MEASURES, Twin, TwinDifference
 
@@ -98,11 +98,11 @@ def _beware(twins: Sequence[Twin], differences: Sequence[TwinDifference]) -> Ite
     for row in twins:
         lost = [str(one.seed) for one in row.trainings if one.diverged]
         if lost:
-            yield f"{row.title} diverged in seed {listed(lost)}: its answers are no numbers, and its losses are left out."
+            yield f"{row.title} diverged in seed {listed(lost)}: answers are no numbers, and its losses are left out."
     if seeds == 1:
         yield "One seed is one training of each: there are no intervals but those that the choice of images leaves."
     if seeds == 2:
         yield "Two seeds hardly say how much trainings differ by luck."
     counted_rows = sum(row.low is not None for row in differences)
     if counted_rows > 1:
-        yield f"All {counted_rows} differences are counted together (Holm's correction): one in twenty would leave 0 out by chance."
+        yield f"{counted_rows} differences are counted together (Holm), of which one in twenty would differ by chance."

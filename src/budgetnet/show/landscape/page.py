@@ -18,8 +18,8 @@ from budgetnet.show.landscape.drawing import SCALES, output_figures
 from budgetnet.show.landscape.functions import FunctionFacts, title_of
 from budgetnet.show.landscape.plane import OutputLandscape, Spread
 from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
-from budgetnet.show.landscape.training import TRAINING, TRAINING_FORMAT, training_values
-from budgetnet.show.landscape.training_cards import training_cards, training_sheet
+from budgetnet.show.landscape.training.cards import training_cards, training_sheet
+from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, training_values
 from budgetnet.show.page import render_page
 from budgetnet.show.svg import inline_svg
 from budgetnet.spec import Activation

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from budgetnet.show.landscape import training_words as words
-from budgetnet.show.landscape.training_cards import PROBED
+from budgetnet.show.landscape.training import words
+from budgetnet.show.landscape.training.words import PROBED
+from budgetnet.show.wording import MINUS
 
 TRAINING = "training"
 """The part's name: training.json, training.png, training.svg, and the folder of the trainings and the pictures."""
@@ -59,5 +60,5 @@ def _measure_line(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
 
 def _pair_line(pair: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str, str, str, str]:
     text = words.difference_text(pair["measure"], pair["mean"], pair["low"], pair["high"])
-    what = f"{titles[pair['a']]} − {titles[pair['b']]}"
+    what = f"{titles[pair['a']]} {MINUS} {titles[pair['b']]}"
     return words.end_title(pair["measure"]), what, text, words.verdict_of(pair)

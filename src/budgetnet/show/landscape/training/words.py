@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from budgetnet.show.wording import counted, percent, signed
+from budgetnet.show.wording import MINUS, counted, percent, signed
 
 TITLES: Mapping[str, str] = {
     "last_loss": "loss of the last steps",
@@ -28,6 +28,8 @@ UNITS: Mapping[str, str] = {
     "dead_share": "points",
 }
 DIGITS: Mapping[str, int] = {"accuracy": 1, "relative_smoothness": 0, "dead_share": 1}
+PROBED = ("loss_range", "gradient_change", "first_order_error", "relative_smoothness")
+"""Measures of the probes of a gradient."""
 SHARES = ("accuracy", "dead_share")
 """Measures that people read in percent."""
 MEANS: Mapping[str, str] = {
@@ -35,9 +37,9 @@ MEANS: Mapping[str, str] = {
     "train_loss": "at the end, of a fixed set of training images, without augmentation; cross-entropy",
     "accuracy": "at the end, on all validation images",
     "loss_range": "largest minus smallest loss over the lengths",
-    "gradient_change": "|g(t) − g| / |g|, mean over the lengths: 0 where the gradient stays what it is",
-    "first_order_error": "how far the loss is from what the gradient promises, over that promise; mean over the lengths",
-    "relative_smoothness": "largest (|g(t) − g| / |g|) / (|w(t) − w| / |w|): small is smooth",
+    "gradient_change": f"|g(t) {MINUS} g| / |g|, mean over the lengths: 0 where the gradient stays what it is",
+    "first_order_error": "how far the loss is from what the gradient promises, as a share of it; mean over the lengths",
+    "relative_smoothness": f"largest (|g(t) {MINUS} g| / |g|) / (|w(t) {MINUS} w| / |w|): small is smooth",
     "dead_share": "no gradient gets through on any validation image; gates are not counted",
 }
 
@@ -55,13 +57,13 @@ def measure_text(measure: str, value: float) -> str:
 def spread_of(measure: str, spread: Mapping[str, Any] | None) -> str:
     """0.534 ± 0.012: mean and standard deviation over the seeds; a dash where a seed has no number."""
     if spread is None:
-        return "–"
+        return "\N{EN DASH}"
     text = measure_text(measure, spread["mean"])
     return text if spread["deviation"] is None else f"{text} ± {measure_text(measure, spread['deviation'])}"
 
 
 def difference_text(measure: str, mean: float, low: float | None, high: float | None) -> str:
-    """−0.012 (−0.020 to −0.004)."""
+    """-0.012 (-0.020 to -0.004), with signs as wide as a plus."""
     parts = [signed(*_scaled(measure, value)) for value in (mean, low, high) if value is not None]
     return parts[0] if len(parts) == 1 else f"{parts[0]} ({parts[1]} to {parts[2]})"
 
