@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GAP_PX, COLUMNS = 24, 4
+LOSS_CARDS = ("steps-loss", "end-last_loss", "end-train_loss", "end-accuracy")
+GRADIENT_CARDS = (
+    *(f"steps-{name}" for name in PROBED),
+    *(f"end-{name}" for name in PROBED),
+    *(f"lengths-{name}" for name in BY_LENGTH),
+)
+"""Names of pictures: what is drawn (over the steps, at the end, by distance), and which measure."""
 
 
 def training_cards(row: Row) -> dict[str, Figure]:
@@ -49,18 +56,23 @@ def training_sheet(row: Row) -> Figure:
 
 def _drawings(row: Row) -> dict[str, Callable[[Figure, Corner], None]]:
     """What draws each card, in their order."""
-    twins = row["twins"]
-    drawings: dict[str, Callable[[Figure, Corner], None]] = {"steps-loss": partial(draw_loss, row)}
-    for measure in ("last_loss", "train_loss", "accuracy"):
-        drawings[f"end-{measure}"] = partial(draw_end, row, measure)
-    for measure in PROBED:
-        drawings[f"steps-{measure}"] = partial(draw_probed, row, measure)
-    drawings |= {f"lengths-{measure}": partial(draw_lengths, row, name) for name, measure in BY_LENGTH.items()}
-    for measure in (*PROBED, "dead_share"):
-        drawings[f"end-{measure}"] = partial(draw_end, row, measure)
-    for twin in twins:
+    drawings: dict[str, Callable[[Figure, Corner], None]] = {}
+    for name in (*LOSS_CARDS, *GRADIENT_CARDS):
+        kind, _, measure = name.partition("-")
+        if name == "steps-loss":
+            drawings[name] = partial(draw_loss, row)
+        else:
+            draw = {"steps": draw_probed, "end": draw_end, "lengths": draw_lengths}[kind]
+            drawings[name] = partial(draw, row, measure)
+    for twin in row["twins"]:
         if twin["layers"]:
-            name = twin["name"].replace(":", "-")
-            drawings[f"betas-{name}"] = partial(draw_betas, twin)
-            drawings[f"betas-steps-{name}"] = partial(draw_beta_steps, row, twin)
+            strip, way = beta_cards(twin["name"])
+            drawings[strip] = partial(draw_betas, twin)
+            drawings[way] = partial(draw_beta_steps, row, twin)
     return drawings
+
+
+def beta_cards(twin: str) -> tuple[str, str]:
+    """The names of the cards of a twin whose beta is trained: by depth, and on the way."""
+    plain = twin.replace(":", "-")
+    return f"betas-{plain}", f"betas-steps-{plain}"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BY_LENGTH = {"gradient_changes": "gradient_change", "first_order_errors": "first_order_error"}
-"""Measures that every length of a probe has: their name in the numbers, and the measure that is their mean."""
+BY_LENGTH = {"gradient_change": "gradient_changes", "first_order_error": "first_order_errors"}
+"""Measures that are means over the lengths of a probe, and what holds every length's."""
 LOGARITHMIC = ("loss_range", "gradient_change", "relative_smoothness")
 NAME_PX = 17.0
 """Least distance of two names beside one another's curves."""
@@ -47,20 +47,23 @@ def draw_probed(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
     axes.set_xlim(0, row["steps"])
 
 
-def draw_lengths(row: Row, name: str, figure: Figure, corner: Corner) -> None:
+def draw_lengths(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
     """Of each seed the mean over its probes, for every length."""
-    axes, place = curve_card(figure, corner, f"{TITLES[BY_LENGTH[name]].capitalize()}, by distance")
+    axes, place = curve_card(figure, corner, f"{TITLES[measure].capitalize()}, by distance")
     axes.set_xscale("log")
     axes.set_yscale("log")
     found = {
         twin["name"]: table(
-            [table([probe[name] for probe in one["probes"]]).mean(0).tolist() for one in twin["trainings"]]
+            [
+                table([probe[BY_LENGTH[measure]] for probe in one["probes"]]).mean(0).tolist()
+                for one in twin["trainings"]
+            ]
         )
         for twin in row["twins"]
     }
     _draw_bands(axes, place, row["twins"], np.array(row["lengths"]), found, "o")
     axes.set_xlabel("distance moved along the gradient, of the weights' length", labelpad=1)
-    axes.set_ylabel(UNITS[BY_LENGTH[name]], labelpad=2)
+    axes.set_ylabel(UNITS[measure], labelpad=2)
 
 
 def _draw_bands(

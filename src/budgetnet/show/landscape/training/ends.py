@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE_PX, ROWS_PX = 25.0, 200.0
+LINE_PX, ROWS_PX = 30.0, 200.0
 MOST_PAIRS = 6
 VALUES_PX, NAMES_PX = 158, 132
 """Room at the right of the rows for numbers, and at their left for names."""

@@ -6,44 +6,30 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from budgetnet.show.landscape.training import words
-from budgetnet.show.landscape.training.words import PROBED
+from budgetnet.show.landscape.training.cards import GRADIENT_CARDS, LOSS_CARDS, beta_cards
 from budgetnet.show.wording import MINUS
 
 TRAINING = "training"
 """The part's name: training.json, training.png, training.svg, and the folder of the trainings and the pictures."""
 TRAINING_FORMAT = "budgetnet.training-landscape.v1"
 
-LOSS_CARDS = ("steps-loss", "end-last_loss", "end-train_loss", "end-accuracy")
-GRADIENT_CARDS = (
-    *(f"steps-{name}" for name in PROBED),
-    "lengths-gradient_changes",
-    "lengths-first_order_errors",
-    *(f"end-{name}" for name in PROBED),
-)
-UNIT_CARDS = ("end-dead_share",)
 SAID = {"steps": "over the steps", "lengths": "by distance", "end": "each twin with its seeds, and paired differences"}
 
 
 def training_values(row: Mapping[str, Any], card: Callable[[str, str], str]) -> dict[str, Any]:
     """What the template reads; `card` gives the picture of a name, with what a screen reader says."""
     titles = {twin["name"]: twin["title"] for twin in row["twins"]}
-    betas = [name for twin in row["twins"] if twin["layers"] for name in _beta_cards(twin["name"])]
+    betas = [name for twin in row["twins"] if twin["layers"] for name in beta_cards(twin["name"])]
     return {
         **row,
         "what": words.what_was_trained(row),
         "loss_cards": [card(name, _said(name)) for name in LOSS_CARDS],
         "gradient_cards": [card(name, _said(name)) for name in GRADIENT_CARDS],
-        "unit_cards": [card(name, _said(name)) for name in UNIT_CARDS],
         "beta_cards": [card(name, "β of every layer") for name in betas],
         "rows": [_measure_line(row, measure) for measure in words.TITLES],
         "pairs": [_pair_line(pair, titles) for pair in row["differences"]],
         "dead": [(twin["title"], words.dead_text(twin["trainings"])) for twin in row["twins"]],
     }
-
-
-def _beta_cards(name: str) -> tuple[str, str]:
-    plain = name.replace(":", "-")
-    return f"betas-{plain}", f"betas-steps-{plain}"
 
 
 def _said(name: str) -> str:

@@ -13,8 +13,8 @@ TITLES: Mapping[str, str] = {
     "accuracy": "validation accuracy",
     "loss_range": "range of the loss along the gradient",
     "gradient_change": "change of the gradient along itself",
-    "first_order_error": "error of the gradient's promise",
-    "relative_smoothness": "effective smoothness",
+    "first_order_error": "error of the first-order promise",
+    "relative_smoothness": "largest gradient change over distance",
     "dead_share": "dead units",
 }
 UNITS: Mapping[str, str] = {
@@ -23,8 +23,8 @@ UNITS: Mapping[str, str] = {
     "accuracy": "points",
     "loss_range": "nats",
     "gradient_change": "of its length",
-    "first_order_error": "of what it promised",
-    "relative_smoothness": "change of the gradient over distance, both relative",
+    "first_order_error": "of the promise",
+    "relative_smoothness": "relative",
     "dead_share": "points",
 }
 DIGITS: Mapping[str, int] = {"accuracy": 1, "relative_smoothness": 0, "dead_share": 1}
@@ -39,7 +39,7 @@ MEANS: Mapping[str, str] = {
     "loss_range": "largest minus smallest loss over the lengths",
     "gradient_change": f"|g(t) {MINUS} g| / |g|, mean over the lengths: 0 where the gradient stays what it is",
     "first_order_error": "how far the loss is from what the gradient promises, as a share of it; mean over the lengths",
-    "relative_smoothness": f"largest (|g(t) {MINUS} g| / |g|) / (|w(t) {MINUS} w| / |w|): small is smooth",
+    "relative_smoothness": f"largest (|g(t) {MINUS} g| / |g|) / (|w(t) {MINUS} w| / |w|) over the lengths: low is smooth",
     "dead_share": "no gradient gets through on any validation image; gates are not counted",
 }
 
@@ -86,8 +86,7 @@ def verdict_of(difference: Mapping[str, Any]) -> str:
 
 def end_title(measure: str) -> str:
     """The title of a card: with its unit."""
-    unit = "%" if measure in SHARES else UNITS[measure]
-    return f"{TITLES[measure].capitalize()}, {unit}" if len(unit) < 24 else TITLES[measure].capitalize()
+    return f"{TITLES[measure].capitalize()}, {'%' if measure in SHARES else UNITS[measure]}"
 
 
 def dead_text(trainings: Sequence[Mapping[str, Any]]) -> str:
