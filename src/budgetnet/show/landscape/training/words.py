@@ -39,7 +39,7 @@ MEANS: Mapping[str, str] = {
     "loss_range": "largest minus smallest loss over the lengths",
     "gradient_change": f"|g(t) {MINUS} g| / |g|, mean over the lengths: 0 where the gradient stays what it is",
     "first_order_error": "how far the loss is from what the gradient promises, as a share of it; mean over the lengths",
-    "relative_smoothness": f"largest (|g(t) {MINUS} g| / |g|) / (|w(t) {MINUS} w| / |w|) over the lengths: low is smooth",
+    "relative_smoothness": f"max (|g(t) {MINUS} g| / |g|) / (|w(t) {MINUS} w| / |w|) of all lengths: low is smooth",
     "dead_share": "no gradient gets through on any validation image; gates are not counted",
 }
 
