@@ -27,6 +27,7 @@ from budgetnet.learn.data import Batch, ImageSet, open_images
 from budgetnet.learn.statistics import from_seeds, mean_interval
 from budgetnet.learn.trainer import Trainer
 from budgetnet.model.build import build
+from budgetnet.show.landscape import sheets
 from budgetnet.spec import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.twins.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
 from budgetnet.twins.plan import probe_steps
@@ -59,7 +60,7 @@ def test_names_are_read_back(name: str) -> None:
 
 def test_titles() -> None:
     titles = [twin_title(parse_twin(name)) for name in ("relu", "swish", "swish:2", "swish:2:trainable")]
-    assert titles == ["ReLU", "Swish", "Swish β = 2", "Swish, β trained from 2"]
+    assert titles == ["ReLU", "Swish", "Swish β = 2", "Swish with trained β from 2"]
 
 
 @pytest.mark.parametrize(("name", "words"), [("relu:trainable", "only swish"), ("mish:trainable", "choose from relu")])
@@ -221,6 +222,7 @@ def made(out: Path, **options: Any) -> Any:
 
 
 def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "PNG_DPI", 30)
     study = made(tmp_path / "one")
     twins = ("relu", "swish", "swish-trainable")
     assert Inline.done == [f"{twin}-seed{seed}" for seed in (0, 1) for twin in twins], "one seed after another"
@@ -343,7 +345,7 @@ def said(relu: Sequence[float], swish: Sequence[float], shift: float = 0.0, **mo
     twins = (
         Twin("relu", "ReLU", "relu", 1.0, False, tuple(made_up(seed, loss, dead=3) for seed, loss in enumerate(relu))),
         Twin(
-            "swish:trainable", "Swish, β trained", "swish", 1.0, True,
+            "swish:trainable", "Swish with trained β", "swish", 1.0, True,
             tuple(made_up(seed, loss, shift, **more) for seed, loss in enumerate(swish)),
         ),
     )  # fmt: skip
@@ -355,10 +357,10 @@ def said(relu: Sequence[float], swish: Sequence[float], shift: float = 0.0, **mo
 
 def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
     clear = said([0.5, 0.52, 0.51, 0.5], [0.4, 0.42, 0.41, 0.41], 0.5, betas=(0.5, 1.5))
-    assert "Loss of the last steps, nats: shown to differ: Swish, β trained minus ReLU \N{MINUS SIGN}0.0" in clear
+    assert "Loss of the last steps, nats: shown to differ: Swish with trained β minus ReLU \N{MINUS SIGN}0.0" in clear
     assert "Change of the gradient along itself, of its length: shown to differ: " in clear and "+0.500" in clear
     assert "Validation accuracy, points: inside the spread: " in clear
-    assert "ReLU 12 of 200 and Swish, β trained 0 of 200" in clear
+    assert "ReLU 12 of 200 and Swish with trained β 0 of 200" in clear
     assert "of 2 layers, 1 ended above 1 in every seed and 1 below it" in clear
     assert "from 0.50 (stages.0.activation) to 1.50 (stages.1.activation), over all 1.00" in clear
     alike = said([0.5, 0.4, 0.45], [0.45, 0.44, 0.47])

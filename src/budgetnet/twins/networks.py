@@ -52,9 +52,9 @@ def twin_name(row: Activation) -> str:
 
 
 def twin_title(row: Activation) -> str:
-    """As people write it: ReLU, Swish, Swish β = 0.5, Swish with a trained β."""
+    """As people write it: ReLU, Swish, Swish β = 0.5, Swish with trained β."""
     if row.trainable:
-        return "Swish, β trained" + ("" if row.beta == 1.0 else f" from {row.beta:g}")
+        return "Swish with trained β" + ("" if row.beta == 1.0 else f" from {row.beta:g}")
     return "Swish" if row == Activation("swish") else title_of(row)
 
 

@@ -15,7 +15,7 @@ from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.spec import Activation, Network
-from budgetnet.twins.networks import twin_name, twin_of, twin_title
+from budgetnet.twins.networks import twin_name, twin_of
 from budgetnet.twins.probe import LENGTHS
 from budgetnet.twins.training import Job
 
@@ -40,7 +40,7 @@ def planned(
         name = safe_name(twin_name(row).replace(":", "-"))
         course = with_steps(Course(name, twin_of(network, row), chosen, preprocessing, 0, batch, 1, 1), steps)
         activation = {"kind": row.kind, "beta": row.beta, "trainable": row.trainable}
-        twins.append({"name": twin_name(row), "title": twin_title(row), **activation, "course": course_row(course)})
+        twins.append({"name": twin_name(row), **activation, "course": course_row(course)})
     return {
         "command": COMMAND,
         "data": data_row(data, first),
@@ -70,7 +70,7 @@ def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, place: Plac
     course = course_of(row["course"], {**plan, "seed": seed})
     course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed))
     here, down = dataclasses.replace(place, split_seed=seed), plan["cooldown_steps"]
-    leg = Leg(course, here, "final", f"training/{row['title']}, seed {seed}", course.steps - down, down)
+    leg = Leg(course, here, "final", f"training/{row['name']}, seed {seed}", course.steps - down, down)
     return Job(leg, tuple(plan["probe_steps"]), plan["probe_images"])
 
 

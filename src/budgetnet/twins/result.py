@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from budgetnet.learn.statistics import OverSeeds, from_seeds, holm, mean_interval, over_seeds, right_of
 from budgetnet.show.landscape.plane import Spread
 from budgetnet.show.landscape.training.words import PROBED, TITLES
+from budgetnet.spec import Activation
+from budgetnet.twins.networks import twin_title
 from budgetnet.twins.probe import Probe
 from budgetnet.twins.training import Job, probe_of
 
@@ -222,8 +224,9 @@ def _finite(value: float) -> float | None:
 def twins_of(plan: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[Twin, ...]:
     """The twins of a study whose trainings are done: jobs come one seed after another."""
     many = len(plan["twins"])
-    names = ("name", "title", "kind", "beta", "trainable")
-    return tuple(
-        Twin(**{name: row[name] for name in names}, trainings=tuple(map(read_training, jobs[place::many])))
-        for place, row in enumerate(plan["twins"])
-    )
+    found: list[Twin] = []
+    for place, row in enumerate(plan["twins"]):
+        activation = Activation(row["kind"], row["beta"], row["trainable"])
+        trainings = tuple(map(read_training, jobs[place::many]))
+        found.append(Twin(row["name"], twin_title(activation), row["kind"], row["beta"], row["trainable"], trainings))
+    return tuple(found)

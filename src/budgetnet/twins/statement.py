@@ -28,11 +28,11 @@ def statement(twins: Sequence[Twin], differences: Sequence[TwinDifference]) -> t
 
 
 def _measure(measure: str, differences: Sequence[TwinDifference], titles: Mapping[str, str]) -> Iterator[str]:
-    """One sentence of a measure: pairs that differ with their intervals, pairs that do not."""
+    """What is said of a measure: pairs that differ with their intervals, pairs that do not."""
     rows = [row for row in differences if row.measure == measure]
     told = [_told(row, titles) for row in rows if row.stands]
     alone = [_told(row, titles) for row in rows if row.differs and not row.stands]
-    open_rows = [_told(row, titles) for row in rows if row.low is not None and not row.differs]
+    open_rows = [f"{titles[row.a]} and {titles[row.b]}" for row in rows if row.low is not None and not row.differs]
     parts = [f"shown to differ: {'; '.join(told)}"] if told else []
     parts += [f"apart if looked at alone, not when all are counted: {'; '.join(alone)}"] if alone else []
     parts += [f"inside the spread: {'; '.join(open_rows)}"] if open_rows else []

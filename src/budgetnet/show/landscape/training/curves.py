@@ -113,5 +113,5 @@ def _name_ends(axes: Axes, place: Place, twins: Sequence[Row], x: float, ends: S
 
 def _in_lines(title: str) -> list[str]:
     """A long title in two lines."""
-    head, comma, tail = title.partition(", ")
-    return [head + comma.strip(), tail] if comma else [title]
+    head, word, tail = title.partition(" with ")
+    return [head, word.lstrip() + tail] if word else [title]

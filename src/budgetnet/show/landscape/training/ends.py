@@ -53,7 +53,7 @@ def _shown(row: Row, measure: str) -> list[Row]:
 
 
 def _short(title: str) -> str:
-    return title.replace("Swish, β trained", "β trained")
+    return title.removeprefix("Swish with ")
 
 
 def _rows_axes(figure: Figure, corner: Corner, top: float, line_px: float, names: Sequence[str]) -> Axes:
