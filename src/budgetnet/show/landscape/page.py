@@ -21,6 +21,7 @@ from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
 from budgetnet.show.landscape.training.cards import training_cards, training_sheet
 from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, training_values
 from budgetnet.show.page import render_page
+from budgetnet.show.style import COLOURS
 from budgetnet.show.svg import inline_svg
 from budgetnet.spec import Activation
 
@@ -53,7 +54,9 @@ def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progres
     """Write the pictures, the numbers and the page of trainings; the paths of what people open."""
     folder, cards = Path(folder), training_cards(row)
     for name, figure in cards.items():
+        figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
         save_png(figure, folder / TRAINING / f"{name}.png")
+        figure.set_facecolor("none")
     return _write(folder, TRAINING, row, training_sheet(row), cards, progress)
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 BY_LENGTH = {"gradient_change": "gradient_changes", "first_order_error": "first_order_errors"}
 """Measures that are means over the lengths of a probe, and what holds every length's."""
 LOGARITHMIC = ("loss_range", "gradient_change", "relative_smoothness")
-NAME_PX = 17.0
-"""Least distance of two names beside one another's curves."""
+NAME_PX, NAME_GAP_PX = 17.0, 6.0
+"""Least distance of two names beside their curves, and of a name from the end of its curve."""
 
 
 def draw_loss(row: Row, figure: Figure, corner: Corner) -> None:
@@ -100,7 +100,7 @@ def _name_ends(axes: Axes, place: Place, twins: Sequence[Row], x: float, ends: S
         axes.annotate(
             "\n".join(_in_lines(twin["title"])),
             (x, end),
-            xytext=(1.0, height / place.height),
+            xytext=(1.0 + NAME_GAP_PX / place.width, height / place.height),
             textcoords="axes fraction",
             xycoords="data",
             annotation_clip=False,
