@@ -70,8 +70,6 @@ def _draw_bands(
     axes: Axes, place: Place, twins: Sequence[Row], x: Curves, found: Mapping[str, Curves], marker: str = ""
 ) -> None:
     """The mean over seeds (seeds, points) of every twin, a band from the smallest to the largest seed, its name."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     ends: list[tuple[Row, float]] = []
     for twin in twins:
         curves, style = found[twin["name"]], look(twin, twins)
@@ -79,14 +77,24 @@ def _draw_bands(
         axes.plot(x, curves.mean(0), linewidth=2, marker=marker, markersize=4.5, **style)
         known = curves.mean(0)[np.isfinite(curves.mean(0))]
         ends.append((twin, float(known[-1]) if len(known) else math.nan))
-    for axis, scale in ((axes.xaxis, axes.get_xscale()), (axes.yaxis, axes.get_yscale())):
+    _plain_ticks(axes)
+    _name_ends(axes, place, twins, x[-1], [end for end in ends if math.isfinite(end[1])])
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Round numbers as they are, on logarithmic axes, too: more of them where there are few decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.tick_params(labelsize=11)
+    for axis, scale, ends in (
+        (axes.xaxis, axes.get_xscale(), axes.get_xlim()),
+        (axes.yaxis, axes.get_yscale(), axes.get_ylim()),
+    ):
         if scale == "log":
-            decades = np.ptp(np.log10(axes.get_xlim() if axis is axes.xaxis else axes.get_ylim()))
+            decades = np.ptp(np.log10(ends))
             axis.set_major_locator(LogLocator(10, (1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)))
             axis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_minor_formatter(NullFormatter())
-    axes.tick_params(labelsize=11)
-    _name_ends(axes, place, twins, x[-1], [end for end in ends if math.isfinite(end[1])])
 
 
 def _name_ends(axes: Axes, place: Place, twins: Sequence[Row], x: float, ends: Sequence[tuple[Row, float]]) -> None:
