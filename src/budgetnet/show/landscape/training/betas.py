@@ -78,7 +78,7 @@ def draw_beta_steps(row: Row, twin: Row, figure: Figure, corner: Corner) -> None
 
 def _name_furthest(axes: Axes, place: Place, layers: Sequence[str], ends: NDArray[np.float64]) -> None:
     """The names of the two lowest and the two highest layers, at their ends."""
-    order = np.argsort(ends).tolist()
+    order: list[int] = np.argsort(ends).tolist()
     named = list(dict.fromkeys([*order[:2], *order[-2:]]))
     low, high = axes.get_ylim()
     wanted = [float((ends[layer] - low) / (high - low) * place.height) for layer in named]
