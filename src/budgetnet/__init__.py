@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from budgetnet.show.landscape import dead_units, output_landscape
     from budgetnet.solve import solve
     from budgetnet.spec import Network
+    from budgetnet.twins import train_twins
     from budgetnet.zoo import names, network
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ _PLACES = {
     "scale": "scaling",
     "solve": "solve",
     "train": "learn.train",
+    "train_twins": "twins",
 }
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "scale",
     "solve",
     "train",
+    "train_twins",
 ]
 
 

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption, read_list
 from budgetnet.cli.progress import progress
+from budgetnet.cli.training import training
 
 if TYPE_CHECKING:
     from budgetnet.show.landscape import FunctionFacts, OutputLandscape, RunUse
@@ -34,6 +35,8 @@ Activations = Annotated[
 OutFolder = Annotated[
     Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
 ]
+
+app.command(training, sort_key=4)
 
 
 @app.command(sort_key=0)

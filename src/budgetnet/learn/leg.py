@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -114,10 +115,27 @@ def accelerator_for(place: Place) -> Accelerator:
     return Accelerator(mixed_precision=precision, cpu=place.device == "cpu")
 
 
-def run_leg(leg: Leg) -> bool:
+class Watch(Protocol):
+    """Looks on at a training and never changes it. What it keeps is saved before each checkpoint."""
+
+    def begin(self, trainer: Trainer) -> None:
+        """The trainer is about to go on from `trainer.step`: what was kept of later steps is to be forgotten."""
+        ...
+
+    def see(self, trainer: Trainer, step: StepReport) -> None:
+        """A step was taken."""
+        ...
+
+    def save(self) -> None:
+        """Write what was kept, so that a checkpoint of this step finds it."""
+        ...
+
+
+def run_leg(leg: Leg, watch: Watch | None = None) -> bool:
     """Train the leg to its end, from its newest checkpoint; True from the process that wrote how it ended.
 
-    Checkpoints come by the clock, but nothing that is computed depends on when.
+    Checkpoints come by the clock, but nothing that is computed depends on when. A `watch` sees every step once in
+    what it has kept at the end, whatever kills lie between.
     """
     images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
     learned = images.with_validation() if leg.learns_validation else images
@@ -136,15 +154,26 @@ def run_leg(leg: Leg) -> bool:
         elif leg.initial.exists():
             trainer.begin_from(leg.initial)
         first = trainer.step
+        if watch is not None:
+            watch.begin(trainer)
         if not down.exists():
-            trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk, first))
-            trainer.save(trunk)
-        trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down, first))
+            trainer.advance(leg.trunk_until, schedule.trunk, _after(leg, trainer, trunk, first, watch))
+            _save(trainer, trunk, watch)
+        trainer.advance(leg.trunk_until + leg.cooldown_steps, rate, _after(leg, trainer, down, first, watch))
+        if watch is not None:
+            watch.save()
     if not trainer.accelerator.is_main_process:
         return False
     _finish(leg, trainer, images, pixels)
     down.unlink(missing_ok=True)
     return True
+
+
+def _save(trainer: Trainer, checkpoint: Path, watch: Watch | None) -> None:
+    """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
+    if watch is not None:
+        watch.save()
+    trainer.save(checkpoint)
 
 
 def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> None:
@@ -166,8 +195,10 @@ def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> Non
         np.savez(file, probabilities=answers, indices=indices)
 
 
-def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable[[StepReport], None]:
-    """What follows a step: an event and a word of progress now and then, a checkpoint by the clock.
+def _after(
+    leg: Leg, trainer: Trainer, checkpoint: Path, first: int, watch: Watch | None
+) -> Callable[[StepReport], None]:
+    """What follows a step: the watch, an event and a word of progress now and then, a checkpoint by the clock.
 
     `first` is the step that this process began at: progress counts from there.
     """
@@ -180,6 +211,8 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
         nonlocal said, saved, loss, accuracy
         loss = step.loss if loss is None else 0.9 * loss + 0.1 * step.loss
         accuracy = step.accuracy if accuracy is None else 0.9 * accuracy + 0.1 * step.accuracy
+        if watch is not None:
+            watch.see(trainer, step)
         now = time.monotonic()
         if now - said > EVENT_SECONDS and trainer.accelerator.is_main_process:
             said = now
@@ -193,9 +226,9 @@ def _after(leg: Leg, trainer: Trainer, checkpoint: Path, first: int) -> Callable
             report(Update(leg.phase, last - first, last - first))
         if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
             saved = now
-            trainer.save(checkpoint)
+            _save(trainer, checkpoint, watch)
         if trainer.stop:
-            trainer.save(checkpoint)
+            _save(trainer, checkpoint, watch)
             os._exit(0)  # not an exception: the parent has gone on without us
 
     return after

@@ -150,6 +150,19 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
 
 
+def from_seeds(values: Sequence[float]) -> OverSeeds:
+    """The mean of one number a seed, with nothing known but how the seeds differ: Student's t with S - 1 degrees.
+
+    For losses and other measures of a whole training. One seed has no error, and so no interval: `error_seeds` is
+    None. Raises `ValueError` without seeds.
+    """
+    if not values:
+        raise ValueError("a mean over seeds needs at least one seed")
+    row = np.asarray(values, dtype=np.float64)
+    error = None if len(row) == 1 else float(row.std(ddof=1)) / math.sqrt(len(row))
+    return OverSeeds(float(row.mean()), 0.0, error, error or 0.0, max(1.0, len(row) - 1.0), 0)
+
+
 def accuracy_interval(found: OverSeeds) -> tuple[float, float]:
     """95 % interval of a mean accuracy: Wilson's for all different images, wider where seeds differ by more.
 
@@ -164,8 +177,14 @@ def accuracy_interval(found: OverSeeds) -> tuple[float, float]:
 
 def difference_interval(found: OverSeeds) -> tuple[float, float]:
     """95 % interval of a mean difference: mean -+ quantile * standard error, within -1 and 1."""
+    low, high = mean_interval(found)
+    return max(-1.0, low), min(1.0, high)
+
+
+def mean_interval(found: OverSeeds) -> tuple[float, float]:
+    """95 % interval of a mean of any unit: mean -+ quantile * standard error."""
     half = found.quantile * found.standard_error
-    return max(-1.0, found.mean - half), min(1.0, found.mean + half)
+    return found.mean - half, found.mean + half
 
 
 def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:

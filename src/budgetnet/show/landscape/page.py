@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from budgetnet.show.landscape.drawing import SCALES, output_figures
 from budgetnet.show.landscape.functions import FunctionFacts, title_of
 from budgetnet.show.landscape.plane import OutputLandscape, Spread
 from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
+from budgetnet.show.landscape.training.cards import training_cards, training_sheet
+from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, training_values
 from budgetnet.show.page import render_page
+from budgetnet.show.style import COLOURS
 from budgetnet.show.svg import inline_svg
 from budgetnet.spec import Activation
 
@@ -44,6 +48,16 @@ def write_functions(
     """Write the pictures, the numbers and the page of activation functions; the paths of what people open."""
     sheet, cards = functions_sheet(facts, extent), function_cards(facts, extent)
     return _write(Path(folder), FUNCTIONS, functions_row(facts, extent), sheet, cards, progress)
+
+
+def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progress | None = None) -> tuple[Path, ...]:
+    """Write the pictures, the numbers and the page of trainings; the paths of what people open."""
+    folder, cards = Path(folder), training_cards(row)
+    for name, figure in cards.items():
+        figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
+        save_png(figure, folder / TRAINING / f"{name}.png")
+        figure.set_facecolor("none")
+    return _write(folder, TRAINING, row, training_sheet(row), cards, progress)
 
 
 def output_row(landscape: OutputLandscape) -> dict[str, Any]:
@@ -91,6 +105,7 @@ def write_page(folder: str | Path) -> Path:
 def render(folder: Path) -> str:
     """The page's text."""
     values = {"words": words, "wording": wording, "output": _output(folder), "functions": _functions(folder)}
+    values |= {"training": _training(folder)}
     return render_page("landscape/landscape.html.j2", values)
 
 
@@ -148,6 +163,12 @@ def _functions(folder: Path) -> dict[str, Any] | None:
         "family": [_card(folder, FUNCTIONS, part, text) for part, text in PARTS.items()] if family else [],
         "cards": [_card(folder, FUNCTIONS, line["file"], f"{line['title']} and its slope") for line in lines],
     }
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    """What the template reads of the trainings."""
+    row = _numbers(folder, TRAINING, TRAINING_FORMAT)
+    return None if row is None else training_values(row, partial(_card, folder, TRAINING))
 
 
 def _card(folder: Path, part: str, name: str, description: str) -> str:

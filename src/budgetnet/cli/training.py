@@ -1,0 +1,105 @@
+"""The command landscape training: twins that differ in their activation, trained alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.options import NETWORK, OUTPUT, TRAINING, AsJson, DeviceOption, read_list
+from budgetnet.cli.runs import Data, Fresh, base_of, resumable
+
+if TYPE_CHECKING:
+    from budgetnet.twins import Study
+
+
+def training(
+    data: Data,
+    /,
+    *,
+    network: Annotated[
+        str | None,
+        Parameter(
+            group=NETWORK,
+            metavar="NAME",
+            help="A zoo name, taken in the images' size, or a .json file; a small EfficientNet unless given.",
+        ),
+    ] = None,
+    activations: Annotated[
+        tuple[str, ...],
+        Parameter(
+            converter=read_list,
+            consume_multiple=True,
+            group=NETWORK,
+            metavar="NAME",
+            help="As relu, swish, swish:0.5 (its beta), swish:trainable (beta is trained in every layer), gelu.",
+        ),
+    ] = ("relu", "swish", "swish:trainable"),
+    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each twin.")] = 5,
+    steps: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Steps of each training.")] = 400,
+    recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="One for all: modern or paper.")] = "modern",
+    probes: Annotated[
+        int, Parameter(group=TRAINING, metavar="N", help="How often on the way the gradient is probed.")
+    ] = 20,
+    probe_images: Annotated[
+        int, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
+    ] = 128,
+    device: DeviceOption = "cpu",
+    out: Annotated[
+        Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
+    ] = Path("landscape"),
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train one network with ReLU, with Swish and with a trained beta, and see what differs.
+
+    Losses with their spread over seeds, paired differences, accuracy, dead units, how far the
+    gradient can be trusted, and where each layer's beta goes. Twins of a seed have the same split,
+    random numbers, batches and steps. docs/landscape.md says how to read it.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet landscape training digits --activations relu swish --seeds 5 --steps 400
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out is {out}, which is a file; give a folder")
+    from budgetnet import train_twins
+
+    with resumable() as shown:
+        study = train_twins(
+            data,
+            network=None if network is None else base_of(network),
+            activations=activations,
+            seeds=seeds,
+            steps=steps,
+            recipe=recipe,
+            probes=probes,
+            probe_images=probe_images,
+            out=out,
+            device=device,
+            fresh=fresh,
+            progress=shown,
+        )
+    if as_json:
+        show.print_json({"files": study.files, "training": study.row})
+    else:
+        _print(study)
+    return 0
+
+
+def _print(study: Study) -> None:
+    """A row a measure, a column a twin; then what the numbers show."""
+    from budgetnet.show.landscape.training import words
+
+    rows = [
+        (words.end_title(name), *(words.spread_of(name, twin["measures"][name]) for twin in study.row["twins"]))
+        for name in words.TITLES
+    ]
+    show.table(("", *(twin.title for twin in study.twins)), rows)
+    show.say()
+    for sentence in study.statement:
+        show.say(show.typed(sentence))
+    show.say()
+    show.facts({path.suffix[1:]: str(path) for path in study.files})

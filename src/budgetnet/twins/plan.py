@@ -1,0 +1,84 @@
+"""What a study of twins fixes before it trains: plan.json, and the jobs that follow from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from budgetnet.learn.bases import safe_name
+from budgetnet.learn.data import ImageSet, default_preprocessing
+from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
+from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.train import with_steps
+from budgetnet.learn.trainer import Course
+from budgetnet.spec import Activation, Network
+from budgetnet.twins.networks import twin_name, twin_of
+from budgetnet.twins.probe import LENGTHS
+from budgetnet.twins.training import Job
+
+COMMAND = "landscape training"
+
+
+def planned(
+    data: str,
+    images: Sequence[ImageSet],
+    asked: Mapping[str, Any],
+    network: Network,
+    activations: Sequence[Activation],
+    recipe: str | Recipe,
+) -> dict[str, Any]:
+    """plan.json, but for its side_px: one recipe, one batch and one count of steps for all twins and seeds."""
+    first = images[0]
+    chosen = recipe_for(recipe_of(recipe), first.in_channels)
+    batch, steps = guarded_batch(chosen, len(first.indices("train"))), asked["steps"]
+    preprocessing = default_preprocessing(first.in_channels)
+    twins: list[dict[str, Any]] = []
+    for row in activations:
+        name = safe_name(twin_name(row).replace(":", "-"))
+        course = with_steps(Course(name, twin_of(network, row), chosen, preprocessing, 0, batch, 1, 1), steps)
+        activation = {"kind": row.kind, "beta": row.beta, "trainable": row.trainable}
+        twins.append({"name": twin_name(row), **activation, "course": course_row(course)})
+    return {
+        "command": COMMAND,
+        "data": data_row(data, first),
+        "fingerprints": [one.fingerprint for one in images],
+        **asked,
+        "machine": machine_row(),
+        "recipe": chosen.to_dict(),
+        "preprocessing": preprocessing_row(preprocessing),
+        "cooldown_steps": min(steps, round(chosen.cooldown_share * steps)),
+        "probe_steps": probe_steps(steps, asked["probes"]),
+        "lengths": list(LENGTHS),
+        "twins": twins,
+    }
+
+
+def probe_steps(steps: int, probes: int) -> list[int]:
+    """After which steps the gradient is probed: evenly, the last step too."""
+    return sorted({max(1, round(steps * place / probes)) for place in range(1, probes + 1)})
+
+
+def jobs_of(plan: Mapping[str, Any], place: Place) -> tuple[Job, ...]:
+    """Every training, one seed after another, so that an unfinished study has whole rounds."""
+    return tuple(_job(plan, row, seed, place) for seed in range(plan["seeds"]) for row in plan["twins"])
+
+
+def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, place: Place) -> Job:
+    course = course_of(row["course"], {**plan, "seed": seed})
+    course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed))
+    here, down = dataclasses.replace(place, split_seed=seed), plan["cooldown_steps"]
+    leg = Leg(course, here, "final", f"training/{row['name']}, seed {seed}", course.steps - down, down)
+    return Job(leg, tuple(plan["probe_steps"]), plan["probe_images"])
+
+
+def training_id(twin: str, seed: int) -> str:
+    """The name of a training's files."""
+    return f"{twin}-seed{seed}"
+
+
+def place_of(data: str, side_px: int, run: Path, device: str) -> Place:
+    """Where the workers of a run work."""
+    return Place(data, 0, side_px, str(run / "trainings"), device)

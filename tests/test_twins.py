@@ -1,0 +1,482 @@
+"""Twins: what is replaced, gradients whose smoothness is known, and the same numbers whatever kills a training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from killed import kill_when, start
+from scipy import stats
+from test_formats import hold
+from test_report import Page
+
+import budgetnet
+from budgetnet import network, train_twins
+from budgetnet.cli import main
+from budgetnet.learn import leg as legs
+from budgetnet.learn.data import Batch, ImageSet, open_images
+from budgetnet.learn.statistics import from_seeds, mean_interval
+from budgetnet.learn.trainer import Trainer
+from budgetnet.model.build import build
+from budgetnet.show.landscape import sheets
+from budgetnet.spec import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
+from budgetnet.twins.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
+from budgetnet.twins.plan import probe_steps
+from budgetnet.twins.probe import ModelProbe, probe
+from budgetnet.twins.result import MEASURES, Training, Twin, differences_of, twin_row
+from budgetnet.twins.statement import statement
+
+module = sys.modules[train_twins.__module__]
+Capture = pytest.CaptureFixture[str]
+TINY = Network(
+    "tiny",
+    Stem(4, stride=2, activation=RELU),
+    (Stage(8, stride=2, expansion=2.0, squeeze=Squeeze(0.5), activation=RELU),),
+    Head(8, activation=RELU),
+    resolution_px=(16, 16),
+)
+TRAINED = Activation("swish", trainable=True)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+@pytest.mark.parametrize("name", ["relu", "swish", "swish:0.5", "swish:trainable", "swish:0.5:trainable"])
+def test_names_are_read_back(name: str) -> None:
+    assert twin_name(parse_twin(name)) == name
+    assert twin_name(parse_twin(parse_twin(name))) == name
+
+
+def test_titles() -> None:
+    titles = [twin_title(parse_twin(name)) for name in ("relu", "swish", "swish:2", "swish:2:trainable")]
+    assert titles == ["ReLU", "Swish", "Swish β = 2", "Swish with trained β from 2"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("relu:trainable", "only swish"), ("mish:trainable", "choose from relu")])
+def test_no_activation_is_one_line(name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        parse_twin(name)
+    assert "\n" not in str(error.value)
+
+
+def test_an_activation_is_replaced_everywhere_but_in_gates() -> None:
+    twin = twin_of(network("mobilenet_v3_small"), TRAINED)
+    rows = [conv.activation for conv in twin.convs()]
+    gates = [stage.squeeze.gate for stage in twin.stages if stage.squeeze]
+    assert {row for row in rows if row not in gates} == {TRAINED, IDENTITY}
+    assert gates == [stage.squeeze.gate for stage in network("mobilenet_v3_small").stages if stage.squeeze]
+    linear = [conv.activation == IDENTITY for conv in network("mobilenet_v3_small").convs()]
+    assert linear == [row == IDENTITY for row in rows], "what is linear stays so"
+    assert twin_of(SMALL, TRAINED).stages[0].squeeze == Squeeze(0.25, inner=TRAINED, gate=SIGMOID)
+
+
+def test_twins_of_a_seed_begin_with_the_same_weights() -> None:
+    relu, trained = (build(twin_of(TINY, row), seed=3).state_dict() for row in (RELU, TRAINED))
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in relu.items())
+    assert {name.rpartition(".")[2] for name in trained.keys() - relu.keys()} == {"beta"}
+
+
+def test_a_network_without_activations_is_refused() -> None:
+    linear = dataclasses.replace(
+        TINY,
+        stem=Stem(4, activation=IDENTITY),
+        stages=(Stage(8, activation=IDENTITY),),
+        head=Head(None, activation=RELU),
+    )
+    with pytest.raises(ValueError, match="no activation to replace"):
+        twin_of(linear, RELU)
+
+
+def test_the_network_fits_the_images(digits: ImageSet) -> None:
+    small = base_for(digits)
+    assert (small.classes, small.in_channels, small.resolution_px) == (10, 1, (32, 32))
+    assert base_for(digits, TINY).resolution_px == (16, 16)
+    assert base_for(digits, "mobilenet_v3_small").resolution_px == (32, 32)
+    wide = dataclasses.replace(digits, sizes_px=((300, 400),) * len(digits.sizes_px))
+    assert base_for(wide).resolution_px == (64, 64)
+
+
+def test_probes_come_evenly_and_at_the_end() -> None:
+    assert probe_steps(400, 4) == [100, 200, 300, 400]
+    assert probe_steps(3, 20) == [1, 2, 3]
+
+
+def test_a_quadratic_is_as_smooth_as_it_is_known_to_be() -> None:
+    """L = w A w / 2: g = A w, g_t - g = -t |w| A g / |g|, and the promise is off by t |w| g A g / (2 |g|^3)."""
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    a, w = root @ root.T, torch.randn(6, generator=generator, dtype=torch.float64)
+    parts = [w[:2].clone().requires_grad_(), w[2:].clone().requires_grad_()]
+
+    def loss() -> torch.Tensor:
+        whole = torch.cat(parts)
+        return whole @ a @ whole / 2
+
+    lengths = (0.001, 0.01, 0.1)
+    found = probe(loss, parts, lengths)
+    g = a @ w
+    unit, size = g / g.norm(), float(w.norm())
+    curved = float((a @ unit).norm())
+    assert found.loss == pytest.approx(float(w @ a @ w) / 2)
+    assert (found.gradient_norm, found.weight_norm) == (pytest.approx(float(g.norm())), pytest.approx(size))
+    assert found.smoothness == pytest.approx(curved)
+    assert found.relative_smoothness == pytest.approx(curved * size / float(g.norm()))
+    for length, change, error in zip(lengths, found.gradient_changes, found.first_order_errors, strict=True):
+        assert change == pytest.approx(length * size * curved / float(g.norm()))
+        assert error == pytest.approx(length * size * float(unit @ a @ unit) / (2 * float(g.norm())))
+    there = [float((w - t * size * unit) @ a @ (w - t * size * unit)) / 2 for t in lengths]
+    assert found.losses == pytest.approx(there)
+    assert found.loss_range == pytest.approx(max(found.loss, *there) - min(found.loss, *there))
+    assert torch.equal(torch.cat(parts).detach(), w), "the weights end as they began"
+
+
+def test_a_line_keeps_every_promise_and_a_flat_loss_makes_none() -> None:
+    w = [torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)]
+    line = probe(lambda: (w[0] * torch.tensor([1.0, 2.0])).sum(), w)
+    assert line.smoothness == line.gradient_change == 0 and line.first_order_error == pytest.approx(0, abs=1e-9)
+    flat = probe(lambda: (w[0] * 0).sum(), w)
+    assert math.isnan(flat.first_order_error) and math.isnan(flat.smoothness) and flat.gradient_norm == 0
+
+
+def test_scaling_the_weights_or_the_loss_changes_no_relative_number() -> None:
+    w = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def found(weights: float, losses: float) -> Any:
+        at = [(w * weights).requires_grad_()]
+        return probe(lambda: losses * torch.sin(at[0] / weights).sum(), at)
+
+    one, other = found(1.0, 1.0), found(10.0, 7.0)
+    assert other.relative_smoothness == pytest.approx(one.relative_smoothness)
+    assert other.first_order_error == pytest.approx(one.first_order_error)
+    assert other.smoothness == pytest.approx(one.smoothness * 7 / 100)
+
+
+def test_a_probe_never_touches_the_model() -> None:
+    model = build(twin_of(dataclasses.replace(TINY, in_channels=1, classes=3), TRAINED), seed=0).train()
+    images = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    batch = Batch(images, torch.arange(8) % 3, None, np.arange(8))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    probing = ModelProbe(model, batch, 0.1)
+    state = torch.random.get_rng_state()
+    first = probing.at(model)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), state) and all(one.grad is None for one in model.parameters())
+    assert probing.at(model) == first, "the same weights give the same numbers"
+    with torch.no_grad():
+        model.classifier.weight.add_(0.1)
+    assert probing.at(model) != first
+    assert first.losses[0] < first.loss and 0 < first.first_order_errors[0] < first.first_order_errors[-1]
+
+
+def test_an_interval_over_seeds_is_students() -> None:
+    values = [0.1, 0.3, 0.25, 0.2]
+    low, high = mean_interval(from_seeds(values))
+    known = stats.ttest_1samp(values, 0.0)
+    assert (low, high) == pytest.approx(tuple(known.confidence_interval(0.95)))
+    assert from_seeds(values).chance == pytest.approx(known.pvalue)
+    assert from_seeds([0.5]).error_seeds is None
+    with pytest.raises(ValueError, match="at least one seed"):
+        from_seeds([])
+
+
+class Inline:
+    """Workers in this process, one after another."""
+
+    done: list[str]
+
+    def __init__(self, function: Callable[[Any], Any], *_: Any, **__: Any) -> None:
+        self.function = function
+
+    def __enter__(self) -> Inline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
+        for job in jobs:
+            done(job, self.function(job))
+            Inline.done.append(job.leg.course.id)
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    Inline.done = []
+    monkeypatch.setattr(module, "Workers", Inline)
+
+
+def made(out: Path, **options: Any) -> Any:
+    asked: dict[str, Any] = {"seeds": 2, "steps": 8, "probes": 2, "probe_images": 16, "network": TINY, **options}
+    return train_twins("digits", out=out, **asked)
+
+
+def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "PNG_DPI", 30)
+    study = made(tmp_path / "one")
+    twins = ("relu", "swish", "swish-trainable")
+    assert Inline.done == [f"{twin}-seed{seed}" for seed in (0, 1) for twin in twins], "one seed after another"
+    run = tmp_path / "one" / "training"
+    hold(json.loads((run / "plan.json").read_text()), "plan.json, landscape training")
+    row = json.loads((tmp_path / "one" / "training.json").read_text())
+    hold(row, "TrainingLandscape")
+    assert all(path.stat().st_size for path in study.files)
+    assert {path.suffix for path in run.glob("steps-loss.*")} == {".png", ".svg"}
+    by_hand(row, run)
+    page_of(tmp_path / "one", row)
+    assert not list(run.glob("trainings/*/*.pt")) and not list(run.glob("trainings/*/*.safetensors"))
+    monkeypatch.setattr(module, "write_training", lambda *_: ())  # drawing takes longer than training
+    Inline.done.clear()
+    assert made(tmp_path / "one").row == study.row and Inline.done == [], "a finished one is shown again"
+    with pytest.raises(ValueError, match="begun with another seeds"):
+        made(tmp_path / "one", seeds=3)
+    killed_and_resumed(tmp_path, run, monkeypatch)
+
+
+def by_hand(row: dict[str, Any], run: Path) -> None:
+    """Measures and differences from the files of the trainings."""
+    kept = {
+        (twin["name"], seed): dict(np.load(run / "answers" / f"{twin['name'].replace(':', '-')}-seed{seed}.npz"))
+        for twin in row["twins"]
+        for seed in (0, 1)
+    }
+    for twin in row["twins"]:
+        files = [kept[twin["name"], seed] for seed in (0, 1)]
+        measures = twin["measures"]
+        assert set(measures) == set(MEASURES)
+        assert measures["last_loss"]["values"] == pytest.approx([one["losses"].mean() for one in files])
+        right = [(one["probabilities"].argmax(1) == one["labels"]).mean() for one in files]
+        assert measures["accuracy"]["values"] == pytest.approx(right)
+        for one, training in zip(files, twin["trainings"], strict=True):
+            assert one["betas"].shape == (8, len(twin["layers"])) and len(training["probes"]) == 2
+            assert training["betas"][-1] == one["betas"][-1].tolist() if twin["trainable"] else not training["betas"]
+            probed = [median(training, name) for name in ("loss_range", "first_order_error")]
+            seed = training["seed"]
+            assert probed == [measures[name]["values"][seed] for name in ("loss_range", "first_order_error")]
+    relu, swish = ([kept[name, seed]["train_losses"].mean() for seed in (0, 1)] for name in ("relu", "swish"))
+    pair = next(
+        one for one in row["differences"] if (one["measure"], one["a"], one["b"]) == ("train_loss", "swish", "relu")
+    )
+    assert pair["mean"] == pytest.approx(np.mean(swish) - np.mean(relu)) and pair["low"] < pair["mean"] < pair["high"]
+    trained = row["twins"][2]
+    assert trained["layers"] and any(beta != 1.0 for beta in trained["trainings"][0]["betas"][-1])
+    first = [kept[name, 0]["losses"][0] for name in ("swish", "swish:trainable")]
+    assert first[0] == pytest.approx(first[1], rel=1e-4), "the first batch sees the same network"
+
+
+def median(training: dict[str, Any], name: str) -> float:
+    return float(np.median([one[name] for one in training["probes"]]))
+
+
+def page_of(out: Path, row: dict[str, Any]) -> None:
+    """The page says what the numbers say, and needs nothing but itself."""
+    source = (out / "landscape.html").read_text(encoding="utf-8")
+    page = Page(source)
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert all(sentence in text for sentence in row["statement"])
+    assert "//" not in re.sub(r"base64,[A-Za-z0-9+/=\s]+", "", source)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids)) and set(re.findall(r"url\(#([^)]+)\)", source)) <= set(ids)
+
+
+def killed_and_resumed(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between what was seen and the checkpoint, of the last step but three: the same numbers."""
+    monkeypatch.setattr(legs, "CHECKPOINT_SECONDS", -1.0)
+    two: dict[str, Any] = {"seeds": 1, "activations": ("relu", "swish:trainable")}
+    save = Trainer.save
+
+    def dies(self: Trainer, path: Path) -> None:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        save(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", dies)
+        with pytest.raises(KeyboardInterrupt):
+            made(tmp_path / "two", **two)
+    assert not list((tmp_path / "two").glob("training/answers/*"))
+    with np.load(next((tmp_path / "two").glob("training/trainings/*/seen.npz"))) as seen:
+        assert len(seen["losses"]) == 5, "one step more than the checkpoint has"
+    made(tmp_path / "two", **two)
+    for name in ("relu-seed0", "swish-trainable-seed0"):
+        once, twice = (np.load(out / "answers" / f"{name}.npz") for out in (run, tmp_path / "two" / "training"))
+        assert once.files == twice.files
+        assert all(np.array_equal(once[key], twice[key]) for key in once.files)
+
+
+def made_up(seed: int, loss: float, shift: float = 0.0, dead: int = 0, betas: Sequence[float] = ()) -> Training:
+    """A training that ended with that loss."""
+    rows = 10
+    return Training(
+        seed=seed,
+        losses=np.full(rows, loss),
+        betas=np.full((rows, len(betas)), betas) if betas else np.zeros((rows, 0)),
+        layers=tuple(f"stages.{place}.activation" for place in range(len(betas))),
+        probes=(known_probe(1.0 + shift + 0.01 * seed),),
+        train_indices=np.arange(100) + 100 * seed,
+        train_losses=np.full(100, loss),
+        indices=np.arange(100) + 100 * seed,
+        right=np.arange(100) < 80,
+        diverged=not math.isfinite(loss),
+        units=50,
+        dead=dead,
+        silent=0,
+        blocked_share=0.5,
+    )
+
+
+def known_probe(change: float) -> Any:
+    from budgetnet.twins.probe import Probe
+
+    return Probe((0.1,), 2.0, 1.0, 1.0, (1.9,), (change,))
+
+
+def said(relu: Sequence[float], swish: Sequence[float], shift: float = 0.0, **more: Any) -> str:
+    twins = (
+        Twin("relu", "ReLU", "relu", 1.0, False, tuple(made_up(seed, loss, dead=3) for seed, loss in enumerate(relu))),
+        Twin(
+            "swish:trainable", "Swish with trained β", "swish", 1.0, True,
+            tuple(made_up(seed, loss, shift, **more) for seed, loss in enumerate(swish)),
+        ),
+    )  # fmt: skip
+    differences = differences_of(twins)
+    for twin in twins:
+        hold(json.loads(json.dumps(twin_row(twin))), "TrainedTwin")
+    return " ".join(statement(twins, differences))
+
+
+def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
+    clear = said([0.5, 0.52, 0.51, 0.5], [0.4, 0.42, 0.41, 0.41], 0.5, betas=(0.5, 1.5))
+    assert "Loss of the last steps, nats: shown to differ: Swish with trained β minus ReLU \N{MINUS SIGN}0.0" in clear
+    assert "Change of the gradient along itself, of its length: shown to differ: " in clear and "+0.500" in clear
+    assert "Validation accuracy, points: inside the spread: " in clear
+    assert "ReLU 12 of 200 and Swish with trained β 0 of 200" in clear
+    assert "of 2 layers, 1 ended above 1 in every seed and 1 below it" in clear
+    assert "from 0.50 (stages.0.activation) to 1.50 (stages.1.activation), over all 1.00" in clear
+    alike = said([0.5, 0.4, 0.45], [0.45, 0.44, 0.47])
+    assert "Loss on training images, nats: inside the spread" in alike and "shown to differ" not in alike
+    assert "a poor minimum that comes less than once in 3 trainings" in alike
+    assert "One seed is one training of each" in said([0.5], [0.4])
+    lost = said([0.5, math.nan], [0.4, 0.4])
+    assert "ReLU diverged in seed 1" in lost and "Loss of the last steps" not in lost
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["digits", "--activations", "mish"], "mish"),
+        (["digits", "--activations", "relu:trainable"], "only swish"),
+        (["digits", "--seeds", "0"], "seeds is 0"),
+        (["digits", "--steps", "0"], "steps is 0"),
+        (["digits", "--probes", "0"], "probes is 0"),
+        (["digits", "--recipe", "magic"], "modern"),
+        (["digits", "--network", "nothing"], "nothing"),
+        (["digits", "--network", "linear.json"], "no activation to replace"),
+        (["digits", "--out", "linear.json"], "give a folder"),
+        (["nowhere"], "there is no folder nowhere"),
+        ([], "landscape training needs DATA"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    linear = dataclasses.replace(
+        TINY, stem=Stem(4, activation=IDENTITY), stages=(Stage(8, activation=IDENTITY),), head=Head(None)
+    )
+    (tmp_path / "linear.json").write_text(linear.to_json(), encoding="utf-8")
+    assert main(["landscape", "training", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and words in captured.err
+    assert captured.err.startswith("budgetnet: ") and captured.err.count("\n") == 1
+    assert not list(tmp_path.glob("landscape/*"))
+
+
+def test_the_command_prints_its_numbers(
+    inline: None, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "write_training", lambda out, *_: (out / "landscape.html",))
+    (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
+    arguments = [
+        "landscape",
+        "training",
+        "digits",
+        "--network",
+        str(tmp_path / "tiny.json"),
+        "--activations",
+        "relu,gelu",
+    ]
+    arguments += [
+        "--seeds",
+        "1",
+        "--steps",
+        "2",
+        "--probes",
+        "1",
+        "--probe-images",
+        "8",
+        "--out",
+        str(tmp_path / "here"),
+    ]
+    assert main([*arguments, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    hold(row, "landscape training --json")
+    assert {one["low"] for one in row["training"]["differences"] if one["measure"] == "last_loss"} == {None}
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "ReLU" in out and "gelu" in out.lower() and str(tmp_path / "here" / "landscape.html") in out
+    assert "One seed is one training of each" in " ".join(out.split())
+
+
+def test_arguments_reach_train_twins(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    seen: dict[str, object] = {}
+
+    def noted(data: str, **more: object) -> None:
+        seen.update(more, data=data)
+        raise ValueError("noted")
+
+    monkeypatch.setattr(budgetnet, "train_twins", noted)
+    main(
+        ["landscape", "training", "photos", "--network", "mobilenet_v2", "--activations", "relu", "swish:2,gelu",
+         "--seeds", "3", "--steps", "70", "--recipe", "paper", "--probes", "7", "--probe-images", "30",
+         "--out", str(tmp_path), "--fresh"]
+    )  # fmt: skip
+    capsys.readouterr()
+    assert seen.pop("progress") is not None
+    assert seen == {
+        "data": "photos",
+        "network": "mobilenet_v2",
+        "activations": ("relu", "swish:2", "gelu"),
+        "seeds": 3,
+        "steps": 70,
+        "recipe": "paper",
+        "probes": 7,
+        "probe_images": 30,
+        "out": tmp_path,
+        "device": "cpu",
+        "fresh": True,
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "budgetnet", "landscape", "training", "digits", "--seeds", "2", "--steps", "150"]
+    command += ["--network", str(tmp_path / "tiny.json"), "--activations", "relu", "swish:trainable", "--out"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    kill_when([*command, str(first)], lambda: (first / "training" / "plan.json").exists())
+    kill_when([*command, str(first)], lambda: any(first.glob("training/answers/*.npz")))
+    assert start([*command, str(first)]).wait() == 0
+    assert start([*command, str(second)]).wait() == 0
+    assert json.loads((first / "training.json").read_text()) == json.loads((second / "training.json").read_text())
