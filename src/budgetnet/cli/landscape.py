@@ -1,4 +1,4 @@
-"""Commands about landscapes: output, functions, dead. Torch is imported when they start to work."""
+"""Commands about landscapes: output, functions, dead; loss is in loss.py. Torch is imported when they start to work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="landscape",
-    help="See what an activation function does: to a network's output, to gradients, to units.",
+    help="See what an activation function does: to a network's output, to gradients, to units, to the loss.",
     sort_key=100,  # behind the commands that make something
 )
 

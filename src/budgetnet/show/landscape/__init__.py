@@ -3,6 +3,7 @@
 from budgetnet.show.landscape.functions import FunctionFacts, functions_landscape, gain
 from budgetnet.show.landscape.loss import LossLandscape, RunLoss, loss_landscape
 from budgetnet.show.landscape.loss.part import loss_row
+from budgetnet.show.landscape.loss.values import Around
 from budgetnet.show.landscape.page import (
     functions_row,
     output_row,
@@ -15,6 +16,7 @@ from budgetnet.show.landscape.plane import OutputLandscape, Roughness, output_la
 from budgetnet.show.landscape.units import RunUse, UnitUse, dead_units, dead_units_of
 
 __all__ = [
+    "Around",
     "FunctionFacts",
     "LossLandscape",
     "OutputLandscape",

@@ -78,7 +78,7 @@ def loss_landscape(
         if subject.probe.loss() is None:
             raise ValueError(LOSSLESS.format(subject.run))
     weights = [subject.weights for subject in subjects]
-    asked = {"weights": weights, "data": data_digest, "split": split, **dataclasses.asdict(around)}
+    asked = {"run_weights": weights, "data_digest": data_digest, "split": split, **dataclasses.asdict(around)}
     with only_one(place):
         if fresh:
             start_anew(place)

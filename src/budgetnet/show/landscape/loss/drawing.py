@@ -35,6 +35,8 @@ ON_DARK, ON_LIGHT = "#fdfdfd", "#15181c"
 HIGHEST, TIMES = 10.0, 10.0
 """Losses above HIGHEST (and above TIMES the lowest) have one colour: far out they are in the thousands, which says
 no more than that the network guesses. The authors' contours end at 10 as well."""
+LEAST_SHARE = 1e-9
+"""Of the highest level: what is lower has one colour, too."""
 SHOWN_HEIGHT = 1.6
 """`surface_picture` draws heights in standard deviations: the whole scale is twice as many of them."""
 FINER = 6
@@ -53,7 +55,9 @@ class Levels:
         losses = [one for run in landscape.runs for row in run.grid for one in row if one is not None and one > 0]
         low = min(losses, default=0.1)
         high = min(max(losses, default=1.0), max(HIGHEST, TIMES * low))
+        low = max(low, high * LEAST_SHARE)
         decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+        found: list[float] = []
         for steps in STEPS:
             values = [float(f"{step}e{decade}") for decade in decades for step in steps]
             first = max((index for index, value in enumerate(values) if value <= low), default=0)
@@ -74,8 +78,8 @@ class Levels:
         return self.values[-1]
 
     def share(self, loss: float) -> float:
-        """0 at the lowest level, 1 at the highest, even steps for even factors."""
-        return math.log(loss / self.low) / math.log(self.high / self.low)
+        """0 at the lowest level and below it, 1 at the highest, even steps for even factors."""
+        return math.log(max(loss, self.low) / self.low) / math.log(self.high / self.low)
 
     @property
     def inks(self) -> list[str]:
@@ -112,7 +116,7 @@ def loss_figures(landscape: LossLandscape, progress: Progress | None = None) -> 
 
 def heights(run: RunLoss, levels: Levels) -> NDArray[np.float64]:
     """The grid on the scale, (size, size): -1 at the lowest level, 1 at the highest and where there is no number."""
-    shares = [[1.0 if one is None else levels.share(max(one, levels.low)) for one in row] for row in run.grid]
+    shares = [[1.0 if one is None else levels.share(one) for one in row] for row in run.grid]
     return np.clip(2 * np.array(shares) - 1, -1, 1)
 
 
