@@ -90,7 +90,7 @@ def landscape(folder: Path, names: list[str], photos: Path, around: Around = SMA
 
 
 def tiny(kind: str, seed: int = 0) -> Probe:
-    """Convolution, BatchNorm, activation, depthwise convolution, pooling, linear; double precision."""
+    """Convolution, BatchNorm, activation, depthwise convolution, pooling, linear, in two batches."""
     torch.manual_seed(seed)
     model = nn.Sequential(
         nn.Conv2d(1, 3, 3, padding=1),
@@ -196,7 +196,7 @@ def test_curvature_that_is_no_number_is_one_line() -> None:
 @pytest.mark.parametrize("index", [0, 5])
 def test_each_filter_of_a_direction_is_as_long_as_the_models(index: int) -> None:
     model = build(network("swish", trainable=True), seed=1)
-    along = direction(model, 0, index)
+    along = direction(moving(model), 0, index)
     still = {name for name, one in model.named_parameters() if one.dim() <= 1}
     assert along.keys() == dict(model.named_parameters()).keys() - still
     assert any(name.endswith("norm.weight") for name in still) and any(name.endswith("beta") for name in still)
@@ -212,13 +212,13 @@ def test_a_filter_of_zeros_does_not_move() -> None:
     model = nn.Sequential(nn.Linear(3, 2))
     with torch.no_grad():
         model[0].weight[0] = 0
-    along = direction(model, 0, 0)["0.weight"]
+    along = direction(moving(model), 0, 0)["0.weight"]
     assert along[0].tolist() == [0, 0, 0] and float(along[1].norm()) > 0
 
 
 def test_twins_share_their_random_numbers_and_no_two_directions_do(runs: dict[str, str]) -> None:
     models = [build(network("relu"), seed=0), build(network("swish", trainable=True), seed=7)]
-    first, second = (direction(model, 3, 1) for model in models)
+    first, second = (direction(moving(model), 3, 1) for model in models)
     assert first.keys() == second.keys()
     for name in first:
         one, other = (row[name].flatten(1) for row in (first, second))
@@ -226,7 +226,7 @@ def test_twins_share_their_random_numbers_and_no_two_directions_do(runs: dict[st
         assert torch.allclose(units[0], units[1], atol=1e-5)
         lengths = moving(models[1])[name].detach().flatten(1).norm(dim=1)
         assert torch.allclose(other.norm(dim=1), lengths, rtol=1e-4)
-    same, another = direction(models[0], 3, 1), direction(models[0], 3, 2)
+    same, another = (direction(moving(models[0]), 3, index) for index in (1, 2))
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not any(torch.allclose(first[name], another[name]) for name in first)
 
@@ -235,11 +235,13 @@ def test_a_model_is_put_back_bit_for_bit() -> None:
     probe = tiny("relu")
     before, loss = fingerprint(probe.model), probe.loss()
     with kept(probe) as moved:
-        along = direction(probe.model, 0, 0)
+        along = moved.direction(0, 0)
         assert moved.loss_at([(0.0, along)]) == loss
         far = moved.loss_at([(1.0, along)])
         assert far != loss and fingerprint(probe.model) != before
         assert moved.loss_at([(1.0, along)]) == far, "steps are from the trained weights, not from the last place"
+        again = moved.direction(0, 0)
+        assert all(torch.equal(along[name], again[name]) for name in along), "directions have the trained norms"
     assert fingerprint(probe.model) == before
 
 

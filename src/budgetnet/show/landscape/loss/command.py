@@ -15,7 +15,7 @@ from budgetnet.learn.run import append_event, check_device, read_events
 from budgetnet.show.landscape.loss.curvature import TOLERANCE, hessian_product, largest_eigenvalue, parameter_count
 from budgetnet.show.landscape.loss.subjects import Subject, open_subjects
 from budgetnet.show.landscape.loss.values import Around, Eigenvalue, Losses, LossLandscape, RunLoss
-from budgetnet.show.landscape.loss.weights import Direction, Moved, direction, kept
+from budgetnet.show.landscape.loss.weights import Direction, Moved, kept
 from budgetnet.spec import choose
 
 COMMAND = "landscape loss"
@@ -104,7 +104,7 @@ def _computed(
         if not left:
             continue
         with kept(subject.probe) as moved:
-            plane = tuple(direction(subject.probe.model, around.seed, one) for one in (ACROSS, UP))
+            plane = tuple(moved.direction(around.seed, one) for one in (ACROSS, UP))
             for task in left:
                 found[task] = {**dataclasses.asdict(task), **_value(subject, moved, plane, around, task, tell)}
                 append_event(file, found[task])
@@ -128,7 +128,7 @@ def _value(
     if task.kind == "line":
         points = [[(around.line_steps[task.index], plane[ACROSS])]]
     elif task.kind == "rise":
-        points = [[(around.radius, direction(subject.probe.model, around.seed, FIRST_DRAW + task.index))]]
+        points = [[(around.radius, moved.direction(around.seed, FIRST_DRAW + task.index))]]
     else:
         up = (around.grid_steps[task.index], plane[UP])
         points = [[(step, plane[ACROSS]), up] for step in around.grid_steps]

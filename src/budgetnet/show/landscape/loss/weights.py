@@ -49,8 +49,8 @@ def moving(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: one for name, one in model.named_parameters() if one.dim() > 1}
 
 
-def direction(model: nn.Module, seed: int, index: int) -> dict[str, Tensor]:
-    """A random direction, filter by filter as long as the model's own weights.
+def direction(filters: Mapping[str, Tensor], seed: int, index: int) -> dict[str, Tensor]:
+    """A random direction, filter by filter as long as the weights given: those of `moving`, or copies of them.
 
     d = g |w| / |g| for every filter w (an output channel of a convolution, a row of a linear layer), where g is
     drawn from N(0, 1); 0 for biases and BatchNorm. g is a function of (seed, index) and the filters' shapes
@@ -58,7 +58,7 @@ def direction(model: nn.Module, seed: int, index: int) -> dict[str, Tensor]:
     in the authors' code.
     """
     draw, found = np.random.default_rng([seed, index]), dict[str, Tensor]()
-    for name, weight in moving(model).items():
+    for name, weight in filters.items():
         normal = torch.from_numpy(draw.standard_normal(tuple(weight.shape), np.float32)).to(weight.device)
         found[name] = normal * (_filter_norms(weight.detach()) / _filter_norms(normal))
     return found
@@ -76,6 +76,10 @@ class Moved:
         self.probe = probe
         self.parameters = moving(probe.model)
         self.trained = {name: one.detach().clone() for name, one in self.parameters.items()}
+
+    def direction(self, seed: int, index: int) -> dict[str, Tensor]:
+        """A random direction, filter by filter as long as the trained weights, wherever the model is."""
+        return direction(self.trained, seed, index)
 
     @torch.no_grad()
     def loss_at(self, steps: Sequence[tuple[float, Direction]]) -> float | None:
