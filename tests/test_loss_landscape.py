@@ -162,7 +162,7 @@ class Sixth(nn.Module):
 
 def spectrum(values: list[float]) -> torch.Tensor:
     basis, _ = torch.linalg.qr(torch.randn(len(values), len(values), generator=torch.Generator().manual_seed(3)))
-    return basis @ torch.diag(torch.tensor(values)) @ basis.T
+    return basis @ torch.diag(torch.tensor(values, dtype=torch.float32)) @ basis.T
 
 
 def test_a_large_negative_eigenvalue_is_no_trap() -> None:

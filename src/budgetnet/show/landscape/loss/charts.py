@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CHART_HIGH_PX, HEAD_PX, LINE_PX, FOOT_PX = 340, 52, 34, 56
 NAME_PX, SIGN_PX, NAME_SIGNS = 17.0, 7.6, (28, 12)
 """Least distance of two names; width of a sign; most signs of a name, where there is room and where not."""
+BELOW = 0.22
+"""How far below their mean and its bar the single draws stand, in lines."""
 TICKS = (1.0, 2.0, 5.0)
 
 
@@ -145,7 +147,7 @@ def draw_sharpness(figure: Figure, corner: tuple[float, float], width_px: float,
 def _draw_run(rises: Axes, values: Axes, line: int, run: RunLoss, colour: str) -> None:
     if run.rise is not None:
         points = run.rise.values
-        rises.plot(points, [line] * len(points), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0)
+        rises.plot(points, [line - BELOW] * len(points), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0)
         rises.errorbar(
             [run.rise.mean], [line], xerr=run.rise.deviation, fmt="D", markersize=6, color=colour, elinewidth=2
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.show.figures import Place
-from budgetnet.show.landscape.drawing import HEIGHT_COLOURS, Scales, colour_map, surface_picture
+from budgetnet.show.landscape.drawing import Scales, colour_map, surface_picture
 from budgetnet.show.landscape.loss import words
 from budgetnet.show.landscape.loss.charts import CHART_HIGH_PX, chart_figures, draw_line, draw_sharpness, sharpness_px
 from budgetnet.show.landscape.loss.values import LossLandscape, RunLoss
@@ -37,7 +37,11 @@ HIGHEST, TIMES = 10.0, 10.0
 no more than that the network guesses. The authors' contours end at 10 as well."""
 LEAST_SHARE = 1e-9
 """Of the highest level: what is lower has one colour, too."""
-SHOWN_HEIGHT = 1.6
+LOSS_COLOURS = ("#04182b", "#0a4d94", "#6f87a8", "#eaa263", "#f7dcb8")
+"""Lightness rises in even steps; the last one can still be told from white paper."""
+ROOM = 0.22
+"""Share of the plane's side that a contour must span to get its number; the scale has them all."""
+SHOWN_HEIGHT, LOWERED = 1.6, 1.1
 """`surface_picture` draws heights in standard deviations: the whole scale is twice as many of them."""
 FINER = 6
 """Facets of a surface for a step of the grid, between its points in a straight line."""
@@ -126,7 +130,7 @@ def _surface(run: RunLoss, levels: Levels) -> NDArray[np.uint8]:
     between = np.linspace(0, len(shown) - 1, FINER * (len(shown) - 1) + 1)
     for _ in range(2):
         shown = np.stack([np.interp(between, points, column) for column in shown.T])
-    return surface_picture(shown, Scales(SHOWN_HEIGHT, 1.0))
+    return surface_picture(shown, Scales(SHOWN_HEIGHT, 1.0), LOSS_COLOURS, LOWERED)
 
 
 def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
@@ -148,7 +152,12 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     shown = np.array([[levels.high if one is None else max(one, levels.low) for one in row] for row in card.run.grid])
     axes.contourf(side, side, shown, levels=levels.values, extend="both", **_colours(levels))
     lines = axes.contour(side, side, shown, levels=levels.values, colors=levels.inks, linewidths=0.9)
-    for text in axes.clabel(lines, fontsize=11, fmt=plain, inline_spacing=3):
+    named = [
+        value
+        for value, path in zip(levels.values, lines.get_paths(), strict=True)
+        if len(path.vertices) and path.get_extents().width > ROOM * 2 * side[-1]
+    ]
+    for text in axes.clabel(lines, named, fontsize=11, fmt=plain, inline_spacing=3) if named else ():
         text.set_rotation(0)
     ink = ON_LIGHT if levels.share(card.run.loss) > 0.5 else ON_DARK
     axes.plot(0, 0, "+", color=ink, markersize=9, markeredgewidth=1.6)
@@ -164,7 +173,7 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
 def _colours(levels: Levels) -> dict[str, Any]:
     from matplotlib.colors import LogNorm
 
-    return {"cmap": colour_map(HEIGHT_COLOURS), "norm": LogNorm(levels.low, levels.high)}
+    return {"cmap": colour_map(LOSS_COLOURS), "norm": LogNorm(levels.low, levels.high)}
 
 
 def draw_scale(figure: Figure, corner: tuple[float, float], levels: Levels) -> None:
