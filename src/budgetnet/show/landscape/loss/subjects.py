@@ -61,7 +61,7 @@ def open_subjects(
     ):
         probe = _probe(loaded, shown, places, indices, device, progress)
         network = loaded.network
-        weights = fingerprint(loaded.model)
+        weights = fingerprint(loaded.model, network.to_json())
         subjects.append(Subject(name, label, network.name, activation_kinds(network), weights, probe))
     digests = "".join(sets[0][0].digests[index] for index in chosen[0].tolist())
     return tuple(subjects), hashlib.sha256(digests.encode()).hexdigest()[:16]

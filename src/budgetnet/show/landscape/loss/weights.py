@@ -108,9 +108,12 @@ def kept(probe: Probe) -> Iterator[Moved]:
         moved.put_back()
 
 
-def fingerprint(model: nn.Module) -> str:
-    """16 hex digits over the names and the values of a model's parameters and buffers."""
-    digest = hashlib.sha256()
+def fingerprint(model: nn.Module, description: str) -> str:
+    """16 hex digits over a model's description and the names and values of its parameters and buffers.
+
+    Weights alone do not say which activations they are used with.
+    """
+    digest = hashlib.sha256(description.encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
