@@ -25,13 +25,15 @@ from budgetnet.learn.run import read_events
 from budgetnet.model.build import build
 from budgetnet.model.layers import activation
 from budgetnet.model.weights import save_weights
-from budgetnet.show.landscape import LossLandscape, loss_landscape, words, write_loss
+from budgetnet.show.landscape import LossLandscape, loss_landscape, write_loss
 from budgetnet.show.landscape.loss import command
+from budgetnet.show.landscape.loss import words as loss_words
 from budgetnet.show.landscape.loss.curvature import hessian_product, largest_eigenvalue, parameter_count
 from budgetnet.show.landscape.loss.drawing import Levels, heights
 from budgetnet.show.landscape.loss.subjects import open_subjects
 from budgetnet.show.landscape.loss.values import Around, Eigenvalue, RunLoss
 from budgetnet.show.landscape.loss.weights import Probe, direction, fingerprint, kept, moving
+from budgetnet.show.wording import MINUS
 from budgetnet.spec import Activation, Network
 
 __all__ = ["photos"]  # a fixture
@@ -379,7 +381,11 @@ def test_one_page_pictures_and_numbers(found: tuple[Path, LossLandscape], tmp_pa
     ids = page.values("id")
     assert len(ids) == len(set(ids))
     rise = found[1].runs[0].rise
-    assert rise is not None and f"{rise.mean:.3g} ± {rise.deviation:.3g}" in page.text
+    assert rise is not None and rise.deviation is not None
+    shown = loss_words.rise_text(found[1].runs[0])
+    assert shown in page.text and [float(part) for part in shown.replace(MINUS, "-").split(" ± ")] == pytest.approx(
+        [rise.mean, rise.deviation], rel=0.02, abs=0.001
+    )
 
 
 def made(losses: list[list[float | None]]) -> LossLandscape:
@@ -423,12 +429,10 @@ def test_levels_span_the_losses_in_even_steps(low: float, high: float) -> None:
 
 
 def test_the_verdict_has_the_numbers(found: tuple[Path, LossLandscape]) -> None:
-    from budgetnet.show.landscape.loss.words import verdict
-
     relu, swish = found[1].runs
     more = sum(a > b for a, b in zip(relu.rises, swish.rises, strict=True))  # type: ignore[operator]
-    assert f"in {more} of 3 directions" in verdict(found[1]) and relu.label in verdict(found[1])
-    assert verdict(made([[1.0] * 5] * 5)) == "" and words.MEASURE_TITLES
+    assert f"in {more} of 3 directions" in loss_words.verdict(found[1]) and relu.label in loss_words.verdict(found[1])
+    assert loss_words.verdict(made([[1.0] * 5] * 5)) == ""
 
 
 def test_the_command_prints_its_numbers(runs: dict[str, str], photos: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -25,7 +25,7 @@ from budgetnet.show.wording import plain, shortened
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (400, 740), (430, 60), 330, 272
+CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (400, 676), (350, 60), 330, 272
 SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 3, 8.2, 38
 MOST_LEVELS = 12
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
@@ -140,6 +140,7 @@ def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
     write(figure, left + 6, bottom + CARD_PX[1] - 16, title, fontsize=17, fontweight="bold")
     quiet = {"fontsize": 13, "color": COLOURS["quiet"]}
     write(figure, left + 6, bottom + CARD_PX[1] - 40, words.activations(card.run), **quiet)
+    # The lowest part of a surface's picture is empty: the contours begin there.
     axes = Place(left, bottom + CARD_PX[1] - 56 - SURFACE_PX, CARD_PX[0], SURFACE_PX).on(figure)
     axes.imshow(card.surface, interpolation="none", aspect="auto")
     axes.set_axis_off()
@@ -186,7 +187,7 @@ def draw_scale(figure: Figure, corner: tuple[float, float], levels: Levels) -> N
     bar.set_ticks(list(levels.values), labels=[plain(value) for value in levels.values])
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    axes.set_title("loss: mean cross entropy, logarithmic; what is higher has the last colour", fontsize=12, pad=4)
+    axes.set_title("loss, logarithmic; the last colour is for all above", fontsize=12, pad=4)
     axes.tick_params(labelsize=11, pad=2)
     axes.grid(False)
 

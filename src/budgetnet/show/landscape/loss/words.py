@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from budgetnet.show.landscape.functions import TITLES
 from budgetnet.show.landscape.loss.values import Eigenvalue, LossLandscape, RunLoss
 from budgetnet.show.wording import MINUS, counted, plain
 from budgetnet.spec import ActivationKind
+
+MOST_PLACES = 6
 
 
 def activations(run: RunLoss) -> str:
@@ -35,11 +38,13 @@ def loss_text(value: float | None) -> str:
 
 
 def rise_text(run: RunLoss) -> str:
-    """1.21 ± 0.31: mean and standard deviation over the draws."""
+    """1.21 ± 0.31: mean and standard deviation over the draws, to as many places, three digits of the mean."""
     if run.rise is None:
         return "no number"
-    text = loss_text(run.rise.mean)
-    return text if run.rise.deviation is None else f"{text} ± {loss_text(run.rise.deviation)}"
+    size = abs(run.rise.mean)
+    places = min(max(2 - math.floor(math.log10(size)), 0), MOST_PLACES) if size else 2
+    text = f"{run.rise.mean:.{places}f}".replace("-", MINUS)
+    return text if run.rise.deviation is None else f"{text} ± {run.rise.deviation:.{places}f}"
 
 
 def eigenvalue_text(found: Eigenvalue) -> str:
