@@ -431,7 +431,7 @@ def test_dead_units_of_a_run(
         (["dead"], "landscape dead needs RUN"),
         (["dead", "nowhere"], "nowhere"),
         (["dead", "nowhere", "--images", "0"], "images is 0"),
-        (["other"], "output, functions, dead"),
+        (["other"], "output, functions, dead, loss"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from budgetnet.model.weights import load_weights
     from budgetnet.scaling import PAPER, Coefficients, adapt, scale
     from budgetnet.show.explain import explain
-    from budgetnet.show.landscape import dead_units, output_landscape
+    from budgetnet.show.landscape import dead_units, loss_landscape, output_landscape
     from budgetnet.solve import solve
     from budgetnet.spec import Network
     from budgetnet.twins import train_twins
@@ -45,6 +45,7 @@ _PLACES = {
     "fit": "budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
+    "loss_landscape": "show.landscape",
     "measure": "measure",
     "names": "zoo",
     "network": "zoo",
@@ -73,6 +74,7 @@ __all__ = [
     "fit",
     "inherit",
     "load_weights",
+    "loss_landscape",
     "measure",
     "names",
     "network",

@@ -1,4 +1,4 @@
-"""Commands about landscapes: output, functions, dead. Torch is imported when they start to work."""
+"""Commands about landscapes: output, functions, dead; loss is in loss.py. Torch is imported when they start to work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="landscape",
-    help="See what an activation function does: to a network's output, to gradients, to units.",
+    help="See what an activation function does: to a network's output, to gradients, to units, to the loss.",
     sort_key=100,  # behind the commands that make something
 )
 
@@ -66,7 +66,7 @@ def output(
     from budgetnet.show import landscape as landscapes
     from budgetnet.show.landscape.plane import ACTIVATIONS
 
-    _check_folder(out)
+    check_folder(out)
     with progress() as shown:
         found = landscapes.output_landscape(
             ACTIVATIONS if activations is None else activations, seeds, size, layers, units, extent, shown
@@ -95,7 +95,7 @@ def functions(
     """
     from budgetnet.show import landscape as landscapes
 
-    _check_folder(out)
+    check_folder(out)
     found = landscapes.functions_landscape(activations, extent)
     with progress() as shown:
         files = landscapes.write_functions(out, found, extent, shown)
@@ -144,7 +144,7 @@ def dead(
     return 0
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Raise `ValueError` before the work, not after it, where pictures cannot go there."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out is {out}, which is a file; give a folder")
@@ -167,7 +167,7 @@ def _print_output(found: OutputLandscape, files: Sequence[Path]) -> None:
     )
     show.say()
     show.say(show.typed(f"{words.numbers_are(found.seeds)}."), "dim")
-    _print_files(files)
+    print_files(files)
 
 
 def _print_functions(found: Sequence[FunctionFacts], files: Sequence[Path]) -> None:
@@ -183,10 +183,11 @@ def _print_functions(found: Sequence[FunctionFacts], files: Sequence[Path]) -> N
     show.table(("function", "gain", "growth", "minimum", "at x", "blocked", "from x/2", "from ReLU"), rows)
     show.say()
     show.say("blocked: of inputs from N(0, 1), those with |slope| < 0.01 of the largest.", "dim")
-    _print_files(files)
+    print_files(files)
 
 
-def _print_files(files: Sequence[Path]) -> None:
+def print_files(files: Sequence[Path]) -> None:
+    """What was written, by its kind."""
     show.say()
     show.facts({path.suffix[1:]: str(path) for path in files})
 

@@ -26,9 +26,9 @@ from budgetnet.show.explain.subjects import (
     folder_class,
     map_name,
     open_subjects,
-    source_name,
 )
 from budgetnet.show.explain.values import Answer, Explanation, Gates, ImageRow
+from budgetnet.show.twins import source_name
 from budgetnet.spec import check_integer
 
 DRAWN = 8

@@ -14,10 +14,11 @@ from budgetnet.show import wording
 from budgetnet.show.explain.drawing import Drawing
 from budgetnet.show.explain.gates import LEAST_IMAGES
 from budgetnet.show.explain.sheet import Line
-from budgetnet.show.explain.subjects import shown_name, source_name
+from budgetnet.show.explain.subjects import shown_name
 from budgetnet.show.explain.values import Explanation
 from budgetnet.show.page import render_page
 from budgetnet.show.thumbnails import encoded
+from budgetnet.show.twins import source_name
 
 FINE_CELLS = 16
 """Cells of a map from which on it says where something is."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -13,13 +12,12 @@ from typing import get_args
 from budgetnet.cost import cost
 from budgetnet.learn.evaluate import loosened
 from budgetnet.learn.run import Loaded, load_run
-from budgetnet.model.weights import FILE
 from budgetnet.show.explain.values import NetworkRow, Role
-from budgetnet.spec import Activation, Network, Norm, Px, Rounding
+from budgetnet.show.twins import activation_kinds, labels_of, place_of, twin_differences
+from budgetnet.spec import Network, Px
 
 SHOWN_CHOICES = 12
 NEAR = 3
-PLAIN = Activation("identity")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,42 +69,16 @@ def open_subjects(
     for (source, role), loaded in zip(asked, opened, strict=True):
         if role == "twin":
             _check_twin(asked[0][0], opened[0], source, loaded)
-    labels = _labels([source for source, _ in asked])
+    labels = labels_of([source for source, _ in asked])
     return tuple(
         Subject(source, label, role, loaded, map_name(loaded.network, layer) if layer else last_map(loaded.network))
         for (source, role), label, loaded in zip(asked, labels, opened, strict=True)
     )
 
 
-def source_name(source: str) -> str:
-    """The last part of a source: of a run's folder, also where its weights file is given."""
-    return _place(source).name or source
-
-
-def _place(source: str) -> Path:
-    """A source as a path, for a run's weights file its folder."""
-    return Path(source).parent if Path(source).name == FILE else Path(source)
-
-
-def _labels(sources: Sequence[str]) -> list[str]:
-    """The last part of each source; of several without the words that all begin or end with; numbered where equal."""
-    names = [source_name(one) for one in sources]
-    if len(names) > 1:
-        backwards = [row[::-1] for row in _without_common([name.split("-") for name in names])]
-        names = ["-".join(row[::-1]) for row in _without_common(backwards)]
-    return [name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, start=1)]
-
-
-def _without_common(rows: list[list[str]]) -> list[list[str]]:
-    """The rows without the words that all begin with; each keeps one word at least."""
-    while min(map(len, rows)) > 1 and len({row[0] for row in rows}) == 1:
-        rows = [row[1:] for row in rows]
-    return rows
-
-
 def _test_accuracy(source: str) -> float | None:
     """The accuracy on the test images that a run's folder tells."""
-    file = _place(source) / "metrics.json"
+    file = place_of(source) / "metrics.json"
     try:
         return float(json.loads(file.read_text(encoding="utf-8"))["test"]["top1"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -150,53 +122,14 @@ def default_maps(network: Network) -> tuple[str, ...]:
     return ("stem", *last, *(("head",) if network.head_conv else ()))
 
 
-def activation_kinds(network: Network) -> tuple[str, ...]:
-    """The kinds of a network's activation functions, squeeze-and-excitation's own aside, in the order of the layers."""
-    rows = [network.stem.activation, *(stage.activation for stage in network.stages)]
-    rows += [network.head.activation] if network.head_conv or network.hidden_linear else []
-    return tuple(dict.fromkeys(row.kind for row in rows))
-
-
 def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
     """Raise a one-line `ValueError` unless the two differ in activation functions alone."""
-    differing = list(_differences(one, other))
+    differing = list(twin_differences(one, other))
     if differing:
         raise ValueError(
             f"{source} is no twin of {run}: {', '.join(differing)} differ; a twin differs in its activation "
             "functions alone (--with takes any network)"
         )
-
-
-def _differences(one: Loaded, other: Loaded) -> Iterator[str]:
-    first, second = _without_activations(one.network), _without_activations(other.network)
-    yield from (f.name for f in dataclasses.fields(Network) if getattr(first, f.name) != getattr(second, f.name))
-    if one.classes != other.classes:
-        yield "the classes' names"
-    if one.preprocessing != other.preprocessing:
-        yield "preprocessing"
-
-
-def _without_activations(network: Network) -> Network:
-    """The network with all made equal that twins may differ in: activations, names, and what only training reads."""
-    stages = tuple(
-        dataclasses.replace(
-            stage,
-            activation=PLAIN,
-            squeeze=stage.squeeze and dataclasses.replace(stage.squeeze, inner=PLAIN, gate=PLAIN),
-        )
-        for stage in network.stages
-    )
-    return dataclasses.replace(
-        network,
-        name="any",
-        source="",
-        stem=dataclasses.replace(network.stem, activation=PLAIN),
-        stages=stages,
-        head=dataclasses.replace(network.head, activation=PLAIN, dropout=0.0),
-        rounding=Rounding(),
-        norm=Norm(eps=network.norm.eps),
-        drop_path=0.0,
-    )
 
 
 def class_index(subject: Subject, name: str) -> int:

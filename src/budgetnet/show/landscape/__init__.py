@@ -1,14 +1,27 @@
-"""Landscapes: activation functions, the outputs of networks as they are initialised, units that died in training."""
+"""Landscapes: activation functions, outputs of networks as initialised, dead units, the loss around weights."""
 
 from budgetnet.show.landscape.functions import FunctionFacts, functions_landscape, gain
-from budgetnet.show.landscape.page import functions_row, output_row, write_functions, write_output, write_page
+from budgetnet.show.landscape.loss import LossLandscape, RunLoss, loss_landscape
+from budgetnet.show.landscape.loss.part import loss_row
+from budgetnet.show.landscape.loss.values import Around
+from budgetnet.show.landscape.page import (
+    functions_row,
+    output_row,
+    write_functions,
+    write_loss,
+    write_output,
+    write_page,
+)
 from budgetnet.show.landscape.plane import OutputLandscape, Roughness, output_landscape
 from budgetnet.show.landscape.units import RunUse, UnitUse, dead_units, dead_units_of
 
 __all__ = [
+    "Around",
     "FunctionFacts",
+    "LossLandscape",
     "OutputLandscape",
     "Roughness",
+    "RunLoss",
     "RunUse",
     "UnitUse",
     "dead_units",
@@ -16,9 +29,12 @@ __all__ = [
     "functions_landscape",
     "functions_row",
     "gain",
+    "loss_landscape",
+    "loss_row",
     "output_landscape",
     "output_row",
     "write_functions",
+    "write_loss",
     "write_output",
     "write_page",
 ]

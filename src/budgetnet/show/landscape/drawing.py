@@ -141,8 +141,13 @@ def _plane_axes(axes: Axes, extent: float, title: str) -> None:
         label.set_horizontalalignment(side)
 
 
-def surface_picture(heights: NDArray[np.float64], scales: Scales) -> NDArray[np.uint8]:
-    """The surface from the side, lit from the left, on nothing: RGBA of the card's width."""
+def surface_picture(
+    heights: NDArray[np.float64], scales: Scales, colours: Sequence[str] = HEIGHT_COLOURS, lowered: float = 0.0
+) -> NDArray[np.uint8]:
+    """The surface from the side, lit from the left, on nothing: RGBA of the card's width.
+
+    `lowered` is the height that lies where 0 would.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LightSource
     from matplotlib.figure import Figure
@@ -150,7 +155,7 @@ def surface_picture(heights: NDArray[np.float64], scales: Scales) -> NDArray[np.
     step = -(-(len(heights) - 1) // MOST_FACETS)
     shown = heights[::step, ::step]
     side = np.linspace(-1, 1, len(shown))
-    colours = colour_map(HEIGHT_COLOURS)(np.clip(shown / scales.height, -1, 1) / 2 + 0.5)[..., :3]
+    facets = colour_map(colours)(np.clip(shown / scales.height, -1, 1) / 2 + 0.5)[..., :3]
     light = LightSource(azdeg=300, altdeg=42).hillshade(
         SHADED_RELIEF * shown, dx=side[1] - side[0], dy=side[1] - side[0]
     )
@@ -162,8 +167,8 @@ def surface_picture(heights: NDArray[np.float64], scales: Scales) -> NDArray[np.
     axes: Any = square.on(figure, projection="3d", facecolor=(0, 0, 0, 0))
     axes.plot_surface(
         *np.meshgrid(side, side),
-        RELIEF * shown,
-        facecolors=np.clip(colours * (0.46 + 0.8 * light[..., None]), 0, 1),
+        RELIEF * (shown - lowered),
+        facecolors=np.clip(facets * (0.46 + 0.8 * light[..., None]), 0, 1),
         rcount=MOST_FACETS,
         ccount=MOST_FACETS,
         linewidth=0,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.progress import Progress
 from budgetnet.model.files import written_aside
 from budgetnet.show import wording
 from budgetnet.show.landscape import words
@@ -16,21 +15,20 @@ from budgetnet.show.landscape.chart import NARROW_PX, WIDE_PX, measures_chart
 from budgetnet.show.landscape.curves import PARTS, function_cards, functions_sheet
 from budgetnet.show.landscape.drawing import SCALES, output_figures
 from budgetnet.show.landscape.functions import FunctionFacts, title_of
+from budgetnet.show.landscape.loss.drawing import loss_figures
+from budgetnet.show.landscape.loss.part import LOSS, loss_part, loss_row
+from budgetnet.show.landscape.loss.values import LossLandscape
+from budgetnet.show.landscape.parts import numbers_of, picture_of, write_part
 from budgetnet.show.landscape.plane import OutputLandscape, Spread
-from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
+from budgetnet.show.landscape.sheets import file_name, save_png
 from budgetnet.show.landscape.training.cards import training_cards, training_sheet
 from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, training_values
 from budgetnet.show.page import render_page
 from budgetnet.show.style import COLOURS
-from budgetnet.show.svg import inline_svg
 from budgetnet.spec import Activation
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 PAGE = "landscape.html"
 OUTPUT, FUNCTIONS = "output", "functions"
-"""The two parts: each has NAME.json, NAME.png, NAME.svg, and a folder NAME of the pictures that the page shows."""
 OUTPUT_FORMAT, FUNCTIONS_FORMAT = "budgetnet.output-landscape.v1", "budgetnet.functions-landscape.v1"
 
 
@@ -39,7 +37,8 @@ def write_output(folder: str | Path, landscape: OutputLandscape, progress: Progr
     sheet, cards = output_figures(landscape, progress)
     cards["measures"] = measures_chart(landscape, WIDE_PX)
     cards["measures-narrow"] = measures_chart(landscape, NARROW_PX)
-    return _write(Path(folder), OUTPUT, output_row(landscape), sheet, cards, progress)
+    files = write_part(Path(folder), OUTPUT, output_row(landscape), sheet, cards, progress)
+    return write_page(folder), *files
 
 
 def write_functions(
@@ -47,7 +46,15 @@ def write_functions(
 ) -> tuple[Path, ...]:
     """Write the pictures, the numbers and the page of activation functions; the paths of what people open."""
     sheet, cards = functions_sheet(facts, extent), function_cards(facts, extent)
-    return _write(Path(folder), FUNCTIONS, functions_row(facts, extent), sheet, cards, progress)
+    files = write_part(Path(folder), FUNCTIONS, functions_row(facts, extent), sheet, cards, progress)
+    return write_page(folder), *files
+
+
+def write_loss(folder: str | Path, landscape: LossLandscape, progress: Progress | None = None) -> tuple[Path, ...]:
+    """Write the pictures, the numbers and the page of losses around weights; the paths of what people open."""
+    sheet, cards = loss_figures(landscape, progress)
+    files = write_part(Path(folder), LOSS, loss_row(landscape), sheet, cards, progress)
+    return write_page(folder), *files
 
 
 def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progress | None = None) -> tuple[Path, ...]:
@@ -57,7 +64,8 @@ def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progres
         figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
         save_png(figure, folder / TRAINING / f"{name}.png")
         figure.set_facecolor("none")
-    return _write(folder, TRAINING, row, training_sheet(row), cards, progress)
+    files = write_part(folder, TRAINING, row, training_sheet(row), cards, progress)
+    return write_page(folder), *files
 
 
 def output_row(landscape: OutputLandscape) -> dict[str, Any]:
@@ -68,26 +76,6 @@ def output_row(landscape: OutputLandscape) -> dict[str, Any]:
 def functions_row(facts: Sequence[FunctionFacts], extent: float) -> dict[str, Any]:
     """What functions.json holds."""
     return {"format": FUNCTIONS_FORMAT, "extent": extent, "activations": [row.to_dict() for row in facts]}
-
-
-def _write(
-    folder: Path,
-    part: str,
-    row: Mapping[str, Any],
-    sheet: Figure,
-    cards: Mapping[str, Figure],
-    progress: Progress | None,
-) -> tuple[Path, ...]:
-    (folder / part).mkdir(parents=True, exist_ok=True)
-    tell = progress or silent
-    for done, (name, figure) in enumerate(cards.items(), start=1):
-        save_svg(figure, folder / part / f"{name}.svg")
-        tell(Update("files", done, len(cards)))
-    save_png(sheet, folder / f"{part}.png")
-    save_svg(sheet, folder / f"{part}.svg")
-    # Last: the numbers say which pictures belong to them.
-    write_json(folder / f"{part}.json", row)
-    return write_page(folder), folder / f"{part}.png", folder / f"{part}.svg", folder / f"{part}.json"
 
 
 def write_page(folder: str | Path) -> Path:
@@ -104,25 +92,20 @@ def write_page(folder: str | Path) -> Path:
 
 def render(folder: Path) -> str:
     """The page's text."""
-    values = {"words": words, "wording": wording, "output": _output(folder), "functions": _functions(folder)}
-    values |= {"training": _training(folder)}
+    values = {
+        "words": words,
+        "wording": wording,
+        "output": _output(folder),
+        "functions": _functions(folder),
+        "training": _training(folder),
+        "loss": loss_part(folder),
+    }
     return render_page("landscape/landscape.html.j2", values)
-
-
-def _numbers(folder: Path, part: str, form: str) -> dict[str, Any] | None:
-    """The numbers of a part; None where the folder does not have it."""
-    path = folder / f"{part}.json"
-    if not path.is_file():
-        return None
-    row = read_json(path)
-    if not isinstance(row, dict) or row.get("format") != form:
-        raise ValueError(f"{path} is no {form}; run budgetnet landscape {part} anew, or delete it")
-    return row
 
 
 def _output(folder: Path) -> dict[str, Any] | None:
     """What the template reads of the output landscapes."""
-    row = _numbers(folder, OUTPUT, OUTPUT_FORMAT)
+    row = numbers_of(folder, OUTPUT, OUTPUT_FORMAT)
     if row is None:
         return None
     lines = [_output_line(line) for line in row["activations"]]
@@ -130,9 +113,9 @@ def _output(folder: Path) -> dict[str, Any] | None:
         **row,
         "lines": lines,
         "verdict": words.verdict(row["activations"]),
-        "cards": [_card(folder, OUTPUT, line["file"], f"Output landscape of {line['title']}") for line in lines],
-        "scales": [_card(folder, OUTPUT, name, text) for name, text in SCALES.items()],
-        "charts": [_card(folder, OUTPUT, f"measures{tail}", "The measures of all") for tail in ("", "-narrow")],
+        "cards": [picture_of(folder, OUTPUT, line["file"], f"Output landscape of {line['title']}") for line in lines],
+        "scales": [picture_of(folder, OUTPUT, name, text) for name, text in SCALES.items()],
+        "charts": [picture_of(folder, OUTPUT, f"measures{tail}", "The measures of all") for tail in ("", "-narrow")],
     }
 
 
@@ -151,7 +134,7 @@ def _output_line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def _functions(folder: Path) -> dict[str, Any] | None:
     """What the template reads of the functions."""
-    row = _numbers(folder, FUNCTIONS, FUNCTIONS_FORMAT)
+    row = numbers_of(folder, FUNCTIONS, FUNCTIONS_FORMAT)
     if row is None:
         return None
     named = [(line, Activation(line["kind"], line["beta"])) for line in row["activations"]]
@@ -160,22 +143,12 @@ def _functions(folder: Path) -> dict[str, Any] | None:
     return {
         **row,
         "lines": lines,
-        "family": [_card(folder, FUNCTIONS, part, text) for part, text in PARTS.items()] if family else [],
-        "cards": [_card(folder, FUNCTIONS, line["file"], f"{line['title']} and its slope") for line in lines],
+        "family": [picture_of(folder, FUNCTIONS, part, text) for part, text in PARTS.items()] if family else [],
+        "cards": [picture_of(folder, FUNCTIONS, line["file"], f"{line['title']} and its slope") for line in lines],
     }
 
 
 def _training(folder: Path) -> dict[str, Any] | None:
     """What the template reads of the trainings."""
-    row = _numbers(folder, TRAINING, TRAINING_FORMAT)
-    return None if row is None else training_values(row, partial(_card, folder, TRAINING))
-
-
-def _card(folder: Path, part: str, name: str, description: str) -> str:
-    """A picture of the folder as part of the page."""
-    path = folder / part / f"{name}.svg"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}; make the {part} pictures anew") from error
-    return inline_svg(text, f"{part}-{name}-".replace(".", "-"), description)
+    row = numbers_of(folder, TRAINING, TRAINING_FORMAT)
+    return None if row is None else training_values(row, partial(picture_of, folder, TRAINING))

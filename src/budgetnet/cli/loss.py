@@ -1,0 +1,91 @@
+"""The command landscape loss: the loss around trained weights. Torch is imported when it starts to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.landscape import OutFolder, check_folder, print_files
+from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption
+from budgetnet.cli.progress import progress
+
+if TYPE_CHECKING:
+    from budgetnet.show.landscape.loss import LossLandscape
+
+
+def loss(
+    run: Annotated[tuple[str, ...], Parameter(help="A run's folder and its twins, or weights with --data.")],
+    /,
+    *,
+    data: Annotated[
+        str | None, Parameter(group=NETWORK, help="Other labelled images; each run's own unless given.")
+    ] = None,
+    split: Annotated[
+        Literal["train", "validation", "test"], Parameter(group=NETWORK, help="Which of the images.")
+    ] = "train",
+    images: Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")] = 256,
+    size: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Points along a side of the grid, odd.")] = 21,
+    extent: Annotated[
+        float, Parameter(group=NETWORK, metavar="X", help="Steps go from -X to X; at 1 a move is as long as a filter.")
+    ] = 1.0,
+    draws: Annotated[
+        int, Parameter(group=NETWORK, metavar="N", help="Random directions for the rise of the loss.")
+    ] = 10,
+    radius: Annotated[float, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
+    seed: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
+    device: DeviceOption = "cpu",
+    out: OutFolder = Path("landscape"),
+    fresh: Annotated[bool, Parameter(group=OUTPUT, help="Start anew instead of going on.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Draw the loss around trained weights: along a line, over a plane, and how sharp it is.
+
+    Twins, the same networks but for their activations, get the same random
+    directions, the same images and one scale. A killed command goes on where it was.
+    docs/landscape.md says how to read it.
+
+    Example: budgetnet landscape loss runs/relu runs/swish
+    """
+    from budgetnet.show.landscape import write_loss
+    from budgetnet.show.landscape.loss import loss_landscape
+    from budgetnet.show.landscape.loss.values import Around
+
+    check_folder(out)
+    around = Around(size, extent, images, draws, radius, seed)
+    with progress() as shown:
+        found = loss_landscape(run, out / "loss", data, split, around, device, fresh, shown)
+        files = write_loss(out, found, shown)
+    if as_json:
+        from budgetnet.show.landscape import loss_row
+
+        show.print_json({"files": files, "landscape": loss_row(found)})
+    else:
+        _print(found)
+        print_files(files)
+    return 0
+
+
+def _print(found: LossLandscape) -> None:
+    """A row a run."""
+    from budgetnet.show.landscape.loss import words
+
+    rows = [
+        (
+            run.label,
+            words.loss_text(run.loss),
+            show.percent(run.accuracy),
+            show.typed(words.rise_text(run)),
+            show.typed(words.eigenvalue_text(run.eigenvalue)),
+            f"{run.eigenvalue.products}",
+        )
+        for run in found.runs
+    ]
+    rise = f"rise at {found.around.radius:g}"
+    show.table(("run", "loss", "accuracy", rise, "largest eigenvalue", "products"), rows)
+    show.say()
+    for text in (words.verdict(found), f"On {found.images:,} {found.split} images, seed {found.around.seed}."):
+        if text:
+            show.say(show.typed(text), "dim")
