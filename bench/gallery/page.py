@@ -1,0 +1,78 @@
+"""The gallery's page in Markdown: a table of what there is, then each exhibit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.gallery.exhibit import Exhibit
+
+WIDTH = 120
+"""Of a line, as in all of docs/."""
+HEAD = """\
+# Gallery
+
+What the pictures of budgetnet look like, and how to read them. `make gallery` makes this page and all of its pictures:
+on the embedded digits, or with finished runs of your own.
+
+```console
+$ make gallery
+```
+
+```sh
+python -m bench.gallery --run RUN --compare RUN --scaling RUN --ablate RUN --credit "WHOSE PHOTOS, LICENCE"
+```
+
+Every command below writes the same picture, among others, into its folder. Drawings are SVG, and follow the reader's
+light or dark setting.
+"""
+
+
+def page(exhibits: Sequence[Exhibit], folder: str) -> str:
+    """The text of the page; `folder` is where the pictures are, seen from it."""
+    return "\n".join([HEAD, *_table(exhibits), *(line for one in exhibits for line in _exhibit(one, folder))])
+
+
+def _table(exhibits: Sequence[Exhibit]) -> Iterator[str]:
+    yield "| question | picture | made by |"
+    yield "| --- | --- | --- |"
+    for one in exhibits:
+        command = " ".join(one.commands[-1].split()[:3])
+        words = command.split()
+        short = " ".join(words if words[1] in ("landscape", "zoo") else words[:2])
+        yield f"| {one.question} | [{one.title}](#{anchor(one.title)}) | `{short}` |"
+    yield ""
+
+
+def anchor(title: str) -> str:
+    """Where GitHub and others put a heading of that text."""
+    return "".join(sign for sign in title.lower().replace(" ", "-") if sign.isalnum() or sign == "-")
+
+
+def _exhibit(one: Exhibit, folder: str) -> Iterator[str]:
+    yield f"## {one.title}"
+    yield ""
+    for picture in one.pictures:
+        yield f"![{picture.description}]({folder}/{picture.file})"
+        yield ""
+        yield from wrapped(picture.caption)
+        yield ""
+    yield "```console"
+    for command in one.commands:
+        yield f"$ {command}"
+    yield "```"
+    yield ""
+    name = one.page.partition("#")[0].rpartition("/")[2]
+    yield f"More: [{name}]({one.page})."
+    yield ""
+
+
+def wrapped(text: str) -> Iterator[str]:
+    """A paragraph in lines; a word is never broken."""
+    line = ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > WIDTH:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield line
