@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bench.gallery.exhibit import Exhibit, Picture, comparison_command, reached, training_command
 from bench.gallery.files import save_drawing, save_page, take_drawing, take_photo
 from bench.gallery.runs import Asked, compared_run, solved_run
@@ -12,14 +10,13 @@ from budgetnet.cli.pricing import listed, plot_networks
 from budgetnet.compare.questions import Question
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
-from budgetnet.show.compare.page import write_page
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.rows import differences_of, networks_of
-from budgetnet.show.evidence import read_evidence
+from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
 from budgetnet.show.landscape import functions_landscape, output_landscape, write_functions, write_output
 from budgetnet.show.landscape.plane import ACTIVATIONS
-from budgetnet.show.report import WIDE_PX, write_report
+from budgetnet.show.report import WIDE_PX, render
 from budgetnet.show.views import curves, trials
 
 EXTENT = 6.0
@@ -93,7 +90,6 @@ TITLES: dict[Question, tuple[str, str]] = {
 def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
     """Accuracy, paired differences and accuracy against each cost, of one comparison."""
     run = compared_run(asked, question, progress)
-    write_page(run)
     plan, found = read_json(run / "plan.json"), read_json(run / "comparison.json")
     rows, pairs = networks_of(found), differences_of(found)
     drawn = {
@@ -119,11 +115,12 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
 def solution(asked: Asked, progress: Progress) -> Exhibit:
     """The report of a solution: the page, its race and its training."""
     run = solved_run(asked, progress)
-    evidence, test = read_evidence(run), read_evidence(run).test
-    save_drawing(trials_svg(trials(evidence), WIDE_PX, "", _macs(run)), asked.out / "report-race.svg")
+    evidence = read_evidence(run)
+    limit = evidence.budget.macs if evidence.budget else None
+    save_drawing(trials_svg(trials(evidence), WIDE_PX, "", limit), asked.out / "report-race.svg")
     learned = curves(evidence)
     shown = [
-        *_page_picture(run, asked.out),
+        *_page_picture(asked, evidence),
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
@@ -132,7 +129,7 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     ]
     if learned is not None:
         save_drawing(curves_svg(learned, WIDE_PX, ""), asked.out / "report-training.svg")
-        caption = f"The winner's training. It was right about {reached(test)}."
+        caption = f"The winner's training. It was right about {reached(evidence.test)}."
         shown.append(Picture("report-training.svg", "Loss, accuracy and learning rate over the epochs", caption))
     return Exhibit(
         "The report of a solution",
@@ -143,17 +140,14 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     )
 
 
-def _macs(run: Path) -> int | None:
-    budget = read_evidence(run).budget
-    return budget.macs if budget else None
-
-
-def _page_picture(run: Path, out: Path) -> list[Picture]:
+def _page_picture(asked: Asked, evidence: Evidence) -> list[Picture]:
     """The top of the page, as a browser shows it; without a browser the one that is there."""
-    if not save_page(write_report(run), out / "report.jpg") and not (out / "report.jpg").is_file():
+    page, file = asked.work / "report.html", asked.out / "report.jpg"
+    page.write_text(render(evidence), encoding="utf-8")
+    if not save_page(page, file) and not file.is_file():
         return []
     caption = (
         "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
         "network that breaks one, and what was tried."
     )
-    return [Picture("report.jpg", "The report of a run", caption)]
+    return [Picture(file.name, "The report of a run", caption)]

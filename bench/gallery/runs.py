@@ -14,6 +14,7 @@ from budgetnet.compare.ablation import CHANGES
 from budgetnet.compare.questions import Question
 from budgetnet.learn.data import digits
 from budgetnet.learn.progress import Progress
+from budgetnet.learn.run import read_json
 from budgetnet.scaling import Scaling, Strategy, resize
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.views import data_path
@@ -69,16 +70,20 @@ def _trained(run: Path, value: Network, progress: Progress) -> Path:
 
 
 def solved_run(asked: Asked, progress: Progress) -> Path:
-    """The given solution, or one of the digits."""
+    """The given solution, or one of the digits. Raises a one-line `ValueError` for a run of something else."""
     if asked.solved is not None:
+        if read_evidence(asked.solved).plan["command"] != "solve":
+            raise ValueError(f"{asked.solved} is no run of budgetnet solve; --solve takes one")
         return asked.solved
     return solve("digits", COMPARED, SOLVE_SECONDS, out=asked.work / "solve", progress=progress).run
 
 
 def compared_run(asked: Asked, question: Question, progress: Progress) -> Path:
-    """The given comparison of that kind, or one on the digits."""
+    """The given comparison of that kind, or one on the digits. Raises a one-line `ValueError` for another kind."""
     given = {"families": asked.compared, "scaling": asked.scaling, "ablation": asked.ablation}[question]
     if given is not None:
+        if (kind := read_json(given / "plan.json").get("question")) != question:
+            raise ValueError(f"{given} is no comparison of {question} but of {kind or 'nothing'}")
         return given
     out = asked.work / question
     return compare("digits", COMPARED, SECONDS[question], SEEDS, question=question, out=out, progress=progress).run
