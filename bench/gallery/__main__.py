@@ -77,8 +77,8 @@ def make(asked: Asked, shown: Progress) -> str:
         solution(asked, shown),
     ]
     files = {picture.file for one in exhibits for picture in one.pictures}
-    for old in sorted(asked.out.glob("*.[sj][vp]g")):
-        if old.name not in files:
+    for old in sorted(asked.out.iterdir()):
+        if old.suffix in (".svg", ".jpg", ".png") and old.name not in files:
             old.unlink()
     return page(exhibits, asked.out.name)
 

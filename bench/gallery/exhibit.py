@@ -70,6 +70,4 @@ def _named(plan: Row) -> Row:
 def explain_command(run: Path, images: Sequence[str], flags: Sequence[str]) -> str:
     """The command of an explanation: the options a line each, the images last."""
     words = ["budgetnet", "explain", shown_run(run), *flags]
-    if not flags:
-        return " ".join([*words, *map(shlex.quote, images)])
     return f"{in_lines(words)} \\\n    {' '.join(map(shlex.quote, images))}"

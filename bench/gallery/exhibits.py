@@ -129,7 +129,7 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     ]
     if learned is not None:
         save_drawing(curves_svg(learned, WIDE_PX, ""), asked.out / "report-training.svg")
-        caption = f"The winner's training. It was right about {reached(evidence.test)}."
+        caption = f"The winner's training. It gets {reached(evidence.test)} right."
         shown.append(Picture("report-training.svg", "Loss, accuracy and learning rate over the epochs", caption))
     return Exhibit(
         "The report of a solution",

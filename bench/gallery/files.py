@@ -16,6 +16,7 @@ from budgetnet.show.svg import inline_svg, svg_file
 
 MOST_BYTES = 300_000
 QUALITIES = (88, 82, 76)
+COLOURS = 256
 SMALLER = 0.88
 """Factor on the sides of a picture that is too large in every quality."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
@@ -42,7 +43,7 @@ def save_photo(image: Image.Image, file: Path) -> None:
     while True:
         for quality in QUALITIES:
             data = io.BytesIO()
-            image.save(data, "jpeg", quality=quality, optimize=True, subsampling=0)
+            image.save(data, "jpeg", quality=quality, subsampling=0)
             if data.tell() <= MOST_BYTES:
                 with written_aside(file) as aside:
                     aside.write_bytes(data.getvalue())
@@ -55,6 +56,17 @@ def take_photo(source: Path, file: Path) -> None:
     """Write a picture of a command's folder as a small JPEG."""
     with Image.open(source) as image:
         save_photo(image, file)
+
+
+def take_cells(source: Path, file: Path) -> None:
+    """Write a picture of maps, whose cells have sharp borders, as a PNG of few colours."""
+    data = io.BytesIO()
+    with Image.open(source) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(data, "png", optimize=True)
+    if data.tell() > MOST_BYTES:
+        raise ValueError(f"{file.name} would have {data.tell():,} bytes, more than {MOST_BYTES:,}; save it as a photo")
+    with written_aside(file) as aside:
+        aside.write_bytes(data.getvalue())
 
 
 def save_page(page: Path, file: Path) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, training_command
-from bench.gallery.files import take_drawing, take_photo
+from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, images_folder, scaled_run, twin_run
 from budgetnet import explain
 from budgetnet.learn.progress import Progress
@@ -54,28 +54,30 @@ def _explained(
     asked: Asked,
     name: str,
     run: Path,
-    flags: Sequence[str],
     progress: Progress,
+    beside: Sequence[Path] = (),
+    others: Sequence[Path] = (),
     of_all: bool = False,
-    **more: Sequence[Path],
 ) -> tuple[Explanation, tuple[str, ...]]:
     """The explanation, and the commands that make it from nothing; of the given images, or of all of the run's test."""
     given = asked.images if run == asked.run and not of_all else ()
     images = list(given) or [str(images_folder(run, asked.work))]
-    layer = telling_stage(read_evidence(run).network)
-    found = explain(run, images, layer=layer, drawn=FEW, out=asked.work / name, progress=progress, **more)
-    runs = dict.fromkeys([run, *(one for group in more.values() for one in group)])
+    layer, out = telling_stage(read_evidence(run).network), asked.work / name
+    found = explain(run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, progress=progress)
+    runs = dict.fromkeys([run, *beside, *others])
     trained = [f"{training_command(read_evidence(one))} \\\n    --out {shown_run(one)}" for one in runs]
-    layered = ["--layer", layer] if layer else []
+    flags = [word for one in beside for word in ("--beside", shown_run(one))]
+    flags += [word for one in others for word in ("--with", shown_run(one))]
+    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else [])]
     typed = shown_images(given) or [f"{run.name}-test/"]
-    return found, (*trained, explain_command(run, typed, [*flags, "--drawn", str(FEW), *layered]))
+    return found, (*trained, explain_command(run, typed, flags))
 
 
 def grad_cam(asked: Asked, run: Path, progress: Progress) -> Exhibit:
     """Where the network looks, for some images."""
-    found, commands = _explained(asked, "grad-cam", run, [], progress)
+    found, commands = _explained(asked, "grad-cam", run, progress)
     take_photo(found.folder / "grad-cam.png", asked.out / "grad-cam.jpg")
-    maps = _first_maps(found, asked.out, "maps.jpg")
+    maps = _first_maps(found, asked.out, "maps.png")
     see = (
         f"{_about(run)} Each image beside what the network looks at (Grad-CAM): the lighter the colour, the more that "
         f"place speaks for the class below it. The map is that of {_layer(found)}, spread over the image. "
@@ -101,8 +103,8 @@ def grad_cam(asked: Asked, run: Path, progress: Progress) -> Exhibit:
 
 def twins(asked: Asked, run: Path, twin: Path, progress: Progress) -> Exhibit:
     """Activation maps of two networks that differ in their activations."""
-    found, commands = _explained(asked, "twins", run, ["--beside", shown_run(twin)], progress, beside=(twin,))
-    maps = _first_maps(found, asked.out, "maps-twins.jpg")
+    found, commands = _explained(asked, "twins", run, progress, beside=(twin,))
+    maps = _first_maps(found, asked.out, "maps-twins.png")
     rows = [row for row in found.stages if row.stage == "stem"]
     zeros = ", ".join(f"{row.network} {percent(row.zero_share, 0)}" for row in rows)
     see = (
@@ -121,7 +123,7 @@ def twins(asked: Asked, run: Path, twin: Path, progress: Progress) -> Exhibit:
 
 def gates(asked: Asked, run: Path, progress: Progress) -> Exhibit:
     """What squeeze-and-excitation does, by block and by class."""
-    found, commands = _explained(asked, "gates", run, [], progress, of_all=True)
+    found, commands = _explained(asked, "gates", run, progress, of_all=True)
     if found.gates is None:
         raise ValueError(f"{run} has no squeeze-and-excitation; give --gates another run")
     take_drawing(found.folder / "gates.svg", asked.out / "gates.svg", "The gates of each block")
@@ -153,8 +155,7 @@ def gates(asked: Asked, run: Path, progress: Progress) -> Exhibit:
 
 def figure_7(asked: Asked, run: Path, others: Sequence[Path], progress: Progress) -> Exhibit:
     """What networks of one base look at, scaled in different ways."""
-    flags = [word for one in others for word in ("--with", shown_run(one))]
-    found, commands = _explained(asked, "figure-7", run, flags, progress, others=others)
+    found, commands = _explained(asked, "figure-7", run, progress, others=others)
     take_photo(found.folder / "grad-cam.png", asked.out / "figure-7.jpg")
     right = ", ".join(f"{row.label} {percent(row.top1)}" for row in found.networks if row.top1 is not None)
     see = (
@@ -171,8 +172,8 @@ def figure_7(asked: Asked, run: Path, others: Sequence[Path], progress: Progress
 
 
 def _first_maps(found: Explanation, out: Path, file: str) -> str:
-    """The activation maps of the first drawn image, as a photo: as SVG they would be large."""
-    take_photo(min(found.folder.glob("maps/*.png")), out / file)
+    """The activation maps of the first drawn image."""
+    take_cells(min(found.folder.glob("maps/*.png")), out / file)
     return file
 
 
@@ -186,7 +187,7 @@ def _about(run: Path) -> str:
     """What was trained on what, and how well."""
     evidence = read_evidence(run)
     kind, data = _kind(evidence.network), evidence.plan["data"]["name"]
-    return f"{kind}, trained on {data}, right about {reached(evidence.test)}."
+    return f"{kind}, trained on {data}; it gets {reached(evidence.test)} right."
 
 
 def _kind(network: Network) -> str:
