@@ -8,6 +8,7 @@ from bench.gallery.exhibit import Exhibit
 
 WIDTH = 120
 """Of a line, as in all of docs/."""
+TELLING = ("--plot", "--beside", "--with", "--scaling", "--ablate")
 HEAD = """\
 # Gallery
 
@@ -36,11 +37,15 @@ def _table(exhibits: Sequence[Exhibit]) -> Iterator[str]:
     yield "| question | picture | made by |"
     yield "| --- | --- | --- |"
     for one in exhibits:
-        command = " ".join(one.commands[-1].split()[:3])
-        words = command.split()
-        short = " ".join(words if words[1] in ("landscape", "zoo") else words[:2])
-        yield f"| {one.question} | [{one.title}](#{anchor(one.title)}) | `{short}` |"
+        yield f"| {one.question} | [{one.title}](#{anchor(one.title)}) | `{short(one.commands[-1])}` |"
     yield ""
+
+
+def short(command: str) -> str:
+    """A command without its values: its name, and the flags that make it another picture."""
+    words = command.split()
+    name = words[: 3 if words[1] == "landscape" else 2]
+    return " ".join([*name, *dict.fromkeys(word for word in words if word in TELLING)])
 
 
 def anchor(title: str) -> str:
