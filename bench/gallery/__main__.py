@@ -31,6 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--ablate", type=Path, help="a run of compare --ablate")
     parser.add_argument("--images", nargs="+", default=[], help="images for --run; those of its test unless given")
     parser.add_argument("--credit", default="", help="whose photos are shown, and their licence")
+    parser.add_argument("--longer", type=float, default=1.0, help="times the usual time, on a slow machine")
     parser.add_argument("--work", type=Path, default=Path("runs/gallery"), help="for what is made on the way")
     parser.add_argument("--out", type=Path, default=Path("docs"), help="for gallery.md and the folder gallery")
     parser.add_argument("--fresh", action="store_true", help="make everything anew that was made on the way")
@@ -57,6 +58,7 @@ def asked_for(row: argparse.Namespace) -> Asked:
         ablation=row.ablate,
         images=tuple(row.images),
         credit=row.credit,
+        longer=row.longer,
         work=row.work,
         out=row.out / "gallery",
     )

@@ -11,13 +11,14 @@ from budgetnet.compare.questions import Question
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
-from budgetnet.show.compare.rows import differences_of, networks_of
+from budgetnet.show.compare.rows import Row, differences_of, networks_of
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
 from budgetnet.show.landscape import functions_landscape, output_landscape, write_functions, write_output
 from budgetnet.show.landscape.plane import ACTIVATIONS
 from budgetnet.show.report import WIDE_PX, render
 from budgetnet.show.views import curves, trials
+from budgetnet.show.wording import duration
 
 EXTENT = 6.0
 
@@ -99,7 +100,7 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
     }
     captions = {
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}. The diamond is the "
-        f"mean over {plan['seeds']} seeds, the line its 95 % interval, the circles are the seeds.",
+        f"mean over {plan['seeds']} seeds, the line its 95 % interval, the circles are the seeds. {_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. What that shows: " + " ".join(found["statement"]),
@@ -110,6 +111,14 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
     title, ask = TITLES[question]
     shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
     return Exhibit(title, ask, (comparison_command(plan),), "compare.md", tuple(shown))
+
+
+def _worth(plan: Row, found: Row) -> str:
+    """How long the trainings were, and whether they tell anything about the networks."""
+    each = f"Every training had {duration(found['seconds_each'])} of one core."
+    if plan["data"]["path"] != "digits":
+        return each
+    return f"{each} That is an example of the picture: so short a training on the digits says little of the networks."
 
 
 def solution(asked: Asked, progress: Progress) -> Exhibit:
