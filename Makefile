@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup demo test test-slow check bench gallery clean
 .DELETE_ON_ERROR:
 
 help:  ## what each verb does
@@ -33,6 +33,9 @@ check: $(VENV)/.development  ## lint, format, types, layers, and every snippet o
 
 bench: $(VENV)/.development  ## the speeds that are promised, measured here
 	$(BIN)/python -m bench
+
+gallery: $(VENV)/.development  ## docs/gallery.md and its pictures, on the embedded digits, in about ten minutes
+	$(BIN)/python -m bench.gallery
 
 clean:  ## remove the environment and the caches, never runs/
 	rm -rf $(VENV) dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache

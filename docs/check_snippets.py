@@ -1,4 +1,4 @@
-"""Holds the README and docs/ to the program: `python docs/check_snippets.py`.
+"""Holds the READMEs and docs/ to the program: `python docs/check_snippets.py`.
 
 The ```python blocks of a file run as one script. In every ```console block each `$ budgetnet ...`
 line must be a command whose help lists every flag of the line; a command that needs no torch is run,
@@ -169,7 +169,7 @@ def check_file(path: Path) -> Iterator[str]:
 
 def main() -> int:
     """Check README.md and docs/*.md; whatever snippets write goes to a folder that is thrown away."""
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    files = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         wrong = [line for path in files for line in check_file(path)]

@@ -344,9 +344,9 @@ def test_gate_rows_name_channels_and_compare_classes() -> None:
     assert first.quantiles[2] == pytest.approx(np.median(early), abs=1e-6)
     assert second.class_share is not None and second.chance_share is not None
     assert second.class_share > second.chance_share and (first.class_share or 0) < second.class_share
-    assert rows.by_class is not None and rows.by_class.block == "2.1" and rows.by_class.classes == ("dog", "cat")
+    assert rows.by_class is not None and rows.by_class.block == "2.1" and rows.by_class.classes == ("cat", "dog")
     place = rows.by_class.channels.index(7)
-    assert rows.by_class.means[0][place] == pytest.approx(late[:6, 7].mean(), abs=1e-6)
+    assert rows.by_class.means[1][place] == pytest.approx(late[:6, 7].mean(), abs=1e-6)
     alone = gate_rows({"0.0": early.astype(np.float32)}, ["dog"] * 11 + ["cat"], "prediction")
     assert alone.by_class is None and alone.blocks[0].class_share is None
 

@@ -6,6 +6,8 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 PX_AN_INCH = 72
 """One pixel of a picture is one unit of its SVG."""
+MARGIN_PX = 16
+"""Of paper around a picture that is a file of its own."""
 _UNWANTED = ("metadata", "style", "title")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
 _COLOUR = re.compile("|".join(map(re.escape, COLOURS.values())))
@@ -61,6 +65,31 @@ def inline_svg(picture: Figure | str, prefix: str, description: str) -> str:
         "aria-label": description,
     }
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def svg_file(inline: str) -> str:
+    """An `inline_svg` as the text of a file: on paper, with a margin, light or dark as its reader's setting is."""
+    root = ElementTree.fromstring(inline)
+    left, top, wide, high = map(float, root.attrib["viewBox"].split())
+    left, top, wide, high = left - MARGIN_PX, top - MARGIN_PX, wide + 2 * MARGIN_PX, high + 2 * MARGIN_PX
+    box = {"x": f"{left:g}", "y": f"{top:g}", "width": f"{wide:g}", "height": f"{high:g}"}
+    root.attrib |= {"xmlns": "http://www.w3.org/2000/svg", "viewBox": " ".join(box.values())}
+    root.attrib |= {"width": box["width"], "height": box["height"]}
+    root.insert(0, ElementTree.Element("rect", {**box, "style": "fill: var(--paper)"}))
+    style = ElementTree.Element("style")
+    style.text = _page_style()
+    root.insert(0, style)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+@cache
+def _page_style() -> str:
+    """The page's colours, light and dark, and its font, from its style sheet."""
+    sheet = (Path(__file__).parent / "report.css").read_text(encoding="utf-8")
+    colours, _, rest = sheet.partition("\n* {")
+    font = re.search(r"font: \S+ (.+);", rest)
+    assert font is not None
+    return f"{colours.replace(':root', 'svg')}\nsvg {{ font-family: {font[1]}; }}"
 
 
 def _references(value: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".svg", ".png", ".pdf")
-BELOW = (((9, -4), "left"),)
+BELOW = (((9, -4), "left"), ((5, -14), "left"), ((0, -15), "center"))
 ABOVE_AND_BELOW = (((-9, 3), "right"), ((9, -11), "left"), ((-9, 14), "right"))
 """Where a name may stand beside its point: points to the right and up, and the side that it ends at."""
 

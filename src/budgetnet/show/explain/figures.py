@@ -172,10 +172,16 @@ def _row_labels(figure: Figure, rows: Sequence[MapRow], networks: Sequence[str])
 
 def _show(axes: Axes, values: NDArray[Any], colours: str | None) -> None:
     """An image, or a map with its cells as squares from its smallest value to its largest."""
+    from matplotlib.patches import Rectangle
+
     image = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
     if image.ndim == 2 and colours is None:
         colours = "gray"
     axes.imshow(image, cmap=colours, interpolation="none", aspect="auto")
+    # A white cell at the edge would otherwise be paper.
+    axes.add_patch(
+        Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=COLOURS["line"], linewidth=1)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

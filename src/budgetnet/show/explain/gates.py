@@ -131,8 +131,8 @@ def _epsilon_squared(centred: NDArray[np.float64], labels: NDArray[np.integer]) 
 def _class_gates(
     block: str, values: NDArray[np.float32], labels: NDArray[np.integer], names: Sequence[str]
 ) -> ClassGates:
-    """The largest classes, and the channels whose means differ most between them, by the class that opens each."""
-    shown = range(min(len(names), SHOWN_CLASSES))
+    """The largest classes by name, and the channels whose means differ most between them, by who opens each."""
+    shown = sorted(range(min(len(names), SHOWN_CLASSES)), key=lambda place: names[place])
     means = np.stack([values[labels == place].mean(0, dtype=np.float64) for place in shown])
     most = np.argsort(-means.std(0), kind="stable")[:SHOWN_CHANNELS]
     apart = means[:, most] - means[:, most].mean(0)

@@ -1,0 +1,73 @@
+"""What the gallery's page shows: values, and the commands as a reader would type them."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from budgetnet.learn.evaluate import Evaluation
+from budgetnet.show.again import in_lines, run_command
+from budgetnet.show.compare.page import compare_command
+from budgetnet.show.compare.rows import Row
+from budgetnet.show.evidence import Evidence
+from budgetnet.show.wording import percent
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A file of the gallery's folder, what a screen reader says of it, and what to see in it."""
+
+    file: str
+    description: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """Pictures that one command makes, behind the commands that made its runs; `page` of docs/ explains it."""
+
+    title: str
+    question: str
+    commands: tuple[str, ...]
+    page: str
+    pictures: tuple[Picture, ...]
+
+
+def shown_run(run: Path) -> str:
+    """A run's folder as a reader has it: no machine's path."""
+    return f"runs/{run.name}"
+
+
+def shown_images(images: Sequence[str]) -> list[str]:
+    """Images as a reader has them: the last folder and the name."""
+    return ["/".join(Path(one).parts[-2:]) for one in images]
+
+
+def training_command(evidence: Evidence) -> str:
+    """The command that makes a run again, with the folder of its images and its own by their names."""
+    plan = {**evidence.plan, "data": _named(evidence.plan)}
+    return run_command(dataclasses.replace(evidence, plan=plan, run=Path(shown_run(evidence.run))))
+
+
+def comparison_command(plan: Row) -> str:
+    """The command that makes a comparison again, with the folder of its images by its name."""
+    return compare_command({**plan, "data": _named(plan)})
+
+
+def reached(test: Evaluation) -> str:
+    """What a network got right, with its 95 % interval."""
+    return f"{percent(test.top1)} of {test.count:,} test images ({percent(test.top1_low)} to {percent(test.top1_high)})"
+
+
+def _named(plan: Row) -> Row:
+    path = plan["data"]["path"]
+    return {**plan["data"], "path": path if path == "digits" else f"{Path(path).name}/"}
+
+
+def explain_command(run: Path, images: Sequence[str], flags: Sequence[str]) -> str:
+    """The command of an explanation: the options a line each, the images last."""
+    words = ["budgetnet", "explain", shown_run(run), *flags]
+    return f"{in_lines(words)} \\\n    {' '.join(map(shlex.quote, images))}"

@@ -1,0 +1,162 @@
+"""Exhibits of activation functions, of the zoo, of comparisons and of a solution's report."""
+
+from __future__ import annotations
+
+from bench.gallery.exhibit import Exhibit, Picture, comparison_command, reached, training_command
+from bench.gallery.files import save_drawing, save_page, take_drawing, take_photo
+from bench.gallery.runs import Asked, compared_run, solved_run
+from budgetnet import cost, names, network
+from budgetnet.cli.pricing import listed, plot_networks
+from budgetnet.compare.questions import Question
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.run import read_json
+from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
+from budgetnet.show.compare.rows import Row, differences_of, networks_of
+from budgetnet.show.evidence import Evidence, read_evidence
+from budgetnet.show.figures import curves_svg, trials_svg
+from budgetnet.show.landscape import functions_landscape, output_landscape, write_functions, write_output
+from budgetnet.show.landscape.plane import ACTIVATIONS
+from budgetnet.show.report import WIDE_PX, render
+from budgetnet.show.views import curves, trials
+from budgetnet.show.wording import duration
+
+EXTENT = 6.0
+
+
+def functions(asked: Asked, progress: Progress) -> Exhibit:
+    """Activation functions and their slopes."""
+    folder, what = asked.work / "landscape", "Swish between x / 2 and ReLU, and ten functions with their slopes"
+    write_functions(folder, functions_landscape(None, EXTENT), EXTENT, progress)
+    take_drawing(folder / "functions.svg", asked.out / "landscape-functions.svg", what)
+    caption = (
+        "Above: Swish lies between x / 2 (beta towards 0) and ReLU (large beta), falls below 0 and rises again, and "
+        "its slope has no jump. Below: each function with its slope, and in grey where no gradient gets through. For "
+        "ReLU that is the whole negative half, for Swish a strip around its minimum."
+    )
+    return Exhibit(
+        "Activation functions and their slopes",
+        "What is different about Swish?",
+        ("budgetnet landscape functions",),
+        "landscape.md",
+        (Picture("landscape-functions.svg", what, caption),),
+    )
+
+
+def outputs(asked: Asked, progress: Progress) -> Exhibit:
+    """Landscapes of the output of networks as they are initialised; those that are there are taken."""
+    folder, what = asked.work / "landscape", "Output landscapes of eight activations"
+    if not (folder / "output.json").is_file():
+        write_output(folder, output_landscape(ACTIVATIONS, progress=progress), progress)
+    take_photo(folder / "output.png", asked.out / "landscape-output.jpg")
+    caption = (
+        "The output of one network, as it is initialised, over the plane of its two inputs: the surface, the same as "
+        "a heat map, and where it bends. With ReLU it is made of pieces with edges between them, with Swish it is "
+        "smooth; it is as high with both. This is no landscape of a loss."
+    )
+    return Exhibit(
+        "Output landscapes",
+        "Does the activation make a network's output smooth?",
+        ("budgetnet landscape output",),
+        "landscape.md",
+        (Picture("landscape-output.jpg", what, caption),),
+    )
+
+
+def zoo(asked: Asked) -> Exhibit:
+    """Published accuracy over multiply-adds."""
+    source, what = asked.work / "zoo.svg", "Published ImageNet accuracy over multiply-adds"
+    plot_networks(listed([(one, cost(one)) for one in map(network, names())]), source)
+    take_drawing(source, asked.out / "zoo.svg", what)
+    caption = (
+        "Every network of the zoo with a published accuracy. Blue and joined: no other listed has as much with fewer "
+        "multiply-adds. Each was trained by its authors' own recipe, and that is worth points: what the networks "
+        "themselves are worth, only a comparison by one recipe tells."
+    )
+    return Exhibit(
+        "The zoo",
+        "What was published, at which cost?",
+        ("budgetnet zoo --plot zoo.svg",),
+        "../README.md#without-torch-in-a-blink",
+        (Picture("zoo.svg", what, caption),),
+    )
+
+
+TITLES: dict[Question, tuple[str, str]] = {
+    "families": ("Families at one budget", "Which family is best on these images?"),
+    "scaling": ("One base, scaled in different ways", "Is it better to scale everything together?"),
+    "ablation": ("A base without its parts", "What are Swish, squeeze-and-excitation and the rest worth?"),
+}
+
+
+def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
+    """Accuracy, paired differences and accuracy against each cost, of one comparison."""
+    run = compared_run(asked, question, progress)
+    plan, found = read_json(run / "plan.json"), read_json(run / "comparison.json")
+    rows, pairs = networks_of(found), differences_of(found)
+    drawn = {
+        "accuracy": accuracy_svg(rows, WIDE_PX, ""),
+        **({"differences": forest_svg(pairs, WIDE_PX, "")} if pairs else {}),
+        "costs": pareto_svg(rows, WIDE_PX, ""),
+    }
+    captions = {
+        "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}. The diamond is the "
+        f"mean over {plan['seeds']} seeds, the line its 95 % interval, the circles are the seeds. {_worth(plan, found)}",
+        "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
+        "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
+        "looked at alone. Hollow: not told apart. What that shows: " + " ".join(found["statement"]),
+        "costs": "Accuracy against what it costs; blue and joined: none costs less and is as accurate.",
+    }
+    for name, svg in drawn.items():
+        save_drawing(svg, asked.out / f"{question}-{name}.svg")
+    title, ask = TITLES[question]
+    shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
+    return Exhibit(title, ask, (comparison_command(plan),), "compare.md", tuple(shown))
+
+
+def _worth(plan: Row, found: Row) -> str:
+    """How long the trainings were, and whether they tell anything about the networks."""
+    each = f"Every training had {duration(found['seconds_each'])} of one core."
+    if plan["data"]["path"] != "digits":
+        return each
+    return f"{each} That is an example of the picture: so short a training on the digits says little of the networks."
+
+
+def solution(asked: Asked, progress: Progress) -> Exhibit:
+    """The report of a solution: the page, its race and its training."""
+    run = solved_run(asked, progress)
+    evidence = read_evidence(run)
+    limit = evidence.budget.macs if evidence.budget else None
+    save_drawing(trials_svg(trials(evidence), WIDE_PX, "", limit), asked.out / "report-race.svg")
+    learned = curves(evidence)
+    shown = [
+        *_page_picture(asked, evidence),
+        Picture(
+            "report-race.svg",
+            "Validation accuracy of the raced candidates over multiply-adds",
+            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen.",
+        ),
+    ]
+    if learned is not None:
+        save_drawing(curves_svg(learned, WIDE_PX, ""), asked.out / "report-training.svg")
+        caption = f"The winner's training. It gets {reached(evidence.test)} right."
+        shown.append(Picture("report-training.svg", "Loss, accuracy and learning rate over the epochs", caption))
+    return Exhibit(
+        "The report of a solution",
+        "Which network fits the budget, and why this one?",
+        (training_command(evidence),),
+        "how-it-works.md",
+        tuple(shown),
+    )
+
+
+def _page_picture(asked: Asked, evidence: Evidence) -> list[Picture]:
+    """The top of the page, as a browser shows it; without a browser the one that is there."""
+    page, file = asked.work / "report.html", asked.out / "report.jpg"
+    page.write_text(render(evidence), encoding="utf-8")
+    if not save_page(page, file) and not file.is_file():
+        return []
+    caption = (
+        "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
+        "network that breaks one, and what was tried."
+    )
+    return [Picture(file.name, "The report of a run", caption)]

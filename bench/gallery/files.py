@@ -1,0 +1,89 @@
+"""Pictures as files of a repository: drawings as SVG that follows light and dark, photos as JPEG, all small."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from budgetnet.model.files import written_aside
+from budgetnet.show.svg import inline_svg, svg_file
+
+MOST_BYTES = 300_000
+QUALITIES = (88, 82, 76)
+COLOURS = 256
+SMALLER = 0.88
+"""Factor on the sides of a picture that is too large in every quality."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+PAGE_PX = (1000, 1560)
+
+
+def save_drawing(inline: str, file: Path) -> None:
+    """Write an inline SVG of a page as a file of its own. Raises `ValueError` for one that is too large."""
+    data = svg_file(inline).encode()
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"{file.name} would have {len(data):,} bytes, more than {MOST_BYTES:,}; save it as a photo")
+    with written_aside(file) as aside:
+        aside.write_bytes(data)
+
+
+def take_drawing(source: Path, file: Path, description: str) -> None:
+    """Write an SVG file of a command's folder in the page's colours."""
+    save_drawing(inline_svg(source.read_text(encoding="utf-8"), "", description), file)
+
+
+def save_photo(image: Image.Image, file: Path) -> None:
+    """Write pixels as a JPEG of at most `MOST_BYTES`: first of a lower quality, then smaller."""
+    image = image.convert("RGB")
+    while True:
+        for quality in QUALITIES:
+            data = io.BytesIO()
+            image.save(data, "jpeg", quality=quality, subsampling=0)
+            if data.tell() <= MOST_BYTES:
+                with written_aside(file) as aside:
+                    aside.write_bytes(data.getvalue())
+                return
+        sides = (round(SMALLER * image.width), round(SMALLER * image.height))
+        image = image.resize(sides, Image.Resampling.LANCZOS)
+
+
+def take_photo(source: Path, file: Path) -> None:
+    """Write a picture of a command's folder as a small JPEG."""
+    with Image.open(source) as image:
+        save_photo(image, file)
+
+
+def take_cells(source: Path, file: Path) -> None:
+    """Write a picture of maps, whose cells have sharp borders, as a PNG of few colours."""
+    data = io.BytesIO()
+    with Image.open(source) as image:
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(data, "png", optimize=True)
+    if data.tell() > MOST_BYTES:
+        raise ValueError(f"{file.name} would have {data.tell():,} bytes, more than {MOST_BYTES:,}; save it as a photo")
+    with written_aside(file) as aside:
+        aside.write_bytes(data.getvalue())
+
+
+def save_page(page: Path, file: Path) -> bool:
+    """Write the top of an HTML page as a PNG; False where no browser is installed that could show it."""
+    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        shot = Path(folder) / "page.png"
+        words = [browser, "--headless", "--hide-scrollbars", f"--user-data-dir={folder}/browser"]
+        # Browsers refuse to lock themselves in where root starts them.
+        words += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        words += ["--force-prefers-color-scheme=light", f"--window-size={PAGE_PX[0]},{PAGE_PX[1]}"]
+        words += [f"--screenshot={shot}", page.absolute().as_uri()]
+        subprocess.run(words, check=False, capture_output=True, timeout=120)
+        if not shot.is_file():
+            return False
+        with Image.open(shot) as image:
+            save_photo(image, file)
+    return True

@@ -1,0 +1,124 @@
+"""The runs that the gallery shows: those that are given, and short ones on the embedded digits for the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from budgetnet import Budget, adapt, compare, fit, network, solve, train
+from budgetnet.compare.ablation import CHANGES
+from budgetnet.compare.questions import Question
+from budgetnet.learn.data import digits
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.run import read_json
+from budgetnet.scaling import Scaling, Strategy, resize
+from budgetnet.show.evidence import Evidence, read_evidence
+from budgetnet.show.views import data_path
+from budgetnet.spec import Network
+
+EPOCHS = 10.0
+SCALED = Budget(macs=5_500_000)
+"""Of the four networks of figure 7, which grow from one of 2.7 M multiply-adds."""
+COMPARED, SOLVED = Budget(macs=1_000_000), Budget(macs=2_000_000)
+SECONDS = {"families": 80.0, "scaling": 60.0, "ablation": 120.0}
+SOLVE_SECONDS = 60.0
+SEEDS = 2
+STRATEGIES: tuple[Strategy, ...] = ("compound", "depth", "width", "resolution")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was given; `work` is the folder of what is made where nothing was, in `longer` times the usual time."""
+
+    run: Path | None
+    beside: Path | None
+    others: tuple[Path, ...]
+    gates: Path | None
+    solved: Path | None
+    compared: Path | None
+    scaling: Path | None
+    ablation: Path | None
+    images: tuple[str, ...]
+    credit: str
+    longer: float
+    work: Path
+    out: Path
+
+
+def small_base() -> Network:
+    """EfficientNet-B0's stages at a third of the width, two fifths of the depth and 16 px."""
+    base = dataclasses.replace(network("efficientnet_b0", classes=10), in_channels=1)
+    return resize(adapt(base, 16, dropped_strides=2), Scaling(depth=0.4, width=0.35), name="small")
+
+
+def scaled_run(work: Path, strategy: Strategy, progress: Progress) -> Path:
+    """A training of the small base, scaled to `SCALED` by a strategy."""
+    return _trained(work / strategy, fit(small_base(), SCALED, strategy).network, progress)
+
+
+def twin_run(work: Path, progress: Progress) -> Path:
+    """A training of the network that compound scaling gives, with ReLU for Swish."""
+    relu = next(change for change in CHANGES if change.id == "relu")
+    return _trained(work / "compound-relu", relu.of(fit(small_base(), SCALED).network), progress)
+
+
+def _trained(run: Path, value: Network, progress: Progress) -> Path:
+    return train("digits", value, out=run, epochs=EPOCHS, progress=progress).run
+
+
+def solved_run(asked: Asked, progress: Progress) -> Path:
+    """The given solution, or one of the digits. Raises a one-line `ValueError` for a run of something else."""
+    if asked.solved is not None:
+        if read_evidence(asked.solved).plan["command"] != "solve":
+            raise ValueError(f"{asked.solved} is no run of budgetnet solve; --solve takes one")
+        return asked.solved
+    return solve("digits", SOLVED, asked.longer * SOLVE_SECONDS, out=asked.work / "solve", progress=progress).run
+
+
+def compared_run(asked: Asked, question: Question, progress: Progress) -> Path:
+    """The given comparison of that kind, or one on the digits. Raises a one-line `ValueError` for another kind."""
+    given = {"families": asked.compared, "scaling": asked.scaling, "ablation": asked.ablation}[question]
+    if given is not None:
+        if (kind := read_json(given / "plan.json").get("question")) != question:
+            raise ValueError(f"{given} is no comparison of {question} but of {kind or 'nothing'}")
+        return given
+    seconds, out = asked.longer * SECONDS[question], asked.work / question
+    return compare("digits", COMPARED, seconds, SEEDS, question=question, out=out, progress=progress).run
+
+
+def images_folder(run: Path, work: Path) -> Path:
+    """The test images of a run as a folder of class folders, which `explain` takes.
+
+    Raises a one-line `ValueError` where they have moved since.
+    """
+    evidence = read_evidence(run)
+    folder = work / f"{run.name}-test"
+    if not folder.is_dir():
+        aside = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(aside, ignore_errors=True)
+        _copy_test(evidence, aside)
+        aside.rename(folder)
+    return folder
+
+
+def _copy_test(evidence: Evidence, folder: Path) -> None:
+    source, files = data_path(evidence), evidence.split["test"]
+    for file in files:
+        name = folder / (f"{file}.png" if source is None else _below_class(file))
+        name.parent.mkdir(parents=True, exist_ok=True)
+        if source is None:
+            pixels = digits.pixels()[digits.image_set().files.index(file)]
+            Image.fromarray(pixels[..., 0]).save(name)
+        elif (source / file).is_file():
+            shutil.copyfile(source / file, name)
+        else:
+            raise ValueError(f"{source / file} is gone, an image of {evidence.run}; give --images instead")
+
+
+def _below_class(file: str) -> Path:
+    """A file below its class's folder, without train/ or test/ before it."""
+    return Path(*Path(file).parts[-2:])

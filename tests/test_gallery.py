@@ -1,0 +1,98 @@
+"""The gallery: pictures that fit into a repository and stand for themselves, and a page that has all of them."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.svg import inline_svg, new_figure, svg_file
+
+ROOT = Path(__file__).resolve().parents[1]
+GALLERY = ROOT / "docs" / "gallery"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("bench.gallery.files")
+
+
+@pytest.fixture
+def drawing() -> str:
+    with house_style():
+        figure = new_figure(200, 100)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=COLOURS["accent"])
+        axes.set_xlabel("x")
+        return inline_svg(figure, "", "a line")
+
+
+def test_a_drawing_as_a_file_brings_its_colours_paper_and_margin(drawing: str) -> None:
+    root = ElementTree.fromstring(svg_file(drawing))
+    assert root.tag == f"{SVG}svg" and root.attrib["aria-label"] == "a line"
+    left, top, wide, high = map(float, root.attrib["viewBox"].split())
+    assert (left, top, wide, high) == (-16, -16, 232, 132)
+    style, paper = root[0], root[1]
+    assert style.text is not None and "prefers-color-scheme: dark" in style.text and "font-family" in style.text
+    assert (paper.tag, float(paper.attrib["width"])) == (f"{SVG}rect", 232)
+    used = set(re.findall(r"var\(--(\w+)\)", svg_file(drawing)))
+    light, _, dark = style.text.partition("@media")
+    assert {"paper", "accent"} <= used
+    for name in used:
+        assert f"--{name}:" in light and f"--{name}:" in dark
+    assert svg_file(drawing) == svg_file(drawing)
+
+
+def test_a_photo_shrinks_until_it_is_small_enough(files: ModuleType, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 900, 3), dtype=np.uint8)
+    files.save_photo(Image.fromarray(noise), tmp_path / "noise.jpg")
+    with Image.open(tmp_path / "noise.jpg") as image:
+        assert image.width < 900 and abs(image.width / image.height - 9 / 7) < 0.01
+    assert (tmp_path / "noise.jpg").stat().st_size <= files.MOST_BYTES
+    files.save_photo(Image.new("RGB", (900, 700), "white"), tmp_path / "white.jpg")
+    with Image.open(tmp_path / "white.jpg") as image:
+        assert image.size == (900, 700)
+
+
+def test_too_large_a_drawing_is_refused(files: ModuleType, tmp_path: Path) -> None:
+    many = "".join(f'<path d="M {place} 0 L 0 {place}" />' for place in range(20_000))
+    with pytest.raises(ValueError, match="more than 300,000"):
+        files.save_drawing(f'<svg viewBox="0 0 10 10">{many}</svg>', tmp_path / "large.svg")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["--beside", "run"], ["--images", "a.jpg"], ["--with", "a", "b"], ["--run", "run"]])
+def test_what_does_not_go_together_is_one_line_and_code_2(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    assert importlib.import_module("bench.gallery.__main__").main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("bench.gallery: ") and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_has_every_picture_and_the_pictures_are_small() -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[([^\]]+)\]\(gallery/([^)]+)\)", page)
+    pictures = {file.name: file.stat().st_size for file in GALLERY.iterdir()}
+    assert sorted(name for _, name in shown) == sorted(pictures)
+    assert max(pictures.values()) <= 300_000 and sum(pictures.values()) <= 3_000_000
+    for name in pictures:
+        if name.endswith(".svg"):
+            ElementTree.parse(GALLERY / name)
+
+
+def test_no_machine_stands_in_the_gallery() -> None:
+    for file in [ROOT / "docs" / "gallery.md", *GALLERY.glob("*.svg")]:
+        assert not re.search(r"(?<![\w.])/(tmp|home|root|work|Users)/", file.read_text(encoding="utf-8")), file.name
