@@ -35,6 +35,7 @@ from budgetnet.show.explain.maps import mean_absolute, stage_rows, strongest, te
 from budgetnet.show.explain.overlay import displayed, grey, painted
 from budgetnet.show.explain.place import seen_box, spread_cells
 from budgetnet.show.explain.subjects import class_index, default_maps, map_name, open_subjects
+from budgetnet.show.explain.true_classes import true_class
 from budgetnet.spec import Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.spec.values import RELU, SWISH
 
@@ -584,3 +585,16 @@ def test_a_browser_shows_every_picture_and_no_more_than_its_width(
     )
     assert min(row["inside"]) > 20
     assert row["over"] <= 0
+
+
+def test_an_images_class_is_its_folders_name_or_what_a_list_says(tmp_path: Path) -> None:
+    for name in ("Red_fox/a.png", "mixed/b.png", "mixed/c.png", "lost/d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    classes = ("red fox", "owl")
+    (tmp_path / "labels.csv").write_text("file,label\nmixed/b.png,Owl\nmixed/c.png,heron\n", encoding="utf-8")
+    found = [true_class(str(path), classes) for path in sorted(tmp_path.glob("*/*.png"))]
+    assert found == ["red fox", None, "owl", None], "a.png, d.png, b.png, c.png"
+    (tmp_path / "lost" / "labels.csv").write_text("nothing\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="its labels are not used"):
+        assert true_class(str(tmp_path / "lost" / "d.png"), classes) is None

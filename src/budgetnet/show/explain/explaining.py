@@ -23,10 +23,10 @@ from budgetnet.show.explain.subjects import (
     Subject,
     class_index,
     default_maps,
-    folder_class,
     map_name,
     open_subjects,
 )
+from budgetnet.show.explain.true_classes import true_class
 from budgetnet.show.explain.values import Answer, Explanation, Gates, ImageRow
 from budgetnet.show.twins import source_name
 from budgetnet.spec import check_integer
@@ -76,7 +76,7 @@ def explain(
     folder = check_folder(_folder(subjects[0], out))
     asked = [os.fspath(one) for one in ([images] if isinstance(images, str | os.PathLike) else images)]
     predictions, recorded = _answered(subjects[0], asked, batch, device, progress)
-    labels = [folder_class(one.path, subjects[0].loaded.classes) for one in predictions]
+    labels = [true_class(one.path, subjects[0].loaded.classes) for one in predictions]
     chosen = evenly(len(predictions), drawn)
     shown = [(predictions[index].path, labels[index]) for index in chosen]
     maps = names or default_maps(subjects[0].network)
@@ -139,7 +139,7 @@ def _readable(one: Answered | Unreadable) -> Answered:
 
 
 def _gates(predictions: Sequence[Prediction], labels: Sequence[str | None], recorded: Recorded) -> Gates | None:
-    """The gates by the class that the images' folders name, or by the predicted one where a folder names none."""
+    """The gates by the images' true classes where they are known, else by the predicted ones."""
     if not recorded:
         return None
     known = [label for label in labels if label is not None]

@@ -147,11 +147,3 @@ def class_index(subject: Subject, name: str) -> int:
     else:
         hint = "it has " + ", ".join(classes[:SHOWN_CHOICES]) + (", ..." if len(classes) > SHOWN_CHOICES else "")
     raise ValueError(f"{subject.label} has no class {name!r}; {hint}")
-
-
-def folder_class(path: str, classes: Sequence[str]) -> str | None:
-    """The class that an image's folder is named after, if it is one."""
-    folder = Path(path).absolute().parent.name
-    if folder in classes:
-        return folder
-    return next((one for one in classes if loosened(one) == loosened(folder)), None)
