@@ -14,8 +14,8 @@ from bench.gallery.page import page
 from bench.gallery.runs import Asked
 from budgetnet.cli.progress import progress
 from budgetnet.learn.progress import Progress
-from budgetnet.model.files import written_aside
 from budgetnet.show.evidence import read_evidence
+from budgetnet.writing import written_aside
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from budgetnet.model.files import written_aside
 from budgetnet.show.svg import inline_svg, svg_file
+from budgetnet.writing import written_aside
 
 MOST_BYTES = 300_000
 QUALITIES = (88, 82, 76)

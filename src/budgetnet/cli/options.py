@@ -14,6 +14,7 @@ from cyclopts import Group, Parameter, Token
 from budgetnet.cli import sizes
 from budgetnet.scaling import Coefficients, Strategy, adapt
 from budgetnet.spec import Network, Px
+from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget
@@ -174,4 +175,5 @@ def save_network(network: Network, out: Path | None) -> None:
         return
     if out.suffix != ".json":
         raise ValueError(f"--out is {out}; a network's file ends in .json")
-    out.write_text(network.to_json() + "\n", encoding="utf-8")
+    with written_aside(out) as aside:
+        aside.write_text(network.to_json() + "\n", encoding="utf-8")

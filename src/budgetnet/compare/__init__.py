@@ -43,9 +43,9 @@ from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.measure import Measurement, measure_each
-from budgetnet.model.files import written_aside
 from budgetnet.scaling import Strategy
 from budgetnet.spec import Network, check_integer
+from budgetnet.writing import written_aside
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
 

@@ -13,7 +13,7 @@ from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
 from budgetnet.learn.statistics import right_of
-from budgetnet.model.files import written_aside
+from budgetnet.writing import written_aside
 
 
 def train_and_test(leg: Leg) -> bool:

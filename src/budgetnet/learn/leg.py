@@ -29,7 +29,8 @@ from budgetnet.learn.run import INITIAL, append_event
 from budgetnet.learn.statistics import right_of, wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second, of_all
 from budgetnet.learn.workers import hold_stop, report
-from budgetnet.model.files import save_tensors, written_aside
+from budgetnet.model.files import save_tensors
+from budgetnet.writing import written_aside
 
 CHECKPOINT_SECONDS = 20.0
 EVENT_SECONDS = 2.0

@@ -19,8 +19,9 @@ from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
 from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, write_json
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors, written_aside
+from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import save_weights
+from budgetnet.writing import written_aside
 
 FORMAT = "budgetnet.metrics.v1"
 MISTAKES = 24

@@ -15,9 +15,9 @@ import torch
 
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
-from budgetnet.model.files import written_aside
 from budgetnet.model.weights import load_model
 from budgetnet.spec import Network, choose
+from budgetnet.writing import written_aside
 
 INITIAL = "initial"
 """In a run's folder while it trains: a folder of the weights that its networks begin from, where those are

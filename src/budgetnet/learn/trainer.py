@@ -24,8 +24,9 @@ from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors, written_aside
+from budgetnet.model.files import load_tensors
 from budgetnet.spec import Network
+from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.model.files import written_aside
 from budgetnet.show import again, thumbnails, views, wording
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
 from budgetnet.show.page import render_page
+from budgetnet.writing import written_aside
 
 WIDE_PX, NARROW_PX = 880, 350
 """Pictures are drawn twice, for a desk or paper and for a phone; the page shows the one that fits."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from budgetnet.model.files import written_aside
 from budgetnet.show.style import COLOURS, house_style
+from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

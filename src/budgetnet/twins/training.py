@@ -16,10 +16,10 @@ from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
 from budgetnet.learn.trainer import StepReport, Trainer
 from budgetnet.model.build import Model
-from budgetnet.model.files import written_aside
 from budgetnet.model.layers import Swish
 from budgetnet.show.landscape.units import dead_units
 from budgetnet.twins.probe import ModelProbe, Probe
+from budgetnet.writing import written_aside
 
 Table = NDArray[np.float64]
 

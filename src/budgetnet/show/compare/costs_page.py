@@ -9,7 +9,6 @@ from pathlib import Path
 
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
-from budgetnet.model.files import written_aside
 from budgetnet.show import wording
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.curves import curves_svg
@@ -17,6 +16,7 @@ from budgetnet.show.compare.published import published_lines
 from budgetnet.show.compare.rows import Network, Row
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
+from budgetnet.writing import written_aside
 
 HEADINGS = {
     "families": "{many} networks at {costs} costs",

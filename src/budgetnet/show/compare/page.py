@@ -7,7 +7,6 @@ from typing import Any
 
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
-from budgetnet.model.files import written_aside
 from budgetnet.show import wording
 from budgetnet.show.again import MACHINE, budget_flags, in_lines
 from budgetnet.show.compare import rows
@@ -16,6 +15,7 @@ from budgetnet.show.compare.published import published_lines
 from budgetnet.show.compare.rows import Row
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
+from budgetnet.writing import written_aside
 
 MOST_PAIRS = 28
 """Of the forest picture: beyond, the table is easier to read."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.progress import Progress
-from budgetnet.model.files import written_aside
 from budgetnet.show import wording
 from budgetnet.show.landscape import words
 from budgetnet.show.landscape.chart import NARROW_PX, WIDE_PX, measures_chart
@@ -26,6 +25,7 @@ from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, tr
 from budgetnet.show.page import render_page
 from budgetnet.show.style import COLOURS
 from budgetnet.spec import Activation
+from budgetnet.writing import written_aside
 
 PAGE = "landscape.html"
 OUTPUT, FUNCTIONS = "output", "functions"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from budgetnet.model.files import written_aside
 from budgetnet.show.landscape.functions import name_of
 from budgetnet.show.style import house_style
 from budgetnet.show.svg import svg_of
 from budgetnet.spec import Activation
+from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
