@@ -19,11 +19,27 @@ def statement(twins: Sequence[Twin], differences: Sequence[TwinDifference]) -> t
     """Sentences: what differs between twins and what not, how far seeds lie apart, where beta went, what to beware."""
     titles = {row.name: row.title for row in twins}
     return (
+        *_headline(differences, titles),
         *(sentence for name in SAID for sentence in _measure(name, differences, titles)),
         *_spread(twins),
         *_dead(twins),
         *_betas(twins),
-        *_beware(twins, differences),
+        *_beware(twins),
+    )
+
+
+def _headline(differences: Sequence[TwinDifference], titles: Mapping[str, str]) -> Iterator[str]:
+    """How many differences there are, and which stand when all are counted."""
+    rows = [row for row in differences if row.low is not None]
+    stand = [row for row in rows if row.stands]
+    alone = sum(row.differs for row in rows) - len(stand)
+    if not rows:
+        return
+    shown = listed([f"{TITLES[row.measure]} ({titles[row.a]} and {titles[row.b]})" for row in stand]) if stand else ""
+    yield (
+        f"Of {counted(len(rows), 'difference')}, all counted together (Holm), {len(stand)} shown to differ"
+        f"{': ' + shown if shown else ''}; {alone} apart only if looked at alone; {len(rows) - len(stand) - alone} "
+        "inside the spread."
     )
 
 
@@ -93,7 +109,7 @@ def _betas(twins: Sequence[Twin]) -> Iterator[str]:
         )
 
 
-def _beware(twins: Sequence[Twin], differences: Sequence[TwinDifference]) -> Iterator[str]:
+def _beware(twins: Sequence[Twin]) -> Iterator[str]:
     seeds = len(twins[0].trainings)
     for row in twins:
         lost = [str(one.seed) for one in row.trainings if one.diverged]
@@ -103,6 +119,3 @@ def _beware(twins: Sequence[Twin], differences: Sequence[TwinDifference]) -> Ite
         yield "One seed is one training of each: there are no intervals but those that the choice of images leaves."
     if seeds == 2:
         yield "Two seeds hardly say how much trainings differ by luck."
-    counted_rows = sum(row.low is not None for row in differences)
-    if counted_rows > 1:
-        yield f"{counted_rows} differences are counted together (Holm), of which one in twenty would differ by chance."

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LINE_PX, ROWS_PX = 30.0, 200.0
 MOST_PAIRS = 6
-VALUES_PX, NAMES_PX = 158, 132
+VALUES_PX, NAMES_PX = 158, 144
 """Room at the right of the rows for numbers, and at their left for names."""
 
 
