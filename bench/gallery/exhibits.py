@@ -100,7 +100,7 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
     }
     captions = {
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}. The diamond is the "
-        f"mean over {plan['seeds']} seeds, the line its 95 % interval, the circles are the seeds. {_worth(plan, found)}",
+        f"mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. {_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. What that shows: " + " ".join(found["statement"]),
