@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path) -> Generator[Path, None, None]:
     """A path to write to, beside `path`: at the end synced and renamed, so that a kill leaves old or new."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
