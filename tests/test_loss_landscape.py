@@ -53,9 +53,10 @@ def network(kind: str, trainable: bool = False) -> Network:
             activation=row,
             squeeze=stage.squeeze and dataclasses.replace(stage.squeeze, inner=row),
         )
-        for stage in base.stages[:3]
+        for stage in base.stages[:2]
     )
     stem, head = (dataclasses.replace(part, activation=row) for part in (base.stem, base.head))
+    head = dataclasses.replace(head, channels=32, hidden=None)
     return dataclasses.replace(base, name=f"small {kind}", stem=stem, stages=stages, head=head)
 
 
@@ -206,8 +207,8 @@ def test_each_filter_of_a_direction_is_as_long_as_the_models(index: int) -> None
     for name, weight in moving(model).items():
         ours, theirs = along[name].flatten(1), weight.detach().flatten(1)
         assert ours.norm(dim=1).numpy() == pytest.approx(theirs.norm(dim=1).numpy(), rel=1e-5)
-        if weight.numel() > 2000:  # no copy of the weights, and no other sign of them
-            assert abs(functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)) < 0.1
+        if weight.numel() > 1000:  # no copy of the weights, and no other sign of them
+            assert abs(functional.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)) < 0.15
 
 
 def test_a_filter_of_zeros_does_not_move() -> None:
