@@ -7,12 +7,13 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from inline import Inline
 from killed import kill_when, start
 from test_formats import hold
 from test_report import Page
@@ -155,26 +156,6 @@ def test_equal_seconds_are_steps_by_speed(digits: ImageSet) -> None:
     slow, fast = (entrant_row(draft, Timing(rate, rate, 1.0), 10.0) for rate in (640.0, 1280.0))
     assert (slow["course"]["steps"], fast["course"]["steps"]) == (100, 200)
     assert slow["cooldown_steps"] == 50 and slow["recipe"]["name"] == "modern"
-
-
-class Inline:
-    """Workers in this process, one after another: what a comparison does with them is the same."""
-
-    done: list[str]
-
-    def __init__(self, function: Callable[[Any], Any], *_: Any, **__: Any) -> None:
-        self.function = function
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
-        for job in jobs:
-            done(job, self.function(job))
-            Inline.done.append(job.course.id)
 
 
 @pytest.fixture

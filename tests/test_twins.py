@@ -7,13 +7,14 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from inline import Inline
 from killed import kill_when, start
 from scipy import stats
 from test_formats import hold
@@ -188,26 +189,6 @@ def test_an_interval_over_seeds_is_students() -> None:
     assert from_seeds([0.5]).error_seeds is None
     with pytest.raises(ValueError, match="at least one seed"):
         from_seeds([])
-
-
-class Inline:
-    """Workers in this process, one after another."""
-
-    done: list[str]
-
-    def __init__(self, function: Callable[[Any], Any], *_: Any, **__: Any) -> None:
-        self.function = function
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
-        for job in jobs:
-            done(job, self.function(job))
-            Inline.done.append(job.leg.course.id)
 
 
 @pytest.fixture

@@ -25,7 +25,10 @@ PAGE_PX = (1000, 1560)
 
 def save_drawing(inline: str, file: Path) -> None:
     """Write an inline SVG of a page as a file of its own. Raises `ValueError` for one that is too large."""
-    data = svg_file(inline).encode()
+    _write(svg_file(inline).encode(), file)
+
+
+def _write(data: bytes, file: Path) -> None:
     if len(data) > MOST_BYTES:
         raise ValueError(f"{file.name} would have {len(data):,} bytes, more than {MOST_BYTES:,}; save it as a photo")
     with written_aside(file) as aside:
@@ -45,9 +48,7 @@ def save_photo(image: Image.Image, file: Path) -> None:
             data = io.BytesIO()
             image.save(data, "jpeg", quality=quality, subsampling=0)
             if data.tell() <= MOST_BYTES:
-                with written_aside(file) as aside:
-                    aside.write_bytes(data.getvalue())
-                return
+                return _write(data.getvalue(), file)
         sides = (round(SMALLER * image.width), round(SMALLER * image.height))
         image = image.resize(sides, Image.Resampling.LANCZOS)
 
@@ -63,10 +64,7 @@ def take_cells(source: Path, file: Path) -> None:
     data = io.BytesIO()
     with Image.open(source) as image:
         image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(data, "png", optimize=True)
-    if data.tell() > MOST_BYTES:
-        raise ValueError(f"{file.name} would have {data.tell():,} bytes, more than {MOST_BYTES:,}; save it as a photo")
-    with written_aside(file) as aside:
-        aside.write_bytes(data.getvalue())
+    _write(data.getvalue(), file)
 
 
 def save_page(page: Path, file: Path) -> bool:

@@ -125,13 +125,14 @@ def compare(
 
 def _print_at_costs(several: AtCosts) -> None:
     """Accuracy of every network at every cost, the best at the largest first; what each comparison says."""
+    from budgetnet.show.compare.rows import order_of
+
     rows = {row.id: row for comparison in several.comparisons for row in comparison.networks}
     found = [{row.id: row for row in comparison.networks} for comparison in several.comparisons]
-    order = sorted(rows, key=lambda name: -found[-1][name].accuracy if name in found[-1] else 1.0)
     shares = [f"{share:g} of it" for share in several.shares]
     cells = [
         (rows[name].label, *(f"{100 * each[name].accuracy:.1f}" if name in each else "-" for each in found))
-        for name in order
+        for name in order_of([comparison.networks for comparison in several.comparisons])
     ]
     show.table(("test %", *shares), cells)
     for share, comparison in zip(shares, several.comparisons, strict=True):

@@ -1,4 +1,7 @@
-"""Commands about landscapes: output, functions, dead; loss is in loss.py. Torch is imported when they start to work."""
+"""Commands about landscapes: output, functions, dead. Torch is imported when they start to work.
+
+loss and training have files of their own.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from cyclopts import App, Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption, read_list
 from budgetnet.cli.progress import progress
-from budgetnet.cli.training import training
 
 if TYPE_CHECKING:
     from budgetnet.show.landscape import FunctionFacts, OutputLandscape, RunUse
@@ -35,8 +37,11 @@ Activations = Annotated[
 OutFolder = Annotated[
     Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
 ]
-
-app.command(training, sort_key=4)
+OtherImages = Annotated[
+    str | None, Parameter(group=NETWORK, help="Other labelled images; each run's own unless given.")
+]
+SplitOption = Annotated[Literal["train", "validation", "test"], Parameter(group=NETWORK, help="Which of the images.")]
+MostImages = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")]
 
 
 @app.command(sort_key=0)
@@ -111,13 +116,9 @@ def dead(
     run: Annotated[tuple[str, ...], Parameter(help="Runs' folders, or weights with --data.")],
     /,
     *,
-    data: Annotated[
-        str | None, Parameter(group=NETWORK, help="Other labelled images; each run's own unless given.")
-    ] = None,
-    split: Annotated[
-        Literal["train", "validation", "test"], Parameter(group=NETWORK, help="Which of the images.")
-    ] = "validation",
-    images: Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")] = 256,
+    data: OtherImages = None,
+    split: SplitOption = "validation",
+    images: MostImages = 256,
     layers: Annotated[bool, Parameter(group=OUTPUT, help="A row for every layer as well.")] = False,
     device: DeviceOption = "cpu",
     as_json: AsJson = False,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.landscape import OutFolder, check_folder, print_files
+from budgetnet.cli.landscape import MostImages, OtherImages, OutFolder, SplitOption, check_folder, print_files
 from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption
 from budgetnet.cli.progress import progress
 
@@ -20,13 +20,9 @@ def loss(
     run: Annotated[tuple[str, ...], Parameter(help="A run's folder and its twins, or weights with --data.")],
     /,
     *,
-    data: Annotated[
-        str | None, Parameter(group=NETWORK, help="Other labelled images; each run's own unless given.")
-    ] = None,
-    split: Annotated[
-        Literal["train", "validation", "test"], Parameter(group=NETWORK, help="Which of the images.")
-    ] = "train",
-    images: Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")] = 256,
+    data: OtherImages = None,
+    split: SplitOption = "train",
+    images: MostImages = 256,
     size: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Points along a side of the grid, odd.")] = 21,
     extent: Annotated[
         float, Parameter(group=NETWORK, metavar="X", help="Steps go from -X to X; at 1 a move is as long as a filter.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.pricing import print_certificate
@@ -97,20 +97,19 @@ def print_solution(solution: Solution) -> None:
 
 def _print_candidates(solution: Solution) -> None:
     """The raced candidates, the best last score first, and how many others fitted."""
-    scores = _race_scores(solution.run)
+    from budgetnet.show.evidence import placing, read_evidence
+
+    evidence = read_evidence(solution.run)
     raced = [row for row in solution.candidates if row.raced]
-    raced.sort(key=lambda row: scores[row.id].order)
+    raced.sort(key=lambda row: placing(evidence.rungs(row.id)))
     rows: list[tuple[str, ...]] = []
     for row in raced:
-        last = scores[row.id]
+        rungs = evidence.rungs(row.id)
+        loss = rungs[-1].get("log_loss")
         price = row.fit.cost
         sizes = (show.resolution(row.network), show.short(price.macs), show.short(price.params))
-        rows.append((row.id, *sizes, show.percent(row.share, 0)))
-        rows[-1] += (
-            str(last.rungs),
-            "-" if last.log_loss is None else f"{last.log_loss:.3f}",
-            show.percent(last.accuracy),
-        )
+        score = ("-" if loss is None else f"{loss:.3f}", show.percent(rungs[-1]["accuracy"]))
+        rows.append((row.id, *sizes, show.percent(row.share, 0), str(len(rungs)), *score))
     show.table(("raced", "px", "MACs", "params", "used", "rungs", "log loss", "accuracy"), rows)
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
@@ -121,23 +120,3 @@ def _begun(run: Path) -> dict[str, str]:
     """The pretrained weights that a run began from, if any."""
     parent = json.loads((run / "plan.json").read_text(encoding="utf-8")).get("parent")
     return {"begun from": parent} if parent else {}
-
-
-class _LastRung(NamedTuple):
-    """A raced candidate's last score: after how many rungs; no log loss where an older version raced by accuracy."""
-
-    rungs: int
-    accuracy: float
-    log_loss: float | None
-
-    @property
-    def order(self) -> tuple[float, ...]:
-        """Sorts the best first."""
-        return (-self.rungs, -self.accuracy if self.log_loss is None else self.log_loss)
-
-
-def _race_scores(run: Path) -> dict[str, _LastRung]:
-    """Of every raced candidate how far it came."""
-    rows = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["race"]
-    rows.sort(key=lambda row: row["rung"])
-    return {row["id"]: _LastRung(row["rung"] + 1, row["accuracy"], row.get("log_loss")) for row in rows}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import NETWORK, OUTPUT, TRAINING, AsJson, DeviceOption, read_list
+from budgetnet.cli.landscape import OutFolder, check_folder, print_files
+from budgetnet.cli.options import NETWORK, TRAINING, AsJson, DeviceOption, read_list
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ def training(
         int, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
     ] = 128,
     device: DeviceOption = "cpu",
-    out: Annotated[
-        Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
-    ] = Path("landscape"),
+    out: OutFolder = Path("landscape"),
     fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> int:
@@ -63,8 +62,7 @@ def training(
 
     Example: budgetnet landscape training digits --activations relu swish --seeds 5 --steps 400
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out is {out}, which is a file; give a folder")
+    check_folder(out)
     from budgetnet import train_twins
 
     with resumable() as shown:
@@ -101,5 +99,4 @@ def _print(study: Study) -> None:
     show.say()
     for sentence in study.statement:
         show.say(show.typed(sentence))
-    show.say()
-    show.facts({path.suffix[1:]: str(path) for path in study.files})
+    print_files(study.files)

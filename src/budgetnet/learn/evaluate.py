@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images, prepare
+from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, input_batches, open_cache, open_images
 from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.progress import Progress, Update
-from budgetnet.learn.run import Loaded, check_device, load_run, read_json
+from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json
 from budgetnet.learn.statistics import wilson
 from budgetnet.model.build import Model
 from budgetnet.spec import check_integer, choose
@@ -89,13 +90,12 @@ def probabilities(
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(indices), batch):
-            part = indices[start : start + batch]
-            arrays = [pixels[index] for index in part.tolist()]
-            inputs = prepare(arrays, model.network.resolution_px, preprocessing, device)
-            answers[start : start + len(part)] = model(inputs).float().softmax(1).cpu().numpy()
+        done = 0
+        for inputs in input_batches(pixels, indices, batch, model.network.resolution_px, preprocessing, device):
+            answers[done : done + len(inputs)] = model(inputs).float().softmax(1).cpu().numpy()
+            done += len(inputs)
             if progress:
-                progress(Update("evaluate", start + len(part), len(indices), images.name))
+                progress(Update("evaluate", done, len(indices), images.name))
     finally:
         model.train(was_training)
     return answers
@@ -181,6 +181,14 @@ def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> 
     return places
 
 
+def known_class(name: str, classes: Sequence[str]) -> int | None:
+    """Where a class stands among those of a model, capitals and underscores aside; None where it does not."""
+    if name in classes:
+        return classes.index(name)
+    wanted = loosened(name)
+    return next((place for place, one in enumerate(classes) if loosened(one) == wanted), None)
+
+
 def loosened(name: str) -> str:
     """A class's name as names are compared: without capitals, with spaces for underscores."""
     return name.replace("_", " ").casefold()
@@ -205,7 +213,7 @@ def images_of(
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
         )
-    if data is None and plan and split == "validation" and "validation" in (plan.get("final") or {}).get("learns", ()):
+    if data is None and plan and split == "validation" and learned_validation(plan):
         warnings.warn(
             "the final training learned from the validation images too, so this score is too high; --split test is not",
             stacklevel=3,

@@ -41,6 +41,11 @@ class Loaded:
     notes: Mapping[str, str]
 
 
+def learned_validation(plan: Mapping[str, Any]) -> bool:
+    """Whether the final training of plan.json learns from the validation images too."""
+    return "validation" in (plan.get("final") or {}).get("learns", ())
+
+
 def load_run(path: str | Path) -> Loaded:
     """The trained model of a run's folder, or of a weights file alone.
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget, Certificate
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.run import read_events, read_json
+from budgetnet.learn.run import learned_validation, read_events, read_json
 from budgetnet.spec import Network
 
 Row = Mapping[str, Any]
+
+
+def placing(rungs: Sequence[Row]) -> tuple[float, ...]:
+    """Sorts raced candidates by their rungs, the best first: who came far, then who lost least."""
+    loss = rungs[-1].get("log_loss")  # older runs were raced by accuracy
+    return (-len(rungs), -rungs[-1]["accuracy"] if loss is None else loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Evidence:
     @property
     def learned_validation(self) -> bool:
         """Whether the final training learned from the validation images too."""
-        return "validation" in (self.plan.get("final") or {}).get("learns", ())
+        return learned_validation(self.plan)
 
     def rungs(self, candidate: str) -> tuple[Row, ...]:
         """A candidate's scores in the race, first rung first."""

@@ -181,6 +181,21 @@ def name_marks(axes: Axes, marks: Sequence[Mark], place: Place, gap_px: float) -
         )
 
 
+def draw_seeds(axes: Axes, values: Sequence[float], height: float, size: float, edge: float) -> None:
+    """A small circle for each seed; a single one would only cover the mean."""
+    if len(values) > 1:
+        axes.plot(
+            values,
+            [height] * len(values),
+            "o",
+            markersize=size,
+            markerfacecolor=COLOURS["paper"],
+            markeredgecolor=COLOURS["ink"],
+            markeredgewidth=edge,
+            zorder=4,
+        )
+
+
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Places nearest to those wanted (by squares) that keep their order, at least `gap` apart, within [low, high].
 

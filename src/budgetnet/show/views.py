@@ -8,7 +8,7 @@ from pathlib import Path
 
 from budgetnet.cost import cost
 from budgetnet.learn.evaluate import ClassRow, Evaluation
-from budgetnet.show.evidence import Evidence, Row
+from budgetnet.show.evidence import Evidence, Row, placing
 from budgetnet.show.figures import Curves, Trial
 from budgetnet.show.wording import (
     LIMIT_NAMES,
@@ -102,10 +102,7 @@ def candidate_lines(evidence: Evidence) -> tuple[CandidateLine, ...]:
 
 def _placing(evidence: Evidence, row: Row) -> tuple[float, ...]:
     rungs = evidence.rungs(row["id"])
-    if not rungs:
-        return (0.0, 0.0)
-    loss = rungs[-1].get("log_loss")  # older runs were raced by accuracy
-    return (-len(rungs), -rungs[-1]["accuracy"] if loss is None else loss)
+    return placing(rungs) if rungs else (0.0, 0.0)
 
 
 def _candidate_line(evidence: Evidence, row: Row, number: int, width: int) -> CandidateLine:

@@ -37,7 +37,7 @@ from budgetnet.learn.plan import (
 from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
-from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.run import learned_validation, read_json, write_json
 from budgetnet.learn.statistics import log_losses, right_of, wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
@@ -258,10 +258,8 @@ class _Run:
         steps = self._entrant(leg.course.id)["final"]
         if steps is None:
             return leg if math.isfinite(self._judged(leg).log_loss) else None
-        learns = self.plan["final"].get("learns", ())
-        final = dataclasses.replace(
-            self._leg(leg.course.id, "final", "final", steps), learns_validation="validation" in learns
-        )
+        final = self._leg(leg.course.id, "final", "final", steps)
+        final = dataclasses.replace(final, learns_validation=learned_validation(self.plan))
         return final if run_together(final, self.team, self.progress) else None
 
     def _raced(self) -> list[list[Leg]]:

@@ -101,11 +101,10 @@ def planned(
         for draft, timing in zip(drafts, timings, strict=True)
     ]
     final: dict[str, Any] | None = {"seconds": left - race_seconds, "learns": ["train", "validation"]}
-    whole = [
-        whole_row(draft, timing, left + measured.startup_seconds) for draft, timing in zip(drafts, timings, strict=True)
-    ]
+    whole_seconds = left + measured.startup_seconds  # there is no final training that workers would start for
+    whole = [whole_row(draft, timing, whole_seconds) for draft, timing in zip(drafts, timings, strict=True)]
     if len(drafts) <= workers and _get_as_far(whole, entrants):
-        entrants, race_seconds, final = whole, left + measured.startup_seconds, None
+        entrants, race_seconds, final = whole, whole_seconds, None
     return {
         **team_row(team),
         "race": {

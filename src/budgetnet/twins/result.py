@@ -72,9 +72,7 @@ def last_steps(steps: int) -> int:
 def read_training(job: Job) -> Training:
     """What `train_and_look` wrote."""
     with np.load(job.answers) as rows:
-        places = [place for place, name in enumerate(rows["unit_layers"].tolist()) if not name.endswith(".gate")]
-        units = rows["units"][places]
-        answers = rows["probabilities"]
+        units, answers = rows["units"], rows["probabilities"]
         return Training(
             seed=job.leg.place.split_seed,
             losses=rows["losses"],
@@ -87,9 +85,9 @@ def read_training(job: Job) -> Training:
             right=right_of(answers, rows["labels"]),
             diverged=not bool(np.isfinite(answers).all()),
             units=int(units.sum()),
-            dead=int(rows["dead"][places].sum()),
-            silent=int(rows["silent"][places].sum()),
-            blocked_share=float((rows["blocked_shares"][places] * units).sum() / units.sum()),
+            dead=int(rows["dead"].sum()),
+            silent=int(rows["silent"].sum()),
+            blocked_share=float((rows["blocked_shares"] * units).sum() / units.sum()),
         )
 
 

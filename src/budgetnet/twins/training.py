@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import ImageSet, Pixels, prepare, train_batch
+from budgetnet.learn.data import ImageSet, Pixels, evenly, input_batches, train_batch
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
@@ -51,8 +50,7 @@ class Job:
 
 def trained_betas(model: Model) -> dict[str, Swish]:
     """The layers whose beta is trained, by name, in the order in which they run."""
-    named = {name: module for name, module in model.named_modules() if isinstance(module, Swish) and module.trainable}
-    return named
+    return {name: module for name, module in model.named_modules() if isinstance(module, Swish) and module.trainable}
 
 
 @dataclass(slots=True, eq=False)
@@ -66,6 +64,7 @@ class Seen:
     betas: list[list[float]] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
     probing: ModelProbe | None = None
+    layers: tuple[Swish, ...] = ()
 
     def begin(self, trainer: Trainer) -> None:
         """Read what was saved, up to the trainer's step."""
@@ -79,6 +78,7 @@ class Seen:
             course.preprocessing,
             device=trainer.accelerator.device,
         )
+        self.layers = tuple(trained_betas(trainer.model).values())
         self.probing = ModelProbe(trainer.model, batch, course.recipe.label_smoothing)
         if trainer.step:
             self._read(trainer.step)
@@ -93,7 +93,7 @@ class Seen:
     def see(self, trainer: Trainer, step: StepReport) -> None:
         """Note the step, and probe the gradient where that is due."""
         self.losses.append(step.loss)
-        self.betas.append([float(layer.beta.detach()) for layer in trained_betas(trainer.model).values()])
+        self.betas.append([float(layer.beta.detach()) for layer in self.layers])
         if step.step in self.job.probe_steps:
             assert self.probing is not None
             self.probes.append(self.probing.at(trainer.model))
@@ -101,9 +101,9 @@ class Seen:
     def save(self) -> None:
         """All of it, beside the checkpoints."""
         with written_aside(self.job.records) as aside, aside.open("wb") as file:
-            np.savez(file, **self.arrays())  # type: ignore[arg-type]
+            np.savez(file, **self.arrays())
 
-    def arrays(self) -> dict[str, Table]:
+    def arrays(self) -> dict[str, Any]:
         """Losses (steps), betas (steps, layers), probes (probes, 3 + 2 * lengths), lengths."""
         lengths = self.probes[0].lengths if self.probes else ()
         return {
@@ -127,12 +127,6 @@ def probe_of(values: Table, lengths: Table) -> Probe:
     return Probe(
         tuple(lengths.tolist()), loss, gradient, weight, tuple(numbers[3 : 3 + many]), tuple(numbers[3 + many :])
     )
-
-
-def evenly(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most `count` of the indices, evenly from all."""
-    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.int64)
-    return indices[places]
 
 
 def train_and_look(job: Job) -> bool:
@@ -171,14 +165,9 @@ def _end(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, 
 
 def _units(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
     """Dead and silent units on validation images, a row a layer; gates of squeeze-and-excitation are left out."""
-    indices = evenly(images.indices("validation"), UNIT_IMAGES).tolist()
-
-    def batches() -> Iterator[torch.Tensor]:
-        for start in range(0, len(indices), BATCH):
-            arrays = [pixels[index] for index in indices[start : start + BATCH]]
-            yield prepare(arrays, leg.course.network.resolution_px, leg.course.preprocessing, leg.place.device)
-
-    use = dead_units(model, batches())
+    course, indices = leg.course, evenly(images.indices("validation"), UNIT_IMAGES)
+    size_px = course.network.resolution_px
+    use = dead_units(model, input_batches(pixels, indices, BATCH, size_px, course.preprocessing, leg.place.device))
     rows = [row for row in use.layers if not row.name.endswith(".gate")]
     return {
         "unit_layers": np.array([row.name for row in rows]),

@@ -1,10 +1,19 @@
 """Images: what a folder holds, its split, decoded pixels, augmented batches."""
 
 from budgetnet.learn.data.augment import Augmentation
-from budgetnet.learn.data.batches import Batch, Box, TrainBatches, batches, centre_box, prepare, train_batch
+from budgetnet.learn.data.batches import (
+    Batch,
+    Box,
+    TrainBatches,
+    batches,
+    centre_box,
+    input_batches,
+    prepare,
+    train_batch,
+)
 from budgetnet.learn.data.cache import Pixels, open_cache
 from budgetnet.learn.data.decode import decode, scaled_px
-from budgetnet.learn.data.draw import draw, train_order
+from budgetnet.learn.data.draw import draw, evenly, train_order
 from budgetnet.learn.data.images import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.data.scan import open_images
 
@@ -21,6 +30,8 @@ __all__ = [
     "decode",
     "default_preprocessing",
     "draw",
+    "evenly",
+    "input_batches",
     "needed_side_px",
     "open_cache",
     "open_images",

@@ -62,6 +62,20 @@ def prepare(
     return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
 
 
+def input_batches(
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    batch: int,
+    size_px: Px,
+    preprocessing: Preprocessing,
+    device: str | torch.device = "cpu",
+) -> Iterator[Tensor]:
+    """`prepare` for the images at `indices`, in their order, `batch` at a time: tensors (n, channels, *size_px)."""
+    for start in range(0, len(indices), batch):
+        arrays = [pixels[index] for index in indices[start : start + batch].tolist()]
+        yield prepare(arrays, size_px, preprocessing, device)
+
+
 def batches(
     images: ImageSet,
     pixels: Pixels,

@@ -35,6 +35,12 @@ def order_of(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.in
     return indices[np.argsort(draw(seed, epoch, indices, 1, stream=1)[:, 0], kind="stable")]
 
 
+def evenly(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most `count` of the indices, evenly from all, the first and the last among them."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.int64)
+    return indices[places]
+
+
 def _column(value: Whole) -> NDArray[np.uint64]:
     return np.atleast_1d(np.asarray(value, dtype=np.int64)).astype(np.uint64)[:, None]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.curves import curves_svg
+from budgetnet.show.compare.page import limits_of
 from budgetnet.show.compare.published import published_lines
-from budgetnet.show.compare.rows import Network, Row
+from budgetnet.show.compare.rows import Network
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
 from budgetnet.writing import written_aside
@@ -41,7 +41,12 @@ def write_costs_page(run: Path, folders: Sequence[Path]) -> Path:
     plans = [read_json(folder / "plan.json") for folder in folders]
     found = [read_json(folder / "comparison.json") for folder in folders]
     costs = [
-        Cost(_asked(plan), rows.networks_of(row), tuple(row["statement"]), os.path.relpath(folder / "report.html", run))
+        Cost(
+            asked=" and ".join(limits_of(plan)),
+            networks=rows.networks_of(row),
+            statement=tuple(row["statement"]),
+            page=os.path.relpath(folder / "report.html", run),
+        )
         for plan, row, folder in zip(plans, found, folders, strict=True)
     ]
     plan = plans[0]
@@ -70,21 +75,13 @@ def write_costs_page(run: Path, folders: Sequence[Path]) -> Path:
     return path
 
 
-def _asked(plan: Row) -> str:
-    """At most 60 M MACs."""
-    limits = Budget.from_dict(plan["budget"]).limits()
-    return " and ".join(f"{wording.rounded(name, limit)} {wording.LIMIT_NAMES[name]}" for name, limit in limits.items())
-
-
 def table(costs: Sequence[Sequence[Network]]) -> tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]:
     """(name, a cell (accuracy, interval, MACs) a cost) of every network, the best at the largest cost first.
 
     Where a network is left out its cell is empty.
     """
     names = {row.id: row.name for networks in costs for row in networks}
-    order = [row.id for row in costs[-1]]
-    order += [name for name in names if name not in order]
-    return tuple((names[name], tuple(_cell(name, networks) for networks in costs)) for name in order)
+    return tuple((names[name], tuple(_cell(name, networks) for networks in costs)) for name in rows.order_of(costs))
 
 
 def _cell(name: str, networks: Sequence[Network]) -> tuple[str, str, str]:

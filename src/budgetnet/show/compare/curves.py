@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from budgetnet.show.compare.rows import Network
+from budgetnet.show.compare.rows import Network, order_of
 from budgetnet.show.figures import NARROW_PX, Mark, Place, name_marks
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
@@ -46,8 +46,7 @@ def _curves(costs: Sequence[Sequence[Network]]) -> list[tuple[Network, ...]]:
     for networks in costs:
         for row in networks:
             found.setdefault(row.id, []).append(row)
-    place = {row.id: index for index, row in enumerate(costs[-1])}
-    return [tuple(found[name]) for name in sorted(found, key=lambda name: place.get(name, len(place)))]
+    return [tuple(found[name]) for name in order_of(costs)]
 
 
 def _draw_curve(axes: Axes, curve: Sequence[Network], marker: str, first: bool) -> None:

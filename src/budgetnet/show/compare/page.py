@@ -81,10 +81,15 @@ def _page(plan: Row, comparison: Row) -> dict[str, Any]:
 
 def asked(plan: Row) -> str:
     """At most 60 M multiply-adds, 3 seeds, in 60 min."""
-    limits = Budget.from_dict(plan["budget"]).limits()
-    parts = [f"at most {wording.rounded(name, limit)} {wording.LIMIT_NAMES[name]}" for name, limit in limits.items()]
+    parts = [f"at most {limit}" for limit in limits_of(plan)]
     parts.append(wording.counted(plan["seeds"], "seed"))
     return ", ".join([*parts, f"in {wording.duration(plan['time_seconds'])}"])
+
+
+def limits_of(plan: Row) -> list[str]:
+    """60 M MACs, and the other limits of the budget."""
+    limits = Budget.from_dict(plan["budget"]).limits()
+    return [f"{wording.rounded(name, limit)} {wording.LIMIT_NAMES[name]}" for name, limit in limits.items()]
 
 
 def compare_command(plan: Row) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from budgetnet.show.compare.rows import COSTS, Difference, Network, front
-from budgetnet.show.figures import NARROW_PX, Mark, Place, name_marks
+from budgetnet.show.figures import NARROW_PX, Mark, Place, draw_seeds, name_marks
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
 from budgetnet.show.wording import percent, printable, rounded, shortened, signed
@@ -107,18 +107,7 @@ def _names_px(width_px: int) -> int:
 
 
 def _seeds(axes: Axes, values: Sequence[float], height: float) -> None:
-    """A small circle for each seed; a single one would only cover the mean."""
-    if len(values) > 1:
-        axes.plot(
-            [100 * value for value in values],
-            [height] * len(values),
-            "o",
-            markersize=5.5,
-            markerfacecolor=COLOURS["paper"],
-            markeredgecolor=COLOURS["ink"],
-            markeredgewidth=0.9,
-            zorder=4,
-        )
+    draw_seeds(axes, [100 * value for value in values], height, 5.5, 0.9)
 
 
 def _say_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from budgetnet.measure import Measurement
 from budgetnet.show.wording import LIMIT_NAMES, count, counted, percent, points, sides, signed, size
@@ -60,6 +60,21 @@ def networks_of(comparison: Row) -> tuple[Network, ...]:
         )
         for row in comparison["networks"]
     )
+
+
+class Named(Protocol):
+    """Something with an id."""
+
+    @property
+    def id(self) -> str:
+        """Of the network."""
+        ...
+
+
+def order_of(costs: Sequence[Sequence[Named]]) -> list[str]:
+    """The ids of networks at several costs: as they stand at the largest, then those that are left out there."""
+    last = [row.id for row in costs[-1]]
+    return list(dict.fromkeys([*last, *(row.id for networks in costs for row in networks)]))
 
 
 def differences_of(comparison: Row) -> tuple[Difference, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from budgetnet.cost import cost
-from budgetnet.learn.evaluate import loosened
+from budgetnet.learn.evaluate import known_class, loosened
 from budgetnet.learn.run import Loaded, load_run
 from budgetnet.show.explain.values import NetworkRow, Role
 from budgetnet.show.twins import activation_kinds, labels_of, place_of, twin_differences
@@ -135,11 +135,10 @@ def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
 def class_index(subject: Subject, name: str) -> int:
     """Where a network has a class, capitals and underscores aside. Raises a `ValueError` that names near ones."""
     classes = subject.loaded.classes
-    if name in classes:
-        return classes.index(name)
+    place = known_class(name, classes)
+    if place is not None:
+        return place
     wanted, known = loosened(name), [loosened(one) for one in classes]
-    if wanted in known:
-        return known.index(wanted)
     near = [classes[place] for place, one in enumerate(known) if wanted in one.replace(",", " ").split()]
     near += [classes[known.index(one)] for one in difflib.get_close_matches(wanted, known, n=NEAR)]
     if near:

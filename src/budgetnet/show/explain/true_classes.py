@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from budgetnet.learn.data.folder import LIST, listed
-from budgetnet.learn.evaluate import loosened
+from budgetnet.learn.evaluate import known_class
 
 
 def true_class(path: str, classes: Sequence[str]) -> str | None:
@@ -27,7 +27,8 @@ def true_class(path: str, classes: Sequence[str]) -> str | None:
 
 
 def _known(name: str, classes: Sequence[str]) -> str | None:
-    return name if name in classes else next((one for one in classes if loosened(one) == loosened(name)), None)
+    found = known_class(name, classes)
+    return None if found is None else classes[found]
 
 
 @cache

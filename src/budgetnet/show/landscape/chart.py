@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from budgetnet.show.figures import Place
 from budgetnet.show.landscape.functions import title_of
-from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape
+from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape, Spread
 from budgetnet.show.landscape.sheets import write
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import new_figure
@@ -43,7 +43,8 @@ def measures_chart(landscape: OutputLandscape, width_px: int = WIDE_PX) -> Figur
                 _draw_row(axes, many - 1 - line, row, measure)
             _finish(axes, title, unit, many)
             if index == 0 or not beside:
-                _name_rows(figure, place, landscape.rows)
+                names = [title_of(row.activation) for row in landscape.rows]
+                name_rows(figure, place, names, [COLOURS["ink"]] * many)
             if measure == "edge_growth":
                 _mark_ends(axes, many)
     return figure
@@ -54,21 +55,30 @@ def _draw_row(axes: Axes, line: int, row: ActivationLandscape, measure: str) -> 
     colour = COLOURS[
         "warm" if row.activation.kind == "relu" else "accent" if row.activation.kind == "swish" else "quiet"
     ]
-    axes.plot(
-        spread.values, [line] * len(spread.values), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0
-    )
+    draw_spread(axes, line, spread, colour)
+
+
+def draw_spread(axes: Axes, line: float, spread: Spread, colour: str, below: float = 0.0) -> None:
+    """Every value as a point, so far `below` the line, and on it mean and standard deviation."""
+    points = spread.values
+    axes.plot(points, [line - below] * len(points), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0)
     axes.errorbar([spread.mean], [line], xerr=spread.deviation, fmt="D", markersize=6, color=colour, elinewidth=2)
+
+
+def rows_look(axes: Axes, title: str, many: int, pad: float) -> None:
+    """Title and room of axes with a row for each of so many things."""
+    axes.set_title(title, fontsize=14, color=COLOURS["ink"], pad=pad)
+    axes.set_ylim(-0.7, many - 0.3)
+    axes.set_yticks(range(many), labels=[""] * many)
+    axes.grid(axis="x")
+    axes.tick_params(labelsize=11)
 
 
 def _finish(axes: Axes, title: str, unit: str, many: int) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axes.set_title(title, fontsize=14, color=COLOURS["ink"], pad=24)
+    rows_look(axes, title, many, 24)
     axes.set_xlabel(unit if len(unit) < 40 else "\n".join(_halves(unit)), fontsize=11)
-    axes.set_ylim(-0.7, many - 0.3)
-    axes.set_yticks(range(many), labels=[""] * many)
-    axes.grid(axis="x")
-    axes.tick_params(labelsize=11)
     if axes.get_xscale() == "log":
         axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -83,10 +93,11 @@ def _halves(text: str) -> tuple[str, str]:
     return text[:blank], text[blank + 1 :]
 
 
-def _name_rows(figure: Figure, place: Place, rows: Sequence[ActivationLandscape]) -> None:
-    for line, row in enumerate(rows):
-        height = place.bottom + place.height * (len(rows) - 1 - line + 0.7) / (len(rows) + 0.4)
-        write(figure, place.left - 12, height, title_of(row.activation), ha="right", fontsize=13)
+def name_rows(figure: Figure, place: Place, names: Sequence[str], colours: Sequence[str]) -> None:
+    """The name of every row at its left, the first at the top."""
+    for line, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        height = place.bottom + place.height * (len(names) - 1 - line + 0.7) / (len(names) + 0.4)
+        write(figure, place.left - 12, height, name, ha="right", fontsize=13, color=colour)
 
 
 def _mark_ends(axes: Axes, many: int) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from budgetnet.learn.data import open_cache, prepare
+from budgetnet.learn.data import evenly, input_batches, open_cache
 from budgetnet.learn.evaluate import images_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device, load_run
@@ -213,14 +212,15 @@ def dead_units_of(
     indices = shown.indices(split)
     if not len(indices):
         raise ValueError(f"{shown.name} has no {split} images; choose another split")
-    chosen = indices[np.linspace(0, len(indices) - 1, min(images, len(indices))).round().astype(np.int64)].tolist()
+    chosen = evenly(indices, images)
     pixels, tell = open_cache(shown, loaded.side_px, progress=progress), progress or silent
 
     def batches() -> Iterator[Tensor]:
-        for start in range(0, len(chosen), batch):
-            arrays = [pixels[index] for index in chosen[start : start + batch]]
-            yield prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
-            tell(Update("units", start + len(arrays), len(chosen), shown.name))
+        done = 0
+        for inputs in input_batches(pixels, chosen, batch, loaded.network.resolution_px, loaded.preprocessing, device):
+            yield inputs
+            done += len(inputs)
+            tell(Update("units", done, len(chosen), shown.name))
 
     use = dead_units(loaded.model.to(device), batches())
     return RunUse(str(run), loaded.network.name, split, use)

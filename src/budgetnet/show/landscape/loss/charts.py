@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from budgetnet.show.figures import Place, spread
-from budgetnet.show.landscape.chart import NARROW_PX, WIDE_PX
+from budgetnet.show.landscape.chart import NARROW_PX, WIDE_PX, draw_spread, name_rows, rows_look
 from budgetnet.show.landscape.loss.values import LossLandscape, RunLoss
 from budgetnet.show.landscape.loss.words import three_digits
 from budgetnet.show.landscape.sheets import write
@@ -129,38 +129,24 @@ def draw_sharpness(figure: Figure, corner: tuple[float, float], width_px: float,
     first, second = rises.on(figure), values.on(figure)
     for line, (run, colour) in enumerate(zip(landscape.runs, colours, strict=True)):
         _draw_run(first, second, len(names) - 1 - line, run, colour)
-    _finish(first, f"rise of the loss at a distance of {plain(landscape.around.radius)}", len(names))
+    rows_look(first, f"rise of the loss at a distance of {plain(landscape.around.radius)}", len(names), 8)
     first.set_xlabel(f"{landscape.around.draws} directions; mean and standard deviation", fontsize=11)
     first.set_xlim(min(0.0, first.get_xlim()[0]))
-    _finish(second, "largest eigenvalue of the Hessian", len(names))
+    rows_look(second, "largest eigenvalue of the Hessian", len(names), 8)
     low, high_value = second.get_xlim()
     if low > 0:
         second.set_xlim(low / 1.3, high_value * 1.6)
         _log_axis(second, "x")
         second.set_xlabel("logarithmic; hollow: not converged, at least this", fontsize=11)
     for place in (rises,) if beside else (rises, values):
-        for line, (name, colour) in enumerate(zip(names, colours, strict=True)):
-            height = place.bottom + place.height * (len(names) - 1 - line + 0.7) / (len(names) + 0.4)
-            write(figure, place.left - 12, height, name, ha="right", fontsize=13, color=colour)
+        name_rows(figure, place, names, colours)
 
 
 def _draw_run(rises: Axes, values: Axes, line: int, run: RunLoss, colour: str) -> None:
     if run.rise is not None:
-        points = run.rise.values
-        rises.plot(points, [line - BELOW] * len(points), "o", markersize=4, color=colour, alpha=0.35, markeredgewidth=0)
-        rises.errorbar(
-            [run.rise.mean], [line], xerr=run.rise.deviation, fmt="D", markersize=6, color=colour, elinewidth=2
-        )
+        draw_spread(rises, line, run.rise, colour, BELOW)
     value, face = run.eigenvalue, colour if run.eigenvalue.converged else "none"
     values.plot([value.value], [line], "D", markersize=6, color=colour, markerfacecolor=face)
     values.annotate(
         three_digits(value.value), (value.value, line), (8, 0), textcoords="offset points", va="center", fontsize=12
     )
-
-
-def _finish(axes: Axes, title: str, many: int) -> None:
-    axes.set_title(title, fontsize=14, color=COLOURS["ink"], pad=8)
-    axes.set_ylim(-0.7, many - 0.3)
-    axes.set_yticks(range(many), labels=[""] * many)
-    axes.grid(axis="x")
-    axes.tick_params(labelsize=11)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import ImageSet, open_cache, prepare
+from budgetnet.learn.data import ImageSet, input_batches, open_cache
 from budgetnet.learn.data.draw import order_of
 from budgetnet.learn.evaluate import images_of
 from budgetnet.learn.progress import Progress
@@ -99,9 +99,7 @@ def _probe(
     progress: Progress | None,
 ) -> Probe:
     pixels = open_cache(shown, loaded.side_px, progress=progress)
-    batches: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for start in range(0, len(indices), BATCH):
-        part = indices[start : start + BATCH].tolist()
-        inputs = prepare([pixels[i] for i in part], loaded.network.resolution_px, loaded.preprocessing, device)
-        batches.append((inputs, torch.tensor([places[shown.labels[i]] for i in part], device=device)))
-    return Probe(loaded.model.to(device).eval(), tuple(batches))
+    size_px = loaded.network.resolution_px
+    inputs = input_batches(pixels, indices, BATCH, size_px, loaded.preprocessing, device)
+    labels = torch.tensor([places[shown.labels[i]] for i in indices.tolist()], device=device)
+    return Probe(loaded.model.to(device).eval(), tuple(zip(inputs, labels.split(BATCH), strict=True)))

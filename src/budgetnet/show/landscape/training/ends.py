@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from budgetnet.show.figures import Place
+from budgetnet.show.figures import Place, draw_seeds
 from budgetnet.show.landscape.sheets import write
 from budgetnet.show.landscape.training.look import CARD_PX, Corner, Row, look, name_card
 from budgetnet.show.landscape.training.words import SHARES, difference_text, end_title, spread_of
@@ -109,17 +109,7 @@ def _draw_pair(axes: Axes, line: int, pair: Row, factor: float) -> None:
 
 
 def _circles(axes: Axes, line: int, values: Sequence[float], factor: float) -> None:
-    if len(values) > 1:
-        axes.plot(
-            [factor * value for value in values],
-            [line] * len(values),
-            "o",
-            markersize=4.5,
-            markerfacecolor=COLOURS["paper"],
-            markeredgecolor=COLOURS["ink"],
-            markeredgewidth=0.8,
-            zorder=4,
-        )
+    draw_seeds(axes, [factor * value for value in values], line, 4.5, 0.8)
 
 
 def _say(axes: Axes, line: int, text: str) -> None:
