@@ -31,7 +31,7 @@ def functions(asked: Asked, progress: Progress) -> Exhibit:
     caption = (
         "Above: Swish lies between x / 2 (beta towards 0) and ReLU (large beta), falls below 0 and rises again, and "
         "its slope has no jump. Below: each function with its slope, and in grey where no gradient gets through. For "
-        "ReLU that is the whole negative half, for Swish a strip around its minimum."
+        "ReLU that is the whole negative half, for Swish with beta = 1 a strip around its minimum."
     )
     return Exhibit(
         "Activation functions and their slopes",
@@ -103,7 +103,7 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
         f"mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. {_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
-        "looked at alone. Hollow: not told apart. What that shows: " + " ".join(found["statement"]),
+        "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
         "costs": "Accuracy against what it costs; blue and joined: none costs less and is as accurate.",
     }
     for name, svg in drawn.items():

@@ -15,7 +15,7 @@ from budgetnet.show.evidence import read_evidence
 from budgetnet.show.explain import Explanation
 from budgetnet.show.explain.page import FINE_CELLS
 from budgetnet.show.explain.subjects import shown_name
-from budgetnet.show.wording import percent
+from budgetnet.show.wording import count, percent
 from budgetnet.spec import Network
 
 FEW = 4
@@ -157,10 +157,10 @@ def figure_7(asked: Asked, run: Path, others: Sequence[Path], progress: Progress
     """What networks of one base look at, scaled in different ways."""
     found, commands = _explained(asked, "figure-7", run, progress, others=others)
     take_photo(found.folder / "grad-cam.png", asked.out / "figure-7.jpg")
-    right = ", ".join(f"{row.label} {percent(row.top1)}" for row in found.networks if row.top1 is not None)
+    each = (f"{row.label} {count(row.macs)} MACs, {percent(row.top1 or 0)}" for row in found.networks)
     see = (
-        "One base, scaled to the same multiply-adds in different ways, as in figure 7 of the EfficientNet paper "
-        f"(arXiv:1905.11946). Each map has its own scale. Test accuracy: {right}. {_source(asked, run)}"
+        "One base, scaled in different ways, as in figure 7 of the EfficientNet paper (arXiv:1905.11946): "
+        f"{'; '.join(each)} right. Each map has its own scale. {_source(asked, run)}"
     )
     return Exhibit(
         "Scaled in different ways: figure 7 of the paper",

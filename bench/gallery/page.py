@@ -23,8 +23,9 @@ $ make gallery
 python -m bench.gallery --run RUN --compare RUN --scaling RUN --ablate RUN --credit "WHOSE PHOTOS, LICENCE"
 ```
 
-The last command below a picture writes it, among others, into its folder; those before made its runs. The small
-networks on the digits are those of bench/gallery/runs.py. Drawings follow the reader's light or dark setting.
+The last command below a picture writes it, among others, into its folder; those before made its runs. RUN-test/ are
+the test images of a run, in class folders; the small networks on the digits are those of bench/gallery/runs.py.
+Drawings follow the reader's light or dark setting.
 """
 
 

@@ -22,7 +22,7 @@ TALL_ROW_PX = 50
 MOST_SIGNS = 44
 VALUES_PX = 190
 PANEL_PX = 240
-PANEL_NAMES_PX = 164
+PANEL_NAMES_PX = 176
 
 
 def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
