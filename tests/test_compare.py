@@ -27,20 +27,22 @@ from budgetnet.compare.entrants import FAMILIES, families, scalings
 from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Answered
+from budgetnet.compare.training import Answered, training_seconds
 from budgetnet.compare.words import blocks, design
 from budgetnet.learn import pretrained
 from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
-from budgetnet.learn.leg import Timing
+from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.recipe import trained_network
-from budgetnet.learn.train import Timings
+from budgetnet.learn.train import Timings, timed, with_steps
+from budgetnet.learn.workers import Team
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.show.compare.published import published_lines
 from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
 
 module = sys.modules[compare.__module__]
+train_module = sys.modules[timed.__module__]
 plan_module = sys.modules[entrant_row.__module__]
 measuring = sys.modules[budgetnet.measure.__module__]
 Capture = pytest.CaptureFixture[str]
@@ -363,6 +365,57 @@ class Row:
     accuracy: float
     seeds: tuple[Any, ...]
     recipe: str = "modern"
+    training_seconds: float | None = None
+
+
+def test_the_statement_says_where_trainings_took_unequal_time() -> None:
+    scores = tuple(map(seed_score, answers_of({"a": [0.9]})["a"]))
+    even, uneven = (
+        " ".join(statement([Row(name, name, 0.9, scores, training_seconds=took[name]) for name in took], [], 400))  # type: ignore[arg-type]
+        for took in ({"a": 100.0, "b": 119.0}, {"a": 100.0, "b": 121.0})
+    )
+    assert "should take equally long" not in even
+    assert "Trainings took 100 to 121 s" in uneven
+
+
+def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, tmp_path: Path) -> None:
+    (draft, *_), _ = drafts_of(digits, BUDGET, "families", [PLAIN], "compound", "none", None)
+    leg = Leg(
+        with_steps(draft.course, 100), Place("digits", 0, 8, str(tmp_path)), "final", "compare/plain, seed 0", 50, 50
+    )
+    row = {"kind": "step", "phase": leg.phase}
+    began = [{**row, "step": step, "seconds": step / 10} for step in (10, 30, 60)]
+    again = [{**row, "step": step, "seconds": 3 + (step - 40) / 10} for step in (50, 90)]  # from a checkpoint at 40
+    other = {**row, "phase": "compare/other, seed 0", "step": 5, "seconds": 500.0}
+    assert training_seconds([*began, other, *again], leg) == pytest.approx(10.0)
+    assert training_seconds([began[0], other], leg) is None
+
+
+def test_a_slow_moment_strikes_no_course_alone(
+    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    courses = [
+        row.course for row in drafts_of(digits, BUDGET, "families", [PLAIN, SQUEEZED], "compound", "none", None)[0]
+    ]
+    slow_first = iter([50.0, 200.0, 100.0, 190.0, 110.0, 210.0])
+
+    class Queue:
+        """Workers that take the jobs in their order."""
+
+        def __init__(self, *_: Any) -> None: ...
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+
+        def run(self, jobs: Any) -> list[Timing]:
+            assert [job[0] for job in jobs] == courses * 3
+            return [Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, jobs, strict=True)]
+
+    monkeypatch.setattr(train_module, "Workers", Queue)
+    found = timed(courses, Place("digits", 0, 8, str(tmp_path)), Team(2, 1), None, True, 3)
+    assert found.courses == (Timing(100.0, 200.0, 3.0), Timing(200.0, 400.0, 3.0))
 
 
 def test_the_statement_claims_what_the_data_show_and_no_more() -> None:

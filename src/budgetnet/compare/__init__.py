@@ -19,7 +19,7 @@ from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, plan
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Answered, answered, train_and_test
+from budgetnet.compare.training import Answered, answered, train_and_test, training_seconds
 from budgetnet.compare.words import blocks, design
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
@@ -39,7 +39,7 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
-from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.measure import Measurement, measure_each
@@ -167,7 +167,7 @@ class _Run:
     def finish(self) -> Comparison:
         legs = legs_of(self.plan, self.place)
         self._train(legs)
-        tests = self._tests(legs)
+        tests, took = self._tests(legs), self._took(legs)
         rows = self.plan["entrants"]
         entrants = [Entrant.from_dict(row) for row in rows]
         speeds = measure_each(
@@ -177,7 +177,7 @@ class _Run:
             progress=self.progress,
         )
         found = [
-            self._compared(entrant, row, tests[entrant.id], speed)
+            self._compared(entrant, row, tests[entrant.id], took[entrant.id], speed)
             for entrant, row, speed in zip(entrants, rows, speeds, strict=True)
         ]
         found.sort(key=lambda row: (-row.accuracy, row.macs, row.id))
@@ -205,8 +205,21 @@ class _Run:
         ids = [row["id"] for row in self.plan["entrants"]]
         return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
 
+    def _took(self, legs: Sequence[Leg]) -> dict[str, float | None]:
+        """Mean seconds of every entrant's trainings."""
+        events = read_events(self.run / "events.jsonl")
+        took = {leg.course.id: training_seconds(events, leg) for leg in legs}
+        ids = [row["id"] for row in self.plan["entrants"]]
+        each = {name: [took[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
+        return {name: None if None in found else float(np.mean(found)) for name, found in each.items()}
+
     def _compared(
-        self, entrant: Entrant, row: Mapping[str, Any], tests: Sequence[Answered], speed: Measurement
+        self,
+        entrant: Entrant,
+        row: Mapping[str, Any],
+        tests: Sequence[Answered],
+        took: float | None,
+        speed: Measurement,
     ) -> Compared:
         price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
         binding = self.budget.check(entrant.network).binding
@@ -234,6 +247,7 @@ class _Run:
             parent=row["parent"],
             published_top1=published and published.top1,
             published_source=published and published.source,
+            training_seconds=took,
         )
 
     def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Answered]]) -> None:

@@ -8,6 +8,9 @@ from budgetnet.compare.result import Compared, Pair
 from budgetnet.compare.words import listed
 from budgetnet.show.wording import counted
 
+UNEVEN = 1.2
+"""Longest to shortest training: beyond, a statement says so."""
+
 
 def statement(
     networks: Sequence[Compared], pairs: Sequence[Pair], test_images: int, reference: str | None = None
@@ -114,6 +117,12 @@ def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str
         lost = [str(one.seed) for one in row.seeds if one.diverged]
         if lost:
             yield f"{row.label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+    took = [row.training_seconds for row in networks if row.training_seconds is not None]
+    if took and max(took) > UNEVEN * min(took):
+        yield (
+            f"Trainings took {min(took):.0f} to {max(took):.0f} s, though they should take equally long: steps are "
+            "counted before, by a speed that was then measured."
+        )
     if len({row.recipe for row in networks}) > 1:
         yield "Recipes differ, because some networks begin from pretrained weights and some from nothing."
 

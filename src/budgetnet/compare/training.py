@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,21 @@ def train_and_test(leg: Leg) -> bool:
     for spent in (*leg.folder.glob("*.pt"), leg.weights, leg.initial):
         spent.unlink(missing_ok=True)
     return True
+
+
+def training_seconds(events: Sequence[Mapping[str, Any]], leg: Leg) -> float | None:
+    """How long the steps of a training took: all of them, by the seconds a step between its events.
+
+    What a kill cost does not count. None where there are not two events of one process.
+    """
+    rows = [event for event in events if event["kind"] == "step" and event["phase"] == leg.phase]
+    pairs = [
+        (after["step"] - before["step"], after["seconds"] - before["seconds"])
+        for before, after in itertools.pairwise(rows)
+        if after["step"] > before["step"] and after["seconds"] > before["seconds"]
+    ]
+    steps = sum(count for count, _ in pairs)
+    return leg.course.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -185,16 +186,31 @@ class Timings:
 
 
 def timed(
-    courses: Sequence[Course], place: Place, team: Team, progress: Progress | None = None, apart: bool = False
+    courses: Sequence[Course],
+    place: Place,
+    team: Team,
+    progress: Progress | None = None,
+    apart: bool = False,
+    rounds: int = 1,
 ) -> Timings:
-    """Time some steps of each course, now, with all of the team at work; `apart`: only as each trains by itself."""
-    jobs = [(course, place, TIMING_SECONDS) for course in courses]
+    """Time some steps of each course, now, with all of the team at work; `apart`: only as each trains by itself.
+
+    In several rounds of all courses the median counts: a slow moment or a worker's first steps strike no course alone.
+    """
+    jobs = [(course, place, TIMING_SECONDS / rounds) for course in courses] * rounds
     before = time.monotonic()
     function = time_apart if apart else time_course
     with Workers(function, team.processes, place.device, True, progress, team.threads) as workers:
-        timings = tuple(timing for timing in workers.run(jobs) if timing is not None)
-    worked = sum(timing.seconds for timing in timings)
+        found = [timing for timing in workers.run(jobs) if timing is not None]
+    worked = sum(timing.seconds for timing in found)
+    timings = tuple(_median(found[place :: len(courses)]) for place in range(len(courses)))
     return Timings(timings, max(0.0, time.monotonic() - before - worked))
+
+
+def _median(timings: Sequence[Timing]) -> Timing:
+    """Of each rate the median; the seconds of all."""
+    apart, together = (statistics.median(getattr(one, name) for one in timings) for name in ("apart", "together"))
+    return Timing(apart, together, sum(one.seconds for one in timings))
 
 
 def _check(epochs: float | None, time_seconds: float | None, device: str, precision: str) -> None:
