@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from inline import Inline
 from killed import kill_when, start
 from test_formats import hold
@@ -38,6 +42,7 @@ from budgetnet.learn.train import Timings, timed, with_steps
 from budgetnet.learn.workers import Team
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
+from budgetnet.show.compare.pictures import MOST_TICKS, cost_ticks
 from budgetnet.show.compare.published import published_lines
 from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
 
@@ -108,6 +113,7 @@ def test_words_are_read_from_the_rows() -> None:
 def test_one_base_in_every_way_at_a_matched_cost(digits: ImageSet) -> None:
     budget = Budget(macs=2_000_000)
     entrants, left_out = scalings(digits, budget)
+    assert all(row.reason.endswith("a smaller base leaves it room") for row in left_out)
     assert {row.id for row in entrants} | {row.base for row in left_out} == {
         "compound",
         "dWr",
@@ -285,6 +291,17 @@ def test_at_several_costs_each_is_a_comparison_and_one_page_has_the_curves(
     assert "At 0.5 of it:" in capsys.readouterr().out
 
 
+@given(st.integers(1, 10**10), st.floats(4.0, 10**6), st.sampled_from(["macs", "params", "peak_bytes"]))
+def test_ticks_of_a_wide_axis_are_few_and_evenly_spread(low: int, times: float, cost: str) -> None:
+    ends = low / 1.25, low * times * 1.25
+    ticks = cost_ticks(*ends, cost, logarithmic=True)
+    assert 1 <= len(ticks) <= MOST_TICKS and ticks == sorted(ticks) and ends[0] <= ticks[0] and ticks[-1] <= ends[1]
+    steps = [after / before for before, after in itertools.pairwise(ticks)]
+    assert all(step <= 3 * min(steps) for step in steps)
+    if cost == "peak_bytes":
+        assert all(math.log2(tick).is_integer() for tick in ticks)
+
+
 def test_published_scalings_are_counted(digits: ImageSet) -> None:
     tables = published_lines()
     assert [row.base for row in tables] == ["efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet50"]
@@ -428,7 +445,10 @@ def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
     assert "seeds differ by more than the choice of images" in alike
     assert "One seed is one training of each" in said({"a": [0.9], "b": [0.5]})
     parts = said({"a": [0.9, 0.9], "b": [0.8, 0.8], "c": [0.96, 0.96], "d": [0.9, 0.9025]}, "a")
-    assert "Of 3 changes to a: b is shown to cost accuracy; c is shown to gain some; d is not told apart" in parts
+    assert "Of 3 changes to a: b is shown to cost accuracy; c is shown to gain some." in parts
+    assert "the interval of the difference includes 0: a from d." in parts
+    none = said({"a": [0.9, 0.9], "b": [0.9, 0.9025]}, "a")
+    assert "Of 1 change to a: none is shown to cost accuracy or to gain some." in none and "No pair" not in none
     assert "c than a by +6.0 points" in parts and "a than b by +10.0 points" in parts
     assert "b diverged in seed 1" in said({"a": [0.9, 0.9], "b": [0.8, 0.0]})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -94,10 +94,12 @@ def scalings(images: ImageSet, budget: Budget, base: str | Network = BASE, inher
     """
     (start,), _ = families(images, budget, [base], "compound", inherited)
     rows = [row for row in adapted_bases(images, [base], inherited) if row[1] == start.dropped_strides]
-    return entered(
+    entrants, left_out = entered(
         [(name, name, start.base, name, fitted(rows, images, budget, name)) for name in SCALINGS],
         budget,
     )
+    # One dimension alone shrinks a base little: of a large one, such strategies keep no small budget.
+    return entrants, tuple(replace(row, reason=f"{row.reason}; a smaller base leaves it room") for row in left_out)
 
 
 Fitted = tuple[int, Fit] | BudgetError

@@ -24,7 +24,7 @@ def statement(
     return (
         _asked(networks, test_images),
         *first,
-        *_differing(pairs, labels),
+        *(_differing(pairs, labels) if reference is None or any(row.stands for row in pairs) else ()),
         *_alike(pairs, labels),
         *_beware(networks, pairs),
     )
@@ -56,10 +56,10 @@ def _changes(pairs: Sequence[Pair], labels: Mapping[str, str], reference: str) -
     groups = {
         "shown to cost accuracy": [labels[row.b] for row in pairs if row.stands and row.difference > 0],
         "shown to gain some": [labels[row.b] for row in pairs if row.stands and row.difference < 0],
-        "not told apart from it": [labels[row.b] for row in pairs if not row.stands],
     }
     parts = [f"{listed(names)} {_are(names)} {what}" for what, names in groups.items() if names]
-    yield f"Of {counted(len(pairs), 'change')} to {labels[reference]}: {'; '.join(parts)}."
+    said = "; ".join(parts) or "none is shown to cost accuracy or to gain some"
+    yield f"Of {counted(len(pairs), 'change')} to {labels[reference]}: {said}."
 
 
 def _are(names: Sequence[str]) -> str:

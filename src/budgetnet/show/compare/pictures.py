@@ -23,6 +23,10 @@ MOST_SIGNS = 44
 VALUES_PX = 190
 PANEL_PX = 240
 PANEL_NAMES_PX = 176
+MOST_TICKS = 5
+DECADES = ((1, 2, 5, 10), (1, 3, 10), (1, 10), (1, 100))
+POWERS = ((1, 2), (1, 4), (1, 16), (1, 256))
+"""Ticks of a logarithmic axis from dense to sparse: multiples, and the factor after which they come again."""
 
 
 def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
@@ -183,11 +187,8 @@ def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
         axes.set_xlim(low / 1.25, high * 1.25)
     else:
         axes.set_xlim(low - margin, high + margin)
-    base = 1024 if cost.endswith("bytes") else 1000
-    unit = float(base ** int(math.log(high, base))) if high >= 1 else 1.0
-    ends = [end / unit for end in axes.get_xlim()]
-    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-    axes.xaxis.set_major_locator(FixedLocator([unit * tick for tick in ticks if ends[0] <= tick <= ends[1]]))
+    left, right = axes.get_xlim()
+    axes.xaxis.set_major_locator(FixedLocator(cost_ticks(left, right, cost, axes.get_xscale() == "log")))
     axes.xaxis.set_minor_locator(NullLocator())
     plain = cost == "image_ms"
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else rounded(cost, value)))
@@ -196,3 +197,23 @@ def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
     axes.set_ylim(least - 0.05 * (most - least), min(100.5, most + 0.05 * (most - least)))
     axes.set_xlabel(COSTS[cost])
     axes.set_title("Test accuracy, %", pad=12)
+
+
+def cost_ticks(low: float, high: float, cost: str, logarithmic: bool) -> list[float]:
+    """Round values of a cost from `low` to `high`, at most `MOST_TICKS`, evenly spaced on its axis; KiB for bytes."""
+    from matplotlib.ticker import MaxNLocator
+
+    base = 1024 if cost.endswith("bytes") else 1000
+    unit = float(base ** int(math.log(high, base))) if high >= 1 else 1.0
+    if not logarithmic:
+        found = MaxNLocator(MOST_TICKS - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low / unit, high / unit)
+        return [unit * tick for tick in found if low <= unit * tick <= high]
+    fitting: list[float] = []
+    for ladder in POWERS if base == 1024 else DECADES:
+        step = ladder[-1]
+        first, last = (math.floor(math.log(end, step)) for end in (low, high))
+        values = (float(rung) * float(step) ** power for power in range(first, last + 2) for rung in ladder[:-1])
+        fitting = [value for value in values if low <= value <= high]
+        if len(fitting) <= MOST_TICKS:
+            break
+    return fitting
