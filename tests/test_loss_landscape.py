@@ -174,6 +174,14 @@ def test_a_large_negative_eigenvalue_is_no_trap() -> None:
     assert found.converged and found.value == pytest.approx(20.0, abs=0.2)
 
 
+def test_a_small_largest_eigenvalue_is_found_beside_a_large_negative_one() -> None:
+    spread = torch.cat([torch.tensor([-100.0, 1.0]), torch.linspace(-0.5, 0.5, 298)])
+    turned = torch.linalg.qr(torch.randn(300, 300, generator=torch.Generator().manual_seed(0)))[0]
+    matrix = turned @ torch.diag(spread) @ turned.T
+    found = largest_eigenvalue(lambda v: matrix @ v, 300)
+    assert found.converged and abs(found.value - 1.0) < 0.01, "an early stop would say 0 and call it near enough"
+
+
 def test_what_did_not_converge_says_so_and_is_a_lower_bound() -> None:
     matrix = spectrum(list(np.linspace(0.0, 1.0, 200)))
     found = largest_eigenvalue(lambda v: matrix @ v, 200, tolerance=1e-6, most=5)

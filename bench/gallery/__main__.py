@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gallery.exhibits import comparison, functions, outputs, solution, zoo
+from bench.gallery.exhibits import comparison, solution, zoo
 from bench.gallery.insides import insides
+from bench.gallery.landscapes import landscapes
 from bench.gallery.page import page
 from bench.gallery.runs import Asked
 from budgetnet.cli.progress import progress
@@ -22,13 +23,14 @@ def arguments() -> argparse.ArgumentParser:
     """What the command takes."""
     parser = argparse.ArgumentParser(prog="python -m bench.gallery", description=__doc__)
     parser.add_argument("--run", type=Path, help="a run of train or solve: where it looks, its maps, its gates")
-    parser.add_argument("--beside", type=Path, help="its twin with another activation; needs --run")
+    parser.add_argument("--beside", type=Path, help="its twin with another activation, for maps and loss; needs --run")
     parser.add_argument("--with", dest="others", type=Path, nargs="+", default=[], help="for figure 7; needs --run")
     parser.add_argument("--gates", type=Path, help="a run with squeeze-and-excitation, where --run has none")
     parser.add_argument("--solve", type=Path, help="a run of solve, for its report")
     parser.add_argument("--compare", type=Path, help="a run of compare")
-    parser.add_argument("--scaling", type=Path, help="a run of compare --scaling")
+    parser.add_argument("--scaling", type=Path, help="a run of compare --scaling, also of several costs")
     parser.add_argument("--ablate", type=Path, help="a run of compare --ablate")
+    parser.add_argument("--study", type=Path, help="the --out of landscape training")
     parser.add_argument("--images", nargs="+", default=[], help="images for --run; those of its test unless given")
     parser.add_argument("--credit", default="", help="whose photos are shown, and their licence")
     parser.add_argument("--longer", type=float, default=1.0, help="times the usual time, on a slow machine")
@@ -56,6 +58,7 @@ def asked_for(row: argparse.Namespace) -> Asked:
         compared=row.compare,
         scaling=row.scaling,
         ablation=row.ablate,
+        study=row.study,
         images=tuple(row.images),
         credit=row.credit,
         longer=row.longer,
@@ -69,8 +72,7 @@ def make(asked: Asked, shown: Progress) -> str:
     asked.work.mkdir(parents=True, exist_ok=True)
     asked.out.mkdir(parents=True, exist_ok=True)
     exhibits = [
-        functions(asked, shown),
-        outputs(asked, shown),
+        *landscapes(asked, shown),
         *insides(asked, shown),
         zoo(asked),
         comparison(asked, "families", shown),

@@ -12,7 +12,7 @@ from budgetnet.learn.evaluate import Evaluation
 from budgetnet.show.again import in_lines, run_command
 from budgetnet.show.compare.page import compare_command
 from budgetnet.show.compare.rows import Row
-from budgetnet.show.evidence import Evidence
+from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.wording import percent
 
 
@@ -52,9 +52,30 @@ def training_command(evidence: Evidence) -> str:
     return run_command(dataclasses.replace(evidence, plan=plan, run=Path(shown_run(evidence.run))))
 
 
-def comparison_command(plan: Row) -> str:
-    """The command that makes a comparison again, with the folder of its images by its name."""
-    return compare_command({**plan, "data": _named(plan)})
+def trained_as(run: Path) -> str:
+    """`training_command` of a run, with the folder that it goes to."""
+    return f"{training_command(read_evidence(run))} \\\n    --out {shown_run(run)}"
+
+
+def comparison_command(plans: Sequence[Row]) -> str:
+    """The command that makes a comparison again, of one cost or of several, the smallest first."""
+    last = plans[-1]
+    whole = compare_command({**last, "data": _named(last), "time_seconds": sum(plan["time_seconds"] for plan in plans)})
+    if len(plans) == 1:
+        return whole
+    first = next(name for name, limit in last["budget"].items() if isinstance(limit, int) and limit > 1)
+    shares = (plan["budget"][first] / last["budget"][first] for plan in plans)
+    return f"{whole} \\\n    --shares {','.join(f'{share:g}' for share in shares)}"
+
+
+def study_command(plan: Row) -> str:
+    """The command that makes a study of twins again."""
+    named = plan["network"] and (plan["network"] if plan["network"][:1] != "{" else "network.json")
+    words = ["budgetnet", "landscape", "training", _named(plan)["path"], *(["--network", named] if named else [])]
+    words += ["--activations", *plan["activations"], "--recipe", plan["recipe_name"]]
+    for flag in ("seeds", "steps", "probes", "probe_images"):
+        words += [f"--{flag.replace('_', '-')}", str(plan[flag])]
+    return in_lines(words)
 
 
 def reached(test: Evaluation) -> str:

@@ -1,65 +1,23 @@
-"""Exhibits of activation functions, of the zoo, of comparisons and of a solution's report."""
+"""Exhibits of the zoo, of comparisons and of a solution's report."""
 
 from __future__ import annotations
 
 from bench.gallery.exhibit import Exhibit, Picture, comparison_command, reached, training_command
-from bench.gallery.files import save_drawing, save_page, take_drawing, take_photo
-from bench.gallery.runs import Asked, compared_run, solved_run
+from bench.gallery.files import save_drawing, save_page, take_drawing
+from bench.gallery.runs import Asked, compared_runs, solved_run
 from budgetnet import cost, names, network
 from budgetnet.cli.pricing import listed, plot_networks
 from budgetnet.compare.questions import Question
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
+from budgetnet.show.compare.curves import curves_svg as costs_svg
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.rows import Row, differences_of, networks_of
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
-from budgetnet.show.landscape import functions_landscape, output_landscape, write_functions, write_output
-from budgetnet.show.landscape.plane import ACTIVATIONS
 from budgetnet.show.report import WIDE_PX, render
 from budgetnet.show.views import curves, trials
 from budgetnet.show.wording import duration
-
-EXTENT = 6.0
-
-
-def functions(asked: Asked, progress: Progress) -> Exhibit:
-    """Activation functions and their slopes."""
-    folder, what = asked.work / "landscape", "Swish between x / 2 and ReLU, and ten functions with their slopes"
-    write_functions(folder, functions_landscape(None, EXTENT), EXTENT, progress)
-    take_drawing(folder / "functions.svg", asked.out / "landscape-functions.svg", what)
-    caption = (
-        "Above: Swish lies between x / 2 (beta towards 0) and ReLU (large beta), falls below 0 and rises again, and "
-        "its slope has no jump. Below: each function with its slope, and in grey where no gradient gets through. For "
-        "ReLU that is the whole negative half, for Swish with beta = 1 a strip around its minimum."
-    )
-    return Exhibit(
-        "Activation functions and their slopes",
-        "What is different about Swish?",
-        ("budgetnet landscape functions",),
-        "landscape.md",
-        (Picture("landscape-functions.svg", what, caption),),
-    )
-
-
-def outputs(asked: Asked, progress: Progress) -> Exhibit:
-    """Landscapes of the output of networks as they are initialised; those that are there are taken."""
-    folder, what = asked.work / "landscape", "Output landscapes of eight activations"
-    if not (folder / "output.json").is_file():
-        write_output(folder, output_landscape(ACTIVATIONS, progress=progress), progress)
-    take_photo(folder / "output.png", asked.out / "landscape-output.jpg")
-    caption = (
-        "The output of one network, as it is initialised, over the plane of its two inputs: the surface, the same as "
-        "a heat map, and where it bends. With ReLU it is made of pieces with edges between them, with Swish it is "
-        "smooth; it is as high with both. This is no landscape of a loss."
-    )
-    return Exhibit(
-        "Output landscapes",
-        "Does the activation make a network's output smooth?",
-        ("budgetnet landscape output",),
-        "landscape.md",
-        (Picture("landscape-output.jpg", what, caption),),
-    )
 
 
 def zoo(asked: Asked) -> Exhibit:
@@ -89,28 +47,38 @@ TITLES: dict[Question, tuple[str, str]] = {
 
 
 def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
-    """Accuracy, paired differences and accuracy against each cost, of one comparison."""
-    run = compared_run(asked, question, progress)
-    plan, found = read_json(run / "plan.json"), read_json(run / "comparison.json")
-    rows, pairs = networks_of(found), differences_of(found)
+    """Accuracy, paired differences and accuracy against each cost; at several costs the curves over them come first."""
+    runs = compared_runs(asked, question, progress)
+    plans, answers = ([read_json(run / file) for run in runs] for file in ("plan.json", "comparison.json"))
+    rows, pairs = networks_of(answers[-1]), differences_of(answers[-1])
+    several = len(runs) > 1
     drawn = {
+        **({"curves": costs_svg([networks_of(one) for one in answers], WIDE_PX, "")} if several else {}),
         "accuracy": accuracy_svg(rows, WIDE_PX, ""),
         **({"differences": forest_svg(pairs, WIDE_PX, "")} if pairs else {}),
         "costs": pareto_svg(rows, WIDE_PX, ""),
     }
-    captions = {
-        "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}. The diamond is the "
-        f"mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. {_worth(plan, found)}",
+    for name, svg in drawn.items():
+        save_drawing(svg, asked.out / f"{question}-{name}.svg")
+    captions, (title, ask) = _captions(plans[-1], answers[-1], several), TITLES[question]
+    shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
+    return Exhibit(title, ask, (comparison_command(plans),), "compare.md", tuple(shown))
+
+
+def _captions(plan: Row, found: Row, several: bool) -> dict[str, str]:
+    """What to see in each picture of a comparison, of the largest one where there are several."""
+    where = " at the largest of these costs" if several else ""
+    return {
+        "curves": "Accuracy at each cost, where all networks are fitted anew: every point is matched with those above "
+        "and below it. The blue curve is the best at the largest cost.",
+        "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "
+        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. "
+        f"{_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
-        "costs": "Accuracy against what it costs; blue and joined: none costs less and is as accurate.",
+        "costs": f"Accuracy against what it costs{where}; blue and joined: none costs less and is as accurate.",
     }
-    for name, svg in drawn.items():
-        save_drawing(svg, asked.out / f"{question}-{name}.svg")
-    title, ask = TITLES[question]
-    shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
-    return Exhibit(title, ask, (comparison_command(plan),), "compare.md", tuple(shown))
 
 
 def _worth(plan: Row, found: Row) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, training_command
+from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, trained_as
 from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, images_folder, scaled_run, twin_run
 from budgetnet import explain
@@ -65,7 +65,7 @@ def _explained(
     layer, out = telling_stage(read_evidence(run).network), asked.work / name
     found = explain(run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, progress=progress)
     runs = dict.fromkeys([run, *beside, *others])
-    trained = [f"{training_command(read_evidence(one))} \\\n    --out {shown_run(one)}" for one in runs]
+    trained = map(trained_as, runs)
     flags = [word for one in beside for word in ("--beside", shown_run(one))]
     flags += [word for one in others for word in ("--with", shown_run(one))]
     flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else [])]

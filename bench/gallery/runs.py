@@ -9,9 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from budgetnet import Budget, adapt, compare, fit, network, solve, train
+from budgetnet import Budget, adapt, compare, fit, network, solve, train, train_twins
 from budgetnet.compare.ablation import CHANGES
+from budgetnet.compare.costs import at_costs
 from budgetnet.compare.questions import Question
+from budgetnet.compare.result import Comparison
 from budgetnet.learn.data import digits
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
@@ -23,10 +25,13 @@ from budgetnet.spec import Network
 EPOCHS = 10.0
 SCALED = Budget(macs=5_500_000)
 """Of the four networks of figure 7, which grow from one of 2.7 M multiply-adds."""
-COMPARED, SOLVED = Budget(macs=1_000_000), Budget(macs=2_000_000)
-SECONDS = {"families": 80.0, "scaling": 60.0, "ablation": 120.0}
 SOLVE_SECONDS = 60.0
+COMPARED, SOLVED = Budget(macs=1_000_000), Budget(macs=2_000_000)
+SECONDS = {"families": 80.0, "scaling": 45.0, "ablation": 120.0}
+"""Of a comparison; that of ways to scale is made at each of the `SHARES` of the budget."""
+SHARES = (0.5, 1.0)
 SEEDS = 2
+STUDY_SEEDS, STUDY_STEPS = 3, 100
 STRATEGIES: tuple[Strategy, ...] = ("compound", "depth", "width", "resolution")
 
 
@@ -42,6 +47,7 @@ class Asked:
     compared: Path | None
     scaling: Path | None
     ablation: Path | None
+    study: Path | None
     images: tuple[str, ...]
     credit: str
     longer: float
@@ -66,6 +72,13 @@ def twin_run(work: Path, progress: Progress) -> Path:
     return _trained(work / "compound-relu", relu.of(fit(small_base(), SCALED).network), progress)
 
 
+def twin_pair(asked: Asked, progress: Progress) -> tuple[Path, Path]:
+    """The given run and its twin, or those of the digits."""
+    if asked.run is not None and asked.beside is not None:
+        return asked.run, asked.beside
+    return scaled_run(asked.work, "compound", progress), twin_run(asked.work, progress)
+
+
 def _trained(run: Path, value: Network, progress: Progress) -> Path:
     return train("digits", value, out=run, epochs=EPOCHS, progress=progress).run
 
@@ -79,15 +92,42 @@ def solved_run(asked: Asked, progress: Progress) -> Path:
     return solve("digits", SOLVED, asked.longer * SOLVE_SECONDS, out=asked.work / "solve", progress=progress).run
 
 
-def compared_run(asked: Asked, question: Question, progress: Progress) -> Path:
-    """The given comparison of that kind, or one on the digits. Raises a one-line `ValueError` for another kind."""
+def compared_runs(asked: Asked, question: Question, progress: Progress) -> tuple[Path, ...]:
+    """The given comparison of that kind, or one on the digits; of several costs each, the smallest first.
+
+    Raises a one-line `ValueError` for another kind.
+    """
     given = {"families": asked.compared, "scaling": asked.scaling, "ablation": asked.ablation}[question]
-    if given is not None:
-        if (kind := read_json(given / "plan.json").get("question")) != question:
-            raise ValueError(f"{given} is no comparison of {question} but of {kind or 'nothing'}")
-        return given
-    seconds, out = asked.longer * SECONDS[question], asked.work / question
-    return compare("digits", COMPARED, seconds, SEEDS, question=question, out=out, progress=progress).run
+    if given is None:
+        return _compared(asked, question, progress)
+    runs = tuple(sorted(given.glob("share-*"), key=lambda run: float(run.name.partition("-")[2]))) or (given,)
+    for run in runs:
+        if (kind := read_json(run / "plan.json").get("question")) != question:
+            raise ValueError(f"{run} is no comparison of {question} but of {kind or 'nothing'}")
+    return runs
+
+
+def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Path, ...]:
+    """A comparison on the digits, of ways to scale at two costs."""
+    seconds, folder = asked.longer * SECONDS[question], asked.work / question
+
+    def at(budget: Budget, out: Path | None) -> Comparison:
+        return compare("digits", budget, seconds, SEEDS, question=question, out=out, progress=progress)
+
+    if question != "scaling":
+        return (at(COMPARED, folder).run,)
+    return tuple(one.run for one in at_costs(at, COMPARED, SHARES, folder).comparisons)
+
+
+def studied(asked: Asked, progress: Progress) -> Path:
+    """The folder of the given study of twins, or of one on the digits. Raises a one-line `ValueError` for none."""
+    if asked.study is None:
+        return train_twins(
+            "digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=asked.work / "study", progress=progress
+        ).folder
+    if not (asked.study / "training.json").is_file():
+        raise ValueError(f"{asked.study} has no training.json; --study takes the --out of budgetnet landscape training")
+    return asked.study
 
 
 def images_folder(run: Path, work: Path) -> Path:

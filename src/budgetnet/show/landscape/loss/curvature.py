@@ -15,7 +15,9 @@ from budgetnet.show.landscape.loss.values import Eigenvalue
 from budgetnet.show.landscape.loss.weights import Probe
 
 TOLERANCE = 0.01
-"""Of the residual, against the largest eigenvalue in size. The value's own error is of the order of its square."""
+"""Of the residual, against the value. The value's own error is of the order of its square."""
+LEAST_SHARE = 1e-3
+"""Of the largest eigenvalue in size: what is smaller counts as so much, for 0 has no relative error."""
 MOST_PRODUCTS = 50
 EXHAUSTED = 1e-7
 """A new vector this much shorter than the product that it came from is rounding: float32 has 7 digits."""
@@ -76,7 +78,7 @@ def largest_eigenvalue(
     Power iteration, v <- H v / |H v|, keeps its last vector alone; this keeps all of them, orthogonal, and
     takes the combination with the largest v . H v: Lanczos's method, which needs fewer products for the same
     residual, and to which a large negative eigenvalue is no trap. Ends where |H v - value v| is at most
-    `tolerance` times the largest eigenvalue in size, or after `most` products. `count` is the matrix's side.
+    `tolerance` times the value, or after `most` products. `count` is the matrix's side.
     Source: Golub and Van Loan, Matrix Computations, 4th edition, section 10.1.
     """
     tell, basis, diagonal, beside = progress or silent, list[Tensor](), list[float](), list[float]()
@@ -94,7 +96,7 @@ def largest_eigenvalue(
             new -= (new @ one.double()) * one.double()
         beside.append(float(new.norm()))
         value, residual, size = _largest(diagonal, beside)
-        if residual <= tolerance * size or beside[-1] <= EXHAUSTED * length:
+        if residual <= tolerance * max(abs(value), LEAST_SHARE * size) or beside[-1] <= EXHAUSTED * length:
             tell(Update("curvature", most, most, label))
             return Eigenvalue(value, residual, done, True)
         tell(Update("curvature", done, most, f"{label} {value:.4g}"))

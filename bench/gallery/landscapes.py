@@ -1,0 +1,116 @@
+"""Exhibits of activations: the functions, outputs as initialised, twins in training, the loss around weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command, trained_as
+from bench.gallery.files import take_drawing, take_photo
+from bench.gallery.runs import Asked, studied, twin_pair
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.run import read_json
+from budgetnet.show.evidence import read_evidence
+from budgetnet.show.landscape import (
+    functions_landscape,
+    loss_landscape,
+    output_landscape,
+    write_functions,
+    write_loss,
+    write_output,
+)
+from budgetnet.show.landscape.loss import words
+from budgetnet.show.landscape.plane import ACTIVATIONS
+
+EXTENT = 6.0
+
+
+def landscapes(asked: Asked, progress: Progress) -> list[Exhibit]:
+    """All of them, from the function to what it does to a training."""
+    drawn = functions(asked, progress), outputs(asked, progress)
+    return [*drawn, training(asked, progress), losses(asked, progress)]
+
+
+def functions(asked: Asked, progress: Progress) -> Exhibit:
+    """Activation functions and their slopes."""
+    folder, what = asked.work / "landscape", "Swish between x / 2 and ReLU, and ten functions with their slopes"
+    write_functions(folder, functions_landscape(None, EXTENT), EXTENT, progress)
+    take_drawing(folder / "functions.svg", asked.out / "landscape-functions.svg", what)
+    caption = (
+        "Above: Swish lies between x / 2 (beta towards 0) and ReLU (large beta), falls below 0 and rises again, and "
+        "its slope has no jump. Below: each function with its slope, and in grey where no gradient gets through. For "
+        "ReLU that is the whole negative half, for Swish with beta = 1 a strip around its minimum."
+    )
+    return Exhibit(
+        "Activation functions and their slopes",
+        "What is different about Swish?",
+        ("budgetnet landscape functions",),
+        "landscape.md",
+        (Picture("landscape-functions.svg", what, caption),),
+    )
+
+
+def outputs(asked: Asked, progress: Progress) -> Exhibit:
+    """Landscapes of the output of networks as they are initialised; those that are there are taken."""
+    folder, what = asked.work / "landscape", "Output landscapes of eight activations"
+    if not (folder / "output.json").is_file():
+        write_output(folder, output_landscape(ACTIVATIONS, progress=progress), progress)
+    take_photo(folder / "output.png", asked.out / "landscape-output.jpg")
+    caption = (
+        "The output of one network, as it is initialised, over the plane of its two inputs: the surface, the same as "
+        "a heat map, and where it bends. With ReLU it is made of pieces with edges between them, with Swish it is "
+        "smooth; it is as high with both. This is no landscape of a loss."
+    )
+    return Exhibit(
+        "Output landscapes",
+        "Does the activation make a network's output smooth?",
+        ("budgetnet landscape output",),
+        "landscape.md",
+        (Picture("landscape-output.jpg", what, caption),),
+    )
+
+
+def training(asked: Asked, progress: Progress) -> Exhibit:
+    """Twins trained alike: losses, how far the gradient can be trusted, where a trained beta goes."""
+    folder, what = studied(asked, progress), "Losses, gradients and betas of twins in training"
+    found, plan = read_json(folder / "training.json"), read_json(folder / "training" / "plan.json")
+    take_photo(folder / "training.png", asked.out / "landscape-training.jpg")
+    caption = (
+        f"One network with one activation after another, trained alike on {found['data']} for {found['steps']:,} "
+        f"steps, {found['seeds']} seeds each: what was minimised, how far the gradient can be trusted along the way, "
+        "where each layer's beta went. " + " ".join(found["statement"][:2])
+    )
+    return Exhibit(
+        "Twins in training",
+        "Does a smooth function help the optimiser?",
+        (study_command(plan),),
+        "landscape.md",
+        (Picture("landscape-training.jpg", what, caption),),
+    )
+
+
+def losses(asked: Asked, progress: Progress) -> Exhibit:
+    """The loss around the weights of twins: those that were given, or those of the digits."""
+    pair = twin_pair(asked, progress)
+    folder, what = asked.work / f"loss-{pair[0].name}", "The loss around the weights of two twins"
+    found = loss_landscape(pair, folder / "loss", progress=progress)
+    write_loss(folder, found, progress)
+    take_photo(folder / "loss.png", asked.out / "landscape-loss.jpg")
+    caption = (
+        "The loss around trained weights, along a line and over a plane of random directions, each filter by its own "
+        "length (Li et al., arXiv:1712.09913); the same directions, images and scale for both. "
+        f"{words.verdict(found)} {_both(pair)}"
+    )
+    return Exhibit(
+        "The loss around trained weights",
+        "Does Swish end in a flatter place?",
+        (*map(trained_as, pair), " ".join(["budgetnet landscape loss", *map(shown_run, pair)])),
+        "landscape.md",
+        (Picture("landscape-loss.jpg", what, caption),),
+    )
+
+
+def _both(runs: Sequence[Path]) -> str:
+    """How well each does."""
+    said = [f"{run.name} gets {reached(read_evidence(run).test)} right" for run in runs]
+    return f"{', '.join(said)}."
