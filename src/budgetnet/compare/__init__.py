@@ -211,7 +211,7 @@ class _Run:
         took = {leg.course.id: training_seconds(events, leg) for leg in legs}
         ids = [row["id"] for row in self.plan["entrants"]]
         each = {name: [took[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
-        return {name: None if None in found else float(np.mean(found)) for name, found in each.items()}
+        return {name: _mean(found) for name, found in each.items()}
 
     def _compared(
         self,
@@ -273,6 +273,12 @@ class _Run:
             report=self.run / "report.html",
         )
         write_json(self.run / "comparison.json", result.to_file())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
 ENTRANT_FIELDS = ("id", "label", "base", "strategy", "phi", "dropped_strides", "network")
