@@ -82,6 +82,11 @@ def test_what_does_not_go_together_is_one_line_and_code_2(
     assert not list(tmp_path.iterdir())
 
 
+def in_one_line(command: str) -> str:
+    """A command that is written over several lines."""
+    return " ".join(command.replace("\\\n", " ").split())
+
+
 def test_a_comparison_at_several_costs_is_one_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
     plan = {
@@ -97,7 +102,7 @@ def test_a_comparison_at_several_costs_is_one_command(files: ModuleType) -> None
         "precision": "float32",
     }
     half = {**plan, "budget": {**plan["budget"], "macs": 4_000_000}}
-    alone, both = (exhibit.comparison_command(plans).replace("\\\n   ", "") for plans in ([plan], [half, plan]))
+    alone, both = (in_one_line(exhibit.comparison_command(plans)) for plans in ([plan], [half, plan]))
     assert alone.startswith("budgetnet compare cifar10/ --macs 8000000") and "--time 1150s" in alone
     assert "--shares" not in alone and both == alone.replace("1150s", "2300s") + " --shares 0.5,1"
 
@@ -106,7 +111,7 @@ def test_a_study_of_twins_is_a_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
     counts = {"seeds": 5, "steps": 400, "probes": 16, "probe_images": 128}
     plan = {"data": {"path": "digits"}, "network": None, "activations": ["relu", "swish"], "recipe_name": "modern"}
-    text = exhibit.study_command({**plan, **counts}).replace("\\\n   ", "")
+    text = in_one_line(exhibit.study_command({**plan, **counts}))
     assert text.startswith("budgetnet landscape training digits --activations relu swish --recipe modern --seeds 5")
     assert text.endswith("--steps 400 --probes 16 --probe-images 128")
 
