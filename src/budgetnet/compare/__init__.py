@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -153,6 +153,9 @@ def _shown(run: Path) -> Comparison:
     return Comparison.from_file(read_json(run / "comparison.json"), run, write_page(run))
 
 
+Found = TypeVar("Found")
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """A planned comparison: what is done is read, what is missing is made."""
@@ -167,7 +170,7 @@ class _Run:
     def finish(self) -> Comparison:
         legs = legs_of(self.plan, self.place)
         self._train(legs)
-        tests, took = self._tests(legs), self._took(legs)
+        tests, took = self._by_entrant(legs, answered), self._took(legs)
         rows = self.plan["entrants"]
         entrants = [Entrant.from_dict(row) for row in rows]
         speeds = measure_each(
@@ -199,18 +202,16 @@ class _Run:
         with Workers(train_and_test, count, self.place.device, progress=self.progress) as workers:
             workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("compare/")))
 
-    def _tests(self, legs: Sequence[Leg]) -> dict[str, list[Answered]]:
-        """What every entrant answered, seed by seed."""
-        done = {leg.course.id: answered(leg) for leg in legs}
+    def _by_entrant(self, legs: Sequence[Leg], found: Callable[[Leg], Found]) -> dict[str, list[Found]]:
+        """What was found of every entrant's trainings, seed by seed."""
+        done = {leg.course.id: found(leg) for leg in legs}
         ids = [row["id"] for row in self.plan["entrants"]]
         return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
 
     def _took(self, legs: Sequence[Leg]) -> dict[str, float | None]:
         """Mean seconds of every entrant's trainings."""
         events = read_events(self.run / "events.jsonl")
-        took = {leg.course.id: training_seconds(events, leg) for leg in legs}
-        ids = [row["id"] for row in self.plan["entrants"]]
-        each = {name: [took[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
+        each = self._by_entrant(legs, lambda leg: training_seconds(events, leg))
         return {name: _mean(found) for name, found in each.items()}
 
     def _compared(
