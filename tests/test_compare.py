@@ -27,12 +27,14 @@ from budgetnet import Budget, BudgetError, Network, compare, fit, network
 from budgetnet.cli import main
 from budgetnet.compare.ablation import ablations
 from budgetnet.compare.drafts import Draft, drafts_of
-from budgetnet.compare.entrants import FAMILIES, families, scalings
+from budgetnet.compare.entrants import FAMILIES, families
 from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
+from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
 from budgetnet.compare.statement import statement
 from budgetnet.compare.training import Answered, training_seconds
 from budgetnet.compare.words import blocks, design
+from budgetnet.cost import cost
 from budgetnet.learn import pretrained
 from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
@@ -40,10 +42,12 @@ from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.recipe import trained_network
 from budgetnet.learn.train import Timings, timed, with_steps
 from budgetnet.learn.workers import Team
+from budgetnet.measure import Measurement
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.show.compare.pictures import MOST_TICKS, cost_ticks
 from budgetnet.show.compare.published import published_lines
+from budgetnet.show.compare.suited import suited
 from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
 
 module = sys.modules[compare.__module__]
@@ -113,17 +117,51 @@ def test_words_are_read_from_the_rows() -> None:
 def test_one_base_in_every_way_at_a_matched_cost(digits: ImageSet) -> None:
     budget = Budget(macs=2_000_000)
     entrants, left_out = scalings(digits, budget)
-    assert all(row.reason.endswith("a smaller base leaves it room") for row in left_out)
-    assert {row.id for row in entrants} | {row.base for row in left_out} == {
-        "compound",
-        "dWr",
-        "width",
-        "depth",
-        "resolution",
-    }
+    assert left_out == () and tuple(row.id for row in entrants) == SCALINGS
     assert len({row.dropped_strides for row in entrants}) == 1, "the same strides for all"
+    assert len({row.base for row in entrants}) == 1 and all(row.phi > 0 for row in entrants), "all grow from one"
     assert all(budget.check(row.network).fits and row.strategy == row.id for row in entrants)
-    assert len({row.network for row in entrants}) == len(entrants) >= 3
+    assert all(budget.check(row.network).binding.share > 0.8 for row in entrants), "costs are matched"
+    assert len({row.network for row in entrants}) == len(entrants)
+
+
+def test_strategies_grow_from_the_base_or_from_a_smaller_one(digits: ImageSet) -> None:
+    small = next(network for _, dropped, network in adapted_bases(digits, [PLAIN]) if dropped == 0)
+    roomy = Budget(macs=2 * cost(small).macs)
+    assert grown_from(digits, roomy, PLAIN) == (PLAIN.name, 0, small), "a base that is small enough stays"
+    budget = Budget(macs=2_000_000)
+    _, _, half = grown_from(digits, budget)
+    assert 0.25 <= budget.check(half).binding.share <= 0.5
+    assert last_px(grown_from(digits, budget.times(8))[2]) == 4, "a last map of 4 px comes before all else"
+    tight = Budget(macs=2 * cost(PLAIN).macs // 50)
+    assert not tight.check(grown_from(digits, tight, "mobilenet_v3_large")[2]).fits, (
+        "the smallest, where all are larger"
+    )
+
+    at_once = [scalings(digits, budget.times(share), start_share=0.25 / share)[0] for share in (0.5, 1.0)]
+    assert len({row.base for entrants in at_once for row in entrants}) == 1, "one start for several costs"
+    for share in (0.0, 0.6, math.nan):
+        with pytest.raises(ValueError, match=r"above 0 and at most 0\.5"):
+            scalings(digits, budget, start_share=share)
+
+
+def test_uses_are_read_from_what_was_measured() -> None:
+    measured = {field.name: None for field in dataclasses.fields(Measurement)} | {"batch": 1}
+
+    def row(name: str, accuracy: float, macs: int, params: int, latency_ms: float | None) -> dict[str, Any]:
+        costs = {"macs": macs, "params": params, "activations": params, "peak_bytes": params}
+        network = json.loads(PLAIN.to_json())
+        return {"id": name, "accuracy": accuracy, **costs, "network": network} | {
+            "measurement": {**measured, "latency_ms": latency_ms}
+        }
+
+    rows = [row("best", 0.9, 30, 30, 3.0), row("fast", 0.8, 20, 30, 1.0), row("lost", 0.7, 25, 30, 2.0)]
+    words = suited(rows)
+    assert words["best"].startswith("where accuracy counts most; fits ")
+    assert words["fast"].startswith("under a tight limit on multiply-adds and time an image; fits ")
+    assert words["lost"].startswith("for nothing that another here is not")
+    rows[2] = row("lost", 0.7, 25, 30, None)
+    assert suited(rows)["fast"].startswith("under a tight limit on multiply-adds;"), "a time that is not known of all"
 
 
 def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> None:
@@ -478,6 +516,8 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1,mobilenet_v2"], "give one"),
         (["compare", "digits", "--macs", "1M", "--ablate", "--networks", "mobilenet_v1"], "none of the parts"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5"], "at least two different ones"),
+        (["compare", "digits", "--macs", "1M", "--scaling", "--start-share", "2"], "at most 0.5"),
+        (["compare", "digits", "--macs", "1M", "--start-share", "0.5"], "is for --scaling"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
         (["compare"], "compare needs DATA"),
@@ -518,6 +558,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     assert seen == {
         "data": "photos",
         "budget": Budget(params=3_000_000),
+        "start_share": 0.5,
         "time_seconds": 7200.0,
         "seeds": 5,
         "networks": ["mobilenet_v1", PLAIN],

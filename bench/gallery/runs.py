@@ -14,6 +14,7 @@ from budgetnet.compare.ablation import CHANGES
 from budgetnet.compare.costs import at_costs
 from budgetnet.compare.questions import Question
 from budgetnet.compare.result import Comparison
+from budgetnet.compare.scalings import START_SHARE
 from budgetnet.learn.data import digits
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
@@ -111,12 +112,21 @@ def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Pat
     """A comparison on the digits, of ways to scale at two costs."""
     seconds, folder = asked.longer * SECONDS[question], asked.work / question
 
-    def at(budget: Budget, out: Path | None) -> Comparison:
-        return compare("digits", budget, seconds, SEEDS, question=question, out=out, progress=progress)
+    def at(share: float, out: Path | None) -> Comparison:
+        return compare(
+            "digits",
+            COMPARED.times(share),
+            seconds,
+            SEEDS,
+            question=question,
+            out=out,
+            progress=progress,
+            start_share=START_SHARE * min(SHARES) / share,
+        )
 
     if question != "scaling":
-        return (at(COMPARED, folder).run,)
-    return tuple(one.run for one in at_costs(at, COMPARED, SHARES, folder).comparisons)
+        return (at(1.0, folder).run,)
+    return tuple(one.run for one in at_costs(at, SHARES, folder).comparisons)
 
 
 def studied(asked: Asked, progress: Progress) -> Path:

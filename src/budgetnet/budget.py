@@ -54,6 +54,10 @@ class Budget:
         """Name and value of every limit that is set."""
         return {name: limit for name in LIMITS if (limit := getattr(self, name)) is not None}
 
+    def times(self, share: float) -> Budget:
+        """The budget with every limit times the share, rounded down. Raises `ValueError` where one falls to 0."""
+        return dataclasses.replace(self, **{name: int(limit * share) for name, limit in self.limits().items()})
+
     def price(self, network: Network) -> Cost:
         """The network's cost at this budget's batch and dtype."""
         return cost(network, self.batch, self.dtype)

@@ -24,7 +24,6 @@ from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, Recip
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from budgetnet.budget import Budget
     from budgetnet.compare import Comparison
     from budgetnet.compare.costs import AtCosts
 
@@ -68,6 +67,14 @@ def compare(
         bool, Parameter(group=NETWORK, help="Compare one base with itself without one of its parts at a time.")
     ] = False,
     shares: Shares = None,
+    start_share: Annotated[
+        float | None,
+        Parameter(
+            group=NETWORK,
+            metavar="SHARE",
+            help="With --scaling: what all grow from uses at most so much of the (smallest) budget; 0.5 unless given.",
+        ),
+    ] = None,
     strategy: StrategyOption = "compound",
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
@@ -90,16 +97,22 @@ def compare(
     budget = limits.budget()
     if scaling and ablate:
         raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
+    if start_share is not None and not scaling:
+        raise ValueError("--start-share is for --scaling: give both or leave it out")
     from budgetnet import compare as compare_now
     from budgetnet.compare.costs import at_costs
+    from budgetnet.compare.scalings import START_SHARE
 
     bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
 
-        def at(limits: Budget, folder: Path | None) -> Comparison:
+        def at(share: float, folder: Path | None) -> Comparison:
+            # One start for all costs: a share of the smallest budget.
+            begun = START_SHARE if start_share is None else start_share
+            begun *= min(shares) / share if shares else 1.0
             return compare_now(
                 data,
-                limits,
+                budget.times(share),
                 time_seconds=time / len(shares or (1.0,)),
                 seeds=seeds,
                 networks=bases,
@@ -112,13 +125,14 @@ def compare(
                 precision=precision,
                 fresh=fresh,
                 progress=shown,
+                start_share=begun,
             )
 
         if shares is None:
-            comparison = at(budget, out)
+            comparison = at(1.0, out)
             show.print_json(comparison) if as_json else _print(comparison)
         else:
-            several = at_costs(at, budget, shares, out)
+            several = at_costs(at, shares, out)
             show.print_json(several) if as_json else _print_at_costs(several)
     return 0
 

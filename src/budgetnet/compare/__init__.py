@@ -18,6 +18,7 @@ from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
 from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
+from budgetnet.compare.scalings import START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.training import Answered, answered, train_and_test, training_seconds
 from budgetnet.compare.words import blocks, design
@@ -65,6 +66,7 @@ def compare(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    start_share: float = START_SHARE,
 ) -> Comparison:
     """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
@@ -73,6 +75,9 @@ def compare(
     with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
     draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
     are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+
+    Under the question "scaling" all strategies grow from one network, of at most `start_share` of the budget: the base
+    or, where it is larger, a smaller one of its compound path (`scalings.grown_from`).
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
     inherit. The recipe is one for all; unless given it is "modern", or "finetune" for what inherits.
@@ -93,6 +98,7 @@ def compare(
         "pretrained": pretrained,
         "recipe_name": None if recipe is None else recipe_of(recipe).name,
         "precision": precision,
+        **({"start_share": start_share} if question == "scaling" else {}),
     }
     run = run_folder(out, str(data), asked)
     with only_one(run):
@@ -106,7 +112,9 @@ def compare(
                 return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
         drafts, left_out = (
-            ((), ()) if plan else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe)
+            ((), ())
+            if plan
+            else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe, start_share)
         )
         side_px = (
             plan["side_px"]

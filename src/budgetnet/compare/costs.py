@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet.budget import Budget
 from budgetnet.compare.result import Comparison
 
-At = Callable[[Budget, Path | None], Comparison]
-"""A comparison at one budget, in that folder or where `compare` would put it."""
+At = Callable[[float, Path | None], Comparison]
+"""A comparison at a share of the budget, in that folder or where `compare` would put it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,7 @@ class AtCosts:
     report: Path
 
 
-def at_costs(at: At, budget: Budget, shares: Sequence[float], out: Path | None = None) -> AtCosts:
+def at_costs(at: At, shares: Sequence[float], out: Path | None = None) -> AtCosts:
     """The comparison `at` every share of the budget, and a page over all of them.
 
     At each cost all networks are fitted anew, so that every point of a curve is matched with those of the others. In
@@ -39,12 +37,7 @@ def at_costs(at: At, budget: Budget, shares: Sequence[float], out: Path | None =
     if len(ordered) < 2 or not all(math.isfinite(share) and 0 < share <= 1 for share in ordered):
         given = ", ".join(f"{share:g}" for share in shares)
         raise ValueError(f"shares are {given}; give at least two different ones above 0 and at most 1")
-    found = tuple(at(shared(budget, share), out and out / f"share-{share:g}") for share in ordered)
+    found = tuple(at(share, out and out / f"share-{share:g}") for share in ordered)
     largest = found[-1].run
     run = out or largest.with_name(f"{largest.name}-at-{'-'.join(f'{share:g}' for share in ordered)}")
     return AtCosts(run, ordered, found, write_costs_page(run, [row.run for row in found]))
-
-
-def shared(budget: Budget, share: float) -> Budget:
-    """The budget with every limit times the share, rounded down."""
-    return dataclasses.replace(budget, **{name: int(limit * share) for name, limit in budget.limits().items()})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from budgetnet.budget import Budget
 from budgetnet.compare.entrants import Entrant, LeftOut
 from budgetnet.compare.questions import Question, entrants_of
-from budgetnet.compare.words import listed
+from budgetnet.compare.scalings import START_SHARE
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place
 from budgetnet.learn.plan import preprocessing_for
@@ -21,6 +21,7 @@ from budgetnet.learn.trainer import Course
 from budgetnet.model.inherit import are_relatives
 from budgetnet.model.weights import load_model
 from budgetnet.scaling import Strategy
+from budgetnet.show.wording import listed
 from budgetnet.spec import Network
 
 
@@ -49,10 +50,11 @@ def drafts_of(
     strategy: Strategy,
     pretrained: str,
     recipe: str | Recipe | None,
+    start_share: float = START_SHARE,
 ) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
     """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
     forms = forms_for(pretrained, bases)
-    entrants, left_out = entrants_of(question, images, budget, forms, strategy, pretrained != "none")
+    entrants, left_out = entrants_of(question, images, budget, forms, strategy, pretrained != "none", start_share)
     for row in left_out:
         warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
     parents = _parents(entrants, pretrained)

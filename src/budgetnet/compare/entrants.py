@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -21,8 +21,6 @@ from budgetnet.spec import Network
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
 BASE = "efficientnet_b0"
 """What is scaled or taken apart, unless another is named."""
-SCALINGS: tuple[Strategy, ...] = ("compound", "dWr", "width", "depth", "resolution")
-"""The strategies that share compute in another way; tiny only shrinks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +83,6 @@ def families(
     return entered(
         [(name, name, name, strategy, fitted(rows, images, budget, strategy)) for name, rows in groups], budget
     )
-
-
-def scalings(images: ImageSet, budget: Budget, base: str | Network = BASE, inherited: bool = False) -> Entered:
-    """One base scaled to the budget by every strategy, from the same size and with the same strides.
-
-    The strides are those that `families` would take. Raises as it does.
-    """
-    (start,), _ = families(images, budget, [base], "compound", inherited)
-    rows = [row for row in adapted_bases(images, [base], inherited) if row[1] == start.dropped_strides]
-    entrants, left_out = entered(
-        [(name, name, start.base, name, fitted(rows, images, budget, name)) for name in SCALINGS],
-        budget,
-    )
-    # One dimension alone shrinks a base little: of a large one, such strategies keep no small budget.
-    return entrants, tuple(replace(row, reason=f"{row.reason}; a smaller base leaves it room") for row in left_out)
 
 
 Fitted = tuple[int, Fit] | BudgetError

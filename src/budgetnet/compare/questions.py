@@ -7,7 +7,8 @@ from typing import Literal, get_args
 
 from budgetnet.budget import Budget
 from budgetnet.compare.ablation import ablations
-from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families, scalings
+from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families
+from budgetnet.compare.scalings import START_SHARE, scalings
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import STRATEGIES, Strategy
 from budgetnet.spec import Network, choose
@@ -42,10 +43,11 @@ def entrants_of(
     bases: Sequence[str | Network],
     strategy: Strategy,
     inherited: bool,
+    start_share: float = START_SHARE,
 ) -> Entered:
     """Who takes part, and who cannot; raises as `families` does."""
     if question == "scaling":
-        return scalings(images, budget, bases[0], inherited)
+        return scalings(images, budget, bases[0], inherited, start_share)
     if question == "ablation":
         return ablations(images, budget, bases[0], strategy, inherited)
     return families(images, budget, bases, strategy, inherited)

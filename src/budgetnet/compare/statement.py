@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.compare.result import Compared, Pair
-from budgetnet.compare.words import listed
-from budgetnet.show.wording import counted
+from budgetnet.show.wording import counted, listed
 
 UNEVEN = 1.2
 """Longest to shortest training: beyond, a statement says so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from budgetnet.scaling import Strategy
+from budgetnet.show.wording import listed
 from budgetnet.spec import Activation, Block, Network, Rounding
 
 KINDS = {
@@ -100,8 +101,3 @@ def _activations(placed: Iterable[Block]) -> Iterator[str]:
 def _name(row: Activation) -> str:
     tail = " with a trained beta" if row.trainable else f" with beta {row.beta:g}" if row.beta != 1.0 else ""
     return ACTIVATIONS[row.kind] + tail
-
-
-def listed(parts: Sequence[str]) -> str:
-    """a, b and c."""
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

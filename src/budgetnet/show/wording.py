@@ -115,3 +115,8 @@ def shortened(text: str, most: int) -> str:
         return text
     half = (most - 1) // 2
     return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (most - 1 - half) :]}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

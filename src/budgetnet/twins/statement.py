@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from budgetnet.compare.words import listed
 from budgetnet.show.landscape.training.words import TITLES, UNITS, difference_text, measure_text
-from budgetnet.show.wording import counted
+from budgetnet.show.wording import counted, listed
 from budgetnet.twins.result import MEASURES, Twin, TwinDifference
 
 SAID = tuple(name for name in MEASURES if name != "dead_share")

@@ -27,7 +27,7 @@ HEADINGS = {
 }
 INTROS = {
     "families": "Every network is scaled to the same budget from the images' own size",
-    "scaling": "One base is scaled to the same budget by every strategy, from the images' own size",
+    "scaling": "One network is scaled to the same budget by every strategy",
     "ablation": "The base and every variant of it are scaled to the same budget from the images' own size, so that "
     "what a part costs is given back to depth, width and resolution",
 }
@@ -97,7 +97,7 @@ def compare_command(plan: Row) -> str:
     words = ["budgetnet", "compare", plan["data"]["path"], *budget_flags(Budget.from_dict(plan["budget"]))]
     words += ["--seeds", str(plan["seeds"]), "--time", f"{plan['time_seconds']:g}s"]
     words += ["--networks", *(name if name[:1] != "{" else "network.json" for name in plan["networks"])]
-    words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling"]}.get(
+    words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling", *_start(plan)]}.get(
         plan["question"], ["--ablate", "--strategy", plan["strategy"]]
     )
     for flag, value, usual in (
@@ -107,6 +107,11 @@ def compare_command(plan: Row) -> str:
     ):
         words += [] if value == usual else [flag, value]
     return in_lines(words)
+
+
+def _start(plan: Row) -> list[str]:
+    """Older plans have none: their base was scaled as it is."""
+    return ["--start-share", f"{plan['start_share']:g}"] if "start_share" in plan else []
 
 
 def facts(plan: Row, comparison: Row) -> dict[str, str]:

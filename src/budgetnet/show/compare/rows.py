@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from budgetnet.measure import Measurement
+from budgetnet.show.compare.suited import suited
 from budgetnet.show.wording import LIMIT_NAMES, count, counted, percent, points, sides, signed, size
 from budgetnet.zoo.published import EFFICIENTNET_BEST, pareto
 
@@ -102,6 +103,7 @@ class Line:
     name: str
     design: str
     blocks: str
+    suited: str
     px: str
     macs: str
     share: str
@@ -118,15 +120,17 @@ class Line:
 
 def lines(comparison: Row) -> tuple[Line, ...]:
     """The table, the most accurate network first."""
-    return tuple(_line(row) for row in comparison["networks"])
+    uses = suited(comparison["networks"])
+    return tuple(_line(row, uses[row["id"]]) for row in comparison["networks"])
 
 
-def _line(row: Row) -> Line:
+def _line(row: Row, use: str) -> Line:
     ms = Measurement(**row["measurement"]).image_ms
     return Line(
         name=row["label"],
         design=f"{row['design']}; φ\N{NO-BREAK SPACE}{signed(row['phi'])}{_dropped(row)}",
         blocks=row["blocks"],
+        suited=use,
         px=sides(row["network"]["resolution_px"]),
         macs=count(row["macs"]),
         share=percent(row["share"], 0),

@@ -1,0 +1,67 @@
+"""What each network of a comparison is suited for: read from what it costs and gains beside the others, and from the
+device table, never from its family's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from budgetnet.devices import DEVICES, Device
+from budgetnet.measure import Measurement
+from budgetnet.show.wording import listed
+from budgetnet.spec import Network
+from budgetnet.zoo.published import pareto
+
+COSTS = {
+    "macs": "multiply-adds",
+    "params": "parameters",
+    "activations": "activations",
+    "peak_bytes": "memory",
+    "image_ms": "time an image",
+}
+"""What may be scarce, in words."""
+
+
+def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """For the id of every network: under which limits it is the choice among them, and which presets it fits.
+
+    It is the choice for a cost if no other that costs less of it has as high a mean accuracy; what is not known of all,
+    such as milliseconds that were disturbed, is left out. A preset has the limits of `devices`.
+    """
+    scarce: dict[str, list[str]] = {row["id"]: [] for row in networks}
+    for cost, words in COSTS.items():
+        points = [(row["id"], _cost(row, cost), row["accuracy"]) for row in networks]
+        known = [(name, used, gain) for name, used, gain in points if used is not None]
+        for name in pareto(known) if len(known) == len(points) else ():
+            scarce[name].append(words)
+    best = max(networks, key=lambda row: row["accuracy"])["id"]
+    return {row["id"]: f"{_case(scarce[row['id']], row['id'] == best)}; {_devices(row)}" for row in networks}
+
+
+def _cost(row: Mapping[str, Any], cost: str) -> float | None:
+    return Measurement(**row["measurement"]).image_ms if cost == "image_ms" else row[cost]
+
+
+def _case(words: Sequence[str], best: bool) -> str:
+    if best:
+        return "where accuracy counts most"
+    if not words:
+        return "for nothing that another here is not: for less of any cost one has as high a mean"
+    return f"under a tight limit on {listed(words)}"
+
+
+def _devices(row: Mapping[str, Any]) -> str:
+    """Which presets hold the network, the one with the least memory by name."""
+    network = Network.from_json(json.dumps(row["network"]))
+    fitting = [device for device in DEVICES if device.limits.check(network).fits]
+    if not fitting:
+        return "fits no device preset"
+    least = min(fitting, key=_bytes)
+    return f"fits {len(fitting)} of {len(DEVICES)} device presets, the smallest {least.name}"
+
+
+def _bytes(device: Device) -> float:
+    """The bytes that a preset has for weights and activations; infinite where it limits none."""
+    limits = device.limits.limits()
+    return sum(limits[name] for name in limits if name.endswith("bytes")) or float("inf")
