@@ -157,9 +157,11 @@ def test_uses_are_read_from_what_was_measured() -> None:
 
     rows = [row("best", 0.9, 30, 30, 3.0), row("fast", 0.8, 20, 30, 1.0), row("lost", 0.7, 25, 30, 2.0)]
     words = suited(rows)
-    assert words["best"].startswith("where accuracy counts most; fits ")
+    assert words["best"].startswith(
+        "where accuracy counts most, with the least parameters, activations and memory; fits "
+    )
     assert words["fast"].startswith("under a tight limit on multiply-adds and time an image; fits ")
-    assert words["lost"].startswith("for nothing that another here is not")
+    assert words["lost"].startswith("under no limit better than another here; fits ")
     rows[2] = row("lost", 0.7, 25, 30, None)
     assert suited(rows)["fast"].startswith("under a tight limit on multiply-adds;"), "a time that is not known of all"
 

@@ -29,13 +29,17 @@ def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     It is the choice for a cost if no other that costs less of it has as high a mean accuracy; what is not known of all,
     such as milliseconds that were disturbed, is left out. A preset has the limits of `devices`.
     """
+    best = max(networks, key=lambda row: row["accuracy"])["id"]
     scarce: dict[str, list[str]] = {row["id"]: [] for row in networks}
     for cost, words in COSTS.items():
         points = [(row["id"], _cost(row, cost), row["accuracy"]) for row in networks]
         known = [(name, used, gain) for name, used, gain in points if used is not None]
-        for name in pareto(known) if len(known) == len(points) else ():
-            scarce[name].append(words)
-    best = max(networks, key=lambda row: row["accuracy"])["id"]
+        if len(known) < len(points):
+            continue
+        least = min(used for _, used, _ in known)
+        for name, used, _ in known:
+            if name in pareto(known) and (name != best or used == least):
+                scarce[name].append(words)
     return {row["id"]: f"{_case(scarce[row['id']], row['id'] == best)}; {_devices(row)}" for row in networks}
 
 
@@ -45,9 +49,9 @@ def _cost(row: Mapping[str, Any], cost: str) -> float | None:
 
 def _case(words: Sequence[str], best: bool) -> str:
     if best:
-        return "where accuracy counts most"
+        return f"where accuracy counts most{f', with the least {listed(words)}' if words else ''}"
     if not words:
-        return "for nothing that another here is not: for less of any cost one has as high a mean"
+        return "under no limit better than another here"
     return f"under a tight limit on {listed(words)}"
 
 
