@@ -15,6 +15,7 @@ import pytest
 import torch
 from captum.attr import LayerGradCam
 from drawn import filled, images
+from matplotlib.text import Text
 from PIL import Image
 from test_formats import hold
 from test_report import Page, pixels_of
@@ -30,12 +31,14 @@ from budgetnet.model.weights import save_weights
 from budgetnet.show.explain import Explanation, explain
 from budgetnet.show.explain.cam import class_maps
 from budgetnet.show.explain.explaining import evenly
+from budgetnet.show.explain.gate_figures import classes_figure
 from budgetnet.show.explain.gates import class_share, gate_rows, joined, recording
 from budgetnet.show.explain.maps import mean_absolute, stage_rows, strongest, telling
 from budgetnet.show.explain.overlay import displayed, grey, painted
 from budgetnet.show.explain.place import seen_box, spread_cells
 from budgetnet.show.explain.subjects import class_index, default_maps, map_name, open_subjects
 from budgetnet.show.explain.true_classes import true_class
+from budgetnet.show.explain.values import ClassGates
 from budgetnet.spec import Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.spec.values import RELU, SWISH
 
@@ -350,6 +353,15 @@ def test_gate_rows_name_channels_and_compare_classes() -> None:
     assert rows.by_class.means[1][place] == pytest.approx(late[:6, 7].mean(), abs=1e-6)
     alone = gate_rows({"0.0": early.astype(np.float32)}, ["dog"] * 11 + ["cat"], "prediction")
     assert alone.by_class is None and alone.blocks[0].class_share is None
+
+
+@pytest.mark.parametrize(("apart", "unit", "shown"), [(0.07, "hundredths", "7"), (0.0042, "thousandths", "4")])
+def test_small_differences_of_gates_are_no_zeros(apart: float, unit: str, shown: str) -> None:
+    means = ((0.5 + apart, 0.5), (0.5 - apart, 0.5))
+    (axes,) = classes_figure(ClassGates("1.0", (3, 4), (0.5, 0.5), ("cat", "dog"), means)).axes
+    figure = axes.figure
+    assert any(text.get_text().endswith(f", {unit}") for text in figure.findobj(Text))
+    assert [text.get_text() for text in axes.texts] == [f"+{shown}", "0", f"\N{MINUS SIGN}{shown}", "0"]
 
 
 # The whole

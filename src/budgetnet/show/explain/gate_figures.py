@@ -27,6 +27,8 @@ LEFT_PX, RIGHT_PX = 44, 8
 SHARE_HIGH_PX = 110
 NAMED_END = 0.02
 """Share of the gates in an outermost bin from which on it is named."""
+UNITS = ((100, "hundredths"), (1_000, "thousandths"), (10_000, "ten-thousandths"))
+"""Of differences between gates: how many make a whole gate."""
 
 
 def gates_figure(gates: Gates, recorded: Recorded, width_px: int = WIDTH_PX) -> Figure:
@@ -140,17 +142,23 @@ def classes_figure(row: ClassGates, width_px: int = WIDTH_PX) -> Figure:
         place = Place(left, 52, wide, cell * len(row.classes))
         axes = place.on(figure)
         apart = np.array(row.means) - np.array(row.overall)
-        _draw_cells(axes, apart)
+        parts, unit = _unit(float(np.abs(apart).max()))
+        _draw_cells(axes, apart, parts)
         axes.set_yticks(range(len(row.classes)), [shortened(printable(name), 26) for name in row.classes])
         axes.set_xticks(range(len(row.channels)), [str(channel) for channel in row.channels], fontsize=SMALL)
         axes.tick_params(axis="y", colors=COLOURS["ink"])
         axes.grid(False)
         axes.set_xlabel(f"channel of block {row.block}")
-        write(figure, 0, 4, "Mean gate of a class less the mean of all images, hundredths", "quiet", fontsize=13)
+        write(figure, 0, 4, f"Mean gate of a class less the mean of all images, {unit}", "quiet", fontsize=13)
         return figure
 
 
-def _draw_cells(axes: Axes, apart: NDArray[np.float64]) -> None:
+def _unit(most: float) -> tuple[int, str]:
+    """The coarsest unit in which the largest difference is at least 1: gates that hardly moved differ by little."""
+    return next(((parts, unit) for parts, unit in UNITS if parts * most >= 1), UNITS[-1])
+
+
+def _draw_cells(axes: Axes, apart: NDArray[np.float64], parts: int) -> None:
     """Blue opens further, vermilion less; both grow with the distance, and the number is in the cell."""
     from matplotlib.patches import Rectangle
 
@@ -159,7 +167,7 @@ def _draw_cells(axes: Axes, apart: NDArray[np.float64]) -> None:
         colour = COLOURS["accent" if value >= 0 else "warm"]
         cell = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, color=colour, alpha=0.75 * abs(value) / most, lw=0)
         axes.add_patch(cell)
-        text = signed(100 * value, 0)
+        text = signed(parts * value, 0)
         axes.text(column, row, "0" if text[1:] == "0" else text, ha="center", va="center", fontsize=SMALL)
     axes.set_xlim(-0.5, apart.shape[1] - 0.5)
     axes.set_ylim(apart.shape[0] - 0.5, -0.5)
