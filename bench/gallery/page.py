@@ -20,8 +20,8 @@ $ make gallery
 ```
 
 ```sh
-python -m bench.gallery --run RUN --compare RUN --scaling RUN --ablate RUN --study FOLDER \\
-    --credit "WHOSE PHOTOS, LICENCE"
+python -m bench.gallery --run RUN --beside RUN --with RUN RUN RUN --gates RUN --solve RUN \\
+    --compare RUN --scaling RUN --ablate RUN --study FOLDER --credit "WHOSE PHOTOS, LICENCE"
 ```
 
 The last command below a picture writes it, among others, into its folder; those before made its runs. RUN-test/ are
