@@ -129,8 +129,9 @@ def test_draws_are_uniform() -> None:
 def test_the_default_space_holds_its_base() -> None:
     base = adapt(network("efficientnet_b0", classes=10), 32, 2)
     space = default_space(base)
-    values = [(row.kinds, row.kernels, row.squeezes, row.widths, row.layers) for row in space.stages]
-    assert values == [(KINDS, (3, 5), (0.0, 0.25), (0.75, 1.0, 1.25), (-1, 0, 1))] * 7
+    values = [(row.kernels, row.squeezes, row.widths, row.layers) for row in space.stages]
+    assert values == [((3, 5), (0.0, 0.25), (0.75, 1.0, 1.25), (-1, 0, 1))] * 7
+    assert [row.kinds for row in space.stages] == [KINDS] * 5 + [("mbconv", "separable")] * 2
     assert all(
         any(space.stage(index, choice) == stage for choice in space.choices(index))
         for index, stage in enumerate(base.stages)

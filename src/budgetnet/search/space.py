@@ -206,13 +206,22 @@ def _stage_space(row: object, index: int) -> StageSpace:
 
 
 def default_space(base: Network) -> Space:
-    """MnasNet's space around a base: for each stage the usual values of `StageSpace`; the first keeps its expansion of
-    1 as a choice where the base has one there, for early maps are large.
+    """MnasNet's space around a base: for each stage the usual values of `StageSpace`, with two exceptions.
+
+    A stage that has no expansion in the base may go without one. A stage whose largest fused block would have more
+    weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but most of
+    the supernet would be that kernel. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
     """
-    rows = (
-        StageSpace(expansions=(1.0, 3.0, 6.0) if stage.expansion == 1.0 and stage.kind != "separable" else (3.0, 6.0))
-        for stage in base.stages
-    )
+    params = sum(conv.params for conv in base.convs())
+    usual = StageSpace()
+    rows: list[StageSpace] = []
+    for stage in base.stages:
+        plain = stage.expansion == 1.0 and stage.kind != "separable"
+        expansions = (1.0, *usual.expansions) if plain else usual.expansions
+        wide = max(usual.widths) * stage.channels
+        fits = wide * max(expansions) * wide * max(usual.kernels) ** 2 <= params
+        kinds = usual.kinds if fits else tuple(kind for kind in usual.kinds if kind != "fused")
+        rows.append(dataclasses.replace(usual, kinds=kinds, expansions=expansions))
     return Space(base, tuple(rows))
 
 

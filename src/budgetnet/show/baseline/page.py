@@ -83,17 +83,16 @@ def stage_lines(winner: Network, base: Network) -> Iterator[tuple[str, ...]]:
         cells = [
             cell
             for stage, share in ((ours, shares[0][index]), (theirs, shares[1][index]))
-            for cell in (said(stage), f"{stage.channels}", f"{stage.repeats}", wording.points(share))
+            for cell in (*said(stage), f"{stage.channels}", f"{stage.repeats}", wording.points(share))
         ]
-        yield str(index), wording.sides(px), *cells, "same" if ours == theirs else "other"
+        yield str(index), wording.sides(px), *cells
 
 
-def said(stage: Stage) -> str:
-    """mbconv 5x5, expansion 6, SE 0.25."""
-    parts = [f"{stage.kind} {stage.kernel}{wording.TIMES}{stage.kernel}"]
-    parts += [f"expansion {stage.expansion:g}"] if stage.expansion != 1.0 else []
+def said(stage: Stage) -> tuple[str, str]:
+    """mbconv 5x5, and what else it has: expansion 6, SE 0.25."""
+    parts = [f"expansion {stage.expansion:g}"] if stage.expansion != 1.0 else []
     parts += [f"SE {stage.squeeze.ratio:g}"] if stage.squeeze else []
-    return ", ".join(parts)
+    return f"{stage.kind} {stage.kernel}{wording.TIMES}{stage.kernel}", ", ".join(parts)
 
 
 def _shares(network: Network) -> list[float]:

@@ -31,7 +31,7 @@ def front_svg(candidates: Sequence[Row], finalists: Sequence[str], limit: int, w
         axes.plot(across, up, "o", markersize=7, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"], zorder=4)
         _finalists(axes, candidates, finalists)
         _cost_axis(axes, [row["macs"] for row in candidates], limit, width_px)
-        axes.set_title("Accuracy by the supernet on the validation images, %", pad=22)
+        axes.set_title("Accuracy by the supernet, %", pad=22)
         best = leading[-1]
         what = (
             f"Accuracy against MACs of {len(candidates)} candidates by the supernet; {len(leading)} are on the front, "
@@ -85,15 +85,11 @@ def progress_svg(candidates: Sequence[Row], width_px: int, prefix: str) -> str:
         axes.set_xlim(0, len(numbers) + 1)
         axes.locator_params(axis="x", nbins=MOST_TICKS, integer=True)
         axes.set_xlabel("candidate, as proposed")
-        axes.set_title(
-            "Objective, ACC (MACs / T)\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ZERO}"
-            "\N{DOT OPERATOR}\N{SUPERSCRIPT ZERO}\N{SUPERSCRIPT SEVEN}, of each and the best so far",
-            pad=14,
-        )
+        axes.set_title("Objective of each candidate, and the best so far", pad=14)
         last = next(place for place, value in enumerate(best) if value == best[-1]) + 1
         what = f"The objective of {len(rewards)} candidates in order; the best, {best[-1]:.3f}, was candidate {last}"
         return inline_svg(figure, prefix, what)
 
 
 def _dots(axes: Axes, across: Sequence[float], up: Sequence[float], colour: str) -> None:
-    axes.plot(across, up, "o", markersize=5, color=COLOURS[colour], markeredgecolor=COLOURS["paper"], zorder=2)
+    axes.plot(across, up, "o", markersize=5.5, color=COLOURS[colour], markeredgewidth=0, zorder=2)
