@@ -197,7 +197,7 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str
     folder = tmp_path_factory.mktemp("baseline")
     space, run = folder / "space.json", folder / "run"
     space.write_text(SMALL.to_json())
-    arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "100s"]
+    arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
     command = [sys.executable, "-m", "budgetnet", *arguments, "--out", str(run)]
     kill_when(command, lambda: (run / "events.jsonl").exists())
     kill_when(command, lambda: len(finished_trials(run)) >= 4)
@@ -251,7 +251,7 @@ def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[
         assert main([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)
     assert main(["scale", str(run), "--phi", "0", "--json"]) == 0  # a run's folder is its network, too
-    changed = ["1s" if word == "100s" else word for word in arguments]
+    changed = ["1s" if word == "180s" else word for word in arguments]
     assert main([*changed, "--out", str(run)]) == 2
     assert "was begun with another time" in capsys.readouterr().err
 
