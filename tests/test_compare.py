@@ -32,10 +32,10 @@ from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Answered, training_seconds
 from budgetnet.compare.words import blocks, design
 from budgetnet.cost import cost
 from budgetnet.learn import pretrained
+from budgetnet.learn.answers import Answered, training_seconds
 from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Leg, Place, Timing

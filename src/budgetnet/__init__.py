@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from budgetnet.baseline import search_baseline
     from budgetnet.budget import Budget, BudgetError, fit
     from budgetnet.compare import compare
     from budgetnet.cost import cost
@@ -53,6 +54,7 @@ _PLACES = {
     "output_landscape": "show.landscape",
     "predict": "learn.predict",
     "scale": "scaling",
+    "search_baseline": "baseline",
     "solve": "solve",
     "train": "learn.train",
     "train_twins": "twins",
@@ -82,6 +84,7 @@ __all__ = [
     "output_landscape",
     "predict",
     "scale",
+    "search_baseline",
     "solve",
     "train",
     "train_twins",

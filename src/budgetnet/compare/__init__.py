@@ -15,13 +15,13 @@ from budgetnet.budget import Budget
 from budgetnet.compare.ablation import WHOLE
 from budgetnet.compare.drafts import begin, drafts_of, training_id
 from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
-from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
+from budgetnet.compare.plan import MEASURED_SECONDS, legs_of, planned
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.compare.scalings import START_SHARE
 from budgetnet.compare.statement import statement
-from budgetnet.compare.training import Answered, answered, train_and_test, training_seconds
 from budgetnet.compare.words import blocks, design
+from budgetnet.learn.answers import Answered, answered, answers_path, train_and_test, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear

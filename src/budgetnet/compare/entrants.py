@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
-from budgetnet.learn.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px, safe_name
+from budgetnet.learn.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import Strategy
 from budgetnet.spec import Network
@@ -98,7 +98,7 @@ def fitted(rows: Iterable[AdaptedBase], images: ImageSet, budget: Budget, strate
             fits.append((dropped, fit(base, budget, strategy, largest_px=largest_px(images))))
         except BudgetError as error:
             failures.append(error)
-    return min(fits, key=lambda row: _small_map(*row)) if fits else failures[0]
+    return min(fits, key=lambda row: map_rank(row[0], row[1].network)) if fits else failures[0]
 
 
 def entered(rows: Sequence[tuple[str, str, str, Strategy, Fitted]], budget: Budget) -> Entered:
@@ -114,12 +114,6 @@ def entered(rows: Sequence[tuple[str, str, str, Strategy, Fitted]], budget: Budg
     if not entrants:
         raise nearest_miss((error for _, error in failures), budget)
     return tuple(entrants), tuple(LeftOut(label, _reason(error, budget)) for label, error in failures)
-
-
-def _small_map(dropped: int, found: Fit) -> tuple[int, int]:
-    """First those with a last map of 4 px, with the fewest strides dropped; of others those with the largest map."""
-    side = last_px(found.network)
-    return -min(side, LEAST_LAST_PX), dropped
 
 
 def _reason(error: BudgetError, budget: Budget) -> str:

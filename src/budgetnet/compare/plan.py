@@ -6,7 +6,6 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from budgetnet.compare.drafts import Draft, training_id
@@ -89,8 +88,3 @@ def _leg(row: Mapping[str, Any], seed: int, place: Place) -> Leg:
     here = dataclasses.replace(place, split_seed=seed)
     down = row["cooldown_steps"]
     return Leg(course, here, "final", f"compare/{row['id']}, seed {seed}", course.steps - down, down)
-
-
-def answers_path(leg: Leg) -> Path:
-    """Where the probabilities on the test split lie: there once the training is done and tested."""
-    return Path(leg.place.folder).parent / "answers" / f"{leg.course.id}.npz"

@@ -14,7 +14,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.compare.entrants import LeftOut
-from budgetnet.compare.training import Answered
+from budgetnet.learn.answers import Answered
 from budgetnet.learn.statistics import (
     OverSeeds,
     Paired,

@@ -85,3 +85,11 @@ def last_px(network: Network) -> int:
     for stage in network.stages:
         side = -(-side // stage.stride)
     return side
+
+
+def map_rank(dropped_strides: int, network: Network) -> tuple[int, int]:
+    """Which of a small base's numbers of dropped strides to take, the least first.
+
+    First those with a last map of 4 px, with the fewest strides dropped; of others those with the largest map.
+    """
+    return -min(last_px(network), LEAST_LAST_PX), dropped_strides

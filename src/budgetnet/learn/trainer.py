@@ -141,25 +141,14 @@ class Trainer:
         right = (logits.argmax(1) == batch.labels).float().mean()
         return float(loss.detach()), float(right)
 
-    @torch.no_grad()
     def _exchange(self) -> None:
         """The mean of all processes' gradients, in one piece, and whether any was asked to stop.
 
-        On a GPU DistributedDataParallel sees to the gradients. On the CPU not: its buckets change after
-        the first step, and the order of its sums with them, so that a resumed training of three
-        processes or more would have other bits.
+        On a GPU DistributedDataParallel sees to the gradients.
         """
         self.stop = stopping()
-        if self.wrapped is not self.model or self.world == 1:
-            return
-        gradients = [param.grad for param in self.model.parameters() if param.grad is not None]
-        flag = torch.tensor([float(self.stop)])
-        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flag])
-        torch.distributed.all_reduce(flat)
-        self.stop = bool(flat[-1] > 0)
-        flat.div_(self.world)
-        for gradient, part in zip(gradients, flat[:-1].split([each.numel() for each in gradients]), strict=True):
-            gradient.copy_(part.view(gradient.shape))
+        if self.wrapped is self.model and self.world > 1:
+            self.stop = exchange(self.model, self.world, self.stop)
 
     @staticmethod
     def _tensors(model: Model) -> list[Tensor]:
@@ -215,6 +204,24 @@ def loss_of(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
 def seed_of(*values: object) -> int:
     """A 63-bit seed that is a pure function of the values, the same on every machine."""
     return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8], "big") >> 1
+
+
+@torch.no_grad()
+def exchange(model: nn.Module, world: int, stop: bool) -> bool:
+    """Give every process the mean of all processes' gradients; whether any was asked to `stop`.
+
+    By hand on the CPU: DistributedDataParallel's buckets change after the first step, and the order of its sums with
+    them, so that a resumed training of three processes or more would have other bits.
+    """
+    gradients = [param.grad for param in model.parameters() if param.grad is not None]
+    flag = torch.tensor([float(stop)], device=gradients[0].device)
+    flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flag])
+    torch.distributed.all_reduce(flat)
+    stop = bool(flat[-1] > 0)
+    flat.div_(world)
+    for gradient, part in zip(gradients, flat[:-1].split([each.numel() for each in gradients]), strict=True):
+        gradient.copy_(part.view(gradient.shape))
+    return stop
 
 
 def of_all(accelerator: Accelerator, value: float) -> Tensor:

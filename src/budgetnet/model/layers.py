@@ -80,11 +80,15 @@ class SamePadConv2d(nn.Conv2d):
 
     def padded(self, input: Tensor) -> Tensor:
         """The input with the zeros around it that this size asks for."""
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        down, across = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in input.shape[-2:])
-        if not (down or across):
-            return input
-        return functional.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
+        return same_padded(input, self.kernel_size[0], self.stride[0])
+
+
+def same_padded(input: Tensor, kernel: int, stride: int) -> Tensor:
+    """The input of a convolution with the zeros around it that TensorFlow's SAME padding asks for."""
+    down, across = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in input.shape[-2:])
+    if not (down or across):
+        return input
+    return functional.pad(input, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 def conv2d(row: spec.Conv, padding: spec.Padding = "symmetric") -> nn.Conv2d:

@@ -1,4 +1,4 @@
-"""One training of a comparison in a worker: to its end, then every test image is answered."""
+"""One training of several in a worker: to its end, then every test image is answered."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.compare.plan import answers_path
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
 from budgetnet.learn.statistics import right_of
 from budgetnet.writing import written_aside
+
+
+def answers_path(leg: Leg) -> Path:
+    """Where the probabilities on the test split lie: there once the training is done and tested."""
+    return Path(leg.place.folder).parent / "answers" / f"{leg.course.id}.npz"
 
 
 def train_and_test(leg: Leg) -> bool:

@@ -1,0 +1,266 @@
+"""Whether a supernet's ranking means something: networks of its space, each also trained alone.
+
+    python -m bench.ranking DATA --run RUN --networks 24 --out FOLDER
+
+RUN is a folder of `budgetnet search baseline DATA ...` whose supernet is trained. Networks are drawn evenly from all of
+its space that keep the budget; the supernet scores them, and each is trained from nothing for the same steps (those of
+the search's finals unless --steps says otherwise), one a core. Kendall's tau-b between the supernet's accuracy on
+validation and the trained accuracy on the validation and test images, which no training has learned from, comes with a
+percentile interval of a bootstrap over networks. Then random search: of as many of these trainings as the search's
+multiply-adds would have paid for, the best by validation, expected over all such choices. With --random the sampler
+"random" also scores as many candidates with the same supernet as the search did. Killed anywhere, the same command goes
+on. The result is RUN/ranking.json, and the page of a finished search is written anew. Results: docs/lab-log.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+from budgetnet import open_images
+from budgetnet.baseline.plan import teaching_of
+from budgetnet.baseline.scoring import CALIBRATION_IMAGES, MOST_IMAGES, Candidate, Judged, judge
+from budgetnet.baseline.teaching import Teaching
+from budgetnet.baseline.work import scores_by, search_of
+from budgetnet.cli.progress import progress
+from budgetnet.learn.answers import answered, answers_path, train_and_test
+from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.plan import load_plan, same_data
+from budgetnet.learn.progress import Update
+from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.statistics import right_of
+from budgetnet.learn.train import with_steps
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.search.baseline import run_search
+from budgetnet.search.space import Architecture
+from budgetnet.show.baseline.page import RANKING, write_page
+
+FORMAT = "budgetnet.ranking.v1"
+RESAMPLES = 2000
+BACKWARD = 3
+"""Multiply-adds of a training step to those of its forward passes."""
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What one network's own training reached: on validation, on test, on both."""
+
+    validation: float
+    test: float
+    both: float
+
+
+def main() -> None:
+    """Score, train, rank, and print what it is worth."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--networks", type=int, default=24)
+    parser.add_argument("--steps", type=int, help="of each training")
+    parser.add_argument("--random", action="store_true", help="search by even draws with the same supernet, too")
+    asked = parser.parse_args()
+    plan = load_plan(asked.run, "search baseline")
+    if plan is None or not (asked.run / "supernet" / "supernet.safetensors").exists():
+        raise SystemExit(f"{asked.run} holds no search baseline with a trained supernet")
+    images = open_images(asked.data, plan["seed"])
+    same_data(plan["data"]["fingerprint"], images, asked.run)
+    open_cache(images, plan["side_px"])
+    place = Place(asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"])
+    teaching = teaching_of(plan, place)
+    drawn = _drawn(teaching, asked.networks)
+    steps = asked.steps or plan["finals"]["course"]["steps"]
+    judged = _judged(teaching, drawn)
+    trained = _trained(plan, teaching, drawn, steps, asked.out, images)
+    row = _row(teaching, drawn, judged, trained, steps)
+    row["random_search"] = _random_search(plan, teaching, row, trained, images)
+    row["random_sampler"] = _random_sampler(plan, teaching, asked.out) if asked.random else None
+    write_json(asked.run / RANKING, row)
+    if (asked.run / "baseline.json").exists():
+        write_page(asked.run)
+    _say(row, asked.run)
+
+
+def _drawn(teaching: Teaching, count: int) -> list[Architecture]:
+    """So many different networks that keep the budget, other draws than any of the search."""
+    found: dict[str, Architecture] = {}
+    for number in range(100 * count):
+        one = teaching.options.drawn(teaching.seed, "ranking", number)
+        found.setdefault(one.id, one)
+        if len(found) == count:
+            return list(found.values())
+    raise SystemExit(f"the space has fewer than {count} networks within the budget")
+
+
+def _judged(teaching: Teaching, drawn: Sequence[Architecture]) -> list[Judged]:
+    with Workers(judge, workers_for(teaching.place.device)) as workers:
+        return workers.run([Candidate(row, teaching) for row in drawn])
+
+
+def _trained(
+    plan: Mapping[str, Any],
+    teaching: Teaching,
+    drawn: Sequence[Architecture],
+    steps: int,
+    out: Path,
+    images: ImageSet,
+) -> list[Trained]:
+    """Every network's own training, from nothing; those that are done are read."""
+    place = dataclasses.replace(teaching.place, folder=str(out / f"training-{steps}"))
+    recipe, batch = teaching.recipe, plan["finals"]["course"]["batch"]
+    down = min(steps, round(recipe.cooldown_share * steps))
+    legs: list[Leg] = []
+    for row in drawn:
+        network = teaching.options.network(row)
+        course = Course(f"{row.id}-{steps}", network, recipe, teaching.preprocessing, plan["seed"], batch, 1, 1)
+        legs.append(Leg(with_steps(course, steps), place, "final", f"ranking/{row.id}", steps - down, down))
+    missing = [leg for leg in legs if not answers_path(leg).exists()]
+    if missing:
+        out.mkdir(parents=True, exist_ok=True)
+        count = min(workers_for(place.device), len(missing))
+        with progress() as shown, Workers(train_and_test, count, place.device, progress=shown) as work:
+            shown(Update("ranking", len(legs) - len(missing), len(legs)))
+
+            def tell(leg: Leg, _: bool) -> None:
+                shown(Update("ranking", sum(answers_path(each).exists() for each in legs), len(legs), leg.phase))
+
+            work.run(missing, tell)
+    return [_reached(leg, images) for leg in legs]
+
+
+def _reached(leg: Leg, images: ImageSet) -> Trained:
+    test = answered(leg)
+    if not leg.scores.exists():  # it diverged
+        return Trained(0.0, 0.0, 0.0)
+    with np.load(leg.scores) as rows:
+        right = right_of(rows["probabilities"], np.asarray(images.labels)[rows["indices"]])
+    both = np.concatenate([right, test.right])
+    return Trained(float(right.mean()), float(test.right.mean()), float(both.mean()))
+
+
+def _row(
+    teaching: Teaching, drawn: Sequence[Architecture], judged: Sequence[Judged], trained: Sequence[Trained], steps: int
+) -> dict[str, Any]:
+    by_supernet = np.array([row.score.accuracy for row in judged])
+    by_loss = np.array([-row.score.log_loss for row in judged])
+    alone = np.array([row.both for row in trained])
+    macs = np.array([teaching.options.macs(row) for row in drawn], dtype=np.float64)
+    low, high = interval(by_supernet, alone)
+    return {
+        "format": FORMAT,
+        "steps": steps,
+        "tau": tau(by_supernet, alone),
+        "low": low,
+        "high": high,
+        "tau_log_loss": tau(by_loss, alone),
+        "tau_macs": tau(macs, alone),
+        "networks": [
+            {
+                "id": one.id,
+                "stages": one.to_rows(),
+                "macs": teaching.options.macs(one),
+                "supernet_accuracy": score.score.accuracy,
+                "supernet_log_loss": score.score.log_loss,
+                **dataclasses.asdict(reached),
+            }
+            for one, score, reached in zip(drawn, judged, trained, strict=True)
+        ],
+    }
+
+
+def tau(scores: Floats, reached: Floats) -> float:
+    """Kendall's tau-b; 0 where one of the two is the same for all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = float(kendalltau(scores, reached).statistic)
+    return found if np.isfinite(found) else 0.0
+
+
+def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """95 % percentile interval of tau by drawing networks anew with replacement."""
+    generator = np.random.default_rng(0)
+    draws = (generator.integers(0, len(scores), len(scores)) for _ in range(resamples))
+    found = [tau(scores[draw], reached[draw]) for draw in draws]
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _random_search(
+    plan: Mapping[str, Any], teaching: Teaching, row: Mapping[str, Any], trained: Sequence[Trained], images: ImageSet
+) -> dict[str, Any]:
+    """What as many trainings of random networks reach as the search's multiply-adds pay for, finals included."""
+    finals, mean_macs = plan["finals"], float(np.mean([each["macs"] for each in row["networks"]]))
+    one = BACKWARD * row["steps"] * finals["course"]["batch"] * mean_macs
+    spent = supernet_macs(teaching) + plan["candidates"] * mean_macs * (
+        CALIBRATION_IMAGES + min(MOST_IMAGES, len(images.indices("validation")))
+    )
+    affordable = int(spent / one) + (finals["finalists"] + 1) * finals["seeds"]
+    count = min(affordable, len(trained))
+    generator = np.random.default_rng(0)
+    best: list[float] = []
+    for _ in range(RESAMPLES):
+        some = generator.choice(len(trained), count, replace=False)
+        best.append(trained[max(some.tolist(), key=lambda place: trained[place].validation)].test)
+    low, high = np.quantile(best, (0.025, 0.975))
+    return {
+        "search_macs": spent,
+        "training_macs": one,
+        "affordable": affordable,
+        "counted": count,
+        "test": float(np.mean(best)),
+        "low": float(low),
+        "high": float(high),
+    }
+
+
+def supernet_macs(teaching: Teaching) -> float:
+    """Multiply-adds of the supernet's training, by a hundred of its steps."""
+    some = range(0, teaching.steps, max(1, teaching.steps // 100))
+    budget = teaching.options.budget
+    each = [sum(budget.price(network).macs for network in teaching.sandwich(step)) for step in some]
+    return BACKWARD * teaching.steps * teaching.batch * float(np.mean(each))
+
+
+def _random_sampler(plan: Mapping[str, Any], teaching: Teaching, out: Path) -> dict[str, float]:
+    """The best objective of as many even draws, by the same supernet."""
+    search = dataclasses.replace(search_of(plan, teaching), sampler="random")
+    storage = f"sqlite:///{(out / 'random.db').resolve()}"
+    with Workers(judge, search.at_once, teaching.place.device) as workers:
+        found = run_search(search, scores_by(workers, teaching), storage)
+    return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
+
+
+def _say(row: Mapping[str, Any], run: Path) -> None:
+    print(f"{'network':<10}{'MACs':>12}{'supernet %':>12}{'log loss':>10}{'trained %':>11}")
+    for one in sorted(row["networks"], key=lambda one: -one["both"]):
+        supernet, alone = 100 * one["supernet_accuracy"], 100 * one["both"]
+        print(f"{one['id']:<10}{one['macs']:>12,}{supernet:>12.1f}{one['supernet_log_loss']:>10.3f}{alone:>11.1f}")
+    print(f"Kendall's tau {row['tau']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), {len(row['networks'])} networks")
+    print(f"by log loss {row['tau_log_loss']:+.2f}; by MACs alone {row['tau_macs']:+.2f}")
+    random = row["random_search"]
+    print(
+        f"random search of {random['counted']} trainings ({random['affordable']} cost as much as the search): "
+        f"{100 * random['test']:.1f} % ({100 * random['low']:.1f} to {100 * random['high']:.1f}) on test"
+    )
+    if (run / "baseline.json").exists():
+        found = read_json(run / "baseline.json")
+        winner, best = found["finals"][0], max(each["reward"] for each in found["candidates"])
+        print(f"the search's winner: {100 * winner['accuracy']:.1f} % on test; its best objective {best:.4f}")
+    if row["random_sampler"]:
+        print(f"even draws with the same supernet: best objective {row['random_sampler']['best_reward']:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A baseline for a budget: a space of networks, a supernet that scores them, a search, and the best trained in full."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+from budgetnet.baseline.plan import draft_of, planned, space_for
+from budgetnet.baseline.result import Baseline
+from budgetnet.baseline.work import Work, shown
+from budgetnet.budget import Budget
+from budgetnet.learn.data import open_cache, open_images
+from budgetnet.learn.leg import Place
+from budgetnet.learn.plan import (
+    data_row,
+    load_plan,
+    machine_row,
+    only_one,
+    preprocessing_for,
+    preprocessing_row,
+    run_folder,
+    same_arguments,
+    same_data,
+    save_plan,
+    side_px_for,
+    start_anew,
+    team_of,
+)
+from budgetnet.learn.progress import Progress, silent
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.train import check_computing
+from budgetnet.search.baseline import SAMPLERS, Sampler
+from budgetnet.search.options import options_of
+from budgetnet.search.space import Space
+from budgetnet.spec import Network, check_integer, choose
+
+__all__ = ["Baseline", "search_baseline", "space_for"]
+
+BASE_NAME = "efficientnet_b0"
+COMMAND = "search baseline"
+
+
+def search_baseline(
+    data: str | Path,
+    budget: Budget,
+    time_seconds: float = 5400.0,
+    space: Space | None = None,
+    base: str | Network = BASE_NAME,
+    sampler: Sampler = "evolution",
+    seed: int = 0,
+    recipe: str | Recipe = "modern",
+    out: Path | str | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Baseline:
+    """Search a space of networks for the one that is best within a budget, on the user's images.
+
+    A supernet, whose weights all networks of the space share, is trained for half of the time; `sampler` proposes
+    networks that keep every limit, the supernet scores each on the validation images by
+
+        ACC * (MACs / T)**-0.07          T: the budget's MACs, or the base's where it limits none
+
+    and the best few, and the space's base, are trained from nothing by the recipe, several seeds where time allows.
+    The winner has the highest objective of those by validation accuracy; test images are seen once, at the end.
+    `space` is `space_for` the images, the budget and `base` unless given.
+
+    The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`. Raises
+    `BudgetError` or `ValueError` where no network of the space keeps the budget, `ValueError` for other bad input.
+    Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
+    """
+    began = time.monotonic()
+    _check(time_seconds, seed, sampler, device, precision)
+    asked = {
+        "budget": budget.to_dict(),
+        "time_seconds": time_seconds,
+        "space_asked": None if space is None else space.to_json(),
+        "base": base if isinstance(base, str) else base.to_json(),
+        "sampler": sampler,
+        "seed": seed,
+        "recipe_name": recipe_of(recipe).name,
+        "precision": precision,
+    }
+    run = run_folder(out, str(data), asked)
+    with only_one(run):
+        plan = load_plan(run, COMMAND, fresh)
+        images = open_images(str(data), seed, progress)
+        if plan is not None:
+            same_arguments(plan, asked, run)
+            same_data(plan["data"]["fingerprint"], images, run)
+            if (run / "baseline.json").exists():
+                return shown(run)
+        chosen = recipe_for(recipe_of(recipe), images.in_channels)
+        preprocessing = preprocessing_for(images)
+        if plan is None:
+            space = space or space_for(images, budget, base)
+            space = space.with_data(len(images.classes), images.in_channels)
+        else:
+            space = Space.from_json(plan["space"])
+        options = options_of(space, budget)
+        side_px = side_px_for([space.base], preprocessing)
+        open_cache(images, side_px, progress=progress)
+        place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+        if fresh:
+            start_anew(run)
+        if plan is None:
+            draft = draft_of(options, images, chosen, preprocessing, place)
+            steps = planned(draft, images, began, time_seconds, progress)
+            row = {
+                "command": COMMAND,
+                "data": data_row(str(data), images),
+                **asked,
+                "space": space.to_json(),
+                "recipe": chosen.to_dict(),
+                "preprocessing": preprocessing_row(preprocessing),
+                "machine": machine_row(),
+                "side_px": side_px,
+            }
+            plan = save_plan(run, {**row, **steps})
+        return Work(run, plan, budget, images, place, team_of(plan, run), progress or silent).finish()
+
+
+def _check(time_seconds: float, seed: int, sampler: str, device: str, precision: str) -> None:
+    if not math.isfinite(time_seconds) or time_seconds <= 0:
+        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+    check_integer("seed", seed, 0)
+    choose("sampler", sampler, SAMPLERS)
+    check_computing(device, precision)

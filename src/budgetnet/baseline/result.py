@@ -1,0 +1,210 @@
+"""What a baseline's search found: every candidate, the front, the finals, and what the winner is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.budget import Budget
+from budgetnet.learn.answers import Answered
+from budgetnet.learn.statistics import accuracy_interval, difference_interval, over_seeds
+from budgetnet.search.baseline import Scored, reward
+from budgetnet.search.options import front
+from budgetnet.spec import Network
+
+FORMAT = "budgetnet.baseline.v1"
+BASE = "base"
+"""The id of the space's base among the finals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One scored architecture: accuracy and log loss are the supernet's on validation; `front`: none beats it."""
+
+    id: str
+    stages: list[dict[str, Any]]
+    macs: int
+    accuracy: float
+    log_loss: float
+    reward: float
+    front: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
+
+    `supernet_accuracy` is what the search thought of it on validation, None for the base; `reward` goes by
+    `validation_accuracy`, which chose the winner and is optimistic.
+    """
+
+    id: str
+    network: Network
+    macs: int
+    params: int
+    peak_activation_bytes: int
+    supernet_accuracy: float | None
+    validation_accuracy: float
+    reward: float
+    accuracy: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Accuracy of the winner minus the base's on the same test images, mean over seeds, with its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+    chance: float
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The winner of a baseline's search and its evidence; `finals` has it first and the base last.
+
+    `networks_in_space` counts all of the space, those that break the budget among them. `hypervolume` is the share of
+    the rectangle of target MACs and accuracy 1 that the front dominates.
+    """
+
+    run: Path
+    winner: str
+    network: Network
+    target_macs: int
+    networks_in_space: int
+    candidates: tuple[Candidate, ...]
+    hypervolume: float
+    finals: tuple[Final, ...]
+    against_base: Against
+    test_images: int
+    statement: tuple[str, ...]
+    report: Path
+
+    def to_file(self) -> dict[str, Any]:
+        """baseline.json."""
+        row = dataclasses.asdict(dataclasses.replace(self, finals=()))
+        finals = [{**dataclasses.asdict(one), "network": json.loads(one.network.to_json())} for one in self.finals]
+        left_out = ("run", "report", "network")
+        return {"format": FORMAT, **{key: row[key] for key in row if key not in left_out}, "finals": finals}
+
+    @staticmethod
+    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Baseline:
+        """The result of `to_file`. Raises a one-line `ValueError` for anything else."""
+        try:
+            finals = tuple(_final(one) for one in row["finals"])
+            return Baseline(
+                **{name: row[name] for name in ("winner", "target_macs", "networks_in_space", "hypervolume")},
+                run=run,
+                network=finals[0].network,
+                candidates=tuple(Candidate(**one) for one in row["candidates"]),
+                finals=finals,
+                against_base=Against(**row["against_base"]),
+                test_images=row["test_images"],
+                statement=tuple(row["statement"]),
+                report=report,
+            )
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"baseline.json in {run} is damaged: {error}") from error
+
+
+def _final(row: Mapping[str, Any]) -> Final:
+    network = Network.from_json(json.dumps(row["network"]))
+    return Final(**{**row, "network": network, "seeds": tuple(row["seeds"])})
+
+
+def candidates_of(scored: Sequence[Scored]) -> tuple[Candidate, ...]:
+    """Every candidate in the order in which it was proposed, with whether it is on the front."""
+    leading = set(front([(row.macs, row.score.accuracy) for row in scored]))
+    return tuple(
+        Candidate(
+            id=row.architecture.id,
+            stages=row.architecture.to_rows(),
+            macs=row.macs,
+            accuracy=row.score.accuracy,
+            log_loss=row.score.log_loss,
+            reward=row.reward,
+            front=place in leading,
+        )
+        for place, row in enumerate(scored)
+    )
+
+
+def finalists(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
+    """The best by reward; of equals the one with the lower log loss."""
+    return tuple(sorted(scored, key=lambda row: (-row.reward, row.score.log_loss, row.architecture.id))[:count])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trainings:
+    """The final trainings of one network: for each seed its test answers and which validation images it got right."""
+
+    tests: tuple[Answered, ...]
+    validation: tuple[NDArray[np.bool_], ...]
+
+
+def final_of(
+    name: str, network: Network, supernet_accuracy: float | None, done: Trainings, budget: Budget, target_macs: int
+) -> Final:
+    """What the final trainings of a network say."""
+    found = over_seeds([(test.indices, test.right.astype(np.float64)) for test in done.tests])
+    low, high = accuracy_interval(found)
+    validation = float(np.mean([right.mean() for right in done.validation]))
+    price = budget.price(network)
+    return Final(
+        id=name,
+        network=network,
+        macs=price.macs,
+        params=price.params,
+        peak_activation_bytes=price.peak_activation_bytes,
+        supernet_accuracy=supernet_accuracy,
+        validation_accuracy=validation,
+        reward=reward(validation, price.macs, target_macs),
+        accuracy=found.mean,
+        low=low,
+        high=high,
+        seeds=tuple(float(test.right.mean()) for test in done.tests),
+    )
+
+
+def against(ours: Trainings, theirs: Trainings) -> Against:
+    """Our accuracy minus theirs on the same test images."""
+    pairs = list(zip(ours.tests, theirs.tests, strict=True))
+    assert all(np.array_equal(one.indices, other.indices) for one, other in pairs), "the same images in the same order"
+    found = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in pairs])
+    low, high = difference_interval(found)
+    return Against(found.mean, low, high, found.chance, low > 0.0 or high < 0.0)
+
+
+def with_statement(result: Baseline, seeds: int) -> Baseline:
+    """The result with what its numbers show and what they do not, in sentences."""
+    winner, base, pair = result.finals[0], result.finals[-1], result.against_base
+    points = f"{100 * pair.difference:+.1f} points ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+    verdict = (
+        f"It differs from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
+        if pair.differs
+        else f"The test images do not tell it from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
+    )
+    many = f"{seeds} trainings" if seeds > 1 else "one training"
+    leading = sum(row.front for row in result.candidates)
+    said = (
+        f"The winner, {winner.network.name}, gets {100 * winner.accuracy:.1f} % ({100 * winner.low:.1f} to "
+        f"{100 * winner.high:.1f}) of {result.test_images} test images with {winner.macs / 1e6:.2f} M MACs, "
+        f"over {many} from nothing.",
+        verdict,
+        f"The supernet scored {len(result.candidates)} of {float(result.networks_in_space):.2g} networks; {leading} of "
+        "them are on its front of accuracy against MACs.",
+        "A supernet's score ranks; it does not say how accurate a network trained alone is, and how well it ranks here "
+        "was not measured by this search.",
+    )
+    return dataclasses.replace(result, statement=said)

@@ -1,0 +1,96 @@
+"""A candidate's score in a worker: its slices of the supernet, BatchNorm's statistics anew, the validation images.
+
+Statistics of BatchNorm are those of whatever the supernet ran last, so each candidate gets its own, from a fixed draw
+of training images, before it is judged. Source: Yu & Huang, arXiv:1903.05134, section 3.1; Yu et al., BigNAS,
+arXiv:2003.11142, section 3.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from budgetnet.baseline.teaching import Teaching, supernet_of
+from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
+from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.leg import opened
+from budgetnet.learn.statistics import log_losses, right_of
+from budgetnet.model.build import Model
+from budgetnet.model.files import load_tensors
+from budgetnet.model.supernet import Supernet
+from budgetnet.search.baseline import Score
+from budgetnet.search.space import Architecture
+
+CALIBRATION_IMAGES = 512
+"""For BatchNorm's statistics; more change no rank."""
+CALIBRATION_BATCH = 64
+MOST_IMAGES = 2000
+"""Of the validation split, evenly from all: with so many the accuracy's standard error is a point."""
+DIVERGED_LOSS = 100.0
+"""Of answers that are no numbers, for a log loss without bound is no JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An architecture to score by the supernet of a teaching."""
+
+    architecture: Architecture
+    teaching: Teaching
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate's score and the seconds that it took."""
+
+    score: Score
+    seconds: float
+
+
+@lru_cache(maxsize=1)
+def _supernet(weights: str, teaching: Teaching) -> Supernet:
+    """The supernet of a worker: trained where it is, else as it begins, which takes as long to score."""
+    supernet = supernet_of(teaching)
+    if Path(weights).exists():
+        supernet.load_state_dict(load_tensors(weights)[0])
+    return supernet
+
+
+def judge(candidate: Candidate) -> Judged:
+    """The candidate's accuracy and mean log loss on the validation images."""
+    began, teaching = time.monotonic(), candidate.teaching
+    place = teaching.place
+    images, pixels = opened(place.data, place.split_seed, place.side_px)
+    supernet = _supernet(str(teaching.weights), teaching)
+    model = supernet.standalone(teaching.options.network(candidate.architecture)).to(place.device)
+    recalibrate(model, images, pixels, teaching.preprocessing, place.device)
+    indices = evenly(images.indices("validation"), MOST_IMAGES)
+    answers = probabilities(model, images, pixels, indices, teaching.preprocessing, device=place.device)
+    labels = np.asarray(images.labels)[indices]
+    loss = min(DIVERGED_LOSS, float(log_losses(answers, labels).mean()))
+    return Judged(Score(float(right_of(answers, labels).mean()), loss), time.monotonic() - began)
+
+
+@torch.no_grad()
+def recalibrate(model: Model, images: ImageSet, pixels: Pixels, preprocessing: Preprocessing, device: str) -> None:
+    """Replace every BatchNorm's running statistics by their mean over a fixed draw of the training images."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean of all batches
+        norm.train()
+    indices = evenly(images.indices("train"), CALIBRATION_IMAGES)
+    # A last batch of one image would have no variance where the map is one pixel.
+    whole = indices[: max(1, len(indices) // CALIBRATION_BATCH) * CALIBRATION_BATCH]
+    size_px = model.network.resolution_px
+    for inputs in input_batches(pixels, whole, CALIBRATION_BATCH, size_px, preprocessing, device):
+        model(inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()

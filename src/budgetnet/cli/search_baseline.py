@@ -1,0 +1,134 @@
+"""The command search baseline: a network for a budget, found on the user's images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.options import NETWORK, NO_LIMITS, OUTPUT, TIME, TRAINING, AsJson, DeviceOption, Limits
+from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
+
+if TYPE_CHECKING:
+    from budgetnet.baseline import Baseline
+    from budgetnet.search.space import Space
+
+
+def baseline(
+    data: Data,
+    /,
+    *,
+    limits: Limits = NO_LIMITS,
+    time: Annotated[
+        float, TIME, Parameter(group=TRAINING, show_default="90m", help="For supernet, search and finals, as 90m.")
+    ] = 5400.0,
+    base: Annotated[
+        str, Parameter(group=NETWORK, metavar="NAME", help="What the space lies around: a zoo name or a .json file.")
+    ] = "efficientnet_b0",
+    space: Annotated[
+        Path | None,
+        Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one."),
+    ] = None,
+    sampler: Annotated[
+        Literal["evolution", "tpe", "random"],
+        Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),
+    ] = "evolution",
+    recipe: Annotated[
+        Literal["modern", "paper"], Parameter(group=TRAINING, help="How supernet and finals are trained.")
+    ] = "modern",
+    seed: Seed = 0,
+    precision: Precision = "float32",
+    device: DeviceOption = "cpu",
+    out: NewRun = None,
+    write_space: Annotated[
+        Path | None,
+        Parameter(group=OUTPUT, metavar="FILE", help="Write the usual space for these images to a file, and stop."),
+    ] = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Search a space of networks around a base for the best within a budget.
+
+    A supernet scores candidates in seconds; the best few and the base are then trained from
+    nothing. docs/search-baseline.md says how, and how to edit the space.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet search baseline photos/ --macs 8M --time 90m
+    """
+    budget = limits.budget()
+    given = None if space is None else read_space(space)
+    from budgetnet import baseline as job
+    from budgetnet.learn.data import open_images
+
+    with resumable() as shown:
+        if write_space is not None:
+            usual = job.space_for(open_images(data, seed, shown), budget, base_of(base))
+            save_space(usual, write_space)
+            return 0
+        found = job.search_baseline(
+            data,
+            budget,
+            time_seconds=time,
+            space=given,
+            base=base_of(base),
+            sampler=sampler,
+            seed=seed,
+            recipe=recipe,
+            out=out,
+            device=device,
+            precision=precision,
+            fresh=fresh,
+            progress=shown,
+        )
+    show.print_json(found) if as_json else _print(found)
+    return 0
+
+
+def read_space(path: Path) -> Space:
+    """The space of a file. Raises a one-line `ValueError` that names the file and what is wrong."""
+    from budgetnet.search.space import Space
+
+    try:
+        return Space.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"there is no space file {path}; --write-space writes one") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def save_space(space: Space, path: Path) -> None:
+    """Write a space's file. Raises a one-line `ValueError` unless it ends in .json."""
+    from budgetnet.writing import written_aside
+
+    if path.suffix != ".json":
+        raise ValueError(f"--write-space is {path}; a space's file ends in .json")
+    with written_aside(path) as aside:
+        aside.write_text(space.to_json() + "\n", encoding="utf-8")
+    show.say(f"{path}: {float(space.count):.3g} networks around {space.base.name}")
+
+
+def _print(found: Baseline) -> None:
+    """The winner's stages; the finals, the base last; what they show; where the evidence lies."""
+    show.stages(found.network)
+    show.say()
+    cells = [
+        (
+            f"{row.network.name}{' (base)' if row.supernet_accuracy is None else ''}",
+            show.short(row.macs),
+            show.short(row.params),
+            "-" if row.supernet_accuracy is None else f"{100 * row.supernet_accuracy:.1f}",
+            f"{100 * row.validation_accuracy:.1f}",
+            f"{100 * row.accuracy:.1f}",
+            f"{100 * row.low:.1f} to {100 * row.high:.1f}",
+        )
+        for row in found.finals
+    ]
+    show.table(("network", "MACs", "params", "supernet %", "validation %", "test %", "95 %"), cells)
+    show.say()
+    for sentence in found.statement:
+        show.say(sentence)
+    show.say()
+    show.facts({"report": str(found.report), "network": str(found.run / "network.json")})

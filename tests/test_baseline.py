@@ -1,0 +1,291 @@
+"""The search for a baseline on real digits: teaching, scores, a run that kills do not change, answers as files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from killed import kill_when
+from test_formats import hold
+from test_report import Page
+from test_space import BASE
+
+from budgetnet import Budget
+from budgetnet.baseline import space_for
+from budgetnet.baseline.plan import legs_of
+from budgetnet.baseline.scoring import Candidate, judge, recalibrate
+from budgetnet.baseline.teaching import Teacher, Teaching, teach
+from budgetnet.cli import main
+from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
+from budgetnet.learn.leg import Place
+from budgetnet.learn.recipe import MODERN, recipe_for
+from budgetnet.search.options import options_of
+from budgetnet.search.space import Space, StageSpace
+from budgetnet.spec import Network
+
+Capture = pytest.CaptureFixture[str]
+SMALL = Space(BASE, (StageSpace(expansions=(1.0, 2.0)), StageSpace(expansions=(2.0, 3.0))))
+BUDGET = Budget(macs=150_000)
+PREPROCESSING: Preprocessing = default_preprocessing(1)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+def teaching(folder: Path, steps: int = 4) -> Teaching:
+    place = Place("digits", 0, 8, str(folder / "training"))
+    return Teaching(options_of(SMALL, BUDGET), place, recipe_for(MODERN, 1), PREPROCESSING, 0, 16, steps)
+
+
+def teacher(job: Teaching, images: ImageSet) -> Teacher:
+    return Teacher(job, images, open_cache(images, 8), Accelerator(cpu=True))
+
+
+def test_a_sandwich_is_the_largest_the_smallest_and_two_that_keep_the_budget(tmp_path: Path) -> None:
+    job = teaching(tmp_path)
+    kinds: set[tuple[str, ...]] = set()
+    for step in range(20):
+        largest, smallest, *drawn = job.sandwich(step)
+        assert job.sandwich(step)[0] == largest
+        assert BUDGET.price(smallest).macs <= BUDGET.price(largest).macs
+        assert all(BUDGET.check(network).fits for network in drawn) and len(drawn) == 2
+        same = [(row.kind, row.squeeze) for row in largest.stages]
+        assert same == [(row.kind, row.squeeze) for row in smallest.stages]
+        kinds.add(tuple(row.kind for row in largest.stages))
+    assert len(kinds) > 4
+
+
+def test_teaching_goes_on_to_the_same_bits(digits: ImageSet, tmp_path: Path) -> None:
+    job = teaching(tmp_path)
+    whole = teacher(job, digits)
+    whole.advance(4, lambda step: None)
+    part = teacher(job, digits)
+    part.advance(2, lambda step: None)
+    part.save(tmp_path / "part.pt")
+    rest = teacher(job, digits)
+    rest.load(tmp_path / "part.pt")
+    rest.advance(4, lambda step: None)
+    for one, other in zip(whole.supernet.state_dict().values(), rest.supernet.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: Path) -> None:
+    untaught, job = (dataclasses.replace(teaching(tmp_path / name, 200), batch=32) for name in ("untaught", "taught"))
+    for one in (untaught, job):
+        Path(one.place.folder).mkdir(parents=True)
+    assert teach(job) and job.weights.exists()
+    architecture = job.options.drawn("scored")
+    before, after = (judge(Candidate(architecture, one)).score for one in (untaught, job))
+    assert after == judge(Candidate(architecture, job)).score
+    assert before.accuracy < 0.2 < after.accuracy
+    assert after.log_loss < before.log_loss
+
+
+def test_recalibration_gives_the_statistics_of_the_images(digits: ImageSet, tmp_path: Path) -> None:
+    job = teaching(tmp_path)
+    supernet, pixels = teacher(job, digits).supernet, open_cache(digits, 8)
+    model = supernet.standalone(job.options.network(job.options.drawn(0)))
+    stem = model.stem
+    recalibrate(model, digits, pixels, PREPROCESSING, "cpu")
+    assert not model.training
+    seen: list[torch.Tensor] = []
+    handle = stem.conv.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    recalibrate(model, digits, pixels, PREPROCESSING, "cpu")
+    handle.remove()
+    assert sum(len(each) for each in seen) == 512
+    torch.testing.assert_close(stem.norm.running_mean, torch.stack([each.mean((0, 2, 3)) for each in seen]).mean(0))
+
+
+def test_a_space_for_images_lies_around_the_largest_base_that_fits(digits: ImageSet) -> None:
+    budget = Budget(macs=1_000_000)
+    space = space_for(digits, budget, "mobilenet_v2")
+    assert budget.check(space.base).fits and budget.price(space.base).macs > 500_000
+    assert (space.base.classes, space.base.in_channels) == (10, 1)
+    assert options_of(space, budget).fits(options_of(space, budget).drawn(0))
+
+
+def test_finals_share_the_split_of_the_search(tmp_path: Path) -> None:
+    row = {"batch": 16, "steps": 30, "warmup_steps": 1}
+    plan = {
+        "finals": {"seeds": 2, "course": row, "cooldown_steps": 10},
+        "recipe": MODERN.to_dict(),
+        "preprocessing": dataclasses.asdict(PREPROCESSING),
+        "seed": 5,
+    }
+    place = Place("digits", 5, 8, str(tmp_path))
+    legs = legs_of(plan, [("one", BASE), ("base", BASE)], place)
+    assert [leg.course.id for leg in legs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
+    assert [leg.course.seed for leg in legs] == [5, 5, 6, 6]
+    assert {leg.place.split_seed for leg in legs} == {5}
+    assert {(leg.trunk_until, leg.cooldown_steps) for leg in legs} == {(20, 10)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--macs", "100"], "no network on the compound path"),
+        (["--time", "30s"], "give at least one limit"),
+        (["--macs", "1M", "--time", "0s"], "time"),
+        (["--macs", "1M", "--base", "efficientnet"], "there is no network"),
+        (["--macs", "1M", "--space", "absent.json"], "there is no space file absent.json"),
+        (["--macs", "1M", "--sampler", "grid"], "Choose from"),
+        (["--macs", "1M", "--write-space", "space.txt"], "a space's file ends in .json"),
+    ],
+)
+def test_bad_input_is_one_line(arguments: list[str], words: str, tmp_path: Path, capsys: Capture) -> None:
+    run = tmp_path / "run"
+    assert main(["search", "baseline", "digits", *arguments, "--out", str(run)]) == 2
+    printed = capsys.readouterr()
+    (line,) = [line for line in printed.err.splitlines() if line.startswith("budgetnet:")]
+    assert words.lower() in line.lower() and printed.out == ""
+    assert not run.exists()
+
+
+def test_bad_spaces_are_one_line(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "space.json"
+    row = json.loads(SMALL.to_json())
+    for change, words in ((dict(kinds=[]), "the space is empty"), (dict(kinds=["dense"]), "block is 'dense'")):
+        row["stages"][1] = change
+        file.write_text(json.dumps(row))
+        arguments = ["search", "baseline", "digits", "--macs", "1M", "--space", str(file)]
+        assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+        assert words in capsys.readouterr().err
+    file.write_text(SMALL.to_json())
+    arguments = ["search", "baseline", "digits", "--macs", "10", "--space", str(file)]
+    assert main([*arguments, "--out", str(tmp_path / "run")]) == 2
+    assert "no network of the space keeps macs <= 10" in capsys.readouterr().err
+
+
+def test_the_usual_space_is_written_to_be_edited(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "space.json"
+    arguments = ["search", "baseline", "digits", "--macs", "1M", "--base", "mobilenet_v2"]
+    assert main([*arguments, "--write-space", str(file)]) == 0
+    assert "networks around mobilenet_v2" in capsys.readouterr().out
+    assert Space.from_json(file.read_text()) == space_for(open_images("digits", 0), Budget(macs=10**6), "mobilenet_v2")
+    hold(json.loads(file.read_text()), "space.json")
+
+
+def finished_trials(run: Path) -> dict[int, str]:
+    """Numbers and architectures of the trials that are done, read as a file while another process may write it."""
+    study = run / "study.db"
+    if not study.exists():
+        return {}
+    with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as database:
+        try:
+            rows = database.execute(
+                "SELECT number, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "
+                "WHERE state = 'COMPLETE' AND key = 'architecture'"
+            ).fetchall()
+        except sqlite3.OperationalError:  # its tables are being made
+            return {}
+    return dict(rows)
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[int, str]]:
+    """A search that was killed while it taught and again while it searched, then finished; trials done at the kill."""
+    folder = tmp_path_factory.mktemp("baseline")
+    space, run = folder / "space.json", folder / "run"
+    space.write_text(SMALL.to_json())
+    arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
+    command = [sys.executable, "-m", "budgetnet", *arguments, "--out", str(run)]
+    kill_when(command, lambda: (run / "events.jsonl").exists())
+    kill_when(command, lambda: len(finished_trials(run)) >= 4)
+    before = finished_trials(run)
+    assert main([*arguments, "--out", str(run)]) == 0
+    return run, arguments, before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_finished_trial_is_repeated(killed_run: tuple[Path, list[str], dict[int, str]]) -> None:
+    run, _, before = killed_run
+    after = finished_trials(run)
+    plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
+    assert 4 <= len(before) < len(after) == len(set(after.values())) == plan["candidates"]
+    assert before.items() <= after.items()
+    assert [row["stages"] for row in found["candidates"]] == [json.loads(after[number]) for number in sorted(after)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]], capsys: Capture) -> None:
+    run, arguments, _ = killed_run
+    hold(json.loads((run / "plan.json").read_text()), "plan.json, search")
+    found = json.loads((run / "baseline.json").read_text())
+    hold(found, "baseline.json")
+    assert main([*arguments, "--out", str(run), "--json"]) == 0
+    hold(json.loads(capsys.readouterr().out), "search baseline --json")
+    winner = Network.from_json((run / "network.json").read_text())
+    options = options_of(SMALL, BUDGET)
+    assert winner.name.endswith(found["winner"]) and BUDGET.check(winner).fits
+    for row in found["candidates"]:
+        assert row["macs"] <= 150_000 and row["reward"] == row["accuracy"] * (row["macs"] / 150_000) ** -0.07
+    rewards = [row["reward"] for row in found["finals"][:-1]]
+    assert rewards == sorted(rewards, reverse=True) and found["finals"][-1]["id"] == "base"
+    assert found["networks_in_space"] == options.space.count
+    answers = np.load(run / "answers" / f"{found['winner']}-seed0.npz")
+    right = answers["probabilities"].argmax(1) == answers["labels"]
+    assert found["finals"][0]["seeds"][0] == right.mean()
+    page = Page((run / "report.html").read_text())
+    assert all(address[:1] == "#" or address[:5] == "data:" for address in page.values("href") + page.values("src"))
+    assert winner.name in page.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[int, str]], capsys: Capture) -> None:
+    run, arguments, _ = killed_run
+    file = str(run / "network.json")
+    for command in (["cost", file], ["fit", file, "--macs", "60K"], ["scale", file, "--phi", "1"]):
+        assert main([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)
+    assert main(["scale", str(run), "--phi", "0", "--json"]) == 0  # a run's folder is its network, too
+    changed = ["1s" if word == "180s" else word for word in arguments]
+    assert main([*changed, "--out", str(run)]) == 2
+    assert "was begun with another time" in capsys.readouterr().err
+
+
+WEIGHTS = "supernet/supernet.safetensors"
+
+
+def copied(run: Path, to: Path, *names: str) -> None:
+    for name in names:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).write_bytes((run / name).read_bytes())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path) -> None:
+    run, arguments, _ = killed_run
+    copied(run, tmp_path, "plan.json", WEIGHTS)
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    ours, theirs = (json.loads((folder / "baseline.json").read_text()) for folder in (run, tmp_path))
+    in_order = [sorted(row.pop("candidates"), key=lambda one: one["id"]) for row in (ours, theirs)]
+    assert in_order[0] == in_order[1] and ours == theirs
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_study_of_another_supernet_is_refused(
+    killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path, capsys: Capture
+) -> None:
+    run, arguments, _ = killed_run
+    copied(run, tmp_path, "plan.json", "study.db", WEIGHTS)
+    plan = json.loads((run / "plan.json").read_text())
+    plan["supernet"]["steps"] -= 1
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    assert main([*arguments, "--out", str(tmp_path)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "was begun on another space, budget or data; give another --out, or --fresh" in line

@@ -1,0 +1,123 @@
+"""The search above a score: limits kept, nothing scored twice, a study that goes on, and strangers refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from test_space import BASE
+
+from budgetnet import Budget
+from budgetnet.search.baseline import SAMPLERS, Sampler, Score, Scored, Search, open_study, reward, run_search
+from budgetnet.search.options import options_of
+from budgetnet.search.space import Architecture, Space, StageSpace, default_space
+
+SPACE = default_space(BASE)
+WHOLE = options_of(SPACE, Budget(macs=10**9))
+BUDGET = Budget(macs=3 * WHOLE.macs(WHOLE.smallest()))
+OPTIONS = options_of(SPACE, BUDGET)
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'study.db'}"
+
+
+def search(trials: int = 24, sampler: Sampler = "evolution", **more: object) -> Search:
+    return dataclasses.replace(Search(OPTIONS, trials, 2, BUDGET.macs or 1, sampler), **more)
+
+
+class Judge:
+    """Scores by a rule that has a best answer, and remembers what it was asked."""
+
+    def __init__(self, dies_after: int | None = None) -> None:
+        self.asked: list[str] = []
+        self.dies_after = dies_after
+
+    def __call__(self, architectures: Sequence[Architecture]) -> list[Score]:
+        if self.dies_after is not None and len(self.asked) >= self.dies_after:
+            raise KeyboardInterrupt
+        self.asked += [row.id for row in architectures]
+        return [Score(self.accuracy(row), 1.0) for row in architectures]
+
+    @staticmethod
+    def accuracy(architecture: Architecture) -> float:
+        return sum((row.kernel == 5) + (row.squeeze > 0) + (row.kind == "mbconv") for row in architecture.stages) / 6
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_trial_keeps_the_budget_and_is_new(sampler: Sampler, tmp_path: Path) -> None:
+    judge, told = Judge(), list[int]()
+    found = run_search(search(sampler=sampler), judge, url(tmp_path), lambda rows: told.append(len(rows)))
+    assert len(found) == len({row.architecture.id for row in found}) == 24
+    assert judge.asked == [row.architecture.id for row in found]
+    assert all(OPTIONS.fits(row.architecture) and row.macs == OPTIONS.macs(row.architecture) for row in found)
+    assert all(
+        row.reward == pytest.approx(row.score.accuracy * (row.macs / (BUDGET.macs or 1)) ** -0.07) for row in found
+    )
+    assert told == list(range(2, 25, 2))
+
+
+def test_evolution_finds_better_ones_than_its_first_generation(tmp_path: Path) -> None:
+    found = run_search(search(60), Judge(), url(tmp_path))
+    first, last = found[:20], found[-20:]
+    assert mean(last) > mean(first) + 0.15
+
+
+def mean(rows: Sequence[Scored]) -> float:
+    return sum(row.score.accuracy for row in rows) / len(rows)
+
+
+def test_a_study_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
+    (whole := tmp_path / "whole").mkdir()
+    undisturbed = run_search(search(30), Judge(), url(whole))
+    first = Judge(dies_after=22)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search(30), first, url(tmp_path))
+    second = Judge()
+    found = run_search(search(30), second, url(tmp_path))
+    assert not set(first.asked) & set(second.asked)
+    assert len(first.asked) + len(second.asked) == 30
+    assert found == undisturbed
+    assert run_search(search(30), Judge(dies_after=0), url(tmp_path)) == found
+
+
+def test_a_small_space_is_searched_whole_and_no_further(tmp_path: Path) -> None:
+    stage = StageSpace(kinds=("separable",), kernels=(3, 5), squeezes=(0.0,), widths=(1.0,), layers=(0,))
+    options = options_of(Space(BASE, (stage, stage)), Budget(macs=10**9))
+    found = run_search(search(40, options=options), Judge(), url(tmp_path))
+    assert options.count == 4 == len(found)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        search(identity="other images"),
+        search(seed=1),
+        search(options=options_of(SPACE, Budget(macs=2 * (BUDGET.macs or 1)))),
+        search(options=options_of(Space(BASE, (StageSpace(), StageSpace())), BUDGET)),
+    ],
+)
+def test_the_study_of_another_search_is_refused(other: Search, tmp_path: Path) -> None:
+    run_search(search(2), Judge(), url(tmp_path))
+    with pytest.raises(ValueError, match="was begun on another space, budget or data") as error:
+        run_search(other, Judge(), url(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_study_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "study.db").write_text("no database, but a text that is long enough to look like one " * 20)
+    with pytest.raises(ValueError, match=r"cannot use the study sqlite.*study\.db") as error:
+        open_study(search(), url(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_samplers_are_named() -> None:
+    with pytest.raises(ValueError, match="choose one of evolution, tpe, random"):
+        search(sampler="grid")  # pyright: ignore[reportArgumentType]
+
+
+def test_the_objective() -> None:
+    assert reward(0.8, 100, 100) == 0.8
+    assert reward(0.8, 50, 100) == pytest.approx(0.8 * 2**0.07)
