@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.coefficients import search_coefficients
     from budgetnet.compare import compare
     from budgetnet.cost import cost
     from budgetnet.learn.data import open_images
@@ -53,6 +54,7 @@ _PLACES = {
     "output_landscape": "show.landscape",
     "predict": "learn.predict",
     "scale": "scaling",
+    "search_coefficients": "coefficients",
     "solve": "solve",
     "train": "learn.train",
     "train_twins": "twins",
@@ -82,6 +84,7 @@ __all__ = [
     "output_landscape",
     "predict",
     "scale",
+    "search_coefficients",
     "solve",
     "train",
     "train_twins",

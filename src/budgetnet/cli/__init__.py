@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
-from budgetnet.cli import compare, explain, landscape, loss, measure, networks, runs, training
+from budgetnet.cli import compare, explain, landscape, loss, measure, networks, runs, search, training
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
@@ -54,6 +54,7 @@ for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)
 landscape.app.command(loss.loss, sort_key=3)
 landscape.app.command(training.training, sort_key=4)
+app.command(search.app)
 app.command(landscape.app)
 
 
