@@ -63,7 +63,6 @@ from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.answer import FILE
 from budgetnet.search.race import race
 from budgetnet.search.regions import MEASURES, Measure
-from budgetnet.solve.plan import Clock
 from budgetnet.spec import Network, check_integer, choose
 
 BASE = "efficientnet_b0"
@@ -126,16 +125,19 @@ def search_coefficients(
         if plan is None:
             most = entrants_for(candidates, time_seconds, workers_for(device))
             entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
-        side_px = plan["side_px"] if entrants is None else side_px_for(_all_networks(entrants), preprocessing)
+            side_px = side_px_for(_all_networks(entrants), preprocessing)
+        else:
+            side_px = plan["side_px"]
         open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
-        if entrants is not None:
+        if plan is None:
+            assert entrants is not None
             fitted = recipe_for(recipe_of(recipe), images.in_channels)
             batch = guarded_batch(fitted, len(images.indices("train")))
             draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
-            steps = planned(entrants, draft, images, seeds, place, Clock(began, time_seconds), progress)
+            steps = planned(entrants, draft, images, seeds, place, began, time_seconds, progress)
             row = {
                 "command": "search coefficients",
                 "data": data_row(str(data), images),

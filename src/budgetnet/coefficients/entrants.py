@@ -11,7 +11,7 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.path import LEAST_PHI, Path, without_skips
 from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.draw import Drawn, draw
-from budgetnet.search.regions import Candidate, Measure, Space, price, space
+from budgetnet.search.regions import NAMES, Candidate, Measure, Space, price, space
 from budgetnet.spec import Network
 
 CORE_SECONDS_AN_ENTRANT = 80.0
@@ -68,27 +68,33 @@ def entrants_for(asked: int, time_seconds: float, workers: int) -> int:
 def entrants_of(
     images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure, most: int
 ) -> Entrants:
-    """The candidates, the paper's nearest first. Raises a one-line `ValueError` where the space is empty, or one."""
+    """The candidates, the paper's nearest first. Raises a one-line `ValueError` for a space of none or of one network.
+
+    None is above twice the images' own size, as everywhere.
+    """
     most_px = max(largest_px(images), min(base.resolution_px))
     found = space(base, growth, tolerance, measure, most_px)
     if len(found.candidates) < 2:
         raise ValueError(
-            f"one network alone of {base.name} is within {100 * tolerance:g} % of {growth:g} times its {measure}: "
-            "there is nothing to compare it with; give a larger --tolerance"
+            f"one network alone of {base.name} is within {100 * tolerance:g} % of {growth:g} times its "
+            f"{NAMES[measure]}: there is nothing to compare it with; give a larger --tolerance"
         )
     drawn = draw(found, most)
     target = growth**CHECK_PHI * found.base_cost
-    paper = matched(base, PAPER, measure, target, most_px)
+    paper = matched(base, PAPER, measure, target)
     rows = [
-        Entrant(f"n{place:02d}", row, matched(base, row.coefficients, measure, paper.cost, most_px))
+        Entrant(f"n{place:02d}", row, matched(base, row.coefficients, measure, paper.cost))
         for place, row in enumerate(drawn.candidates, start=1)
     ]
     return Entrants(found, drawn, tuple(rows), paper)
 
 
-def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float, most_px: int) -> Matched:
-    """The network of the compound path whose real cost is nearest to `target`, by its ratio."""
-    path = Path(base, "compound", coefficients, most_px)
+def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float) -> Matched:
+    """The network of the compound path whose real cost is nearest to `target`, by its ratio.
+
+    However large its images become: coefficients promise what they give at phi = 2, and are held to it.
+    """
+    path = Path(base, "compound", coefficients)
     above = path.first(lambda network: price(without_skips(network), measure) >= target)
     near = [path.start(path.last_phi)] if above is None else [above]
     before = None if near[0] == LEAST_PHI else path.before(near[0])

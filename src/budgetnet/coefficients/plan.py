@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,6 @@ from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, workers_for
 from budgetnet.search.race import survivors
 from budgetnet.search.regions import Region
-from budgetnet.solve.plan import Clock
 from budgetnet.solve.plan import entrant_row as rungs_row
 from budgetnet.spec import Network
 
@@ -30,7 +30,9 @@ CHECK_SHARE = 0.33
 """Of the time left for training. The rest is the last rung's."""
 LEAST_STEPS = 10
 """Of a training: fewer are no training at all."""
-PAGE_SECONDS = 4.0
+SPARE_SHARE = 0.015
+"""Of the time, for steps that turn out slower than the timed ones. Many trainings of many networks even that out."""
+PAGE_SECONDS = 3.0
 """For the answers' statistics and the report."""
 FOUND, PAPER_ID = "found", "paper"
 """The two of the check."""
@@ -42,7 +44,8 @@ def planned(
     images: ImageSet,
     seeds: int,
     place: Place,
-    clock: Clock,
+    began: float,
+    time_seconds: float,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The rows of plan.json that say who trains for how many steps in each rung, in the last one and in the check.
@@ -57,15 +60,16 @@ def planned(
     measured = timed(drafts, place, Team(workers, 1), progress, apart=True)
     speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
     kept = survivors(len(networks), MOST_FINALISTS)
-    left = clock.left_seconds - measured.startup_seconds - PAGE_SECONDS
+    spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
+    left = time_seconds * (1 - SPARE_SHARE) - spent
     seconds = _shared(left, kept, seeds, workers)
     splits = [len(images.indices("validation")), len(images.indices("test"))]
     short = max(_shortage(seconds, draft.batch, splits, speeds[network]) for network in networks)
     short = max(short, *(_shortage(seconds[-1:], draft.batch, [sum(splits)], speeds[network]) for network in checks))
     if left <= 0 or short > 1:
-        needed = (clock.seconds - clock.left_seconds + 10 + max(left, 10.0) * max(short, 1.0)) * 1.1
+        needed = (spent + max(left, 10.0) * max(short, 1.0)) * 1.2
         raise ValueError(
-            f"{clock.seconds:g} s are too short to race {len(networks)} networks and train the last {kept[-1]} and a "
+            f"{time_seconds:g} s are too short to race {len(networks)} networks and train the last {kept[-1]} and a "
             f"check with {seeds} seeds each; give at least {math.ceil(needed)} s, or fewer --candidates or --seeds"
         )
     rows = [_entrant_row(row, draft, seconds, splits, speeds) for row in entrants.rows]

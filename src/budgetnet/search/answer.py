@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from budgetnet.scaling import Coefficients
 
@@ -19,12 +19,13 @@ def read_coefficients(path: Path) -> Coefficients:
     """
     file = path / FILE if path.is_dir() else path
     try:
-        row: Any = json.loads(file.read_text(encoding="utf-8"))
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror or error}") from error
     except ValueError as error:
         raise ValueError(f"{file} is no JSON: {error}") from error
-    kind = row.get("format") if isinstance(row, dict) else None
+    row = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    kind = row.get("format")
     if kind != FORMAT:
         raise ValueError(f"{file} holds no coefficients: its format is {kind!r}, not {FORMAT!r}")
     try:

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budgetnet.scaling import PAPER, Coefficients
-from budgetnet.search.regions import Candidate, Region, Space
+from budgetnet.search.regions import NAMES, Candidate, Region, Space
 
 Shares = tuple[float, float, float]
 """Of depth, width and resolution; they sum to 1."""
 
-SEARCH_STEPS = 200
+SEARCH_STEPS = 80
 """Of the golden section: far below the last bit of what it looks for."""
 
 
@@ -111,7 +111,7 @@ def _distance(region: Region, paper: Coefficients) -> float:
 
 def _words(found: Space, drawn: int, farthest: float) -> str:
     of = len(found.candidates)
-    what = f"within {100 * found.tolerance:g} % of {found.growth:g} times the base's {found.measure}"
+    what = f"within {100 * found.tolerance:g} % of {found.growth:g} times the base's {NAMES[found.measure]}"
     if drawn == of:
         return f"All {of} networks {what}."
     return (

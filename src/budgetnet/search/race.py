@@ -35,7 +35,8 @@ def race(
     if not entrants:
         raise ValueError("a race needs at least one entrant")
     order = {entrant: place for place, entrant in enumerate(entrants)}
-    going, results = list(entrants), []
+    going = list(entrants)
+    results: list[Mapping[str, float]] = []
     for rung, count in enumerate(survivors(len(entrants), most_last)):
         going = going[:count]
         scores = score(rung, going)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,6 +20,8 @@ from budgetnet.spec import Network, check_integer, choose
 
 Measure = Literal["macs", "activations", "peak_bytes"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
+NAMES: Mapping[Measure, str] = {"macs": "MACs", "activations": "activations", "peak_bytes": "peak bytes"}
+"""As people write them."""
 Dimension = Literal["depth", "width", "resolution"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
@@ -29,8 +31,9 @@ NARROW = 1e-6
 """Width of an interval that is one number: `integers` reads factors to 8 digits."""
 MOST_GROWTH = 16.0
 """Of one step: four octaves. The space grows with about its third power."""
-WIDER = 1.5
+WIDER = 3.0
 """What a tolerance that leaves nothing is multiplied by until something is found to name."""
+LEAST_WIDER = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +247,13 @@ def _nothing(
     base: Network, base_cost: int, growth: float, tolerance: float, measure: Measure, largest_px: int | None
 ) -> str:
     """The line for a tolerance that leaves no network: how far the nearest is."""
-    wider, found = tolerance, list[int]()
+    wider, found = max(tolerance, LEAST_WIDER), list[int]()
     while not found and wider < 1.0:
         wider *= WIDER
         low, high = growth * max(0.0, 1 - wider) * base_cost, growth * (1 + wider) * base_cost
         found = [price(_at(base, *region.sides), measure) for region in _within(base, low, high, measure, largest_px)]
-    what = f"no network of {base.name} is within {100 * tolerance:g} % of {growth:g} times its {base_cost:,} {measure}"
+    target = f"{growth:g} times its {base_cost:,} {NAMES[measure]}"
+    what = f"no network of {base.name} is within {100 * tolerance:g} % of {target}"
     if not found:
         return f"{what}, nor near it; give another growth, or a base that leaves it room"
     nearest = min(found, key=lambda value: abs(value / base_cost / growth - 1))

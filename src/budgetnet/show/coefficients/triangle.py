@@ -101,6 +101,8 @@ def _regions(axes: Axes, spots: Sequence[Spot]) -> None:
             continue
         colour = COLOURS["accent" if spot.best else "faint"]
         edge = [*corners, corners[0]]
+        if spot.best:
+            axes.fill(*zip(*corners, strict=True), color=colour, alpha=0.15, linewidth=0, zorder=1.5)
         axes.plot(*zip(*edge, strict=True), color=colour, linewidth=1.4 if spot.best else 0.7, zorder=2, clip_on=False)
 
 
@@ -110,10 +112,25 @@ def _points(axes: Axes, spots: Sequence[Spot]) -> None:
         share = (spot.accuracy - low) / (high - low) if high > low else 1.0
         point = at(spot.place)
         size = 13 if spot.best else 11 if spot.finalist else 9
-        ring = {"markerfacecolor": COLOURS["paper"], "markeredgecolor": COLOURS["accent" if spot.finalist else "faint"]}
-        axes.plot(*point, "o", markersize=size, markeredgewidth=1.6 if spot.finalist else 0.9, clip_on=False, **ring)
-        fill = {"color": COLOURS["accent"], "alpha": FAINTEST + (1 - FAINTEST) * share, "markeredgewidth": 0}
-        axes.plot(*point, "o", markersize=size - 2.5, clip_on=False, **fill)
+        axes.plot(
+            *point,
+            "o",
+            markersize=size,
+            markeredgewidth=1.6 if spot.finalist else 0.9,
+            markerfacecolor=COLOURS["paper"],
+            markeredgecolor=COLOURS["accent" if spot.finalist else "faint"],
+            clip_on=False,
+        )
+        shade = FAINTEST + (1 - FAINTEST) * share
+        axes.plot(
+            *point,
+            "o",
+            markersize=size - 2.5,
+            color=COLOURS["accent"],
+            alpha=shade,
+            markeredgewidth=0,
+            clip_on=False,
+        )
 
 
 def _paper(axes: Axes) -> None:
