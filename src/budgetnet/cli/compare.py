@@ -13,6 +13,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    CoefficientsOption,
     DeviceOption,
     Limits,
     StrategyOption,
@@ -20,6 +21,7 @@ from budgetnet.cli.options import (
     read_numbers,
 )
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
+from budgetnet.scaling import PAPER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,7 @@ def compare(
     ] = False,
     shares: Shares = None,
     strategy: StrategyOption = "compound",
+    coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
     precision: Precision = "float32",
@@ -112,6 +115,7 @@ def compare(
                 precision=precision,
                 fresh=fresh,
                 progress=shown,
+                coefficients=coefficients,
             )
 
         if shares is None:

@@ -14,7 +14,7 @@ import numpy as np
 from budgetnet.budget import Budget
 from budgetnet.compare.ablation import WHOLE
 from budgetnet.compare.drafts import begin, drafts_of, training_id
-from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
+from budgetnet.compare.entrants import FAMILIES, SCALINGS, Entrant, LeftOut
 from budgetnet.compare.plan import MEASURED_SECONDS, answers_path, legs_of, planned
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
@@ -26,6 +26,7 @@ from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
     data_row,
+    given_coefficients,
     load_plan,
     machine_row,
     only_one,
@@ -43,7 +44,7 @@ from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.measure import Measurement, measure_each
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
 from budgetnet.spec import Network, check_integer
 from budgetnet.writing import written_aside
 
@@ -65,6 +66,7 @@ def compare(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    coefficients: Coefficients = PAPER,
 ) -> Comparison:
     """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
@@ -75,7 +77,8 @@ def compare(
     are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
-    inherit. The recipe is one for all; unless given it is "modern", or "finetune" for what inherits.
+    inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
+    or "finetune" for what inherits.
 
     The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
@@ -83,6 +86,7 @@ def compare(
     began = time.monotonic()
     _check(time_seconds, seeds, device, precision)
     bases = bases_of(question, networks, strategy)
+    check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
         "question": question,
         "budget": budget.to_dict(),
@@ -90,6 +94,7 @@ def compare(
         "seeds": seeds,
         "networks": [base if isinstance(base, str) else base.to_json() for base in bases],
         "strategy": strategy,
+        "coefficients": given_coefficients(coefficients),
         "pretrained": pretrained,
         "recipe_name": None if recipe is None else recipe_of(recipe).name,
         "precision": precision,
@@ -106,7 +111,9 @@ def compare(
                 return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
         drafts, left_out = (
-            ((), ()) if plan else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe)
+            ((), ())
+            if plan
+            else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe, coefficients)
         )
         side_px = (
             plan["side_px"]

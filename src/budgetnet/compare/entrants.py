@@ -15,7 +15,7 @@ from typing import Any
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy, for_strategy
 from budgetnet.spec import Network
 
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
@@ -74,6 +74,7 @@ def families(
     bases: Sequence[str | Network] = FAMILIES,
     strategy: Strategy = "compound",
     inherited: bool = False,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """The largest network of every base's path within the budget, and the bases that have none.
 
@@ -83,19 +84,26 @@ def families(
     """
     groups = groupby(adapted_bases(images, bases, inherited), key=lambda row: row[0])
     return entered(
-        [(name, name, name, strategy, fitted(rows, images, budget, strategy)) for name, rows in groups], budget
+        [(name, name, name, strategy, fitted(rows, images, budget, strategy, coefficients)) for name, rows in groups],
+        budget,
     )
 
 
-def scalings(images: ImageSet, budget: Budget, base: str | Network = BASE, inherited: bool = False) -> Entered:
+def scalings(
+    images: ImageSet,
+    budget: Budget,
+    base: str | Network = BASE,
+    inherited: bool = False,
+    coefficients: Coefficients = PAPER,
+) -> Entered:
     """One base scaled to the budget by every strategy, from the same size and with the same strides.
 
     The strides are those that `families` would take. Raises as it does.
     """
-    (start,), _ = families(images, budget, [base], "compound", inherited)
+    (start,), _ = families(images, budget, [base], "compound", inherited, coefficients)
     rows = [row for row in adapted_bases(images, [base], inherited) if row[1] == start.dropped_strides]
     entrants, left_out = entered(
-        [(name, name, start.base, name, fitted(rows, images, budget, name)) for name in SCALINGS],
+        [(name, name, start.base, name, fitted(rows, images, budget, name, coefficients)) for name in SCALINGS],
         budget,
     )
     # One dimension alone shrinks a base little: of a large one, such strategies keep no small budget.
@@ -106,13 +114,20 @@ Fitted = tuple[int, Fit] | BudgetError
 """Strides dropped and the fit, or why there is none."""
 
 
-def fitted(rows: Iterable[AdaptedBase], images: ImageSet, budget: Budget, strategy: Strategy) -> Fitted:
+def fitted(
+    rows: Iterable[AdaptedBase],
+    images: ImageSet,
+    budget: Budget,
+    strategy: Strategy,
+    coefficients: Coefficients = PAPER,
+) -> Fitted:
     """The fit of one base among its numbers of dropped strides."""
+    chosen = for_strategy(coefficients, strategy)
     fits: list[tuple[int, Fit]] = []
     failures: list[BudgetError] = []
     for _, dropped, base in rows:
         try:
-            fits.append((dropped, fit(base, budget, strategy, largest_px=largest_px(images))))
+            fits.append((dropped, fit(base, budget, strategy, chosen, largest_px(images))))
         except BudgetError as error:
             failures.append(error)
     return min(fits, key=lambda row: _small_map(*row)) if fits else failures[0]

@@ -9,7 +9,7 @@ from budgetnet.budget import Budget
 from budgetnet.compare.ablation import ablations
 from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families, scalings
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy
 from budgetnet.spec import Network, choose
 
 Question = Literal["families", "scaling", "ablation"]
@@ -42,10 +42,11 @@ def entrants_of(
     bases: Sequence[str | Network],
     strategy: Strategy,
     inherited: bool,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """Who takes part, and who cannot; raises as `families` does."""
     if question == "scaling":
-        return scalings(images, budget, bases[0], inherited)
+        return scalings(images, budget, bases[0], inherited, coefficients)
     if question == "ablation":
-        return ablations(images, budget, bases[0], strategy, inherited)
-    return families(images, budget, bases, strategy, inherited)
+        return ablations(images, budget, bases[0], strategy, inherited, coefficients)
+    return families(images, budget, bases, strategy, inherited, coefficients)
