@@ -33,10 +33,22 @@ from budgetnet.learn.train import Timings
 from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.regions import Interval, Region, price
 from budgetnet.show.coefficients.triangle import at, hull
+from budgetnet.spec import RELU, Head, Stage
+from budgetnet.twins.networks import SMALL
 
 module = sys.modules[search_coefficients.__module__]
 plan_module = sys.modules["budgetnet.coefficients.plan"]
 Capture = pytest.CaptureFixture[str]
+BASE = dataclasses.replace(
+    PLAIN,
+    stages=(
+        Stage(16, expansion=2.0, activation=RELU),
+        Stage(32, repeats=2, stride=2, expansion=2.0, activation=RELU),
+    ),
+    head=Head(64, activation=RELU),
+    resolution_px=(16, 16),
+)
+"""Small enough to double in every dimension within twice the digits' own size."""
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +61,18 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speeds that are given, not measured; training in this process."""
 
     def timed(courses: Sequence[Any], *_: Any, **__: Any) -> Timings:
-        return Timings(tuple(Timing(180.0, 180.0, 0.0) for _ in courses), 0.0)
+        return Timings(tuple(Timing(130.0, 130.0, 0.0) for _ in courses), 0.0)
 
     Inline.done = []
     monkeypatch.setattr(plan_module, "timed", timed)
     monkeypatch.setattr(module, "workers_for", lambda device: 4)
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 4)
+    monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
     monkeypatch.setattr(module, "Workers", Inline)
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
-    asked: dict[str, Any] = {"base": PLAIN, "tolerance": 0.1, "candidates": 6, "seeds": 2, "time_seconds": 120.0}
+    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 40.0}
     return search_coefficients("digits", out=run, **{**asked, **options})
 
 
@@ -85,9 +98,9 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     page_of(found)
     best = found.best
     adapted = found.base
-    assert (adapted.classes, adapted.in_channels, adapted.resolution_px) == (10, 1, PLAIN.resolution_px)
+    assert (adapted.classes, adapted.in_channels, adapted.resolution_px) == (10, 1, BASE.resolution_px)
     assert scale(adapted, 1.0, coefficients=found.coefficients) == best.network and found.coefficients in found.region
-    assert abs(price(best.network, "macs") / found.base_cost / 2 - 1) <= 0.1
+    assert abs(price(best.network, "macs") / found.base_cost / 2 - 1) <= 0.2
     assert main(["scale", "efficientnet_b0", "--coefficients", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
     Inline.done.clear()
@@ -153,8 +166,8 @@ def page_of(found: CoefficientSearch) -> None:
 def test_who_races(digits: ImageSet) -> None:
     base = base_of(digits, "efficientnet_b0")
     assert base.classes == 10 and base.resolution_px == (32, 32)
-    own = base_of(digits, dataclasses.replace(PLAIN, resolution_px=(24, 24)))
-    assert own.resolution_px == (24, 24) and own.classes == 10
+    own = base_of(digits, BASE)
+    assert own.resolution_px == (16, 16) and own.classes == 10
     rows = entrants_of(digits, own, 2.0, 0.2, "macs", 5)
     assert [row.id for row in rows.rows] == ["n01", "n02", "n03", "n04", "n05"]
     four = 4 * price(own, "macs")
@@ -262,7 +275,7 @@ def test_both_errors_count_on_one_split() -> None:
     both = on_one_split(found, 3)
     assert found.error_seeds is not None
     assert both.standard_error == pytest.approx(math.hypot(found.error_images, found.error_seeds))
-    assert both.standard_error > found.standard_error and both.degrees >= found.degrees
+    assert both.standard_error > found.standard_error
     one = over_seeds([(row.indices, row.losses) for row in answers(0.0, seeds=1)])
     assert on_one_split(one, 1) == one
 
@@ -323,19 +336,19 @@ def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) 
     from budgetnet.learn.plan import run_folder
     from budgetnet.solve.candidates import candidates
 
-    deep = Coefficients(1.9, 1.0, 1.02)
-    budget = Budget(macs=2_000_000)
-    by_default, chosen = (families(digits, budget, ["mobilenet_v1"], coefficients=one)[0][0] for one in (PAPER, deep))
-    bases = {dropped: base for _, dropped, base in adapted_bases(digits, ["mobilenet_v1"])}
+    deep = Coefficients(1.6, 1.02, 1.02)
+    budget = Budget(macs=1_500_000)
+    by_default, chosen = (families(digits, budget, [SMALL], coefficients=one)[0][0] for one in (PAPER, deep))
+    bases = {dropped: base for _, dropped, base in adapted_bases(digits, [SMALL])}
     expected = fit(bases[chosen.dropped_strides], budget, "compound", deep, largest_px(digits))
     assert chosen.network == expected.network != by_default.network
-    rows = {row.id: row.network for row in scalings(digits, budget, "mobilenet_v1", coefficients=deep)[0]}
-    assert rows["width"] == {row.id: row.network for row in scalings(digits, budget, "mobilenet_v1")[0]}["width"]
-    found = candidates(digits, budget, 2, ["mobilenet_v1"], ["compound"], coefficients=deep)
+    rows = {row.id: row.network for row in scalings(digits, budget, SMALL, coefficients=deep)[0]}
+    assert rows["width"] == {row.id: row.network for row in scalings(digits, budget, SMALL)[0]}["width"]
+    found = candidates(digits, budget, 2, [SMALL], ["compound"], coefficients=deep)
     assert any(row.network == expected.network for row in found)
     given = {"coefficients": None}
     assert run_folder(None, "digits", given) == run_folder(None, "digits", {}), "runs of before keep their folder"
-    assert run_folder(None, "digits", {"coefficients": [1.9, 1.0, 1.02]}) != run_folder(None, "digits", {})
+    assert run_folder(None, "digits", {"coefficients": dataclasses.asdict(deep)}) != run_folder(None, "digits", {})
     for command in (["solve"], ["compare"]):
         line = [*command, "digits", "--macs", "2M", "--strategy", "width", "--coefficients", "1.3,1.1,1.1"]
         assert main(line) == 2
@@ -355,15 +368,15 @@ STAGES: dict[str, Callable[[Path], bool]] = {
 @pytest.mark.slow
 def test_a_kill_at_any_moment_ends_in_the_same_bits(tmp_path: Path, capsys: Capture) -> None:
     base = tmp_path / "plain.json"
-    base.write_text(PLAIN.to_json(), encoding="utf-8")
-    arguments = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "10%", "--seeds", "2"]
+    base.write_text(BASE.to_json(), encoding="utf-8")
+    arguments = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "20%", "--seeds", "2"]
     arguments += ["--candidates", "6", "--time", "240s", "--out"]
     whole, other = tmp_path / "whole", tmp_path / "other"
     program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"]
     command = [*program, *arguments, str(other)]
     assert main([*arguments, str(whole), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    hold(found, "search coefficients --json")
+    hold(found, "coefficients.json")
     other.mkdir()
     shutil.copy(whole / "plan.json", other / "plan.json")
     for reached in STAGES.values():

@@ -107,9 +107,9 @@ def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path)
             raise ValueError(f"{run} was begun with another {name.split('_')[0]}; give another --out, or --fresh")
 
 
-def given_coefficients(coefficients: Coefficients) -> list[float] | None:
+def given_coefficients(coefficients: Coefficients) -> dict[str, float] | None:
     """alpha, beta, gamma as a run's arguments name them; None for the paper's."""
-    return None if coefficients == PAPER else [coefficients.alpha, coefficients.beta, coefficients.gamma]
+    return None if coefficients == PAPER else dataclasses.asdict(coefficients)
 
 
 def data_row(data: str, images: ImageSet) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def in_lines(words: Sequence[str]) -> str:
 def coefficient_flags(plan: Mapping[str, Any]) -> list[str]:
     """--coefficients where they are not the paper's."""
     given = plan.get("coefficients")
-    return ["--coefficients", ",".join(f"{value!r}" for value in given)] if given else []
+    return ["--coefficients", ",".join(repr(given[name]) for name in ("alpha", "beta", "gamma"))] if given else []
 
 
 def budget_flags(budget: Budget) -> Iterator[str]:
