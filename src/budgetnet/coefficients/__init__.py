@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.coefficients.entrants import Entrants, base_of, entrants_for, entrants_of, same_network
+from budgetnet.coefficients.entrants import Entrants, base_of, drawn_words, entrants_for, entrants_of, same_network
 from budgetnet.coefficients.judging import (
     Answers,
     difference_of,
@@ -149,7 +149,7 @@ def search_coefficients(
                 "network": json.loads(entrants.space.base.to_json()),
                 "base_cost": entrants.space.base_cost,
                 "networks": len(entrants.space.candidates),
-                "drawn": entrants.drawn.how,
+                "drawn": drawn_words(entrants, candidates),
                 **steps,
             }
             plan = save_plan(run, row)

@@ -89,6 +89,13 @@ def entrants_of(
     return Entrants(found, drawn, tuple(rows), paper)
 
 
+def drawn_words(entrants: Entrants, asked: int) -> str:
+    """How they were drawn, and that the time allowed no more where it did not."""
+    many = len(entrants.rows)
+    short = many < min(asked, len(entrants.space.candidates))
+    return entrants.drawn.how + (f" The time allows {many} of the {asked} asked for." if short else "")
+
+
 def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float) -> Matched:
     """The network of the compound path whose real cost is nearest to `target`, by its ratio.
 
