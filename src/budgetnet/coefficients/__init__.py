@@ -132,27 +132,14 @@ def search_coefficients(
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
-        if plan is None:
-            assert entrants is not None
+        if entrants is not None:
             fitted = recipe_for(recipe_of(recipe), images.in_channels)
+            row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, entrants, side_px)
             batch = guarded_batch(fitted, len(images.indices("train")))
             draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
             steps = planned(entrants, draft, images, seeds, place, began, time_seconds, progress)
-            row = {
-                "command": "search coefficients",
-                "data": data_row(str(data), images),
-                **asked,
-                "recipe": fitted.to_dict(),
-                "preprocessing": preprocessing_row(preprocessing),
-                "machine": machine_row(),
-                "side_px": side_px,
-                "network": json.loads(entrants.space.base.to_json()),
-                "base_cost": entrants.space.base_cost,
-                "networks": len(entrants.space.candidates),
-                "drawn": drawn_words(entrants, candidates),
-                **steps,
-            }
-            plan = save_plan(run, row)
+            plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
+        assert plan is not None
         return _Run(run, plan, images, place, progress or silent).finish()
 
 
@@ -163,6 +150,21 @@ def _check(candidates: int, seeds: int, time_seconds: float, measure: str, devic
         raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
     choose("measure", measure, MEASURES)
     check_computing(device, precision)
+
+
+def _row(data: str, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
+    """What plan.json says besides the steps."""
+    return {
+        "command": "search coefficients",
+        "data": data_row(data, images),
+        **asked,
+        "machine": machine_row(),
+        "side_px": side_px,
+        "network": json.loads(entrants.space.base.to_json()),
+        "base_cost": entrants.space.base_cost,
+        "networks": len(entrants.space.candidates),
+        "drawn": drawn_words(entrants, asked["candidates"]),
+    }
 
 
 def _all_networks(entrants: Entrants) -> list[Network]:
