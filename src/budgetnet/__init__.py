@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from budgetnet.baseline import search_baseline
     from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.coefficients import search_coefficients
     from budgetnet.compare import compare
     from budgetnet.cost import cost
     from budgetnet.learn.data import open_images
@@ -55,6 +56,7 @@ _PLACES = {
     "predict": "learn.predict",
     "scale": "scaling",
     "search_baseline": "baseline",
+    "search_coefficients": "coefficients",
     "solve": "solve",
     "train": "learn.train",
     "train_twins": "twins",
@@ -85,6 +87,7 @@ __all__ = [
     "predict",
     "scale",
     "search_baseline",
+    "search_coefficients",
     "solve",
     "train",
     "train_twins",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -46,6 +46,18 @@ class Coefficients:
 
 PAPER = Coefficients(1.2, 1.1, 1.15)
 """Source: arXiv:1905.11946, section 4: the grid search on B0; growth 1.92."""
+
+
+def for_strategy(coefficients: Coefficients, strategy: Strategy) -> Coefficients:
+    """The coefficients where the strategy is compound; the paper's, which say nothing, for the others."""
+    return coefficients if strategy == "compound" else PAPER
+
+
+def check_compound(coefficients: Coefficients, strategies: Iterable[Strategy]) -> None:
+    """Raise a one-line `ValueError` where coefficients are given and none of the strategies takes them."""
+    named = tuple(strategies)
+    if coefficients != PAPER and "compound" not in named:
+        raise ValueError(f"coefficients belong to the compound strategy, not to {', '.join(named)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
-from budgetnet.cli import compare, explain, landscape, loss, measure, networks, runs, search_baseline, training
+from budgetnet.cli import compare, explain, landscape, loss, measure, networks, runs, search, search_baseline, training
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
@@ -52,11 +52,10 @@ COMMANDS = (
 )
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)
-search = App(name="search", help="Search for what the papers searched for, on your images.", sort_key=50)
-search.command(search_baseline.baseline)
-app.command(search)
 landscape.app.command(loss.loss, sort_key=3)
 landscape.app.command(training.training, sort_key=4)
+search.app.command(search_baseline.baseline)
+app.command(search.app)
 app.command(landscape.app)
 
 

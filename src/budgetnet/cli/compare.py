@@ -13,6 +13,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    CoefficientsOption,
     DeviceOption,
     Limits,
     StrategyOption,
@@ -20,6 +21,7 @@ from budgetnet.cli.options import (
     read_numbers,
 )
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
+from budgetnet.scaling import PAPER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +78,7 @@ def compare(
         ),
     ] = None,
     strategy: StrategyOption = "compound",
+    coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
     precision: Precision = "float32",
@@ -126,6 +129,7 @@ def compare(
                 fresh=fresh,
                 progress=shown,
                 start_share=begun,
+                coefficients=coefficients,
             )
 
         if shares is None:

@@ -48,6 +48,17 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
         raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
 
 
+def read_coefficients(text: str) -> Coefficients:
+    """alpha,beta,gamma, or the coefficients.json of a search, or its run's folder. Raises a one-line `ValueError`."""
+    from budgetnet.search import answer
+
+    if Path(text).exists():
+        return answer.read_coefficients(Path(text))
+    if "," in text and Path(text).suffix != ".json":
+        return sizes.coefficients(text)
+    raise ValueError(f"{text!r} is no alpha,beta,gamma and no file; write 1.2,1.1,1.15 or give a coefficients.json")
+
+
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
 BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
 TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")
@@ -60,13 +71,13 @@ StrategyOption = Annotated[
 CoefficientsOption = Annotated[
     Coefficients,
     Parameter(
-        converter=read(sizes.coefficients),
+        converter=read(read_coefficients),
         group=NETWORK,
         n_tokens=1,
         accepts_keys=False,
-        metavar="A,B,G",
+        metavar="A,B,G|FILE",
         show_default=lambda value: f"{value.alpha},{value.beta},{value.gamma}",
-        help="alpha,beta,gamma of the compound strategy.",
+        help="alpha,beta,gamma of the compound strategy, or the coefficients.json of a search.",
     ),
 ]
 DeviceOption = Annotated[Device, Parameter(group=COMPUTING, help="Where the computing is done.")]

@@ -159,7 +159,7 @@ def print_fit(fit: Fit) -> None:
 def print_certificate(certificate: Certificate) -> None:
     """Every limit, what is used of it, what is left; the next network of the path and what it breaks."""
     rows = [
-        (_words(row.name), *map(show.number, (row.limit, row.used, row.left)), show.percent(row.share))
+        (show.words(row.name), *map(show.number, (row.limit, row.used, row.left)), show.percent(row.share))
         for row in certificate.limits
     ]
     show.table(("limit", "at most", "used", "left", "used %"), rows)
@@ -177,12 +177,8 @@ def print_certificate(certificate: Certificate) -> None:
         show.say("It fits.", "bold")
 
 
-def _words(name: str) -> str:
-    return "MACs" if name == "macs" else name.replace("_", " ")
-
-
 def _list(names: Sequence[str]) -> str:
-    return " and ".join(map(_words, names))
+    return " and ".join(map(show.words, names))
 
 
 def print_step(base: Network, step: Step, strategy: Strategy) -> None:
@@ -225,7 +221,7 @@ def _print_ratios(base: Network, step: Step) -> None:
 
     before, after = cost(base), step.cost
     rows = [
-        (_words(name), show.number(old), show.number(new), f"{new / old:.3f}")
+        (show.words(name), show.number(old), show.number(new), f"{new / old:.3f}")
         for name in ("macs", "params", "activations", "weight_bytes", "peak_activation_bytes")
         for old, new in ((getattr(before, name), getattr(after, name)),)
     ]

@@ -19,6 +19,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    CoefficientsOption,
     DeviceOption,
     Limits,
     Shape,
@@ -26,7 +27,7 @@ from budgetnet.cli.options import (
     read_list,
 )
 from budgetnet.cli.progress import progress
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Strategy
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def solve(
         tuple[Strategy, ...] | None,
         Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
     ] = None,
+    coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
     precision: Precision = "float32",
@@ -129,6 +131,7 @@ def solve(
             fresh=fresh,
             progress=shown,
             pretrained=pretrained,
+            coefficients=coefficients,
         )
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0

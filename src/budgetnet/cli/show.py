@@ -70,6 +70,11 @@ def amount(name: str, value: int) -> str:
     return typed(wording.amount(name, value))
 
 
+def words(name: str) -> str:
+    """A cost's name as people write it: MACs, peak bytes."""
+    return "MACs" if name == "macs" else name.replace("_", " ")
+
+
 def short(value: int) -> str:
     """A count to three digits: 389 M."""
     return typed(wording.count(value))

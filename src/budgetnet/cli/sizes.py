@@ -72,6 +72,18 @@ def coefficients(text: str) -> Coefficients:
     return Coefficients(alpha, beta, gamma)
 
 
+def share(text: str) -> float:
+    """A share of 1: 5% or 0.05. Raises `ValueError`."""
+    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    try:
+        value = float(number)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no share; write it as 5% or 0.05") from error
+    if not percent and value >= 1.0:
+        raise ValueError(f"{text!r} is a share of 1 or more; write {number}% if per cent are meant, or 0.05")
+    return value / 100 if percent else value
+
+
 def _whole(text: str, units: Mapping[str, int], clear: str) -> int:
     """The number times its unit, exact, rounded down to a whole number of at least 1."""
     match = _NUMBER.fullmatch(text.strip())

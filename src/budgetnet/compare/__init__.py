@@ -18,7 +18,7 @@ from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
 from budgetnet.compare.plan import MEASURED_SECONDS, legs_of, planned
 from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
-from budgetnet.compare.scalings import START_SHARE
+from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design
 from budgetnet.learn.answers import Answered, answered, answers_path, train_and_test, training_seconds
@@ -27,6 +27,7 @@ from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
     data_row,
+    given_coefficients,
     load_plan,
     machine_row,
     only_one,
@@ -44,7 +45,7 @@ from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.measure import Measurement, measure_each
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
 from budgetnet.spec import Network, check_integer
 from budgetnet.writing import written_aside
 
@@ -67,6 +68,7 @@ def compare(
     fresh: bool = False,
     progress: Progress | None = None,
     start_share: float = START_SHARE,
+    coefficients: Coefficients = PAPER,
 ) -> Comparison:
     """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
@@ -80,7 +82,8 @@ def compare(
     or, where it is larger, a smaller one of its compound path (`scalings.grown_from`).
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
-    inherit. The recipe is one for all; unless given it is "modern", or "finetune" for what inherits.
+    inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
+    or "finetune" for what inherits.
 
     The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
@@ -88,6 +91,7 @@ def compare(
     began = time.monotonic()
     _check(time_seconds, seeds, device, precision)
     bases = bases_of(question, networks, strategy)
+    check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
         "question": question,
         "budget": budget.to_dict(),
@@ -95,6 +99,7 @@ def compare(
         "seeds": seeds,
         "networks": [base if isinstance(base, str) else base.to_json() for base in bases],
         "strategy": strategy,
+        "coefficients": given_coefficients(coefficients),
         "pretrained": pretrained,
         "recipe_name": None if recipe is None else recipe_of(recipe).name,
         "precision": precision,
@@ -114,7 +119,7 @@ def compare(
         drafts, left_out = (
             ((), ())
             if plan
-            else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe, start_share)
+            else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe, start_share, coefficients)
         )
         side_px = (
             plan["side_px"]

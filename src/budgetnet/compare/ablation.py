@@ -11,7 +11,7 @@ from budgetnet.budget import Budget
 from budgetnet.compare.entrants import BASE, Entered, entered, families, fitted
 from budgetnet.learn.bases import AdaptedBase, adapted_bases
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy
 from budgetnet.spec import RELU, SWISH, Activation, Network, Squeeze, Stage
 
 
@@ -88,6 +88,7 @@ def ablations(
     base: str | Network = BASE,
     strategy: Strategy = "compound",
     inherited: bool = False,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """The base as it is, and with each part of `CHANGES` that it has changed; all fitted to the budget.
 
@@ -98,7 +99,7 @@ def ablations(
     parts = [(change, network) for change in CHANGES if (network := change.of(whole)) != whole]
     if not parts:
         raise ValueError(f"{whole.name} has none of the parts that can be taken away; choose another base")
-    dropped = families(images, budget, [whole], strategy, inherited)[0][0].dropped_strides
+    dropped = families(images, budget, [whole], strategy, inherited, coefficients)[0][0].dropped_strides
     named = [(WHOLE, whole.name, whole), *((change.id, change.label, network) for change, network in parts)]
     return entered(
         [
@@ -107,7 +108,7 @@ def ablations(
                 label,
                 whole.name,
                 strategy,
-                fitted(_adapted(images, network, dropped, inherited), images, budget, strategy),
+                fitted(_adapted(images, network, dropped, inherited), images, budget, strategy, coefficients),
             )
             for name, label, network in named
         ],

@@ -20,7 +20,7 @@ from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.trainer import Course
 from budgetnet.model.inherit import are_relatives
 from budgetnet.model.weights import load_model
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy
 from budgetnet.show.wording import listed
 from budgetnet.spec import Network
 
@@ -51,10 +51,13 @@ def drafts_of(
     pretrained: str,
     recipe: str | Recipe | None,
     start_share: float = START_SHARE,
+    coefficients: Coefficients = PAPER,
 ) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
     """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
     forms = forms_for(pretrained, bases)
-    entrants, left_out = entrants_of(question, images, budget, forms, strategy, pretrained != "none", start_share)
+    entrants, left_out = entrants_of(
+        question, images, budget, forms, strategy, pretrained != "none", start_share, coefficients
+    )
     for row in left_out:
         warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
     parents = _parents(entrants, pretrained)

@@ -15,7 +15,7 @@ from typing import Any
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import Strategy
+from budgetnet.scaling import PAPER, Coefficients, Strategy, for_strategy
 from budgetnet.spec import Network
 
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
@@ -72,6 +72,7 @@ def families(
     bases: Sequence[str | Network] = FAMILIES,
     strategy: Strategy = "compound",
     inherited: bool = False,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """The largest network of every base's path within the budget, and the bases that have none.
 
@@ -81,7 +82,8 @@ def families(
     """
     groups = groupby(adapted_bases(images, bases, inherited), key=lambda row: row[0])
     return entered(
-        [(name, name, name, strategy, fitted(rows, images, budget, strategy)) for name, rows in groups], budget
+        [(name, name, name, strategy, fitted(rows, images, budget, strategy, coefficients)) for name, rows in groups],
+        budget,
     )
 
 
@@ -89,13 +91,20 @@ Fitted = tuple[int, Fit] | BudgetError
 """Strides dropped and the fit, or why there is none."""
 
 
-def fitted(rows: Iterable[AdaptedBase], images: ImageSet, budget: Budget, strategy: Strategy) -> Fitted:
+def fitted(
+    rows: Iterable[AdaptedBase],
+    images: ImageSet,
+    budget: Budget,
+    strategy: Strategy,
+    coefficients: Coefficients = PAPER,
+) -> Fitted:
     """The fit of one base among its numbers of dropped strides."""
+    chosen = for_strategy(coefficients, strategy)
     fits: list[tuple[int, Fit]] = []
     failures: list[BudgetError] = []
     for _, dropped, base in rows:
         try:
-            fits.append((dropped, fit(base, budget, strategy, largest_px=largest_px(images))))
+            fits.append((dropped, fit(base, budget, strategy, chosen, largest_px(images))))
         except BudgetError as error:
             failures.append(error)
     return min(fits, key=lambda row: map_rank(row[0], row[1].network)) if fits else failures[0]

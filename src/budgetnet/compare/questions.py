@@ -10,7 +10,7 @@ from budgetnet.compare.ablation import ablations
 from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families
 from budgetnet.compare.scalings import START_SHARE, scalings
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy
 from budgetnet.spec import Network, choose
 
 Question = Literal["families", "scaling", "ablation"]
@@ -44,10 +44,11 @@ def entrants_of(
     strategy: Strategy,
     inherited: bool,
     start_share: float = START_SHARE,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """Who takes part, and who cannot; raises as `families` does."""
     if question == "scaling":
-        return scalings(images, budget, bases[0], inherited, start_share)
+        return scalings(images, budget, bases[0], inherited, start_share, coefficients)
     if question == "ablation":
-        return ablations(images, budget, bases[0], strategy, inherited)
-    return families(images, budget, bases, strategy, inherited)
+        return ablations(images, budget, bases[0], strategy, inherited, coefficients)
+    return families(images, budget, bases, strategy, inherited, coefficients)

@@ -32,6 +32,7 @@ def scalings(
     base: str | Network = BASE,
     inherited: bool = False,
     start_share: float = START_SHARE,
+    coefficients: Coefficients = PAPER,
 ) -> Entered:
     """One base scaled to the budget by every strategy, from the same size and with the same strides.
 
@@ -40,11 +41,11 @@ def scalings(
     """
     if not 0 < start_share <= START_SHARE:
         raise ValueError(f"start share is {start_share:g}; it must be above 0 and at most {START_SHARE:g}")
-    families(images, budget, [base], "compound", inherited)  # raises where nothing of the base keeps the budget
+    # Raises where nothing of the base keeps the budget.
+    families(images, budget, [base], "compound", inherited, coefficients)
     begun = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
-    entrants, left_out = entered(
-        [(name, name, begun[2].name, name, fitted([begun], images, budget, name)) for name in SCALINGS], budget
-    )
+    fits = {name: fitted([begun], images, budget, name, coefficients) for name in SCALINGS}
+    entrants, left_out = entered([(name, name, begun[2].name, name, found) for name, found in fits.items()], budget)
     # One dimension alone shrinks a network little: where none is half as large, such strategies keep no small budget.
     reason = "{}; a smaller base leaves it room"
     return entrants, tuple(dataclasses.replace(row, reason=reason.format(row.reason)) for row in left_out)

@@ -20,21 +20,22 @@ from budgetnet.learn.run import INITIAL, read_json, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, cores
 from budgetnet.model.weights import load_model
+from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
-NO_SOURCES = (("weights", None), ("pretrained", "none"))
-"""Arguments of a run that begins from nothing."""
+NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None))
+"""Arguments that say nothing: a run from nothing, by the paper's coefficients, as all were before there were others."""
 
 
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
     """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run.
 
-    Sources of weights count only where there are any.
+    Sources of weights and other coefficients count only where there are any.
     """
     if out is not None:
         return Path(out)
-    named = {name: value for name, value in arguments.items() if (name, value) not in NO_SOURCES}
+    named = {name: value for name, value in arguments.items() if (name, value) not in NOT_GIVEN}
     text = json.dumps({**named, "data": str(Path(data).resolve()) if data != "digits" else data}, sort_keys=True)
     return Path("runs") / f"{Path(data).name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -86,7 +87,8 @@ def _refuse_foreign(run: Path) -> None:
 def start_anew(run: Path) -> None:
     """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
     _refuse_foreign(run)
-    order = {"metrics.json": 0, "comparison.json": 0, "baseline.json": 0, "plan.json": 2}
+    results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json")
+    order = dict.fromkeys(results, 0) | {"plan.json": 2}
     for child in sorted(run.iterdir(), key=lambda child: order.get(child.name, 1)):
         if child.is_dir() and not child.is_symlink():
             shutil.rmtree(child)
@@ -100,10 +102,15 @@ def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path)
     A recipe is the same by its name: the run follows its plan's, also where a newer version has a better one.
     """
     for name, value in json.loads(json.dumps(asked)).items():
-        begun = plan.get(name, value)
+        begun = plan.get(name, dict(NOT_GIVEN).get(name, value))
         same = begun["name"] == value["name"] if name == "recipe" else begun == value
         if not same:
             raise ValueError(f"{run} was begun with another {name.split('_')[0]}; give another --out, or --fresh")
+
+
+def given_coefficients(coefficients: Coefficients) -> dict[str, float] | None:
+    """alpha, beta, gamma as a run's arguments name them; None for the paper's."""
+    return None if coefficients == PAPER else dataclasses.asdict(coefficients)
 
 
 def data_row(data: str, images: ImageSet) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,6 +149,20 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     error = math.sqrt(images + excess)
     seen = None if spread is None else math.sqrt(spread)
     return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
+
+
+def on_one_split(found: OverSeeds, seeds: int) -> OverSeeds:
+    """The same where all seeds asked the same images, so that what those images are like is in every seed alike.
+
+    Neither error then holds the other, and both count: E**2 = error_images**2 + error_seeds**2, with
+    E**4 / (error_seeds**4 / (S - 1)) degrees of freedom. What chance adds to single answers is counted twice, on the
+    safe side. One seed stays as it is. Source: as `over_seeds`.
+    """
+    if found.error_seeds is None:
+        return found
+    square = found.error_images**2 + found.error_seeds**2
+    degrees = square**2 / (found.error_seeds**4 / (seeds - 1)) if found.error_seeds else math.inf
+    return dataclasses.replace(found, standard_error=math.sqrt(square), degrees=degrees)
 
 
 def from_seeds(values: Sequence[float]) -> OverSeeds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from budgetnet.budget import Budget
 from budgetnet.show.evidence import Evidence
@@ -26,6 +27,7 @@ def run_command(evidence: Evidence) -> str:
         words += ["--time", f"{plan['time_seconds']:g}s"]
     for flag, key in (("--base", "bases"), ("--strategy", "strategies")):
         words += [flag, *_names(plan[key])] if plan.get(key) else []
+    words += coefficient_flags(plan)
     if plan.get("weights"):
         words += ["--weights", plan["weights"]]
     elif plan.get("parent"):
@@ -39,6 +41,12 @@ def run_command(evidence: Evidence) -> str:
 def in_lines(words: Sequence[str]) -> str:
     """The words of a command for a shell, a flag a line."""
     return " ".join(f"\\\n    {word}" if word.startswith("--") else shlex.quote(word) for word in words)
+
+
+def coefficient_flags(plan: Mapping[str, Any]) -> list[str]:
+    """--coefficients where they are not the paper's."""
+    given = plan.get("coefficients")
+    return ["--coefficients", ",".join(repr(given[name]) for name in ("alpha", "beta", "gamma"))] if given else []
 
 
 def budget_flags(budget: Budget) -> Iterator[str]:

@@ -21,6 +21,7 @@ from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
     course_of,
     data_row,
+    given_coefficients,
     load_plan,
     machine_row,
     only_one,
@@ -41,7 +42,7 @@ from budgetnet.learn.run import learned_validation, read_json, write_json
 from budgetnet.learn.statistics import log_losses, right_of, wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
-from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, check_compound
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, incumbent_of, raced_of
 from budgetnet.solve.choice import Choice, Judged, choose_winner
@@ -78,6 +79,7 @@ def solve(
     fresh: bool = False,
     progress: Progress | None = None,
     pretrained: str = "none",
+    coefficients: Coefficients = PAPER,
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
 
@@ -87,6 +89,8 @@ def solve(
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest installed or cached), the
     bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
     lower resolution, it is raced. The recipe is then "finetune", else "modern".
+
+    `coefficients` are those of the compound strategy, as `search_coefficients` finds them.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
@@ -105,7 +109,9 @@ def solve(
         tuple(bases or (BASES if nothing else ())),
         tuple(strategies or STRATEGIES),
         pretrained,
+        coefficients,
     )
+    check_compound(coefficients, asked.strategies)
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
@@ -117,7 +123,9 @@ def solve(
             same_arguments(plan, arguments, run)
             same_data(plan["data"]["fingerprint"], images, run)
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
-        found = candidates(images, budget, entrants, asked.bases, asked.strategies, inherited=source is not None)
+        found = candidates(
+            images, budget, entrants, asked.bases, asked.strategies, source is not None, asked.coefficients
+        )
         raced = tuple(row for row in found if row.raced)
         if plan is not None:
             if (done := finished(run)) is not None:
@@ -178,6 +186,7 @@ class _Asked:
     bases: tuple[str | Network, ...]
     strategies: tuple[Strategy, ...]
     pretrained: str
+    coefficients: Coefficients
 
     def beginning_from(self, source: str | None, plan: Mapping[str, Any] | None, recipe: str | Recipe | None) -> _Asked:
         """With what the source decides: the recipe, unless given, and the bases, which a plan already has."""
@@ -197,6 +206,7 @@ class _Asked:
             "bases": [base if isinstance(base, str) else base.to_json() for base in self.bases],
             "strategies": list(self.strategies),
             "pretrained": self.pretrained,
+            "coefficients": given_coefficients(self.coefficients),
         }
 
     def row(self, images: ImageSet, found: Sequence[Candidate]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import STRATEGIES, Strategy
+from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, for_strategy
 from budgetnet.spec import Network
 
 BASES = (
@@ -89,6 +89,7 @@ def candidates(
     bases: Sequence[str | Network] = BASES,
     strategies: Sequence[Strategy] = STRATEGIES,
     inherited: bool = False,
+    coefficients: Coefficients = PAPER,
 ) -> tuple[Candidate, ...]:
     """Everything that fits, the raced ones marked: at most `entrants`, as unlike as can be.
 
@@ -101,7 +102,7 @@ def candidates(
     for name, dropped, base in adapted_bases(images, bases, inherited):
         for strategy in strategies:
             try:
-                fitted = fit(base, budget, strategy, largest_px=most_px)
+                fitted = fit(base, budget, strategy, for_strategy(coefficients, strategy), most_px)
             except BudgetError as error:
                 failures.append(error)
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, budget_flags, in_lines
+from budgetnet.show.again import MACHINE, budget_flags, coefficient_flags, in_lines
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.published import published_lines
@@ -100,6 +100,7 @@ def compare_command(plan: Row) -> str:
     words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling", *_start(plan)]}.get(
         plan["question"], ["--ablate", "--strategy", plan["strategy"]]
     )
+    words += coefficient_flags(plan)
     for flag, value, usual in (
         ("--pretrained", plan["pretrained"], "none"),
         ("--recipe", plan["recipe_name"], None),

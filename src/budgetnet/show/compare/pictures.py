@@ -29,10 +29,10 @@ POWERS = ((1, 2), (1, 4), (1, 16), (1, 256))
 """Ticks of a logarithmic axis from dense to sparse: multiples, and the factor after which they come again."""
 
 
-def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
-    """Mean test accuracy of every network with its 95 % interval, and a small circle for each seed."""
+def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str, split: str = "test") -> str:
+    """Mean accuracy of every network on a split with its 95 % interval, and a small circle for each seed."""
     with house_style():
-        figure, axes, place = _rows_figure(len(networks), width_px, "Accuracy on the test images, %")
+        figure, axes, place = _rows_figure(len(networks), width_px, f"Accuracy on the {split} images, %")
         for height, row in enumerate(networks):
             colour = COLOURS["accent"]
             axes.plot([100 * row.low, 100 * row.high], [height, height], color=colour, linewidth=2.2, zorder=3)
@@ -46,8 +46,9 @@ def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str
             [f"{100 * row.low:.1f} to {100 * row.high:.1f}" for row in networks],
             ["ink"] * len(networks),
         )
-        best = networks[0]
-        what = f"Test accuracy of {len(networks)} networks; the highest mean is {percent(best.accuracy)} of {best.name}"
+        best, many = max(networks, key=lambda row: row.accuracy), len(networks)
+        mean = f"the highest mean is {percent(best.accuracy)} of {best.name}"
+        what = f"{split.capitalize()} accuracy of {many} networks; {mean}"
         return inline_svg(figure, prefix, what)
 
 

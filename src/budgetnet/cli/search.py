@@ -1,0 +1,250 @@
+"""Commands about searches: coefficients, and the space that it searches, which needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from budgetnet.cli import show, sizes
+from budgetnet.cli.networks import NameOrFile
+from budgetnet.cli.options import (
+    AS_PUBLISHED,
+    NETWORK,
+    OUTPUT,
+    TIME,
+    TRAINING,
+    AsJson,
+    DeviceOption,
+    Shape,
+    open_network,
+    read,
+)
+from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
+
+if TYPE_CHECKING:
+    from budgetnet.coefficients.result import CoefficientSearch, Ranked
+    from budgetnet.search.draw import Drawn
+    from budgetnet.search.regions import Candidate, Interval, Space
+
+app = App(
+    name="search",
+    help="Search for what the paper found once on ImageNet, on your own images: alpha, beta and gamma.",
+    sort_key=50,  # between the commands that train and those that show
+)
+
+Growth = Annotated[float, Parameter(group=NETWORK, metavar="X", help="What one step of phi multiplies the cost by.")]
+Tolerance = Annotated[
+    float,
+    Parameter(
+        converter=read(sizes.share),
+        group=NETWORK,
+        n_tokens=1,
+        metavar="SHARE",
+        show_default="5%",
+        help="How far a network's real cost may be from that.",
+    ),
+]
+MeasureOption = Annotated[
+    Literal["macs", "activations", "peak_bytes"], Parameter(group=NETWORK, help="What counts as cost.")
+]
+Most = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many networks of the space.")]
+
+
+@app.command(sort_key=0)
+def coefficients(
+    data: Data,
+    /,
+    *,
+    base: Annotated[
+        str,
+        Parameter(group=NETWORK, metavar="NAME", help="A zoo name, adapted to the images; or a .json file as it is."),
+    ] = "efficientnet_b0",
+    growth: Growth = 2.0,
+    tolerance: Tolerance = 0.05,
+    measure: MeasureOption = "macs",
+    candidates: Most = 24,
+    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")] = 3,
+    time: Annotated[
+        float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
+    ] = 2700.0,
+    recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="modern or paper.")] = "modern",
+    precision: Precision = "float32",
+    seed: Seed = 0,
+    device: DeviceOption = "cpu",
+    out: NewRun = None,
+    fresh: Fresh = False,
+    as_json: AsJson = False,
+) -> int:
+    """Find alpha, beta and gamma of compound scaling on your own images.
+
+    The distinct integer networks of so many times the base's cost race; the last few are trained
+    with several seeds, and the answer is checked against the paper's at phi = 2 on untouched images.
+    It is a file that --coefficients of scale, fit, solve and compare takes.
+
+    Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Example: budgetnet search coefficients photos/ --growth 2 --tolerance 2% --time 45m
+    """
+    from budgetnet import search_coefficients
+
+    with resumable() as shown:
+        found = search_coefficients(
+            data,
+            base=base_of(base),
+            growth=growth,
+            tolerance=tolerance,
+            measure=measure,
+            candidates=candidates,
+            seeds=seeds,
+            time_seconds=time,
+            seed=seed,
+            recipe=recipe,
+            out=out,
+            device=device,
+            precision=precision,
+            fresh=fresh,
+            progress=shown,
+        )
+    show.print_json(found) if as_json else _print_found(found)
+    return 0
+
+
+@app.command(sort_key=1)
+def space(
+    base: NameOrFile = "efficientnet_b0",
+    /,
+    *,
+    growth: Growth = 2.0,
+    tolerance: Tolerance = 0.05,
+    measure: MeasureOption = "macs",
+    candidates: Most = 24,
+    every: Annotated[bool, Parameter(name="--all", group=OUTPUT, help="List every network, not those drawn.")] = False,
+    shape: Shape = AS_PUBLISHED,
+    as_json: AsJson = False,
+) -> int:
+    """List the networks that a search for coefficients would choose from.
+
+    Every row is one integer network with all the coefficients that give it. It trains nothing.
+
+    Example: budgetnet search space efficientnet_b0 --resolution 112 --tolerance 5%
+    """
+    from budgetnet.search import draw, regions
+
+    found = regions.space(shape.apply(open_network(base)), growth, tolerance, measure)
+    drawn = draw.draw(found, candidates)
+    rows = found.candidates if every else drawn.candidates
+    if as_json:
+        show.print_json(_listed(found, drawn, rows))
+    else:
+        _print_space(found, drawn, rows)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A network of the space as JSON."""
+
+    alpha: float
+    beta: float
+    gamma: float
+    region: dict[str, tuple[float, float]]
+    cost: int
+    ratio: float
+    resolution_px: tuple[int, int]
+    depth: int
+
+
+def _listed(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> dict[str, Any]:
+    return {
+        "base": found.base,
+        "base_cost": found.base_cost,
+        "measure": found.measure,
+        "growth": found.growth,
+        "tolerance": found.tolerance,
+        "networks": len(found.candidates),
+        "drawn": drawn.how,
+        "candidates": [_row(found, row) for row in rows],
+    }
+
+
+def _row(found: Space, row: Candidate) -> _Row:
+    chosen = row.coefficients
+    sides = zip(("alpha", "beta", "gamma"), row.region.sides, strict=True)
+    return _Row(
+        chosen.alpha,
+        chosen.beta,
+        chosen.gamma,
+        {name: (side.low, side.high) for name, side in sides},
+        row.cost,
+        row.cost / found.base_cost,
+        row.network.resolution_px,
+        row.network.depth,
+    )
+
+
+def _print_space(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> None:
+    cells = [
+        (
+            *map(_between, row.region.sides),
+            show.sides(row.network),
+            str(row.network.depth),
+            show.amount(found.measure, row.cost),
+            f"{row.cost / found.base_cost:.3f}",
+        )
+        for row in rows
+    ]
+    show.table(("alpha", "beta", "gamma", "px", "blocks", show.words(found.measure), "times"), cells, text_columns=3)
+    show.say()
+    show.say(drawn.how)
+    show.say(f"All coefficients of a row's intervals give one network of {found.base.name}.", "dim")
+
+
+def _between(side: Interval) -> str:
+    return f"{side.low:g}" if side.top == side.low else f"{side.low:.4f} to {side.high:.4f}"
+
+
+def _print_found(found: CoefficientSearch) -> None:
+    """The ranking, what it shows, and where the evidence lies."""
+    rows = [_ranked(row, found) for row in found.ranking]
+    head = (
+        "network",
+        "alpha",
+        "beta",
+        "gamma",
+        "px",
+        show.words(found.measure),
+        "times",
+        "rung",
+        "log loss",
+        "95 %",
+        "%",
+    )
+    show.table(head, rows)
+    show.say(
+        "log loss, %: on validation, in the last rung that each ran; those of different rungs do not compare.", "dim"
+    )
+    show.say()
+    show.say(found.drawn)
+    for sentence in found.statement:
+        show.say(sentence)
+    show.say()
+    file = found.run / "coefficients.json"
+    use = f"budgetnet fit BASE --macs 60M --coefficients {file}"
+    show.facts({"report": str(found.report), "coefficients": str(file), "use": use})
+
+
+def _ranked(row: Ranked, found: CoefficientSearch) -> tuple[str, ...]:
+    score, chosen = row.score, row.coefficients
+    return (
+        f"{row.id} (paper)" if row.paper else row.id,
+        *(f"{value:.3f}" for value in (chosen.alpha, chosen.beta, chosen.gamma)),
+        show.sides(row.network),
+        show.amount(found.measure, row.cost),
+        f"{row.cost / found.base_cost:.2f}",
+        str(row.rung + 1),
+        f"{score.log_loss:.3f}",
+        f"{score.log_loss_low:.3f} to {score.log_loss_high:.3f}",
+        f"{100 * score.accuracy:.1f}",
+    )

@@ -1,0 +1,135 @@
+"""From answers to scores and differences: log loss decides, accuracy is shown beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.coefficients.result import Difference, Needed, Score, SeedScore
+from budgetnet.learn.answers import answers_path
+from budgetnet.learn.data import ImageSet
+from budgetnet.learn.leg import Leg
+from budgetnet.learn.statistics import (
+    LEAST_PROBABILITY,
+    OverSeeds,
+    accuracy_interval,
+    difference_interval,
+    holm,
+    log_losses,
+    mean_interval,
+    on_one_split,
+    over_seeds,
+    right_of,
+)
+
+POWER_QUANTILE = 1.959963984540054 + 0.8416212335729143
+"""Standard errors that a difference must be to be shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
+MOST_LOSS = -math.log(LEAST_PROBABILITY)
+"""Of an answer: what a diverged training loses on every image, so that means stay numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """One training's answers: which images, which of them right, the log loss of each."""
+
+    seed: int
+    indices: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    losses: NDArray[np.float64]
+    diverged: bool
+
+
+def on_validation(leg: Leg, images: ImageSet) -> Answers:
+    """What a leg's model answered to the validation images."""
+    with np.load(leg.scores) as rows:
+        answers, indices = rows["probabilities"], rows["indices"]
+    return _answers(leg.course.seed, answers, indices, np.asarray(images.labels)[indices])
+
+
+def on_test(leg: Leg) -> Answers:
+    """What a training of the check answered to the test images."""
+    with np.load(answers_path(leg)) as rows:
+        return _answers(leg.course.seed, rows["probabilities"], rows["indices"], rows["labels"])
+
+
+def _answers(
+    seed: int, answers: NDArray[np.float32], indices: NDArray[np.int64], labels: NDArray[np.integer]
+) -> Answers:
+    losses = np.minimum(log_losses(answers, labels), MOST_LOSS)
+    return Answers(seed, indices, right_of(answers, labels), losses, not bool(np.isfinite(answers).all()))
+
+
+def score_of(tests: Sequence[Answers]) -> Score:
+    """Means over seeds with their intervals."""
+    losses = _mean(tests, lambda one: one.losses)
+    low, high = mean_interval(losses)
+    right = over_seeds([(one.indices, one.right.astype(np.float64)) for one in tests])
+    return Score(
+        losses.mean,
+        max(0.0, low),
+        high,
+        right.mean,
+        *accuracy_interval(right),
+        tuple(SeedScore(one.seed, float(one.losses.mean()), float(one.right.mean()), one.diverged) for one in tests),
+    )
+
+
+def _mean(tests: Sequence[Answers], values: Callable[[Answers], NDArray[np.float64]]) -> OverSeeds:
+    return on_one_split(over_seeds([(one.indices, values(one)) for one in tests]), len(tests))
+
+
+def difference_of(a: str, b: str, ours: Sequence[Answers], theirs: Sequence[Answers]) -> Difference:
+    """Of a minus b, seed by seed on the same images."""
+    both = list(zip(ours, theirs, strict=True))
+    assert all(np.array_equal(one.indices, other.indices) for one, other in both), "the same images in the same order"
+    losses = on_one_split(over_seeds([(one.indices, one.losses - other.losses) for one, other in both]), len(both))
+    right = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in both])
+    right = on_one_split(right, len(both))
+    low, high = mean_interval(losses)
+    return Difference(
+        a=a,
+        b=b,
+        log_loss=losses.mean,
+        low=low,
+        high=high,
+        standard_error=losses.standard_error,
+        error_images=losses.error_images,
+        error_seeds=losses.error_seeds,
+        chance=losses.chance,
+        differs=low > 0.0 or high < 0.0,
+        stands=low > 0.0 or high < 0.0,
+        accuracy=right.mean,
+        **dict(zip(("accuracy_low", "accuracy_high"), difference_interval(right), strict=True)),
+    )
+
+
+def differences_of(tests: Mapping[str, Sequence[Answers]], order: Sequence[str]) -> tuple[Difference, ...]:
+    """Every pair of the finalists, the better one as a; `stands` counts them all."""
+    rows = [difference_of(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)]
+    stands = holm([row.chance for row in rows])
+    return tuple(
+        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
+    )
+
+
+def needed_for(row: Difference, seeds: int, training_seconds: float, workers: int) -> Needed | None:
+    """What it takes to tell the two apart; None where there is no difference or one seed alone to judge by.
+
+    With k times the seeds and the images the squared error falls by k: k = (2.8 E / |difference|)**2, 2.8 for 95 % and
+    four cases of five. With k times the seeds alone E_images stays: k = (2.8 E_seeds)**2 / (difference**2 - (2.8
+    E_images)**2), and no number is enough where that is below 0.
+    """
+    if row.log_loss == 0.0 or row.error_seeds is None:
+        return None
+    times = max(1.0, (POWER_QUANTILE * row.standard_error / row.log_loss) ** 2)
+    left = row.log_loss**2 - (POWER_QUANTILE * row.error_images) ** 2
+    alone = math.ceil(seeds * max(1.0, (POWER_QUANTILE * row.error_seeds) ** 2 / left)) if left > 0 else None
+    # k times the seeds; an image more does not lengthen a training of a fixed number of steps.
+    hours = 2 * math.ceil(seeds * times) * training_seconds / workers / 3600
+    return Needed(row.a, row.b, times, alone, hours)

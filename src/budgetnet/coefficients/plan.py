@@ -1,0 +1,179 @@
+"""How the time of a search is shared, as counts of steps: made once, kept in plan.json.
+
+A third for the early rungs of the race, a third for its last rung with several seeds, a third for the check.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from budgetnet.coefficients.entrants import Entrant, Entrants, Matched
+from budgetnet.learn.data import ImageSet
+from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.plan import course_of, course_row, team_row
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.train import FORWARD_RATE, timed, validation_seconds, with_steps
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import Team, workers_for
+from budgetnet.search.race import survivors
+from budgetnet.search.regions import Region
+from budgetnet.solve.plan import entrant_row as rungs_row
+from budgetnet.spec import Network
+
+MOST_FINALISTS = 4
+EARLY_SHARE = 0.3
+CHECK_SHARE = 0.33
+"""Of the time left for training. The rest is the last rung's."""
+LEAST_STEPS = 10
+"""Of a training: fewer are no training at all."""
+SPARE_SHARE = 0.015
+"""Of the time, for steps that turn out slower than the timed ones. Many trainings of many networks even that out."""
+PAGE_SECONDS = 3.0
+"""For the answers' statistics and the report."""
+FOUND, PAPER_ID = "found", "paper"
+"""The two of the check."""
+
+
+def planned(
+    entrants: Entrants,
+    draft: Course,
+    images: ImageSet,
+    seeds: int,
+    place: Place,
+    began: float,
+    time_seconds: float,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The rows of plan.json that say who trains for how many steps in each rung, in the last one and in the check.
+
+    Every training of a rung has equal seconds of one worker. `draft` is a course without its network and steps.
+    Raises a one-line `ValueError` where the time is too short.
+    """
+    networks = [row.candidate.network for row in entrants.rows]
+    checks = list(dict.fromkeys([entrants.paper.network, *(row.check.network for row in entrants.rows)]))
+    drafts = [_draft(draft, network, f"timed{at}") for at, network in enumerate([*networks, *checks])]
+    workers = workers_for(place.device)
+    measured = timed(drafts, place, Team(workers, 1), progress, apart=True)
+    speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
+    kept = survivors(len(networks), MOST_FINALISTS)
+    spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
+    left = time_seconds * (1 - SPARE_SHARE) - spent
+    seconds = _shared(left, kept, seeds, workers)
+    splits = [len(images.indices("validation")), len(images.indices("test"))]
+    short = max(_shortage(seconds, draft.batch, splits, speeds[network]) for network in networks)
+    short = max(short, *(_shortage(seconds[-1:], draft.batch, [sum(splits)], speeds[network]) for network in checks))
+    if left <= 0 or short > 1:
+        needed = (spent + max(left, 10.0) * max(short, 1.0)) * 1.2
+        raise ValueError(
+            f"{time_seconds:g} s are too short to race {len(networks)} networks and train the last {kept[-1]} and a "
+            f"check with {seeds} seeds each; give at least {math.ceil(needed)} s, or fewer --candidates or --seeds"
+        )
+    rows = [_entrant_row(row, draft, seconds, splits, speeds) for row in entrants.rows]
+    return {
+        **team_row(Team(workers, 1)),
+        "kept": list(kept),
+        "incumbent": entrants.rows[0].id,
+        "seconds": {"rungs": list(seconds[:-2]), "last": seconds[-2], "check": seconds[-1]},
+        "entrants": rows,
+        "paper": _check_row(entrants.paper, draft, seconds[-1], splits, speeds),
+    }
+
+
+def _draft(draft: Course, network: Network, name: str) -> Course:
+    return dataclasses.replace(draft, network=network, id=name)
+
+
+def _shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> list[float]:
+    """Seconds of one training in every early rung, in the last one, in the check."""
+    early = EARLY_SHARE * left if len(kept) > 1 else 0.0
+    check = CHECK_SHARE * left
+    rungs = [early / (len(kept) - 1) / math.ceil(count / workers) for count in kept[:-1]]
+    last = (left - early - check) / math.ceil(kept[-1] * seeds / workers)
+    return [*rungs, last, check / math.ceil(2 * seeds / workers)]
+
+
+def _shortage(seconds: Sequence[float], batch: int, splits: Sequence[int], timing: Timing) -> float:
+    """Above 1 where one of these lengths is too short for its answers and the least steps."""
+    needed = validation_seconds(splits[0], timing) + LEAST_STEPS * batch / timing.apart
+    return max(needed / max(one, 1e-9) for one in seconds)
+
+
+def _entrant_row(
+    row: Entrant, draft: Course, seconds: Sequence[float], splits: Sequence[int], speeds: Mapping[Network, Timing]
+) -> dict[str, Any]:
+    *early, last, check = seconds
+    candidate, timing = row.candidate, speeds[row.candidate.network]
+    course = _draft(draft, candidate.network, row.id)
+    raced = rungs_row(course, timing, early, last, splits[0]) if early else {"rungs": []}
+    chosen = candidate.coefficients
+    return {
+        "id": row.id,
+        "alpha": chosen.alpha,
+        "beta": chosen.beta,
+        "gamma": chosen.gamma,
+        "region": region_row(candidate.region),
+        "cost": candidate.cost,
+        "images_per_second": timing.apart,
+        "rungs": raced["rungs"],
+        "race": raced.get("course"),
+        "last": _training_row(course, last - validation_seconds(splits[0], timing), timing),
+        "check": _check_row(row.check, draft, check, splits, speeds),
+    }
+
+
+def region_row(region: Region) -> dict[str, list[float]]:
+    """[low, high) of each coefficient."""
+    return {name: [side.low, side.high] for name, side in zip(("alpha", "beta", "gamma"), region.sides, strict=True)}
+
+
+def _check_row(
+    row: Matched, draft: Course, seconds: float, splits: Sequence[int], speeds: Mapping[Network, Timing]
+) -> dict[str, Any]:
+    timing = speeds[row.network]
+    answers = sum(splits) / (FORWARD_RATE * timing.apart)
+    course = _draft(draft, row.network, FOUND)
+    return {"phi": row.phi, "cost": row.cost, **_training_row(course, seconds - answers, timing)}
+
+
+def _training_row(draft: Course, seconds: float, timing: Timing) -> dict[str, Any]:
+    """A whole training of so many seconds."""
+    course = with_steps(draft, max(2, int(seconds * timing.apart / draft.batch)))
+    cooldown = min(course.steps - 1, round(course.recipe.cooldown_share * course.steps))
+    return {"course": course_row(course), "cooldown_steps": cooldown}
+
+
+def early_leg(plan: Mapping[str, Any], place: Place, name: str, rung: int) -> Leg:
+    """An entrant's way through an early rung, on from where the one before left its trunk."""
+    row = entrant_of(plan, name)
+    steps = row["rungs"][rung]
+    course = course_of(row["race"], plan)
+    return Leg(course, place, f"rung-{rung}", f"race/{name}", steps["trunk_until"], steps["cooldown_steps"])
+
+
+def last_legs(plan: Mapping[str, Any], place: Place, name: str) -> tuple[Leg, ...]:
+    """A finalist's trainings, one a seed, from the beginning."""
+    return tuple(_whole(plan, place, entrant_of(plan, name)["last"], f"last/{name}", name))
+
+
+def check_legs(plan: Mapping[str, Any], place: Place, found: str) -> dict[str, tuple[Leg, ...]]:
+    """The trainings of the check: the found coefficients' and the paper's network at phi = 2."""
+    rows = {FOUND: entrant_of(plan, found)["check"], PAPER_ID: plan["paper"]}
+    return {name: tuple(_whole(plan, place, row, f"check/{name}", name)) for name, row in rows.items()}
+
+
+def _whole(plan: Mapping[str, Any], place: Place, row: Mapping[str, Any], phase: str, name: str) -> Iterator[Leg]:
+    for offset in range(plan["seeds"]):
+        seed = plan["seed"] + offset
+        course = course_of(row["course"], {**plan, "seed": seed})
+        course = dataclasses.replace(course, id=f"{name}-seed{seed}")
+        down = row["cooldown_steps"]
+        yield Leg(course, place, "final", f"{phase}, seed {seed}", course.steps - down, down)
+
+
+def entrant_of(plan: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The plan's row of an entrant."""
+    return next(row for row in plan["entrants"] if row["id"] == name)

@@ -1,0 +1,242 @@
+"""What a search for coefficients found: the answer, the ranking with intervals, differences, and the check."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from budgetnet.scaling import Coefficients
+from budgetnet.search.answer import FORMAT
+from budgetnet.search.regions import Interval, Region
+from budgetnet.spec import Network
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScore:
+    """One training's answers: mean log loss in nats, share of right ones. A diverged one's are no numbers."""
+
+    seed: int
+    log_loss: float
+    accuracy: float
+    diverged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Means over seeds with their 95 % intervals: of the log loss in nats, of the accuracy from 0 to 1."""
+
+    log_loss: float
+    log_loss_low: float
+    log_loss_high: float
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    seeds: tuple[SeedScore, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A network that raced: all coefficients that give it, how far it came, and its score on validation there.
+
+    `first` is its score in the first rung, the one in which all took part alike. `rung` counts from 0;
+    `finalist` says that it was the last. `cost` is in the search's measure.
+    """
+
+    id: str
+    coefficients: Coefficients
+    region: Region
+    network: Network
+    cost: int
+    macs: int
+    rung: int
+    finalist: bool
+    paper: bool
+    first: Score
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of a minus b on the same images, mean over seeds, with 95 % intervals; a lower log loss is better.
+
+    `differs`: the interval of the log loss leaves 0 out. `stands`: so it does when all pairs are counted (Holm).
+    """
+
+    a: str
+    b: str
+    log_loss: float
+    low: float
+    high: float
+    standard_error: float
+    error_images: float
+    error_seeds: float | None
+    chance: float
+    differs: bool
+    stands: bool
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What it would take to tell a pair apart if the two differ as much as they seemed to, in four of five cases.
+
+    `times`: so many times the seeds and the images, both. `seeds`: with these images alone, None where no number is
+    enough. `hours` are this machine's, for `times` as many seeds on `times` as many images, at the training time used.
+    """
+
+    a: str
+    b: str
+    times: float
+    seeds: int | None
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A network at phi = 2, matched in cost, and its score on the test images, which no choice has seen."""
+
+    id: str
+    coefficients: Coefficients
+    phi: float
+    network: Network
+    cost: int
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The found coefficients against the paper's at phi = 2. Both empty where they give the same network."""
+
+    same: bool
+    phi: float
+    cost: int
+    networks: tuple[Checked, ...]
+    difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientSearch:
+    """The answer and its evidence, the best first. `networks` counts the whole space, `drawn` says how some were drawn.
+
+    `alike` are the ids of finalists that are not told apart from the answer when all pairs are counted.
+    """
+
+    run: Path
+    coefficients: Coefficients
+    region: Region
+    base: Network
+    base_cost: int
+    measure: str
+    growth: float
+    tolerance: float
+    networks: int
+    drawn: str
+    seeds: int
+    ranking: tuple[Ranked, ...]
+    differences: tuple[Difference, ...]
+    alike: tuple[str, ...]
+    needed: tuple[Needed, ...]
+    check: Check
+    statement: tuple[str, ...]
+    report: Path
+
+    @property
+    def best(self) -> Ranked:
+        """The network whose coefficients are the answer."""
+        return self.ranking[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What --json prints: coefficients.json, the run and its report."""
+        return {**self.to_file(), "run": str(self.run), "report": str(self.report)}
+
+    def to_file(self) -> dict[str, Any]:
+        """coefficients.json."""
+        chosen = self.coefficients
+        rows = {
+            field.name: _plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name not in ("run", "report", "coefficients")
+        }
+        answer = {"alpha": chosen.alpha, "beta": chosen.beta, "gamma": chosen.gamma}
+        return {"format": FORMAT, **answer, **rows, "score": _plain(self.best.score)}
+
+    @staticmethod
+    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> CoefficientSearch:
+        """The search of `to_file`. Raises a one-line `ValueError` for anything else."""
+        plain = ("base_cost", "measure", "growth", "tolerance", "networks", "drawn", "seeds")
+        try:
+            return CoefficientSearch(
+                run=run,
+                coefficients=Coefficients(row["alpha"], row["beta"], row["gamma"]),
+                region=region_of(row["region"]),
+                base=_network(row["base"]),
+                **{name: row[name] for name in plain},
+                ranking=tuple(map(_ranked, row["ranking"])),
+                differences=tuple(Difference(**one) for one in row["differences"]),
+                alike=tuple(row["alike"]),
+                needed=tuple(Needed(**one) for one in row["needed"]),
+                check=_check(row["check"]),
+                statement=tuple(row["statement"]),
+                report=report,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"coefficients.json in {run} is damaged: {error}") from error
+
+
+def region_of(row: Mapping[str, Any]) -> Region:
+    """The region of a file: [low, high) of each coefficient."""
+    return Region(*(Interval(*row[name]) for name in ("alpha", "beta", "gamma")))
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types; an interval is [low, high]."""
+    if isinstance(value, Network):
+        return json.loads(value.to_json())
+    if isinstance(value, Interval):
+        return [value.low, value.high]
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return value
+
+
+def _network(row: Mapping[str, Any]) -> Network:
+    return Network.from_json(json.dumps(row))
+
+
+def _score(row: Mapping[str, Any]) -> Score:
+    return Score(**{**row, "seeds": tuple(SeedScore(**one) for one in row["seeds"])})
+
+
+def _ranked(row: Mapping[str, Any]) -> Ranked:
+    parts = {
+        "coefficients": Coefficients(**row["coefficients"]),
+        "region": region_of(row["region"]),
+        "network": _network(row["network"]),
+        "first": _score(row["first"]),
+        "score": _score(row["score"]),
+    }
+    return Ranked(**{**row, **parts})
+
+
+def _check(row: Mapping[str, Any]) -> Check:
+    networks = [
+        Checked(
+            **{
+                **one,
+                "coefficients": Coefficients(**one["coefficients"]),
+                "network": _network(one["network"]),
+                "score": _score(one["score"]),
+            }
+        )
+        for one in row["networks"]
+    ]
+    difference = row["difference"] and Difference(**row["difference"])
+    return Check(**{**row, "networks": tuple(networks), "difference": difference})
