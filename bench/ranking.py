@@ -184,7 +184,8 @@ def tau(scores: Floats, reached: Floats) -> float:
     """Kendall's tau-b; 0 where one of the two is the same for all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = float(kendalltau(scores, reached).statistic)
+        result: Any = kendalltau(scores, reached)
+    found = float(result.statistic)
     return found if np.isfinite(found) else 0.0
 
 

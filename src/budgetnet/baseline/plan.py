@@ -140,13 +140,15 @@ def _like(course: Course, network: Network) -> Course:
 
 def _finals(course: Course, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
     """Finalists, seeds and steps of every final training: the base's beside the finalists', equal steps for all."""
-    count, answers = len(images.indices("train")), _answer_seconds(images, slowest)
-    for finalists, seeds in FINALS:
-        waves = math.ceil((finalists + 1) * seeds / workers)
-        each = seconds / waves - answers
-        steps = max(1, int(each * slowest / course.batch))
-        if steps * course.batch >= LEAST_EPOCHS * count:
-            break
+    answers = _answer_seconds(images, slowest)
+
+    def seconds_each(finalists: int, seeds: int) -> float:
+        return seconds / math.ceil((finalists + 1) * seeds / workers) - answers
+
+    enough = LEAST_EPOCHS * len(images.indices("train")) / slowest
+    finalists, seeds = next((pair for pair in FINALS if seconds_each(*pair) >= enough), FINALS[-1])
+    each = seconds_each(finalists, seeds)
+    steps = max(1, int(each * slowest / course.batch))
     planned_course = with_steps(course, steps)
     return {
         "finalists": finalists,

@@ -118,7 +118,7 @@ class SharedBlock(nn.Module):
             self.add_module(name, ConvNorm(row, largest.norm, largest.padding))
         self.project = ConvNorm(largest.project, largest.norm, largest.padding)
         self.squeezes = nn.ModuleDict(
-            {_squeeze_name(row): squeeze_excite(dataclasses.replace(largest, squeeze=row)) for row in squeezes}
+            {_squeeze_name(row): _squeeze_excite(dataclasses.replace(largest, squeeze=row)) for row in squeezes}
         )
 
     def forward(self, x: Tensor, block: spec.Block) -> Tensor:
@@ -204,6 +204,12 @@ def _squeeze_name(row: spec.Squeeze) -> str:
         *dataclasses.astuple(row.gate),
     )
     return "-".join(map(str, parts)).replace(".", "_")
+
+
+def _squeeze_excite(block: spec.Block) -> SqueezeExcite:
+    made = squeeze_excite(block)
+    assert made is not None
+    return made
 
 
 def _hidden(row: spec.Conv, norm: spec.Norm) -> nn.Linear | ConvNorm:

@@ -164,10 +164,14 @@ def _beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
     """Say that the trials are alive while they are scored, to other processes on the same study."""
     from optuna.storages._heartbeat import get_heartbeat_thread
 
-    with contextlib.ExitStack() as beats:
-        for trial in trials:
-            beats.enter_context(get_heartbeat_thread(trial._trial_id, study._storage))
+    beats = [get_heartbeat_thread(trial._trial_id, study._storage) for trial in trials]
+    for beat in beats:
+        beat.start()
+    try:
         yield
+    finally:
+        for beat in beats:
+            beat.join()
 
 
 def _tell(search: Search, study: Study, trial: Trial, architecture: Architecture, score: Score) -> None:
@@ -208,7 +212,9 @@ class _Proposals:
                 if proposed is None:
                     break
                 taken.add(proposed.id)
-            trial = self.study.ask(cast("dict[str, Any]", self.distributions))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of heartbeats without Optuna's own loop: `_beating` has them
+                trial = self.study.ask(cast("dict[str, Any]", self.distributions))
             batch.append((trial, Architecture.from_rows(trial.user_attrs["architecture"])))
         return batch
 
