@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,14 @@ def digits() -> ImageSet:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speeds that are given, not measured; training in this process."""
+    """Speeds that are given, not measured; a clock that stands; training in this process."""
 
     def timed(courses: Sequence[Any], *_: Any, **__: Any) -> Timings:
         return Timings(tuple(Timing(130.0, 130.0, 0.0) for _ in courses), 0.0)
 
     Inline.done = []
+    for one in (module, plan_module):
+        monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(plan_module, "timed", timed)
     monkeypatch.setattr(module, "workers_for", lambda device: 4)
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 4)

@@ -426,7 +426,8 @@ def test_a_slow_moment_strikes_no_course_alone(
 
         def __exit__(self, *_: Any) -> None: ...
 
-        def run(self, jobs: Any) -> list[Timing]:
+        def run(self, jobs: Any, done: Any) -> list[Timing]:
+            done(jobs[0], None)
             assert [job[0] for job in jobs] == courses * 3
             return [Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, jobs, strict=True)]
 
