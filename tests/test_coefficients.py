@@ -358,6 +358,41 @@ def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) 
         assert "belong to the compound strategy" in capsys.readouterr().err
 
 
+def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    import budgetnet
+
+    seen: dict[str, object] = {}
+
+    def noted(data: str, **more: object) -> None:
+        seen.update(more, data=data)
+        raise ValueError("noted")
+
+    file = tmp_path / "own.json"
+    file.write_text(BASE.to_json(), encoding="utf-8")
+    monkeypatch.setattr(budgetnet, "search_coefficients", noted)
+    line = ["search", "coefficients", "photos", "--base", str(file), "--growth", "3", "--tolerance", "2%"]
+    line += ["--measure", "peak_bytes", "--candidates", "9", "--seeds", "5", "--time", "2h", "--seed", "7"]
+    assert main([*line, "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]) == 2
+    assert capsys.readouterr().err == "budgetnet: noted\n"
+    assert seen.pop("progress") is not None
+    assert seen == {
+        "data": "photos",
+        "base": BASE,
+        "growth": 3.0,
+        "tolerance": 0.02,
+        "measure": "peak_bytes",
+        "candidates": 9,
+        "seeds": 5,
+        "time_seconds": 7200.0,
+        "seed": 7,
+        "recipe": "paper",
+        "precision": "bfloat16",
+        "device": "cpu",
+        "out": Path("here"),
+        "fresh": True,
+    }
+
+
 STAGES: dict[str, Callable[[Path], bool]] = {
     "the first rung begins": lambda run: any(run.glob("training/n*/trunk.pt")),
     "half of the first rung": lambda run: len(list(run.glob("training/*/rung-0.npz"))) >= 3,
@@ -369,6 +404,7 @@ STAGES: dict[str, Callable[[Path], bool]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_kill_at_any_moment_ends_in_the_same_bits(tmp_path: Path, capsys: Capture) -> None:
     base = tmp_path / "plain.json"
     base.write_text(BASE.to_json(), encoding="utf-8")

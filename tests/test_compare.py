@@ -42,6 +42,7 @@ from budgetnet.learn.train import Timings, timed, with_steps
 from budgetnet.learn.workers import Team
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
+from budgetnet.scaling import Coefficients
 from budgetnet.show.compare.pictures import MOST_TICKS, cost_ticks
 from budgetnet.show.compare.published import published_lines
 from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
@@ -512,7 +513,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     main(
         ["compare", "photos", "--params", "3M", "--seeds", "5", "--time", "2h", "--networks", "mobilenet_v1",
          str(tmp_path / "own.json"), "--strategy", "width", "--pretrained", "auto", "--recipe", "paper",
-         "--precision", "bfloat16", "--out", "here", "--fresh"]
+         "--precision", "bfloat16", "--out", "here", "--fresh", "--coefficients", "1.3,1.1,1.05"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
@@ -523,6 +524,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
         "seeds": 5,
         "networks": ["mobilenet_v1", PLAIN],
         "strategy": "width",
+        "coefficients": Coefficients(1.3, 1.1, 1.05),
         "question": "families",
         "pretrained": "auto",
         "recipe": "paper",
