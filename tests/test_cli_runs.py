@@ -174,12 +174,13 @@ def test_arguments_reach_solve(monkeypatch: pytest.MonkeyPatch, capsys: Capture,
     main(
         ["solve", "photos", "--macs", "60M", "--weight-bytes", "4MiB", "--dtype", "int8", "--time", "1h", "--seed", "7",
          "--base", "mobilenet_v1", str(file), "--strategy", "width", "tiny", "--recipe", "paper", "--fresh",
-         "--out", "here", "--precision", "bfloat16"]
+         "--out", "here", "--precision", "bfloat16", "--coefficients", "1.3,1.1,1.05"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
     assert seen == {
         "data": "photos",
+        "coefficients": budgetnet.Coefficients(1.3, 1.1, 1.05),
         "budget": budgetnet.Budget(macs=60_000_000, weight_bytes=4 * 1024**2, dtype="int8"),
         "time_seconds": 3600.0,
         "out": Path("here"),

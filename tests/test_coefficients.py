@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,14 @@ def digits() -> ImageSet:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speeds that are given, not measured; training in this process."""
+    """Speeds that are given, not measured; a clock that stands; training in this process."""
 
     def timed(courses: Sequence[Any], *_: Any, **__: Any) -> Timings:
-        return Timings(tuple(Timing(130.0, 130.0, 0.0) for _ in courses), 0.0)
+        return Timings(tuple(Timing(160.0, 160.0, 0.0) for _ in courses), 0.0)
 
     Inline.done = []
+    for one in (module, plan_module):
+        monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(plan_module, "timed", timed)
     monkeypatch.setattr(module, "workers_for", lambda device: 4)
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 4)
@@ -355,6 +358,41 @@ def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) 
         assert "belong to the compound strategy" in capsys.readouterr().err
 
 
+def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+    import budgetnet
+
+    seen: dict[str, object] = {}
+
+    def noted(data: str, **more: object) -> None:
+        seen.update(more, data=data)
+        raise ValueError("noted")
+
+    file = tmp_path / "own.json"
+    file.write_text(BASE.to_json(), encoding="utf-8")
+    monkeypatch.setattr(budgetnet, "search_coefficients", noted)
+    line = ["search", "coefficients", "photos", "--base", str(file), "--growth", "3", "--tolerance", "2%"]
+    line += ["--measure", "peak_bytes", "--candidates", "9", "--seeds", "5", "--time", "2h", "--seed", "7"]
+    assert main([*line, "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]) == 2
+    assert capsys.readouterr().err == "budgetnet: noted\n"
+    assert seen.pop("progress") is not None
+    assert seen == {
+        "data": "photos",
+        "base": BASE,
+        "growth": 3.0,
+        "tolerance": 0.02,
+        "measure": "peak_bytes",
+        "candidates": 9,
+        "seeds": 5,
+        "time_seconds": 7200.0,
+        "seed": 7,
+        "recipe": "paper",
+        "precision": "bfloat16",
+        "device": "cpu",
+        "out": Path("here"),
+        "fresh": True,
+    }
+
+
 STAGES: dict[str, Callable[[Path], bool]] = {
     "the first rung begins": lambda run: any(run.glob("training/n*/trunk.pt")),
     "half of the first rung": lambda run: len(list(run.glob("training/*/rung-0.npz"))) >= 3,
@@ -366,6 +404,7 @@ STAGES: dict[str, Callable[[Path], bool]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_kill_at_any_moment_ends_in_the_same_bits(tmp_path: Path, capsys: Capture) -> None:
     base = tmp_path / "plain.json"
     base.write_text(BASE.to_json(), encoding="utf-8")

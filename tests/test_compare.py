@@ -45,6 +45,7 @@ from budgetnet.learn.workers import Team
 from budgetnet.measure import Measurement
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
+from budgetnet.scaling import Coefficients
 from budgetnet.show.compare.pictures import MOST_TICKS, cost_ticks
 from budgetnet.show.compare.published import published_lines
 from budgetnet.show.compare.suited import suited
@@ -466,7 +467,8 @@ def test_a_slow_moment_strikes_no_course_alone(
 
         def __exit__(self, *_: Any) -> None: ...
 
-        def run(self, jobs: Any) -> list[Timing]:
+        def run(self, jobs: Any, done: Any) -> list[Timing]:
+            done(jobs[0], None)
             assert [job[0] for job in jobs] == courses * 3
             return [Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, jobs, strict=True)]
 
@@ -553,7 +555,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     main(
         ["compare", "photos", "--params", "3M", "--seeds", "5", "--time", "2h", "--networks", "mobilenet_v1",
          str(tmp_path / "own.json"), "--strategy", "width", "--pretrained", "auto", "--recipe", "paper",
-         "--precision", "bfloat16", "--out", "here", "--fresh"]
+         "--precision", "bfloat16", "--out", "here", "--fresh", "--coefficients", "1.3,1.1,1.05"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
@@ -565,6 +567,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
         "seeds": 5,
         "networks": ["mobilenet_v1", PLAIN],
         "strategy": "width",
+        "coefficients": Coefficients(1.3, 1.1, 1.05),
         "question": "families",
         "pretrained": "auto",
         "recipe": "paper",

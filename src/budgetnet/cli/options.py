@@ -56,7 +56,8 @@ def read_coefficients(text: str) -> Coefficients:
         return answer.read_coefficients(Path(text))
     if "," in text and Path(text).suffix != ".json":
         return sizes.coefficients(text)
-    raise ValueError(f"{text!r} is no alpha,beta,gamma and no file; write 1.2,1.1,1.15 or give a coefficients.json")
+    clear = "write three numbers as in 1.2,1.1,1.15, or give a coefficients.json"
+    raise ValueError(f"{text!r} is no alpha,beta,gamma and no file; {clear}")
 
 
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import statistics
@@ -36,7 +37,7 @@ from budgetnet.learn.plan import (
     team_row,
 )
 from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_starts
-from budgetnet.learn.progress import Progress, silent
+from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.trainer import Course
@@ -200,8 +201,13 @@ def timed(
     jobs = [(course, place, TIMING_SECONDS / rounds) for course in courses] * rounds
     before = time.monotonic()
     function = time_apart if apart else time_course
+    count = itertools.count(1)
+
+    def tell(*_: object) -> None:
+        (progress or silent)(Update("timing", next(count), len(jobs)))
+
     with Workers(function, team.processes, place.device, True, progress, team.threads) as workers:
-        found = [timing for timing in workers.run(jobs) if timing is not None]
+        found = [timing for timing in workers.run(jobs, tell) if timing is not None]
     worked = sum(timing.seconds for timing in found)
     timings = tuple(_median(found[place :: len(courses)]) for place in range(len(courses)))
     return Timings(timings, max(0.0, time.monotonic() - before - worked))
