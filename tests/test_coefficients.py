@@ -334,7 +334,8 @@ def test_a_hull_holds_its_points() -> None:
 
 def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) -> None:
     from budgetnet import Budget, fit
-    from budgetnet.compare.entrants import families, scalings
+    from budgetnet.compare.entrants import families
+    from budgetnet.compare.scalings import scalings
     from budgetnet.learn.bases import adapted_bases, largest_px
     from budgetnet.learn.plan import run_folder
     from budgetnet.solve.candidates import candidates
