@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 
 from budgetnet.budget import Budget, BudgetError, fit
-from budgetnet.compare.entrants import BASE, Entered, entered, families, fitted
+from budgetnet.compare.entrants import BASE, Entered, Fitted, entered, families, fitted
 from budgetnet.learn.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet
 from budgetnet.path import Path
@@ -44,7 +44,7 @@ def scalings(
     # Raises where nothing of the base keeps the budget.
     families(images, budget, [base], "compound", inherited, coefficients)
     begun = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
-    fits = {name: fitted([begun], images, budget, name, coefficients) for name in SCALINGS}
+    fits: dict[Strategy, Fitted] = {name: fitted([begun], images, budget, name, coefficients) for name in SCALINGS}
     entrants, left_out = entered([(name, name, begun[2].name, name, found) for name, found in fits.items()], budget)
     # One dimension alone shrinks a network little: where none is half as large, such strategies keep no small budget.
     reason = "{}; a smaller base leaves it room"
