@@ -112,6 +112,7 @@ class Line:
     activations: str
     peak: str
     ms: str
+    training: str
     accuracy: str
     interval: str
     seeds: str
@@ -125,7 +126,7 @@ def lines(comparison: Row) -> tuple[Line, ...]:
 
 
 def _line(row: Row, use: str) -> Line:
-    ms = Measurement(**row["measurement"]).image_ms
+    ms, seconds = Measurement(**row["measurement"]).image_ms, row.get("training_seconds")
     return Line(
         name=row["label"],
         design=f"{row['design']}; φ\N{NO-BREAK SPACE}{signed(row['phi'])}{_dropped(row)}",
@@ -139,6 +140,7 @@ def _line(row: Row, use: str) -> Line:
         activations=count(row["activations"]),
         peak=size(row["peak_bytes"]),
         ms="\N{EN DASH}" if ms is None else f"{ms:.2f}",
+        training="\N{EN DASH}" if seconds is None else f"{seconds:,.0f} s",
         accuracy=points(row["accuracy"]),
         interval=f"{points(row['low'])} to {points(row['high'])}",
         seeds=", ".join(points(one["accuracy"]) for one in row["seeds"]),
