@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from budgetnet.budget import Budget, BudgetError, fit
-from budgetnet.compare.entrants import BASE, Entered, Fitted, entered, families, fitted
+from budgetnet.compare.entrants import BASE, Entered, Entrant, Fitted, LeftOut, entered, families, fitted
 from budgetnet.learn.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet
 from budgetnet.path import Path
@@ -48,7 +48,20 @@ def scalings(
     entrants, left_out = entered([(name, name, begun[2].name, name, found) for name, found in fits.items()], budget)
     # One dimension alone shrinks a network little: where none is half as large, such strategies keep no small budget.
     reason = "{}; a smaller base leaves it room"
-    return entrants, tuple(dataclasses.replace(row, reason=reason.format(row.reason)) for row in left_out)
+    too_large = tuple(dataclasses.replace(row, reason=reason.format(row.reason)) for row in left_out)
+    different, same = _different(entrants)
+    return different, (*too_large, *same)
+
+
+def _different(entrants: Sequence[Entrant]) -> Entered:
+    """Each network once: two strategies may come to the same, which it would be a waste to train twice."""
+    first: dict[Network, Entrant] = {}
+    same: list[LeftOut] = []
+    for row in entrants:
+        key = dataclasses.replace(row.network, name="-", rounding=entrants[0].network.rounding)
+        if (found := first.setdefault(key, row)) is not row:
+            same.append(LeftOut(row.label, f"within this budget it gives the same network as {found.label}"))
+    return tuple(first.values()), tuple(same)
 
 
 def grown_from(images: ImageSet, budget: Budget, base: str | Network = BASE, inherited: bool = False) -> AdaptedBase:
