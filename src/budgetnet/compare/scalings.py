@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -101,15 +100,15 @@ def _shrunk(
 def _first(images: ImageSet, base: str | Network, inherited: bool) -> Iterator[AdaptedBase]:
     """The smallest networks of the compound paths."""
     for name, dropped, whole in adapted_bases(images, [base], inherited):
-        (_, network), *_ = itertools.islice(Path(whole, largest_px=largest_px(images)).networks(), 1)
+        _, network = next(Path(whole, largest_px=largest_px(images)).networks())
         yield name, dropped, network
 
 
 def _smaller(path: Path, budget: Budget) -> Iterator[Network]:
     """The networks of a path that use a quarter to a half of the budget, the largest first."""
-    limits, most = path.coefficients, budget.times(START_SHARE)
+    half = budget.times(START_SHARE)
     try:
-        phi: float | None = fit(path.base, most, "compound", limits, largest_px=path.largest_px).phi
+        phi: float | None = fit(path.base, half, "compound", path.coefficients, path.largest_px).phi
     except BudgetError:
         return
     while phi is not None:

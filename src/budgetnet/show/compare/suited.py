@@ -36,9 +36,9 @@ def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         known = [(name, used, gain) for name, used, gain in points if used is not None]
         if len(known) < len(points):
             continue
-        least = min(used for _, used, _ in known)
+        least, unbeaten = min(used for _, used, _ in known), pareto(known)
         for name, used, _ in known:
-            if name in pareto(known) and (name != best or used == least):
+            if name in unbeaten and (name != best or used == least):
                 scarce[name].append(words)
     return {row["id"]: f"{_case(scarce[row['id']], row['id'] == best)}; {_devices(row)}" for row in networks}
 
