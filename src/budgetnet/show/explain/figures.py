@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.show.figures import Place
+from budgetnet.show.fonts import missing_letters
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
 from budgetnet.show.wording import TIMES, printable, shortened
@@ -48,9 +48,7 @@ def save(figure: Figure, stem: Path, endings: Sequence[str]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    with house_style(), warnings.catch_warnings():
-        # A reader's browser has the sign; in a PNG it is an empty box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with house_style(), missing_letters(stem.name):
         for ending in endings:
             more: dict[str, Any] = {"metadata": {"Date": None}} if ending == ".svg" else {}
             figure.savefig(
