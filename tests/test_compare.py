@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from test_formats import hold
 from test_report import Page
 
 import budgetnet
-from budgetnet import Budget, BudgetError, Network, compare, fit, network
+from budgetnet import Budget, BudgetError, Network, compare, fit, network, zoo
 from budgetnet.cli import main
 from budgetnet.compare.ablation import ablations
 from budgetnet.compare.drafts import Draft, drafts_of
@@ -32,7 +33,7 @@ from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
 from budgetnet.compare.statement import statement
-from budgetnet.compare.words import blocks, design
+from budgetnet.compare.words import blocks, design, origin
 from budgetnet.cost import cost
 from budgetnet.learn import pretrained
 from budgetnet.learn.answers import Answered, training_seconds
@@ -98,6 +99,16 @@ def test_a_family_that_cannot_is_left_out_with_its_limit(digits: ImageSet) -> No
     with pytest.raises(BudgetError) as caught:
         families(digits, Budget(macs=1000), ["mobilenet_v1", "mobilenet_v3_large"])
     assert caught.value.limit == "macs"
+
+
+def test_the_origin_of_a_base_is_its_familys_or_its_files() -> None:
+    assert origin("mobilenet_v1", "") == zoo.origin("mobilenet_v1") == "by hand (arXiv:1704.04861, section 3)"
+    assert zoo.origin("tf_efficientnet_b0") == zoo.origin("efficientnet_b7")
+    assert zoo.origin("mobilenet_v2_140") == zoo.origin("mobilenet_v2")
+    assert origin("small", "ours") == "ours" and "no source" in origin("small", "")
+    for name in zoo.names():
+        assert re.search(r"by hand|search|by a rule", zoo.origin(name)), name
+        assert re.search(r"arXiv:\d{4}\.\d{5}|README", zoo.origin(name)), name
 
 
 def test_words_are_read_from_the_rows() -> None:
@@ -513,6 +524,11 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--seeds", "0"], "seeds is 0"),
         (["compare", "digits", "--macs", "1M", "--time", "60"], "with its unit"),
         (["compare", "digits", "--macs", "1M", "--networks", "nothing"], "nothing"),
+        (["compare", "digits", "--macs", "1M", "--networks", "mobilenet_v1"], "at least two networks"),
+        (
+            ["compare", "digits", "--macs", "1M", "--networks", "mobilenet_v1,mobilenet_v1"],
+            "mobilenet_v1 is given more than once",
+        ),
         (["compare", "digits", "--macs", "1M", "--strategy", "wide"], '"width"'),
         (["compare", "digits", "--macs", "1M", "--recipe", "magic"], "modern"),
         (["compare", "digits", "--macs", "1K"], "the smallest"),

@@ -526,13 +526,17 @@ def test_a_class_is_found_by_its_name_and_near_ones_are_named(runs: dict[str, Pa
         (["swish", "photo.png", "--stages", "9"], "small has no map 9; choose from stem, 0, 1, 2, head"),
         (["swish", "photo.png", "--layer", "1.7"], "has no map 1.7"),
         (["swish", "photo.png", "--beside", "plain"], "is no twin of"),
-        (["swish", "photo.png", "--beside", "others"], "the classes' names differ"),
+        (["swish", "photo.png", "--beside", "others"], "they differ in names of classes"),
         (["swish", "photo.png", "--with", "empty"], "holds no weights.safetensors"),
         (["empty", "photo.png"], "holds no weights.safetensors"),
         (["nowhere", "photo.png"], "nowhere"),
         (["swish", "photo.png", "--drawn", "0"], "drawn is 0"),
         (["swish", "photo.png", "--out", "notes.png"], "is a file"),
-        (["swish"], "explain needs IMAGE"),
+        (["swish", "photo.png", "--beside", "swish"], "is the network itself"),
+        (["swish"], "there is neither"),
+        (["swish", "photo.png", "--split", "test"], "these are both"),
+        (["swish", "--split", "test"], "no plan.json"),
+        (["network.json", "photo.png"], "is a network without weights"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -549,6 +553,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         saved(tmp_path / name, load_run(run).model, CROP, load_run(run).classes)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.png").write_text("no image")
+    (tmp_path / "network.json").write_text(small().to_json())
     (tmp_path / "photo.png").write_bytes((photos / "cat" / "0.png").read_bytes())
     before = sorted(tmp_path.rglob("*"))
     assert main(["explain", *arguments]) == 2
@@ -556,6 +561,21 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert captured.out == "" and words in captured.err
     assert captured.err.startswith("budgetnet: ") and captured.err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_runs_own_images_are_those_of_its_split(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    network = dataclasses.replace(small(), classes=2)
+    for data, channels in ((folder, 3), ("digits", 1)):
+        base = dataclasses.replace(network, in_channels=channels, classes=2 if channels == 3 else 10)
+        run = budgetnet.train(data, base, out=tmp_path / f"run-{channels}", epochs=0.1).run
+        test = json.loads((run / "split.json").read_text())["test"]
+        found = explain(run, split="test", drawn=1)
+        names = ["/".join(Path(image.path).with_suffix("").parts[-2:]) for image in found.images]
+        assert sorted(names) == sorted(Path(file).with_suffix("").as_posix() for file in test)
+        assert all(image.label == Path(image.path).parent.name for image in found.images)
+        assert "--split test" in found.page.read_text(encoding="utf-8")
 
 
 def test_the_command_prints_answers_or_json(

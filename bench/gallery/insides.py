@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, trained_as
 from bench.gallery.files import take_cells, take_drawing, take_photo
-from bench.gallery.runs import STRATEGIES, Asked, images_folder, scaled_run, twin_run
+from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
 from budgetnet import explain
 from budgetnet.learn.progress import Progress
 from budgetnet.show.evidence import read_evidence
@@ -60,17 +60,18 @@ def _explained(
     of_all: bool = False,
 ) -> tuple[Explanation, tuple[str, ...]]:
     """The explanation, and the commands that make it from nothing; of the given images, or of all of the run's test."""
-    given = asked.images if run == asked.run and not of_all else ()
-    images = list(given) or [str(images_folder(run, asked.work))]
+    images = list(asked.images) if run == asked.run and not of_all else []
+    split = None if images else "test"
     layer, out = telling_stage(read_evidence(run).network), asked.work / name
-    found = explain(run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, progress=progress)
+    found = explain(
+        run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, split=split, progress=progress
+    )
     runs = dict.fromkeys([run, *beside, *others])
     trained = map(trained_as, runs)
     flags = [word for one in beside for word in ("--beside", shown_run(one))]
     flags += [word for one in others for word in ("--with", shown_run(one))]
-    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else [])]
-    typed = shown_images(given) or [f"{run.name}-test/"]
-    return found, (*trained, explain_command(run, typed, flags))
+    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else []), *(["--split", split] if split else [])]
+    return found, (*trained, explain_command(run, shown_images(images), flags))
 
 
 def grad_cam(asked: Asked, run: Path, progress: Progress) -> Exhibit:
@@ -109,7 +110,7 @@ def twins(asked: Asked, run: Path, twin: Path, progress: Progress) -> Exhibit:
     zeros = ", ".join(f"{row.network} {percent(row.zero_share, 0)}" for row in rows)
     see = (
         f"The same network twice, trained the same way, with Swish and with ReLU ({_both(run, twin)}). Above the "
-        "mean of |a| of both, below two channels of each; channels of one number have nothing to do with each other. "
+        "mean of |a| of both, below two channels of each; channels of one number began as the same filter. "
         f"ReLU cuts to exactly 0 what Swish lets through, small: of the stem's values {zeros} are 0, over {FEW} images."
     )
     return Exhibit(

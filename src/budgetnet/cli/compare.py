@@ -36,7 +36,7 @@ Networks = Annotated[
         consume_multiple=True,
         group=NETWORK,
         metavar="NAME",
-        help="Bases to scale to the budget: zoo names or .json files; one of each family unless given.",
+        help="Bases to scale to the budget: zoo names, .json files or runs; one of each family unless given.",
     ),
 ]
 
