@@ -35,7 +35,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--credit", default="", help="whose photos are shown, and their licence")
     parser.add_argument("--longer", type=float, default=1.0, help="times the usual time, on a slow machine")
     parser.add_argument("--work", type=Path, default=Path("runs/gallery"), help="for what is made on the way")
-    parser.add_argument("--out", type=Path, default=Path("runs/gallery/docs"), help="for gallery.md and the folder gallery")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/gallery/docs"), help="for gallery.md and the folder gallery"
+    )
     parser.add_argument("--fresh", action="store_true", help="make everything anew that was made on the way")
     return parser
 

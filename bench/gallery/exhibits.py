@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from bench.gallery.exhibit import Exhibit, Picture, comparison_command, reached, training_command
 from bench.gallery.files import save_drawing, save_page, take_drawing
 from bench.gallery.runs import Asked, compared_runs, solved_run
@@ -11,13 +14,14 @@ from budgetnet.compare.questions import Question
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
 from budgetnet.show.compare.curves import curves_svg as costs_svg
+from budgetnet.show.compare.page import write_page
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.rows import Row, differences_of, networks_of
-from budgetnet.show.evidence import Evidence, read_evidence
+from budgetnet.show.evidence import read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
 from budgetnet.show.report import WIDE_PX, render
 from budgetnet.show.views import curves, trials
-from budgetnet.show.wording import duration
+from budgetnet.show.wording import count, duration, percent
 
 
 def zoo(asked: Asked) -> Exhibit:
@@ -60,17 +64,19 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
     }
     for name, svg in drawn.items():
         save_drawing(svg, asked.out / f"{question}-{name}.svg")
-    captions, (title, ask) = _captions(plans[-1], answers[-1], several), TITLES[question]
+    captions, (title, ask) = _captions(plans[-1], answers, several), TITLES[question]
     shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
+    if question == "families":
+        shown = [*_page_picture(write_page(runs[-1]), asked.out / "families-table.jpg", title, TABLE), *shown]
     return Exhibit(title, ask, (comparison_command(plans),), "compare.md", tuple(shown))
 
 
-def _captions(plan: Row, found: Row, several: bool) -> dict[str, str]:
+def _captions(plan: Row, answers: Sequence[Row], several: bool) -> dict[str, str]:
     """What to see in each picture of a comparison, of the largest one where there are several."""
+    found = answers[-1]
     where = " at the largest of these costs" if several else ""
     return {
-        "curves": "Accuracy at each cost, where all networks are fitted anew: every point is matched with those above "
-        "and below it. The blue curve is the best at the largest cost.",
+        "curves": f"Accuracy at each cost, where all networks are fitted anew. {_spread(answers)}",
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "
         f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. "
         f"{_worth(plan, found)}",
@@ -79,6 +85,13 @@ def _captions(plan: Row, found: Row, several: bool) -> dict[str, str]:
         "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
         "costs": f"Accuracy against what it costs{where}; blue and joined: none costs less and is as accurate.",
     }
+
+
+def _spread(answers: Sequence[Row]) -> str:
+    """How near to each other the costs are that count as one."""
+    costs = [[row["macs"] for row in found["networks"]] for found in answers]
+    each = [f"{count(min(one))} to {count(max(one))}, {percent(max(one) / min(one) - 1, 0)} apart" for one in costs]
+    return f"Networks have whole blocks and channels, so that costs differ (MACs): {'; '.join(each)}."
 
 
 def _worth(plan: Row, found: Row) -> str:
@@ -93,11 +106,12 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     """The report of a solution: the page, its race and its training."""
     run = solved_run(asked, progress)
     evidence = read_evidence(run)
+    (asked.work / "report.html").write_text(render(evidence), encoding="utf-8")
     limit = evidence.budget.macs if evidence.budget else None
     save_drawing(trials_svg(trials(evidence), WIDE_PX, "", limit), asked.out / "report-race.svg")
     learned = curves(evidence)
     shown = [
-        *_page_picture(asked, evidence),
+        *_page_picture(asked.work / "report.html", asked.out / "report.jpg", "The report of a run", REPORT),
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
@@ -117,14 +131,18 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     )
 
 
-def _page_picture(asked: Asked, evidence: Evidence) -> list[Picture]:
-    """The top of the page, as a browser shows it; without a browser the one that is there."""
-    page, file = asked.work / "report.html", asked.out / "report.jpg"
-    page.write_text(render(evidence), encoding="utf-8")
+REPORT = (
+    "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
+    "network that breaks one, and what was tried."
+)
+TABLE = (
+    "The top of the comparison's page: what the data show, and the table: how each network was designed and scaled, "
+    "its blocks, what it is suited to, its costs, its accuracy."
+)
+
+
+def _page_picture(page: Path, file: Path, what: str, caption: str) -> list[Picture]:
+    """The top of a page, as a browser shows it; without a browser the one that is there."""
     if not save_page(page, file) and not file.is_file():
         return []
-    caption = (
-        "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
-        "network that breaks one, and what was tried."
-    )
-    return [Picture(file.name, "The report of a run", caption)]
+    return [Picture(file.name, what, caption)]
