@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -312,6 +313,40 @@ def page_of(found: Comparison) -> None:
     assert len(ids) == len(set(ids)) and source.count("<svg") == 6
 
 
+def test_all_questions_divide_the_time_and_one_page_holds_them_all(
+    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    once = made(tmp_path / "once")
+    asked: dict[str, tuple[float, object]] = {}
+
+    def stand_in(data: str, budget: Budget, **more: Any) -> Comparison:
+        question, run = more["question"], more["out"]
+        asked[question] = more["time_seconds"], more["networks"]
+        shutil.copytree(once.run, run)
+        plan = json.loads((run / "plan.json").read_text())
+        (run / "plan.json").write_text(json.dumps({**plan, "question": question}))
+        return dataclasses.replace(once, run=run)
+
+    monkeypatch.setattr(budgetnet, "compare", stand_in)
+    command = ["compare", "digits", "--macs", "400K", "--time", "57m", "--out", str(tmp_path / "all"), "--all"]
+    assert main([*command, "--networks", "mobilenet_v1", "mobilenet_v2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    hold(found, "compare --all --json")
+    seconds = {question: time for question, (time, _) in asked.items()}
+    assert sum(seconds.values()) == pytest.approx(57 * 60)
+    assert seconds["ablation"] / 9 == pytest.approx(seconds["families"] / 2) == pytest.approx(seconds["scaling"] / 5)
+    assert [networks for _, networks in asked.values()] == [["mobilenet_v1", "mobilenet_v2"], None, None]
+    source = Path(found["report"]).read_text(encoding="utf-8")
+    page = Page(source)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids)) and {"families", "scaling", "ablation", "families-table"} <= set(ids)
+    assert source.count("<svg") == 3 * 6 and "//" not in source
+    assert all(page.text.count(sentence) == 3 for sentence in once.statement)
+    shutil.rmtree(tmp_path / "all")
+    assert main(command) == 0
+    assert f"{tmp_path / 'all' / 'report.html'}" in capsys.readouterr().out
+
+
 @pytest.mark.filterwarnings("ignore:.* is left out")
 def test_at_several_costs_each_is_a_comparison_and_one_page_has_the_curves(
     short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -541,6 +576,8 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--shares", "0.5"], "at least two different ones"),
         (["compare", "digits", "--macs", "1M", "--scaling", "--start-share", "2"], "at most 0.5"),
         (["compare", "digits", "--macs", "1M", "--start-share", "0.5"], "is for --scaling"),
+        (["compare", "digits", "--macs", "1M", "--all", "--ablate"], "leave --scaling, --ablate"),
+        (["compare", "digits", "--macs", "1M", "--all", "--strategy", "width"], "and --strategy out"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
         (["compare"], "compare needs DATA"),
@@ -604,8 +641,6 @@ COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     kill_when([*COMMAND, str(run)], lambda: (run / "plan.json").exists())
