@@ -6,10 +6,14 @@ import itertools
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from matplotlib.text import Annotation
 
+from budgetnet.show.compare.curves import curves_svg
+from budgetnet.show.compare.pictures import accuracy_svg, pareto_svg
+from budgetnet.show.compare.rows import Network
 from budgetnet.show.figures import Place
 from budgetnet.show.labels import FAR, Label, label_points
 from budgetnet.show.style import house_style
@@ -40,7 +44,8 @@ def test_labels_stand_inside_and_never_on_one_another(places: list[tuple[float, 
     boxes = [one.get_window_extent() for one in written]
     for one, other in itertools.combinations(boxes, 2):
         assert not one.overlaps(other)
-    for box, (x, y) in itertools.product(boxes, axes.transData.transform(places).tolist()):
+    points = axes.transData.transform(places).tolist()
+    for box, (x, y) in ((box, point) for box in boxes for point in points):
         assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1), "a point is covered"
     inside = axes.bbox
     assert all(inside.x0 <= box.x0 + 1 and box.x1 <= inside.x1 + 1 for box in boxes)
@@ -70,3 +75,37 @@ def test_the_zoo_names_what_people_look_for(tmp_path: Path) -> None:
     assert set(FIRST) <= set(said)
     assert {row.network.name for row in rows if row.pareto} <= set(said), "all of the front"
     assert any("logarithmic" in text for text in said)
+
+
+def row(name: str, accuracy: float, macs: int) -> Network:
+    """A network of a comparison."""
+    spread = (accuracy - 0.03, accuracy + 0.03)
+    return Network(name, name, accuracy, *spread, (accuracy - 0.01, accuracy + 0.01), macs, macs // 30, macs // 8, None)
+
+
+@pytest.mark.parametrize("width_px", [360, 880])
+def test_points_of_the_costs_have_numbers_and_the_names_stand_once(width_px: int) -> None:
+    networks = [row(f"network_{k}", 0.5 + 0.002 * k, 1_000_000 + 3_000 * k) for k in range(14)]
+    said = texts(pareto_svg(networks, width_px, ""))
+    for number, one in enumerate(reversed(networks), start=1):
+        assert said.count(one.name) == 1
+        assert said.count(f"{number}") == 4, "in each of three panels, and in the key"
+
+
+def test_compound_is_the_curve_in_colour() -> None:
+    costs = [[row("depth", 0.72, macs), row("compound", 0.7, macs)] for macs in (1_000_000, 2_000_000)]
+    assert name_colours(curves_svg(costs, 880, "")) == {"compound": "accent", "depth": "ink"}
+    others = [[row("b0", 0.72, macs), row("v2", 0.7, macs)] for macs in (1_000_000, 2_000_000)]
+    assert name_colours(curves_svg(others, 880, "")) == {"b0": "accent", "v2": "ink"}, "the best at the largest cost"
+
+
+def name_colours(svg: str) -> dict[str, str]:
+    """The colour of each network's name."""
+    found = {"".join(one.itertext()): one.attrib["style"] for one in ElementTree.fromstring(svg).iter("text")}
+    names = {text: style for text, style in found.items() if text in ("compound", "depth", "b0", "v2")}
+    return {text: style.partition("var(--")[2].partition(")")[0] or "ink" for text, style in names.items()}
+
+
+def test_seeds_leave_the_mean_free_and_a_key_says_what_is_what() -> None:
+    said = texts(accuracy_svg([row("one", 0.7, 1_000_000), row("two", 0.6, 1_000_000)], 880, ""))
+    assert {"mean of its seeds", "95 % interval", "a seed"} <= set(said)

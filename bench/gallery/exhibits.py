@@ -26,7 +26,7 @@ def zoo(asked: Asked) -> Exhibit:
     plot_networks(listed([(one, cost(one)) for one in map(network, names())]), source)
     take_drawing(source, asked.out / "zoo.svg", what)
     caption = (
-        "Every network of the zoo with a published accuracy. Blue and joined: no other listed has as much with fewer "
+        "Every network of the zoo with a published accuracy. Filled and joined: no other listed has as much with fewer "
         "multiply-adds. Each was trained by its authors' own recipe, and that is worth points: what the networks "
         "themselves are worth, only a comparison by one recipe tells."
     )
@@ -70,14 +70,16 @@ def _captions(plan: Row, found: Row, several: bool) -> dict[str, str]:
     where = " at the largest of these costs" if several else ""
     return {
         "curves": "Accuracy at each cost, where all networks are fitted anew: every point is matched with those above "
-        "and below it. The blue curve is the best at the largest cost.",
+        "and below it. The thick blue curve is "
+        + ("compound scaling." if plan["question"] == "scaling" else "the best at the largest cost."),
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "
-        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. "
+        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles below it are the seeds. "
         f"{_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
-        "costs": f"Accuracy against what it costs{where}; blue and joined: none costs less and is as accurate.",
+        "costs": f"Accuracy against what it costs{where}; filled and joined: none costs less and is as accurate. "
+        "The numbers go by accuracy; the names are below.",
     }
 
 
