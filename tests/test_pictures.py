@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -14,6 +15,7 @@ from matplotlib.text import Annotation
 from budgetnet.show.compare.curves import curves_svg
 from budgetnet.show.compare.pictures import accuracy_svg, pareto_svg
 from budgetnet.show.compare.rows import Network
+from budgetnet.show.explain.figures import SHEET_PX, SheetHead, SheetTile, sheet_figure
 from budgetnet.show.figures import Place
 from budgetnet.show.labels import FAR, Label, label_points
 from budgetnet.show.style import house_style
@@ -109,3 +111,14 @@ def name_colours(svg: str) -> dict[str, str]:
 def test_seeds_leave_the_mean_free_and_a_key_says_what_is_what() -> None:
     said = texts(accuracy_svg([row("one", 0.7, 1_000_000), row("two", 0.6, 1_000_000)], 880, ""))
     assert {"mean of its seeds", "95 % interval", "a seed"} <= set(said)
+
+
+def test_a_sheet_names_its_networks_with_what_they_cost_and_reach_and_has_one_ramp() -> None:
+    tile = SheetTile(np.zeros((40, 60, 3), np.uint8), "cat", "right, 90.0 %", wrong=False)
+    heads = [SheetHead("image"), *(SheetHead(f"net {k}", (f"{k} M MACs", f"test {k} %")) for k in range(5))]
+    figure = sheet_figure([[[tile] * 6], [[tile] * 6]], heads)
+    said = [text.get_text() for text in figure.texts]
+    assert {f"net {k}" for k in range(5)} | {f"{k} M MACs" for k in range(5)} <= set(said)
+    assert said.count("0") == 1 and sum("half" in text for text in said) == 1
+    assert figure.get_figwidth() * figure.dpi <= SHEET_PX, "shown as wide as it is, its text stays large"
+    assert min(text.get_fontsize() for text in figure.texts) >= 12
