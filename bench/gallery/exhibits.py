@@ -103,7 +103,8 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
-            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen.",
+            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen, "
+            "pale bars are 95 % intervals.",
         ),
     ]
     if learned is not None:
