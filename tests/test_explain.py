@@ -250,6 +250,18 @@ def test_a_map_of_nothing_leaves_the_grey_image() -> None:
     assert np.array_equal(same, np.repeat(grey(pixels)[..., None], 3, 2))
 
 
+def test_a_line_goes_round_what_is_above_half_of_the_largest() -> None:
+    pixels = np.full((120, 160, 3), 90, np.uint8)
+    cells = np.zeros((3, 4))
+    cells[1, 1] = 5.0
+    shown = painted(pixels, cells, (0.0, 0.0, 160.0, 120.0)).astype(int)
+    row = shown[60]
+    white, dark = ((row == shade).all(axis=1).nonzero()[0] for shade in (255, 24))
+    # The cell's middle is at 60 px and its neighbours' 40 px away, where it is 0: half of it is 20 px from the middle.
+    assert [white[0], dark[0], dark[-1], white[-1]] == pytest.approx([39, 40, 79, 80], abs=1)
+    assert not (painted(pixels[:40, :40], cells, (0.0, 0.0, 40.0, 40.0)) == 255).all(axis=2).any(), "small images"
+
+
 def test_images_of_a_page_are_scaled_whole() -> None:
     tiny = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     shown = displayed(tiny)

@@ -63,6 +63,21 @@ def test_a_photo_shrinks_until_it_is_small_enough(files: ModuleType, tmp_path: P
         assert image.size == (900, 700)
 
 
+def test_a_picture_of_maps_keeps_the_colours_of_its_photo(files: ModuleType, tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 512).astype(np.uint8)
+    smooth = np.stack([np.tile(ramp, (512, 1)), np.tile(ramp[:, None], (1, 512)), np.full((512, 512), 128)], axis=2)
+    Image.fromarray(smooth.astype(np.uint8)).save(tmp_path / "smooth.png")
+    files.take_cells(tmp_path / "smooth.png", tmp_path / "kept.png")
+    with Image.open(tmp_path / "kept.png") as image:
+        assert np.array_equal(np.asarray(image), smooth)
+    noise = np.random.default_rng(0).integers(100, 140, (384, 384, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    files.take_cells(tmp_path / "noise.png", tmp_path / "near.png")
+    assert (tmp_path / "near.png").stat().st_size <= files.MOST_BYTES
+    with Image.open(tmp_path / "near.png") as image:
+        assert image.size == (384, 384) and np.abs(np.asarray(image).astype(int) - noise).max() <= 2
+
+
 def test_too_large_a_drawing_is_refused(files: ModuleType, tmp_path: Path) -> None:
     many = "".join(f'<path d="M {place} 0 L 0 {place}" />' for place in range(20_000))
     with pytest.raises(ValueError, match="more than 300,000"):

@@ -30,7 +30,7 @@ def zoo(asked: Asked) -> Exhibit:
     plot_networks(listed([(one, cost(one)) for one in map(network, names())]), source)
     take_drawing(source, asked.out / "zoo.svg", what)
     caption = (
-        "Every network of the zoo with a published accuracy. Blue and joined: no other listed has as much with fewer "
+        "Every network of the zoo with a published accuracy. Filled and joined: no other listed has as much with fewer "
         "multiply-adds. Each was trained by its authors' own recipe, and that is worth points: what the networks "
         "themselves are worth, only a comparison by one recipe tells."
     )
@@ -76,14 +76,17 @@ def _captions(plan: Row, answers: Sequence[Row], several: bool) -> dict[str, str
     found = answers[-1]
     where = " at the largest of these costs" if several else ""
     return {
-        "curves": f"Accuracy at each cost, where all networks are fitted anew. {_spread(answers)}",
+        "curves": "Accuracy at each cost, where all networks are fitted anew. The thick blue curve is "
+        + ("compound scaling. " if plan["question"] == "scaling" else "the best at the largest cost. ")
+        + _spread(answers),
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "
-        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. "
+        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles below it are the seeds. "
         f"{_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
-        "costs": f"Accuracy against what it costs{where}; blue and joined: none costs less and is as accurate.",
+        "costs": f"Accuracy against what it costs{where}; filled and joined: none costs less and is as accurate. "
+        "The numbers go by accuracy; the names are below.",
     }
 
 
@@ -115,7 +118,8 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
-            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen.",
+            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen, "
+            "pale bars are 95 % intervals.",
         ),
     ]
     if learned is not None:

@@ -101,7 +101,7 @@ def explain(
             files=(),
         )
         sheet = list(lines(drawing, subjects))
-        write_sheet(aside, sheet, [subject.label for subject in subjects] if len(subjects) > 1 else ["Grad-CAM"])
+        write_sheet(aside, sheet, explanation.networks)
         command = written_out(run, asked, beside, others, classes, stages, layer, drawn, split, out)
         pictures = _gate_pictures(explanation.gates, recorded, aside)
         write_page(aside / PAGE, Parts(explanation, drawing, sheet, pictures, command))
