@@ -17,8 +17,8 @@ pictures on the embedded digits; with finished runs of your own, as here:
 
 ```sh
 make gallery
-python -m bench.gallery --out docs --run RUN --beside RUN --with RUN RUN RUN --gates RUN --solve RUN \\
-    --compare RUN --scaling RUN --ablate RUN --study FOLDER --credit "WHOSE PHOTOS, LICENCE"
+python -m bench.gallery --out docs --run RUN --beside RUN --with RUN RUN RUN --gates RUN --loss RUN RUN \\
+    --solve RUN --compare RUN --scaling RUN --ablate RUN --study FOLDER --credit "WHOSE PHOTOS, LICENCE"
 ```
 
 The page and its pictures go to runs/gallery/docs; `--out docs` writes over this page. The last command below a picture

@@ -39,6 +39,7 @@ class Asked:
     beside: Path | None
     others: tuple[Path, ...]
     gates: Path | None
+    loss: tuple[Path, Path] | None
     solved: Path | None
     compared: Path | None
     scaling: Path | None
@@ -69,9 +70,9 @@ def twin_run(work: Path, progress: Progress) -> Path:
 
 
 def twin_pair(asked: Asked, progress: Progress) -> tuple[Path, Path]:
-    """The given run and its twin, or those of the digits."""
-    if asked.run is not None and asked.beside is not None:
-        return asked.run, asked.beside
+    """The given twins for the loss around their weights, or those of the digits."""
+    if asked.loss is not None:
+        return asked.loss
     return scaled_run(asked.work, "compound", progress), twin_run(asked.work, progress)
 
 
