@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
-from budgetnet.learn.statistics import right_of
+from budgetnet.learn.statistics import Seeds, right_of
 from budgetnet.writing import written_aside
 
 
@@ -64,6 +64,11 @@ class Answered:
     indices: NDArray[np.int64]
     right: NDArray[np.bool_]
     diverged: bool
+
+
+def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
+    """1 for a right answer and 0 for a wrong one, for `over_seeds`."""
+    return [(test.indices, test.right.astype(np.float64)) for test in tests]
 
 
 def answered(leg: Leg) -> Answered:
