@@ -64,8 +64,8 @@ def planned(
     left = time_seconds * (1 - SPARE_SHARE) - spent
     seconds = _shared(left, kept, seeds, workers)
     splits = [len(images.indices("validation")), len(images.indices("test"))]
-    slowest = [min((speeds[network] for network in rows), key=lambda row: row.apart) for rows in (networks, checks)]
-    least = least_seconds(kept, seeds, workers, draft.batch, splits, *slowest)
+    first, check = (min((speeds[row] for row in rows), key=lambda one: one.apart) for rows in (networks, checks))
+    least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
     if left < least:
         what = f"to race {len(networks)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
         needed = 1.2 * (spent + max(10.0, least))
@@ -95,15 +95,22 @@ def _shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> list[
 
 
 def least_seconds(
-    kept: Sequence[int], seeds: int, workers: int, batch: int, splits: Sequence[int], first: Timing, check: Timing
+    kept: Sequence[int],
+    seeds: int,
+    workers: int,
+    batch: int,
+    splits: Sequence[int],
+    first: Timing,
+    check: Timing,
+    steps: int = LEAST_STEPS,
 ) -> float:
-    """The least time for the race and the check: each training has its least steps and its answers.
+    """The least time for the race and the check: each training has so many steps and its answers.
 
     `splits` are the counts of validation and test images; `first` is the speed of a candidate, `check` at phi = 2.
     """
     shares = _shared(1.0, kept, seeds, workers)
-    raced = validation_seconds(splits[0], first) + LEAST_STEPS * batch / first.apart
-    checked = validation_seconds(sum(splits), check) + LEAST_STEPS * batch / check.apart
+    raced = validation_seconds(splits[0], first) + steps * batch / first.apart
+    checked = validation_seconds(sum(splits), check) + steps * batch / check.apart
     return max(raced / min(shares[:-1]), checked / shares[-1])
 
 

@@ -104,7 +104,7 @@ def _refuse_foreign(run: Path) -> None:
 def start_anew(run: Path) -> None:
     """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
     _refuse_foreign(run)
-    results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json")
+    results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json", "family.json")
     order = dict.fromkeys(results, 0) | {"plan.json": 2}
     for child in sorted(run.iterdir(), key=lambda child: order.get(child.name, 1)):
         if child.is_dir() and not child.is_symlink():
