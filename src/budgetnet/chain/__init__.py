@@ -178,8 +178,9 @@ class _Chain:
             yield tell
         except TooShort as error:
             whole, mine = self.plan["time_seconds"], self.plan["seconds"][name]
-            what = f"for three parts: {name} has {mine} s of them"
-            raise TooShort(whole, what, error.least_seconds / SHARES[name] + whole - mine / SHARES[name]) from error
+            least = error.least_seconds / SHARES[name] + whole - mine / SHARES[name]
+            kept = "" if number == 1 else f"; what was found by then lies in {self.run}"
+            raise TooShort(whole, f"for three parts: {name} has {mine} s of them", least, kept) from error
 
     def _baseline(self) -> Baseline:
         folder = self.run / "baseline"

@@ -54,6 +54,6 @@ def _training(family: Family) -> Iterator[str]:
 def _beware(family: Family) -> str:
     larger = listed([row.id for row in family.members[1:]])
     return (
-        f"The budget holds for S0 alone: {larger} are what it grows into. The published B0 to B3 are others' trainings "
-        "on ImageNet: they show how the paper's family grows, not how good this one is."
+        f"The budget is that of S0: {larger} are what it grows into, whatever they cost. The published B0 to B3 are "
+        "others' trainings on ImageNet: they show how the paper's family grows, not how good this one is."
     )
