@@ -84,11 +84,12 @@ def _print(found: Family) -> None:
     for sentence in found.statement:
         show.say(sentence)
     show.say()
-    first = found.run / "family" / f"{found.members[0].id}.json"
+    ends = (found.members[0].id, found.members[-1].id)
+    networks, weights = (f"{ends[0]}.{kind} to {ends[1]}.{kind}" for kind in ("json", "safetensors"))
     show.facts(
         {
             "report": str(found.report),
-            "networks": f"{first} and its like, weights beside them as .safetensors",
+            "family": f"{found.run / 'family'}: {networks}, {weights}",
             "coefficients": str(found.run / "coefficients" / "coefficients.json"),
         }
     )
