@@ -496,6 +496,8 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     other = {**row, "phase": "compare/other, seed 0", "step": 5, "seconds": 500.0}
     assert training_seconds([*began, other, *again], leg) == pytest.approx(10.0)
     assert training_seconds([began[0], other], leg) is None
+    cooled = {**row, "step": 70, "seconds": 1.01}  # its seconds began with the cool-down
+    assert training_seconds([began[0], cooled], leg) is None
 
 
 def test_a_slow_moment_strikes_no_course_alone(

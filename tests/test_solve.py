@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from killed import kill_when, start
+from test_space import BASE
 
 from budgetnet.budget import Budget, BudgetError
 from budgetnet.learn.bases import adapted_bases, base_px
@@ -72,6 +73,12 @@ def test_scaling_starts_from_the_images_own_size(digits: ImageSet, median_px: in
     assert base_px(sized) == expected
     dropped = {drop for _, drop, _ in adapted_bases(sized, ["mobilenet_v2"])}
     assert dropped == ({0, 1, 2} if expected < 96 else {0})
+
+
+def test_a_base_of_few_strides_drops_those_that_it_has(digits: ImageSet) -> None:
+    assert [dropped for _, dropped, _ in adapted_bases(digits, [BASE])] == [0, 1]
+    rows = candidates(digits, Budget(macs=1_000_000), 2, [BASE], ["compound"])
+    assert rows and all(row.dropped_strides <= 1 for row in rows)
 
 
 @pytest.mark.parametrize(("seconds", "workers", "expected"), [(100, 2, 2), (900, 2, 5), (900, 8, 12), (36000, 2, 12)])

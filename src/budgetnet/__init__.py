@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from budgetnet.baseline import search_baseline
     from budgetnet.budget import Budget, BudgetError, fit
+    from budgetnet.chain import search_all
     from budgetnet.coefficients import search_coefficients
     from budgetnet.compare import compare
     from budgetnet.cost import cost
@@ -55,6 +56,7 @@ _PLACES = {
     "output_landscape": "show.landscape",
     "predict": "learn.predict",
     "scale": "scaling",
+    "search_all": "chain",
     "search_baseline": "baseline",
     "search_coefficients": "coefficients",
     "solve": "solve",
@@ -86,6 +88,7 @@ __all__ = [
     "output_landscape",
     "predict",
     "scale",
+    "search_all",
     "search_baseline",
     "search_coefficients",
     "solve",

@@ -272,7 +272,7 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
     later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
     """
-    strides = [network.stem.stride, 2 if network.stem.pool else 1, *(stage.stride for stage in network.stages)]
+    strides = _strides(network)
     places = [place for place, stride in enumerate(strides) if stride == 2]
     if dropped_strides not in range(len(places) + 1):
         raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
@@ -286,3 +286,12 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
             dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[2:], strict=True)
         ),
     )
+
+
+def droppable_strides(network: Network) -> int:
+    """How many strides of 2 `adapt` could make 1."""
+    return _strides(network).count(2)
+
+
+def _strides(network: Network) -> list[int]:
+    return [network.stem.stride, 2 if network.stem.pool else 1, *(stage.stride for stage in network.stages)]

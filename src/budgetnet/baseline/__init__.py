@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from budgetnet.budget import Budget
 from budgetnet.learn.data import open_cache, open_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.plan import (
+    check_time,
     data_row,
     load_plan,
     machine_row,
@@ -123,8 +123,7 @@ def search_baseline(
 
 
 def _check(time_seconds: float, seed: int, sampler: str, device: str, precision: str) -> None:
-    if not math.isfinite(time_seconds) or time_seconds <= 0:
-        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+    check_time(time_seconds)
     check_integer("seed", seed, 0)
     choose("sampler", sampler, SAMPLERS)
     check_computing(device, precision)

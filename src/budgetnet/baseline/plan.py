@@ -15,7 +15,7 @@ from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import adapted_bases, largest_px, map_rank
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Leg, Place, Timing
-from budgetnet.learn.plan import team_row
+from budgetnet.learn.plan import TooShort, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, TIMING_SECONDS, shared_batch, timed, with_steps
@@ -95,11 +95,8 @@ def planned(
             LEAST_CANDIDATES * (judged / workers + TRIAL_SECONDS) / SEARCH_SHARE,
             _least_finals(course, images, slowest, workers) / (1 - SUPERNET_SHARE - SEARCH_SHARE),
         )
-        needed = 1.2 * (time_seconds - left + least)
-        raise ValueError(
-            f"{time_seconds:g} s are too short for a supernet, a search and final trainings; give at least "
-            f"{math.ceil(needed)} s"
-        )
+        what = "for a supernet, a search and final trainings"
+        raise TooShort(time_seconds, what, 1.2 * (time_seconds - left + least))
     return {
         **team_row(draft.team),
         "supernet": {"batch": teaching.batch, "steps": steps, "images_per_second": taught.together},

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.budget import Budget
-from budgetnet.learn.answers import Answered
-from budgetnet.learn.statistics import accuracy_interval, difference_interval, over_seeds
+from budgetnet.learn.answers import Answered, right_over_seeds
+from budgetnet.learn.statistics import accuracy_interval, difference_interval, over_seeds, paired_over_seeds
 from budgetnet.search.baseline import Scored, reward
 from budgetnet.search.options import front
 from budgetnet.spec import Network
@@ -157,7 +157,7 @@ def final_of(
     name: str, network: Network, supernet_accuracy: float | None, done: Trainings, budget: Budget, target_macs: int
 ) -> Final:
     """What the final trainings of a network say."""
-    found = over_seeds([(test.indices, test.right.astype(np.float64)) for test in done.tests])
+    found = over_seeds(right_over_seeds(done.tests))
     low, high = accuracy_interval(found)
     validation = float(np.mean([right.mean() for right in done.validation]))
     price = budget.price(network)
@@ -179,9 +179,7 @@ def final_of(
 
 def against(ours: Trainings, theirs: Trainings) -> Against:
     """Our accuracy minus theirs on the same test images."""
-    pairs = list(zip(ours.tests, theirs.tests, strict=True))
-    assert all(np.array_equal(one.indices, other.indices) for one, other in pairs), "the same images in the same order"
-    found = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in pairs])
+    found = paired_over_seeds(right_over_seeds(ours.tests), right_over_seeds(theirs.tests))
     low, high = difference_interval(found)
     return Against(found.mean, low, high, found.chance, low > 0.0 or high < 0.0)
 

@@ -13,7 +13,19 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 
-from budgetnet.cli import compare, explain, landscape, loss, measure, networks, runs, search, search_baseline, training
+from budgetnet.cli import (
+    compare,
+    explain,
+    landscape,
+    loss,
+    measure,
+    networks,
+    runs,
+    search,
+    search_all,
+    search_baseline,
+    training,
+)
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
@@ -55,6 +67,7 @@ for place, command in enumerate(COMMANDS):
 landscape.app.command(loss.loss, sort_key=3)
 landscape.app.command(training.training, sort_key=4)
 search.app.command(search_baseline.baseline)
+search.app.command(search_all.everything, name="all")
 app.command(search.app)
 app.command(landscape.app)
 

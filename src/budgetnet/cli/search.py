@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="search",
-    help="Search for what the paper found once on ImageNet, on your own images: alpha, beta and gamma.",
+    help="Search for what the paper found once on ImageNet, on your own images: a base, its coefficients, a family.",
     sort_key=50,  # between the commands that train and those that show
 )
 

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from budgetnet.baseline import Baseline
     from budgetnet.search.space import Space
 
+SpaceBase = Annotated[
+    str, Parameter(group=NETWORK, metavar="NAME", help="What the space lies around: a zoo name or a .json file.")
+]
+SpaceFile = Annotated[
+    Path | None, Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one.")
+]
+
 
 def baseline(
     data: Data,
@@ -24,13 +31,8 @@ def baseline(
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="90m", help="For supernet, search and finals, as 90m.")
     ] = 5400.0,
-    base: Annotated[
-        str, Parameter(group=NETWORK, metavar="NAME", help="What the space lies around: a zoo name or a .json file.")
-    ] = "efficientnet_b0",
-    space: Annotated[
-        Path | None,
-        Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one."),
-    ] = None,
+    base: SpaceBase = "efficientnet_b0",
+    space: SpaceFile = None,
     sampler: Annotated[
         Literal["evolution", "tpe", "random"],
         Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
+    check_time,
     data_row,
     load_plan,
     machine_row,
@@ -145,8 +145,7 @@ def search_coefficients(
 def _check(candidates: int, seeds: int, time_seconds: float, measure: str, device: str, precision: str) -> None:
     check_integer("candidates", candidates, 2)
     check_integer("seeds", seeds)
-    if not math.isfinite(time_seconds) or time_seconds <= 0:
-        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+    check_time(time_seconds)
     choose("measure", measure, MEASURES)
     check_computing(device, precision)
 

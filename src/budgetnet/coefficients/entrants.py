@@ -65,15 +65,19 @@ def entrants_for(asked: int, time_seconds: float, workers: int) -> int:
     return min(asked, max(2, int(time_seconds * workers / CORE_SECONDS_AN_ENTRANT)))
 
 
+def space_of(images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure) -> Space:
+    """The space of a base on these images: none of its networks is above twice the images' own size, as everywhere.
+
+    Raises as `search.regions.space` does.
+    """
+    return space(base, growth, tolerance, measure, max(largest_px(images), min(base.resolution_px)))
+
+
 def entrants_of(
     images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure, most: int
 ) -> Entrants:
-    """The candidates, the paper's nearest first. Raises a one-line `ValueError` for a space of none or of one network.
-
-    None is above twice the images' own size, as everywhere.
-    """
-    most_px = max(largest_px(images), min(base.resolution_px))
-    found = space(base, growth, tolerance, measure, most_px)
+    """The candidates, the paper's nearest first. Raises a one-line `ValueError` for a space of less than two."""
+    found = space_of(images, base, growth, tolerance, measure)
     if len(found.candidates) < 2:
         raise ValueError(
             f"one network alone of {base.name} is within {100 * tolerance:g} % of {growth:g} times its "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.statistics import (
     LEAST_PROBABILITY,
-    OverSeeds,
+    Seeds,
     accuracy_interval,
     difference_interval,
     holm,
@@ -25,6 +25,7 @@ from budgetnet.learn.statistics import (
     mean_interval,
     on_one_split,
     over_seeds,
+    paired_over_seeds,
     right_of,
 )
 
@@ -67,9 +68,9 @@ def _answers(
 
 def score_of(tests: Sequence[Answers]) -> Score:
     """Means over seeds with their intervals."""
-    losses = _mean(tests, lambda one: one.losses)
+    losses = on_one_split(over_seeds(_losses(tests)), len(tests))
     low, high = mean_interval(losses)
-    right = over_seeds([(one.indices, one.right.astype(np.float64)) for one in tests])
+    right = over_seeds(_right(tests))
     return Score(
         losses.mean,
         max(0.0, low),
@@ -80,17 +81,18 @@ def score_of(tests: Sequence[Answers]) -> Score:
     )
 
 
-def _mean(tests: Sequence[Answers], values: Callable[[Answers], NDArray[np.float64]]) -> OverSeeds:
-    return on_one_split(over_seeds([(one.indices, values(one)) for one in tests]), len(tests))
+def _losses(tests: Sequence[Answers]) -> Seeds:
+    return [(one.indices, one.losses) for one in tests]
+
+
+def _right(tests: Sequence[Answers]) -> Seeds:
+    return [(one.indices, one.right.astype(np.float64)) for one in tests]
 
 
 def difference_of(a: str, b: str, ours: Sequence[Answers], theirs: Sequence[Answers]) -> Difference:
     """Of a minus b, seed by seed on the same images."""
-    both = list(zip(ours, theirs, strict=True))
-    assert all(np.array_equal(one.indices, other.indices) for one, other in both), "the same images in the same order"
-    losses = on_one_split(over_seeds([(one.indices, one.losses - other.losses) for one, other in both]), len(both))
-    right = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in both])
-    right = on_one_split(right, len(both))
+    losses = on_one_split(paired_over_seeds(_losses(ours), _losses(theirs)), len(ours))
+    right = on_one_split(paired_over_seeds(_right(ours), _right(theirs)), len(ours))
     low, high = mean_interval(losses)
     return Difference(
         a=a,

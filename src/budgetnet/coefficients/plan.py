@@ -14,7 +14,7 @@ from typing import Any
 from budgetnet.coefficients.entrants import Entrant, Entrants, Matched
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
-from budgetnet.learn.plan import course_of, course_row, team_row
+from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.train import FORWARD_RATE, timed, validation_seconds, with_steps
 from budgetnet.learn.trainer import Course
@@ -64,14 +64,12 @@ def planned(
     left = time_seconds * (1 - SPARE_SHARE) - spent
     seconds = _shared(left, kept, seeds, workers)
     splits = [len(images.indices("validation")), len(images.indices("test"))]
-    short = max(_shortage(seconds, draft.batch, splits, speeds[network]) for network in networks)
-    short = max(short, *(_shortage(seconds[-1:], draft.batch, [sum(splits)], speeds[network]) for network in checks))
-    if left <= 0 or short > 1:
-        needed = (spent + max(left, 10.0) * max(short, 1.0)) * 1.2
-        raise ValueError(
-            f"{time_seconds:g} s are too short to race {len(networks)} networks and train the last {kept[-1]} and a "
-            f"check with {seeds} seeds each; give at least {math.ceil(needed)} s, or fewer --candidates or --seeds"
-        )
+    first, check = (min((speeds[row] for row in rows), key=lambda one: one.apart) for rows in (networks, checks))
+    least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
+    if left < least:
+        what = f"to race {len(networks)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
+        needed = 1.2 * (spent + max(10.0, least))
+        raise TooShort(time_seconds, what, needed, ", or fewer --candidates or --seeds")
     rows = [_entrant_row(row, draft, seconds, splits, speeds) for row in entrants.rows]
     return {
         **team_row(Team(workers, 1)),
@@ -96,10 +94,24 @@ def _shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> list[
     return [*rungs, last, check / math.ceil(2 * seeds / workers)]
 
 
-def _shortage(seconds: Sequence[float], batch: int, splits: Sequence[int], timing: Timing) -> float:
-    """Above 1 where one of these lengths is too short for its answers and the least steps."""
-    needed = validation_seconds(splits[0], timing) + LEAST_STEPS * batch / timing.apart
-    return max(needed / max(one, 1e-9) for one in seconds)
+def least_seconds(
+    kept: Sequence[int],
+    seeds: int,
+    workers: int,
+    batch: int,
+    splits: Sequence[int],
+    first: Timing,
+    check: Timing,
+    steps: int = LEAST_STEPS,
+) -> float:
+    """The least time for the race and the check: each training has so many steps and its answers.
+
+    `splits` are the counts of validation and test images; `first` is the speed of a candidate, `check` at phi = 2.
+    """
+    shares = _shared(1.0, kept, seeds, workers)
+    raced = validation_seconds(splits[0], first) + steps * batch / first.apart
+    checked = validation_seconds(sum(splits), check) + steps * batch / check.apart
+    return max(raced / min(shares[:-1]), checked / shares[-1])
 
 
 def _entrant_row(

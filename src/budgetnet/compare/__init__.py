@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
+    check_time,
     data_row,
     given_coefficients,
     load_plan,
@@ -138,8 +138,7 @@ def compare(
 
 
 def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:
-    if not math.isfinite(time_seconds) or time_seconds <= 0:
-        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+    check_time(time_seconds)
     check_integer("seeds", seeds)
     check_computing(device, precision)
 

@@ -11,7 +11,7 @@ from typing import Any
 from budgetnet.compare.drafts import Draft, training_id
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
-from budgetnet.learn.plan import course_of, course_row, preprocessing_row, team_row
+from budgetnet.learn.plan import TooShort, course_of, course_row, preprocessing_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
 from budgetnet.learn.workers import Team, workers_for
@@ -52,10 +52,8 @@ def planned(
     least = max(LEAST_STEPS * draft.course.batch / timing.apart for draft, timing in pairs)
     if seconds < least:
         needed = 1.2 * (spent + after + waves * least) / (1 - SPARE_SHARE)
-        raise ValueError(
-            f"{time_seconds:g} s are too short for {trainings} trainings, {workers} at a time: each needs "
-            f"{LEAST_STEPS} steps at least; give at least {math.ceil(needed)} s"
-        )
+        what = f"for {trainings} trainings, {workers} at a time: each needs {LEAST_STEPS} steps at least"
+        raise TooShort(time_seconds, what, needed)
     return {
         **team_row(Team(workers, 1)),
         "seconds_each": seconds,

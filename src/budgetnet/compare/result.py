@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from budgetnet import zoo
 from budgetnet.compare.entrants import LeftOut
-from budgetnet.learn.answers import Answered
+from budgetnet.learn.answers import Answered, right_over_seeds
 from budgetnet.learn.statistics import (
     OverSeeds,
     Paired,
@@ -23,6 +21,7 @@ from budgetnet.learn.statistics import (
     holm,
     over_seeds,
     paired_difference,
+    paired_over_seeds,
     wilson,
 )
 from budgetnet.measure import Measurement
@@ -201,7 +200,7 @@ class Accuracy:
 
 def accuracy_of(tests: Sequence[Answered]) -> Accuracy:
     """The accuracy of one network over its seeds."""
-    found = over_seeds([(test.indices, test.right.astype(np.float64)) for test in tests])
+    found = over_seeds(right_over_seeds(tests))
     return Accuracy(found, *accuracy_interval(found))
 
 
@@ -220,9 +219,7 @@ def pairs_of(
 
 
 def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) -> Pair:
-    both = list(zip(ours, theirs, strict=True))
-    assert all(np.array_equal(one.indices, other.indices) for one, other in both), "the same images in the same order"
-    found = over_seeds([(one.indices, one.right.astype(np.float64) - other.right) for one, other in both])
+    found = paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs))
     low, high = difference_interval(found)
     return Pair(
         a=a,
@@ -236,7 +233,7 @@ def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) 
         chance=found.chance,
         differs=low > 0.0 or high < 0.0,
         stands=False,
-        seeds=tuple(paired_difference(one.right, other.right) for one, other in both),
+        seeds=tuple(paired_difference(one.right, other.right) for one, other in zip(ours, theirs, strict=True)),
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.leg import Leg, opened, run_leg
+from budgetnet.learn.leg import EVENT_SECONDS, Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
-from budgetnet.learn.statistics import right_of
+from budgetnet.learn.statistics import Seeds, right_of
 from budgetnet.writing import written_aside
 
 
@@ -44,13 +44,14 @@ def train_and_test(leg: Leg) -> bool:
 def training_seconds(events: Sequence[Mapping[str, Any]], leg: Leg) -> float | None:
     """How long the steps of a training took: all of them, by the seconds a step between its events.
 
-    What a kill cost does not count. None where there are not two events of one process.
+    What a kill cost does not count. None where there are not two events of one process; these are `EVENT_SECONDS` apart
+    or more, and those across a kill or the start of the cool-down, where the seconds begin anew, are not.
     """
     rows = [event for event in events if event["kind"] == "step" and event["phase"] == leg.phase]
     pairs = [
         (after["step"] - before["step"], after["seconds"] - before["seconds"])
         for before, after in itertools.pairwise(rows)
-        if after["step"] > before["step"] and after["seconds"] > before["seconds"]
+        if after["step"] > before["step"] and after["seconds"] - before["seconds"] >= EVENT_SECONDS
     ]
     steps = sum(count for count, _ in pairs)
     return leg.course.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
@@ -64,6 +65,11 @@ class Answered:
     indices: NDArray[np.int64]
     right: NDArray[np.bool_]
     diverged: bool
+
+
+def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
+    """1 for a right answer and 0 for a wrong one, for `over_seeds`."""
+    return [(test.indices, test.right.astype(np.float64)) for test in tests]
 
 
 def answered(leg: Leg) -> Answered:

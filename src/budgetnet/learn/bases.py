@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 from budgetnet import zoo
 from budgetnet.learn.data import ImageSet
-from budgetnet.scaling import adapt
+from budgetnet.scaling import adapt, droppable_strides
 from budgetnet.spec import Network, Px
 
 LEAST_PX, MOST_PX = 32, 224
-SMALL_PX = 96
+SMALL_PX, MOST_DROPPED = 96, 2
 """Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
 SAME_SHAPE = 1.1
 """Images whose width and height stand to each other as in another within this factor have the same shape."""
@@ -60,7 +60,8 @@ def adapted_bases(images: ImageSet, bases: Sequence[str | Network], inherited: b
         if inherited:
             yield row.name, 0, adapt(row, shaped_px(images))
             continue
-        for dropped in (0, 1, 2) if px < SMALL_PX else (0,):
+        most = min(MOST_DROPPED, droppable_strides(row)) if px < SMALL_PX else 0
+        for dropped in range(most + 1):
             yield row.name, dropped, adapt(row, px, dropped)
 
 

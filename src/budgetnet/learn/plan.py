@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import shutil
 import warnings
@@ -26,6 +27,22 @@ from budgetnet.spec import Network
 FORMAT = "budgetnet.plan.v1"
 NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None))
 """Arguments that say nothing: a run from nothing, by the paper's coefficients, as all were before there were others."""
+
+
+class TooShort(ValueError):
+    """A time that is too short for what it is asked for, in one line; `least_seconds` would do."""
+
+    def __init__(self, time_seconds: float, what: str, least_seconds: float, instead: str = "") -> None:
+        self.least_seconds = least_seconds
+        super().__init__(
+            f"{time_seconds:g} s are too short {what}; give at least {math.ceil(least_seconds)} s{instead}"
+        )
+
+
+def check_time(time_seconds: float) -> None:
+    """Raise a one-line `ValueError` unless the time is above 0."""
+    if not math.isfinite(time_seconds) or time_seconds <= 0:
+        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
 
 
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
@@ -87,7 +104,7 @@ def _refuse_foreign(run: Path) -> None:
 def start_anew(run: Path) -> None:
     """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
     _refuse_foreign(run)
-    results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json")
+    results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json", "family.json")
     order = dict.fromkeys(results, 0) | {"plan.json": 2}
     for child in sorted(run.iterdir(), key=lambda child: order.get(child.name, 1)):
         if child.is_dir() and not child.is_symlink():

@@ -151,6 +151,16 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
 
 
+def paired_over_seeds(ours: Seeds, theirs: Seeds) -> OverSeeds:
+    """The mean over seeds of our values minus theirs on the same images.
+
+    Both must have the same seeds, and those the same images in the same order. Source: as `over_seeds`.
+    """
+    both = list(zip(ours, theirs, strict=True))
+    assert all(np.array_equal(one[0], other[0]) for one, other in both), "the same images in the same order"
+    return over_seeds([(images, values - others) for (images, values), (_, others) in both])
+
+
 def on_one_split(found: OverSeeds, seeds: int) -> OverSeeds:
     """The same where all seeds asked the same images, so that what those images are like is in every seed alike.
 

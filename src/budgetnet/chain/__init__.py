@@ -1,0 +1,242 @@
+"""The whole chain of the paper: a baseline for a budget, coefficients on it, and the family that they give."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from budgetnet.baseline import BASE_NAME, Baseline, search_baseline, space_for
+from budgetnet.budget import Budget
+from budgetnet.chain.family import family_of, job_for, train_family
+from budgetnet.chain.members import members_of
+from budgetnet.chain.plan import SHARES, shared
+from budgetnet.chain.result import FILE, Family, Part
+from budgetnet.coefficients import search_coefficients
+from budgetnet.coefficients.entrants import base_of, space_of
+from budgetnet.coefficients.result import CoefficientSearch
+from budgetnet.learn.data import ImageSet, open_images
+from budgetnet.learn.plan import (
+    TooShort,
+    check_time,
+    data_row,
+    load_plan,
+    machine_row,
+    only_one,
+    run_folder,
+    same_arguments,
+    same_data,
+    save_plan,
+    start_anew,
+)
+from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.recipe import Recipe, recipe_of
+from budgetnet.learn.run import read_json, write_json
+from budgetnet.learn.train import check_computing
+from budgetnet.scaling import PAPER
+from budgetnet.search.options import options_of
+from budgetnet.search.space import Space
+from budgetnet.spec import Network, check_integer
+
+COMMAND = "search all"
+GROWTH = 2.0
+"""What a step of phi multiplies the cost by, as in the paper."""
+TOLERANCES = (0.05, 0.1, 0.2, 0.4)
+"""Of the networks that race for coefficients: the first that leaves at least two of the winner's."""
+
+
+def search_all(
+    data: str | Path,
+    budget: Budget,
+    time_seconds: float = 10800.0,
+    space: Space | None = None,
+    base: str | Network = BASE_NAME,
+    seed: int = 0,
+    recipe: str | Recipe = "modern",
+    out: Path | str | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Family:
+    """A family of networks from a budget and images: the paper's two searches and what they lead to, in one call.
+
+        baseline      `search_baseline` within the budget                      1/2 of the time
+        coefficients  `search_coefficients` on its winner, S0                  1/4
+        family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
+
+    All parts have one split of the images, so that the test images of the family were seen by no choice. The members
+    are trained from nothing for equal steps. `space` and `base` are those of `search_baseline`.
+
+    The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
+    `BudgetError` or `ValueError` where no network keeps the budget, `ValueError` for other bad input and for a time
+    that is too short for three parts.
+    Source: Tan and Le, EfficientNet, arXiv:1905.11946, section 4; MnasNet, arXiv:1807.11626.
+    """
+    began = time.monotonic()
+    check_time(time_seconds)
+    check_integer("seed", seed, 0)
+    check_computing(device, precision)
+    asked = {
+        "budget": budget.to_dict(),
+        "time_seconds": time_seconds,
+        "space_asked": None if space is None else space.to_json(),
+        "base": base if isinstance(base, str) else base.to_json(),
+        "seed": seed,
+        "recipe_name": recipe_of(recipe).name,
+        "precision": precision,
+    }
+    run = run_folder(out, str(data), {"command": COMMAND, **asked})
+    with only_one(run):
+        plan = load_plan(run, COMMAND, fresh)
+        images = open_images(str(data), seed, progress)
+        if plan is not None:
+            same_arguments(plan, asked, run)
+            same_data(plan["data"]["fingerprint"], images, run)
+            if (run / FILE).exists():
+                return _shown(run)
+        else:
+            stand_in = _stand_in(images, budget, space, base)
+            job = job_for(
+                [row for _, _, row in stand_in], images, str(data), recipe, seed, run, device, precision, progress
+            )
+            steps = shared(job, stand_in, began, time_seconds, progress)
+            if fresh:
+                start_anew(run)
+            row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
+            plan = save_plan(run, {**row, **steps})
+        chain = _Chain(run, plan, str(data), budget, space, base, recipe, images, device, progress or silent)
+        return chain.finish()
+
+
+def _stand_in(
+    images: ImageSet, budget: Budget, space: Space | None, base: str | Network
+) -> tuple[tuple[str, int, Network], ...]:
+    """The family of the space's base by the paper's coefficients, for the times that only a winner's would tell.
+
+    Raises as `search_baseline` does where nothing keeps the budget.
+    """
+    usual = (space or space_for(images, budget, base)).with_data(len(images.classes), images.in_channels)
+    options_of(usual, budget)
+    return members_of(usual.base, PAPER)
+
+
+def _shown(run: Path) -> Family:
+    """The family that a finished run's files hold, and its page."""
+    from budgetnet.show.chain.page import write_page
+
+    return Family.from_file(read_json(run / FILE), run, write_page(run))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A planned chain: every part goes on where it was, and a finished one is read."""
+
+    run: Path
+    plan: Mapping[str, Any]
+    data: str
+    budget: Budget
+    space: Space | None
+    base: str | Network
+    recipe: str | Recipe
+    images: ImageSet
+    device: str
+    progress: Progress
+
+    def finish(self) -> Family:
+        """The family, from wherever an earlier start was stopped."""
+        baseline = self._baseline()
+        found = self._coefficients(baseline.network)
+        with self._part("family") as progress:
+            training = train_family(
+                self.run / "family",
+                baseline.network,
+                found.coefficients,
+                self.images,
+                self.plan,
+                self.data,
+                self.device,
+                progress,
+            )
+            family = family_of(training, self.run, found.coefficients, self.budget, self._parts(baseline, found))
+        write_json(self.run / FILE, family.to_file())
+        return _shown(self.run)
+
+    @contextlib.contextmanager
+    def _part(self, name: str) -> Iterator[Progress]:
+        """Progress that says which part it is of; a time too short for the part is one too short for the whole."""
+        number = 1 + list(SHARES).index(name)
+
+        def tell(update: Update) -> None:
+            self.progress(dataclasses.replace(update, phase=f"{number} of {len(SHARES)}, {update.phase}"))
+
+        try:
+            yield tell
+        except TooShort as error:
+            whole, mine = self.plan["time_seconds"], self.plan["seconds"][name]
+            least = error.least_seconds / SHARES[name] + whole - mine / SHARES[name]
+            kept = "" if number == 1 else f"; what was found by then lies in {self.run}"
+            raise TooShort(whole, f"for three parts: {name} has {mine} s of them", least, kept) from error
+
+    def _baseline(self) -> Baseline:
+        folder = self.run / "baseline"
+        try:
+            with self._part("baseline") as progress:
+                return search_baseline(
+                    self.data,
+                    self.budget,
+                    time_seconds=self.plan["seconds"]["baseline"],
+                    space=self.space,
+                    base=self.base,
+                    out=folder,
+                    **self._shared(progress),
+                )
+        except ValueError:
+            if not (folder / "plan.json").exists():
+                (self.run / "plan.json").unlink()  # nothing came of it, and bad input leaves no folder
+            raise
+
+    def _coefficients(self, winner: Network) -> CoefficientSearch:
+        with self._part("coefficients") as progress:
+            return search_coefficients(
+                self.data,
+                base=winner,
+                growth=GROWTH,
+                tolerance=tolerance_for(self.images, winner),
+                candidates=self.plan["candidates"],
+                seeds=self.plan["coefficient_seeds"],
+                time_seconds=self.plan["seconds"]["coefficients"],
+                out=self.run / "coefficients",
+                **self._shared(progress),
+            )
+
+    def _shared(self, progress: Progress) -> dict[str, Any]:
+        """What both searches are told alike."""
+        return {
+            "seed": self.plan["seed"],
+            "recipe": self.recipe,
+            "device": self.device,
+            "precision": self.plan["precision"],
+            "progress": progress,
+        }
+
+    def _parts(self, baseline: Baseline, found: CoefficientSearch) -> list[Part]:
+        rows = (("baseline", baseline.statement[:2]), ("coefficients", found.statement[:2]))
+        return [Part(name, f"{name}/report.html", tuple(said)) for name, said in rows]
+
+
+def tolerance_for(images: ImageSet, winner: Network) -> float:
+    """How far from twice the winner's multiply-adds a network may be, so that there is more than one to choose from.
+
+    The first of 5, 10, 20 and 40 % that leaves two; the last also where none does, and the search says so.
+    """
+    base = base_of(images, winner)
+    for tolerance in TOLERANCES:
+        with contextlib.suppress(ValueError):  # no network is as near
+            if len(space_of(images, base, GROWTH, tolerance, "macs").candidates) > 1:
+                return tolerance
+    return TOLERANCES[-1]

@@ -1,0 +1,186 @@
+"""The third part of the chain: S0 to S3 trained alike, their networks and weights written, their accuracy judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from budgetnet.budget import Budget
+from budgetnet.chain.members import members_of, published_members
+from budgetnet.chain.plan import Job, legs_of, planned
+from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
+from budgetnet.chain.statement import statement
+from budgetnet.learn.answers import Answered, answered, answers_path, train_and_test, training_seconds
+from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.leg import Leg, Place, opened, run_leg
+from budgetnet.learn.outcome import clear, trained_model
+from budgetnet.learn.plan import (
+    load_plan,
+    machine_row,
+    preprocessing_for,
+    preprocessing_row,
+    save_plan,
+    side_px_for,
+    team_of,
+)
+from budgetnet.learn.progress import Progress, Update
+from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.run import SIDE_NOTE, read_events
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.workers import Workers
+from budgetnet.model.weights import save_weights
+from budgetnet.scaling import Coefficients
+from budgetnet.spec import Network
+from budgetnet.writing import written_aside
+
+COMMAND = "search all, family"
+"""In the plan.json of the family's own folder."""
+
+
+def job_for(
+    networks: Sequence[Network],
+    images: ImageSet,
+    data: str,
+    recipe: str | Recipe,
+    seed: int,
+    folder: Path,
+    device: str,
+    precision: str,
+    progress: Progress | None,
+) -> Job:
+    """The images open at a side that serves all these networks, and a course without network and steps."""
+    fitted, preprocessing = recipe_for(recipe_of(recipe), images.in_channels), preprocessing_for(images)
+    side_px = side_px_for(networks, preprocessing)
+    open_cache(images, side_px, progress=progress)
+    batch = guarded_batch(fitted, len(images.indices("train")))
+    draft = Course("draft", networks[0], fitted, preprocessing, seed, batch, 1, 1)
+    return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), device, precision))
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A family's folder and its plan: what is done is read, what is missing is made."""
+
+    folder: Path
+    plan: Mapping[str, Any]
+    job: Job
+    progress: Progress
+
+    def finish(self) -> dict[str, list[Answered]]:
+        """The answers of every member's trainings, the smallest first; networks and weights are written by then."""
+        for row in self.plan["members"]:
+            with written_aside(self.folder / f"{row['id']}.json") as aside:
+                aside.write_text(network_of(row).to_json() + "\n", encoding="utf-8")
+        legs = legs_of(self.plan, self.job.place)
+        self._train(legs)
+        clear(self.folder / "training")
+        done = {leg.course.id: answered(leg) for leg in legs}
+        return {row["id"]: [done[leg.course.id] for leg in self.legs(row["id"])] for row in self.plan["members"]}
+
+    def legs(self, member: str) -> list[Leg]:
+        """The trainings of one member, by seed."""
+        return [leg for leg in legs_of(self.plan, self.job.place) if leg.course.id.startswith(f"{member}-seed")]
+
+    def _train(self, legs: Sequence[Leg]) -> None:
+        missing = [leg for leg in legs if not answers_path(leg).exists()]
+        if not missing:
+            return
+
+        def tell(text: str) -> None:
+            done = sum(answers_path(leg).exists() for leg in legs)
+            self.progress(Update("family", done, len(legs), text))
+
+        tell(f"{len(missing)} to do")
+        count, device = min(self.plan["processes"], len(missing)), self.job.place.device
+        with Workers(train_member, count, device, progress=self.progress) as workers:
+            workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("family/")))
+
+    def member(self, row: Mapping[str, Any], tests: Sequence[Answered], budget: Budget) -> Member:
+        """A row of the plan with what its trainings found."""
+        events = read_events(self.folder / "events.jsonl")
+        took = [training_seconds(events, leg) for leg in self.legs(row["id"])]
+        known = [seconds for seconds in took if seconds is not None]
+        mean = sum(known) / len(known) if known else None
+        return member_of(row["id"], row["phi"], network_of(row), tests, budget, row["images_per_second"], mean)
+
+
+def network_of(row: Mapping[str, Any]) -> Network:
+    """The network of a member's row in the plan."""
+    return Network.from_json(json.dumps(row["course"]["network"]))
+
+
+def train_member(leg: Leg) -> bool:
+    """Train and test in a worker, as `train_and_test`; the first seed's weights are kept beside the networks."""
+    if not leg.scores.exists():
+        run_leg(leg)
+    name, _, seed = leg.course.id.rpartition("-seed")
+    if int(seed) == leg.place.split_seed:
+        images, _ = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
+        file = Path(leg.place.folder).parent / f"{name}.safetensors"
+        notes = {SIDE_NOTE: str(leg.place.side_px)}
+        save_weights(file, trained_model(leg), images.classes, preprocessing_row(leg.course.preprocessing), notes)
+    return train_and_test(leg)
+
+
+def train_family(
+    folder: Path,
+    base: Network,
+    coefficients: Coefficients,
+    images: ImageSet,
+    whole: Mapping[str, Any],
+    data: str,
+    device: str,
+    progress: Progress,
+) -> Training:
+    """S0 to S3 of this base, planned in `folder`, or as they were planned; `whole` is the chain's plan."""
+    began = time.monotonic()
+    folder.mkdir(exist_ok=True)
+    members = members_of(base, coefficients)
+    networks = [network for _, _, network in members]
+    job = job_for(
+        networks, images, data, whole["recipe_name"], whole["seed"], folder, device, whole["precision"], progress
+    )
+    plan = load_plan(folder, COMMAND)
+    if plan is None:
+        steps = planned(job, members, began, whole["seconds"]["family"], progress)
+        row = {
+            "command": COMMAND,
+            "seed": whole["seed"],
+            "precision": whole["precision"],
+            "recipe": job.draft.recipe.to_dict(),
+            "preprocessing": preprocessing_row(job.draft.preprocessing),
+            "machine": machine_row(),
+            "side_px": job.place.side_px,
+        }
+        plan = save_plan(folder, {**row, **steps})
+    else:
+        team_of(plan, folder)  # says where the machine has other cores than the plan's
+    return Training(folder, plan, job, progress)
+
+
+def family_of(
+    training: Training, run: Path, coefficients: Coefficients, budget: Budget, parts: Sequence[Part]
+) -> Family:
+    """The family, trained to its end."""
+    tests, plan = training.finish(), training.plan
+    members = tuple(training.member(row, tests[row["id"]], budget) for row in plan["members"])
+    found = Family(
+        run=run,
+        coefficients=coefficients,
+        members=members,
+        gains=gains_of(tests),
+        published=published_members(),
+        steps=plan["steps"],
+        batch=plan["members"][0]["course"]["batch"],
+        epochs=plan["epochs"],
+        test_images=len(tests["S0"][0].indices),
+        parts=tuple(parts),
+        statement=(),
+        report=run / "report.html",
+    )
+    return dataclasses.replace(found, statement=statement(found))

@@ -1,0 +1,1 @@
+"""The page of a whole chain of searches."""
