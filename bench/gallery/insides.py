@@ -23,15 +23,20 @@ FEW = 4
 
 def insides(asked: Asked, progress: Progress) -> list[Exhibit]:
     """Grad-CAM, twins, gates and figure 7."""
-    digits = scaled_run(asked.work, "compound", progress)
-    run = asked.run or digits
-    shown = [grad_cam(asked, run, progress)]
+
+    def digits() -> Path:
+        return scaled_run(asked.work, "compound", progress)
+
+    run = asked.run or digits()
+    gated = asked.gates or (run if has_gates(run) else digits())
     twin = asked.beside or twin_run(asked.work, progress)
-    shown.append(twins(asked, run if asked.beside else digits, twin, progress))
-    shown.append(gates(asked, asked.gates or (run if has_gates(run) else digits), progress))
     others = asked.others or tuple(scaled_run(asked.work, one, progress) for one in STRATEGIES[1:])
-    shown.append(figure_7(asked, run if asked.others else digits, others, progress))
-    return shown
+    return [
+        grad_cam(asked, run, progress),
+        twins(asked, run if asked.beside else digits(), twin, progress),
+        gates(asked, gated, progress),
+        figure_7(asked, run if asked.others else digits(), others, progress),
+    ]
 
 
 def telling_stage(network: Network) -> str | None:
