@@ -15,7 +15,7 @@ from matplotlib.text import Annotation
 from budgetnet.show.compare.curves import curves_svg
 from budgetnet.show.compare.pictures import accuracy_svg, pareto_svg
 from budgetnet.show.compare.rows import Network
-from budgetnet.show.explain.figures import SHEET_PX, SheetHead, SheetTile, sheet_figure
+from budgetnet.show.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
 from budgetnet.show.figures import Place
 from budgetnet.show.labels import FAR, Label, label_points
 from budgetnet.show.style import house_style
@@ -121,4 +121,14 @@ def test_a_sheet_names_its_networks_with_what_they_cost_and_reach_and_has_one_ra
     assert {f"net {k}" for k in range(5)} | {f"{k} M MACs" for k in range(5)} <= set(said)
     assert said.count("0") == 1 and sum("half" in text for text in said) == 1
     assert figure.get_figwidth() * figure.dpi <= SHEET_PX, "shown as wide as it is, its text stays large"
-    assert min(text.get_fontsize() for text in figure.texts) >= 12
+    assert min(float(text.get_fontsize()) for text in figure.texts) >= 12
+
+
+def test_heads_of_maps_stand_beside_one_another_also_of_large_maps() -> None:
+    cells = np.zeros((8, 8), np.float32)
+    columns = [
+        MapColumn(f"stage {k}", "112\N{MULTIPLICATION SIGN}112, 1280 ch.", (cells,), (((0, cells),),)) for k in range(7)
+    ]
+    figure = maps_figure(np.zeros((8, 8, 3), np.uint8), columns, ["one"])
+    boxes = [text.get_window_extent() for text in figure.texts]
+    assert not [(one, other) for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]

@@ -79,9 +79,9 @@ def take_cells(source: Path, file: Path) -> None:
 
 
 def _rounded(value: int, bits: int) -> int:
-    """The nearest of 2 ** bits values evenly from 0 to 255."""
-    most = 2**bits - 1
-    return round(round(value * most / 255) * 255 / most)
+    """The nearest multiple of 2 ** (8 - bits), and white for the last: even steps make PNG's differences few."""
+    step = 2 ** (8 - bits)
+    return min(step * round(value / step), 255)
 
 
 def save_page(page: Path, file: Path) -> bool:

@@ -109,14 +109,18 @@ def maps_figure(seen: NDArray[np.uint8], columns: Sequence[MapColumn], networks:
     wide = min(160.0, (WIDTH_PX - left) / (len(columns) + 1) - GAP_PX)
     high = wide * seen.shape[0] / seen.shape[1]
     channels = min(len(own) for column in columns for own in column.channels)
-    rows = _map_rows(len(networks), min(channels, FEW if len(networks) > 1 else channels), high)
+    folded = any(CHARACTER_PX * len(column.subtitle) > wide + GAP_PX for column in columns)
+    channels = min(channels, FEW) if len(networks) > 1 else channels
+    rows = _map_rows(54.0 if folded else 38.0, len(networks), channels, high)
     with house_style():
         figure = new_figure(WIDTH_PX, round(rows[-1].top + high + UNDER_MAP_PX))
         tiles = Tiles(figure, wide, high)
         _show(tiles.at(left, rows[0].top), seen, None)
-        _head(figure, left, rows[0].top, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
+        _head(figure, left, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
         for place, column in enumerate(columns, start=1):
-            _map_column(tiles, left + place * (wide + GAP_PX), rows, column)
+            beside = left + place * (wide + GAP_PX)
+            _head(figure, beside, column.title, column.subtitle.replace(", ", "\n") if folded else column.subtitle)
+            _map_column(tiles, beside, rows, column)
         _row_labels(figure, rows, networks)
         return figure
 
@@ -130,10 +134,9 @@ class MapRow:
     top: float
 
 
-def _map_rows(networks: int, channels: int, high: float) -> list[MapRow]:
+def _map_rows(top: float, networks: int, channels: int, high: float) -> list[MapRow]:
     """The means of all networks, then each network's channels."""
     rows: list[MapRow] = []
-    top = 38.0
     for network in range(networks):
         rows.append(MapRow(network, None, top))
         top += high + GAP_PX
@@ -146,7 +149,6 @@ def _map_rows(networks: int, channels: int, high: float) -> list[MapRow]:
 
 
 def _map_column(tiles: Tiles, left: float, rows: Sequence[MapRow], column: MapColumn) -> None:
-    _head(tiles.figure, left, rows[0].top, column.title, column.subtitle)
     for row in rows:
         if row.channel is None:
             _show(tiles.at(left, row.top), column.means[row.network], MAP_COLOURS)
@@ -156,9 +158,9 @@ def _map_column(tiles: Tiles, left: float, rows: Sequence[MapRow], column: MapCo
         write(tiles.figure, left, row.top + tiles.height + 2, f"channel {number}", "quiet", fontsize=SMALL)
 
 
-def _head(figure: Figure, left: float, top: float, title: str, subtitle: str) -> None:
-    write(figure, left, top - 34, title, fontweight="bold")
-    write(figure, left, top - 18, subtitle, "quiet", fontsize=SMALL)
+def _head(figure: Figure, left: float, title: str, subtitle: str) -> None:
+    write(figure, left, 4, title, fontweight="bold")
+    write(figure, left, 20, subtitle, "quiet", fontsize=SMALL)
 
 
 def _row_labels(figure: Figure, rows: Sequence[MapRow], networks: Sequence[str]) -> None:
