@@ -65,7 +65,7 @@ def _explained(
     of_all: bool = False,
 ) -> tuple[Explanation, tuple[str, ...]]:
     """The explanation, and the commands that make it from nothing; of the given images, or of all of the run's test."""
-    images = list(asked.images) if run == asked.run and not of_all else []
+    images = list(asked.images) if run in (asked.run, *asked.others) and not of_all else []
     split = None if images else "test"
     layer, out = telling_stage(read_evidence(run).network), asked.work / name
     found = explain(
@@ -161,7 +161,9 @@ def gates(asked: Asked, run: Path, progress: Progress) -> Exhibit:
 
 def figure_7(asked: Asked, run: Path, others: Sequence[Path], progress: Progress) -> Exhibit:
     """What networks of one base look at, scaled in different ways."""
-    found, commands = _explained(asked, "figure-7", run, progress, others=others)
+    # As in the paper the base comes first, compound scaling last.
+    first, *rest = [*others, run]
+    found, commands = _explained(asked, "figure-7", first, progress, others=rest)
     take_photo(found.folder / "grad-cam.png", asked.out / "figure-7.jpg")
     each = (f"{row.label} {count(row.macs)} MACs, {percent(row.top1 or 0)}" for row in found.networks)
     see = (
