@@ -99,7 +99,8 @@ def _spread(answers: Sequence[Row]) -> str:
 
 def _worth(plan: Row, found: Row) -> str:
     """How long the trainings were, and whether they tell anything about the networks."""
-    each = f"Every training had {duration(found['seconds_each'])} of one core."
+    unequal = [sentence for sentence in found["statement"] if sentence.startswith("Trainings took")]
+    each = " ".join([f"Every training was planned to take {duration(found['seconds_each'])} of one core.", *unequal])
     if plan["data"]["path"] != "digits":
         return each
     return f"{each} That is an example of the picture: so short a training on the digits says little of the networks."
