@@ -140,7 +140,7 @@ def train_family(
         device,
         whole["precision"],
         progress,
-        side_px=plan and plan["side_px"],
+        side_px=None if plan is None else plan["side_px"],
     )
     if plan is None:
         steps = planned(job, members, began, whole["seconds"]["family"], progress)
