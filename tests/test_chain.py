@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline import Inline
 from killed import kill_when, start
 from test_baseline import SMALL
 from test_formats import hold
@@ -21,17 +22,19 @@ from test_space import BASE
 
 from budgetnet import PAPER, Budget, Coefficients, cost, scale
 from budgetnet.chain import _Chain, tolerance_for
-from budgetnet.chain.family import job_for, train_member
+from budgetnet.chain.family import family_of, job_for, train_family, train_member
 from budgetnet.chain.members import PHIS, members_of, published_members
 from budgetnet.chain.plan import SHARES, Job, family_seconds, legs_of, makespan, planned, shared
 from budgetnet.chain.result import Family, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
 from budgetnet.cli import main
 from budgetnet.coefficients.entrants import base_of, space_of
+from budgetnet.learn import answers as answers_module
 from budgetnet.learn.answers import Answered, answers_path
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.plan import TooShort, course_row
+from budgetnet.learn.progress import silent
 from budgetnet.learn.train import Timings, with_steps
 from budgetnet.model.weights import load_model
 from budgetnet.scaling import factors
@@ -145,6 +148,31 @@ def test_the_first_seeds_weights_are_kept(job: Job, tmp_path: Path) -> None:
     found = load_model(tmp_path / "S0.safetensors")
     assert found.network.name == "S0" and found.network.stages == BASE.stages and len(found.classes) == 10
     assert answers_path(leg).exists() and not leg.weights.exists()
+
+
+def test_a_family_goes_on_to_the_same_weights(
+    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Inline.done = []
+    timed_as(monkeypatch, 150.0, 150.0, 150.0, 150.0)
+    monkeypatch.setattr(answers_module, "Workers", Inline)
+    whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 25}}
+
+    def made() -> Family:
+        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", "cpu", silent)
+        return family_of(training, tmp_path, CHOSEN, Budget(macs=10**6), ())
+
+    first = made()
+    assert Inline.done == ["S3-seed0", "S2-seed0", "S1-seed0", "S0-seed0"]
+    assert [row.macs for row in first.members] == [cost(network).macs for _, _, network in members_of(BASE, CHOSEN)]
+    assert len({row.accuracy for row in first.members}) > 1 and first.test_images == len(digits.indices("test"))
+    weights = {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")}
+    assert len(weights) == 4
+    (tmp_path / "family" / "answers" / "S1-seed0.npz").unlink()
+    (tmp_path / "family" / "S1.safetensors").unlink()
+    (tmp_path / "family" / "training" / "S1-seed0" / "final.npz").unlink()
+    assert made() == first and Inline.done[4:] == ["S1-seed0"]
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")} == weights
 
 
 def answered(right: list[bool]) -> list[Answered]:

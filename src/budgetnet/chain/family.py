@@ -15,7 +15,7 @@ from budgetnet.chain.members import members_of, published_members
 from budgetnet.chain.plan import Job, legs_of, planned
 from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
-from budgetnet.learn.answers import Answered, answered, answers_path, train_and_test, training_seconds
+from budgetnet.learn.answers import Answered, answered, train_and_test, train_missing, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
 from budgetnet.learn.outcome import clear, trained_model
@@ -28,11 +28,10 @@ from budgetnet.learn.plan import (
     side_px_for,
     team_of,
 )
-from budgetnet.learn.progress import Progress, Update
+from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import SIDE_NOTE, read_events
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Workers
 from budgetnet.model.weights import save_weights
 from budgetnet.scaling import Coefficients
 from budgetnet.spec import Network
@@ -52,10 +51,11 @@ def job_for(
     device: str,
     precision: str,
     progress: Progress | None,
+    side_px: int | None = None,
 ) -> Job:
-    """The images open at a side that serves all these networks, and a course without network and steps."""
+    """The images open at that side, or one that serves all these networks, and a course without network and steps."""
     fitted, preprocessing = recipe_for(recipe_of(recipe), images.in_channels), preprocessing_for(images)
-    side_px = side_px_for(networks, preprocessing)
+    side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
     batch = guarded_batch(fitted, len(images.indices("train")))
     draft = Course("draft", networks[0], fitted, preprocessing, seed, batch, 1, 1)
@@ -76,8 +76,9 @@ class Training:
         for row in self.plan["members"]:
             with written_aside(self.folder / f"{row['id']}.json") as aside:
                 aside.write_text(network_of(row).to_json() + "\n", encoding="utf-8")
-        legs = legs_of(self.plan, self.job.place)
-        self._train(legs)
+        place = self.job.place
+        legs = legs_of(self.plan, place)
+        train_missing(legs, "family", self.plan["processes"], place.device, self.progress, train_member)
         clear(self.folder / "training")
         done = {leg.course.id: answered(leg) for leg in legs}
         return {row["id"]: [done[leg.course.id] for leg in self.legs(row["id"])] for row in self.plan["members"]}
@@ -85,20 +86,6 @@ class Training:
     def legs(self, member: str) -> list[Leg]:
         """The trainings of one member, by seed."""
         return [leg for leg in legs_of(self.plan, self.job.place) if leg.course.id.startswith(f"{member}-seed")]
-
-    def _train(self, legs: Sequence[Leg]) -> None:
-        missing = [leg for leg in legs if not answers_path(leg).exists()]
-        if not missing:
-            return
-
-        def tell(text: str) -> None:
-            done = sum(answers_path(leg).exists() for leg in legs)
-            self.progress(Update("family", done, len(legs), text))
-
-        tell(f"{len(missing)} to do")
-        count, device = min(self.plan["processes"], len(missing)), self.job.place.device
-        with Workers(train_member, count, device, progress=self.progress) as workers:
-            workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("family/")))
 
     def member(self, row: Mapping[str, Any], tests: Sequence[Answered], budget: Budget) -> Member:
         """A row of the plan with what its trainings found."""
@@ -142,10 +129,19 @@ def train_family(
     folder.mkdir(exist_ok=True)
     members = members_of(base, coefficients)
     networks = [network for _, _, network in members]
-    job = job_for(
-        networks, images, data, whole["recipe_name"], whole["seed"], folder, device, whole["precision"], progress
-    )
     plan = load_plan(folder, COMMAND)
+    job = job_for(
+        networks,
+        images,
+        data,
+        whole["recipe_name"],
+        whole["seed"],
+        folder,
+        device,
+        whole["precision"],
+        progress,
+        side_px=None if plan is None else plan["side_px"],
+    )
     if plan is None:
         steps = planned(job, members, began, whole["seconds"]["family"], progress)
         row = {

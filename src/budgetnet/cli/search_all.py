@@ -38,8 +38,9 @@ def everything(
 ) -> int:
     """Search a baseline and its coefficients, and train the family S0 to S3: the paper's chain.
 
-    Half of the time is for the baseline within the budget, a quarter for alpha, beta and gamma on
-    it, a quarter for the family: the winner and its scalings at phi = 1, 2, 3, trained alike.
+    Half of the time is for the baseline within the budget, a quarter for alpha, beta
+    and gamma on it, a quarter for the family: the winner and its scalings at
+    phi = 1, 2, 3, trained alike. docs/search-all.md says how.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 

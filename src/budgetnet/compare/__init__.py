@@ -20,7 +20,7 @@ from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of
 from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design, origin
-from budgetnet.learn.answers import Answered, answered, answers_path, train_and_test, training_seconds
+from budgetnet.learn.answers import Answered, answered, train_missing, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
@@ -39,11 +39,11 @@ from budgetnet.learn.plan import (
     start_anew,
     team_of,
 )
-from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
-from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.learn.workers import workers_for
 from budgetnet.measure import Measurement, measure_each
 from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
 from budgetnet.spec import Network, check_integer
@@ -181,7 +181,7 @@ class _Run:
 
     def finish(self) -> Comparison:
         legs = legs_of(self.plan, self.place)
-        self._train(legs)
+        train_missing(legs, "compare", workers_for(self.place.device), self.place.device, self.progress)
         tests, took = self._by_entrant(legs, answered), self._took(legs)
         rows = self.plan["entrants"]
         entrants = [Entrant.from_dict(row) for row in rows]
@@ -198,21 +198,6 @@ class _Run:
         found.sort(key=lambda row: (-row.accuracy, row.macs, row.id))
         self._write(tuple(found), tests)
         return _shown(self.run)
-
-    def _train(self, legs: Sequence[Leg]) -> None:
-        """Every training that is not done, one seed after another, as many at a time as there are workers."""
-        missing = [leg for leg in legs if not answers_path(leg).exists()]
-        if not missing:
-            return
-
-        def tell(text: str) -> None:
-            done = sum(answers_path(leg).exists() for leg in legs)
-            self.progress(Update("compare", done, len(legs), text))
-
-        tell(f"{len(missing)} to do")
-        count = min(workers_for(self.place.device), len(missing))
-        with Workers(train_and_test, count, self.place.device, progress=self.progress) as workers:
-            workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("compare/")))
 
     def _by_entrant(self, legs: Sequence[Leg], found: Callable[[Leg], Found]) -> dict[str, list[Found]]:
         """What was found of every entrant's trainings, seed by seed."""
