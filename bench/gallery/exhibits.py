@@ -60,7 +60,8 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
         **({"curves": costs_svg([networks_of(one) for one in answers], WIDE_PX, "")} if several else {}),
         "accuracy": accuracy_svg(rows, WIDE_PX, ""),
         **({"differences": forest_svg(pairs, WIDE_PX, "")} if pairs else {}),
-        "costs": pareto_svg(rows, WIDE_PX, ""),
+        # The networks of an ablation have as many multiply-adds: costs are no question there.
+        **({"costs": pareto_svg(rows, WIDE_PX, "")} if question != "ablation" else {}),
     }
     for name, svg in drawn.items():
         save_drawing(svg, asked.out / f"{question}-{name}.svg")
