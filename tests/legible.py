@@ -33,7 +33,7 @@ def unreadable(figure: Figure) -> list[str]:
     """What is wrong with the texts of a figure, a line each."""
     wide, high = figure.get_size_inches() * figure.dpi
     texts, said = texts_of(figure), list[str]()
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts]  # of notes without their lines
     for text in texts:
         shown = text.get_fontsize() * figure.dpi / 72 * min(1.0, SHOWN_PX / wide)
         if shown < LEAST_PX:

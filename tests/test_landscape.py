@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from legible import unreadable
 from test_cli_runs import Capture, photos, run
 from test_formats import hold
 from test_report import Page
@@ -29,6 +30,9 @@ from budgetnet.show.landscape import (
     write_page,
 )
 from budgetnet.show.landscape import functions as known
+from budgetnet.show.landscape.chart import measures_chart
+from budgetnet.show.landscape.curves import function_cards, functions_sheet
+from budgetnet.show.landscape.drawing import output_figures
 from budgetnet.show.landscape.plane import MEASURES, OutputLandscape, Plane, Roughness
 from budgetnet.show.wording import MINUS
 from budgetnet.spec import Activation, ActivationKind
@@ -379,6 +383,24 @@ def test_a_part_of_another_version_is_named(folder: Path, tmp_path: Path) -> Non
     (tmp_path / "output.json").write_bytes((folder / "output.json").read_bytes())
     with pytest.raises(ValueError, match=r"relu\.svg.*output pictures anew"):
         write_page(tmp_path)
+
+
+def test_the_pictures_can_be_read() -> None:
+    facts = functions_landscape()
+    landscape = small("relu", "swish", "hard_swish", "tanh", seeds=2, size=16)
+    sheet, cards = output_figures(landscape)
+    charts = {"wide": measures_chart(landscape, 900), "narrow": measures_chart(landscape, 350)}
+    functions = {"functions": functions_sheet(facts, 6.0), **function_cards(facts, 6.0)}
+    for name, figure in {"output": sheet, **cards, **charts, **functions}.items():
+        assert not unreadable(figure), name
+
+
+def test_relu6_is_drawn_to_its_end_and_slopes_are_dashed() -> None:
+    tiles = function_cards(functions_landscape(("relu", "relu6")), 6.0)
+    relu, relu6 = (tiles[name].axes[0] for name in ("relu", "relu6"))
+    assert relu6.get_xlim()[1] >= 8 and relu6.get_ylim()[1] >= 7 and relu.get_ylim()[1] < 3
+    *slopes, value = relu6.get_lines()
+    assert all(line.is_dashed() for line in slopes) and not value.is_dashed()
 
 
 def test_a_landscape_without_any_bend_can_be_drawn(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 import torch
 from inline import Inline
 from killed import kill_when, start
+from legible import unreadable
 from scipy import stats
 from test_formats import hold
 from test_report import Page
@@ -29,6 +30,8 @@ from budgetnet.learn.statistics import from_seeds, mean_interval
 from budgetnet.learn.trainer import Trainer
 from budgetnet.model.build import build
 from budgetnet.show.landscape import sheets
+from budgetnet.show.landscape.training.cards import betas_sheet, training_cards, training_sheet
+from budgetnet.show.landscape.training.look import look
 from budgetnet.spec import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.twins.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
 from budgetnet.twins.plan import probe_steps
@@ -215,6 +218,7 @@ def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pyte
     assert {path.suffix for path in run.glob("steps-loss.*")} == {".png", ".svg"}
     by_hand(row, run)
     page_of(tmp_path / "one", row)
+    can_be_read(row)
     assert not list(run.glob("trainings/*/*.pt")) and not list(run.glob("trainings/*/*.safetensors"))
     monkeypatch.setattr(module, "write_training", lambda *_: ())  # drawing takes longer than training
     Inline.done.clear()
@@ -222,6 +226,19 @@ def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ValueError, match="begun with another seeds"):
         made(tmp_path / "one", seeds=3)
     killed_and_resumed(tmp_path, run, monkeypatch)
+
+
+def can_be_read(row: dict[str, Any]) -> None:
+    """Texts are whole and large enough, lines differ by more than colour, on both sheets and on every card."""
+    betas, cards = betas_sheet(row), training_cards(row)
+    assert betas is not None
+    for name, figure in {"sheet": training_sheet(row), "betas": betas, **cards}.items():
+        assert not unreadable(figure), name
+    lines = cards["steps-loss"].axes[0].get_lines()
+    assert [line.is_dashed() for line in lines] == [True, False, True]
+    assert len({str(look(twin, row["twins"])["linestyle"]) for twin in row["twins"]}) == len(row["twins"])
+    untrained = [twin for twin in row["twins"] if not twin["trainable"]]
+    assert betas_sheet({**row, "twins": untrained}) is None
 
 
 def by_hand(row: dict[str, Any], run: Path) -> None:

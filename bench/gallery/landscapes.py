@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command, trained_as
 from bench.gallery.files import take_drawing, take_photo
@@ -20,9 +21,16 @@ from budgetnet.show.landscape import (
     write_output,
 )
 from budgetnet.show.landscape.loss import words
+from budgetnet.show.landscape.page import write_training
 from budgetnet.show.landscape.plane import ACTIVATIONS
+from budgetnet.show.landscape.training.page import BETAS
 
 EXTENT = 6.0
+BETAS_SHOW = "Where each layer's trained beta goes"
+BETAS_SAY = (
+    "Swish's beta as a parameter of every layer: where it ended, by depth, a grey point for each seed, and its way "
+    "there, mean over the seeds."
+)
 
 
 def landscapes(asked: Asked, progress: Progress) -> list[Exhibit]:
@@ -38,8 +46,9 @@ def functions(asked: Asked, progress: Progress) -> Exhibit:
     take_drawing(folder / "functions.svg", asked.out / "landscape-functions.svg", what)
     caption = (
         "Above: Swish lies between x / 2 (beta towards 0) and ReLU (large beta), falls below 0 and rises again, and "
-        "its slope has no jump. Below: each function with its slope, and in grey where no gradient gets through. For "
-        "ReLU that is the whole negative half, for Swish with beta = 1 a strip around its minimum."
+        "its slope has no jump. Below: each function as a whole line, its slope dashed, and in grey where no gradient "
+        "gets through. ReLU6 is drawn further, to where it ends at 6. For ReLU the grey is the whole "
+        "negative half, for Swish with beta = 1 a strip around its minimum."
     )
     return Exhibit(
         "Activation functions and their slopes",
@@ -71,22 +80,35 @@ def outputs(asked: Asked, progress: Progress) -> Exhibit:
 
 
 def training(asked: Asked, progress: Progress) -> Exhibit:
-    """Twins trained alike: losses, how far the gradient can be trusted, where a trained beta goes."""
-    folder, what = studied(asked, progress), "Losses, gradients and betas of twins in training"
+    """Twins trained alike: losses, how far the gradient can be trusted, where a trained beta goes; drawn anew."""
+    folder, drawn = studied(asked, progress), asked.work / "study-pictures"
     found, plan = read_json(folder / "training.json"), read_json(folder / "training" / "plan.json")
-    take_photo(folder / "training.png", asked.out / "landscape-training.jpg")
-    caption = (
-        f"One network with one activation after another, trained alike on {found['data']} for {found['steps']:,} "
-        f"steps, {found['seeds']} seeds each: what was minimised, how far the gradient can be trusted along the way, "
-        "where each layer's beta went. " + " ".join(found["statement"][:2])
-    )
+    write_training(drawn, found, progress)
+    pictures = [_taken(drawn / "training.png", asked.out / "landscape-training.jpg", *_trained(found))]
+    if any(twin["layers"] for twin in found["twins"]):
+        pictures.append(_taken(drawn / f"{BETAS}.png", asked.out / f"landscape-{BETAS}.jpg", BETAS_SHOW, BETAS_SAY))
     return Exhibit(
         "Twins in training",
         "Does a smooth function help the optimiser?",
         (study_command(plan),),
         "landscape.md",
-        (Picture("landscape-training.jpg", what, caption),),
+        tuple(pictures),
     )
+
+
+def _taken(source: Path, file: Path, what: str, caption: str) -> Picture:
+    take_photo(source, file)
+    return Picture(file.name, what, caption)
+
+
+def _trained(found: Mapping[str, Any]) -> tuple[str, str]:
+    """What a screen reader says of the sheet, and its caption."""
+    caption = (
+        f"One network with one activation after another, trained alike on {found['data']} for {found['steps']:,} "
+        f"steps, {found['seeds']} seeds each: what was minimised, how far the gradient can be trusted, how many units "
+        "died. Differences are paired by seed. " + " ".join(found["statement"][:2])
+    )
+    return "Losses, gradients and dead units of twins in training", caption
 
 
 def losses(asked: Asked, progress: Progress) -> Exhibit:

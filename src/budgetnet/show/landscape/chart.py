@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE_PX, NAMES_PX = 30, 120
+LINE_PX, NAMES_PX = 30, 124
 PANELS = (
-    ("total_variation", "total variation", "up and down along a length of 1, in standard deviations", False),
-    ("bend", "bend", "turn of the slope along a length of 1, logarithmic", True),
-    ("edge_growth", "edge growth", "of the bends on a grid twice as fine", False),
+    ("total_variation", "total variation", "up and down for a step of 1, in standard deviations", False),
+    ("bend", "bend", "turn of the slope for a step of 1, logarithmic", True),
+    ("edge_growth", "edge growth", "of bends on a grid twice as fine", False),
 )
 """(measure, title, what its axis says, whether it is logarithmic)"""
 WIDE_PX, NARROW_PX = 900, 350
@@ -30,13 +30,13 @@ def measures_chart(landscape: OutputLandscape, width_px: int = WIDE_PX) -> Figur
     """The three measures that are not counts: beside one another, or above one another where it is narrow."""
     beside = width_px > 2 * NARROW_PX
     many, high = len(landscape.rows), LINE_PX * len(landscape.rows)
-    height_px = high + 116 if beside else len(PANELS) * (high + 116)
+    height_px = high + 124 if beside else len(PANELS) * (high + 124)
     wide = (width_px - NAMES_PX) / len(PANELS) - 24 if beside else width_px - NAMES_PX - 24
     with house_style():
         figure = new_figure(width_px, height_px)
         for index, (measure, title, unit, logarithmic) in enumerate(PANELS):
             left = NAMES_PX + (index * (wide + 24) if beside else 0) + 8
-            place = Place(left, height_px - 52 - high - (0 if beside else index * (high + 116)), wide, high)
+            place = Place(left, height_px - 52 - high - (0 if beside else index * (high + 124)), wide, high)
             axes = place.on(figure)
             axes.set_xscale("log" if logarithmic else "linear")
             for line, row in enumerate(landscape.rows):
@@ -71,20 +71,20 @@ def rows_look(axes: Axes, title: str, many: int, pad: float) -> None:
     axes.set_ylim(-0.7, many - 0.3)
     axes.set_yticks(range(many), labels=[""] * many)
     axes.grid(axis="x")
-    axes.tick_params(labelsize=11)
+    axes.tick_params(labelsize=13)
 
 
 def _finish(axes: Axes, title: str, unit: str, many: int) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     rows_look(axes, title, many, 24)
-    axes.set_xlabel(unit if len(unit) < 40 else "\n".join(_halves(unit)), fontsize=11)
+    axes.set_xlabel(unit if len(unit) < 30 else "\n".join(_halves(unit)), fontsize=13)
     if axes.get_xscale() == "log":
         axes.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
 
 
 def _halves(text: str) -> tuple[str, str]:
@@ -105,6 +105,6 @@ def _mark_ends(axes: Axes, many: int) -> None:
     for value, text in ((1.0, "smooth"), (2**0.5, "edges")):
         axes.axvline(value, color=COLOURS["faint"], linewidth=1, linestyle=(0, (3, 3)), zorder=0)
         where = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
-        axes.annotate(text, (value, 1.0), ha="center", va="bottom", fontsize=11, color=COLOURS["quiet"], **where)
+        axes.annotate(text, (value, 1.0), ha="center", va="bottom", fontsize=13, color=COLOURS["quiet"], **where)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.95), max(high, 1.48))

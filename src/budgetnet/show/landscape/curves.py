@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from budgetnet.show.figures import Place, spread
-from budgetnet.show.landscape.functions import FunctionFacts, Values, inputs, title_of, value_and_slope
+from budgetnet.show.landscape.functions import (
+    DEAD_SLOPE,
+    FunctionFacts,
+    Values,
+    dead_intervals,
+    inputs,
+    title_of,
+    value_and_slope,
+)
 from budgetnet.show.landscape.sheets import file_name, write
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import new_figure
@@ -22,11 +30,16 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 
-FAMILY_PX, TILE_PX = (450, 340), (250, 216)
-COLUMNS, GAP_PX = 5, 24
+FAMILY, TILE = Place(0, 0, 472, 330), Place(0, 0, 286, 232)
+"""Pictures of their own; on the sheet they lie elsewhere."""
+COLUMNS, GAP_PX, TEXT_PX = 3, 22, 13
+BEYOND, LEAST_TOP = 2.0, 2.25
+"""So far behind its last kink a function is drawn at least, and so high: that ReLU6 ends at 6 is seen."""
+KEY_PX = 66
+BROKEN, DOTTED = (0, (4, 2.2)), (0, (1.2, 2))
 DRAWN_EVERY = 25
 """Of the inputs at which the numbers are computed: more points than pixels only make the page heavy."""
-NAME_PX = 16.0
+NAME_PX = 18.0
 """Least distance of two names beside one another's curves."""
 PARTS: Mapping[str, str] = {
     "values": "Swish, from x / 2 to ReLU",
@@ -40,14 +53,11 @@ def swishes(facts: Sequence[FunctionFacts]) -> list[FunctionFacts]:
     return sorted((row for row in facts if row.activation.kind == "swish"), key=lambda row: row.activation.beta)
 
 
-def draw_family(
-    figure: Figure, corner: tuple[float, float], part: str, facts: Sequence[FunctionFacts], extent: float
-) -> None:
-    """One of `PARTS` with its lower left corner there, in pixels: Swish for every beta, the stronger the larger."""
-    left, bottom = corner
-    wide, high = FAMILY_PX
-    write(figure, left + 6, bottom + high - 14, PARTS[part], fontsize=15, fontweight="bold")
-    place = Place(left + 40, bottom + 40, wide - (66 if part == "dip" else 126), high - 82)
+def draw_family(figure: Figure, box: Place, part: str, facts: Sequence[FunctionFacts], extent: float) -> None:
+    """One of `PARTS` there: Swish for every beta, the stronger the larger."""
+    write(figure, box.left + 6, box.bottom + box.height - 14, PARTS[part], fontsize=16, fontweight="bold")
+    right_px = 66 if part == "dip" else 132
+    place = Place(box.left + 46, box.bottom + 44, box.width - right_px, box.height - 86)
     axes = place.on(figure)
     rows, x = swishes(facts), inputs(extent)[::DRAWN_EVERY]
     names = _draw_limits(axes, x, part)
@@ -67,11 +77,11 @@ def draw_family(
 def _draw_limits(axes: Axes, x: Values, part: str) -> list[tuple[str, Point, str]]:
     """ReLU and x / 2, which Swish nears for large and for small beta; their names, ends and colours."""
     if part == "slopes":
-        axes.plot([x[0], 0, 0, x[-1]], [0, 0, 1, 1], color=COLOURS["warm"], linewidth=1.6)
-        axes.axhline(0.5, color=COLOURS["quiet"], linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.plot([x[0], 0, 0, x[-1]], [0, 0, 1, 1], color=COLOURS["warm"], linewidth=1.8, linestyle=BROKEN)
+        axes.axhline(0.5, color=COLOURS["quiet"], linewidth=1.6, linestyle=DOTTED)
         return [("ReLU", (x[-1], 1.0), "warm"), ("x / 2", (x[-1], 0.5), "quiet")]
-    axes.plot(x, value_and_slope(RELU, x)[0], color=COLOURS["warm"], linewidth=1.6)
-    axes.plot(x, x / 2, color=COLOURS["quiet"], linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.plot(x, value_and_slope(RELU, x)[0], color=COLOURS["warm"], linewidth=1.8, linestyle=BROKEN)
+    axes.plot(x, x / 2, color=COLOURS["quiet"], linewidth=1.6, linestyle=DOTTED)
     return [("ReLU", (x[-1], x[-1]), "warm"), ("x / 2", (x[-1], x[-1] / 2), "quiet")]
 
 
@@ -86,7 +96,7 @@ def _name(axes: Axes, place: Place, names: Sequence[tuple[str, Point, str]], acr
             xytext=(across - left, height - bottom),
             textcoords="offset points",
             va="center",
-            fontsize=12,
+            fontsize=TEXT_PX,
             color=COLOURS[colour],
             annotation_clip=False,
             arrowprops={
@@ -116,31 +126,33 @@ def _zoom_on_dip(axes: Axes, place: Place, rows: Sequence[FunctionFacts], extent
     names: list[tuple[str, Point, str]] = []
     for row, point in dips:
         axes.plot(*point, "o", markersize=5, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
-        text = f"β = {row.activation.beta:g}: {point[1]:.3f} at {point[0]:.3f}".replace("-", MINUS)
+        text = f"β = {row.activation.beta:g}: {point[1]:.3f} at {point[0]:.2f}".replace("-", MINUS)
         names.append((text, point, "accent"))
-    _name(axes, place, names, _pixels(axes, place, (0.14 * extent, 0))[0])
+    _name(axes, place, names, _pixels(axes, place, (0.06 * extent, 0))[0])
 
 
-def draw_tile(figure: Figure, corner: tuple[float, float], row: FunctionFacts, extent: float) -> None:
+def draw_tile(figure: Figure, box: Place, row: FunctionFacts, extent: float) -> None:
     """One function: value, slope, its minimum, and grey where its gradient is blocked."""
-    left, bottom = corner
-    wide, high = TILE_PX
-    write(figure, left + 6, bottom + high - 13, title_of(row.activation), fontsize=15, fontweight="bold")
+    level = box.bottom + box.height - 13
+    write(figure, box.left + 6, level, title_of(row.activation), fontsize=15, fontweight="bold")
     blocked = f"{percent(row.blocked_share)} blocked"
-    write(figure, left + wide - 10, bottom + high - 13, blocked, fontsize=12, color=COLOURS["quiet"], ha="right")
-    axes = Place(left + 30, bottom + 28, wide - 40, high - 60).on(figure)
-    for start, end in row.dead_intervals:
+    write(figure, box.left + box.width - 10, level, blocked, fontsize=TEXT_PX, color=COLOURS["quiet"], ha="right")
+    axes = Place(box.left + 34, box.bottom + 32, box.width - 48, box.height - 66).on(figure)
+    right = max([extent, *(kink + BEYOND for kink in row.kinks)])
+    for start, end in dead_intervals(row.activation, right):
         axes.axvspan(start, end, color=COLOURS["faint"], alpha=0.35, linewidth=0)
-    x = inputs(extent)[::DRAWN_EVERY]
+    x = inputs(right)[::DRAWN_EVERY]
     values, slopes = value_and_slope(row.activation, x)
     _draw_slope(axes, row, x, slopes)
     axes.plot(x, values, color=COLOURS["accent"], linewidth=2.2)
     if row.minimum and abs(row.minimum[0]) <= extent:
         axes.plot(*row.minimum, "o", markersize=5.5, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
-    axes.set_xlim(-extent, extent)
-    axes.set_ylim(-1.25, 2.25)
-    axes.set_yticks((-1, 0, 1, 2))
-    axes.tick_params(labelsize=11)
+    axes.set_xlim(-extent, right)
+    axes.locator_params(axis="x", steps=(1, 2, 5, 10))
+    top = max(LEAST_TOP, 1.17 * float(values[-1]) if abs(slopes[-1]) < DEAD_SLOPE else 0.0)
+    axes.set_ylim(-1.25 * top / LEAST_TOP, top)
+    axes.set_yticks((-1, 0, 1, 2) if top == LEAST_TOP else (-2, 0, 2, 4, 6))
+    axes.tick_params(labelsize=TEXT_PX)
 
 
 def _draw_slope(axes: Axes, row: FunctionFacts, x: Values, slopes: Values) -> None:
@@ -148,7 +160,7 @@ def _draw_slope(axes: Axes, row: FunctionFacts, x: Values, slopes: Values) -> No
     edges = (-np.inf, *row.kinks, np.inf)
     for low, high in itertools.pairwise(edges):
         inside = (x > low) & (x < high)
-        axes.plot(x[inside], slopes[inside], color=COLOURS["warm"], linewidth=1.5)
+        axes.plot(x[inside], slopes[inside], color=COLOURS["warm"], linewidth=1.8, linestyle=BROKEN)
 
 
 def function_cards(facts: Sequence[FunctionFacts], extent: float) -> dict[str, Figure]:
@@ -156,36 +168,45 @@ def function_cards(facts: Sequence[FunctionFacts], extent: float) -> dict[str, F
     cards: dict[str, Figure] = {}
     with house_style():
         for part in PARTS if swishes(facts) else ():
-            cards[part] = new_figure(*FAMILY_PX)
-            draw_family(cards[part], (0, 0), part, facts, extent)
+            cards[part] = new_figure(round(FAMILY.width), round(FAMILY.height))
+            draw_family(cards[part], FAMILY, part, facts, extent)
         for row in facts:
-            figure = cards[file_name(row.activation)] = new_figure(*TILE_PX)
-            draw_tile(figure, (0, 0), row, extent)
+            figure = cards[file_name(row.activation)] = new_figure(round(TILE.width), round(TILE.height))
+            draw_tile(figure, TILE, row, extent)
     return cards
 
 
 def functions_sheet(facts: Sequence[FunctionFacts], extent: float) -> Figure:
-    """All of it on one sheet."""
-    tile_px, tile_high_px = TILE_PX[0] + GAP_PX, TILE_PX[1] + GAP_PX
-    family_px = FAMILY_PX[1] + GAP_PX if swishes(facts) else 0
-    wide, lines = COLUMNS * tile_px + 2 * GAP_PX, -(-len(facts) // COLUMNS)
-    high = 120 + family_px + lines * tile_high_px
+    """All of it on one sheet: Swish beside its limits, its dip below over the whole width, then every function."""
+    step_px, row_px, lines = TILE.width + GAP_PX, TILE.height + GAP_PX, -(-len(facts) // COLUMNS)
+    width_px, family_px = round(COLUMNS * step_px + GAP_PX), round(FAMILY.height) + GAP_PX
+    parts_px = 2 * family_px if swishes(facts) else 0
+    height_px = 64 + parts_px + KEY_PX + round(lines * row_px)
+    half_px = (width_px - 2 * GAP_PX) / 2
     with house_style():
-        figure = new_figure(wide, high)
+        figure = new_figure(width_px, height_px)
         figure.set_facecolor(COLOURS["paper"])
-        write(figure, GAP_PX + 6, high - 38, "Activation functions", fontsize=26, fontweight="bold")
-        _key(figure, GAP_PX + 6, high - 72)
-        for index, part in enumerate(PARTS if family_px else ()):
-            draw_family(figure, (GAP_PX + index * wide / 3, high - 110 - FAMILY_PX[1]), part, facts, extent)
+        write(figure, GAP_PX + 6, height_px - 34, "Activation functions", fontsize=24, fontweight="bold")
+        upper = height_px - 64 - FAMILY.height
+        for part, left, bottom, wide in (
+            ("values", GAP_PX, upper, half_px),
+            ("slopes", GAP_PX + half_px, upper, half_px),
+            ("dip", GAP_PX, upper - family_px, 2 * half_px),
+        ):
+            if parts_px:
+                draw_family(figure, Place(left, bottom, wide, FAMILY.height), part, facts, extent)
+        _key(figure, GAP_PX + 6, height_px - 64 - parts_px - 16)
         for index, row in enumerate(facts):
             line, column = divmod(index, COLUMNS)
-            bottom = high - 110 - family_px - line * tile_high_px - TILE_PX[1]
-            draw_tile(figure, (GAP_PX + column * tile_px, bottom), row, extent)
+            bottom = height_px - 64 - parts_px - KEY_PX - line * row_px - TILE.height
+            draw_tile(figure, Place(GAP_PX + column * step_px, bottom, TILE.width, TILE.height), row, extent)
     return figure
 
 
 def _key(figure: Figure, left: float, bottom: float) -> None:
-    """What the colours mean, in their colours."""
-    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: of inputs from N(0, 1)"
-    for text, colour in (("value f(x)", "accent"), ("slope f'(x)", "warm"), (grey, "quiet")):
-        left += 24 + write(figure, left, bottom, text, fontsize=15, color=COLOURS[colour])
+    """What the lines mean, in their colours and in words."""
+    beside = left
+    for text, colour in (("whole line: the function f(x)", "accent"), ("dashed: its slope f'(x)", "warm")):
+        beside += 28 + write(figure, beside, bottom, text, fontsize=14, color=COLOURS[colour])
+    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: so many inputs drawn from N(0, 1) are"
+    write(figure, left, bottom - 24, grey, fontsize=14, color=COLOURS["quiet"])

@@ -31,16 +31,18 @@ BEND_COLOURS = ("#0d1217", "#33404d", "#7f92a6", "#d5dee8", "#ffffff")
 """Both rise in lightness in even steps, so that they read the same in grey; blue and orange are safe for all eyes."""
 MOST_FACETS = 240
 """Along a side of a surface: finer ones are thinner than a pixel."""
-CARD_PX, SCALE_PX = (400, 508), (330, 60)
-SURFACE_PX, MAP_PX, SQUARE_PX, RAISED_PX = 272, 182, 460, 22
+CARD_PX, SCALE_PX = (292, 396), (292, 66)
+SURFACE_PX, MAP_PX, SQUARE_PX, RAISED_PX, TEXT_PX = 199, 116, 336, 16, 13
 RELIEF, SHADED_RELIEF = 0.2, 0.4
 """Height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
-FINE = 2
+FINE = 3
 """Pixels of a surface's picture for one of the page."""
-SHEET_COLUMNS, SIGN_PX = 4, 8.2
+SHEET_COLUMNS, SIGN_PX = 3, 7.9
+NUMBERS_PX, LINE_PX = 96, 22
+"""Below a card on the sheet: its numbers."""
 SCALES: Mapping[str, str] = {
     "scale-output": "output, in standard deviations",
-    "scale-bend": "bend: turn of the slope along a length of 1",
+    "scale-bend": "bend: turn of the slope for a step of 1",
 }
 """What the colours mean: the names of the bars in files, and their titles."""
 
@@ -99,21 +101,23 @@ def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
     """The card with its lower left corner there, in pixels."""
     (left, bottom), row, extent, scales = corner, card.row, card.plane.extent, card.scales
     write(figure, left + 6, bottom + CARD_PX[1] - 16, title_of(row.activation), fontsize=17, fontweight="bold")
-    axes = Place(left, bottom + 226, CARD_PX[0], SURFACE_PX).on(figure)
+    axes = Place(left, bottom + MAP_PX + 62, CARD_PX[0], SURFACE_PX).on(figure)
     axes.imshow(card.surface, interpolation="none", aspect="auto")
     axes.set_axis_off()
-    heights = Place(left + 24, bottom + 22, MAP_PX, MAP_PX).on(figure)
+    heights = Place(left + 40, bottom + 42, MAP_PX, MAP_PX).on(figure)
     heights.imshow(
         row.heights, cmap=colour_map(HEIGHT_COLOURS), vmin=-scales.height, vmax=scales.height, **_over(extent)
     )
     inner = extent - card.plane.spacing
-    bends = Place(left + 24 + MAP_PX + 10, bottom + 22, MAP_PX, MAP_PX).on(figure)
+    bends = Place(left + 40 + MAP_PX + 16, bottom + 42, MAP_PX, MAP_PX).on(figure)
     bends.imshow(
         bend_map(row.heights, card.plane.spacing), cmap=colour_map(BEND_COLOURS), norm=bend_norm(scales), **_over(inner)
     )
     for axes, title in ((heights, "output"), (bends, "bend")):
         _plane_axes(axes, extent, title)
     bends.tick_params(labelleft=False)
+    heights.set_ylabel("x₂", fontsize=TEXT_PX, rotation=0, va="center")
+    heights.yaxis.set_label_coords(-0.15, 0.75)
 
 
 def _over(extent: float) -> dict[str, Any]:
@@ -128,7 +132,8 @@ def bend_norm(scales: Scales) -> Any:
 
 
 def _plane_axes(axes: Axes, extent: float, title: str) -> None:
-    axes.set_title(title, fontsize=12, pad=5)
+    axes.set_title(title, fontsize=TEXT_PX, pad=5)
+    axes.set_xlabel("x₁", fontsize=TEXT_PX, labelpad=0)
     axes.grid(False)
     axes.set_xlim(-extent, extent)
     axes.set_ylim(-extent, extent)
@@ -136,7 +141,7 @@ def _plane_axes(axes: Axes, extent: float, title: str) -> None:
     axes.set_yticks((-extent, 0, extent))
     axes.xaxis.set_major_formatter(lambda value, _: plain(value))
     axes.yaxis.set_major_formatter(lambda value, _: plain(value))
-    axes.tick_params(labelsize=11, pad=2)
+    axes.tick_params(labelsize=TEXT_PX, pad=2)
     for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
         label.set_horizontalalignment(side)
 
@@ -186,29 +191,35 @@ def surface_picture(
 
 def _sheet(landscape: OutputLandscape, cards: Sequence[Card], scales: Scales) -> Figure:
     """All cards with their numbers, and what the colours mean."""
-    columns = min(SHEET_COLUMNS, len(cards))
-    lines = -(-len(cards) // columns)
-    wide, high = CARD_PX[0] + 36, CARD_PX[1] + 120
-    width_px = max(columns, 2) * wide + 20
-    head = textwrap.wrap(words.what_it_is(landscape), int((width_px - 60) / SIGN_PX))
-    top = 78 + 22 * len(head)
-    height_px = top + lines * high + 70
+    wide, high = CARD_PX[0] + 12, CARD_PX[1] + NUMBERS_PX + 18
+    width_px = SHEET_COLUMNS * wide + 12
+    head = textwrap.wrap(words.what_it_is(landscape), int((width_px - 40) / SIGN_PX))
+    # The scales take the cell behind the last card; a sheet whose last row is full gets another for them.
+    lines, rest = divmod(len(cards), SHEET_COLUMNS)
+    top, below = 70 + LINE_PX * len(head), 0 if rest else 2 * SCALE_PX[1] + 20
+    height_px = top + (lines + bool(rest)) * high + below
     with house_style():
         figure = new_figure(width_px, height_px)
         figure.set_facecolor(COLOURS["paper"])
-        write(figure, 34, height_px - 40, "Output landscapes", fontsize=26, fontweight="bold")
+        write(figure, 18, height_px - 34, "Output landscapes", fontsize=24, fontweight="bold")
         for line, text in enumerate(head):
-            write(figure, 34, height_px - 74 - 22 * line, text, fontsize=15, color=COLOURS["quiet"])
+            write(figure, 18, height_px - 68 - LINE_PX * line, text, fontsize=14, color=COLOURS["quiet"])
         for index, card in enumerate(cards):
-            line, column = divmod(index, columns)
-            left, bottom = 28 + column * wide, height_px - top - (line + 1) * high + 120
-            draw_card(figure, (left, bottom), card)
-            for place, (name, value) in enumerate(words.measured(card.row)):
-                write(figure, left + 24, bottom - 14 - 21 * place, name, color=COLOURS["quiet"])
-                write(figure, left + 24 + 2 * MAP_PX + 10, bottom - 14 - 21 * place, value, ha="right")
+            line, column = divmod(index, SHEET_COLUMNS)
+            _draw_numbered(figure, 12 + column * wide, height_px - top - (line + 1) * high + NUMBERS_PX + 10, card)
         for index, name in enumerate(SCALES):
-            draw_scale(figure, (52 + index * SCALE_PX[0], 46), name, scales)
+            level = height_px - top - lines * high - (index + 1) * SCALE_PX[1] + 16
+            draw_scale(figure, (12 + rest * wide + 16, level), name, scales)
     return figure
+
+
+def _draw_numbered(figure: Figure, left: float, bottom: float, card: Card) -> None:
+    """A card and the numbers below it."""
+    draw_card(figure, (left, bottom), card)
+    for place, (name, value) in enumerate(words.measured(card.row)):
+        level = bottom - 12 - LINE_PX * place
+        write(figure, left + 40, level, name, color=COLOURS["quiet"])
+        write(figure, left + 40 + 2 * MAP_PX + 16, level, value, ha="right")
 
 
 def draw_scale(figure: Figure, corner: tuple[float, float], name: str, scales: Scales) -> None:
@@ -225,6 +236,6 @@ def draw_scale(figure: Figure, corner: tuple[float, float], name: str, scales: S
     bar = figure.colorbar(ScalarMappable(norm, colour_map(colours)), cax=axes, orientation="horizontal")
     bar.set_ticks(list(ticks), labels=[plain(tick) for tick in ticks])
     bar.outline.set_visible(False)
-    axes.set_title(SCALES[name], fontsize=12, pad=4)
-    axes.tick_params(labelsize=11, pad=2)
+    axes.set_title(SCALES[name], fontsize=TEXT_PX, pad=4)
+    axes.tick_params(labelsize=TEXT_PX, pad=2)
     axes.grid(False)

@@ -19,9 +19,9 @@ from budgetnet.show.landscape.loss.part import LOSS, loss_part, loss_row
 from budgetnet.show.landscape.loss.values import LossLandscape
 from budgetnet.show.landscape.parts import numbers_of, picture_of, write_part
 from budgetnet.show.landscape.plane import OutputLandscape, Spread
-from budgetnet.show.landscape.sheets import file_name, save_png
-from budgetnet.show.landscape.training.cards import training_cards, training_sheet
-from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT, training_values
+from budgetnet.show.landscape.sheets import file_name, save_png, save_svg
+from budgetnet.show.landscape.training.cards import betas_sheet, training_cards, training_sheet
+from budgetnet.show.landscape.training.page import BETAS, TRAINING, TRAINING_FORMAT, training_values
 from budgetnet.show.page import render_page
 from budgetnet.show.style import COLOURS
 from budgetnet.spec import Activation
@@ -60,12 +60,17 @@ def write_loss(folder: str | Path, landscape: LossLandscape, progress: Progress 
 def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progress | None = None) -> tuple[Path, ...]:
     """Write the pictures, the numbers and the page of trainings; the paths of what people open."""
     folder, cards = Path(folder), training_cards(row)
+    (folder / TRAINING).mkdir(parents=True, exist_ok=True)
     for name, figure in cards.items():
         figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
         save_png(figure, folder / TRAINING / f"{name}.png")
         figure.set_facecolor("none")
+    betas = betas_sheet(row)
+    if betas is not None:
+        save_png(betas, folder / f"{BETAS}.png")
+        save_svg(betas, folder / f"{BETAS}.svg")
     files = write_part(folder, TRAINING, row, training_sheet(row), cards, progress)
-    return write_page(folder), *files
+    return write_page(folder), *files, *([folder / f"{BETAS}.png", folder / f"{BETAS}.svg"] if betas else [])
 
 
 def output_row(landscape: OutputLandscape) -> dict[str, Any]:

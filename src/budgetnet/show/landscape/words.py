@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from budgetnet.show.landscape.plane import ActivationLandscape, OutputLandscape, Spread
-from budgetnet.show.wording import MINUS, counted
+from budgetnet.show.wording import MINUS, counted, plain
 
 MEASURE_TITLES: Mapping[str, str] = {
     "total_variation": "total variation",
@@ -47,7 +47,9 @@ def what_it_is(landscape: OutputLandscape) -> str:
     plane = landscape.plane
     return (
         f"One number out of a network of {counted(plane.layers, 'dense layer')} of {counted(plane.units, 'unit')}, "
-        "as it is initialised, over the plane of its two inputs. The pictures are of seed 0. "
+        f"as it is initialised, over the plane of its two inputs x₁ and x₂, each from {plain(-plane.extent)} to "
+        f"{plain(plane.extent)}. Total variation: how far the output goes up and down, in standard deviations, while "
+        "an input moves by 1. Bend: how much its slope turns on that way. The pictures are of seed 0. "
         f"{numbers_are(landscape.seeds)}."
     )
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from budgetnet.show.figures import Place, spread
-from budgetnet.show.landscape.training.look import Corner, Curves, Row, curve_card, look, table
+from budgetnet.show.landscape.training.look import (
+    TEXT_PX,
+    Curves,
+    Row,
+    curve_card,
+    look,
+    short_title,
+    steps_axis,
+    table,
+)
 from budgetnet.show.landscape.training.words import TITLES, UNITS, end_title
 
 if TYPE_CHECKING:
@@ -19,23 +28,22 @@ if TYPE_CHECKING:
 BY_LENGTH = {"gradient_change": "gradient_changes", "first_order_error": "first_order_errors"}
 """Measures that are means over the lengths of a probe, and what holds every length's."""
 LOGARITHMIC = ("loss_range", "gradient_change", "relative_smoothness")
-NAME_PX, NAME_GAP_PX = 17.0, 6.0
+NAME_PX, NAME_GAP_PX = 18.0, 6.0
 """Least distance of two names beside their curves, and of a name from the end of its curve."""
 
 
-def draw_loss(row: Row, figure: Figure, corner: Corner) -> None:
+def draw_loss(row: Row, figure: Figure, box: Place) -> None:
     """The training loss, as trained: on augmented batches, a point the mean of a stretch of steps."""
-    axes, place = curve_card(figure, corner, "Training loss, nats")
+    axes, place = curve_card(figure, box, "Training loss, nats")
     found = {twin["name"]: table([one["losses"] for one in twin["trainings"]]) for twin in row["twins"]}
     steps = np.array(row["curve_steps"])
     _draw_bands(axes, place, row["twins"], steps - np.diff(steps, prepend=0) / 2, found)
-    axes.set_xlabel("step", labelpad=1)
-    axes.set_xlim(0, row["steps"])
+    steps_axis(axes, row["steps"])
 
 
-def draw_probed(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
+def draw_probed(row: Row, measure: str, figure: Figure, box: Place) -> None:
     """A measure of the probes over the steps."""
-    axes, place = curve_card(figure, corner, end_title(measure))
+    axes, place = curve_card(figure, box, end_title(measure))
     if measure in LOGARITHMIC:
         axes.set_yscale("log")
     found = {
@@ -43,13 +51,12 @@ def draw_probed(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
         for twin in row["twins"]
     }
     _draw_bands(axes, place, row["twins"], np.array(row["probe_steps"], np.float64), found)
-    axes.set_xlabel("step", labelpad=1)
-    axes.set_xlim(0, row["steps"])
+    steps_axis(axes, row["steps"])
 
 
-def draw_lengths(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
+def draw_lengths(row: Row, measure: str, figure: Figure, box: Place) -> None:
     """Of each seed the mean over its probes, for every length."""
-    axes, place = curve_card(figure, corner, f"{TITLES[measure].capitalize()}, by distance")
+    axes, place = curve_card(figure, box, f"{TITLES[measure].capitalize()}, by distance")
     axes.set_xscale("log")
     axes.set_yscale("log")
     found = {
@@ -62,8 +69,8 @@ def draw_lengths(row: Row, measure: str, figure: Figure, corner: Corner) -> None
         for twin in row["twins"]
     }
     _draw_bands(axes, place, row["twins"], np.array(row["lengths"]), found, "o")
-    axes.set_xlabel("distance moved along the gradient, of the weights' length", labelpad=1)
-    axes.set_ylabel(UNITS[measure], labelpad=2)
+    axes.set_xlabel("distance along the gradient, of the weights' length", fontsize=TEXT_PX, labelpad=2)
+    axes.set_ylabel(UNITS[measure], fontsize=TEXT_PX, labelpad=2)
 
 
 def _draw_bands(
@@ -74,7 +81,7 @@ def _draw_bands(
     for twin in twins:
         curves, style = found[twin["name"]], look(twin, twins)
         axes.fill_between(x, curves.min(0), curves.max(0), color=style["color"], alpha=0.14, linewidth=0)
-        axes.plot(x, curves.mean(0), linewidth=2, marker=marker, markersize=4.5, **style)
+        axes.plot(x, curves.mean(0), linewidth=2.2, marker=marker, markersize=4.5, **style)
         known = curves.mean(0)[np.isfinite(curves.mean(0))]
         ends.append((twin, float(known[-1]) if len(known) else math.nan))
     _plain_ticks(axes)
@@ -85,7 +92,7 @@ def _plain_ticks(axes: Axes) -> None:
     """Round numbers as they are, on logarithmic axes, too: more of them where there are few decades."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
-    axes.tick_params(labelsize=11)
+    axes.tick_params(labelsize=TEXT_PX)
     for axis, scale, ends in (
         (axes.xaxis, axes.get_xscale(), axes.get_xlim()),
         (axes.yaxis, axes.get_yscale(), axes.get_ylim()),
@@ -93,7 +100,7 @@ def _plain_ticks(axes: Axes) -> None:
         if scale == "log":
             decades = np.ptp(np.log10(ends))
             axis.set_major_locator(LogLocator(10, (1,) if decades > 2 else (1, 3) if decades > 1 else (1, 2, 5)))
-            axis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_major_formatter(lambda value, _: f"{value:,g}")
             axis.set_minor_formatter(NullFormatter())
 
 
@@ -102,24 +109,16 @@ def _name_ends(axes: Axes, place: Place, twins: Sequence[Row], x: float, ends: S
     axes.get_ylim()  # settles the limits, which the next line needs
     shares = [axes.transAxes.inverted().transform(axes.transData.transform((x, end)))[1] for _, end in ends]
     heights = [float(share) * place.height for share in shares]
-    lines = [len(_in_lines(twin["title"])) for twin, _ in ends]
-    gap = NAME_PX * max(lines, default=1)
-    for (twin, end), height in zip(ends, spread(heights, gap, 0.0, place.height), strict=True):
+    for (twin, end), height in zip(ends, spread(heights, NAME_PX, NAME_PX / 2, place.height), strict=True):
         axes.annotate(
-            "\n".join(_in_lines(twin["title"])),
+            short_title(twin["title"]),
             (x, end),
             xytext=(1.0 + NAME_GAP_PX / place.width, height / place.height),
             textcoords="axes fraction",
             xycoords="data",
             annotation_clip=False,
             va="center",
-            fontsize=12,
+            fontsize=TEXT_PX,
             color=look(twin, twins)["color"],
             bbox={"boxstyle": "square,pad=0.25", "facecolor": "none", "edgecolor": "none"},
         )
-
-
-def _in_lines(title: str) -> list[str]:
-    """A long title in two lines."""
-    head, word, tail = title.partition(" with ")
-    return [head, word.lstrip() + tail] if word else [title]

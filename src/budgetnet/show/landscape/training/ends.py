@@ -7,43 +7,45 @@ from typing import TYPE_CHECKING
 
 from budgetnet.show.figures import Place, draw_seeds
 from budgetnet.show.landscape.sheets import write
-from budgetnet.show.landscape.training.look import CARD_PX, Corner, Row, look, name_card
+from budgetnet.show.landscape.training.look import TEXT_PX, Row, look, name_card, short_title
 from budgetnet.show.landscape.training.words import SHARES, difference_text, end_title, spread_of
 from budgetnet.show.style import COLOURS
-from budgetnet.show.wording import MINUS
+from budgetnet.show.wording import MINUS, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINE_PX, ROWS_PX = 30.0, 200.0
+LINE_PX, ROWS_PX = 30.0, 206.0
+PAIR_LINES, TWO_LINES_PX = 1.28, 34.0
+"""Height of a difference in lines; from which height on it has room for its interval in numbers."""
 MOST_PAIRS = 6
-VALUES_PX, NAMES_PX = 158, 144
+VALUES_PX, NAMES_PX = 168, 132
 """Room at the right of the rows for numbers, and at their left for names."""
 
 
-def draw_end(row: Row, measure: str, figure: Figure, corner: Corner) -> None:
+def draw_end(row: Row, measure: str, figure: Figure, box: Place) -> None:
     """A measure of every twin, and below it the paired differences; circles are seeds."""
     twins = [twin for twin in row["twins"] if twin["measures"][measure] is not None]
     pairs = _shown(row, measure)
-    name_card(figure, corner, end_title(measure))
+    name_card(figure, box, end_title(measure))
     titles = {twin["name"]: twin["title"] for twin in row["twins"]}
     factor = 100 if measure in SHARES else 1
-    line_px = min(LINE_PX, ROWS_PX / max(1, len(twins) + len(pairs)))
-    values = _rows_axes(figure, corner, CARD_PX[1] - 36, line_px, [titles[twin["name"]] for twin in twins])
+    line_px = min(LINE_PX, ROWS_PX / max(1, len(twins) + PAIR_LINES * len(pairs)))
+    values = _rows_axes(figure, box, box.height - 36, line_px, [short_title(titles[twin["name"]]) for twin in twins])
     for line, twin in enumerate(twins):
         found, colour = twin["measures"][measure], look(twin, row["twins"])["color"]
         text = spread_of(measure, found)
         _draw_row(values, line, found["values"], found["mean"], found["deviation"], factor, colour, text)
     if not pairs:
         return
-    names = [f"{_short(titles[pair['a']])} {MINUS} {_short(titles[pair['b']])}" for pair in pairs]
-    top = CARD_PX[1] - 36 - line_px * len(twins) - 54
-    write(figure, corner[0] + 6, corner[1] + top + 12, "Paired differences, with 95 % intervals", fontsize=12)
-    below = _rows_axes(figure, corner, top, line_px, names)
+    names = [f"{short_title(titles[pair['a']])} {MINUS} {short_title(titles[pair['b']])}" for pair in pairs]
+    top = box.height - 36 - line_px * len(twins) - 60
+    write(figure, box.left + 6, box.bottom + top + 14, "Paired differences, 95 % intervals", fontsize=TEXT_PX)
+    below = _rows_axes(figure, box, top, PAIR_LINES * line_px, names)
     below.axvline(0, color=COLOURS["quiet"], linewidth=1)
     for line, pair in enumerate(pairs):
-        _draw_pair(below, line, pair, factor)
+        _draw_pair(below, line, pair, factor, whole=PAIR_LINES * line_px > TWO_LINES_PX)
 
 
 def _shown(row: Row, measure: str) -> list[Row]:
@@ -52,25 +54,22 @@ def _shown(row: Row, measure: str) -> list[Row]:
     return pairs if len(pairs) <= MOST_PAIRS else [pair for pair in pairs if pair["b"] == row["twins"][0]["name"]]
 
 
-def _short(title: str) -> str:
-    return title.removeprefix("Swish with ")
-
-
-def _rows_axes(figure: Figure, corner: Corner, top: float, line_px: float, names: Sequence[str]) -> Axes:
+def _rows_axes(figure: Figure, box: Place, top: float, line_px: float, names: Sequence[str]) -> Axes:
     """Axes with a row for each name, their upper end `top` pixels above the card's lower one."""
     high = line_px * len(names)
-    place = Place(corner[0] + NAMES_PX, corner[1] + top - high, CARD_PX[0] - NAMES_PX - VALUES_PX, high)
+    place = Place(box.left + NAMES_PX, box.bottom + top - high, box.width - NAMES_PX - VALUES_PX, high)
     axes = place.on(figure)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks([])
     axes.grid(True, axis="x")
     axes.grid(False, axis="y")
     axes.spines["bottom"].set_visible(False)
-    axes.locator_params(axis="x", nbins=3)
-    axes.tick_params(labelsize=11)
+    axes.locator_params(axis="x", nbins=2)
+    axes.xaxis.set_major_formatter(lambda value, _: plain(round(value, 9)))
+    axes.tick_params(labelsize=TEXT_PX)
     for line, name in enumerate(names):
-        level = corner[1] + top - line_px * (line + 0.5)
-        write(figure, corner[0] + 6, level, name, fontsize=12)
+        level = box.bottom + top - line_px * (line + 0.5)
+        write(figure, box.left + 6, level, name, fontsize=TEXT_PX)
     return axes
 
 
@@ -91,7 +90,7 @@ def _draw_row(
     _say(axes, line, text)
 
 
-def _draw_pair(axes: Axes, line: int, pair: Row, factor: float) -> None:
+def _draw_pair(axes: Axes, line: int, pair: Row, factor: float, whole: bool) -> None:
     colour = COLOURS["accent" if pair["stands"] else "quiet"]
     if pair["low"] is not None:
         axes.plot([factor * pair["low"], factor * pair["high"]], [line, line], color=colour, linewidth=2.2)
@@ -105,7 +104,8 @@ def _draw_pair(axes: Axes, line: int, pair: Row, factor: float) -> None:
         markeredgecolor=colour,
         zorder=5,
     )
-    _say(axes, line, difference_text(pair["measure"], pair["mean"], pair["low"], pair["high"]))
+    low, high = (pair["low"], pair["high"]) if whole else (None, None)
+    _say(axes, line, difference_text(pair["measure"], pair["mean"], low, high).replace(" (", "\n("))
 
 
 def _circles(axes: Axes, line: int, values: Sequence[float], factor: float) -> None:
@@ -115,4 +115,4 @@ def _circles(axes: Axes, line: int, values: Sequence[float], factor: float) -> N
 def _say(axes: Axes, line: int, text: str) -> None:
     """What the row says in numbers, at its right."""
     where = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "annotation_clip": False}
-    axes.annotate(text, (1.0, line), xytext=(10, 0), va="center", fontsize=10.5, linespacing=0.95, **where)
+    axes.annotate(text, (1.0, line), xytext=(10, 0), va="center", fontsize=TEXT_PX, linespacing=1.12, **where)

@@ -11,6 +11,8 @@ from budgetnet.show.wording import MINUS
 
 TRAINING = "training"
 """The part's name: training.json, training.png, training.svg, and the folder of the trainings and the pictures."""
+BETAS = "training-betas"
+"""The sheet of trained betas: training-betas.png and .svg, where there are any."""
 TRAINING_FORMAT = "budgetnet.training-landscape.v1"
 
 SAID = {"steps": "over the steps", "lengths": "by distance", "end": "each twin with its seeds, and paired differences"}
