@@ -34,7 +34,7 @@ check: $(VENV)/.development  ## lint, format, types, layers, and every snippet o
 bench: $(VENV)/.development  ## the speeds that are promised, measured here
 	$(BIN)/python -m bench
 
-gallery: $(VENV)/.development  ## docs/gallery.md and its pictures, on the embedded digits, in about ten minutes
+gallery: $(VENV)/.development  ## a gallery of all pictures on the embedded digits, in runs/gallery/docs, in about ten minutes
 	$(BIN)/python -m bench.gallery
 
 clean:  ## remove the environment and the caches, never runs/

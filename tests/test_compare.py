@@ -7,6 +7,8 @@ import dataclasses
 import itertools
 import json
 import math
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from test_formats import hold
 from test_report import Page
 
 import budgetnet
-from budgetnet import Budget, BudgetError, Network, compare, fit, network
+from budgetnet import Budget, BudgetError, Network, compare, fit, network, zoo
 from budgetnet.cli import main
 from budgetnet.compare.ablation import ablations
 from budgetnet.compare.drafts import Draft, drafts_of
@@ -32,7 +34,7 @@ from budgetnet.compare.plan import entrant_row
 from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
 from budgetnet.compare.statement import statement
-from budgetnet.compare.words import blocks, design
+from budgetnet.compare.words import blocks, design, origin
 from budgetnet.cost import cost
 from budgetnet.learn import answers as answers_module
 from budgetnet.learn import pretrained
@@ -99,6 +101,16 @@ def test_a_family_that_cannot_is_left_out_with_its_limit(digits: ImageSet) -> No
     with pytest.raises(BudgetError) as caught:
         families(digits, Budget(macs=1000), ["mobilenet_v1", "mobilenet_v3_large"])
     assert caught.value.limit == "macs"
+
+
+def test_the_origin_of_a_base_is_its_familys_or_its_files() -> None:
+    assert origin("mobilenet_v1", "") == zoo.origin("mobilenet_v1") == "by hand (arXiv:1704.04861, section 3)"
+    assert zoo.origin("tf_efficientnet_b0") == zoo.origin("efficientnet_b7")
+    assert zoo.origin("mobilenet_v2_140") == zoo.origin("mobilenet_v2")
+    assert origin("small", "ours") == "ours" and "no source" in origin("small", "")
+    for name in zoo.names():
+        assert re.search(r"by hand|search|by a rule", zoo.origin(name)), name
+        assert re.search(r"arXiv:\d{4}\.\d{5}|README", zoo.origin(name)), name
 
 
 def test_words_are_read_from_the_rows() -> None:
@@ -300,6 +312,40 @@ def page_of(found: Comparison) -> None:
     assert "//" not in source and not {tag for tag, _ in page.tags} & {"script", "link"} - {"link"}
     ids = page.values("id")
     assert len(ids) == len(set(ids)) and source.count("<svg") == 6
+
+
+def test_all_questions_divide_the_time_and_one_page_holds_them_all(
+    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    once = made(tmp_path / "once")
+    asked: dict[str, tuple[float, object]] = {}
+
+    def stand_in(data: str, budget: Budget, **more: Any) -> Comparison:
+        question, run = more["question"], more["out"]
+        asked[question] = more["time_seconds"], more["networks"]
+        shutil.copytree(once.run, run)
+        plan = json.loads((run / "plan.json").read_text())
+        (run / "plan.json").write_text(json.dumps({**plan, "question": question}))
+        return dataclasses.replace(once, run=run)
+
+    monkeypatch.setattr(budgetnet, "compare", stand_in)
+    command = ["compare", "digits", "--macs", "400K", "--time", "57m", "--out", str(tmp_path / "all"), "--all"]
+    assert main([*command, "--networks", "mobilenet_v1", "mobilenet_v2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    hold(found, "compare --all --json")
+    seconds = {question: time for question, (time, _) in asked.items()}
+    assert sum(seconds.values()) == pytest.approx(57 * 60)
+    assert seconds["ablation"] / 9 == pytest.approx(seconds["families"] / 2) == pytest.approx(seconds["scaling"] / 5)
+    assert [networks for _, networks in asked.values()] == [["mobilenet_v1", "mobilenet_v2"], None, None]
+    source = Path(found["report"]).read_text(encoding="utf-8")
+    page = Page(source)
+    ids = page.values("id")
+    assert len(ids) == len(set(ids)) and {"families", "scaling", "ablation", "families-table"} <= set(ids)
+    assert source.count("<svg") == 3 * 6 and "//" not in source
+    assert all(page.text.count(sentence) == 3 for sentence in once.statement)
+    shutil.rmtree(tmp_path / "all")
+    assert main(command) == 0
+    assert f"{tmp_path / 'all' / 'report.html'}" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore:.* is left out")
@@ -516,6 +562,11 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--seeds", "0"], "seeds is 0"),
         (["compare", "digits", "--macs", "1M", "--time", "60"], "with its unit"),
         (["compare", "digits", "--macs", "1M", "--networks", "nothing"], "nothing"),
+        (["compare", "digits", "--macs", "1M", "--networks", "mobilenet_v1"], "at least two networks"),
+        (
+            ["compare", "digits", "--macs", "1M", "--networks", "mobilenet_v1,mobilenet_v1"],
+            "mobilenet_v1 is given more than once",
+        ),
         (["compare", "digits", "--macs", "1M", "--strategy", "wide"], '"width"'),
         (["compare", "digits", "--macs", "1M", "--recipe", "magic"], "modern"),
         (["compare", "digits", "--macs", "1K"], "the smallest"),
@@ -528,6 +579,8 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--shares", "0.5"], "at least two different ones"),
         (["compare", "digits", "--macs", "1M", "--scaling", "--start-share", "2"], "at most 0.5"),
         (["compare", "digits", "--macs", "1M", "--start-share", "0.5"], "is for --scaling"),
+        (["compare", "digits", "--macs", "1M", "--all", "--ablate"], "leave --scaling, --ablate"),
+        (["compare", "digits", "--macs", "1M", "--all", "--strategy", "width"], "and --strategy out"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
         (["compare"], "compare needs DATA"),
@@ -591,8 +644,6 @@ COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_anywhere_it_ends_with_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import shutil
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     kill_when([*COMMAND, str(run)], lambda: (run / "plan.json").exists())

@@ -250,6 +250,18 @@ def test_a_map_of_nothing_leaves_the_grey_image() -> None:
     assert np.array_equal(same, np.repeat(grey(pixels)[..., None], 3, 2))
 
 
+def test_a_line_goes_round_what_is_above_half_of_the_largest() -> None:
+    pixels = np.full((120, 160, 3), 90, np.uint8)
+    cells = np.zeros((3, 4))
+    cells[1, 1] = 5.0
+    shown = painted(pixels, cells, (0.0, 0.0, 160.0, 120.0)).astype(int)
+    row = shown[60]
+    white, dark = ((row == shade).all(axis=1).nonzero()[0] for shade in (255, 24))
+    # The cell's middle is at 60 px and its neighbours' 40 px away, where it is 0: half of it is 20 px from the middle.
+    assert [white[0], dark[0], dark[-1], white[-1]] == pytest.approx([39, 40, 79, 80], abs=1)
+    assert not (painted(pixels[:40, :40], cells, (0.0, 0.0, 40.0, 40.0)) == 255).all(axis=2).any(), "small images"
+
+
 def test_images_of_a_page_are_scaled_whole() -> None:
     tiny = np.random.default_rng(0).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     shown = displayed(tiny)
@@ -526,13 +538,17 @@ def test_a_class_is_found_by_its_name_and_near_ones_are_named(runs: dict[str, Pa
         (["swish", "photo.png", "--stages", "9"], "small has no map 9; choose from stem, 0, 1, 2, head"),
         (["swish", "photo.png", "--layer", "1.7"], "has no map 1.7"),
         (["swish", "photo.png", "--beside", "plain"], "is no twin of"),
-        (["swish", "photo.png", "--beside", "others"], "the classes' names differ"),
+        (["swish", "photo.png", "--beside", "others"], "they differ in names of classes"),
         (["swish", "photo.png", "--with", "empty"], "holds no weights.safetensors"),
         (["empty", "photo.png"], "holds no weights.safetensors"),
         (["nowhere", "photo.png"], "nowhere"),
         (["swish", "photo.png", "--drawn", "0"], "drawn is 0"),
         (["swish", "photo.png", "--out", "notes.png"], "is a file"),
-        (["swish"], "explain needs IMAGE"),
+        (["swish", "photo.png", "--beside", "swish"], "is the network itself"),
+        (["swish"], "there is neither"),
+        (["swish", "photo.png", "--split", "test"], "these are both"),
+        (["swish", "--split", "test"], "no plan.json"),
+        (["network.json", "photo.png"], "is a network without weights"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -549,6 +565,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
         saved(tmp_path / name, load_run(run).model, CROP, load_run(run).classes)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes.png").write_text("no image")
+    (tmp_path / "network.json").write_text(small().to_json())
     (tmp_path / "photo.png").write_bytes((photos / "cat" / "0.png").read_bytes())
     before = sorted(tmp_path.rglob("*"))
     assert main(["explain", *arguments]) == 2
@@ -556,6 +573,21 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert captured.out == "" and words in captured.err
     assert captured.err.startswith("budgetnet: ") and captured.err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_runs_own_images_are_those_of_its_split(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    network = dataclasses.replace(small(), classes=2)
+    for data, channels in ((folder, 3), ("digits", 1)):
+        base = dataclasses.replace(network, in_channels=channels, classes=2 if channels == 3 else 10)
+        run = budgetnet.train(data, base, out=tmp_path / f"run-{channels}", epochs=0.1).run
+        test = json.loads((run / "split.json").read_text())["test"]
+        found = explain(run, split="test", drawn=1)
+        names = ["/".join(Path(image.path).with_suffix("").parts[-2:]) for image in found.images]
+        assert sorted(names) == sorted(Path(file).with_suffix("").as_posix() for file in test)
+        assert all(image.label == Path(image.path).parent.name for image in found.images)
+        assert "--split test" in found.page.read_text(encoding="utf-8")
 
 
 def test_the_command_prints_answers_or_json(

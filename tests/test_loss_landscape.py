@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from killed import kill_when
+from legible import texts_of, unreadable
 from test_cli_runs import CLASSES, Capture, photos
 from test_formats import hold
 from test_report import Page
@@ -28,8 +29,9 @@ from budgetnet.model.weights import save_weights
 from budgetnet.show.landscape import LossLandscape, loss_landscape, write_loss
 from budgetnet.show.landscape.loss import command
 from budgetnet.show.landscape.loss import words as loss_words
+from budgetnet.show.landscape.loss.charts import chart_figures
 from budgetnet.show.landscape.loss.curvature import hessian_product, largest_eigenvalue, parameter_count
-from budgetnet.show.landscape.loss.drawing import Levels, heights
+from budgetnet.show.landscape.loss.drawing import Levels, heights, loss_figures
 from budgetnet.show.landscape.loss.subjects import open_subjects
 from budgetnet.show.landscape.loss.values import Around, Eigenvalue, RunLoss
 from budgetnet.show.landscape.loss.weights import Probe, direction, fingerprint, kept, moving
@@ -395,6 +397,32 @@ def test_one_page_pictures_and_numbers(found: tuple[Path, LossLandscape], tmp_pa
     assert shown in page.text and [float(part) for part in shown.replace(MINUS, "-").split(" ± ")] == pytest.approx(
         [rise.mean, rise.deviation], rel=0.02, abs=0.001
     )
+
+
+def test_the_pictures_can_be_read(found: tuple[Path, LossLandscape]) -> None:
+    runs = found[1].runs
+    far = dataclasses.replace(runs[0], label="a-run-with-quite-a-long-name", line=tuple(1e6 for _ in runs[0].line))
+    steep = dataclasses.replace(runs[1], eigenvalue=dataclasses.replace(runs[1].eigenvalue, value=7550.0))
+    for shown in (found[1], dataclasses.replace(found[1], runs=(far, steep, runs[1]))):
+        sheet, figures = loss_figures(shown)
+        for name, figure in {"sheet": sheet, **figures}.items():
+            assert not unreadable(figure), name
+
+
+def test_relu_and_swish_are_told_apart_without_colour(found: tuple[Path, LossLandscape]) -> None:
+    lines = chart_figures(found[1])["line"].axes[0].get_lines()[::2]
+    assert [line.get_linestyle() for line in lines] == ["--", "-"]
+
+
+def test_hollow_is_explained_where_there_is_something_hollow(found: tuple[Path, LossLandscape]) -> None:
+    def said(shown: LossLandscape) -> bool:
+        return any("hollow" in text.get_text() for text in texts_of(chart_figures(shown)["sharpness"]))
+
+    run = found[1].runs[0]
+    open_end = dataclasses.replace(run, eigenvalue=dataclasses.replace(run.eigenvalue, converged=False))
+    done = dataclasses.replace(run, eigenvalue=dataclasses.replace(run.eigenvalue, converged=True))
+    assert said(dataclasses.replace(found[1], runs=(open_end,)))
+    assert not said(dataclasses.replace(found[1], runs=(done,)))
 
 
 def made(losses: list[list[float | None]]) -> LossLandscape:

@@ -23,8 +23,9 @@ def arguments() -> argparse.ArgumentParser:
     """What the command takes."""
     parser = argparse.ArgumentParser(prog="python -m bench.gallery", description=__doc__)
     parser.add_argument("--run", type=Path, help="a run of train or solve: where it looks, its maps, its gates")
-    parser.add_argument("--beside", type=Path, help="its twin with another activation, for maps and loss; needs --run")
+    parser.add_argument("--beside", type=Path, help="its twin with another activation, for maps; needs --run")
     parser.add_argument("--with", dest="others", type=Path, nargs="+", default=[], help="for figure 7; needs --run")
+    parser.add_argument("--loss", type=Path, nargs=2, help="two small twins, for the loss around their weights")
     parser.add_argument("--gates", type=Path, help="a run with squeeze-and-excitation, where --run has none")
     parser.add_argument("--solve", type=Path, help="a run of solve, for its report")
     parser.add_argument("--compare", type=Path, help="a run of compare")
@@ -35,7 +36,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--credit", default="", help="whose photos are shown, and their licence")
     parser.add_argument("--longer", type=float, default=1.0, help="times the usual time, on a slow machine")
     parser.add_argument("--work", type=Path, default=Path("runs/gallery"), help="for what is made on the way")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="for gallery.md and the folder gallery")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/gallery/docs"), help="for gallery.md and the folder gallery"
+    )
     parser.add_argument("--fresh", action="store_true", help="make everything anew that was made on the way")
     return parser
 
@@ -54,6 +57,7 @@ def asked_for(row: argparse.Namespace) -> Asked:
         beside=row.beside,
         others=tuple(row.others),
         gates=row.gates,
+        loss=tuple(row.loss) if row.loss else None,
         solved=row.solve,
         compared=row.compare,
         scaling=row.scaling,

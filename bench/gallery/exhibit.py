@@ -91,4 +91,4 @@ def _named(plan: Row) -> Row:
 def explain_command(run: Path, images: Sequence[str], flags: Sequence[str]) -> str:
     """The command of an explanation: the options a line each, the images last."""
     words = ["budgetnet", "explain", shown_run(run), *flags]
-    return f"{in_lines(words)} \\\n    {' '.join(map(shlex.quote, images))}"
+    return in_lines(words) + (f" \\\n    {' '.join(map(shlex.quote, images))}" if images else "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from bench.gallery.exhibit import Exhibit, Picture, comparison_command, reached, training_command
 from bench.gallery.files import save_drawing, save_page, take_drawing
 from bench.gallery.runs import Asked, compared_runs, solved_run
@@ -11,13 +14,14 @@ from budgetnet.compare.questions import Question
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
 from budgetnet.show.compare.curves import curves_svg as costs_svg
+from budgetnet.show.compare.page import write_page
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.rows import Row, differences_of, networks_of
-from budgetnet.show.evidence import Evidence, read_evidence
+from budgetnet.show.evidence import read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
 from budgetnet.show.report import WIDE_PX, render
 from budgetnet.show.views import curves, trials
-from budgetnet.show.wording import duration
+from budgetnet.show.wording import count, duration, percent
 
 
 def zoo(asked: Asked) -> Exhibit:
@@ -26,7 +30,7 @@ def zoo(asked: Asked) -> Exhibit:
     plot_networks(listed([(one, cost(one)) for one in map(network, names())]), source)
     take_drawing(source, asked.out / "zoo.svg", what)
     caption = (
-        "Every network of the zoo with a published accuracy. Blue and joined: no other listed has as much with fewer "
+        "Every network of the zoo with a published accuracy. Filled and joined: no other listed has as much with fewer "
         "multiply-adds. Each was trained by its authors' own recipe, and that is worth points: what the networks "
         "themselves are worth, only a comparison by one recipe tells."
     )
@@ -56,34 +60,48 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
         **({"curves": costs_svg([networks_of(one) for one in answers], WIDE_PX, "")} if several else {}),
         "accuracy": accuracy_svg(rows, WIDE_PX, ""),
         **({"differences": forest_svg(pairs, WIDE_PX, "")} if pairs else {}),
-        "costs": pareto_svg(rows, WIDE_PX, ""),
+        # The networks of an ablation have as many multiply-adds: costs are no question there.
+        **({"costs": pareto_svg(rows, WIDE_PX, "")} if question != "ablation" else {}),
     }
     for name, svg in drawn.items():
         save_drawing(svg, asked.out / f"{question}-{name}.svg")
-    captions, (title, ask) = _captions(plans[-1], answers[-1], several), TITLES[question]
+    captions, (title, ask) = _captions(plans[-1], answers, several), TITLES[question]
     shown = [Picture(f"{question}-{name}.svg", f"{title}: {name}", captions[name]) for name in drawn]
+    if question == "families":
+        shown = [*_page_picture(write_page(runs[-1]), asked.out / "families-table.jpg", title, TABLE), *shown]
     return Exhibit(title, ask, (comparison_command(plans),), "compare.md", tuple(shown))
 
 
-def _captions(plan: Row, found: Row, several: bool) -> dict[str, str]:
+def _captions(plan: Row, answers: Sequence[Row], several: bool) -> dict[str, str]:
     """What to see in each picture of a comparison, of the largest one where there are several."""
+    found = answers[-1]
     where = " at the largest of these costs" if several else ""
     return {
-        "curves": "Accuracy at each cost, where all networks are fitted anew: every point is matched with those above "
-        "and below it. The blue curve is the best at the largest cost.",
+        "curves": "Accuracy at each cost, where all networks are fitted anew. The thick blue curve is "
+        + ("compound scaling. " if plan["question"] == "scaling" else "the best at the largest cost. ")
+        + _spread(answers),
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "
-        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles are the seeds. "
+        f"is the mean over {plan['seeds']} seeds, the line its 95 % interval, circles below it are the seeds. "
         f"{_worth(plan, found)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
         "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(found["statement"][:2]),
-        "costs": f"Accuracy against what it costs{where}; blue and joined: none costs less and is as accurate.",
+        "costs": f"Accuracy against what it costs{where}; filled and joined: none costs less and is as accurate. "
+        "The numbers go by accuracy; the names are below.",
     }
+
+
+def _spread(answers: Sequence[Row]) -> str:
+    """How near to each other the costs are that count as one."""
+    costs = [[row["macs"] for row in found["networks"]] for found in answers]
+    each = [f"{count(min(one))} to {count(max(one))}, {percent(max(one) / min(one) - 1, 0)} apart" for one in costs]
+    return f"Networks have whole blocks and channels, so that costs differ (MACs): {'; '.join(each)}."
 
 
 def _worth(plan: Row, found: Row) -> str:
     """How long the trainings were, and whether they tell anything about the networks."""
-    each = f"Every training had {duration(found['seconds_each'])} of one core."
+    unequal = [sentence for sentence in found["statement"] if sentence.startswith("Trainings took")]
+    each = " ".join([f"Every training was planned to take {duration(found['seconds_each'])} of one core.", *unequal])
     if plan["data"]["path"] != "digits":
         return each
     return f"{each} That is an example of the picture: so short a training on the digits says little of the networks."
@@ -93,15 +111,17 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     """The report of a solution: the page, its race and its training."""
     run = solved_run(asked, progress)
     evidence = read_evidence(run)
+    (asked.work / "report.html").write_text(render(evidence), encoding="utf-8")
     limit = evidence.budget.macs if evidence.budget else None
     save_drawing(trials_svg(trials(evidence), WIDE_PX, "", limit), asked.out / "report-race.svg")
     learned = curves(evidence)
     shown = [
-        *_page_picture(asked, evidence),
+        *_page_picture(asked.work / "report.html", asked.out / "report.jpg", "The report of a run", REPORT),
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
-            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen.",
+            "The race: a trail for each candidate, a point for each rung; the diamond is the one that was chosen, "
+            "pale bars are 95 % intervals.",
         ),
     ]
     if learned is not None:
@@ -117,14 +137,18 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
     )
 
 
-def _page_picture(asked: Asked, evidence: Evidence) -> list[Picture]:
-    """The top of the page, as a browser shows it; without a browser the one that is there."""
-    page, file = asked.work / "report.html", asked.out / "report.jpg"
-    page.write_text(render(evidence), encoding="utf-8")
+REPORT = (
+    "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
+    "network that breaks one, and what was tried."
+)
+TABLE = (
+    "The top of the comparison's page: what the data show, and the table: how each network was designed and scaled, "
+    "its blocks, what it is suited to, its costs, its accuracy."
+)
+
+
+def _page_picture(page: Path, file: Path, what: str, caption: str) -> list[Picture]:
+    """The top of a page, as a browser shows it; without a browser the one that is there."""
     if not save_page(page, file) and not file.is_file():
         return []
-    caption = (
-        "The top of report.html: the answer with its interval, the certificate with every limit and the next larger "
-        "network that breaks one, and what was tried."
-    )
-    return [Picture(file.name, "The report of a run", caption)]
+    return [Picture(file.name, what, caption)]

@@ -16,7 +16,8 @@ from budgetnet.writing import written_aside
 
 MOST_BYTES = 300_000
 QUALITIES = (88, 82, 76)
-COLOURS = 256
+CELLS = ((1, 8), (1, 7), (1, 6), (2, 8), (2, 7), (2, 6), (2, 5))
+"""What a picture of maps is divided by, and the bits that each of its colours keeps, the best first."""
 SMALLER = 0.88
 """Factor on the sides of a picture that is too large in every quality."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
@@ -60,11 +61,27 @@ def take_photo(source: Path, file: Path) -> None:
 
 
 def take_cells(source: Path, file: Path) -> None:
-    """Write a picture of maps, whose cells have sharp borders, as a PNG of few colours."""
-    data = io.BytesIO()
+    """Write a picture of maps, whose cells have sharp borders, as a PNG: as it is, or what comes nearest and is small.
+
+    A palette would leave photos few colours.
+    """
     with Image.open(source) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(data, "png", optimize=True)
-    _write(data.getvalue(), file)
+        whole = image.convert("RGB")
+    data = b""
+    for factor, bits in CELLS:
+        shown = whole.reduce(factor).point([_rounded(value, bits) for value in range(256)] * 3)
+        buffer = io.BytesIO()
+        shown.save(buffer, "png", optimize=True)
+        data = buffer.getvalue()
+        if len(data) <= MOST_BYTES:
+            break
+    _write(data, file)
+
+
+def _rounded(value: int, bits: int) -> int:
+    """The nearest multiple of 2 ** (8 - bits), and white for the last: even steps make PNG's differences few."""
+    step = 2 ** (8 - bits)
+    return min(step * round(value / step), 255)
 
 
 def save_page(page: Path, file: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, trained_as
 from bench.gallery.files import take_cells, take_drawing, take_photo
-from bench.gallery.runs import STRATEGIES, Asked, images_folder, scaled_run, twin_run
+from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
 from budgetnet import explain
 from budgetnet.learn.progress import Progress
 from budgetnet.show.evidence import read_evidence
@@ -23,15 +23,20 @@ FEW = 4
 
 def insides(asked: Asked, progress: Progress) -> list[Exhibit]:
     """Grad-CAM, twins, gates and figure 7."""
-    digits = scaled_run(asked.work, "compound", progress)
-    run = asked.run or digits
-    shown = [grad_cam(asked, run, progress)]
+
+    def digits() -> Path:
+        return scaled_run(asked.work, "compound", progress)
+
+    run = asked.run or digits()
+    gated = asked.gates or (run if has_gates(run) else digits())
     twin = asked.beside or twin_run(asked.work, progress)
-    shown.append(twins(asked, run if asked.beside else digits, twin, progress))
-    shown.append(gates(asked, asked.gates or (run if has_gates(run) else digits), progress))
     others = asked.others or tuple(scaled_run(asked.work, one, progress) for one in STRATEGIES[1:])
-    shown.append(figure_7(asked, run if asked.others else digits, others, progress))
-    return shown
+    return [
+        grad_cam(asked, run, progress),
+        twins(asked, run if asked.beside else digits(), twin, progress),
+        gates(asked, gated, progress),
+        figure_7(asked, run if asked.others else digits(), others, progress),
+    ]
 
 
 def telling_stage(network: Network) -> str | None:
@@ -60,17 +65,18 @@ def _explained(
     of_all: bool = False,
 ) -> tuple[Explanation, tuple[str, ...]]:
     """The explanation, and the commands that make it from nothing; of the given images, or of all of the run's test."""
-    given = asked.images if run == asked.run and not of_all else ()
-    images = list(given) or [str(images_folder(run, asked.work))]
+    images = list(asked.images) if run in (asked.run, *asked.others) and not of_all else []
+    split = None if images else "test"
     layer, out = telling_stage(read_evidence(run).network), asked.work / name
-    found = explain(run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, progress=progress)
+    found = explain(
+        run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, split=split, progress=progress
+    )
     runs = dict.fromkeys([run, *beside, *others])
     trained = map(trained_as, runs)
     flags = [word for one in beside for word in ("--beside", shown_run(one))]
     flags += [word for one in others for word in ("--with", shown_run(one))]
-    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else [])]
-    typed = shown_images(given) or [f"{run.name}-test/"]
-    return found, (*trained, explain_command(run, typed, flags))
+    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else []), *(["--split", split] if split else [])]
+    return found, (*trained, explain_command(run, shown_images(images), flags))
 
 
 def grad_cam(asked: Asked, run: Path, progress: Progress) -> Exhibit:
@@ -109,7 +115,7 @@ def twins(asked: Asked, run: Path, twin: Path, progress: Progress) -> Exhibit:
     zeros = ", ".join(f"{row.network} {percent(row.zero_share, 0)}" for row in rows)
     see = (
         f"The same network twice, trained the same way, with Swish and with ReLU ({_both(run, twin)}). Above the "
-        "mean of |a| of both, below two channels of each; channels of one number have nothing to do with each other. "
+        "mean of |a| of both, below two channels of each; channels of one number began as the same filter. "
         f"ReLU cuts to exactly 0 what Swish lets through, small: of the stem's values {zeros} are 0, over {FEW} images."
     )
     return Exhibit(
@@ -155,7 +161,9 @@ def gates(asked: Asked, run: Path, progress: Progress) -> Exhibit:
 
 def figure_7(asked: Asked, run: Path, others: Sequence[Path], progress: Progress) -> Exhibit:
     """What networks of one base look at, scaled in different ways."""
-    found, commands = _explained(asked, "figure-7", run, progress, others=others)
+    # As in the paper the base comes first, compound scaling last.
+    first, *rest = [*others, run]
+    found, commands = _explained(asked, "figure-7", first, progress, others=rest)
     take_photo(found.folder / "grad-cam.png", asked.out / "figure-7.jpg")
     each = (f"{row.label} {count(row.macs)} MACs, {percent(row.top1 or 0)}" for row in found.networks)
     see = (

@@ -99,7 +99,9 @@ def losses(asked: Asked, progress: Progress) -> Exhibit:
     caption = (
         "The loss around trained weights, along a line and over a plane of random directions, each filter by its own "
         "length (Li et al., arXiv:1712.09913); the same directions, images and scale for both. "
-        f"{words.verdict(found)} {_both(pair)}"
+        f"{words.verdict(found)} {_both(pair)} That proves nothing about "
+        "activations: with three seeds each, rises do not tell ReLU and Swish apart, and trainings of one activation "
+        "differ more than the activations do ([three seeds](landscape.md#the-loss-around-trained-weights))."
     )
     return Exhibit(
         "The loss around trained weights",

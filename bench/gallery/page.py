@@ -12,21 +12,18 @@ TELLING = ("--plot", "--beside", "--with", "--scaling", "--ablate")
 HEAD = """\
 # Gallery
 
-What the pictures of budgetnet look like, and how to read them. `make gallery` makes this page and all of its pictures:
-on the embedded digits, or with finished runs of your own.
-
-```console
-$ make gallery
-```
+What the pictures of budgetnet look like, and how to read them. `make gallery` makes such a page with all of its
+pictures on the embedded digits; with finished runs of your own, as here:
 
 ```sh
-python -m bench.gallery --run RUN --beside RUN --with RUN RUN RUN --gates RUN --solve RUN \\
-    --compare RUN --scaling RUN --ablate RUN --study FOLDER --credit "WHOSE PHOTOS, LICENCE"
+make gallery
+python -m bench.gallery --out docs --run RUN --beside RUN --with RUN RUN RUN --gates RUN --loss RUN RUN \\
+    --solve RUN --compare RUN --scaling RUN --ablate RUN --study FOLDER --credit "WHOSE PHOTOS, LICENCE"
 ```
 
-The last command below a picture writes it, among others, into its folder; those before made its runs. RUN-test/ are
-the test images of a run, in class folders; the small networks on the digits are those of bench/gallery/runs.py.
-Drawings follow the reader's light or dark setting.
+The page and its pictures go to runs/gallery/docs; `--out docs` writes over this page. The last command below a picture
+writes it, among others, into its folder; those before made its runs. The small networks on the digits are those of
+bench/gallery/runs.py. Drawings follow the reader's light or dark setting; photos, maps and landscapes stand on white.
 """
 
 

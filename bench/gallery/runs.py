@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-from PIL import Image
 
 from budgetnet import Budget, adapt, compare, fit, network, solve, train, train_twins
 from budgetnet.compare.ablation import CHANGES
@@ -15,12 +12,10 @@ from budgetnet.compare.costs import at_costs
 from budgetnet.compare.questions import Question
 from budgetnet.compare.result import Comparison
 from budgetnet.compare.scalings import START_SHARE
-from budgetnet.learn.data import digits
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
 from budgetnet.scaling import Scaling, Strategy, resize
-from budgetnet.show.evidence import Evidence, read_evidence
-from budgetnet.show.views import data_path
+from budgetnet.show.evidence import read_evidence
 from budgetnet.spec import Network
 
 EPOCHS = 10.0
@@ -44,6 +39,7 @@ class Asked:
     beside: Path | None
     others: tuple[Path, ...]
     gates: Path | None
+    loss: tuple[Path, Path] | None
     solved: Path | None
     compared: Path | None
     scaling: Path | None
@@ -74,9 +70,9 @@ def twin_run(work: Path, progress: Progress) -> Path:
 
 
 def twin_pair(asked: Asked, progress: Progress) -> tuple[Path, Path]:
-    """The given run and its twin, or those of the digits."""
-    if asked.run is not None and asked.beside is not None:
-        return asked.run, asked.beside
+    """The given twins for the loss around their weights, or those of the digits."""
+    if asked.loss is not None:
+        return asked.loss
     return scaled_run(asked.work, "compound", progress), twin_run(asked.work, progress)
 
 
@@ -138,37 +134,3 @@ def studied(asked: Asked, progress: Progress) -> Path:
     if not (asked.study / "training.json").is_file():
         raise ValueError(f"{asked.study} has no training.json; --study takes the --out of budgetnet landscape training")
     return asked.study
-
-
-def images_folder(run: Path, work: Path) -> Path:
-    """The test images of a run as a folder of class folders, which `explain` takes.
-
-    Raises a one-line `ValueError` where they have moved since.
-    """
-    evidence = read_evidence(run)
-    folder = work / f"{run.name}-test"
-    if not folder.is_dir():
-        aside = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
-        _copy_test(evidence, aside)
-        aside.rename(folder)
-    return folder
-
-
-def _copy_test(evidence: Evidence, folder: Path) -> None:
-    source, files = data_path(evidence), evidence.split["test"]
-    for file in files:
-        name = folder / (f"{file}.png" if source is None else _below_class(file))
-        name.parent.mkdir(parents=True, exist_ok=True)
-        if source is None:
-            pixels = digits.pixels()[digits.image_set().files.index(file)]
-            Image.fromarray(pixels[..., 0]).save(name)
-        elif (source / file).is_file():
-            shutil.copyfile(source / file, name)
-        else:
-            raise ValueError(f"{source / file} is gone, an image of {evidence.run}; give --images instead")
-
-
-def _below_class(file: str) -> Path:
-    """A file below its class's folder, without train/ or test/ before it."""
-    return Path(*Path(file).parts[-2:])

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from budgetnet.compare import Comparison
     from budgetnet.compare.costs import AtCosts
+    from budgetnet.compare.questions import Question
+    from budgetnet.compare.together import Together
 
 Networks = Annotated[
     tuple[str, ...] | None,
@@ -36,7 +38,7 @@ Networks = Annotated[
         consume_multiple=True,
         group=NETWORK,
         metavar="NAME",
-        help="Bases to scale to the budget: zoo names or .json files; one of each family unless given.",
+        help="Bases to scale to the budget: zoo names, .json files or runs; one of each family unless given.",
     ),
 ]
 
@@ -68,6 +70,14 @@ def compare(
     ablate: Annotated[
         bool, Parameter(group=NETWORK, help="Compare one base with itself without one of its parts at a time.")
     ] = False,
+    every: Annotated[
+        bool,
+        Parameter(
+            name="--all",
+            group=NETWORK,
+            help="Families, --scaling and --ablate one after another, and one report of all.",
+        ),
+    ] = False,
     shares: Shares = None,
     start_share: Annotated[
         float | None,
@@ -96,31 +106,38 @@ def compare(
 
     Example: budgetnet compare photos/ --macs 60M --seeds 3 --time 60m
     Example: budgetnet compare photos/ --macs 60M --scaling --shares 0.25,0.5,1 --time 3h
+    Example: budgetnet compare photos/ --macs 60M --all --time 4h
     """
     budget = limits.budget()
     if scaling and ablate:
         raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
-    if start_share is not None and not scaling:
-        raise ValueError("--start-share is for --scaling: give both or leave it out")
+    if every and (scaling or ablate or shares is not None or strategy != "compound"):
+        raise ValueError(
+            "--all has all questions at one budget: leave --scaling, --ablate, --shares and --strategy out"
+        )
+    if start_share is not None and not (scaling or every):
+        raise ValueError("--start-share is for --scaling and --all: give both or leave it out")
     from budgetnet import compare as compare_now
     from budgetnet.compare.costs import at_costs
+    from budgetnet.compare.entrants import FAMILIES
     from budgetnet.compare.scalings import START_SHARE
+    from budgetnet.compare.together import all_questions
 
     bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
 
-        def at(share: float, folder: Path | None) -> Comparison:
+        def ask(question: Question, seconds: float, folder: Path | None, share: float = 1.0) -> Comparison:
             # One start for all costs: a share of the smallest budget.
             begun = START_SHARE if start_share is None else start_share
             begun *= min(shares) / share if shares else 1.0
             return compare_now(
                 data,
                 budget.times(share),
-                time_seconds=time / len(shares or (1.0,)),
+                time_seconds=seconds,
                 seeds=seeds,
-                networks=bases,
+                networks=None if every and question != "families" else bases,
                 strategy=strategy,
-                question="scaling" if scaling else "ablation" if ablate else "families",
+                question=question,
                 pretrained=pretrained,
                 recipe=recipe,
                 out=folder,
@@ -132,13 +149,26 @@ def compare(
                 coefficients=coefficients,
             )
 
-        if shares is None:
-            comparison = at(1.0, out)
+        question: Question = "scaling" if scaling else "ablation" if ablate else "families"
+        if every:
+            together = all_questions(ask, time, out, len(bases or FAMILIES))
+            show.print_json(together) if as_json else _print_together(together)
+        elif shares is None:
+            comparison = ask(question, time, out)
             show.print_json(comparison) if as_json else _print(comparison)
         else:
-            several = at_costs(at, shares, out)
+            each = time / len(shares)
+            several = at_costs(lambda share, folder: ask(question, each, folder, share), shares, out)
             show.print_json(several) if as_json else _print_at_costs(several)
     return 0
+
+
+def _print_together(together: Together) -> None:
+    """What each comparison says, and where the pages are."""
+    for comparison in together.comparisons:
+        _print(comparison)
+        show.say()
+    show.facts({"all": str(together.report)})
 
 
 def _print_at_costs(several: AtCosts) -> None:

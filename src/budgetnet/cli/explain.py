@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.options import OUTPUT, AsJson, DeviceOption, read_list
 from budgetnet.cli.progress import progress
-from budgetnet.cli.runs import BatchOption, ImageFiles, RunFolder
+from budgetnet.cli.runs import BatchOption, RunFolder
 
 if TYPE_CHECKING:
     from budgetnet.show.explain import Explanation
     from budgetnet.show.explain.values import ImageRow
 
+IMAGES = Group("Images", sort_key=0)
 OTHERS = Group("Other networks", sort_key=1)
 SHOWN = Group("What is shown", sort_key=2)
 
@@ -23,7 +24,13 @@ SHOWN = Group("What is shown", sort_key=2)
 def explain(
     run: RunFolder,
     /,
-    *image: ImageFiles,
+    *image: Annotated[str, Parameter(help="Files, folders or globs; or --split.")],
+    split: Annotated[
+        Literal["train", "validation", "test"] | None,
+        Parameter(
+            group=IMAGES, metavar="SPLIT", help="In place of files: the run's own images of train, validation or test."
+        ),
+    ] = None,
     beside: Annotated[
         tuple[str, ...],
         Parameter(
@@ -84,7 +91,8 @@ def explain(
     Grad-CAM over each image for the predicted class, activation maps of the stages,
     the gates of squeeze-and-excitation by block and by class; other networks beside.
 
-    Example: budgetnet explain runs/photos-1a2b3c new/*.jpg --class cat
+    Examples: budgetnet explain runs/photos-1a2b3c new/*.jpg --class cat;
+    budgetnet explain runs/photos-1a2b3c --split test
     """
     from budgetnet import explain as explain_now
 
@@ -101,6 +109,7 @@ def explain(
             out=out,
             batch=batch,
             device=device,
+            split=split,
             progress=shown,
         )
     show.print_json(found) if as_json else _print(found)

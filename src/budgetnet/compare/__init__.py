@@ -19,7 +19,7 @@ from budgetnet.compare.questions import Question, bases_of
 from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
-from budgetnet.compare.words import blocks, design
+from budgetnet.compare.words import blocks, design, origin
 from budgetnet.learn.answers import Answered, answered, train_missing, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
@@ -226,6 +226,7 @@ class _Run:
         return Compared(
             **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
             **{name: getattr(price, name) for name in PRICE_FIELDS},
+            origin=origin(entrant.base, entrant.network.source),
             design=design(entrant.strategy, entrant.network.rounding),
             blocks=blocks(entrant.network),
             accuracy=accuracy.found.mean,

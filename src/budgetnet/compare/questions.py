@@ -11,6 +11,7 @@ from budgetnet.compare.entrants import BASE, FAMILIES, Entered, families
 from budgetnet.compare.scalings import START_SHARE, scalings
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy
+from budgetnet.show.wording import listed
 from budgetnet.spec import Network, choose
 
 Question = Literal["families", "scaling", "ablation"]
@@ -27,8 +28,11 @@ def bases_of(
     choose("strategy", strategy, STRATEGIES)
     if networks is None:
         networks = FAMILIES if question == "families" else (BASE,)
-    if not networks:
-        raise ValueError("give at least one network to compare")
+    if not networks or (question == "families" and len(networks) < 2):
+        raise ValueError("give at least two networks to compare (solve takes one)")
+    names = [base if isinstance(base, str) else base.name for base in networks]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"{listed(twice)} {'is' if len(twice) == 1 else 'are'} given more than once; give each once")
     if question != "families" and len(networks) > 1:
         raise ValueError(f"{question} is asked about one base, but {len(networks)} networks were given; give one")
     if question == "scaling" and strategy != "compound":

@@ -49,7 +49,8 @@ class SeedScore:
 class Compared:
     """A network and all that was found of it; accuracy is the mean over seeds on their test splits.
 
-    `design` and `blocks` are read from the network's rows. `measurement` is this machine's speed.
+    `origin` is how its base was designed, by hand or by search. `design` and `blocks` are read from the network's rows.
+    `measurement` is this machine's speed.
     `training_seconds` is how long a training took, mean over seeds; None where it was too short to tell.
     `published_top1` is ImageNet's in percent of the family's base, by its authors and their recipe.
     """
@@ -87,6 +88,7 @@ class Compared:
     published_top1: float | None
     published_source: str | None
     training_seconds: float | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

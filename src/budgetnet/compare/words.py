@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from budgetnet import zoo
 from budgetnet.scaling import Strategy
 from budgetnet.show.wording import listed
 from budgetnet.spec import Activation, Block, Network, Rounding
@@ -34,6 +35,13 @@ ACTIVATIONS = {
     "hard_sigmoid": "hard sigmoid",
     "identity": "none",
 }
+
+
+def origin(base: str, source: str) -> str:
+    """How the base was designed, by hand or by search: of the zoo's as published, else the network's own `source`."""
+    if base in zoo.names():
+        return zoo.origin(base)
+    return source or "a file that names no source"
 
 
 def design(strategy: Strategy, rounding: Rounding) -> str:

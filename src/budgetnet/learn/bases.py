@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from budgetnet import zoo
@@ -76,8 +77,9 @@ def distinct(bases: Sequence[str | Network]) -> tuple[Network, ...]:
 
 
 def safe_name(name: str) -> str:
-    """The name as a part of a folder's."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+|^\.", "_", name)[:100]
+    """The name as a part of a folder's: letters of any script, digits and _.+- in at most 100 bytes."""
+    kept = re.sub(r"[^\w.+-]+|^\.", "_", unicodedata.normalize("NFC", name))
+    return kept.encode()[:100].decode(errors="ignore")
 
 
 def last_px(network: Network) -> int:

@@ -204,7 +204,10 @@ def images_of(
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
     plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
     if data is None and plan is None:
-        raise ValueError(f"{run} does not say what it was trained from (it has no plan.json); give the images")
+        raise ValueError(
+            f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "
+            "landscape ... --data DATA, explain RUN IMAGE"
+        )
     source = plan["data"]["path"] if data is None and plan else data
     assert source is not None
     images = open_images(source, plan["seed"] if plan else 0, progress, whole=plan is None and split == "test")

@@ -96,6 +96,8 @@ def _opened(source: str | Path) -> Foreign | tuple[Path, dict[str, Tensor], dict
     if (foreign := open_foreign(source)) is not None:
         return foreign
     path = weights_path(source)
+    if path.suffix == ".json" and path.is_file():
+        raise ValueError(f"{path} is a network without weights; train it, and give the run's folder")
     tensors, metadata = load_tensors(path)
     if "format" not in metadata or metadata["format"] == "pt":  # what others write, if anything
         return foreign_tensors(str(path), tensors)

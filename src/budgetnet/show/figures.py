@@ -18,18 +18,25 @@ if TYPE_CHECKING:
 MOST_POINTS = 400
 """Of a curve: more than a screen can tell apart only makes the page heavy."""
 LABEL_GAP_PX = 21.0
+SIGN_PX = 7.8
+"""Width of a sign of a name, in the mean; those in bold type are a little wider."""
 NARROW_PX = 500
 """Below this width a picture has room for numbers beside its points, not for names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A raced candidate as a picture shows it: `number` as in the table, validation accuracy rung by rung."""
+    """A raced candidate as a picture shows it: `number` as in the table, validation accuracy rung by rung.
+
+    `low` and `high` are the 95 % interval of the last.
+    """
 
     number: int
     name: str
     macs: int
     accuracies: tuple[float, ...]
+    low: float
+    high: float
     chosen: bool
 
 
@@ -62,8 +69,10 @@ class Place:
 def trials_svg(trials: Sequence[Trial], width_px: int, prefix: str, macs_limit: int | None = None) -> str:
     """Validation accuracy against MACs: a trail of rungs for each raced candidate, the chosen one in colour."""
     narrow = width_px < NARROW_PX
-    height_px = 320 if narrow else max(360, round(LABEL_GAP_PX * len(trials)) + 130)
-    place = Place(40, 52, width_px - (80 if narrow else 372), height_px - 100)
+    height_px = 370 if narrow else max(390, round(LABEL_GAP_PX * len(trials)) + 160)
+    names_px = 28 if narrow else min(SIGN_PX * max(map(len, map(_trial_text, trials))) + 24, 0.55 * width_px)
+    below = 102 if narrow else 82
+    place = Place(40, below, width_px - 52 - names_px, height_px - below - 48)
     with house_style():
         figure = new_figure(width_px, height_px)
         axes = place.on(figure)
@@ -71,6 +80,7 @@ def trials_svg(trials: Sequence[Trial], width_px: int, prefix: str, macs_limit: 
         for trial in trials:
             _draw_trail(axes, trial)
         _label_trials(axes, trials, place, narrow)
+        _trial_key(axes, place, narrow, any(len(trial.accuracies) > 1 for trial in trials))
         best = max(trials, key=lambda trial: trial.accuracies[-1])
         reached = percent(best.accuracies[-1])
         what = f"Validation accuracy against MACs of {len(trials)} candidates; the best reached {reached}"
@@ -92,7 +102,7 @@ def _trial_axes(axes: Axes, trials: Sequence[Trial], macs_limit: int | None, tic
     else:
         margin = 0.08 * (high - low) or 0.02 * high
         axes.set_xlim(low - margin, high + margin)
-    accuracies = [100 * value for trial in trials for value in trial.accuracies]
+    accuracies = [100 * value for trial in trials for value in (*trial.accuracies, trial.low, trial.high)]
     margin = max(0.07 * (max(accuracies) - min(accuracies)), 0.5)
     axes.set_ylim(max(min(accuracies) - margin, -0.5), min(max(accuracies) + margin, 100.5))
     axes.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
@@ -115,6 +125,9 @@ def _draw_trail(axes: Axes, trial: Trial) -> None:
     heights = [100 * value for value in trial.accuracies]
     above = 4 if trial.chosen else 3
     across = [trial.macs] * len(heights)
+    # Wide and pale, since the trail runs over it.
+    ends = [100 * trial.low, 100 * trial.high]
+    axes.plot([trial.macs] * 2, ends, color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt", zorder=above - 1)
     axes.plot(across, heights, color=colour, linewidth=2.2 if trial.chosen else 1.2, zorder=above)
     if len(heights) > 1:
         axes.plot(
@@ -143,12 +156,46 @@ def _label_trials(axes: Axes, trials: Sequence[Trial], place: Place, narrow: boo
         Mark(
             trial.macs,
             100 * trial.accuracies[-1],
-            str(trial.number) if narrow else f"{trial.number}  {trial.name}, {percent(trial.accuracies[-1])}",
+            str(trial.number) if narrow else _trial_text(trial),
             trial.chosen,
         )
         for trial in trials
     ]
     name_marks(axes, marks, place, 16.0 if narrow else LABEL_GAP_PX)
+
+
+def _trial_text(trial: Trial) -> str:
+    return f"{trial.number}  {trial.name}, {percent(trial.accuracies[-1])}"
+
+
+def _trial_key(axes: Axes, place: Place, narrow: bool, several: bool) -> None:
+    """What the marks of a race are, below its axis."""
+    from matplotlib.lines import Line2D
+
+    quiet, paper, accent = COLOURS["quiet"], COLOURS["paper"], COLOURS["accent"]
+    earlier = Line2D([], [], color=quiet, marker="o", markersize=5, markerfacecolor=paper, linewidth=1.2)
+    marks = {
+        "chosen": Line2D([], [], linestyle="", marker="D", markersize=9, color=accent),
+        "after its last rung" if several else "the others": Line2D(
+            [], [], linestyle="", marker="o", markersize=7.5, color=quiet
+        ),
+        **({"earlier rungs": earlier} if several else {}),
+        "95 % interval": Line2D([], [], color=quiet, linewidth=8, alpha=0.3, solid_capstyle="butt"),
+    }
+    at: dict[str, Any] = {
+        "loc": "upper left",
+        "bbox_to_anchor": (0, -50 / place.height),
+        "borderpad": 0,
+        "borderaxespad": 0,
+    }
+    look: dict[str, Any] = {
+        "frameon": False,
+        "fontsize": 12,
+        "labelcolor": quiet,
+        "handletextpad": 0.6,
+        "columnspacing": 1.4,
+    }
+    axes.legend(list(marks.values()), list(marks), ncols=2 if narrow else 4, **at, **look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +293,11 @@ def _draw_curves(loss: Axes, accuracy: Axes, rate: Axes, curves: Curves) -> None
             [epoch], [100 * value], yerr=spans, fmt="D", markersize=7, color=COLOURS["warm"], elinewidth=1.6
         )
     accuracy.set_ylim(top=min(accuracy.get_ylim()[1], 101))
-    for axes, title in ((loss, "Training loss, running mean"), (accuracy, "Accuracy, %"), (rate, "Learning rate")):
+    for axes, title in (
+        (loss, "Training loss (nats), running mean"),
+        (accuracy, "Accuracy, %"),
+        (rate, "Learning rate"),
+    ):
         axes.set_title(title, pad=10)
         axes.margins(x=0.01)
     for axes in (loss, accuracy):

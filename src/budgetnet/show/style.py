@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from budgetnet.show.fonts import families
+
 COLOURS: Mapping[str, str] = {
     "ink": "#1d2126",
     "quiet": "#646b75",
@@ -38,7 +40,6 @@ HOUSE: Mapping[str, Any] = {
     "axes.titlesize": 13,
     "axes.unicode_minus": True,
     "figure.facecolor": "none",
-    "font.family": "sans-serif",
     "font.size": 13,
     "grid.color": COLOURS["line"],
     "grid.linewidth": 0.8,
@@ -62,5 +63,5 @@ def house_style() -> AbstractContextManager[None]:
     """matplotlib in the house's look, for a with statement around drawing and saving."""
     from matplotlib import rc_context
 
-    settings: dict[Any, Any] = dict(HOUSE)
+    settings: dict[Any, Any] = {**HOUSE, "font.family": list(families())}
     return rc_context(settings)

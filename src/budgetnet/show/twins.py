@@ -11,6 +11,13 @@ from budgetnet.model.weights import FILE
 from budgetnet.spec import Activation, Network, Norm, Rounding
 
 PLAIN = Activation("identity")
+FIELD_WORDS = {
+    "resolution_px": "resolution",
+    "in_channels": "input channels",
+    "norm": "BatchNorm's epsilon",
+    "classes": "number of classes",
+}
+"""Parts of a network as people call them, where they do not by the name of the field."""
 
 
 def source_name(source: str) -> str:
@@ -49,9 +56,11 @@ def activation_kinds(network: Network) -> tuple[str, ...]:
 def twin_differences(one: Loaded, other: Loaded) -> Iterator[str]:
     """What keeps two trained networks from being twins: they may differ in activations alone; nothing for twins."""
     first, second = _without_activations(one.network), _without_activations(other.network)
-    yield from (f.name for f in dataclasses.fields(Network) if getattr(first, f.name) != getattr(second, f.name))
+    for field in dataclasses.fields(Network):
+        if getattr(first, field.name) != getattr(second, field.name):
+            yield FIELD_WORDS.get(field.name, field.name)
     if one.classes != other.classes:
-        yield "the classes' names"
+        yield "names of classes"
     if one.preprocessing != other.preprocessing:
         yield "preprocessing"
 

@@ -32,7 +32,7 @@ from budgetnet.show.wording import (
 MOST_LABELLED = 30
 """Classes in a confusion matrix that can still be read."""
 MOST_PAIRS = 20
-MOST_SIGNS = 30
+MOST_SIGNS = 44
 """Of a name in a picture."""
 
 
@@ -147,11 +147,13 @@ def trials(evidence: Evidence) -> tuple[Trial, ...]:
             number=number,
             name=shortened(printable(f"{row['base']} {row['strategy']}"), MOST_SIGNS) + _dropped(row),
             macs=row["macs"],
-            accuracies=tuple(rung["accuracy"] for rung in evidence.rungs(row["id"])),
+            accuracies=tuple(rung["accuracy"] for rung in rungs),
+            low=rungs[-1]["low"],
+            high=rungs[-1]["high"],
             chosen=evidence.choice is not None and row["id"] == evidence.choice["id"],
         )
         for number, row in enumerate(raced, start=1)
-        if evidence.rungs(row["id"])
+        if (rungs := evidence.rungs(row["id"]))
     )
 
 

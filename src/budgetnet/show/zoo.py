@@ -7,21 +7,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budgetnet.show.figures import Place
+from budgetnet.show.labels import Label, label_points
 from budgetnet.show.style import COLOURS, house_style
+from budgetnet.show.svg import new_figure
+from budgetnet.show.wording import rounded
 from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMATS = (".svg", ".png", ".pdf")
-BELOW = (((9, -4), "left"), ((5, -14), "left"), ((0, -15), "center"))
-ABOVE_AND_BELOW = (((-9, 3), "right"), ((9, -11), "left"), ((-9, 14), "right"))
-"""Where a name may stand beside its point: points to the right and up, and the side that it ends at."""
+FIRST = (
+    "efficientnet_lite0",
+    "efficientnet_b0",
+    "efficientnet_b7",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "efficientnetv2_l",
+)
+"""The names that people look for: they choose their places before the others."""
+SIZE_PX = (900, 600)
+MOST_PX, FEW_PX = 150, 62
+"""How far the first names and the others may stand from their points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A network: millions of multiply-adds, published top-1 in percent."""
+    """A network: multiply-adds, published top-1 in percent."""
 
     name: str
     macs: int
@@ -29,7 +44,9 @@ class Point:
 
 
 def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) -> Path:
-    """Draw every point, join those of the front and name them where there is room; written as the path's ending says.
+    """Draw every point, join those of the front; name all for which there is room, those of `FIRST` first.
+
+    Written as the path's ending says.
 
     Raises a one-line `ValueError` for an ending that is no picture's, or no points.
     """
@@ -39,50 +56,42 @@ def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) 
     if not points:
         raise ValueError("none of the networks has a published accuracy; loosen the limits")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with house_style():
-        figure = Figure(figsize=(10.0, 6.4), layout="constrained", facecolor=COLOURS["paper"])
+        figure = new_figure(*SIZE_PX)
         FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+        axes = Place(52, 54, SIZE_PX[0] - 60, SIZE_PX[1] - 92).on(figure)
         axes.set_xscale("log")
-        axes.set_xlabel("multiply-adds, millions")
-        axes.set_ylabel("published ImageNet top-1, %")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.margins(x=0.16, y=0.1)
-        others = [point for point in points if point.name not in front]
-        leaders = sorted((point for point in points if point.name in front), key=lambda point: point.macs)
-        axes.plot([p.macs / 1e6 for p in others], [p.top1 for p in others], "o", color=COLOURS["faint"], markersize=5)
-        axes.plot([p.macs / 1e6 for p in leaders], [p.top1 for p in leaders], "o-", color=COLOURS["accent"])
-        figure.draw_without_rendering()
-        _name(axes, leaders, others)
+        axes.set_xlabel("multiply-adds (MACs) of one image, logarithmic")
+        axes.set_title("Published ImageNet top-1, %", pad=12)
+        axes.xaxis.set_major_formatter(lambda value, _: rounded("macs", value))
+        axes.margins(x=0.09, y=0.1)
+        _draw(axes, points, front)
         with written_aside(path) as aside:
-            figure.savefig(aside, format=path.suffix[1:].lower(), dpi=150)
+            kind = path.suffix[1:].lower()
+            figure.savefig(aside, format=kind, dpi=150, facecolor=COLOURS["paper"], bbox_inches="tight", pad_inches=0.2)
     return path
 
 
-def _name(axes: Axes, leaders: Sequence[Point], others: Sequence[Point]) -> None:
-    """Write the names, the leaders' first, each where it covers neither a point nor another name, or nowhere."""
-    from matplotlib.transforms import Bbox
-
-    points = (*leaders, *others)
-    places = axes.transData.transform([(point.macs / 1e6, point.top1) for point in points])
-    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in places]
-    for point in points:
-        # The others keep to the side that the line does not cross, and so near that they are no neighbour's.
-        for shift, side in ABOVE_AND_BELOW if point in leaders else BELOW:
-            text = axes.annotate(
-                point.name,
-                (point.macs / 1e6, point.top1),
-                xytext=shift,
-                textcoords="offset points",
-                ha=side,
-                color=COLOURS["ink"],
-                fontsize=10,
-            )
-            box = text.get_window_extent()
-            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
-            if inside and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                break
-            text.remove()
+def _draw(axes: Axes, points: Sequence[Point], front: Collection[str]) -> None:
+    """Filled and joined points of the front, hollow others, and the names."""
+    leaders = sorted((point for point in points if point.name in front), key=lambda point: point.macs)
+    others = [point for point in points if point.name not in front]
+    line = [(float(point.macs), point.top1) for point in leaders]
+    axes.plot(
+        [point.macs for point in others],
+        [point.top1 for point in others],
+        "o",
+        label="the others",
+        markersize=6,
+        markerfacecolor=COLOURS["paper"],
+        markeredgecolor=COLOURS["quiet"],
+    )
+    label = "none listed has as much with fewer multiply-adds"
+    axes.plot([x for x, _ in line], [y for _, y in line], "o-", color=COLOURS["accent"], markersize=7, label=label)
+    axes.legend(loc="lower right", frameon=False, fontsize=12, labelcolor=COLOURS["quiet"], reverse=True)
+    order = {name: place for place, name in enumerate(FIRST)}
+    wanted = sorted([*leaders, *others], key=lambda point: (order.get(point.name, len(FIRST)), point.name not in front))
+    reach = {name: MOST_PX for name in FIRST}
+    labels = [Label(point.macs, point.top1, point.name, reach=reach.get(point.name, FEW_PX)) for point in wanted]
+    label_points(axes, labels, [line])

@@ -63,6 +63,14 @@ def network(name: str, classes: int = 1000, resolution_px: int | Px | None = Non
     return row if resolution_px is None else dataclasses.replace(row, resolution_px=resolution_px)
 
 
+def origin(name: str) -> str:
+    """How the family of that network was designed, by hand or by search, with its source. Raises as `network` does."""
+    _row(name)
+    plain = _plain(name.removeprefix("tf_"))
+    # Names of rows may end in what looks like a width.
+    return next(family.ORIGIN for family in _FAMILIES if name in family.ROWS or plain in family.ROWS)
+
+
 @cache
 def _row(name: str) -> Network:
     if name.startswith("tf_") and (match := name.removeprefix("tf_")) and _plain(match) in _WITH_TF_FORM:

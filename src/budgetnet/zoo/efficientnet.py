@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 from budgetnet.scaling import Scaling, resize
 from budgetnet.spec import SWISH, Head, Network, Rounding, Squeeze, Stage, Stem
 
+ORIGIN = (
+    "B0 by architecture search in MnasNet's space, for accuracy and multiply-adds; the larger ones by compound "
+    "scaling of B0 (arXiv:1905.11946, sections 3.3 and 4)"
+)
+
 # Swish inside, squeezed from the block's input channels: efficientnet_model.py, MBConvBlock.
 SQUEEZE = Squeeze(0.25, source="input", inner=SWISH)
 

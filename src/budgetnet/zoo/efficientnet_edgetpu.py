@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from budgetnet.scaling import Scaling, resize
 from budgetnet.spec import RELU, Head, Network, Rounding, Stage, Stem
 
+ORIGIN = "architecture search for accuracy and latency on one accelerator (tensorflow/tpu, efficientnet/edgetpu README)"
+
 STAGES = (
     Stage(24, 1, kernel=3, stride=1, expansion=4, activation=RELU, residual=False, kind="fused"),
     Stage(32, 2, kernel=3, stride=2, expansion=8, activation=RELU, kind="fused"),

@@ -12,6 +12,11 @@ from budgetnet.scaling import Scaling, resize
 from budgetnet.spec import RELU6, Head, Network, Rounding, Stem
 from budgetnet.zoo import efficientnet
 
+ORIGIN = (
+    "EfficientNet changed by hand for phones: no squeeze-and-excitation, ReLU6 (tensorflow/tpu, "
+    "efficientnet/lite README)"
+)
+
 STAGES = tuple(dataclasses.replace(stage, squeeze=None, activation=RELU6) for stage in efficientnet.STAGES)
 
 # Width, depth, resolution_px, dropout. Source: efficientnet_lite_builder.py, efficientnet_lite_params.

@@ -11,6 +11,11 @@ from budgetnet.scaling import Scaling, resize
 from budgetnet.spec import Head, Network, Rounding, Stage, Stem
 from budgetnet.zoo.efficientnet import SQUEEZE
 
+ORIGIN = (
+    "S by architecture search for accuracy, training speed and parameters; the others by scaling "
+    "(arXiv:2104.00298, section 3.3)"
+)
+
 # No channel is kept from falling by 10 %, as the authors' round_filters has it.
 ROUNDING = Rounding(depth="up", channel_multiple=8, least_share=0.0)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 from budgetnet.spec import RELU, Head, Network, Rounding, Squeeze, Stage, Stem
 
+ORIGIN = "architecture search for accuracy and a phone's latency (arXiv:1807.11626, sections 3 and 4)"
+
 # Squeezed from the block's input channels: tensorflow/tpu, mnasnet_model.py.
 SQUEEZE = Squeeze(0.25, source="input", inner=RELU)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from budgetnet.spec import RELU6, Head, Network, Stage, Stem
 
+ORIGIN = "by hand (arXiv:1704.04861, section 3)"
+
 _SEPARABLE: dict[str, Any] = {"kind": "separable", "activation": RELU6, "residual": False}
 
 STAGES = (

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 from budgetnet.spec import RELU6, Head, Network, Rounding, Stage, Stem
 
+ORIGIN = "by hand (arXiv:1801.04381, sections 3 and 4)"
+
 STAGES = (
     Stage(16, 1, stride=1, expansion=1, activation=RELU6),
     Stage(24, 2, stride=2, expansion=6, activation=RELU6),

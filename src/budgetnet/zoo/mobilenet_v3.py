@@ -9,6 +9,11 @@ from collections.abc import Callable, Mapping
 
 from budgetnet.spec import HARD_SIGMOID, HARD_SWISH, RELU, Head, Network, Rounding, Squeeze, Stage, Stem
 
+ORIGIN = (
+    "architecture search for accuracy and a phone's latency, NetAdapt for single layers, then by hand "
+    "(arXiv:1905.02244, sections 4 and 5)"
+)
+
 SQUEEZE = Squeeze(0.25, source="expanded", inner=RELU, gate=HARD_SIGMOID, channel_multiple=8)
 
 LARGE = (

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 
 from budgetnet.spec import RELU, Head, Network, Rounding, Stage, Stem
 
+ORIGIN = "architecture search in two stages, coarse and fine (arXiv:2404.10518)"
+
 _conv = functools.partial(Stage, activation=RELU, residual=False, kind="fused")
 _fused = functools.partial(Stage, activation=RELU, kind="fused")
 _universal = functools.partial(Stage, activation=RELU, kind="universal")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 from budgetnet.spec import RELU, Head, Network, Stage, Stem
 
+ORIGIN = "by hand (arXiv:1512.03385, section 3.3)"
+
 STAGES = (
     Stage(256, 3, kernel=3, stride=1, expansion=4, activation=RELU, kind="bottleneck"),
     Stage(512, 4, kernel=3, stride=2, expansion=4, activation=RELU, kind="bottleneck"),

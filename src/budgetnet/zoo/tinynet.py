@@ -8,6 +8,8 @@ from budgetnet.scaling import TINYNETS, resize
 from budgetnet.spec import Head, Network, Rounding, Stem
 from budgetnet.zoo.efficientnet import STAGES
 
+ORIGIN = "B0 shrunk in resolution, depth and width by a rule fitted to sampled networks (arXiv:2010.14819, section 4)"
+
 
 def _row(name: str) -> Callable[[], Network]:
     factors = TINYNETS[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from budgetnet.show.compare.pictures import cost_ticks
 from budgetnet.show.compare.rows import Network, order_of
 from budgetnet.show.figures import NARROW_PX, Mark, Place, name_marks
 from budgetnet.show.style import COLOURS, house_style
@@ -14,24 +15,35 @@ from budgetnet.show.wording import percent, printable, rounded, shortened
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+COMPOUND = "compound"
 HIGH_PX = 380
-NAMES_PX = 190
+NAMES_PX, NARROW_NAMES_PX = 190, 130
 MARKERS = ("D", "o", "s", "^", "v", "P", "X", "<", ">", "h")
 """Curves are told apart by their signs and names, so in grey as well."""
 
 
 def curves_svg(costs: Sequence[Sequence[Network]], width_px: int, prefix: str) -> str:
-    """Mean test accuracy with its 95 % interval against MACs; the best at the largest cost in colour."""
+    """Mean test accuracy with its 95 % interval against MACs; compound scaling in colour, the claim that is tested.
+
+    Where it is not among them, the best at the largest cost.
+    """
     curves = _curves(costs)
-    place = Place(34, 54, width_px - 34 - (110 if width_px < NARROW_PX else NAMES_PX), HIGH_PX)
+    told = next((place for place, curve in enumerate(curves) if curve[0].id == COMPOUND), 0)
+    narrow = width_px < NARROW_PX
+    place = Place(34, 54, width_px - 34 - (NARROW_NAMES_PX if narrow else NAMES_PX), HIGH_PX)
     with house_style():
         figure = new_figure(width_px, HIGH_PX + 96)
         axes = place.on(figure)
-        _draw_axes(axes, curves)
+        _draw_axes(axes, curves, narrow)
         for index, curve in reversed(list(enumerate(curves))):
-            _draw_curve(axes, curve, MARKERS[index % len(MARKERS)], index == 0)
+            _draw_curve(axes, curve, MARKERS[index % len(MARKERS)], index == told)
         marks = [
-            Mark(curve[-1].macs, 100 * curve[-1].accuracy, shortened(printable(curve[-1].name), 22), index == 0)
+            Mark(
+                curve[-1].macs,
+                100 * curve[-1].accuracy,
+                shortened(printable(curve[-1].name), 14 if narrow else 22),
+                index == told,
+            )
             for index, curve in enumerate(curves)
         ]
         name_marks(axes, marks, place, 20)
@@ -58,15 +70,16 @@ def _draw_curve(axes: Axes, curve: Sequence[Network], marker: str, first: bool) 
     axes.plot(macs, heights, marker=marker, markersize=8, markeredgecolor=COLOURS["paper"], **style)
 
 
-def _draw_axes(axes: Axes, curves: Sequence[Sequence[Network]]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+def _draw_axes(axes: Axes, curves: Sequence[Sequence[Network]], narrow: bool) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     rows = [row for curve in curves for row in curve]
     axes.set_xscale("log")
     axes.set_xlim(min(row.macs for row in rows) / 1.08, max(row.macs for row in rows) * 1.08)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    few = FixedLocator(cost_ticks(*axes.get_xlim(), "macs", logarithmic=True))
+    axes.xaxis.set_major_locator(few if narrow else LogLocator(10, subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded("macs", value)))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set_xlabel("multiply-adds (MACs) of one image")
+    axes.set_xlabel("MACs of one image, logarithmic" if narrow else "multiply-adds (MACs) of one image, logarithmic")
     axes.set_title("Test accuracy, %", pad=12)

@@ -42,7 +42,7 @@ def write_page(run: str | Path) -> Path:
     if not (folder / "comparison.json").is_file():
         raise ValueError(f"{folder} has no comparison.json: the command that began it goes on with it")
     page = render_page(
-        "compare/compare.html.j2", _page(read_json(folder / "plan.json"), read_json(folder / "comparison.json"))
+        "compare/compare.html.j2", page_values(read_json(folder / "plan.json"), read_json(folder / "comparison.json"))
     )
     path = folder / "report.html"
     with written_aside(path) as aside:
@@ -50,12 +50,13 @@ def write_page(run: str | Path) -> Path:
     return path
 
 
-def _page(plan: Row, comparison: Row) -> dict[str, Any]:
-    """All that the template reads."""
+def page_values(plan: Row, comparison: Row, prefix: str = "") -> dict[str, Any]:
+    """All that the template reads; `prefix` keeps the ids of several comparisons on one page apart."""
     networks, pairs = rows.networks_of(comparison), rows.differences_of(comparison)
     widths = (WIDE_PX, NARROW_PX)
     return {
         "words": wording,
+        "prefix": prefix,
         "plan": plan,
         "data": plan["data"],
         "comparison": comparison,
@@ -69,11 +70,11 @@ def _page(plan: Row, comparison: Row) -> dict[str, Any]:
         "sources": rows.sources(comparison),
         "published": published_lines() if plan["question"] == "scaling" else (),
         "best_published": rows.best_published(comparison),
-        "accuracy_pictures": tuple(accuracy_svg(networks, width, f"accuracy{width}-") for width in widths),
-        "forest_pictures": tuple(forest_svg(pairs, width, f"forest{width}-") for width in widths)
+        "accuracy_pictures": tuple(accuracy_svg(networks, width, f"{prefix}accuracy{width}-") for width in widths),
+        "forest_pictures": tuple(forest_svg(pairs, width, f"{prefix}forest{width}-") for width in widths)
         if 0 < len(pairs) <= MOST_PAIRS
         else (),
-        "pareto_pictures": tuple(pareto_svg(networks, width, f"pareto{width}-") for width in widths),
+        "pareto_pictures": tuple(pareto_svg(networks, width, f"{prefix}pareto{width}-") for width in widths),
         "command": compare_command(plan),
         "facts": facts(plan, comparison),
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from budgetnet.show.compare.rows import COSTS, Difference, Network, front
-from budgetnet.show.figures import NARROW_PX, Mark, Place, draw_seeds, name_marks
+from budgetnet.show.figures import NARROW_PX, Place, draw_seeds
+from budgetnet.show.labels import Label, label_points
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
 from budgetnet.show.wording import percent, printable, rounded, shortened, signed
@@ -15,14 +16,20 @@ from budgetnet.show.wording import percent, printable, rounded, shortened, signe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 ROW_PX = 36
 TALL_ROW_PX = 50
 """On a narrow page, where the name stands above its row."""
 MOST_SIGNS = 44
+KEY_BELOW_PX = 34
+SEEDS_BELOW = 0.27
+"""Of a row: circles on the line would cover the mean."""
 VALUES_PX = 190
 PANEL_PX = 240
-PANEL_NAMES_PX = 176
+PANEL_STEP_PX = PANEL_PX + 96
+KEY_ROW_PX = 20
+MOST_KEY_SIGNS = 34
 MOST_TICKS = 5
 DECADES = ((1, 2, 5, 10), (1, 3, 10), (1, 10), (1, 100))
 POWERS = ((1, 2), (1, 4), (1, 16), (1, 256))
@@ -38,6 +45,8 @@ def accuracy_svg(networks: Sequence[Network], width_px: int, prefix: str, split:
             axes.plot([100 * row.low, 100 * row.high], [height, height], color=colour, linewidth=2.2, zorder=3)
             _seeds(axes, row.seeds, height)
             axes.plot([100 * row.accuracy], [height], "D", markersize=9, color=colour, markeredgecolor=COLOURS["paper"])
+        several = max(len(row.seeds) for row in networks) > 1
+        _key(axes, place, {"mean of its seeds" if several else "one seed": _diamond("accent", "accent")}, several)
         _say_rows(
             axes,
             place,
@@ -74,6 +83,13 @@ def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
                 markeredgewidth=1.6,
                 zorder=5,
             )
+        kinds = {
+            "differ, all pairs counted": (any(row.stands for row in pairs), _diamond("accent", "accent")),
+            "only if looked at alone": (any(row.differs > row.stands for row in pairs), _diamond("quiet", "quiet")),
+            "not told apart": (not all(row.differs for row in pairs), _diamond("quiet", "paper")),
+        }
+        shown = {text: mark for text, (there, mark) in kinds.items() if there}
+        _key(axes, place, shown, max(len(row.seeds) for row in pairs) > 1)
         _say_rows(
             axes,
             place,
@@ -88,14 +104,50 @@ def forest_svg(pairs: Sequence[Difference], width_px: int, prefix: str) -> str:
         )
 
 
+def _diamond(edge: str, face: str) -> Line2D:
+    """A mean, as the key has it."""
+    from matplotlib.lines import Line2D
+
+    colours: dict[str, Any] = {"markeredgecolor": COLOURS[edge], "markerfacecolor": COLOURS[face]}
+    return Line2D([], [], linestyle="", marker="D", markersize=8, markeredgewidth=1.6, **colours)
+
+
+def _key(axes: Axes, place: Place, means: Mapping[str, Line2D], several: bool) -> None:
+    """What the marks of the rows are, below the axis: the means' kinds, the interval, a seed."""
+    from matplotlib.lines import Line2D
+
+    marks = {**means, "95 % interval": Line2D([], [], color=COLOURS["quiet"], linewidth=2.2)}
+    if several:
+        seed: dict[str, Any] = {
+            "markerfacecolor": COLOURS["paper"],
+            "markeredgecolor": COLOURS["ink"],
+            "markeredgewidth": 0.9,
+        }
+        marks["a seed"] = Line2D([], [], linestyle="", marker="o", markersize=4.5, **seed)
+    narrow = place.left < 20
+    axes.legend(
+        list(marks.values()),
+        list(marks),
+        loc="upper left" if narrow else "upper right",
+        bbox_to_anchor=(0 if narrow else 1 + VALUES_PX / place.width, -KEY_BELOW_PX / place.height),
+        borderaxespad=0,
+        borderpad=0,
+        ncols=2 if narrow else len(marks),
+        frameon=False,
+        fontsize=12,
+        labelcolor=COLOURS["quiet"],
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )
+
+
 def _rows_figure(rows: int, width_px: int, title: str) -> tuple[Figure, Axes, Place]:
     """Axes with a row for each thing, the first at the top; names to the left and values to the right of them."""
     narrow = width_px < NARROW_PX
-    high = rows * (TALL_ROW_PX if narrow else ROW_PX)
-    place = Place(8, 44, width_px - 16, high) if narrow else Place(0, 44, width_px - VALUES_PX, high)
-    if not narrow:
-        place = Place(_names_px(width_px), 44, width_px - _names_px(width_px) - VALUES_PX, high)
-    figure = new_figure(width_px, high + 88)
+    high, below = rows * (TALL_ROW_PX if narrow else ROW_PX), 96 if narrow else 64
+    left = 8 if narrow else _names_px(width_px)
+    place = Place(left, below, width_px - (16 if narrow else left + VALUES_PX), high)
+    figure = new_figure(width_px, high + below + 44)
     axes = place.on(figure)
     axes.set_ylim(rows - 0.5, -0.5)
     axes.grid(True, axis="x")
@@ -112,7 +164,7 @@ def _names_px(width_px: int) -> int:
 
 
 def _seeds(axes: Axes, values: Sequence[float], height: float) -> None:
-    draw_seeds(axes, [100 * value for value in values], height, 5.5, 0.9)
+    draw_seeds(axes, [100 * value for value in values], height + SEEDS_BELOW, 4.5, 0.9)
 
 
 def _say_rows(
@@ -138,43 +190,61 @@ def _say_rows(
 
 
 def pareto_svg(networks: Sequence[Network], width_px: int, prefix: str) -> str:
-    """Accuracy against each cost, a panel each; those that no other beats are joined and in colour."""
+    """Accuracy against each cost, a panel each; those that no other beats are joined and in colour.
+
+    The points have numbers, by accuracy; their names stand once, in a key below.
+    """
     costs = [name for name in COSTS if all(getattr(row, name) is not None for row in networks)]
+    ranked = sorted(networks, key=lambda row: -row.accuracy)
     across = 1 if width_px < NARROW_PX else 2
-    down = -(-len(costs) // across)
+    down, wide = -(-len(costs) // across), width_px // across
+    below = KEY_ROW_PX * -(-len(ranked) // across) + 40
     with house_style():
-        figure = new_figure(width_px, down * (PANEL_PX + 96))
+        figure = new_figure(width_px, down * PANEL_STEP_PX + below)
         for index, cost in enumerate(costs):
             row, column = divmod(index, across)
-            wide = width_px // across
-            place = Place(
-                column * wide + 34,
-                (down - 1 - row) * (PANEL_PX + 96) + 54,
-                wide - 34 - (150 if across == 1 else PANEL_NAMES_PX),
-                PANEL_PX,
-            )
-            _panel(place.on(figure), networks, cost, place)
+            bottom = below + (down - 1 - row) * PANEL_STEP_PX + 58
+            _panel(Place(column * wide + 34, bottom, wide - 50, PANEL_PX).on(figure), ranked, cost)
+        _numbered_names(figure, ranked, across, below)
         what = f"Test accuracy of {len(networks)} networks against {', '.join(COSTS[name] for name in costs)}"
         return inline_svg(figure, prefix, what)
 
 
-def _panel(axes: Axes, networks: Sequence[Network], cost: str, place: Place) -> None:
-    leading = front(networks, cost)
-    _panel_axes(axes, networks, cost)
-    led = sorted((row for row in networks if row.id in leading), key=lambda row: getattr(row, cost))
-    axes.plot(
-        [getattr(row, cost) for row in led], [100 * row.accuracy for row in led], color=COLOURS["accent"], linewidth=1.4
-    )
-    for row in networks:
+def _numbered_names(figure: Figure, ranked: Sequence[Network], across: int, top: float) -> None:
+    """The key: number, name and accuracy, down each column; below it what the marks are."""
+    wide, high = figure.get_size_inches() * figure.dpi
+    down, each = -(-len(ranked) // across), wide / across
+    for index, row in enumerate(ranked):
+        column, line = divmod(index, down)
+        level, left = (top - KEY_ROW_PX * (line + 0.5)) / high, column * each
+        style: dict[str, Any] = {"va": "center", "fontsize": 12}
+        figure.text((left + 18) / wide, level, f"{index + 1}", ha="right", fontweight="bold", **style)
+        name = shortened(printable(row.name), MOST_KEY_SIGNS if across == 1 else MOST_SIGNS)
+        figure.text((left + 26) / wide, level, name, **style)
+        figure.text((left + each - 20) / wide, level, percent(row.accuracy), ha="right", **style)
+    text = "Filled and joined: none costs less and is as accurate."
+    line = "Lines: 95 % intervals." if across == 1 else "Vertical lines: 95 % intervals of the means."
+    separator = "\n" if across == 1 else " "
+    figure.text(0, 2 / high, f"{text}{separator}{line}", va="bottom", fontsize=12, color=COLOURS["quiet"])
+
+
+def _panel(axes: Axes, ranked: Sequence[Network], cost: str) -> None:
+    leading = front(ranked, cost)
+    _panel_axes(axes, ranked, cost)
+    led = sorted((row for row in ranked if row.id in leading), key=lambda row: getattr(row, cost))
+    line = [(float(getattr(row, cost)), 100 * row.accuracy) for row in led]
+    axes.plot([x for x, _ in line], [y for _, y in line], color=COLOURS["accent"], linewidth=1.4)
+    for row in ranked:
         colour = COLOURS["accent" if row.id in leading else "quiet"]
-        at = getattr(row, cost)
-        axes.plot([at, at], [100 * row.low, 100 * row.high], color=colour, linewidth=1.2, alpha=0.7)
-        axes.plot([at], [100 * row.accuracy], "o", markersize=7, color=colour, markeredgecolor=COLOURS["paper"])
-    marks = [
-        Mark(getattr(row, cost), 100 * row.accuracy, shortened(printable(row.name), 20), row.id in leading)
-        for row in networks
+        at, face = getattr(row, cost), colour if row.id in leading else COLOURS["paper"]
+        axes.plot([at, at], [100 * row.low, 100 * row.high], color=colour, linewidth=1.0, alpha=0.55)
+        axes.plot([at], [100 * row.accuracy], "o", markersize=7, markeredgecolor=colour, markerfacecolor=face, zorder=4)
+    labels = [
+        Label(getattr(row, cost), 100 * row.accuracy, f"{number}", "accent" if own else "ink", own)
+        for number, row in enumerate(ranked, start=1)
+        for own in [row.id in leading]
     ]
-    name_marks(axes, marks, place, 18)
+    label_points(axes, labels, [line])
 
 
 def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
@@ -196,7 +266,7 @@ def _panel_axes(axes: Axes, networks: Sequence[Network], cost: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     least, most = 100 * min(row.low for row in networks), 100 * max(row.high for row in networks)
     axes.set_ylim(least - 0.05 * (most - least), min(100.5, most + 0.05 * (most - least)))
-    axes.set_xlabel(COSTS[cost])
+    axes.set_xlabel(COSTS[cost] + (", logarithmic" if high > 4 * low else ""))
     axes.set_title("Test accuracy, %", pad=12)
 
 

@@ -101,6 +101,7 @@ class Line:
     """A row of the page's table, as text."""
 
     name: str
+    origin: str
     design: str
     blocks: str
     suited: str
@@ -129,6 +130,7 @@ def _line(row: Row, use: str) -> Line:
     ms, seconds = Measurement(**row["measurement"]).image_ms, row.get("training_seconds")
     return Line(
         name=row["label"],
+        origin=row.get("origin", ""),
         design=f"{row['design']}; φ\N{NO-BREAK SPACE}{signed(row['phi'])}{_dropped(row)}",
         blocks=row["blocks"],
         suited=use,

@@ -19,6 +19,7 @@ def written_out(
     stages: Sequence[str],
     layer: str | None,
     drawn: int,
+    split: str | None,
     out: str | Path | None,
 ) -> str:
     """The command with every argument written out: the options a line each, the images last."""
@@ -27,7 +28,8 @@ def written_out(
     pairs += [("--stages", ",".join(stages))] if stages else []
     pairs += [("--layer", layer)] if layer else []
     pairs += [("--drawn", str(drawn))]
+    pairs += [("--split", split)] if split else []
     pairs += [("--out", out)] if out is not None else []
     words = ["budgetnet", "explain", os.fspath(run)]
     words += [word for flag, value in pairs for word in (flag, os.fspath(value))]
-    return f"{in_lines(words)} \\\n    {' '.join(map(shlex.quote, images))}"
+    return in_lines(words) + (f" \\\n    {' '.join(map(shlex.quote, images))}" if images else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +113,8 @@ def _layers_px(image: ImageRow) -> tuple[Px, ...]:
 
 
 def _slug(text: str) -> str:
-    """A name that every file system takes."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:MOST_NAME_SIGNS] or "image"
+    """A name that every file system takes: letters and digits, of any script."""
+    return re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text)).strip("-")[:MOST_NAME_SIGNS] or "image"
 
 
 def _inputs(subject: Subject, file: str, device: str) -> Tensor:

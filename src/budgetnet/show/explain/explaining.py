@@ -17,6 +17,7 @@ from budgetnet.show.explain.figures import finished
 from budgetnet.show.explain.folder import FORMAT, NUMBERS, PAGE, check_folder, new_folder
 from budgetnet.show.explain.gate_figures import classes_figure, gates_figure
 from budgetnet.show.explain.gates import Recorded, gate_rows, joined, recording
+from budgetnet.show.explain.own_images import split_files
 from budgetnet.show.explain.page import Parts, write_page
 from budgetnet.show.explain.sheet import lines, write_sheet
 from budgetnet.show.explain.subjects import (
@@ -39,7 +40,7 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 def explain(
     run: str | Path,
-    images: Paths,
+    images: Paths = (),
     beside: Sequence[str | Path] = (),
     others: Sequence[str | Path] = (),
     classes: Sequence[str] = (),
@@ -49,12 +50,14 @@ def explain(
     out: str | Path | None = None,
     batch: int = 32,
     device: str = "cpu",
+    split: str | None = None,
     progress: Progress = silent,
 ) -> Explanation:
     """Explain a trained network on images: Grad-CAM, activation maps, squeeze-and-excitation's gates.
 
     `run` is a run's folder or any source of weights that `load_weights` knows; `images` are files,
-    folders and globs. `beside` are twins: the same network but for its activation functions; their
+    folders and globs, or with `split` ("train", "validation", "test") in place of them, those that the
+    run was trained from. `beside` are twins: the same network but for its activation functions; their
     activation maps stand beside its own. `others` are any networks. All of them show what they look at
     in the same images (Grad-CAM, Selvaraju et al., arXiv:1610.02391, section 3): for the class that each
     predicts, and for each of `classes`. `layer` is the map of Grad-CAM, the last before the global
@@ -64,18 +67,24 @@ def explain(
 
     Writes explain.html, explain.json and the pictures into the folder `out`, by default RUN/explain, or
     runs/NAME-explain where `run` is no folder; an explanation that is there is replaced. Raises a
-    one-line `ValueError`, and writes nothing, for a file that is no image, a class, stage or map that a
-    network does not have, one of `beside` that is no twin, a source without weights, or a folder of
-    something else.
+    one-line `ValueError`, and writes nothing, for images and a split or neither, a file that is no image,
+    a class, stage or map that a network does not have, one of `beside` that is no twin, a source without
+    weights, or a folder of something else.
     """
     check_integer("drawn", drawn)
     check_device(device)
+    asked = [os.fspath(one) for one in ([images] if isinstance(images, str | os.PathLike) else images)]
+    if bool(asked) == (split is not None):
+        raise ValueError(
+            "give images (files, folders or globs), or a split of the run's own as --split test; "
+            + ("these are both" if asked else "there is neither")
+        )
     subjects = open_subjects(run, beside, others, layer)
     names = tuple(dict.fromkeys(map_name(subjects[0].network, one) for one in stages))
     named = _named(subjects, classes)
     folder = check_folder(_folder(subjects[0], out))
-    asked = [os.fspath(one) for one in ([images] if isinstance(images, str | os.PathLike) else images)]
-    predictions, recorded = _answered(subjects[0], asked, batch, device, progress)
+    files = asked if split is None else split_files(subjects[0], split, progress)
+    predictions, recorded = _answered(subjects[0], files, batch, device, progress)
     labels = [true_class(one.path, subjects[0].loaded.classes) for one in predictions]
     chosen = evenly(len(predictions), drawn)
     shown = [(predictions[index].path, labels[index]) for index in chosen]
@@ -92,8 +101,8 @@ def explain(
             files=(),
         )
         sheet = list(lines(drawing, subjects))
-        write_sheet(aside, sheet, [subject.label for subject in subjects] if len(subjects) > 1 else ["Grad-CAM"])
-        command = written_out(run, asked, beside, others, classes, stages, layer, drawn, out)
+        write_sheet(aside, sheet, explanation.networks)
+        command = written_out(run, asked, beside, others, classes, stages, layer, drawn, split, out)
         pictures = _gate_pictures(explanation.gates, recorded, aside)
         write_page(aside / PAGE, Parts(explanation, drawing, sheet, pictures, command))
         return _numbers(explanation, aside)

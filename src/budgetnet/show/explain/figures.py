@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.show.explain.overlay import ramp
 from budgetnet.show.figures import Place
+from budgetnet.show.fonts import missing_letters
 from budgetnet.show.style import COLOURS, house_style
 from budgetnet.show.svg import inline_svg, new_figure
 from budgetnet.show.wording import TIMES, printable, shortened
@@ -25,13 +26,17 @@ WIDTH_PX = 880
 PNG_SCALE = 2
 MARGIN_PX = 16
 """Of light paper around a saved picture."""
-GAP_PX, UNDER_MAP_PX = 6, 18
+GAP_PX, UNDER_MAP_PX = 6, 20
 FEW = 2
 """Channels of each of several networks; a single one shows all that it is given."""
-CHARACTER_PX, BOLD_PX = 6.8, 8.0
+CHARACTER_PX, BOLD_PX = 7.2, 8.0
 """Width of a sign of a label, in the mean."""
-SMALL = 11
-SHEET_HEAD_PX, UNDER_TILE_PX = 26.0, 50.0
+SMALL = 12
+SHEET_PX = 900.0
+"""About the width that it is shown at: wider, its text would be small."""
+HEAD_LINE_PX, UNDER_TILE_PX, UNDER_SHEET_PX = 17.0, 50.0, 24.0
+RAMP_PX = (150, 12)
+RAMP_TEXT = "the largest value of each map; the line goes round all above half of it"
 SLIDE, MOST_COLUMNS = 16 / 9, 6
 """The shape of a slide, and the most columns whose text can be read on one."""
 MAP_COLOURS, CHANNEL_COLOURS = "inferno", "gray"
@@ -48,9 +53,7 @@ def save(figure: Figure, stem: Path, endings: Sequence[str]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    with house_style(), warnings.catch_warnings():
-        # A reader's browser has the sign; in a PNG it is an empty box.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with house_style(), missing_letters(stem.name):
         for ending in endings:
             more: dict[str, Any] = {"metadata": {"Date": None}} if ending == ".svg" else {}
             figure.savefig(
@@ -106,14 +109,18 @@ def maps_figure(seen: NDArray[np.uint8], columns: Sequence[MapColumn], networks:
     wide = min(160.0, (WIDTH_PX - left) / (len(columns) + 1) - GAP_PX)
     high = wide * seen.shape[0] / seen.shape[1]
     channels = min(len(own) for column in columns for own in column.channels)
-    rows = _map_rows(len(networks), min(channels, FEW if len(networks) > 1 else channels), high)
+    folded = any(CHARACTER_PX * len(column.subtitle) > wide + GAP_PX for column in columns)
+    channels = min(channels, FEW) if len(networks) > 1 else channels
+    rows = _map_rows(54.0 if folded else 38.0, len(networks), channels, high)
     with house_style():
         figure = new_figure(WIDTH_PX, round(rows[-1].top + high + UNDER_MAP_PX))
         tiles = Tiles(figure, wide, high)
         _show(tiles.at(left, rows[0].top), seen, None)
-        _head(figure, left, rows[0].top, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
+        _head(figure, left, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
         for place, column in enumerate(columns, start=1):
-            _map_column(tiles, left + place * (wide + GAP_PX), rows, column)
+            beside = left + place * (wide + GAP_PX)
+            _head(figure, beside, column.title, column.subtitle.replace(", ", "\n") if folded else column.subtitle)
+            _map_column(tiles, beside, rows, column)
         _row_labels(figure, rows, networks)
         return figure
 
@@ -127,10 +134,9 @@ class MapRow:
     top: float
 
 
-def _map_rows(networks: int, channels: int, high: float) -> list[MapRow]:
+def _map_rows(top: float, networks: int, channels: int, high: float) -> list[MapRow]:
     """The means of all networks, then each network's channels."""
     rows: list[MapRow] = []
-    top = 38.0
     for network in range(networks):
         rows.append(MapRow(network, None, top))
         top += high + GAP_PX
@@ -143,19 +149,18 @@ def _map_rows(networks: int, channels: int, high: float) -> list[MapRow]:
 
 
 def _map_column(tiles: Tiles, left: float, rows: Sequence[MapRow], column: MapColumn) -> None:
-    _head(tiles.figure, left, rows[0].top, column.title, column.subtitle)
     for row in rows:
         if row.channel is None:
             _show(tiles.at(left, row.top), column.means[row.network], MAP_COLOURS)
             continue
         number, values = column.channels[row.network][row.channel]
         _show(tiles.at(left, row.top), values, CHANNEL_COLOURS)
-        write(tiles.figure, left, row.top + tiles.height + 2, f"channel {number}", "quiet", fontsize=9)
+        write(tiles.figure, left, row.top + tiles.height + 2, f"channel {number}", "quiet", fontsize=SMALL)
 
 
-def _head(figure: Figure, left: float, top: float, title: str, subtitle: str) -> None:
-    write(figure, left, top - 34, title, fontweight="bold")
-    write(figure, left, top - 18, subtitle, "quiet", fontsize=SMALL)
+def _head(figure: Figure, left: float, title: str, subtitle: str) -> None:
+    write(figure, left, 4, title, fontweight="bold")
+    write(figure, left, 20, subtitle, "quiet", fontsize=SMALL)
 
 
 def _row_labels(figure: Figure, rows: Sequence[MapRow], networks: Sequence[str]) -> None:
@@ -170,14 +175,14 @@ def _row_labels(figure: Figure, rows: Sequence[MapRow], networks: Sequence[str])
         write(figure, 0, top, text, "quiet", linespacing=1.3)
 
 
-def _show(axes: Axes, values: NDArray[Any], colours: str | None) -> None:
+def _show(axes: Axes, values: NDArray[Any], colours: str | None, interpolation: str = "none") -> None:
     """An image, or a map with its cells as squares from its smallest value to its largest."""
     from matplotlib.patches import Rectangle
 
     image = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
     if image.ndim == 2 and colours is None:
         colours = "gray"
-    axes.imshow(image, cmap=colours, interpolation="none", aspect="auto")
+    axes.imshow(image, cmap=colours, interpolation=interpolation, aspect="auto")
     # A white cell at the edge would otherwise be paper.
     axes.add_patch(
         Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=COLOURS["line"], linewidth=1)
@@ -195,12 +200,26 @@ class SheetTile:
 
 
 @dataclass(frozen=True, slots=True)
+class SheetHead:
+    """What stands over a column: a title, and below it what else is to know of that network."""
+
+    title: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sheet:
-    """How a sheet is laid out: `blocks` beside one another, each of `columns` tiles of `wide` pixels."""
+    """How a sheet is laid out: `blocks` beside one another, each of `columns` tiles of `wide` pixels, under a head."""
 
     blocks: int
     columns: int
-    wide: float
+    head: float
+
+    @property
+    def wide(self) -> float:
+        """Of a tile."""
+        room = SHEET_PX - (self.blocks - 1) * 4 * GAP_PX
+        return min(220.0, room / (self.blocks * self.columns) - 2 * GAP_PX)
 
     @property
     def step(self) -> float:
@@ -213,42 +232,58 @@ class Sheet:
         return self.columns * self.step + 4 * GAP_PX
 
 
-def sheet_figure(blocks: Sequence[Sequence[Sequence[SheetTile | None]]], heads: Sequence[str]) -> Figure:
+def sheet_figure(blocks: Sequence[Sequence[Sequence[SheetTile | None]]], heads: Sequence[SheetHead]) -> Figure:
     """For every image a block: in columns the image itself and what each network looks at, a row a class.
 
-    Blocks of few columns stand beside one another, so that the sheet is about as wide as a slide.
-    Source: the arrangement of Tan & Le, arXiv:1905.11946, figure 7.
+    Blocks of few columns stand beside one another, so that the sheet is about as wide as a slide. Below them stands
+    once what the colours mean. Source: the arrangement of Tan & Le, arXiv:1905.11946, figure 7.
     """
-    sheet = _sheet(blocks, len(heads))
+    sheet = _sheet(blocks, heads)
     bands = [blocks[start : start + sheet.blocks] for start in range(0, len(blocks), sheet.blocks)]
     many = min(sheet.blocks, len(blocks))
-    height = SHEET_HEAD_PX + sum(_band_height(band, sheet.wide) for band in bands)
+    height = sheet.head + sum(_band_height(band, sheet.wide) for band in bands) + UNDER_SHEET_PX
     with house_style():
-        figure = new_figure(round(many * sheet.block_step - 6 * GAP_PX), round(height))
+        figure = new_figure(round(max(many * sheet.block_step - 6 * GAP_PX, 430)), round(height))
         for index in range(many * len(heads)):
             block, place = divmod(index, len(heads))
-            text = shortened(heads[place], int(sheet.wide / BOLD_PX))
-            left = block * sheet.block_step + place * sheet.step
-            write(figure, left, 2, text, fontweight="bold" if place else "normal")
-        top = SHEET_HEAD_PX
+            _draw_head(figure, block * sheet.block_step + place * sheet.step, sheet.wide, heads[place], place > 0)
+        top = sheet.head
         for band in bands:
             for place, block in enumerate(band):
                 _draw_block(figure, place * sheet.block_step, top, sheet, block)
             top += _band_height(band, sheet.wide)
+        _draw_ramp(figure, top + 4)
         return figure
 
 
-def _sheet(blocks: Sequence[Sequence[Sequence[SheetTile | None]]], columns: int) -> Sheet:
+def _draw_head(figure: Figure, left: float, wide: float, head: SheetHead, bold: bool) -> None:
+    weight = "bold" if bold else "normal"
+    write(figure, left, 2, shortened(head.title, int(wide / BOLD_PX)), fontweight=weight)
+    for line, note in enumerate(head.notes, start=1):
+        write(figure, left, 2 + line * HEAD_LINE_PX, shortened(note, int(wide / CHARACTER_PX)), "quiet", fontsize=SMALL)
+
+
+def _draw_ramp(figure: Figure, top: float) -> None:
+    """What the colours are of every map: from nothing to its own largest value, and the line round its half."""
+    wide, high = RAMP_PX
+    write(figure, 0, top, "0", "quiet", fontsize=SMALL)
+    _show(Tiles(figure, wide, high).at(14, top + 1), ramp(2 * wide, 2 * high), None)
+    text = "its largest value; the line: half of it" if figure.get_figwidth() * figure.dpi < 600 else RAMP_TEXT
+    write(figure, wide + 22, top, text, "quiet", fontsize=SMALL)
+
+
+def _sheet(blocks: Sequence[Sequence[Sequence[SheetTile | None]]], heads: Sequence[SheetHead]) -> Sheet:
     """The layout whose shape is nearest to a slide's."""
-    wide = min(220.0, 1120 / columns - 2 * GAP_PX)
+    head = 9 + HEAD_LINE_PX * (1 + max(len(one.notes) for one in heads))
 
     def shape(beside: int) -> float:
-        heights = [_block_height(block, wide) for block in blocks]
+        sheet = Sheet(beside, len(heads), head)
+        heights = [_block_height(block, sheet.wide) for block in blocks]
         total = sum(max(heights[start : start + beside]) for start in range(0, len(blocks), beside))
-        return Sheet(beside, columns, wide).block_step * beside / (SHEET_HEAD_PX + total)
+        return sheet.block_step * beside / (head + total)
 
-    choices = range(1, max(1, min(MOST_COLUMNS // columns, len(blocks))) + 1)
-    return Sheet(min(choices, key=lambda beside: abs(math.log(shape(beside) / SLIDE))), columns, wide)
+    choices = range(1, max(1, min(MOST_COLUMNS // len(heads), len(blocks))) + 1)
+    return Sheet(min(choices, key=lambda beside: abs(math.log(shape(beside) / SLIDE))), len(heads), head)
 
 
 def _band_height(band: Sequence[Sequence[Sequence[SheetTile | None]]], wide: float) -> float:
@@ -278,7 +313,7 @@ def _draw_block(
 def _draw_tile(figure: Figure, left: float, top: float, wide: float, high: float, tile: SheetTile) -> None:
     tall, across = tile.pixels.shape[:2]
     scale = min(wide / across, high / tall)
-    _show(Tiles(figure, across * scale, tall * scale).at(left, top), tile.pixels, None)
+    _show(Tiles(figure, across * scale, tall * scale).at(left, top), tile.pixels, None, "antialiased")
     title, note = shortened(tile.title, int(wide / BOLD_PX)), shortened(tile.note, int(wide / CHARACTER_PX))
     write(figure, left, top + high + 5, title, "warm" if tile.wrong else "ink", fontweight="bold")
     write(figure, left, top + high + 22, note, "quiet", fontsize=SMALL)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,18 +34,19 @@ UNITS = ((100, "hundredths"), (1_000, "thousandths"), (10_000, "ten-thousandths"
 def gates_figure(gates: Gates, recorded: Recorded, width_px: int = WIDTH_PX) -> Figure:
     """Each block's gates as a histogram on its side; below, how much of their variation the classes explain."""
     compared = gates.by_class is not None
-    below = SHARE_HIGH_PX + 60 if compared else 0
-    height_px = 330 + below
+    below = SHARE_HIGH_PX + 112 if compared else 0
+    height_px = 366 + below
     wide = width_px - LEFT_PX - RIGHT_PX
     with house_style():
         figure = new_figure(width_px, height_px)
-        upper = Place(LEFT_PX, 56 + below, wide, 240).on(figure)
+        upper = Place(LEFT_PX, 84 + below - (28 if compared else 0), wide, 240).on(figure)
         _draw_histograms(upper, gates.blocks, recorded)
-        upper.set_title("Gates of each block: over all images and channels", pad=12)
+        upper.set_title("Gate, from 0 (closed) to 1 (open): over all images and channels", pad=12)
         _name_blocks(upper, gates.blocks, named_stages=not compared)
+        _key(upper, _gate_marks(), 240, 28 if compared else 56)
         if compared:
-            lower = Place(LEFT_PX, 56, wide, SHARE_HIGH_PX).on(figure)
-            _draw_shares(lower, gates.blocks)
+            lower = Place(LEFT_PX, 84, wide, SHARE_HIGH_PX).on(figure)
+            _key(lower, _draw_shares(lower, gates.blocks), SHARE_HIGH_PX, 56)
             lower.set_title("Of a gate's variation between images, what the class explains, %", pad=12)
             lower.set_xlim(upper.get_xlim())
             _name_blocks(lower, gates.blocks, named_stages=True)
@@ -95,15 +96,53 @@ def _name_ends(axes: Axes, place: int, shares: NDArray[np.float64], low: float, 
             )
 
 
-def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> None:
-    """A bar a block, and the tick that shuffled classes stay below in 95 % of cases."""
+def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> dict[str, Any]:
+    """A bar a block, and dashes that shuffled classes stay below in 95 % of cases; one of each by its name."""
+    from matplotlib.lines import Line2D
+
     shares = [100 * max(block.class_share or 0.0, 0.0) for block in blocks]
-    axes.bar(range(len(blocks)), shares, 0.6, color=COLOURS["accent"])
-    for place, block in enumerate(blocks):
-        chance = 100 * (block.chance_share or 0.0)
-        axes.plot([place - 0.42, place + 0.42], [chance, chance], color=COLOURS["warm"], linewidth=1.8)
-    axes.set_ylim(bottom=0)
+    bars = axes.bar(range(len(blocks)), shares, 0.6, color=COLOURS["accent"], alpha=0.35)
+    dashed: dict[str, Any] = {"color": COLOURS["warm"], "linewidth": 2.0, "linestyle": (0, (3, 1.5))}
+    chances = [100 * (block.chance_share or 0.0) for block in blocks]
+    for place, chance in enumerate(chances):
+        axes.plot([place - 0.44, place + 0.44], [chance, chance], **dashed)
     axes.locator_params(axis="y", nbins=4)
+    # The axis ends at a tick above the highest bar, so that neither is cut.
+    step = float(np.diff(axes.get_yticks())[0])
+    axes.set_ylim(0, step * (np.floor(max(*shares, *chances) / step) + 1))
+    return {"explained by the classes": bars, "shuffled classes stay below in 95 % of cases": Line2D([], [], **dashed)}
+
+
+def _gate_marks() -> dict[str, Any]:
+    """The marks of a block's gates, by their names."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    accent = COLOURS["accent"]
+    median: dict[str, Any] = {"marker": "o", "markersize": 6, "color": COLOURS["paper"], "markeredgecolor": accent}
+    return {
+        "histogram on its side": Patch(color=accent, alpha=0.35, linewidth=0),
+        "median": Line2D([], [], linestyle="", **median),
+        "middle half": Line2D([], [], color=accent, linewidth=2.4),
+    }
+
+
+def _key(axes: Axes, marks: Mapping[str, Any], high_px: float, below_px: float) -> None:
+    """What the marks are, in a line `below_px` under the axes."""
+    axes.legend(
+        list(marks.values()),
+        list(marks),
+        loc="upper left",
+        bbox_to_anchor=(0, -below_px / high_px),
+        borderpad=0,
+        borderaxespad=0,
+        ncols=len(marks),
+        frameon=False,
+        fontsize=12,
+        labelcolor=COLOURS["quiet"],
+        handletextpad=0.6,
+        columnspacing=1.6,
+    )
 
 
 def _name_blocks(axes: Axes, blocks: Sequence[BlockRow], named_stages: bool) -> None:
@@ -134,11 +173,11 @@ def _name_blocks(axes: Axes, blocks: Sequence[BlockRow], named_stages: bool) -> 
 
 def classes_figure(row: ClassGates, width_px: int = WIDTH_PX) -> Figure:
     """Classes against channels: how far each class opens a channel's gate beyond the mean of all images, or less."""
-    left = min(30 + CHARACTER_PX * max(map(len, row.classes)), 200.0)
+    left = min(44 + CHARACTER_PX * max(map(len, row.classes)), 200.0)
     wide = width_px - left - RIGHT_PX
     cell = 34
     with house_style():
-        figure = new_figure(width_px, round(cell * len(row.classes) + 92))
+        figure = new_figure(width_px, round(cell * len(row.classes) + 104))
         place = Place(left, 52, wide, cell * len(row.classes))
         axes = place.on(figure)
         apart = np.array(row.means) - np.array(row.overall)
@@ -148,6 +187,7 @@ def classes_figure(row: ClassGates, width_px: int = WIDTH_PX) -> Figure:
         axes.set_xticks(range(len(row.channels)), [str(channel) for channel in row.channels], fontsize=SMALL)
         axes.tick_params(axis="y", colors=COLOURS["ink"])
         axes.grid(False)
+        write(figure, left - 6, 34, "class", "quiet", fontsize=13, ha="right")
         axes.set_xlabel(f"channel of block {row.block}")
         write(figure, 0, 4, f"Mean gate of a class less the mean of all images, {unit}", "quiet", fontsize=13)
         return figure

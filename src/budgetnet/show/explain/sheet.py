@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.evaluate import loosened
 from budgetnet.show.explain.drawing import Drawing
-from budgetnet.show.explain.figures import SheetTile, save, sheet_figure
+from budgetnet.show.explain.figures import SheetHead, SheetTile, save, sheet_figure
 from budgetnet.show.explain.subjects import Subject
-from budgetnet.show.explain.values import ClassMap, ImageRow
-from budgetnet.show.wording import percent
+from budgetnet.show.explain.values import ClassMap, ImageRow, NetworkRow
+from budgetnet.show.wording import count, percent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +70,9 @@ def _right(label: str | None, predicted: str, classes: Sequence[str]) -> bool | 
     return loosened(label) == loosened(predicted)
 
 
-def write_sheet(folder: Path, sheet: Sequence[Line], heads: Sequence[str]) -> None:
-    """Draw the sheet as grad-cam.png in the folder; `heads` name the networks."""
+def write_sheet(folder: Path, sheet: Sequence[Line], networks: Sequence[NetworkRow]) -> None:
+    """Draw the sheet as grad-cam.png in the folder."""
+    heads = [_head(row) for row in networks] if len(networks) > 1 else [SheetHead("Grad-CAM")]
     blocks: list[list[list[SheetTile | None]]] = []
     for line in sheet:
         file = Path(line.image.path).name
@@ -81,4 +82,10 @@ def write_sheet(folder: Path, sheet: Sequence[Line], heads: Sequence[str]) -> No
             blocks.append([])
         tiles = [SheetTile(cell.pixels, cell.map.label, cell.note, cell.wrong) for cell in line.cells]
         blocks[-1].append([own, *tiles])
-    save(sheet_figure(blocks, ["image", *heads]), folder / "grad-cam", (".png",))
+    save(sheet_figure(blocks, [SheetHead("image"), *heads]), folder / "grad-cam", (".png",))
+
+
+def _head(row: NetworkRow) -> SheetHead:
+    """A network's name, and what it costs and reaches."""
+    reached = () if row.top1 is None else (f"test {percent(row.top1)}",)
+    return SheetHead(row.label, (f"{count(row.macs)} MACs", *reached))

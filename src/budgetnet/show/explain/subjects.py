@@ -14,6 +14,7 @@ from budgetnet.learn.evaluate import known_class, loosened
 from budgetnet.learn.run import Loaded, load_run
 from budgetnet.show.explain.values import NetworkRow, Role
 from budgetnet.show.twins import activation_kinds, labels_of, place_of, twin_differences
+from budgetnet.show.wording import listed
 from budgetnet.spec import Network, Px
 
 SHOWN_CHOICES = 12
@@ -124,10 +125,12 @@ def default_maps(network: Network) -> tuple[str, ...]:
 
 def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
     """Raise a one-line `ValueError` unless the two differ in activation functions alone."""
+    if place_of(run).absolute() == place_of(source).absolute():
+        raise ValueError(f"{source} is the network itself; give --beside another training, as of a twin with ReLU")
     differing = list(twin_differences(one, other))
     if differing:
         raise ValueError(
-            f"{source} is no twin of {run}: {', '.join(differing)} differ; a twin differs in its activation "
+            f"{source} is no twin of {run}: they differ in {listed(differing)}; twins differ in their activation "
             "functions alone (--with takes any network)"
         )
 

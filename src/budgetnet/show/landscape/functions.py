@@ -55,6 +55,10 @@ def parse(text: str | Activation) -> Activation:
     try:
         return Activation(cast(ActivationKind, kind), float(beta) if colon else 1.0)  # it checks the kind
     except ValueError as error:
+        if beta == "trainable":
+            raise ValueError(
+                f"{text!r} is trained by budgetnet landscape training alone; here give a beta, as swish:0.5"
+            ) from error
         kinds = ", ".join(name for name in get_args(ActivationKind) if name != "swish")
         raise ValueError(
             f"{text!r} is no activation; choose from {kinds}, swish and swish:BETA as swish:0.5"

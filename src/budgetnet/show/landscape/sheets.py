@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from budgetnet.show.fonts import missing_letters
 from budgetnet.show.landscape.functions import name_of
 from budgetnet.show.style import house_style
 from budgetnet.show.svg import svg_of
@@ -37,5 +38,5 @@ def save_svg(figure: Figure, path: Path) -> None:
 
 def save_png(figure: Figure, path: Path) -> None:
     """The figure as a PNG file; equal figures give equal files."""
-    with house_style(), written_aside(path) as aside:
+    with house_style(), missing_letters(path.name), written_aside(path) as aside:
         figure.savefig(aside, format="png", dpi=PNG_DPI, metadata={"Software": None})

@@ -15,7 +15,14 @@ from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.show.figures import Place
 from budgetnet.show.landscape.drawing import Scales, colour_map, surface_picture
 from budgetnet.show.landscape.loss import words
-from budgetnet.show.landscape.loss.charts import CHART_HIGH_PX, chart_figures, draw_line, draw_sharpness, sharpness_px
+from budgetnet.show.landscape.loss.charts import (
+    CHART_HIGH_PX,
+    TEXT_PX,
+    chart_figures,
+    draw_line,
+    draw_sharpness,
+    sharpness_px,
+)
 from budgetnet.show.landscape.loss.values import LossLandscape, RunLoss
 from budgetnet.show.landscape.sheets import write
 from budgetnet.show.style import COLOURS, house_style
@@ -25,8 +32,8 @@ from budgetnet.show.wording import plain, shortened
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (400, 676), (350, 60), 330, 272
-SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 3, 8.2, 38
+CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (420, 664), (420, 66), 330, 286
+SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 2, 8.2, 38
 MOST_LEVELS = 12
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Of a decade, from many levels to few."""
@@ -144,7 +151,7 @@ def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
     axes = Place(left, bottom + CARD_PX[1] - 56 - SURFACE_PX, CARD_PX[0], SURFACE_PX).on(figure)
     axes.imshow(card.surface, interpolation="none", aspect="auto")
     axes.set_axis_off()
-    _draw_contours(figure, Place(left + 54, bottom + 46, MAP_PX, MAP_PX), card)
+    _draw_contours(figure, Place(left + 54, bottom + 56, MAP_PX, MAP_PX), card)
 
 
 def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
@@ -158,7 +165,7 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
         for value, path in zip(levels.values, lines.get_paths(), strict=True)
         if len(path.vertices) and path.get_extents().width > ROOM * 2 * side[-1]
     ]
-    for text in axes.clabel(lines, named, fontsize=11, fmt=plain, inline_spacing=3) if named else ():
+    for text in axes.clabel(lines, named, fontsize=TEXT_PX, fmt=plain, inline_spacing=3) if named else ():
         text.set_rotation(0)
     ink = ON_LIGHT if levels.share(card.run.loss) > 0.5 else ON_DARK
     axes.plot(0, 0, "+", color=ink, markersize=9, markeredgewidth=1.6)
@@ -166,9 +173,11 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     ends = (side[0], 0.0, side[-1])
     axes.set_xticks(ends, labels=[plain(end) for end in ends])
     axes.set_yticks(ends, labels=[plain(end) for end in ends])
-    axes.tick_params(labelsize=11, pad=3)
-    axes.set_xlabel("steps along the first direction", fontsize=12, labelpad=2)
-    axes.set_ylabel("along the second", fontsize=12, labelpad=2)
+    axes.tick_params(labelsize=TEXT_PX, pad=3)
+    for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=True):
+        label.set_horizontalalignment(side)
+    axes.set_xlabel("distance along the first direction", fontsize=TEXT_PX, labelpad=3)
+    axes.set_ylabel("along the second", fontsize=TEXT_PX, labelpad=2)
 
 
 def _colours(levels: Levels) -> dict[str, Any]:
@@ -187,8 +196,8 @@ def draw_scale(figure: Figure, corner: tuple[float, float], levels: Levels) -> N
     bar.set_ticks(list(levels.values), labels=[plain(value) for value in levels.values])
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-    axes.set_title("loss, logarithmic; the last colour is for all above", fontsize=12, pad=4)
-    axes.tick_params(labelsize=11, pad=2)
+    axes.set_title("loss, nats; logarithmic; the last colour is for all above", fontsize=TEXT_PX, pad=5)
+    axes.tick_params(labelsize=TEXT_PX, pad=2)
     axes.grid(False)
 
 

@@ -18,6 +18,7 @@ from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import Loaded, load_run
 from budgetnet.show.landscape.loss.weights import Probe, fingerprint
 from budgetnet.show.twins import activation_kinds, labels_of, twin_differences
+from budgetnet.show.wording import listed
 
 BATCH = 64
 
@@ -71,8 +72,8 @@ def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
     for name, loaded in zip(names[1:], opened[1:], strict=True):
         if differing := list(twin_differences(opened[0], loaded)):
             raise ValueError(
-                f"{name} is no twin of {names[0]}: {', '.join(differing)} differ; give networks that differ in their "
-                "activation functions alone, or each by itself"
+                f"{name} is no twin of {names[0]}: they differ in {listed(differing)}; give networks that "
+                "differ in their activation functions alone, or each by itself"
             )
 
 

@@ -11,6 +11,8 @@ from budgetnet.show.wording import MINUS, counted, plain
 from budgetnet.spec import ActivationKind
 
 MOST_PLACES = 6
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SPLITS = {"train": "training"}
 
 
 def activations(run: RunLoss) -> str:
@@ -21,9 +23,9 @@ def activations(run: RunLoss) -> str:
 
 def what_it_is(landscape: LossLandscape) -> str:
     """What a sheet of losses shows."""
-    many = len(landscape.runs) > 1
+    many, split = len(landscape.runs) > 1, SPLITS.get(landscape.split, landscape.split)
     return (
-        f"The loss on {counted(landscape.images, f'{landscape.split} image')}, without augmentation, where the "
+        f"The loss on {counted(landscape.images, f'{split} image')}, without augmentation, where the "
         "weights are moved away from the trained ones along random directions, filter by filter as long as the "
         f"weights themselves.{' All networks have the same random numbers and the same images.' if many else ''}"
     )
@@ -58,6 +60,16 @@ def three_digits(value: float) -> str:
     return text.replace("-", MINUS)
 
 
+def three_digits_at_most(value: float) -> str:
+    """Of an axis: 0.05, 20, 1,000."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", MINUS)
+
+
+def power_of_ten(value: float) -> str:
+    """Of an axis over many decades: 10⁶ for a million."""
+    return f"10{str(round(math.log10(value))).translate(RAISED)}"
+
+
 def verdict(landscape: LossLandscape) -> str:
     """How the first two twins stand to one another; empty for one run."""
     if len(landscape.runs) < 2:
@@ -67,7 +79,9 @@ def verdict(landscape: LossLandscape) -> str:
     more = sum(a > b for a, b in pairs)
     return (
         f"At a distance of {plain(landscape.around.radius)} the loss of {one.label} rises by {rise_text(one)}, that "
-        f"of {other.label} by {rise_text(other)}; that of {one.label} rises more in {more} of {len(pairs)} directions. "
+        f"of {other.label} by {rise_text(other)} (nats); that of {one.label} rises more in {more} of {len(pairs)} "
+        "directions. "
         f"The Hessian's largest eigenvalue is {eigenvalue_text(one.eigenvalue)} for {one.label} and "
-        f"{eigenvalue_text(other.eigenvalue)} for {other.label}. That is of one training each."
+        f"{eigenvalue_text(other.eigenvalue)} for {other.label}. One training each: "
+        "other seeds of the same network may differ as much."
     )
