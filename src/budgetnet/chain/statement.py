@@ -20,7 +20,7 @@ def _ends(family: Family) -> str:
     return (
         f"S0, the winner of the search for a baseline, gets {_share(first)} of {family.test_images:,} test images with "
         f"{first.macs / 1e6:.2f} M MACs; scaled with alpha, beta, gamma = {triple}, {last.id} gets {_share(last)} with "
-        f"{last.macs / first.macs:.1f} times as many."
+        f"{last.macs / first.macs:.1f} times as many, where the formula promises {2**last.phi}."
     )
 
 
