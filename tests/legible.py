@@ -35,7 +35,7 @@ def unreadable(figure: Figure) -> list[str]:
     texts, said = texts_of(figure), list[str]()
     boxes = [(text.get_text(), Text.get_window_extent(text)) for text in texts]  # of notes without their lines
     for text in texts:
-        shown = text.get_fontsize() * figure.dpi / 72 * min(1.0, SHOWN_PX / wide)
+        shown = float(text.get_fontsize()) * figure.dpi / 72 * min(1.0, SHOWN_PX / wide)
         if shown < LEAST_PX:
             said.append(f"{text.get_text()!r} is {shown:.1f} px")
     for name, box in boxes:

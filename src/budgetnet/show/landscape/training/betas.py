@@ -38,13 +38,13 @@ def draw_betas(twin: Row, figure: Figure, box: Place) -> None:
     _name_beta(axes)
     if inside.any():
         text = "\N{BLACK SQUARE} inside squeeze-and-excitation"
-        write(figure, box.left + 50, box.bottom + box.height - 44, text, fontsize=TEXT_PX, color=COLOURS["warm"])
+        write(figure, box.left + 74, box.bottom + box.height - 44, text, fontsize=TEXT_PX, color=COLOURS["warm"])
 
 
 def _name_beta(axes: Axes) -> None:
-    """Above the axis's numbers, however long they are."""
-    axes.set_ylabel("β", rotation=0, ha="right")
-    axes.yaxis.set_label_coords(-0.03, 1.07)
+    """Above the axis, clear of its numbers, however long they are."""
+    axes.set_ylabel("β", rotation=0, ha="left", va="center")
+    axes.yaxis.set_label_coords(0.0, 1.045)
 
 
 def _mark_stages(axes: Axes, layers: Sequence[str]) -> None:
