@@ -24,7 +24,7 @@ from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.workers import Team, Workers
-from budgetnet.search.baseline import Score, Scored, Search, run_search
+from budgetnet.search.baseline import Scored, Scores, Search, Told, run_search
 from budgetnet.search.executors import Executor
 from budgetnet.search.options import hypervolume
 from budgetnet.search.space import Architecture
@@ -175,14 +175,12 @@ def search_of(plan: Mapping[str, Any], teaching: Teaching) -> Search:
     )
 
 
-def scores_by(
-    executor: Executor[Candidate, Judged], teaching: Teaching
-) -> Callable[[Sequence[Architecture]], list[Score]]:
+def scores_by(executor: Executor[Candidate, Judged], teaching: Teaching) -> Scores:
     """The supernet's scores as a search asks for them."""
 
-    def scores(architectures: Sequence[Architecture]) -> list[Score]:
-        judged = executor.run([Candidate(row, teaching) for row in architectures])
-        return [row.score for row in judged]
+    def scores(architectures: Sequence[Architecture], told: Told) -> None:
+        jobs = [Candidate(row, teaching) for row in architectures]
+        executor.run(jobs, lambda job, judged: told(job.architecture, judged.score))
 
     return scores
 

@@ -6,16 +6,19 @@ and results are frozen values that can be pickled, and a job that is run twice g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-Job = TypeVar("Job", contravariant=True)
-Result = TypeVar("Result", covariant=True)
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 class Executor(Protocol[Job, Result]):
     """Runs jobs, as many at a time as it has places."""
 
-    def run(self, jobs: Sequence[Job], /) -> Sequence[Result]:
-        """Results in the order of the jobs. Raises what a job raised, and `RuntimeError` where a place was lost."""
+    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None, /) -> Sequence[Result]:
+        """Results in the order of the jobs; `done` is told each as it comes in.
+
+        Raises what a job raised, and `RuntimeError` where a place was lost for good.
+        """
         ...
