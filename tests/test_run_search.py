@@ -13,7 +13,7 @@ from budgetnet import Budget
 from budgetnet.search.baseline import SAMPLERS, Sampler, Score, Scored, Search, Told, reward, run_search
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Architecture, Space, StageSpace, default_space
-from budgetnet.search.study import check_storage, forget_study, open_study, shown
+from budgetnet.search.study import check_storage, forget_study, open_study, shown_url
 
 SPACE = default_space(BASE)
 WHOLE = options_of(SPACE, Budget(macs=10**9))
@@ -137,7 +137,7 @@ def test_a_study_that_is_forgotten_begins_anew(tmp_path: Path) -> None:
     forget_study(url(tmp_path), "baseline")
     assert run_search(search(4), second, url(tmp_path)) == found and second.asked == first.asked
     forget_study(url(tmp_path), "another")
-    assert shown("postgresql://me:secret@host/there") == "postgresql://me:***@host/there"
+    assert shown_url("postgresql://me:secret@host/there") == "postgresql://me:***@host/there"
 
 
 def test_unknown_samplers_are_named() -> None:

@@ -29,11 +29,11 @@ def url_of(storage: str) -> str:
     kind, _, rest = storage.partition("://")
     base = kind.partition("+")[0]
     if base not in DRIVERS or _parsed(storage) is None:
-        raise ValueError(f"storage is {shown(storage)!r}; give postgresql://user:password@host/database")
+        raise ValueError(f"storage is {shown_url(storage)!r}; give postgresql://user:password@host/database")
     return f"{kind if '+' in kind else DRIVERS[base]}://{rest}"
 
 
-def shown(storage: str) -> str:
+def shown_url(storage: str) -> str:
     """The URL without its password, for files and messages."""
     url = _parsed(storage)
     return storage.rpartition("@")[2] if url is None else url.render_as_string(hide_password=True)
@@ -76,7 +76,7 @@ def open_study(storage: str, name: str, identity: str) -> Study:
     if begun is None:
         study.set_user_attr("search", identity)
     elif begun != identity:
-        where = shown(storage)
+        where = shown_url(storage)
         raise ValueError(
             f"the study {where} was begun on another space, budget or data; give another --out, or --fresh"
         )
@@ -118,7 +118,7 @@ def _usable(storage: str) -> Iterator[None]:
         reason = lines[0][:TOO_LONG]
         if "psycopg" in reason and isinstance(error.__cause__ or error, ImportError):
             reason = "its driver is not installed: pip install 'budgetnet[cluster]'"
-        raise ValueError(f"cannot use the study {shown(storage)}: {reason}") from error
+        raise ValueError(f"cannot use the study {shown_url(storage)}: {reason}") from error
 
 
 def retry_lost(study: Study) -> None:
