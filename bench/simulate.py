@@ -6,7 +6,8 @@
 A queue of events: trials that end or fail, nodes that are lost and come back. The rules are those of the executor
 (`budgetnet.learn.cluster`): the driver proposes a batch, one trial after another; all of it is launched; a place takes
 the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins when
-the last is in. What is lost or fails starts again, from its beginning. Trial times come in, measured or computed.
+the last is in. What is lost or fails starts again, from the last checkpoint that came back. Trial times come in,
+measured or computed.
 
 Without arguments it holds itself against reality: jobs of known lengths on two real nodes of this machine. With --study
 it says how long the trials of a search took, and its driver between two batches. What follows is in docs/scale.md.
@@ -57,11 +58,15 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Seconds of the trials of each batch, and what the driver does alone: to propose the n-th trial, to write one."""
+    """Seconds of the trials of each batch, and what the driver does alone: to propose the n-th trial, to write one.
+
+    A checkpoint comes back every `keep_seconds` of a trial's work, or never.
+    """
 
     batches: Sequence[Sequence[float]]
     propose_seconds: Callable[[int], float] = lambda trial: 0.0
     write_seconds: float = 0.0
+    keep_seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +87,29 @@ class Outcome:
         return self.useful / (site.places * self.wall)
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A trial on a place: its seconds of work from here on, when it was given the place, when it began, how fast."""
+
+    seconds: float
+    taken: float
+    began: float
+    speed: float
+
+    def kept(self, now: float, keep_seconds: float) -> float:
+        """Seconds of its work that are not lost with it."""
+        worked = max(0.0, now - self.began) * self.speed
+        return min(self.seconds, worked // keep_seconds * keep_seconds) if keep_seconds < float("inf") else 0.0
+
+
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A node in one of its lives; what runs on it: trial -> (its seconds, when it began)."""
+    """A node in one of its lives, and what runs on it."""
 
     alive: bool = True
     has_images: bool = False
     started: int = 0
-    running: dict[int, tuple[float, float]] = field(default_factory=dict[int, tuple[float, float]])
+    running: dict[int, _Flight] = field(default_factory=dict[int, _Flight])
 
 
 class Simulation:
@@ -141,9 +161,8 @@ class Simulation:
 
     def _lose(self, index: int) -> None:
         self.nodes_lost += 1
-        for trial, (seconds, began) in self.nodes[index].running.items():
-            self.lost += self.now - began
-            self.waiting.append((trial, seconds))
+        for trial, flight in self.nodes[index].running.items():
+            self._again(trial, flight)
         self.nodes[index] = _Node(alive=False)
         self._at(self.site.back_seconds, lambda: self._return(index))
         self._fill()
@@ -169,22 +188,29 @@ class Simulation:
             extra = site.start_seconds + (0.0 if node.has_images else site.send_seconds)
         real = seconds * (site.slow_times if self.random.random() < site.slow_share else 1.0)
         failed = self.random.random() < site.failed_share
-        node.running[trial] = seconds, self.now
+        node.running[trial] = _Flight(seconds, self.now, self.now + extra, seconds / real)
         self._at(extra + real * (self.random.random() if failed else 1.0), lambda: self._end(node, trial, failed))
 
     def _end(self, node: _Node, trial: int, failed: bool) -> None:
         if node not in self.nodes:  # of a life that is over
             return
-        seconds, began = node.running.pop(trial)
+        flight = node.running.pop(trial)
         node.has_images = True
-        self.lost += self.now - began - (0.0 if failed else seconds)
         if failed:
-            self.waiting.append((trial, seconds))
+            self._again(trial, flight)
         else:
-            self.useful += seconds
+            self.useful += flight.seconds
+            self.lost += self.now - flight.taken - flight.seconds
             self.done += 1
             self.written_by = max(self.written_by, self.now) + self.load.write_seconds
         self._fill()
+
+    def _again(self, trial: int, flight: _Flight) -> None:
+        """What is left of a trial waits for a place."""
+        kept = flight.kept(self.now, self.load.keep_seconds)
+        self.useful += kept
+        self.lost += self.now - flight.taken - kept
+        self.waiting.append((trial, flight.seconds - kept))
 
 
 def simulated(site: Site, load: Load) -> Outcome:

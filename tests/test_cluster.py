@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ from two_nodes import Errand, TwoNodes, square, starts, two_nodes
 
 from budgetnet.cli import main
 from budgetnet.learn import leg as leg_module
-from budgetnet.learn.cluster import ATTEMPTS, Cluster, Pool, connected, places_of
+from budgetnet.learn import parcel as parcel_module
+from budgetnet.learn.cluster import ATTEMPTS, Cluster, Pool, connected, places_of, say
 from budgetnet.learn.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.learn.data.packed import packed_of, pieces, unpacked
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.parcel import Errand as Files
-from budgetnet.learn.parcel import Images, Parcel, accept, carry_out, leg_errand, parcel_of
+from budgetnet.learn.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
 from budgetnet.learn.progress import Update
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.trainer import Course
@@ -75,7 +78,7 @@ def test_bad_input_is_one_line(
     command: list[str], arguments: list[str], words: str, tmp_path: Path, capsys: Capture
 ) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'budgetnet[cluster]'")
-    assert main(["search", *command, *arguments, "--out", str(tmp_path / "run")]) == 2
+    assert main([*command, *arguments, "--out", str(tmp_path / "run")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("budgetnet:")]
     assert words in line and not (tmp_path / "run").exists()
 
@@ -165,7 +168,7 @@ def test_a_worker_elsewhere_sees_only_its_parcel(
     expected = int(open_cache(digits, 8)[5].sum()) + len(digits)
     for weights in ("one", "two"):
         (run / "weights").write_text(weights)
-        reply = carry_out(look, lambda value: value, sent(job, run, digits))
+        reply = carry_out(look, lambda value: value, lambda kept: None, sent(job, run, digits))
         total, read, there = reply.result
         assert (total, read) == (expected, weights) and Path(there) != run
         assert list(reply.files) == ["training/first", "training/second"], "in their order"
@@ -176,6 +179,29 @@ def test_a_worker_elsewhere_sees_only_its_parcel(
     assert (run / "events.jsonl").read_text().count("step") == 1
 
 
+def slow_look(job: Look) -> None:
+    checkpoint = Path(job.place.folder) / "first"
+    for text in ("one", "two"):
+        checkpoint.write_text(text)
+        time.sleep(0.3)
+    checkpoint.unlink()
+    time.sleep(0.2)
+
+
+def test_checkpoints_come_back_while_a_job_is_at_work(
+    digits: ImageSet, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leg_module, "_lent", {})
+    monkeypatch.setattr(parcel_module, "KEEP_SECONDS", 0.02)
+    (run := tmp_path / "run").mkdir()
+    parcel = sent(Look(Place("nowhere", 0, 8, str(run / "training"))), run, digits)
+    kept: list[Kept] = []
+    parcel = dataclasses.replace(parcel, keeps=("training/first", "training/absent"))
+    reply = carry_out(slow_look, lambda value: value, kept.append, parcel)
+    assert reply.files == {} and {one.name for one in kept} == {"training/first"}
+    assert [one.content for one in kept if one.content] == [b"one", b"two"], "each once"
+
+
 def test_what_a_leg_takes_along_and_leaves(tmp_path: Path) -> None:
     place = Place("digits", 0, 8, str(tmp_path / "training"))
     rung: Any = Leg(dataclasses.replace(COURSE, id="n01"), place, "rung-0", "race/n01", 10, 5)
@@ -183,6 +209,7 @@ def test_what_a_leg_takes_along_and_leaves(tmp_path: Path) -> None:
     assert [path.name for path in leg_errand(rung).leaves] == ["trunk.pt", "rung-0.diverged", "rung-0.npz", "n01.npz"]
     assert [path.name for path in leg_errand(final).leaves] == ["final.diverged", "final.npz", "n01.npz"]
     assert [path.name for path in leg_errand(rung).reads][:2] == ["trunk.pt", "rung-0.pt"]
+    assert leg_errand(rung).keeps == leg_errand(rung).reads[:2]
 
 
 # With Ray
@@ -264,8 +291,6 @@ class Judged:
 
 
 def rule(job: Judged) -> Score:
-    import time
-
     with Path(job.starts).open("a") as file:
         file.write(f"{job.architecture.id}\n")
     time.sleep(0.3)
@@ -300,3 +325,25 @@ def test_a_study_is_the_same_whatever_is_lost(cluster: TwoNodes, tmp_path: Path)
     begun = path.read_text().split()
     again = {one for one in begun if begun.count(one) > 1}
     assert len(again) <= 2 and not again & set(finished[:10])
+
+
+def talk(job: Errand) -> str:
+    """Says something, and is lost the first time: what was said then comes along the second time."""
+    say(("checkpoint", job.number))
+    if not job.seconds:
+        time.sleep(1.0)
+        os._exit(1)
+    return f"went on from {job.seconds:g}"
+
+
+@pytest.mark.slow
+def test_a_lost_job_goes_on_from_what_it_said(cluster: TwoNodes, tmp_path: Path) -> None:
+    asked, heard = Cluster(cluster.address), list[tuple[str, int]]()
+
+    def anew(job: Errand) -> Errand:
+        assert ("checkpoint", job.number) in heard
+        return dataclasses.replace(job, seconds=7.0)
+
+    with connected(asked), Pool(talk, asked, heard=heard.append) as pool:
+        jobs = [Errand(number, "") for number in (1, 2)]
+        assert dict(pool.landing(jobs, anew)) == {0: "went on from 7", 1: "went on from 7"}

@@ -27,6 +27,8 @@ def test_a_lost_node_costs_what_ran_on_it() -> None:
     assert quiet.lost == 0.0 and rough.nodes_lost > 0
     assert 0.0 < rough.lost <= rough.nodes_lost * 2 * 3600.0 and rough.wall > quiet.wall
     assert 0 < rough.attempts - 40 <= 2 * rough.nodes_lost
+    kept = simulated(Site(4, 2, node_hours=3.0), Load([[3600.0] * 40], keep_seconds=60.0))
+    assert kept.lost <= kept.nodes_lost * 2 * 60.0 and kept.wall < rough.wall
 
 
 def test_stragglers_hold_a_batch_up() -> None:
@@ -42,19 +44,22 @@ def test_stragglers_hold_a_batch_up() -> None:
     st.integers(1, 3),
     st.floats(0.0, 0.5),
     st.sampled_from([0.05, 1.0, float("inf")]),
+    st.sampled_from([5.0, float("inf")]),
 )
 @settings(max_examples=60)
 def test_every_trial_counts_once_and_time_is_conserved(
-    batches: list[list[float]], nodes: int, places: int, failed: float, hours: float
+    batches: list[list[float]], nodes: int, places: int, failed: float, hours: float, keep: float
 ) -> None:
     site = Site(nodes, places, 1.0, 0.5, hours, 30.0, 0.1, 3.0, failed)
-    found = simulated(site, Load(batches, lambda trial: 0.01 * trial, 0.02))
+    found = simulated(site, Load(batches, lambda trial: 0.01 * trial, 0.02, keep))
     total = sum(map(sum, batches))
     assert found.trials == sum(map(len, batches)) <= found.attempts
     assert found.useful == pytest.approx(total) and found.lost >= 0.0
     assert found.useful + found.lost <= site.places * found.wall + 1e-6
     assert found.wall >= max(total / site.places, sum(max(batch) for batch in batches)) - 1e-9
-    assert found == simulated(site, Load(batches, lambda trial: 0.01 * trial, 0.02)), "the same seed, the same answer"
+    assert found == simulated(site, Load(batches, lambda trial: 0.01 * trial, 0.02, keep)), (
+        "the same seed, the same answer"
+    )
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def two_nodes() -> Iterator[TwoNodes]:
         "ray.cluster_utils", reason="Ray is not installed: pip install 'budgetnet[cluster]'"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", HERE)
+        patch.setenv("PYTHONPATH", HERE, prepend=os.pathsep)
         yield from _started(utilities)
 
 

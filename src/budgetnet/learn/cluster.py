@@ -150,13 +150,13 @@ class _Hub:
     """Beside the driver: what workers say, until the driver asks for it."""
 
     def __init__(self) -> None:
-        self.updates: list[Update] = []
+        self.words: list[object] = []
 
-    def put(self, update: Update) -> None:
-        self.updates.append(update)
+    def put(self, word: object) -> None:
+        self.words.append(word)
 
-    def drain(self) -> list[Update]:
-        drained, self.updates = self.updates, []
+    def drain(self) -> list[object]:
+        drained, self.words = self.words, []
         return drained
 
 
@@ -166,30 +166,50 @@ class _Line:
     def __init__(self, hub: Any) -> None:
         self.hub = hub
 
-    def put(self, update: Update) -> None:
-        self.hub.put.remote(update)
+    def put(self, word: object) -> None:
+        self.hub.put.remote(word)
+
+
+_driver: _Line | None = None
+
+
+def say(word: object) -> None:
+    """On a worker: tell the driver what is no progress; its pool's `heard` gets it."""
+    if _driver is not None:
+        _driver.put(word)
 
 
 def _work(function: Callable[[Job], Result], job: Job, ours: Mapping[str, str], hub: Any) -> Result:
     """On a worker: one job."""
+    global _driver
     theirs = versions()
     for name, version in ours.items():
         if theirs[name] != version:
             raise ValueError(
                 f"a node of the cluster has {name} {theirs[name]}, this machine {version}: make them equal"
             )
-    report_to(_Line(hub))
+    _driver = _Line(hub)
+    report_to(_driver)
     return function(job)
 
 
 class Pool(Generic[Job, Result]):
-    """Runs one module-level function on jobs, on a cluster to which this process is `connected`."""
+    """Runs one module-level function on jobs, on a cluster to which this process is `connected`.
 
-    def __init__(self, function: Callable[[Job], Result], cluster: Cluster, progress: Progress | None = None) -> None:
+    `heard` is told in this thread what jobs `say`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Job], Result],
+        cluster: Cluster,
+        progress: Progress | None = None,
+        heard: Callable[[Any], None] | None = None,
+    ) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        self.function, self.cluster, self.progress = function, cluster, progress or silent
+        self.function, self.cluster, self.progress, self.heard = function, cluster, progress or silent, heard
         self._ours = versions()
         self._task = ray.remote(_work).options(
             num_cpus=cluster.cpus_per_trial,
@@ -227,16 +247,19 @@ class Pool(Generic[Job, Result]):
                 done(jobs[place], result)
         return [results[place] for place in range(len(jobs))]
 
-    def landing(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Result]]:
-        """The same, one by one as they come in, each with its job's place: what is large need not be kept."""
-        flights = _Flights(self, jobs)
+    def landing(self, jobs: Sequence[Job], anew: Callable[[Job], Job] | None = None) -> Iterator[tuple[int, Result]]:
+        """The same, one by one as they come in, each with its job's place: what is large need not be kept.
+
+        `anew` gives the job as it is to be run again, where more is known by then.
+        """
+        flights = _Flights(self, jobs, anew or (lambda job: job))
         try:
             while flights.pending:
                 yield from flights.landed()
-                self._listen()
+                self.listen()
         finally:
             flights.cancel()
-        self._listen()
+        self.listen()
         if flights.failure is not None:
             raise flights.failure
 
@@ -244,18 +267,22 @@ class Pool(Generic[Job, Result]):
         """A reference to the job's result to come."""
         return self._task.remote(self.function, job, self._ours, self._hub)
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
+        """Hear all that was said until now."""
         import ray
 
-        for update in ray.get(self._hub.drain.remote()):
-            self.progress(update)
+        for word in ray.get(self._hub.drain.remote()):
+            if isinstance(word, Update):
+                self.progress(word)
+            elif self.heard:
+                self.heard(word)
 
 
 class _Flights(Generic[Job, Result]):
     """The jobs of one `run` that are under way, how often each was tried, what came of them."""
 
-    def __init__(self, pool: Pool[Job, Result], jobs: Sequence[Job]) -> None:
-        self.pool, self.jobs = pool, jobs
+    def __init__(self, pool: Pool[Job, Result], jobs: Sequence[Job], anew: Callable[[Job], Job]) -> None:
+        self.pool, self.jobs, self.anew = pool, jobs, anew
         self.done = 0
         self.failure: RuntimeError | None = None
         self.tries = [1] * len(jobs)
@@ -291,7 +318,8 @@ class _Flights(Generic[Job, Result]):
         self.tries[place] += 1
         text = f"job {place + 1} {what}; it runs again"
         self.pool.progress(Update("cluster", self.done, len(self.jobs), text))
-        self.pending[self.pool.launch(self.jobs[place])] = place
+        self.pool.listen()  # what the job said before it was lost
+        self.pending[self.pool.launch(self.anew(self.jobs[place]))] = place
 
     def _look(self) -> None:
         """Raise `RuntimeError` where no node that can run a job has been there for ten minutes."""

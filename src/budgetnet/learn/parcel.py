@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from budgetnet.writing import written_aside
 
 EVENTS = "events.jsonl"
 LOCK = ".lock"
+KEEP_SECONDS = 120.0
+"""Of a training, what a lost node costs at most: five hundred trainings send a checkpoint of 100 MB each meanwhile."""
 Fetch = Callable[[Any], Any]
 """A reference -> what it stands for."""
 
@@ -48,17 +51,22 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Files of the run that a job reads, and those that it leaves, in the order in which they are to be written."""
+    """Files of the run that a job reads, and those that it leaves, in the order in which they are to be written.
+
+    `keeps` are those that it goes on from if it is lost: they come back while it runs.
+    """
 
     reads: tuple[Path, ...] = ()
     leaves: tuple[Path, ...] = ()
+    keeps: tuple[Path, ...] = ()
 
 
 def leg_errand(leg: Leg) -> Errand:
     """A leg goes on from checkpoints and leaves scores, answers behind a test, and its trunk where a rung follows."""
     trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
     kept = () if leg.name == "final" else (trunk,)
-    return Errand((trunk, down, leg.weights, leg.scores), (*kept, leg.diverged, leg.scores, answers_path(leg)))
+    left = (*kept, leg.diverged, leg.scores, answers_path(leg))
+    return Errand((trunk, down, leg.weights, leg.scores), left, (trunk, down))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,17 @@ class Parcel(Generic[Job]):
     images: Images
     files: Mapping[str, tuple[str, Any]]
     leaves: tuple[str, ...]
+    keeps: tuple[str, ...]
     device: str
     threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of a job that is still at work, by its path in the run's folder."""
+
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,8 @@ def parcel_of(
     """The parcel of a job; `refer` gives a file's stamp and a reference to its bytes."""
     run = run_of(job)
     reads = {str(path.relative_to(run)): refer(path) for path in errand.reads if path.exists()}
-    return Parcel(job, images, reads, tuple(str(path.relative_to(run)) for path in errand.leaves), device, threads)
+    leaves, keeps = (tuple(str(path.relative_to(run)) for path in paths) for paths in (errand.leaves, errand.keeps))
+    return Parcel(job, images, reads, leaves, keeps, device, threads)
 
 
 def run_of(job: Movable) -> Path:
@@ -112,8 +130,10 @@ def stamp_of(path: Path) -> str:
     return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
-def carry_out(function: Callable[[Job], Result], fetch: Fetch, parcel: Parcel[Job]) -> Reply[Result]:
-    """On a worker: unpack, do the job in a folder of this process, pack what it left."""
+def carry_out(
+    function: Callable[[Job], Result], fetch: Fetch, say: Callable[[Kept], None], parcel: Parcel[Job]
+) -> Reply[Result]:
+    """On a worker: unpack, do the job in a folder of this process, pack what it left; `say` checkpoints meanwhile."""
     import torch
 
     torch.set_num_threads(parcel.threads)
@@ -126,13 +146,37 @@ def carry_out(function: Callable[[Job], Result], fetch: Fetch, parcel: Parcel[Jo
         _keep(run / name, stamp, reference, fetch)
     (run / "training").mkdir(parents=True, exist_ok=True)
     try:
-        result = function(job.at(place))
+        with _keeping(run, parcel.keeps, say):
+            result = function(job.at(place))
         files = {name: (run / name).read_bytes() for name in parcel.leaves if (run / name).exists()}
         return Reply(result, files, read_events(run / EVENTS))
     finally:
         for folder in ("training", "answers"):
             shutil.rmtree(run / folder, ignore_errors=True)
         (run / EVENTS).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _keeping(run: Path, names: tuple[str, ...], say: Callable[[Kept], None]) -> Iterator[None]:
+    """Every two minutes those of the files that are new."""
+    over, said = threading.Event(), dict[str, str]()
+
+    def watch() -> None:
+        while not over.wait(KEEP_SECONDS):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):  # the job is through with it
+                    stamp = stamp_of(run / name)
+                    if said.get(name) != stamp:
+                        say(Kept(name, (run / name).read_bytes()))
+                        said[name] = stamp
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 @cache
@@ -173,13 +217,18 @@ def _keep(path: Path, stamp: str, reference: Any, fetch: Fetch) -> None:
     _stamps[path] = stamp
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """A file that came back, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
+
+
 def accept(job: Movable, reply: Reply[Result]) -> Result:
     """Write what a job left into the run's folder, each file whole or not at all, and give its result."""
     run = run_of(job)
     for event in reply.events:
         append_event(run / EVENTS, event)
     for name, content in reply.files.items():
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(run / name) as aside:
-            aside.write_bytes(content)
+        write_whole(run / name, content)
     return reply.result

@@ -12,10 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from budgetnet.learn.cluster import Cluster, Pool, connected, fetched, places_of
+from budgetnet.learn.cluster import Cluster, Pool, connected, fetched, places_of, say
 from budgetnet.learn.data.packed import packed_of, pieces
 from budgetnet.learn.leg import Place, Timing, opened, time_apart
-from budgetnet.learn.parcel import Errand, Images, Movable, Parcel, Reply, accept, carry_out, parcel_of, stamp_of
+from budgetnet.learn.parcel import (
+    Errand,
+    Images,
+    Kept,
+    Movable,
+    Parcel,
+    Reply,
+    accept,
+    carry_out,
+    parcel_of,
+    run_of,
+    stamp_of,
+    write_whole,
+)
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.train import TIMING_SECONDS, Timings, timed
 from budgetnet.learn.trainer import Course
@@ -110,8 +123,9 @@ class There:
         progress: Progress | None = None,
     ) -> _Couriers[Job, Result]:
         """As many at a time as the nodes have places, whatever `count` says: a plan may be made on another cluster."""
-        pool = Pool(partial(carry_out, function, fetched), self.cluster, progress)
-        return _Couriers(pool, errand, self._images(pool, place))
+        couriers = _Couriers(function, errand, self.cluster, progress)
+        couriers.images = self._images(couriers.pool, place)
+        return couriers
 
     def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
         """Each course by itself on some node, as many at a time as there are places."""
@@ -146,9 +160,21 @@ class There:
 class _Couriers(Generic[Job, Result]):
     """Workers elsewhere: every job goes out as a parcel, and what comes back is written here."""
 
-    def __init__(self, pool: Pool[Parcel[Job], Reply[Result]], errand: Callable[[Job], Errand], images: Images) -> None:
-        self.pool, self.errand, self.images = pool, errand, images
+    images: Images
+
+    def __init__(
+        self,
+        function: Callable[[Job], Result],
+        errand: Callable[[Job], Errand],
+        cluster: Cluster,
+        progress: Progress | None,
+    ) -> None:
+        self.errand, self.cluster = errand, cluster
+        self.pool: Pool[Parcel[Job], Reply[Result]] = Pool(
+            partial(carry_out, function, fetched, say), cluster, progress, self._keep
+        )
         self._put: dict[str, Any] = {}
+        self._under_way: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -158,18 +184,27 @@ class _Couriers(Generic[Job, Result]):
 
     def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
         """As `Pool.run`; a job's files are in the run's folder when `done` hears of it."""
-        cluster = self.pool.cluster
-        parcels = [
-            parcel_of(job, self.errand(job), self.images, self._refer, cluster.device, cluster.threads) for job in jobs
-        ]
+        parcels = [self._parcel(job) for job in jobs]
         wanted = {stamp for parcel in parcels for stamp, _ in parcel.files.values()}
         self._put = {stamp: reference for stamp, reference in self._put.items() if stamp in wanted}
+        self._under_way = {name: run_of(parcel.job) / name for parcel in parcels for name in parcel.keeps}
         results: dict[int, Result] = {}
-        for at, reply in self.pool.landing(parcels):
+        for at, reply in self.pool.landing(parcels, lambda parcel: self._parcel(parcel.job)):
+            for name in parcels[at].keeps:
+                self._under_way.pop(name)
             results[at] = accept(jobs[at], reply)
             if done:
                 done(jobs[at], results[at])
         return [results[at] for at in range(len(jobs))]
+
+    def _parcel(self, job: Job) -> Parcel[Job]:
+        """With the files as they now are: checkpoints of an attempt that was lost among them."""
+        return parcel_of(job, self.errand(job), self.images, self._refer, self.cluster.device, self.cluster.threads)
+
+    def _keep(self, kept: Kept) -> None:
+        """A checkpoint of a job at work; one that comes behind its job's end is of no use."""
+        if kept.name in self._under_way:
+            write_whole(self._under_way[kept.name], kept.content)
 
     def _refer(self, path: Path) -> tuple[str, Any]:
         """A file is put once, so that it goes to each node once, until it changes."""
