@@ -1,18 +1,22 @@
 """The two searches on ImageNet with 8, 64 and 512 GPUs, on paper: multiply-adds counted, the rest simulated or assumed.
 
     python -m bench.scale
+    python -m bench.scale --driver 200
 
 Nothing is trained. Networks are those that the searches would have; their multiply-adds are counted; `ASSUMED` turns
 them into GPU-seconds, each row with its source; `bench.simulate` plays the trainings and the candidates on the clock.
-docs/scale.md has the tables and what they say.
+docs/scale.md has the tables and what they say. --driver measures the driver here, with scores that cost nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import random
 import statistics
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,12 +28,12 @@ from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import MOST_FINALISTS
 from budgetnet.learn.parcel import KEEP_SECONDS
 from budgetnet.scaling import PAPER
-from budgetnet.search.baseline import POPULATION
+from budgetnet.search.baseline import POPULATION, Score, Search, Told, run_search
 from budgetnet.search.draw import draw
 from budgetnet.search.options import Options, options_of
 from budgetnet.search.race import survivors
 from budgetnet.search.regions import space
-from budgetnet.search.space import default_space
+from budgetnet.search.space import Architecture, default_space
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 1_281_167, 50_000
 BASE, SIDE_PX, TOLERANCE, CANDIDATES, SEEDS = "efficientnet_b0", 224, 0.02, 24, 3
@@ -81,8 +85,8 @@ class Assumed:
 
 
 ASSUMED = Assumed()
-PROPOSE_SECONDS, PROPOSE_SECONDS_EACH, WRITE_SECONDS = 0.05, 0.0002, 0.05
-"""Of the driver for a trial: measured, docs/scale.md says how."""
+PROPOSE_SECONDS, PROPOSE_SECONDS_EACH = 0.1, 0.0003
+"""Of the driver for the n-th trial, to propose and to write it: a + b n, as --driver measures it."""
 
 
 def training_seconds(macs: int, epochs: float) -> float:
@@ -205,7 +209,7 @@ class Row:
 
 def row(stage: Stage, gpus: int, sent: bool, node_hours: float = ASSUMED.node_hours) -> Row:
     """A stage on so many GPUs; images are sent before it unless they were."""
-    load = Load(stage.batches, propose_seconds if stage.propose else _nothing, WRITE_SECONDS, stage.keep_seconds)
+    load = Load(stage.batches, propose_seconds if stage.propose else _nothing, keep_seconds=stage.keep_seconds)
     found = [simulated(site(gpus, sent, seed, node_hours), load) for seed in range(DRAWS)]
     hours = sorted(one.wall / 3600 for one in found)
     where = site(gpus, sent)
@@ -263,8 +267,30 @@ def print_places() -> None:
         print(f"{text}, GPUs in use {100 * one.use:>3.0f} %")
 
 
+def measure_driver(trials: int) -> None:
+    """Seconds of the driver for the n-th trial, as a + b n by least squares, a score costing nothing."""
+    rows, marks = options(), [time.monotonic()]
+
+    def scores(architectures: Sequence[Architecture], told: Told) -> None:
+        for one in architectures:
+            told(one, Score(len(one.id) / 10 + one.stages[0].channels / 1000, 1.0))
+
+    with tempfile.TemporaryDirectory() as folder:
+        search = Search(rows, trials, 20, rows.budget.macs or 1)
+        run_search(search, scores, f"sqlite:///{folder}/study.db", lambda _: marks.append(time.monotonic()))
+    ends = range(60, len(marks), 20)  # behind the first generations, which are drawn and not proposed
+    each = [(marks[at] - marks[at - 20]) / 20 for at in ends]
+    slope, start = statistics.linear_regression([at - 10 for at in ends], each)
+    print(f"{trials} trials: {start:.4f} s + {slope:.6f} s for each before it")
+
+
 def main() -> None:
     """All tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--driver", type=int, metavar="TRIALS")
+    if trials := parser.parse_args().driver:
+        measure_driver(trials)
+        return
     found = space(network(BASE), 2.0, TOLERANCE)
     rows = options()
     print(f"{BASE}: {cost(network(BASE)).macs / 1e6:.0f} M MACs; {ASSUMED.train_macs / 1e12:.2f} T MACs/s of training")
