@@ -27,6 +27,7 @@ from budgetnet.coefficients.entrants import base_of, entrants_for, entrants_of, 
 from budgetnet.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
 from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
 from budgetnet.coefficients.statement import statement
+from budgetnet.learn import where
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.statistics import on_one_split, over_seeds
@@ -67,11 +68,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     Inline.done = []
     for one in (module, plan_module):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(plan_module, "timed", timed)
-    monkeypatch.setattr(module, "workers_for", lambda device: 4)
-    monkeypatch.setattr(plan_module, "workers_for", lambda device: 4)
+    monkeypatch.setattr(where, "timed", timed)
+    monkeypatch.setattr(where, "workers_for", lambda device: 4)
     monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
-    monkeypatch.setattr(module, "Workers", Inline)
+    monkeypatch.setattr(where, "Workers", Inline)
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
@@ -391,6 +391,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "device": "cpu",
         "out": Path("here"),
         "fresh": True,
+        "cluster": None,
     }
 
 

@@ -10,9 +10,10 @@ import pytest
 from test_space import BASE
 
 from budgetnet import Budget
-from budgetnet.search.baseline import SAMPLERS, Sampler, Score, Scored, Search, open_study, reward, run_search
+from budgetnet.search.baseline import SAMPLERS, Sampler, Score, Scored, Search, Told, reward, run_search
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Architecture, Space, StageSpace, default_space
+from budgetnet.search.study import check_storage, forget_study, open_study, shown_url
 
 SPACE = default_space(BASE)
 WHOLE = options_of(SPACE, Budget(macs=10**9))
@@ -35,11 +36,12 @@ class Judge:
         self.asked: list[str] = []
         self.dies_after = dies_after
 
-    def __call__(self, architectures: Sequence[Architecture]) -> list[Score]:
-        if self.dies_after is not None and len(self.asked) >= self.dies_after:
-            raise KeyboardInterrupt
-        self.asked += [row.id for row in architectures]
-        return [Score(self.accuracy(row), 1.0) for row in architectures]
+    def __call__(self, architectures: Sequence[Architecture], told: Told) -> None:
+        for row in architectures:
+            if self.dies_after is not None and len(self.asked) >= self.dies_after:
+                raise KeyboardInterrupt
+            self.asked.append(row.id)
+            told(row, Score(self.accuracy(row), 1.0))
 
     @staticmethod
     def accuracy(architecture: Architecture) -> float:
@@ -56,7 +58,7 @@ def test_every_trial_keeps_the_budget_and_is_new(sampler: Sampler, tmp_path: Pat
     assert all(
         row.reward == pytest.approx(row.score.accuracy * (row.macs / (BUDGET.macs or 1)) ** -0.07) for row in found
     )
-    assert told == list(range(2, 25, 2))
+    assert told == list(range(1, 25))
 
 
 def test_evolution_finds_better_ones_than_its_first_generation(tmp_path: Path) -> None:
@@ -69,10 +71,11 @@ def mean(rows: Sequence[Scored]) -> float:
     return sum(row.score.accuracy for row in rows) / len(rows)
 
 
-def test_a_study_goes_on_and_repeats_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after", [22, 23])
+def test_a_study_goes_on_and_repeats_nothing(after: int, tmp_path: Path) -> None:
     (whole := tmp_path / "whole").mkdir()
     undisturbed = run_search(search(30), Judge(), url(whole))
-    first = Judge(dies_after=22)
+    first = Judge(dies_after=after)  # between two batches, or in one of two
     with pytest.raises(KeyboardInterrupt):
         run_search(search(30), first, url(tmp_path))
     second = Judge()
@@ -109,8 +112,32 @@ def test_the_study_of_another_search_is_refused(other: Search, tmp_path: Path) -
 def test_a_file_that_is_no_study_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("no database, but a text that is long enough to look like one " * 20)
     with pytest.raises(ValueError, match=r"cannot use the study sqlite.*study\.db") as error:
-        open_study(search(), url(tmp_path))
+        open_study(url(tmp_path), "baseline", "one")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        ("study.db", "give postgresql://"),
+        ("mysql://me:secret@here/there", "give postgresql://"),
+        ("postgresql://me:secret@127.0.0.1:1/there", "cannot use the study postgresql://me:.*@127.0.0.1:1/there"),
+        ("postgresql://me:secret@127.0.0.1:x/there", "storage is '127.0.0.1:x/there'"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_line_without_its_password(storage: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        check_storage(storage)
+    assert "\n" not in str(error.value) and "secret" not in str(error.value)
+
+
+def test_a_study_that_is_forgotten_begins_anew(tmp_path: Path) -> None:
+    first, second = Judge(), Judge()
+    found = run_search(search(4), first, url(tmp_path))
+    forget_study(url(tmp_path), "baseline")
+    assert run_search(search(4), second, url(tmp_path)) == found and second.asked == first.asked
+    forget_study(url(tmp_path), "another")
+    assert shown_url("postgresql://me:secret@host/there") == "postgresql://me:***@host/there"
 
 
 def test_unknown_samplers_are_named() -> None:

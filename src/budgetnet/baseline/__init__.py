@@ -7,8 +7,9 @@ from pathlib import Path
 
 from budgetnet.baseline.plan import draft_of, planned, space_for
 from budgetnet.baseline.result import Baseline
-from budgetnet.baseline.work import Work, shown
+from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
+from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import open_cache, open_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.plan import (
@@ -30,9 +31,11 @@ from budgetnet.learn.plan import (
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.train import check_computing
+from budgetnet.learn.where import check_trials, trials_on
 from budgetnet.search.baseline import SAMPLERS, Sampler
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Space
+from budgetnet.search.study import check_storage, shown_url
 from budgetnet.spec import Network, check_integer, choose
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
@@ -55,6 +58,8 @@ def search_baseline(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
+    storage: str | None = None,
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
 
@@ -67,12 +72,16 @@ def search_baseline(
     The winner has the highest objective of those by validation accuracy; test images are seen once, at the end.
     `space` is `space_for` the images, the budget and `base` unless given.
 
+    Candidates are scored and finals trained on a Ray `cluster` where one is given, else here; the supernet is trained
+    here. `storage` is the URL of the database for the study, a file of the run unless given.
+
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`. Raises
     `BudgetError` or `ValueError` where no network of the space keeps the budget, `ValueError` for other bad input.
     Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
     """
     began = time.monotonic()
     _check(time_seconds, seed, sampler, device, precision)
+    check_trials(cluster, precision)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -82,6 +91,7 @@ def search_baseline(
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
+        "storage": None if storage is None else shown_url(storage),
     }
     run = run_folder(out, str(data), asked)
     with only_one(run):
@@ -100,26 +110,32 @@ def search_baseline(
         else:
             space = Space.from_json(plan["space"])
         options = options_of(space, budget)
-        side_px = side_px_for([space.base], preprocessing)
-        open_cache(images, side_px, progress=progress)
-        place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
-        if fresh:
-            start_anew(run)
-        if plan is None:
-            draft = draft_of(options, images, chosen, preprocessing, place)
-            steps = planned(draft, images, began, time_seconds, progress)
-            row = {
-                "command": COMMAND,
-                "data": data_row(str(data), images),
-                **asked,
-                "space": space.to_json(),
-                "recipe": chosen.to_dict(),
-                "preprocessing": preprocessing_row(preprocessing),
-                "machine": machine_row(),
-                "side_px": side_px,
-            }
-            plan = save_plan(run, {**row, **steps})
-        return Work(run, plan, budget, images, place, team_of(plan, run), progress or silent).finish()
+        if storage is not None:
+            check_storage(storage)
+        with trials_on(cluster, device) as where:
+            side_px = side_px_for([space.base], preprocessing)
+            open_cache(images, side_px, progress=progress)
+            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            study = Studied.of(run, storage)
+            if fresh:
+                start_anew(run)
+                study.forget()
+            if plan is None:
+                draft = draft_of(options, images, chosen, preprocessing, place)
+                steps = planned(draft, images, where, began, time_seconds, progress)
+                row = {
+                    "command": COMMAND,
+                    "data": data_row(str(data), images),
+                    **asked,
+                    "space": space.to_json(),
+                    "recipe": chosen.to_dict(),
+                    "preprocessing": preprocessing_row(preprocessing),
+                    "machine": machine_row(),
+                    "side_px": side_px,
+                }
+                plan = save_plan(run, {**row, **steps})
+            team = team_of(plan, run)
+            return Work(run, plan, budget, images, place, team, where, study, progress or silent).finish()
 
 
 def _check(time_seconds: float, seed: int, sampler: str, device: str, precision: str) -> None:

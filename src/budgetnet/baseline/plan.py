@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.baseline.scoring import Candidate, judge
+from budgetnet.baseline.scoring import Candidate, candidate_errand, judge
 from budgetnet.baseline.teaching import Teaching, time_teaching
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import adapted_bases, largest_px, map_rank
@@ -18,9 +18,10 @@ from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import TooShort, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch
-from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, TIMING_SECONDS, shared_batch, timed, with_steps
+from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, TIMING_SECONDS, shared_batch, with_steps
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team, Workers, workers_for
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team, Workers
 from budgetnet.search.options import Options, options_of
 from budgetnet.search.space import Space, default_space
 from budgetnet.spec import Network
@@ -71,17 +72,17 @@ class Draft:
 
 
 def planned(
-    draft: Draft, images: ImageSet, began: float, time_seconds: float, progress: Progress | None = None
+    draft: Draft, images: ImageSet, where: Where, began: float, time_seconds: float, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """The rows of plan.json that say how long everything is.
+    """The rows of plan.json that say how long everything is, for trials that run `where`.
 
     Raises a one-line `ValueError` where the time is too short for any of it.
     """
-    workers = workers_for(draft.teaching.place.device)
+    workers = where.places()
     taught = _timed_teaching(draft, progress)
-    judged, startup = _timed_judging(draft.teaching, workers, progress)
+    judged, startup = _timed_judging(draft.teaching, where, workers, progress)
     courses = [draft.course, *(_like(draft.course, network) for network in _drawn(draft.teaching.options))]
-    trained = timed(courses, draft.teaching.place, Team(workers, 1), progress, True)
+    trained = where.timed(courses, draft.teaching.place, progress)
     slowest = min(timing.apart for timing in trained.courses)
     spent = time.monotonic() - began
     left = time_seconds * (1 - SPARE_SHARE) - spent - 3 * startup - PAGE_SECONDS
@@ -116,11 +117,11 @@ def _timed_teaching(draft: Draft, progress: Progress | None) -> Timing:
     return found
 
 
-def _timed_judging(teaching: Teaching, count: int, progress: Progress | None) -> tuple[float, float]:
+def _timed_judging(teaching: Teaching, where: Where, count: int, progress: Progress | None) -> tuple[float, float]:
     """Seconds of a candidate's score, and how long workers take to start and to open everything."""
     jobs = [Candidate(teaching.options.drawn(teaching.seed, "timed", place), teaching) for place in range(count)]
     before = time.monotonic()
-    with Workers(judge, count, teaching.place.device, progress=progress) as workers:
+    with where.workers(judge, candidate_errand, teaching.place, count, progress) as workers:
         workers.run(jobs)
         startup = time.monotonic() - before
         found = workers.run(jobs * (JUDGED - 1))

@@ -7,6 +7,7 @@ arXiv:2003.11142, section 3.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,8 @@ from torch import nn
 from budgetnet.baseline.teaching import Teaching, supernet_of
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
 from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.leg import opened
+from budgetnet.learn.leg import Place, opened
+from budgetnet.learn.parcel import Errand
 from budgetnet.learn.statistics import log_losses, right_of
 from budgetnet.model.build import Model
 from budgetnet.model.files import load_tensors
@@ -42,6 +44,20 @@ class Candidate:
 
     architecture: Architecture
     teaching: Teaching
+
+    @property
+    def place(self) -> Place:
+        """The teaching's."""
+        return self.teaching.place
+
+    def at(self, place: Place) -> Candidate:
+        """The same candidate at another place."""
+        return dataclasses.replace(self, teaching=dataclasses.replace(self.teaching, place=place))
+
+
+def candidate_errand(candidate: Candidate) -> Errand:
+    """A candidate reads the supernet's weights and leaves no file."""
+    return Errand((candidate.teaching.weights,))
 
 
 @dataclass(frozen=True, slots=True)

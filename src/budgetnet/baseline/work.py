@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +14,47 @@ from numpy.typing import NDArray
 from budgetnet.baseline import result
 from budgetnet.baseline.plan import legs_of, teaching_of
 from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
-from budgetnet.baseline.scoring import Candidate, Judged, judge
+from budgetnet.baseline.scoring import Candidate, Judged, candidate_errand, judge
 from budgetnet.baseline.teaching import PHASE, Teaching, teach
 from budgetnet.budget import Budget
 from budgetnet.learn.answers import answered, answers_path, train_and_test
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.outcome import clear
+from budgetnet.learn.parcel import leg_errand
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
+from budgetnet.learn.where import Trials, Where
 from budgetnet.learn.workers import Team, Workers
-from budgetnet.search.baseline import Score, Scored, Search, run_search
-from budgetnet.search.executors import Executor
+from budgetnet.search.baseline import POPULATION, Scored, Scores, Search, Told, run_search
 from budgetnet.search.options import hypervolume
 from budgetnet.search.space import Architecture
+from budgetnet.search.study import STUDY, forget_study
 from budgetnet.writing import written_aside
 
-STUDY = "study.db"
+STUDY_FILE = "study.db"
+LEAST_BATCHES = 10
+"""Of a search on many places: of whom all are proposed at once, none learned from another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """Where the study of a run lies: the URL, and its name there, for a database may hold those of several runs."""
+
+    storage: str
+    name: str
+
+    @staticmethod
+    def of(run: Path, storage: str | None) -> Studied:
+        """A file of the run, or a study named after the run's folder in a database."""
+        if storage is None:
+            return Studied(f"sqlite:///{(run / STUDY_FILE).resolve()}", STUDY)
+        return Studied(storage, run.resolve().name)
+
+    def forget(self) -> None:
+        """Remove it, if it is there: the run starts anew."""
+        forget_study(self.storage, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +67,8 @@ class Work:
     images: ImageSet
     place: Place
     team: Team
+    where: Where
+    study: Studied
     progress: Progress
 
     def finish(self) -> Baseline:
@@ -66,11 +92,10 @@ class Work:
             workers.run([teaching])
 
     def _search(self, teaching: Teaching) -> tuple[Scored, ...]:
-        """Every candidate with its score: on so many workers as were planned, whatever the machine now has."""
-        search = search_of(self.plan, teaching)
-        storage = f"sqlite:///{(self.run / STUDY).resolve()}"
-        with Workers(judge, search.at_once, self.place.device, progress=self.progress) as workers:
-            return run_search(search, scores_by(workers, teaching), storage, self._tell_search(search))
+        """Every candidate with its score: so many at once as were planned, whatever places there now are."""
+        search = dataclasses.replace(search_of(self.plan, teaching), study=self.study.name)
+        with self.where.workers(judge, candidate_errand, self.place, search.at_once, self.progress) as workers:
+            return run_search(search, scores_by(workers, teaching), self.study.storage, self._tell_search(search))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
         def tell(found: Sequence[Scored]) -> None:
@@ -91,8 +116,8 @@ class Work:
             self.progress(Update("finals", done, len(legs), text))
 
         tell(f"{len(missing)} to do")
-        count, device = min(self.plan["workers"], len(missing)), self.place.device
-        with Workers(train_and_test, count, device, progress=self.progress) as workers:
+        count = min(self.plan["workers"], len(missing))
+        with self.where.workers(train_and_test, leg_errand, self.place, count, self.progress) as workers:
             workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("finals/")))
 
     def _trainings(self, legs: Sequence[Leg]) -> dict[str, Trainings]:
@@ -167,7 +192,7 @@ def search_of(plan: Mapping[str, Any], teaching: Teaching) -> Search:
     return Search(
         options=teaching.options,
         trials=plan["candidates"],
-        at_once=plan["workers"],
+        at_once=min(plan["workers"], max(POPULATION, plan["candidates"] // LEAST_BATCHES)),
         target_macs=target_macs(teaching.options.budget, teaching),
         sampler=plan["sampler"],
         seed=plan["seed"],
@@ -175,14 +200,12 @@ def search_of(plan: Mapping[str, Any], teaching: Teaching) -> Search:
     )
 
 
-def scores_by(
-    executor: Executor[Candidate, Judged], teaching: Teaching
-) -> Callable[[Sequence[Architecture]], list[Score]]:
+def scores_by(trials: Trials[Candidate, Judged], teaching: Teaching) -> Scores:
     """The supernet's scores as a search asks for them."""
 
-    def scores(architectures: Sequence[Architecture]) -> list[Score]:
-        judged = executor.run([Candidate(row, teaching) for row in architectures])
-        return [row.score for row in judged]
+    def scores(architectures: Sequence[Architecture], told: Told) -> None:
+        jobs = [Candidate(row, teaching) for row in architectures]
+        trials.run(jobs, lambda job, judged: told(job.architecture, judged.score))
 
     return scores
 

@@ -18,6 +18,7 @@ from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget
+    from budgetnet.learn.cluster import Cluster
 
 Number = Literal["float32", "float16", "int8"]
 Device = Literal["cpu", "cuda", "mps"]
@@ -127,6 +128,36 @@ class Limits:
         return Budget(**self.given())
 
 
+@Parameter(name="*", group=COMPUTING)
+@dataclass(frozen=True, slots=True)
+class OnCluster:
+    """Where trials run, if not on this machine."""
+
+    cluster: Annotated[
+        str | None,
+        Parameter(metavar="auto|ADDRESS", help="Run trials on a Ray cluster: the one of this machine, or HOST:PORT."),
+    ] = None
+    cpus_per_trial: Annotated[
+        float | None, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
+    ] = None
+    gpus_per_trial: Annotated[
+        float | None, Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part.")
+    ] = None
+
+    def value(self) -> Cluster | None:
+        """The cluster that these options describe, if any. Raises `ValueError` for a trial's part without a cluster."""
+        asked = {"cpus_per_trial": self.cpus_per_trial, "gpus_per_trial": self.gpus_per_trial}
+        given = {name: number for name, number in asked.items() if number is not None}
+        if self.cluster is None:
+            if given:
+                raise ValueError(f"--{next(iter(given)).replace('_', '-')} is of trials on a cluster; give --cluster")
+            return None
+        from budgetnet.learn.cluster import Cluster
+
+        return Cluster(self.cluster, **given)
+
+
+HERE = OnCluster()
 NO_LIMITS = Limits()
 LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 

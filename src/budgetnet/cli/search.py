@@ -11,12 +11,14 @@ from budgetnet.cli import show, sizes
 from budgetnet.cli.networks import NameOrFile
 from budgetnet.cli.options import (
     AS_PUBLISHED,
+    HERE,
     NETWORK,
     OUTPUT,
     TIME,
     TRAINING,
     AsJson,
     DeviceOption,
+    OnCluster,
     Shape,
     open_network,
     read,
@@ -73,6 +75,7 @@ def coefficients(
     precision: Precision = "float32",
     seed: Seed = 0,
     device: DeviceOption = "cpu",
+    on: OnCluster = HERE,
     out: NewRun = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -87,6 +90,7 @@ def coefficients(
 
     Example: budgetnet search coefficients photos/ --growth 2 --tolerance 2% --time 45m
     """
+    cluster = on.value()
     from budgetnet import search_coefficients
 
     with resumable() as shown:
@@ -106,6 +110,7 @@ def coefficients(
             precision=precision,
             fresh=fresh,
             progress=shown,
+            cluster=cluster,
         )
     show.print_json(found) if as_json else _print_found(found)
     return 0

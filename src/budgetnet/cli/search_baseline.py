@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import NETWORK, NO_LIMITS, OUTPUT, TIME, TRAINING, AsJson, DeviceOption, Limits
+from budgetnet.cli.options import (
+    COMPUTING,
+    HERE,
+    NETWORK,
+    NO_LIMITS,
+    OUTPUT,
+    TIME,
+    TRAINING,
+    AsJson,
+    DeviceOption,
+    Limits,
+    OnCluster,
+)
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
 
 if TYPE_CHECKING:
@@ -43,6 +55,13 @@ def baseline(
     seed: Seed = 0,
     precision: Precision = "float32",
     device: DeviceOption = "cpu",
+    on: OnCluster = HERE,
+    storage: Annotated[
+        str | None,
+        Parameter(
+            group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."
+        ),
+    ] = None,
     out: NewRun = None,
     write_space: Annotated[
         Path | None,
@@ -61,6 +80,7 @@ def baseline(
     Example: budgetnet search baseline photos/ --macs 8M --time 90m
     """
     budget = limits.budget()
+    cluster = on.value()
     given = None if space is None else read_space(space)
     from budgetnet import baseline as job
     from budgetnet.learn.data import open_images
@@ -84,6 +104,8 @@ def baseline(
             precision=precision,
             fresh=fresh,
             progress=shown,
+            cluster=cluster,
+            storage=storage,
         )
     show.print_json(found) if as_json else _print(found)
     return 0

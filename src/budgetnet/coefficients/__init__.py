@@ -33,9 +33,11 @@ from budgetnet.coefficients.result import Check, Checked, CoefficientSearch, Ran
 from budgetnet.coefficients.statement import statement
 from budgetnet.cost import cost
 from budgetnet.learn.answers import answers_path, train_and_test
+from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import clear
+from budgetnet.learn.parcel import leg_errand
 from budgetnet.learn.plan import (
     check_time,
     data_row,
@@ -57,7 +59,7 @@ from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.learn.where import Trials, Where, check_trials, trials_on
 from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.answer import FILE
 from budgetnet.search.race import race
@@ -83,6 +85,7 @@ def search_coefficients(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> CoefficientSearch:
     """alpha, beta and gamma for these images: which network of `growth` times the base's cost is the most accurate.
 
@@ -90,13 +93,14 @@ def search_coefficients(
     `search.draw.draw` does, and fewer where the time is short. They race by successive halving on the validation
     images; the last 2 to 4, with the network nearest to the paper's choice among them, are trained `seeds` times. Then
     the found and the paper's coefficients are compared at phi = 2 on the test images. A zoo's base is adapted to the
-    images; a `Network` keeps its size and strides.
+    images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where one is given, else here.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
     """
     began = time.monotonic()
     _check(candidates, seeds, time_seconds, measure, device, precision)
+    check_trials(cluster, precision)
     asked = {
         "base": base if isinstance(base, str) else base.to_json(),
         "growth": growth,
@@ -120,26 +124,27 @@ def search_coefficients(
                 return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
         preprocessing = preprocessing_for(images)
-        entrants = None
-        if plan is None:
-            most = entrants_for(candidates, time_seconds, workers_for(device))
-            entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
-            side_px = side_px_for(_all_networks(entrants), preprocessing)
-        else:
-            side_px = plan["side_px"]
-        open_cache(images, side_px, progress=progress)
-        place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
-        if fresh:
-            start_anew(run)
-        if entrants is not None:
-            fitted = recipe_for(recipe_of(recipe), images.in_channels)
-            row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, entrants, side_px)
-            batch = guarded_batch(fitted, len(images.indices("train")))
-            draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
-            steps = planned(entrants, draft, images, seeds, place, began, time_seconds, progress)
-            plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
-        assert plan is not None
-        return _Run(run, plan, images, place, progress or silent).finish()
+        with trials_on(cluster, device) as where:
+            entrants = None
+            if plan is None:
+                most = entrants_for(candidates, time_seconds, where.places())
+                entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
+                side_px = side_px_for(_all_networks(entrants), preprocessing)
+            else:
+                side_px = plan["side_px"]
+            open_cache(images, side_px, progress=progress)
+            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            if fresh:
+                start_anew(run)
+            if entrants is not None:
+                fitted = recipe_for(recipe_of(recipe), images.in_channels)
+                row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, entrants, side_px)
+                batch = guarded_batch(fitted, len(images.indices("train")))
+                draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
+                steps = planned(entrants, draft, images, seeds, place, where, began, time_seconds, progress)
+                plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
+            assert plan is not None
+            return _Run(run, plan, images, place, where, progress or silent).finish()
 
 
 def _check(candidates: int, seeds: int, time_seconds: float, measure: str, device: str, precision: str) -> None:
@@ -191,10 +196,12 @@ class _Run:
     plan: Mapping[str, Any]
     images: ImageSet
     place: Place
+    where: Where
     progress: Progress
 
     def finish(self) -> CoefficientSearch:
-        with Workers(_work, workers_for(self.place.device), self.place.device, progress=self.progress) as workers:
+        count = self.where.places()
+        with self.where.workers(_work, leg_errand, self.place, count, self.progress) as workers:
             answers = self._raced(workers)
             ranking = self._ranking(answers)
             if all(one.diverged for one in ranking[0].score.seeds):
@@ -205,7 +212,7 @@ class _Run:
         self._write(ranking, answers[-1], check)
         return _shown(self.run)
 
-    def _raced(self, workers: Workers[Leg, bool]) -> list[dict[str, list[Answers]]]:
+    def _raced(self, workers: Trials[Leg, bool]) -> list[dict[str, list[Answers]]]:
         """The answers of every rung, by entrant; several seeds in the last. A rung that is done is not run again."""
         rungs: list[dict[str, list[Answers]]] = []
         last = len(self.plan["kept"]) - 1
@@ -222,7 +229,7 @@ class _Run:
         race([row["id"] for row in self.plan["entrants"]], score, self.plan["incumbent"], MOST_FINALISTS)
         return rungs
 
-    def _train(self, workers: Workers[Leg, bool], what: str, legs: Mapping[str, Sequence[Leg]], done: Any) -> None:
+    def _train(self, workers: Trials[Leg, bool], what: str, legs: Mapping[str, Sequence[Leg]], done: Any) -> None:
         """Every leg that is not done, seed by seed."""
         rows = [leg for seed in zip(*legs.values(), strict=True) for leg in seed]
         missing = [leg for leg in rows if not done(leg).exists()]
@@ -257,7 +264,7 @@ class _Run:
             score=score_of(rungs[-1][name]),
         )
 
-    def _checked(self, workers: Workers[Leg, bool], name: str) -> Check:
+    def _checked(self, workers: Trials[Leg, bool], name: str) -> Check:
         found, paper = entrant_of(self.plan, name)["check"], self.plan["paper"]
         legs = check_legs(self.plan, self.place, name)
         networks = {who: rows[0].course.network for who, rows in legs.items()}

@@ -16,9 +16,10 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.train import FORWARD_RATE, timed, validation_seconds, with_steps
+from budgetnet.learn.train import FORWARD_RATE, validation_seconds, with_steps
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team, workers_for
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team
 from budgetnet.search.race import survivors
 from budgetnet.search.regions import Region
 from budgetnet.solve.plan import entrant_row as rungs_row
@@ -44,6 +45,7 @@ def planned(
     images: ImageSet,
     seeds: int,
     place: Place,
+    where: Where,
     began: float,
     time_seconds: float,
     progress: Progress | None = None,
@@ -56,8 +58,8 @@ def planned(
     networks = [row.candidate.network for row in entrants.rows]
     checks = list(dict.fromkeys([entrants.paper.network, *(row.check.network for row in entrants.rows)]))
     drafts = [_draft(draft, network, f"timed{at}") for at, network in enumerate([*networks, *checks])]
-    workers = workers_for(place.device)
-    measured = timed(drafts, place, Team(workers, 1), progress, apart=True)
+    workers = where.places()
+    measured = where.timed(drafts, place, progress)
     speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
     kept = survivors(len(networks), MOST_FINALISTS)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS

@@ -10,6 +10,7 @@ schedule: Hu et al., MiniCPM, arXiv:2404.06395, section 4 (warm-up, stable, deca
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable
@@ -63,6 +64,10 @@ class Leg:
     cooldown_steps: int
     learns_validation: bool = False
 
+    def at(self, place: Place) -> Leg:
+        """The same leg at another place."""
+        return dataclasses.replace(self, place=place)
+
     @property
     def folder(self) -> Path:
         """The training's own folder, of all its legs."""
@@ -103,9 +108,21 @@ class Timing:
     seconds: float
 
 
-@lru_cache(maxsize=2)
+_lent: dict[tuple[str, int, int], tuple[ImageSet, Pixels]] = {}
+
+
+def lend(place: Place, images: ImageSet, pixels: Pixels) -> None:
+    """What `opened` is to give in this process: they came from another machine, and lie nowhere here."""
+    _lent[place.data, place.split_seed, place.side_px] = images, pixels
+
+
 def opened(data: str, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
     """The images and pixels of a worker; the second leg finds them open."""
+    return _lent.get((data, split_seed, side_px)) or _opened(data, split_seed, side_px)
+
+
+@lru_cache(maxsize=2)
+def _opened(data: str, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
     images = open_images(data, split_seed)
     return images, open_cache(images, side_px)
 

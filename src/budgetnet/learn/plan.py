@@ -25,7 +25,7 @@ from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
-NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None))
+NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None), ("storage", None))
 """Arguments that say nothing: a run from nothing, by the paper's coefficients, as all were before there were others."""
 
 

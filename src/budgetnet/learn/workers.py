@@ -47,6 +47,12 @@ def report(update: Update) -> None:
         _reports.put(update)
 
 
+def report_to(reports: Any) -> None:
+    """In a worker that another executor started: say how far it is by `reports.put`."""
+    global _reports
+    _reports = reports
+
+
 def check_launcher() -> None:
     """Raise a one-line `ValueError` under torchrun and the like, of whose processes each would start a run."""
     count = os.environ.get("WORLD_SIZE", "1")

@@ -3,12 +3,11 @@
     maximise   ACC(a) * (MACs(a) / T)**w      subject to every limit of the budget,      w = -0.07
 
 Source: Tan et al., MnasNet, arXiv:1807.11626, section 3, equation 2. Every trial is in the study's database as soon as
-it is scored, so that a killed search scores only what it has not.
+it is scored, its batch done or not, so that a killed search scores only what it has not.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import warnings
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from budgetnet.search.options import Options
 from budgetnet.search.space import FACTORS, Architecture, Factors
+from budgetnet.search.study import STUDY, beating, open_study, retry_lost
 from budgetnet.spec import choose
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ SAMPLERS: tuple[Sampler, ...] = ("evolution", "tpe", "random")
 EXPONENT = -0.07
 """w: 5 % more accuracy are worth twice the multiply-adds (MnasNet, section 3)."""
 POPULATION = 20
-HEARTBEAT_SECONDS = 10
-STUDY = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,9 @@ class Scored:
     reward: float
 
 
-Scores = Callable[[Sequence[Architecture]], Sequence[Score]]
-"""Several architectures at once -> the score of each."""
+Told = Callable[[Architecture, Score], None]
+Scores = Callable[[Sequence[Architecture], Told], object]
+"""Scores several architectures at once, and tells each score as soon as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Search:
     """What a search is a function of: how many trials it scores, `at_once` of them side by side, how it proposes them.
 
     `target_macs` is T. `identity` names what the scores depend on besides (data, weights): a study of another is
-    refused.
+    refused. `study` is the name that it has in its database.
     """
 
     options: Options
@@ -72,6 +71,7 @@ class Search:
     sampler: Sampler = "evolution"
     seed: int = 0
     identity: str = ""
+    study: str = STUDY
 
     def __post_init__(self) -> None:
         choose("sampler", self.sampler, SAMPLERS)
@@ -94,11 +94,11 @@ def run_search(
     """Score `search.trials` architectures, and give all in the order in which they were proposed.
 
     `storage` is a database's URL, as sqlite:////path/study.db. What it holds of this search counts; trials that were
-    running when a process died are run again, finished ones never. `done` is told all after each batch. Fewer come back
+    running when a process died are run again, finished ones never. `done` is told all after each. Fewer come back
     where the space within the budget has no more. Raises a one-line `ValueError` for the study of another search.
     """
-    study = open_study(search, storage)
-    _retry_lost(study)
+    study = open_study(storage, search.study, search.name)
+    retry_lost(study)
     proposals = _Proposals(search, study)
     found = list(proposals.scored())
     while len(found) < search.trials:
@@ -106,72 +106,17 @@ def run_search(
         batch = proposals.ask(min(search.at_once - len(found) % search.at_once, search.trials - len(found)))
         if not batch:
             break
-        with _beating(study, [trial for trial, _ in batch]):
-            answers = scores([architecture for _, architecture in batch])
-        for (trial, architecture), answer in zip(batch, answers, strict=True):
-            _tell(search, study, trial, architecture, answer)
+        trials = {architecture.id: trial for trial, architecture in batch}
+
+        def told(architecture: Architecture, score: Score, trials: Mapping[str, Trial] = trials) -> None:
+            _tell(search, study, trials[architecture.id], architecture, score)
+            if done:
+                done(tuple(proposals.scored()))
+
+        with beating(study, list(trials.values())):
+            scores([architecture for _, architecture in batch], told)
         found = list(proposals.scored())
-        if done:
-            done(found)
     return tuple(found)
-
-
-def open_study(search: Search, storage: str) -> Study:
-    """The study of a search in a database, made where there is none.
-
-    Raises a one-line `ValueError` for a database that cannot be used and for the study of another search.
-    """
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # heartbeats are experimental in Optuna's words
-            kept = optuna.storages.RDBStorage(
-                storage,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-            )
-            study = optuna.create_study(storage=kept, study_name=STUDY, direction="maximize", load_if_exists=True)
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
-        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0][:160]
-        raise ValueError(f"cannot use the study {storage}: {reason}") from error
-    begun = study.user_attrs.get("search")
-    if begun is None:
-        study.set_user_attr("search", search.name)
-    elif begun != search.name:
-        raise ValueError(
-            f"the study {storage} was begun on another space, budget or data; give another --out, or --fresh"
-        )
-    return study
-
-
-def _retry_lost(study: Study) -> None:
-    """Trials that ran when their process died, to be run again: at once, for no other process is at work here."""
-    import optuna
-
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        if "architecture" in trial.user_attrs:  # else it was not proposed yet
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                optuna.storages.RetryHeartbeatStaleTrialCallback()(study, trial)
-
-
-@contextlib.contextmanager
-def _beating(study: Study, trials: Sequence[Trial]) -> Iterator[None]:
-    """Say that the trials are alive while they are scored, to other processes on the same study."""
-    from optuna.storages._heartbeat import get_heartbeat_thread
-
-    beats = [get_heartbeat_thread(trial._trial_id, study._storage) for trial in trials]
-    for beat in beats:
-        beat.start()
-    try:
-        yield
-    finally:
-        for beat in beats:
-            beat.join()
 
 
 def _tell(search: Search, study: Study, trial: Trial, architecture: Architecture, score: Score) -> None:

@@ -70,12 +70,12 @@ def open_cache(
         return _decoded(images, side_px, sizes_px, why)
     place = (folder or cache_folder()) / "pixels" / f"{_key(images, side_px)}.bin"
     try:
-        if not _is_whole(place, total_bytes):
+        if not is_whole(place, total_bytes):
             place.parent.mkdir(parents=True, exist_ok=True)
             with alone(place):
-                if not _is_whole(place, total_bytes):  # the one waited for may have made it
+                if not is_whole(place, total_bytes):  # the one waited for may have made it
                     _build(images, side_px, sizes_px, place, total_bytes, progress)
-        return _mapped(place, side_px, sizes_px, images.in_channels)
+        return mapped(place, side_px, sizes_px, images.in_channels)
     except OSError as error:  # of the cache's own folder: an image that cannot be read is a ValueError
         return _decoded(images, side_px, sizes_px, f"{place.parent}: {error.strerror or error}")
 
@@ -98,7 +98,8 @@ def _status(path: Path) -> os.stat_result:
         raise ValueError(f"{path}: {why}") from error
 
 
-def _is_whole(place: Path, total_bytes: int) -> bool:
+def is_whole(place: Path, total_bytes: int) -> bool:
+    """Whether a file of pixels is there: it is renamed to its place only when it is done."""
     return place.exists() and place.stat().st_size == total_bytes
 
 
@@ -130,7 +131,8 @@ def _offsets(sizes_px: tuple[Px, ...], channels: int) -> list[int]:
     return list(accumulate((height * width * channels for height, width in sizes_px), initial=0))
 
 
-def _mapped(place: Path, side_px: int, sizes_px: tuple[Px, ...], channels: int) -> Pixels:
+def mapped(place: Path, side_px: int, sizes_px: tuple[Px, ...], channels: int) -> Pixels:
+    """The pixels of a whole file."""
     # Copy on write: torch warns about read-only arrays, and a stray write must not reach the file.
     flat = np.memmap(place, dtype=np.uint8, mode="c").view(np.ndarray)
     offsets = _offsets(sizes_px, channels)

@@ -1,0 +1,103 @@
+"""Both searches on a cluster of two nodes: a node and the driver are killed, and the answer is that of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from killed import start
+from test_baseline import SMALL, finished_trials
+from test_coefficients import BASE
+from two_nodes import TwoNodes, two_nodes
+
+from budgetnet.cli import main
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+PATIENCE_SECONDS = 1200
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[TwoNodes]:
+    with two_nodes() as found:
+        yield found
+
+
+def run_until(command: list[str], reached: Callable[[], bool], then: Callable[[Any], None]) -> None:
+    """Start a command, and once it has got so far do something to it."""
+    process = start(command)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not reached():
+        assert process.poll() is None, f"it ended before: {process.stderr.read().decode()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    then(process)
+    _, words = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode in (0, -signal.SIGKILL), words.decode()
+
+
+def kill(process: Any) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def copied(run: Path, *names: str) -> Path:
+    """Another run of the same plan, with some of what the first has made."""
+    other = run.with_name(f"{run.name}-here")
+    other.mkdir()
+    for name in ("plan.json", *names):
+        if (run / name).is_dir():
+            shutil.copytree(run / name, other / name)
+        else:
+            shutil.copy(run / name, other / name)
+    return other
+
+
+def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path: Path) -> None:
+    space, run = tmp_path / "space.json", tmp_path / "run"
+    space.write_text(SMALL.to_json())
+    asked = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
+    command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+    run_until(command, lambda: len(finished_trials(run)) >= 5, kill)
+    before = finished_trials(run)
+    run_until(command, lambda: len(finished_trials(run)) >= len(before) + 3, lambda _: cluster.lose())
+    after = finished_trials(run)
+    plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
+    assert plan["workers"] == 2
+    assert len(before) < len(after) == len(set(after.values())) == plan["candidates"], "whole, and nothing twice"
+    assert before.items() <= after.items(), "no finished trial is repeated"
+    here = copied(run, "supernet")
+    assert main([*asked, "--out", str(here)]) == 0, "a run goes on anywhere"
+    alone = json.loads((here / "baseline.json").read_text())
+    for name in ("candidates", "hypervolume", "finals", "winner", "against_base"):
+        assert found[name] == alone[name], name
+    assert sorted(finished_trials(here).values()) == sorted(after.values())
+
+
+def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path: Path) -> None:
+    base, run = tmp_path / "own.json", tmp_path / "run"
+    base.write_text(BASE.to_json())
+    asked = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "20%", "--candidates", "6"]
+    asked += ["--seeds", "2", "--time", "240s"]
+    command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+
+    def rungs() -> int:
+        return len(list(run.glob("training/n*/rung-0.npz")))
+
+    run_until(command, lambda: rungs() >= 2, kill)
+    done = {path: path.stat().st_mtime_ns for path in run.glob("training/n*/rung-0.npz")}
+    run_until(command, lambda: rungs() >= len(done) + 1, lambda _: cluster.lose())
+    found = json.loads((run / "coefficients.json").read_text())
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
+    assert not list(run.glob("training/**/*.part"))
+    events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    assert {event["phase"].partition("/")[0] for event in events} >= {"race", "last"}
+    here = copied(run)
+    assert main([*asked, "--out", str(here)]) == 0
+    assert json.loads((here / "coefficients.json").read_text()) == found, "the same bits as on this machine"
