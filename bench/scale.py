@@ -85,7 +85,7 @@ class Assumed:
 
 
 ASSUMED = Assumed()
-PROPOSE_SECONDS, PROPOSE_SECONDS_EACH = 0.1, 0.0003
+PROPOSE_SECONDS, PROPOSE_SECONDS_EACH = 0.33, 0.0015
 """Of the driver for the n-th trial, to propose and to write it: a + b n, as --driver measures it."""
 
 
