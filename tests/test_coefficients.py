@@ -79,6 +79,7 @@ def made(run: Path, **options: Any) -> CoefficientSearch:
     return search_coefficients("digits", out=run, **{**asked, **options})
 
 
+@pytest.mark.slow
 def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) -> None:
     run = tmp_path / "run"
     found = made(run)

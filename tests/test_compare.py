@@ -348,6 +348,7 @@ def test_all_questions_divide_the_time_and_one_page_holds_them_all(
     assert f"{tmp_path / 'all' / 'report.html'}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* is left out")
 def test_at_several_costs_each_is_a_comparison_and_one_page_has_the_curves(
     short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture

@@ -71,7 +71,7 @@ def mean(rows: Sequence[Scored]) -> float:
     return sum(row.score.accuracy for row in rows) / len(rows)
 
 
-@pytest.mark.parametrize("after", [22, 23])
+@pytest.mark.parametrize("after", [pytest.param(22, marks=pytest.mark.slow), 23])
 def test_a_study_goes_on_and_repeats_nothing(after: int, tmp_path: Path) -> None:
     (whole := tmp_path / "whole").mkdir()
     undisturbed = run_search(search(30), Judge(), url(whole))

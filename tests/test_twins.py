@@ -205,6 +205,7 @@ def made(out: Path, **options: Any) -> Any:
     return train_twins("digits", out=out, **asked)
 
 
+@pytest.mark.slow
 def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "PNG_DPI", 30)
     study = made(tmp_path / "one")
