@@ -260,9 +260,7 @@ def against_reality(lengths: Sequence[float], at_once: int) -> tuple[float, floa
     try:
         for _ in range(2):
             local.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-        address = local.address
-        assert isinstance(address, str)
-        asked = Cluster(address)
+        asked = Cluster(str(local.address))
         batches = [lengths[start : start + at_once] for start in range(0, len(lengths), at_once)]
         with connected(asked), Pool(pause, asked) as pool:
             pool.run([0.0] * 4)  # its processes start
