@@ -638,7 +638,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     }
 
 
-COMMAND = [sys.executable, "-m", "budgetnet", "compare", "digits", "--macs", "400K", "--time", "45s", "--seeds", "2"]
+COMMAND = [sys.executable, "-m", "budgetnet", "compare", "digits", "--macs", "400K", "--time", "75s", "--seeds", "2"]
 COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
 
 

@@ -139,7 +139,7 @@ def test_a_trained_run(capsys: Capture, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_solved_run(capsys: Capture, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    arguments = ["solve", "digits", "--macs", "500K", "--time", "30s", "--out", str(run)]
+    arguments = ["solve", "digits", "--macs", "500K", "--time", "60s", "--out", str(run)]
     arguments += ["--base", "mobilenet_v1", "mobilenet_v3_small", "--strategy", "compound"]
     row = printed(capsys, *arguments)
     hold(row, "solve --json")
