@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +85,3 @@ def reached(test: Evaluation) -> str:
 def _named(plan: Row) -> Row:
     path = plan["data"]["path"]
     return {**plan["data"], "path": path if path == "digits" else f"{Path(path).name}/"}
-
-
-def explain_command(run: Path, images: Sequence[str], flags: Sequence[str]) -> str:
-    """The command of an explanation: the options a line each, the images last."""
-    words = ["budgetnet", "explain", shown_run(run), *flags]
-    return in_lines(words) + (f" \\\n    {' '.join(map(shlex.quote, images))}" if images else "")

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gallery.exhibit import Exhibit, Picture, explain_command, reached, shown_images, shown_run, trained_as
+from bench.gallery.exhibit import Exhibit, Picture, reached, shown_images, shown_run, trained_as
 from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
 from budgetnet import explain
 from budgetnet.learn.progress import Progress
 from budgetnet.show.evidence import read_evidence
 from budgetnet.show.explain import Explanation
+from budgetnet.show.explain.command import written_out
 from budgetnet.show.explain.page import FINE_CELLS
 from budgetnet.show.explain.subjects import shown_name
 from budgetnet.show.wording import count, percent
@@ -73,10 +74,10 @@ def _explained(
     )
     runs = dict.fromkeys([run, *beside, *others])
     trained = map(trained_as, runs)
-    flags = [word for one in beside for word in ("--beside", shown_run(one))]
-    flags += [word for one in others for word in ("--with", shown_run(one))]
-    flags += ["--drawn", str(FEW), *(["--layer", layer] if layer else []), *(["--split", split] if split else [])]
-    return found, (*trained, explain_command(run, shown_images(images), flags))
+    first, *more = (shown_run(one) for one in (run, *beside, *others))
+    twins, rest = more[: len(beside)], more[len(beside) :]
+    command = written_out(first, shown_images(images), twins, rest, (), (), layer, FEW, split, None)
+    return found, (*trained, command)
 
 
 def grad_cam(asked: Asked, run: Path, progress: Progress) -> Exhibit:

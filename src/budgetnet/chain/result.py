@@ -14,7 +14,7 @@ from budgetnet.budget import Budget
 from budgetnet.chain.members import PublishedMember
 from budgetnet.compare.result import accuracy_of
 from budgetnet.learn.answers import Answered, right_over_seeds
-from budgetnet.learn.statistics import difference_interval, holm, on_one_split, paired_over_seeds
+from budgetnet.learn.statistics import counted_together, difference_interval, on_one_split, paired_over_seeds
 from budgetnet.scaling import Coefficients
 from budgetnet.spec import Network
 
@@ -157,11 +157,7 @@ def member_of(
 
 def gains_of(tests: Mapping[str, Sequence[Answered]]) -> tuple[Gain, ...]:
     """Every member against the one before it, in the order of `tests`, the smallest first."""
-    rows = [_gain(larger, smaller, tests) for smaller, larger in itertools.pairwise(tests)]
-    stands = holm([row.chance for row in rows])
-    return tuple(
-        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
-    )
+    return counted_together([_gain(larger, smaller, tests) for smaller, larger in itertools.pairwise(tests)])
 
 
 def _gain(a: str, b: str, tests: Mapping[str, Sequence[Answered]]) -> Gain:

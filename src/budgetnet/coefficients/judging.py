@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,8 @@ from budgetnet.learn.statistics import (
     LEAST_PROBABILITY,
     Seeds,
     accuracy_interval,
+    counted_together,
     difference_interval,
-    holm,
     log_losses,
     mean_interval,
     on_one_split,
@@ -113,11 +112,7 @@ def difference_of(a: str, b: str, ours: Sequence[Answers], theirs: Sequence[Answ
 
 def differences_of(tests: Mapping[str, Sequence[Answers]], order: Sequence[str]) -> tuple[Difference, ...]:
     """Every pair of the finalists, the better one as a; `stands` counts them all."""
-    rows = [difference_of(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)]
-    stands = holm([row.chance for row in rows])
-    return tuple(
-        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
-    )
+    return counted_together([difference_of(a, b, tests[a], tests[b]) for a, b in itertools.combinations(order, 2)])
 
 
 def needed_for(row: Difference, seeds: int, training_seconds: float, workers: int) -> Needed | None:

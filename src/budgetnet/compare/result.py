@@ -17,8 +17,8 @@ from budgetnet.learn.statistics import (
     OverSeeds,
     Paired,
     accuracy_interval,
+    counted_together,
     difference_interval,
-    holm,
     over_seeds,
     paired_difference,
     paired_over_seeds,
@@ -211,11 +211,7 @@ def pairs_of(
     both = itertools.combinations(order, 2)
     if reference is not None:
         both = ((reference, other) for other in order if other != reference)
-    rows = [_pair(a, b, tests[a], tests[b]) for a, b in both]
-    stands = holm([row.chance for row in rows])
-    return tuple(
-        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
-    )
+    return counted_together([_pair(a, b, tests[a], tests[b]) for a, b in both])
 
 
 def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) -> Pair:

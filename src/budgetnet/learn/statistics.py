@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,6 +226,33 @@ def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
             break
         stands[place] = True
     return tuple(stands)
+
+
+class Judged(Protocol):
+    """A row about one difference, a dataclass with `stands` as well."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def chance(self) -> float:
+        """The probability of a difference as large if there were none."""
+        ...
+
+    @property
+    def differs(self) -> bool:
+        """Whether its interval leaves 0 out."""
+        ...
+
+
+Row = TypeVar("Row", bound=Judged)
+
+
+def counted_together(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows with `stands` set: those that differ, also when all of them are looked at (`holm`)."""
+    stands = holm([row.chance for row in rows])
+    return tuple(
+        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
+    )
 
 
 def _moments(only_a: float, only_b: float, count: float) -> tuple[float, float]:
