@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from budgetnet.budget import Budget
 from budgetnet.learn.answers import Answered, right_over_seeds
-from budgetnet.learn.statistics import accuracy_interval, difference_interval, over_seeds, paired_over_seeds
+from budgetnet.learn.statistics import (
+    accuracy_interval,
+    difference_interval,
+    on_one_split,
+    over_seeds,
+    paired_over_seeds,
+)
 from budgetnet.search.baseline import Scored, reward
 from budgetnet.search.options import front
 from budgetnet.spec import Network
@@ -178,8 +184,9 @@ def final_of(
 
 
 def against(ours: Trainings, theirs: Trainings) -> Against:
-    """Our accuracy minus theirs on the same test images."""
+    """Our accuracy minus theirs on the same test images, which are those of every seed: both errors count."""
     found = paired_over_seeds(right_over_seeds(ours.tests), right_over_seeds(theirs.tests))
+    found = on_one_split(found, len(ours.tests))
     low, high = difference_interval(found)
     return Against(found.mean, low, high, found.chance, low > 0.0 or high < 0.0)
 
