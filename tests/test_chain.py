@@ -21,7 +21,7 @@ from test_report import Page
 from test_space import BASE
 
 from budgetnet import PAPER, Budget, Coefficients, cost, scale
-from budgetnet.chain import _Chain, tolerance_for
+from budgetnet.chain import _Asked, _Chain, tolerance_for
 from budgetnet.chain.family import family_of, job_for, train_family, train_member
 from budgetnet.chain.members import PHIS, members_of, published_members
 from budgetnet.chain.plan import SHARES, Job, family_seconds, legs_of, makespan, planned, shared
@@ -29,13 +29,15 @@ from budgetnet.chain.result import Family, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
 from budgetnet.cli import main
 from budgetnet.coefficients.entrants import base_of, space_of
-from budgetnet.learn import answers as answers_module
+from budgetnet.learn import where as where_module
 from budgetnet.learn.answers import Answered, answers_path
+from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.plan import TooShort, course_row
 from budgetnet.learn.progress import silent
 from budgetnet.learn.train import Timings, with_steps
+from budgetnet.learn.where import Here
 from budgetnet.model.weights import load_model
 from budgetnet.scaling import factors
 from budgetnet.spec import Network
@@ -52,7 +54,7 @@ def digits() -> ImageSet:
 @pytest.fixture
 def job(digits: ImageSet, tmp_path: Path) -> Job:
     networks = [row for _, _, row in members_of(BASE, CHOSEN)]
-    return job_for(networks, digits, "digits", "modern", 0, tmp_path, "cpu", "float32", None)
+    return job_for(networks, digits, "digits", "modern", 0, tmp_path, Here(), "float32", None)
 
 
 def test_a_family_is_its_base_scaled() -> None:
@@ -91,7 +93,7 @@ RATES = (8000.0, 4000.0, 2000.0, 1000.0)
 
 
 def timed_as(monkeypatch: pytest.MonkeyPatch, *rates: float) -> None:
-    monkeypatch.setattr("budgetnet.chain.plan.timed", lambda *_: Timings(timings(*rates), 1.0))
+    monkeypatch.setattr(where_module, "timed", lambda *_, **__: Timings(timings(*rates), 1.0))
 
 
 def test_the_time_is_shared_by_the_rule(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,11 +157,11 @@ def test_a_family_goes_on_to_the_same_weights(
 ) -> None:
     Inline.done = []
     timed_as(monkeypatch, 150.0, 150.0, 150.0, 150.0)
-    monkeypatch.setattr(answers_module, "Workers", Inline)
+    monkeypatch.setattr(where_module, "Workers", Inline)
     whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 25}}
 
     def made() -> Family:
-        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", "cpu", silent)
+        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", Here(), silent)
         return family_of(training, tmp_path, CHOSEN, Budget(macs=10**6), ())
 
     first = made()
@@ -269,9 +271,8 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
     monkeypatch.setattr("budgetnet.chain.search_baseline", short)
     plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32"}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    chain = _Chain(
-        tmp_path, plan, "digits", Budget(macs=1), None, "mobilenet_v2", "modern", digits, "cpu", lambda _: None
-    )
+    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "modern")
+    chain = _Chain(tmp_path, plan, asked, digits, silent)
     with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
         chain.finish()
     assert not (tmp_path / "plan.json").exists(), "nothing came of it"
@@ -291,6 +292,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     monkeypatch.setattr(budgetnet, "search_all", noted)
     line = ["search", "all", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
+    line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "postgresql://host/studies"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
@@ -306,6 +308,8 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "device": "cpu",
         "out": Path("here"),
         "fresh": True,
+        "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0),
+        "storage": "postgresql://host/studies",
     }
 
 

@@ -17,15 +17,17 @@ from test_baseline import BUDGET, SMALL
 from test_space import BASE
 from two_nodes import Errand, TwoNodes, square, starts, two_nodes
 
+from budgetnet import Budget, search_all, search_baseline, search_coefficients
 from budgetnet.cli import main
 from budgetnet.learn import leg as leg_module
 from budgetnet.learn import parcel as parcel_module
-from budgetnet.learn.cluster import ATTEMPTS, Cluster, Pool, connected, places_of, say
+from budgetnet.learn.cluster import Cluster, connected, places_of
 from budgetnet.learn.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.learn.data.packed import packed_of, pieces, unpacked
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.parcel import Errand as Files
 from budgetnet.learn.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
+from budgetnet.learn.pool import ATTEMPTS, Pool, say
 from budgetnet.learn.progress import Update
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.trainer import Course
@@ -64,7 +66,12 @@ def test_what_a_trial_computes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["search", "baseline", "digits", "--macs", "1M"], ["search", "coefficients", "digits"]]
+    "command",
+    [
+        ["search", "baseline", "digits", "--macs", "1M"],
+        ["search", "coefficients", "digits"],
+        ["search", "all", "digits", "--macs", "1M"],
+    ],
 )
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -82,6 +89,19 @@ def test_bad_input_is_one_line(
     assert main([*command, *arguments, "--out", str(tmp_path / "run")]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("budgetnet:")]
     assert words in line and not (tmp_path / "run").exists()
+
+
+def test_a_cluster_is_knocked_at_before_images_are_read(tmp_path: Path) -> None:
+    """The folder of images is absent: nobody has looked."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'budgetnet[cluster]'")
+    absent, nobody = str(tmp_path / "absent"), Cluster("127.0.0.1:1")
+    for search in (
+        lambda: search_coefficients(absent, cluster=nobody, out=tmp_path / "run"),
+        lambda: search_baseline(absent, Budget(macs=10**6), cluster=nobody, out=tmp_path / "run"),
+        lambda: search_all(absent, Budget(macs=10**6), cluster=nobody, out=tmp_path / "run"),
+    ):
+        with pytest.raises(ValueError, match=r"cannot reach the cluster 127\.0\.0\.1:1: connection refused"):
+            search()
 
 
 def test_without_ray_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

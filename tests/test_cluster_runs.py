@@ -52,6 +52,7 @@ def copied(run: Path, *names: str) -> Path:
     other = run.with_name(f"{run.name}-here")
     other.mkdir()
     for name in ("plan.json", *names):
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
         if (run / name).is_dir():
             shutil.copytree(run / name, other / name)
         else:
@@ -101,3 +102,20 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
     here = copied(run)
     assert main([*asked, "--out", str(here)]) == 0
     assert json.loads((here / "coefficients.json").read_text()) == found, "the same bits as on this machine"
+
+
+def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path) -> None:
+    """Killed while the family is trained; the supernet, which is trained here, is taken over."""
+    space, run = tmp_path / "space.json", tmp_path / "run"
+    space.write_text(SMALL.to_json())
+    asked = ["search", "all", "digits", "--macs", "150K", "--space", str(space), "--time", "240s"]
+    command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+    run_until(command, lambda: any(run.glob("family/answers/*.npz")), kill)
+    done = {path: path.stat().st_mtime_ns for path in run.glob("family/answers/*.npz")}
+    run_until(command, lambda: (run / "family.json").exists(), lambda _: None)
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
+    here = copied(run, *(f"{part}/plan.json" for part in ("baseline", "coefficients", "family")), "baseline/supernet")
+    assert main([*asked, "--out", str(here)]) == 0
+    names = ["coefficients/coefficients.json", *(f"family/S{phi}.safetensors" for phi in range(4))]
+    for name in names:
+        assert (run / name).read_bytes() == (here / name).read_bytes(), name

@@ -28,6 +28,7 @@ from budgetnet.coefficients.judging import Answers, difference_of, differences_o
 from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
 from budgetnet.coefficients.statement import statement
 from budgetnet.learn import where
+from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.statistics import on_one_split, over_seeds
@@ -109,6 +110,7 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
     Inline.done.clear()
     assert made(run) == found and Inline.done == [], "a finished one is shown again"
+    assert made(run, cluster=Cluster("127.0.0.1:1")) == found, "and needs no cluster"
     for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
             made(run, **options)

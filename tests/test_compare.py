@@ -36,8 +36,8 @@ from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design, origin
 from budgetnet.cost import cost
-from budgetnet.learn import answers as answers_module
 from budgetnet.learn import pretrained
+from budgetnet.learn import where as where_module
 from budgetnet.learn.answers import Answered, training_seconds
 from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
@@ -233,7 +233,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Inline.done = []
     monkeypatch.setattr(module, "planned", planned)
-    monkeypatch.setattr(answers_module, "Workers", Inline)
+    monkeypatch.setattr(where_module, "Workers", Inline)
     monkeypatch.setattr(module, "MEASURED_SECONDS", 0.5)
     monkeypatch.setattr(measuring._Watch, "others_cores", lambda self: 0.0)
 

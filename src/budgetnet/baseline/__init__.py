@@ -10,19 +10,17 @@ from budgetnet.baseline.result import Baseline
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import open_cache, open_images
+from budgetnet.learn.data import open_cache
 from budgetnet.learn.leg import Place
+from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     check_time,
     data_row,
-    load_plan,
     machine_row,
     only_one,
     preprocessing_for,
     preprocessing_row,
     run_folder,
-    same_arguments,
-    same_data,
     save_plan,
     side_px_for,
     start_anew,
@@ -95,13 +93,10 @@ def search_baseline(
     }
     run = run_folder(out, str(data), asked)
     with only_one(run):
-        plan = load_plan(run, COMMAND, fresh)
-        images = open_images(str(data), seed, progress)
-        if plan is not None:
-            same_arguments(plan, asked, run)
-            same_data(plan["data"]["fingerprint"], images, run)
-            if (run / "baseline.json").exists():
-                return shown(run)
+        opened = opened_run(run, COMMAND, "baseline.json", asked, str(data), fresh, cluster, progress)
+        if opened.finished:
+            return shown(run)
+        plan, images = opened.plan, opened.images
         chosen = recipe_for(recipe_of(recipe), images.in_channels)
         preprocessing = preprocessing_for(images)
         if plan is None:

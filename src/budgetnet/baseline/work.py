@@ -17,11 +17,11 @@ from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
 from budgetnet.baseline.scoring import Candidate, Judged, candidate_errand, judge
 from budgetnet.baseline.teaching import PHASE, Teaching, teach
 from budgetnet.budget import Budget
-from budgetnet.learn.answers import answered, answers_path, train_and_test
+from budgetnet.learn.answers import answered
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear
-from budgetnet.learn.parcel import leg_errand
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
@@ -47,10 +47,10 @@ class Studied:
 
     @staticmethod
     def of(run: Path, storage: str | None) -> Studied:
-        """A file of the run, or a study named after the run's folder in a database."""
+        """A file of the run; or in a database a study named after the run's folder and the one that it is in."""
         if storage is None:
             return Studied(f"sqlite:///{(run / STUDY_FILE).resolve()}", STUDY)
-        return Studied(storage, run.resolve().name)
+        return Studied(storage, "/".join(run.resolve().parts[-2:]))
 
     def forget(self) -> None:
         """Remove it, if it is there: the run starts anew."""
@@ -79,7 +79,7 @@ class Work:
         best = result.finalists(scored, self.plan["finals"]["finalists"])
         networks = [(row.architecture.id, teaching.options.network(row.architecture)) for row in best]
         legs = legs_of(self.plan, [*networks, (BASE, teaching.options.space.base)], self.place)
-        self._train(legs)
+        train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
         self._write(teaching, scored, best, self._trainings(legs))
         return shown(self.run)
 
@@ -104,21 +104,6 @@ class Work:
             self.progress(Update("search", len(found), search.trials, text))
 
         return tell
-
-    def _train(self, legs: Sequence[Leg]) -> None:
-        """Every final training that is not done, one seed after another, as many at a time as were planned."""
-        missing = [leg for leg in legs if not answers_path(leg).exists()]
-        if not missing:
-            return
-
-        def tell(text: str) -> None:
-            done = sum(answers_path(leg).exists() for leg in legs)
-            self.progress(Update("finals", done, len(legs), text))
-
-        tell(f"{len(missing)} to do")
-        count = min(self.plan["workers"], len(missing))
-        with self.where.workers(train_and_test, leg_errand, self.place, count, self.progress) as workers:
-            workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix("finals/")))
 
     def _trainings(self, legs: Sequence[Leg]) -> dict[str, Trainings]:
         """The trainings of each network, the finalists in the order of the search, then the base."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.baseline import BASE_NAME, Baseline, search_baseline, space_for
+from budgetnet.baseline.work import Studied
 from budgetnet.budget import Budget
 from budgetnet.chain.family import family_of, job_for, train_family
 from budgetnet.chain.members import members_of
@@ -19,17 +20,16 @@ from budgetnet.chain.result import FILE, Family, Part
 from budgetnet.coefficients import search_coefficients
 from budgetnet.coefficients.entrants import base_of, space_of
 from budgetnet.coefficients.result import CoefficientSearch
-from budgetnet.learn.data import ImageSet, open_images
+from budgetnet.learn.cluster import Cluster
+from budgetnet.learn.data import ImageSet
+from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,
     check_time,
     data_row,
-    load_plan,
     machine_row,
     only_one,
     run_folder,
-    same_arguments,
-    same_data,
     save_plan,
     start_anew,
 )
@@ -37,12 +37,16 @@ from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
+from budgetnet.learn.where import check_trials, trials_on
 from budgetnet.scaling import PAPER
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Space
+from budgetnet.search.study import check_storage, shown_url
 from budgetnet.spec import Network, check_integer
 
 COMMAND = "search all"
+BASELINE = "baseline"
+"""The folder of the first part."""
 GROWTH = 2.0
 """What a step of phi multiplies the cost by, as in the paper."""
 TOLERANCES = (0.05, 0.1, 0.2, 0.4)
@@ -62,6 +66,8 @@ def search_all(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
+    storage: str | None = None,
 ) -> Family:
     """A family of networks from a budget and images: the paper's two searches and what they lead to, in one call.
 
@@ -70,7 +76,8 @@ def search_all(
         family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
 
     All parts have one split of the images, so that the test images of the family were seen by no choice. The members
-    are trained from nothing for equal steps. `space` and `base` are those of `search_baseline`.
+    are trained from nothing for equal steps. `space`, `base` and `storage` are those of `search_baseline`. Trials and
+    trainings run on a Ray `cluster` where one is given, else here; the supernet is always trained here.
 
     The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
     `BudgetError` or `ValueError` where no network keeps the budget, `ValueError` for other bad input and for a time
@@ -81,6 +88,7 @@ def search_all(
     check_time(time_seconds)
     check_integer("seed", seed, 0)
     check_computing(device, precision)
+    check_trials(cluster, precision)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -89,28 +97,30 @@ def search_all(
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
+        "storage": None if storage is None else shown_url(storage),
     }
     run = run_folder(out, str(data), {"command": COMMAND, **asked})
     with only_one(run):
-        plan = load_plan(run, COMMAND, fresh)
-        images = open_images(str(data), seed, progress)
-        if plan is not None:
-            same_arguments(plan, asked, run)
-            same_data(plan["data"]["fingerprint"], images, run)
-            if (run / FILE).exists():
-                return _shown(run)
-        else:
+        opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        if opened.finished:
+            return _shown(run)
+        plan, images = opened.plan, opened.images
+        if plan is None:
             stand_in = _stand_in(images, budget, space, base)
-            job = job_for(
-                [row for _, _, row in stand_in], images, str(data), recipe, seed, run, device, precision, progress
-            )
-            steps = shared(job, stand_in, began, time_seconds, progress)
+            networks = [row for _, _, row in stand_in]
+            if storage is not None:
+                check_storage(storage)
+            with trials_on(cluster, device) as where:
+                job = job_for(networks, images, str(data), recipe, seed, run, where, precision, progress)
+                steps = shared(job, stand_in, began, time_seconds, progress)
             if fresh:
                 start_anew(run)
+                if storage is not None:  # else it went with the folder
+                    Studied.of(run / BASELINE, storage).forget()
             row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, **steps})
-        chain = _Chain(run, plan, str(data), budget, space, base, recipe, images, device, progress or silent)
-        return chain.finish()
+        asked_for = _Asked(str(data), budget, space, base, recipe, device, cluster, storage)
+        return _Chain(run, plan, asked_for, images, progress or silent).finish()
 
 
 def _stand_in(
@@ -133,36 +143,46 @@ def _shown(run: Path) -> Family:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chain:
-    """A planned chain: every part goes on where it was, and a finished one is read."""
+class _Asked:
+    """What the parts are asked for, as the whole was, and where they compute."""
 
-    run: Path
-    plan: Mapping[str, Any]
     data: str
     budget: Budget
     space: Space | None
     base: str | Network
     recipe: str | Recipe
+    device: str = "cpu"
+    cluster: Cluster | None = None
+    storage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """A planned chain: every part goes on where it was, and a finished one is read."""
+
+    run: Path
+    plan: Mapping[str, Any]
+    asked: _Asked
     images: ImageSet
-    device: str
     progress: Progress
 
     def finish(self) -> Family:
         """The family, from wherever an earlier start was stopped."""
         baseline = self._baseline()
         found = self._coefficients(baseline.network)
-        with self._part("family") as progress:
+        asked = self.asked
+        with self._part("family") as progress, trials_on(asked.cluster, asked.device) as where:
             training = train_family(
                 self.run / "family",
                 baseline.network,
                 found.coefficients,
                 self.images,
                 self.plan,
-                self.data,
-                self.device,
+                asked.data,
+                where,
                 progress,
             )
-            family = family_of(training, self.run, found.coefficients, self.budget, self._parts(baseline, found))
+            family = family_of(training, self.run, found.coefficients, asked.budget, self._parts(baseline, found))
         write_json(self.run / FILE, family.to_file())
         return _shown(self.run)
 
@@ -183,16 +203,17 @@ class _Chain:
             raise TooShort(whole, f"for three parts: {name} has {mine} s of them", least, kept) from error
 
     def _baseline(self) -> Baseline:
-        folder = self.run / "baseline"
+        folder = self.run / BASELINE
         try:
             with self._part("baseline") as progress:
                 return search_baseline(
-                    self.data,
-                    self.budget,
+                    self.asked.data,
+                    self.asked.budget,
                     time_seconds=self.plan["seconds"]["baseline"],
-                    space=self.space,
-                    base=self.base,
+                    space=self.asked.space,
+                    base=self.asked.base,
                     out=folder,
+                    storage=self.asked.storage,
                     **self._shared(progress),
                 )
         except ValueError:
@@ -203,7 +224,7 @@ class _Chain:
     def _coefficients(self, winner: Network) -> CoefficientSearch:
         with self._part("coefficients") as progress:
             return search_coefficients(
-                self.data,
+                self.asked.data,
                 base=winner,
                 growth=GROWTH,
                 tolerance=tolerance_for(self.images, winner),
@@ -218,10 +239,11 @@ class _Chain:
         """What both searches are told alike."""
         return {
             "seed": self.plan["seed"],
-            "recipe": self.recipe,
-            "device": self.device,
+            "recipe": self.asked.recipe,
+            "device": self.asked.device,
             "precision": self.plan["precision"],
             "progress": progress,
+            "cluster": self.asked.cluster,
         }
 
     def _parts(self, baseline: Baseline, found: CoefficientSearch) -> list[Part]:

@@ -15,10 +15,12 @@ from budgetnet.chain.members import members_of, published_members
 from budgetnet.chain.plan import Job, legs_of, planned
 from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
-from budgetnet.learn.answers import Answered, answered, train_and_test, train_missing, training_seconds
+from budgetnet.learn.answers import Answered, answered, train_and_test, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
+from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear, trained_model
+from budgetnet.learn.parcel import Errand, leg_errand
 from budgetnet.learn.plan import (
     load_plan,
     machine_row,
@@ -32,6 +34,7 @@ from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import SIDE_NOTE, read_events
 from budgetnet.learn.trainer import Course
+from budgetnet.learn.where import Where
 from budgetnet.model.weights import save_weights
 from budgetnet.scaling import Coefficients
 from budgetnet.spec import Network
@@ -48,7 +51,7 @@ def job_for(
     recipe: str | Recipe,
     seed: int,
     folder: Path,
-    device: str,
+    where: Where,
     precision: str,
     progress: Progress | None,
     side_px: int | None = None,
@@ -59,7 +62,7 @@ def job_for(
     open_cache(images, side_px, progress=progress)
     batch = guarded_batch(fitted, len(images.indices("train")))
     draft = Course("draft", networks[0], fitted, preprocessing, seed, batch, 1, 1)
-    return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), device, precision))
+    return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,9 @@ class Training:
         for row in self.plan["members"]:
             with written_aside(self.folder / f"{row['id']}.json") as aside:
                 aside.write_text(network_of(row).to_json() + "\n", encoding="utf-8")
-        place = self.job.place
-        legs = legs_of(self.plan, place)
-        train_missing(legs, "family", self.plan["processes"], place.device, self.progress, train_member)
+        legs, most = legs_of(self.plan, self.job.place), self.plan["processes"]
+        where, place = self.job.where, self.job.place
+        train_missing(legs, "family", where, place, most, self.progress, train_member, member_errand)
         clear(self.folder / "training")
         done = {leg.course.id: answered(leg) for leg in legs}
         return {row["id"]: [done[leg.course.id] for leg in self.legs(row["id"])] for row in self.plan["members"]}
@@ -105,13 +108,24 @@ def train_member(leg: Leg) -> bool:
     """Train and test in a worker, as `train_and_test`; the first seed's weights are kept beside the networks."""
     if not leg.scores.exists():
         run_leg(leg)
-    name, _, seed = leg.course.id.rpartition("-seed")
-    if int(seed) == leg.place.split_seed:
+    file = kept_weights(leg)
+    if file is not None:
         images, _ = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
-        file = Path(leg.place.folder).parent / f"{name}.safetensors"
         notes = {SIDE_NOTE: str(leg.place.side_px)}
         save_weights(file, trained_model(leg), images.classes, preprocessing_row(leg.course.preprocessing), notes)
     return train_and_test(leg)
+
+
+def kept_weights(leg: Leg) -> Path | None:
+    """The file for a member's weights, which the first seed's training leaves."""
+    name, _, seed = leg.course.id.rpartition("-seed")
+    return Path(leg.place.folder).parent / f"{name}.safetensors" if int(seed) == leg.place.split_seed else None
+
+
+def member_errand(leg: Leg) -> Errand:
+    """As of any training, and the member's weights before the answers: where those are, nothing is missing."""
+    errand, file = leg_errand(leg), kept_weights(leg)
+    return errand if file is None else dataclasses.replace(errand, leaves=(file, *errand.leaves))
 
 
 def train_family(
@@ -121,7 +135,7 @@ def train_family(
     images: ImageSet,
     whole: Mapping[str, Any],
     data: str,
-    device: str,
+    where: Where,
     progress: Progress,
 ) -> Training:
     """S0 to S3 of this base, planned in `folder`, or as they were planned; `whole` is the chain's plan."""
@@ -137,7 +151,7 @@ def train_family(
         whole["recipe_name"],
         whole["seed"],
         folder,
-        device,
+        where,
         whole["precision"],
         progress,
         side_px=None if plan is None else plan["side_px"],

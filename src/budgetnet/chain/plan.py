@@ -24,9 +24,10 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
+from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, Timings, with_steps
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team, workers_for
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team
 from budgetnet.search.race import survivors
 from budgetnet.spec import Network
 
@@ -48,11 +49,12 @@ class Job:
     images: ImageSet
     draft: Course
     place: Place
+    where: Where
 
     @property
     def workers(self) -> int:
         """Trainings at a time."""
-        return workers_for(self.place.device)
+        return self.where.places()
 
     @property
     def splits(self) -> list[int]:
@@ -76,7 +78,7 @@ def shared(
 
     Raises `TooShort` where coefficients or the family could not be trained: after the baseline it would be too late.
     """
-    measured = timed([job.course(name, network) for name, _, network in members], job.place, _team(job), progress, True)
+    measured = _timed(job, members, progress)
     timings = measured.courses
     spent = time.monotonic() - began
     seconds = {part: max(0, int(share * (time_seconds - spent))) for part, share in SHARES.items()}
@@ -101,8 +103,8 @@ def shared(
     return {"shares": dict(SHARES), "seconds": seconds, "candidates": CANDIDATES, "coefficient_seeds": seeds}
 
 
-def _team(job: Job) -> Team:
-    return Team(job.workers, 1)
+def _timed(job: Job, members: Sequence[tuple[str, int, Network]], progress: Progress | None) -> Timings:
+    return job.where.timed([job.course(name, network) for name, _, network in members], job.place, progress)
 
 
 def planned(
@@ -116,7 +118,7 @@ def planned(
 
     Raises `TooShort` where those are fewer than 10.
     """
-    measured = timed([job.course(name, network) for name, _, network in members], job.place, _team(job), progress, True)
+    measured = _timed(job, members, progress)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
     left = seconds * (1 - SPARE_SHARE) - spent
     lengths = {count: _steps_within(left, job, measured.courses, count) for count in range(MOST_SEEDS, 0, -1)}
@@ -127,7 +129,7 @@ def planned(
         raise TooShort(seconds, f"for {len(members)} trainings of {LEAST_STEPS} steps", needed)
     rows = zip(members, measured.courses, strict=True)
     return {
-        **team_row(_team(job)),
+        **team_row(Team(job.workers, 1)),
         "seeds": seeds,
         "steps": steps,
         "epochs": steps * job.draft.batch / len(job.images.indices("train")),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -65,6 +67,25 @@ ImageFiles = Annotated[str, Parameter(required=True, help="Files, folders or glo
 BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Options of every command that makes a run: by which seed, on what, where."""
+
+    precision: Precision = "float32"
+    seed: Seed = 0
+    device: DeviceOption = "cpu"
+    out: NewRun = None
+    fresh: Fresh = False
+
+    def values(self) -> dict[str, Any]:
+        """The arguments of the function behind the command."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+AS_USUAL = Made()
+
+
 @contextlib.contextmanager
 def resumable() -> Iterator[Progress]:
     """Progress of work that the same command takes up again; an interruption says so."""
@@ -100,11 +121,7 @@ def solve(
     coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
-    precision: Precision = "float32",
-    seed: Seed = 0,
-    device: DeviceOption = "cpu",
-    out: NewRun = None,
-    fresh: Fresh = False,
+    made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
     """Find, train and test the most accurate network within a budget.
@@ -121,17 +138,13 @@ def solve(
             data,
             budget,
             time_seconds=time,
-            out=out,
-            seed=seed,
             recipe=recipe,
             bases=None if base is None else [base_of(name) for name in base],
             strategies=strategy,
-            device=device,
-            precision=precision,
-            fresh=fresh,
             progress=shown,
             pretrained=pretrained,
             coefficients=coefficients,
+            **made.values(),
         )
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0
@@ -168,11 +181,7 @@ def train(
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
     recipe: RecipeOption = None,
-    precision: Precision = "float32",
-    seed: Seed = 0,
-    device: DeviceOption = "cpu",
-    out: NewRun = None,
-    fresh: Fresh = False,
+    made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
     """Train one network on labelled images, and test it.
@@ -198,18 +207,14 @@ def train(
         trained = train_now(
             data,
             value,
-            out=out,
             epochs=epochs,
             time_seconds=time,
             recipe=recipe,
-            seed=seed,
-            device=device,
-            precision=precision,
             budget=budget,
-            fresh=fresh,
             progress=shown,
             weights=weights,
             pretrained=pretrained,
+            **made.values(),
         )
     from budgetnet.show.report import write_report
 

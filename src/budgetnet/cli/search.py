@@ -17,13 +17,12 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
-    DeviceOption,
     OnCluster,
     Shape,
     open_network,
     read,
 )
-from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
+from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
     from budgetnet.coefficients.result import CoefficientSearch, Ranked
@@ -72,12 +71,8 @@ def coefficients(
         float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
     ] = 2700.0,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="modern or paper.")] = "modern",
-    precision: Precision = "float32",
-    seed: Seed = 0,
-    device: DeviceOption = "cpu",
     on: OnCluster = HERE,
-    out: NewRun = None,
-    fresh: Fresh = False,
+    made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
     """Find alpha, beta and gamma of compound scaling on your own images.
@@ -103,14 +98,10 @@ def coefficients(
             candidates=candidates,
             seeds=seeds,
             time_seconds=time,
-            seed=seed,
             recipe=recipe,
-            out=out,
-            device=device,
-            precision=precision,
-            fresh=fresh,
             progress=shown,
             cluster=cluster,
+            **made.values(),
         )
     show.print_json(found) if as_json else _print_found(found)
     return 0

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import NO_LIMITS, TIME, TRAINING, AsJson, DeviceOption, Limits
-from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
-from budgetnet.cli.search_baseline import SpaceBase, SpaceFile, read_space
+from budgetnet.cli.options import HERE, NO_LIMITS, TIME, TRAINING, AsJson, Limits, OnCluster
+from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
+from budgetnet.cli.search_baseline import SpaceBase, SpaceFile, Storage, read_space
 
 if TYPE_CHECKING:
     from budgetnet.chain.members import PublishedMember
@@ -29,11 +29,9 @@ def everything(
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
-    seed: Seed = 0,
-    precision: Precision = "float32",
-    device: DeviceOption = "cpu",
-    out: NewRun = None,
-    fresh: Fresh = False,
+    on: OnCluster = HERE,
+    storage: Storage = None,
+    made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
     """Search a baseline and its coefficients, and train the family S0 to S3: the paper's chain.
@@ -47,6 +45,7 @@ def everything(
     Example: budgetnet search all photos/ --macs 8M --time 3h
     """
     budget = limits.budget()
+    cluster = on.value()
     given = None if space is None else read_space(space)
     from budgetnet import search_all
 
@@ -57,13 +56,11 @@ def everything(
             time_seconds=time,
             space=given,
             base=base_of(base),
-            seed=seed,
             recipe=recipe,
-            out=out,
-            device=device,
-            precision=precision,
-            fresh=fresh,
             progress=shown,
+            cluster=cluster,
+            storage=storage,
+            **made.values(),
         )
     show.print_json(found) if as_json else _print(found)
     return 0

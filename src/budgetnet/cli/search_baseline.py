@@ -17,11 +17,10 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
-    DeviceOption,
     Limits,
     OnCluster,
 )
-from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Seed, base_of, resumable
+from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
     from budgetnet.baseline import Baseline
@@ -32,6 +31,10 @@ SpaceBase = Annotated[
 ]
 SpaceFile = Annotated[
     Path | None, Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one.")
+]
+Storage = Annotated[
+    str | None,
+    Parameter(group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."),
 ]
 
 
@@ -52,22 +55,13 @@ def baseline(
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How supernet and finals are trained.")
     ] = "modern",
-    seed: Seed = 0,
-    precision: Precision = "float32",
-    device: DeviceOption = "cpu",
     on: OnCluster = HERE,
-    storage: Annotated[
-        str | None,
-        Parameter(
-            group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."
-        ),
-    ] = None,
-    out: NewRun = None,
+    storage: Storage = None,
+    made: Made = AS_USUAL,
     write_space: Annotated[
         Path | None,
         Parameter(group=OUTPUT, metavar="FILE", help="Write the usual space for these images to a file, and stop."),
     ] = None,
-    fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> int:
     """Search a space of networks around a base for the best within a budget.
@@ -87,7 +81,7 @@ def baseline(
 
     with resumable() as shown:
         if write_space is not None:
-            usual = job.space_for(open_images(data, seed, shown), budget, base_of(base))
+            usual = job.space_for(open_images(data, made.seed, shown), budget, base_of(base))
             save_space(usual, write_space)
             return 0
         found = job.search_baseline(
@@ -97,15 +91,11 @@ def baseline(
             space=given,
             base=base_of(base),
             sampler=sampler,
-            seed=seed,
             recipe=recipe,
-            out=out,
-            device=device,
-            precision=precision,
-            fresh=fresh,
             progress=shown,
             cluster=cluster,
             storage=storage,
+            **made.values(),
         )
     show.print_json(found) if as_json else _print(found)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,27 +34,26 @@ from budgetnet.coefficients.statement import statement
 from budgetnet.cost import cost
 from budgetnet.learn.answers import answers_path, train_and_test
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_cache, open_images
+from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, run_leg
+from budgetnet.learn.missing import run_missing
+from budgetnet.learn.opening import opened_run
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.parcel import leg_errand
 from budgetnet.learn.plan import (
     check_time,
     data_row,
-    load_plan,
     machine_row,
     only_one,
     preprocessing_for,
     preprocessing_row,
     run_folder,
-    same_arguments,
-    same_data,
     save_plan,
     side_px_for,
     start_anew,
     team_of,
 )
-from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
@@ -67,6 +66,7 @@ from budgetnet.search.regions import MEASURES, Measure
 from budgetnet.spec import Network, check_integer, choose
 
 BASE = "efficientnet_b0"
+COMMAND = "search coefficients"
 
 
 def search_coefficients(
@@ -113,15 +113,13 @@ def search_coefficients(
         "recipe": recipe_of(recipe).to_dict(),
         "precision": precision,
     }
-    run = run_folder(out, str(data), {"command": "search coefficients", **asked})
+    run = run_folder(out, str(data), {"command": COMMAND, **asked})
     with only_one(run):
-        plan = load_plan(run, "search coefficients", fresh)
-        images = open_images(str(data), seed, progress)
+        opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        if opened.finished:
+            return _shown(run)
+        plan, images = opened.plan, opened.images
         if plan is not None:
-            same_arguments(plan, asked, run)
-            same_data(plan["data"]["fingerprint"], images, run)
-            if (run / FILE).exists():
-                return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
         preprocessing = preprocessing_for(images)
         with trials_on(cluster, device) as where:
@@ -158,7 +156,7 @@ def _check(candidates: int, seeds: int, time_seconds: float, measure: str, devic
 def _row(data: str, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
     """What plan.json says besides the steps."""
     return {
-        "command": "search coefficients",
+        "command": COMMAND,
         "data": data_row(data, images),
         **asked,
         "machine": machine_row(),
@@ -229,17 +227,12 @@ class _Run:
         race([row["id"] for row in self.plan["entrants"]], score, self.plan["incumbent"], MOST_FINALISTS)
         return rungs
 
-    def _train(self, workers: Trials[Leg, bool], what: str, legs: Mapping[str, Sequence[Leg]], done: Any) -> None:
+    def _train(
+        self, workers: Trials[Leg, bool], what: str, legs: Mapping[str, Sequence[Leg]], done: Callable[[Leg], Path]
+    ) -> None:
         """Every leg that is not done, seed by seed."""
         rows = [leg for seed in zip(*legs.values(), strict=True) for leg in seed]
-        missing = [leg for leg in rows if not done(leg).exists()]
-
-        def tell(text: str) -> None:
-            self.progress(Update(what, sum(done(leg).exists() for leg in rows), len(rows), text))
-
-        if missing:
-            tell(f"{len(missing)} to do")
-            workers.run(missing, lambda leg, _: tell(leg.phase))
+        run_missing(rows, what, workers, self.progress, done)
 
     def _ranking(self, rungs: Sequence[Mapping[str, Sequence[Answers]]]) -> tuple[Ranked, ...]:
         """Those that came farthest first, and of these the lowest log loss."""

@@ -20,9 +20,10 @@ from budgetnet.compare.result import Compared, Comparison, accuracy_of, pairs_of
 from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design, origin
-from budgetnet.learn.answers import Answered, answered, train_missing, training_seconds
+from budgetnet.learn.answers import Answered, answered, training_seconds
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
     check_time,
@@ -43,7 +44,7 @@ from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
-from budgetnet.learn.workers import workers_for
+from budgetnet.learn.where import Here
 from budgetnet.measure import Measurement, measure_each
 from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
 from budgetnet.spec import Network, check_integer
@@ -181,7 +182,8 @@ class _Run:
 
     def finish(self) -> Comparison:
         legs = legs_of(self.plan, self.place)
-        train_missing(legs, "compare", workers_for(self.place.device), self.place.device, self.progress)
+        where = Here(self.place.device)
+        train_missing(legs, "compare", where, self.place, where.places(), self.progress)
         tests, took = self._by_entrant(legs, answered), self._took(legs)
         rows = self.plan["entrants"]
         entrants = [Entrant.from_dict(row) for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import EVENT_SECONDS, Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
-from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.statistics import Seeds, right_of
-from budgetnet.learn.workers import Workers
 from budgetnet.writing import written_aside
 
 
@@ -41,27 +39,6 @@ def train_and_test(leg: Leg) -> bool:
     for spent in (*leg.folder.glob("*.pt"), leg.weights, leg.initial):
         spent.unlink(missing_ok=True)
     return True
-
-
-def train_missing(
-    legs: Sequence[Leg],
-    what: str,
-    most: int,
-    device: str,
-    progress: Progress,
-    function: Callable[[Leg], bool] = train_and_test,
-) -> None:
-    """Every training that is not tested yet, in this order, at most so many at a time; `what` begins their phases."""
-    missing = [leg for leg in legs if not answers_path(leg).exists()]
-    if not missing:
-        return
-
-    def tell(text: str) -> None:
-        progress(Update(what, sum(answers_path(leg).exists() for leg in legs), len(legs), text))
-
-    tell(f"{len(missing)} to do")
-    with Workers(function, min(most, len(missing)), device, progress=progress) as workers:
-        workers.run(missing, lambda leg, _: tell(leg.phase.removeprefix(f"{what}/")))
 
 
 def training_seconds(events: Sequence[Mapping[str, Any]], leg: Leg) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from budgetnet.learn.answers import answers_path
 from budgetnet.learn.data.packed import Packed, unpacked
@@ -190,13 +191,11 @@ def _scratch() -> Path:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(old, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix="budgetnet-worker-", dir=root))
-    lock = (folder / LOCK).open("a")
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)  # held until this process ends, however it does
     fcntl.flock(lock, fcntl.LOCK_EX)
-    _held.append(lock)  # until this process ends, however it does
     return folder
 
 
-_held: list[IO[str]] = []
 _image_sets: dict[str, Any] = {}
 _stamps: dict[Path, str] = {}
 """Of the files that this process has unpacked."""

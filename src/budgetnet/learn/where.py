@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from budgetnet.learn.cluster import Cluster, Pool, connected, fetched, places_of, say
+from budgetnet.learn.cluster import Cluster, connected, places_of
 from budgetnet.learn.data.packed import packed_of, pieces
 from budgetnet.learn.leg import Place, Timing, opened, time_apart
 from budgetnet.learn.parcel import (
@@ -29,6 +29,7 @@ from budgetnet.learn.parcel import (
     stamp_of,
     write_whole,
 )
+from budgetnet.learn.pool import Pool, fetched, say
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.train import TIMING_SECONDS, Timings, timed
 from budgetnet.learn.trainer import Course

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import decode, quiet, scaled_px
 from budgetnet.learn.data.images import ImageSet
-from budgetnet.learn.data.store import Progress, alone, cache_folder, in_threads, write_all, written_aside
+from budgetnet.learn.data.store import Progress, alone, cache_folder, in_threads, opened_aside, write_all
 from budgetnet.spec import Px, check_integer
 
 CACHE_FORMAT = "budgetnet.pixels.v1"
@@ -114,12 +114,12 @@ def _read(images: ImageSet, side_px: int, size_px: Px, index: int) -> NDArray[np
 def _build(
     images: ImageSet, side_px: int, sizes_px: tuple[Px, ...], place: Path, total_bytes: int, progress: Progress | None
 ) -> None:
-    for left_behind in place.parent.glob(f"{place.name}.*.part"):  # of a killed process: the lock is ours
+    for left_behind in place.parent.glob(f".{place.name}.*.part"):  # of a killed process: the lock is ours
         left_behind.unlink(missing_ok=True)
     if shutil.disk_usage(place.parent).free < total_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
     offsets = _offsets(sizes_px, images.in_channels)
-    with quiet(), written_aside(place) as descriptor:
+    with quiet(), opened_aside(place) as descriptor:
 
         def store(index: int) -> None:
             write_all(descriptor, _read(images, side_px, sizes_px[index], index).data, offsets[index])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data.cache import CACHE_FORMAT, Pixels, is_whole, mapped
-from budgetnet.learn.data.store import alone, cache_folder, write_all, written_aside
+from budgetnet.learn.data.store import alone, cache_folder, opened_aside, write_all
 from budgetnet.spec import Px
 
 PIECE_BYTES = 64 * 1024**2
@@ -65,7 +65,7 @@ def unpacked(packed: Packed, received: Callable[[], Iterator[NDArray[np.uint8]]]
         place.parent.mkdir(parents=True, exist_ok=True)
         with alone(place):
             if not is_whole(place, packed.total_bytes):  # the one waited for may have made it
-                with written_aside(place) as descriptor:
+                with opened_aside(place) as descriptor:
                     end = 0
                     for part in received():
                         write_all(descriptor, part.data, end)

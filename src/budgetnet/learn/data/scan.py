@@ -14,7 +14,7 @@ from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.folder import Found, walk_images
 from budgetnet.learn.data.images import SPLITS, ImageSet
 from budgetnet.learn.data.split import assign
-from budgetnet.learn.data.store import Progress, cache_folder, in_threads, write_all, written_aside
+from budgetnet.learn.data.store import Progress, cache_folder, in_threads, opened_aside, write_all
 
 SCAN_FORMAT = "budgetnet.scan.v1"
 MOST_UNREADABLE = 0.05
@@ -125,7 +125,7 @@ def _remember(memory: Path, seen: dict[str, Seen]) -> None:
     rows = {key: astuple(what) for key, what in seen.items()}
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(memory) as descriptor:
+        with opened_aside(memory) as descriptor:
             write_all(descriptor, json.dumps({"format": SCAN_FORMAT, "seen": rows}).encode())
     except OSError as error:
         warnings.warn(f"the scan is not kept for the next start: {error}", stacklevel=2)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from budgetnet.learn.progress import Progress, Update
+from budgetnet.writing import written_aside
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,20 +22,14 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[int]:
+def opened_aside(path: Path) -> Iterator[int]:
     """An open file descriptor beside `path`, renamed to it at the end: a kill leaves the old file or none."""
-    descriptor, aside = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        yield descriptor
-        os.fsync(descriptor)
-        os.close(descriptor)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
+    with written_aside(path) as aside:
+        descriptor = os.open(aside, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+        try:
+            yield descriptor
+        finally:
             os.close(descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
 
 
 def write_all(descriptor: int, data: bytes | memoryview, offset: int = 0) -> None:
