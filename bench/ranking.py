@@ -7,9 +7,10 @@ its space that keep the budget; the supernet scores them, and each is trained fr
 the search's finals unless --steps says otherwise), one a core. Kendall's tau-b between the supernet's accuracy on
 validation and the trained accuracy on the validation and test images, which no training has learned from, comes with a
 percentile interval of a bootstrap over networks. Then random search: of as many of these trainings as the search's
-multiply-adds would have paid for, the best by validation, expected over all such choices. With --random the sampler
-"random" also scores as many candidates with the same supernet as the search did. Killed anywhere, the same command goes
-on. The result is RUN/ranking.json, and the page of a finished search is written anew. Results: docs/lab-log.md.
+multiply-adds would have paid for, the best by validation, expected over all such choices; beside it the winner of a
+finished search, trained alike. With --random the sampler "random" also scores as many candidates with the same supernet
+as the search did. Killed anywhere, the same command goes on. The result is RUN/ranking.json, and the page of a finished
+search is written anew. Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from budgetnet import open_images
+from budgetnet import Network, open_images
 from budgetnet.baseline.plan import teaching_of
 from budgetnet.baseline.scoring import CALIBRATION_IMAGES, MOST_IMAGES, Candidate, Judged, judge
 from budgetnet.baseline.teaching import Teaching
 from budgetnet.baseline.work import scores_by, search_of
 from budgetnet.cli.progress import progress
-from budgetnet.learn.answers import answered, answers_path, train_and_test
+from budgetnet.learn.answers import answered
 from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.missing import train_missing
 from budgetnet.learn.plan import load_plan, same_data
-from budgetnet.learn.progress import Update
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
+from budgetnet.learn.where import Here
 from budgetnet.learn.workers import Workers, workers_for
 from budgetnet.search.baseline import run_search
 from budgetnet.search.space import Architecture
@@ -48,6 +50,8 @@ from budgetnet.show.baseline.page import RANKING, write_page
 
 FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000
+WINNER = "winner"
+"""The name of the search's own among the trainings."""
 BACKWARD = 3
 """Multiply-adds of a training step to those of its forward passes."""
 Floats = NDArray[np.float64]
@@ -83,8 +87,14 @@ def main() -> None:
     drawn = _drawn(teaching, asked.networks)
     steps = asked.steps or plan["finals"]["course"]["steps"]
     judged = _judged(teaching, drawn)
-    trained = _trained(plan, teaching, drawn, steps, asked.out, images)
+    networks = {one.id: teaching.options.network(one) for one in drawn}
+    if (asked.run / "baseline.json").exists():
+        networks[WINNER] = Network.from_json((asked.run / "network.json").read_text(encoding="utf-8"))
+    reached = _trained(plan, teaching, networks, steps, asked.out, images)
+    winner = reached.pop(WINNER, None)
+    trained = list(reached.values())
     row = _row(teaching, drawn, judged, trained, steps)
+    row["winner"] = winner and dataclasses.asdict(winner)
     row["random_search"] = _random_search(plan, teaching, row, trained, images)
     row["random_sampler"] = _random_sampler(plan, teaching, asked.out) if asked.random else None
     write_json(asked.run / RANKING, row)
@@ -112,32 +122,24 @@ def _judged(teaching: Teaching, drawn: Sequence[Architecture]) -> list[Judged]:
 def _trained(
     plan: Mapping[str, Any],
     teaching: Teaching,
-    drawn: Sequence[Architecture],
+    networks: Mapping[str, Network],
     steps: int,
     out: Path,
     images: ImageSet,
-) -> list[Trained]:
+) -> dict[str, Trained]:
     """Every network's own training, from nothing; those that are done are read."""
     place = dataclasses.replace(teaching.place, folder=str(out / f"training-{steps}"))
     recipe, batch = teaching.recipe, plan["finals"]["course"]["batch"]
     down = min(steps, round(recipe.cooldown_share * steps))
-    legs: list[Leg] = []
-    for row in drawn:
-        network = teaching.options.network(row)
-        course = Course(f"{row.id}-{steps}", network, recipe, teaching.preprocessing, plan["seed"], batch, 1, 1)
-        legs.append(Leg(with_steps(course, steps), place, "final", f"ranking/{row.id}", steps - down, down))
-    missing = [leg for leg in legs if not answers_path(leg).exists()]
-    if missing:
-        out.mkdir(parents=True, exist_ok=True)
-        count = min(workers_for(place.device), len(missing))
-        with progress() as shown, Workers(train_and_test, count, place.device, progress=shown) as work:
-            shown(Update("ranking", len(legs) - len(missing), len(legs)))
-
-            def tell(leg: Leg, _: bool) -> None:
-                shown(Update("ranking", sum(answers_path(each).exists() for each in legs), len(legs), leg.phase))
-
-            work.run(missing, tell)
-    return [_reached(leg, images) for leg in legs]
+    legs: dict[str, Leg] = {}
+    for name, network in networks.items():
+        course = Course(f"{name}-{steps}", network, recipe, teaching.preprocessing, plan["seed"], batch, 1, 1)
+        legs[name] = Leg(with_steps(course, steps), place, "final", f"ranking/{name}", steps - down, down)
+    out.mkdir(parents=True, exist_ok=True)
+    here = Here(place.device)
+    with progress() as shown:
+        train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
+    return {name: _reached(leg, images) for name, leg in legs.items()}
 
 
 def _reached(leg: Leg, images: ImageSet) -> Trained:
@@ -207,7 +209,8 @@ def _random_search(
     spent = supernet_macs(teaching) + plan["candidates"] * mean_macs * (
         CALIBRATION_IMAGES + min(MOST_IMAGES, len(images.indices("validation")))
     )
-    affordable = int(spent / one) + (finals["finalists"] + 1) * finals["seeds"]
+    own = BACKWARD * finals["course"]["steps"] * finals["course"]["batch"] * mean_macs
+    affordable = int((spent + (finals["finalists"] + 1) * finals["seeds"] * own) / one)
     count = min(affordable, len(trained))
     generator = np.random.default_rng(0)
     best: list[float] = []
@@ -259,6 +262,8 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
         found = read_json(run / "baseline.json")
         winner, best = found["finals"][0], max(each["reward"] for each in found["candidates"])
         print(f"the search's winner: {100 * winner['accuracy']:.1f} % on test; its best objective {best:.4f}")
+    if row["winner"]:
+        print(f"the same, trained for {row['steps']} steps: {100 * row['winner']['test']:.1f} % on test")
     if row["random_sampler"]:
         print(f"even draws with the same supernet: best objective {row['random_sampler']['best_reward']:.4f}")
 

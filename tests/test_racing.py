@@ -1,0 +1,69 @@
+"""Replayed races: what they cost by hand, and that they find the best where scores tell it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_baseline import teaching
+
+from bench.racing import MARKS, training_of
+from bench.replay import Form, Rung, Table, forms_for, replayed
+from budgetnet.learn.train import with_steps
+from budgetnet.learn.trainer import Course
+
+SEEDS = 3
+
+
+def table(losses: np.ndarray) -> Table:
+    """Trunks of 1, 2, 4, 8 and 16 multiply-adds, and cool-downs of a tenth of those."""
+    trunk = np.tile([1.0, 2.0, 4.0, 8.0, 16.0], (len(losses), 1))
+    return Table(losses, trunk, trunk / 10)
+
+
+def truthful(candidates: int) -> Table:
+    quality = np.random.default_rng(1).permutation(candidates).astype(float)
+    return table(np.broadcast_to(quality[:, None, None], (candidates, SEEDS, 5)).copy())
+
+
+def test_all_in_full_costs_every_training_and_no_score_on_the_way() -> None:
+    form = Form("all", (Rung(12, 4, SEEDS),))
+    _, macs = replayed(form, truthful(12), np.random.default_rng(0))
+    assert macs == pytest.approx(12 * SEEDS * (16 + 1.6))
+
+
+def test_a_trunk_is_paid_once_and_every_cooldown() -> None:
+    form = Form("halving", (Rung(4, 0), Rung(2, 2), Rung(1, 4, SEEDS)))
+    _, macs = replayed(form, truthful(4), np.random.default_rng(0))
+    first = 4 * (1 + 0.1)
+    second = 2 * (4 - 1 + 0.4)
+    third = (16 - 4 + 1.6) + 2 * (16 + 1.6)
+    assert macs == pytest.approx(first + second + third)
+
+
+def test_truthful_scores_find_the_best_and_races_cost_less() -> None:
+    scores = truthful(12)
+    best = int(scores.losses[:, 0, 0].argmin())
+    found = [replayed(form, scores, np.random.default_rng(0)) for form in forms_for(12, SEEDS)]
+    assert {winner for winner, _ in found} == {best}
+    assert all(macs < found[0][1] for _, macs in found[1:])
+
+
+def test_scores_of_chance_find_no_more_than_chance() -> None:
+    generator = np.random.default_rng(0)
+    form = forms_for(12, SEEDS)[4]
+    winners = [replayed(form, table(generator.normal(size=(12, SEEDS, 5))), generator)[0] for _ in range(1200)]
+    counts = np.bincount(winners, minlength=12)
+    assert counts.min() > 60 and counts.max() < 145  # 100 expected, deviation 9.6
+
+
+def test_a_training_leaves_its_trunk_in_order(tmp_path: Path) -> None:
+    job = teaching(tmp_path, steps=3)
+    network = job.options.network(job.options.drawn(0))
+    draft = with_steps(Course("draft", network, job.recipe, job.preprocessing, 0, 8, 1, 1), 160)
+    one = training_of(draft, network, "n01", 2, job.place, MARKS, None)
+    ends = [leg.trunk_until + leg.cooldown_steps for leg in one.legs]
+    assert ends == [10, 20, 40, 80, 160]
+    assert [leg.trunk_until for leg in one.legs] == sorted(leg.trunk_until for leg in one.legs)
+    assert one.legs[0].course.seed == 2 and one.tested and not one.done
