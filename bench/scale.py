@@ -25,7 +25,7 @@ from budgetnet import Budget, Network, cost, network
 from budgetnet.baseline.scoring import CALIBRATION_IMAGES, MOST_IMAGES
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
-from budgetnet.coefficients.plan import MOST_FINALISTS
+from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
 from budgetnet.learn.parcel import KEEP_SECONDS
 from budgetnet.scaling import PAPER
 from budgetnet.search.baseline import POPULATION, Score, Search, Told, run_search
@@ -114,7 +114,7 @@ def coefficients() -> list[Stage]:
     base = network(BASE)
     found = space(base, 2.0, TOLERANCE)
     drawn = draw(found, CANDIDATES).candidates
-    kept = survivors(len(drawn), MOST_FINALISTS)
+    kept = survivors(len(drawn), COEFFICIENT_FINALISTS)
     macs = [row.cost for row in drawn]
     stages: list[Stage] = []
     for at, count in enumerate(kept[:-1]):

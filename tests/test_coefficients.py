@@ -25,6 +25,7 @@ from budgetnet import scale, search_coefficients
 from budgetnet.cli import main
 from budgetnet.coefficients.entrants import base_of, entrants_for, entrants_of, matched, same_network
 from budgetnet.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
+from budgetnet.coefficients.plan import Seconds
 from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
 from budgetnet.coefficients.statement import statement
 from budgetnet.learn import where
@@ -41,6 +42,7 @@ from budgetnet.twins.networks import SMALL
 
 module = sys.modules[search_coefficients.__module__]
 plan_module = sys.modules["budgetnet.coefficients.plan"]
+work_module = sys.modules["budgetnet.coefficients.work"]
 Capture = pytest.CaptureFixture[str]
 BASE = dataclasses.replace(
     PLAIN,
@@ -76,7 +78,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
-    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 40.0}
+    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 100.0}
     return search_coefficients("digits", out=run, **{**asked, **options})
 
 
@@ -198,14 +200,14 @@ def test_the_time_says_how_many_race() -> None:
     assert entrants_for(8, 1e6, 64) == 8
 
 
-def test_the_time_is_shared_in_thirds() -> None:
-    rungs = plan_module._shared(1000.0, [24, 12, 6, 3], 3, 2)
-    waves = [12, 6, 3, 5, 3]
-    parts = [one * many for one, many in zip(rungs, waves, strict=True)]
-    assert sum(parts) == pytest.approx(1000.0) and parts[:3] == pytest.approx([100.0] * 3)
-    assert parts[3] == pytest.approx(370.0) and parts[4] == pytest.approx(330.0)
-    alone = plan_module._shared(1000.0, [3], 1, 3)
-    assert alone == pytest.approx([670.0, 330.0]), "no early rung where all meet in the last"
+def test_the_time_is_shared_by_lengths() -> None:
+    found = plan_module.shared(1000.0, [24, 12, 6, 3], 3, 2)
+    assert found.rungs == pytest.approx([found.last / 16, found.last / 8, found.last / 4])
+    turns = [*zip(found.rungs, (12, 6, 3), strict=True), (found.last, 5), (found.check, 3)]
+    assert sum(one * many for one, many in turns) == pytest.approx(1000.0)
+    assert 3 * found.check == pytest.approx(330.0) and found.least == found.rungs[0]
+    alone = plan_module.shared(1000.0, [3], 1, 3)
+    assert alone == Seconds((), 670.0, 330.0), "no early rung where all meet in the last"
 
 
 def test_too_little_time_says_what_is_needed_and_that_is_enough(
@@ -215,7 +217,7 @@ def test_too_little_time_says_what_is_needed_and_that_is_enough(
         made(tmp_path / "run", time_seconds=5.0, candidates=2)
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
     needed = float(str(caught.value).split("at least ")[1].split(" s")[0])
-    monkeypatch.setattr(module._Run, "finish", lambda self: self.plan)
+    monkeypatch.setattr(work_module.Work, "finish", lambda self: self.plan)
     plan: Any = made(tmp_path / "run", time_seconds=needed, candidates=2)
     assert all(row["last"]["course"]["steps"] >= 10 for row in plan["entrants"])
     assert plan["paper"]["course"]["steps"] >= 10
@@ -227,6 +229,7 @@ def test_too_little_time_says_what_is_needed_and_that_is_enough(
         ({"growth": 1.0}, "growth is 1.0"),
         ({"tolerance": 1e-7}, "the nearest has"),
         ({"candidates": 1}, "candidates is 1"),
+        ({"finalists": 1}, "finalists is 1"),
         ({"seeds": 0}, "seeds is 0"),
         ({"time_seconds": 0.0}, "time is 0.0"),
         ({"measure": "params"}, "choose one of macs"),
@@ -244,7 +247,7 @@ def test_other_images_in_the_same_folder_are_refused(short: None, tmp_path: Path
     run = tmp_path / "run"
     run.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module._Run, "finish", lambda self: None)
+        patch.setattr(work_module.Work, "finish", lambda self: None)
         made(run)
     plan = json.loads((run / "plan.json").read_text())
     plan["data"]["fingerprint"] = "another"
@@ -376,7 +379,8 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
     monkeypatch.setattr(budgetnet, "search_coefficients", noted)
     line = ["search", "coefficients", "photos", "--base", str(file), "--growth", "3", "--tolerance", "2%"]
     line += ["--measure", "peak_bytes", "--candidates", "9", "--seeds", "5", "--time", "2h", "--seed", "7"]
-    assert main([*line, "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]) == 2
+    line += ["--finalists", "3", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
+    assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
     assert seen == {
@@ -386,6 +390,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "tolerance": 0.02,
         "measure": "peak_bytes",
         "candidates": 9,
+        "finalists": 3,
         "seeds": 5,
         "time_seconds": 7200.0,
         "seed": 7,

@@ -19,7 +19,7 @@ from typing import Any
 
 from budgetnet.baseline.plan import LEAST_EPOCHS
 from budgetnet.coefficients.entrants import entrants_for
-from budgetnet.coefficients.plan import MOST_FINALISTS, least_seconds
+from budgetnet.coefficients.plan import FINALISTS, least_seconds
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
@@ -83,7 +83,7 @@ def shared(
     spent = time.monotonic() - began
     seconds = {part: max(0, int(share * (time_seconds - spent))) for part, share in SHARES.items()}
     overhead = measured.startup_seconds + sum(row.seconds for row in timings) / job.workers + PAGE_SECONDS
-    kept = survivors(entrants_for(CANDIDATES, seconds["coefficients"], job.workers), MOST_FINALISTS)
+    kept = survivors(entrants_for(CANDIDATES, seconds["coefficients"], job.workers), FINALISTS)
 
     def race_seconds(seeds: int, steps: int) -> float:
         first, check = timings[1], timings[2]

@@ -66,6 +66,9 @@ def coefficients(
     tolerance: Tolerance = 0.05,
     measure: MeasureOption = "macs",
     candidates: Most = 24,
+    finalists: Annotated[
+        int, Parameter(group=TRAINING, metavar="N", help="At most so many in the last rung; fewer are cheaper.")
+    ] = 4,
     seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")] = 3,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
@@ -96,6 +99,7 @@ def coefficients(
             tolerance=tolerance,
             measure=measure,
             candidates=candidates,
+            finalists=finalists,
             seeds=seeds,
             time_seconds=time,
             recipe=recipe,

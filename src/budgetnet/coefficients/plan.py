@@ -1,6 +1,7 @@
 """How the time of a search is shared, as counts of steps: made once, kept in plan.json.
 
-A third for the early rungs of the race, a third for its last rung with several seeds, a third for the check.
+A third is for the check. In the race a training of the last early rung is a quarter as long as one of the last rung,
+one of the rung before that half as long, and so on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from budgetnet.coefficients.entrants import Entrant, Entrants, Matched
@@ -25,10 +27,13 @@ from budgetnet.search.regions import Region
 from budgetnet.solve.plan import entrant_row as rungs_row
 from budgetnet.spec import Network
 
-MOST_FINALISTS = 4
-EARLY_SHARE = 0.3
+FINALISTS = 4
+"""At most so many in the last rung, unless another number is asked for."""
 CHECK_SHARE = 0.33
-"""Of the time left for training. The rest is the last rung's."""
+"""Of the time left for training. The rest is the race's."""
+EARLY_LENGTH, SHORTER = 0.25, 0.5
+"""Of the length of a training in the last rung what one of the rung before has; of that what one before that has, and
+so on. By measurement: docs/lab-log.md."""
 LEAST_STEPS = 10
 """Of a training: fewer are no training at all."""
 SPARE_SHARE = 0.015
@@ -43,6 +48,7 @@ def planned(
     entrants: Entrants,
     draft: Course,
     images: ImageSet,
+    finalists: int,
     seeds: int,
     place: Place,
     where: Where,
@@ -61,25 +67,25 @@ def planned(
     workers = where.places()
     measured = where.timed(drafts, place, progress)
     speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
-    kept = survivors(len(networks), MOST_FINALISTS)
+    kept = survivors(len(networks), finalists)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
     left = time_seconds * (1 - SPARE_SHARE) - spent
-    seconds = _shared(left, kept, seeds, workers)
+    seconds = shared(left, kept, seeds, workers)
     splits = [len(images.indices("validation")), len(images.indices("test"))]
     first, check = (min((speeds[row] for row in rows), key=lambda one: one.apart) for rows in (networks, checks))
     least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
     if left < least:
         what = f"to race {len(networks)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
         needed = 1.2 * (spent + max(10.0, least))
-        raise TooShort(time_seconds, what, needed, ", or fewer --candidates or --seeds")
+        raise TooShort(time_seconds, what, needed, ", or fewer --candidates, --finalists or --seeds")
     rows = [_entrant_row(row, draft, seconds, splits, speeds) for row in entrants.rows]
     return {
         **team_row(Team(workers, 1)),
         "kept": list(kept),
         "incumbent": entrants.rows[0].id,
-        "seconds": {"rungs": list(seconds[:-2]), "last": seconds[-2], "check": seconds[-1]},
+        "seconds": dataclasses.asdict(seconds),
         "entrants": rows,
-        "paper": _check_row(entrants.paper, draft, seconds[-1], splits, speeds),
+        "paper": _check_row(entrants.paper, draft, seconds.check, splits, speeds),
     }
 
 
@@ -87,13 +93,28 @@ def _draft(draft: Course, network: Network, name: str) -> Course:
     return dataclasses.replace(draft, network=network, id=name)
 
 
-def _shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> list[float]:
-    """Seconds of one training in every early rung, in the last one, in the check."""
-    early = EARLY_SHARE * left if len(kept) > 1 else 0.0
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Of one training: in every early rung, in the last one, in the check."""
+
+    rungs: tuple[float, ...]
+    last: float
+    check: float
+
+    @property
+    def least(self) -> float:
+        """Of the shortest in the race."""
+        return min((*self.rungs, self.last))
+
+
+def shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> Seconds:
+    """The time by rule: lengths of trainings times the turns that so many workers take for them."""
+    lengths = [EARLY_LENGTH * SHORTER ** (len(kept) - 2 - rung) for rung in range(len(kept) - 1)]
+    turns = [math.ceil(count / workers) for count in kept[:-1]]
+    early = sum(length * many for length, many in zip(lengths, turns, strict=True))
     check = CHECK_SHARE * left
-    rungs = [early / (len(kept) - 1) / math.ceil(count / workers) for count in kept[:-1]]
-    last = (left - early - check) / math.ceil(kept[-1] * seeds / workers)
-    return [*rungs, last, check / math.ceil(2 * seeds / workers)]
+    last = (left - check) / (early + math.ceil(kept[-1] * seeds / workers))
+    return Seconds(tuple(length * last for length in lengths), last, check / math.ceil(2 * seeds / workers))
 
 
 def least_seconds(
@@ -110,19 +131,18 @@ def least_seconds(
 
     `splits` are the counts of validation and test images; `first` is the speed of a candidate, `check` at phi = 2.
     """
-    shares = _shared(1.0, kept, seeds, workers)
+    shares = shared(1.0, kept, seeds, workers)
     raced = validation_seconds(splits[0], first) + steps * batch / first.apart
     checked = validation_seconds(sum(splits), check) + steps * batch / check.apart
-    return max(raced / min(shares[:-1]), checked / shares[-1])
+    return max(raced / shares.least, checked / shares.check)
 
 
 def _entrant_row(
-    row: Entrant, draft: Course, seconds: Sequence[float], splits: Sequence[int], speeds: Mapping[Network, Timing]
+    row: Entrant, draft: Course, seconds: Seconds, splits: Sequence[int], speeds: Mapping[Network, Timing]
 ) -> dict[str, Any]:
-    *early, last, check = seconds
     candidate, timing = row.candidate, speeds[row.candidate.network]
     course = _draft(draft, candidate.network, row.id)
-    raced = rungs_row(course, timing, early, last, splits[0]) if early else {"rungs": []}
+    raced = rungs_row(course, timing, seconds.rungs, seconds.last, splits[0]) if seconds.rungs else {"rungs": []}
     chosen = candidate.coefficients
     return {
         "id": row.id,
@@ -134,8 +154,8 @@ def _entrant_row(
         "images_per_second": timing.apart,
         "rungs": raced["rungs"],
         "race": raced.get("course"),
-        "last": _training_row(course, last - validation_seconds(splits[0], timing), timing),
-        "check": _check_row(row.check, draft, check, splits, speeds),
+        "last": _training_row(course, seconds.last - validation_seconds(splits[0], timing), timing),
+        "check": _check_row(row.check, draft, seconds.check, splits, speeds),
     }
 
 

@@ -25,8 +25,8 @@ from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
-NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None), ("storage", None))
-"""Arguments that say nothing: a run from nothing, by the paper's coefficients, as all were before there were others."""
+NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None), ("storage", None), ("finalists", 4))
+"""Arguments that say nothing: those of a run from before there were others keep their folder's name."""
 
 
 class TooShort(ValueError):

@@ -79,6 +79,7 @@ def command(plan: Row) -> str:
     words += ["--base", base if base[:1] != "{" else "network.json", "--growth", f"{plan['growth']:g}"]
     words += ["--tolerance", f"{100 * plan['tolerance']:g}%", "--measure", plan["measure"]]
     words += ["--candidates", str(plan["candidates"]), "--seeds", str(plan["seeds"])]
+    words += ["--finalists", str(plan["finalists"])] if "finalists" in plan else []  # older runs had no choice
     words += ["--time", f"{plan['time_seconds']:g}s", "--seed", str(plan["seed"])]
     words += ["--recipe", plan["recipe"]["name"]]
     words += ["--precision", plan["precision"]] if plan["precision"] != "float32" else []
@@ -89,8 +90,9 @@ def facts(plan: Row) -> dict[str, str]:
     """What the numbers depend on besides the command."""
     seconds = plan["seconds"]
     early = ", ".join(wording.duration(one) for one in seconds["rungs"])
+    first = f"{early} in the early rungs; " if early else ""
     found = {
-        "A training": f"{early + ' in the early rungs; ' if early else ''}{wording.duration(seconds['last'])} in the "
+        "A training": f"{first}{wording.duration(seconds['last'])} in the "
         f"last, {wording.duration(seconds['check'])} in the check, {plan['processes']} at a time, one core or GPU each",
         "Raced": " then ".join(map(str, plan["kept"])),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
