@@ -23,7 +23,7 @@ from test_report import Page
 
 from budgetnet import scale, search_coefficients
 from budgetnet.cli import main
-from budgetnet.coefficients.entrants import base_of, entrants_for, entrants_of, matched, same_network
+from budgetnet.coefficients.entrants import base_of, entrants_for, entrants_of, first_of, matched, same_network
 from budgetnet.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
 from budgetnet.coefficients.plan import Seconds
 from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
@@ -33,8 +33,9 @@ from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.statistics import on_one_split, over_seeds
-from budgetnet.learn.train import Timings
+from budgetnet.learn.train import Timings, validation_seconds
 from budgetnet.scaling import PAPER, Coefficients
+from budgetnet.search.race import survivors
 from budgetnet.search.regions import Interval, Region, price
 from budgetnet.show.coefficients.triangle import at, hull
 from budgetnet.spec import RELU, Head, Stage
@@ -72,6 +73,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in (module, plan_module):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setattr(where, "timed", timed)
+    monkeypatch.setattr(plan_module, "LEAST_EARLY_STEPS", 5)
     monkeypatch.setattr(where, "workers_for", lambda device: 4)
     monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
     monkeypatch.setattr(where, "Workers", Inline)
@@ -208,6 +210,23 @@ def test_the_time_is_shared_by_lengths() -> None:
     assert 3 * found.check == pytest.approx(330.0) and found.least == found.rungs[0]
     alone = plan_module.shared(1000.0, [3], 1, 3)
     assert alone == Seconds((), 670.0, 330.0), "no early rung where all meet in the last"
+
+
+def test_few_race_where_the_first_rung_would_be_too_short() -> None:
+    fast, slow = Timing(640.0, 640.0, 0.0), Timing(64.0, 64.0, 0.0)
+    found = {left: plan_module.most_racing([fast] * 12, 4, 3, 2, left, 64, 100) for left in (10.0, 100.0, 400.0)}
+    assert found[10.0] == 4 and found[400.0] == 12 and 4 < found[100.0] < 12
+    for count in (found[100.0], found[100.0] + 1):
+        seconds = plan_module.shared(100.0, survivors(count, 4), 3, 2)
+        enough = (seconds.rungs[0] - validation_seconds(100, fast)) * 10 >= plan_module.LEAST_EARLY_STEPS
+        assert enough == (count == found[100.0])
+    assert plan_module.most_racing([*[fast] * 6, slow], 4, 3, 2, 300.0, 64, 100) == 6, "the slow one is left out"
+    assert plan_module.most_racing([slow] * 3, 4, 3, 2, 1.0, 64, 100) == 3
+
+
+def test_the_first_of_the_entrants_are_those_of_a_smaller_draw(digits: ImageSet) -> None:
+    many, few = (entrants_of(digits, base_of(digits, BASE), 2.0, 0.2, "macs", most) for most in (6, 4))
+    assert first_of(many, 4) == few
 
 
 def test_too_little_time_says_what_is_needed_and_that_is_enough(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from budgetnet.coefficients.entrants import Entrants, base_of, drawn_words, entrants_for, entrants_of
+from budgetnet.coefficients.entrants import Entrants, base_of, drawn_words, entrants_for, entrants_of, first_of
 from budgetnet.coefficients.plan import FINALISTS, planned
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
@@ -111,10 +111,11 @@ def search_coefficients(
                 start_anew(run)
             if entrants is not None:
                 fitted = recipe_for(recipe_of(recipe), images.in_channels)
-                row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, entrants, side_px)
                 batch = guarded_batch(fitted, len(images.indices("train")))
                 draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
+                racing = first_of(entrants, len(steps["entrants"]))
+                row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, racing, side_px)
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
             return Work(run, plan, images, place, where, progress or silent).finish()

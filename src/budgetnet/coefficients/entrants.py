@@ -93,6 +93,11 @@ def entrants_of(
     return Entrants(found, drawn, tuple(rows), paper)
 
 
+def first_of(entrants: Entrants, count: int) -> Entrants:
+    """The first so many: as if no more had been drawn, for what is drawn depends on what was drawn before alone."""
+    return dataclasses.replace(entrants, drawn=draw(entrants.space, count), rows=entrants.rows[:count])
+
+
 def drawn_words(entrants: Entrants, asked: int) -> str:
     """How they were drawn, and that the time allowed no more where it did not."""
     many = len(entrants.rows)

@@ -36,6 +36,9 @@ EARLY_LENGTH, SHORTER = 0.25, 0.5
 so on. By measurement: docs/lab-log.md."""
 LEAST_STEPS = 10
 """Of a training: fewer are no training at all."""
+LEAST_EARLY_STEPS = 40
+"""Of the first rung, or fewer race: the order after 20 steps had nothing to do with that of full trainings, after 40 it
+had as much as after 80 (docs/lab-log.md)."""
 SPARE_SHARE = 0.015
 """Of the time, for steps that turn out slower than the timed ones. Many trainings of many networks even that out."""
 PAGE_SECONDS = 3.0
@@ -58,7 +61,8 @@ def planned(
 ) -> dict[str, Any]:
     """The rows of plan.json that say who trains for how many steps in each rung, in the last one and in the check.
 
-    Every training of a rung has equal seconds of one worker. `draft` is a course without its network and steps.
+    Every training of a rung has equal seconds of one worker. `draft` is a course without its network and steps. Fewer
+    race, the first of the entrants, where the first rung of all would be too short to say anything.
     Raises a one-line `ValueError` where the time is too short.
     """
     networks = [row.candidate.network for row in entrants.rows]
@@ -67,24 +71,25 @@ def planned(
     workers = where.places()
     measured = where.timed(drafts, place, progress)
     speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
-    kept = survivors(len(networks), finalists)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
     left = time_seconds * (1 - SPARE_SHARE) - spent
-    seconds = shared(left, kept, seeds, workers)
     splits = [len(images.indices("validation")), len(images.indices("test"))]
+    timings = [speeds[network] for network in networks]
+    rows = entrants.rows[: most_racing(timings, finalists, seeds, workers, left, draft.batch, splits[0])]
+    kept = survivors(len(rows), finalists)
+    seconds = shared(left, kept, seeds, workers)
     first, check = (min((speeds[row] for row in rows), key=lambda one: one.apart) for rows in (networks, checks))
     least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
     if left < least:
-        what = f"to race {len(networks)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
+        what = f"to race {len(rows)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
         needed = 1.2 * (spent + max(10.0, least))
         raise TooShort(time_seconds, what, needed, ", or fewer --candidates, --finalists or --seeds")
-    rows = [_entrant_row(row, draft, seconds, splits, speeds) for row in entrants.rows]
     return {
         **team_row(Team(workers, 1)),
         "kept": list(kept),
         "incumbent": entrants.rows[0].id,
         "seconds": dataclasses.asdict(seconds),
-        "entrants": rows,
+        "entrants": [_entrant_row(row, draft, seconds, splits, speeds) for row in rows],
         "paper": _check_row(entrants.paper, draft, seconds.check, splits, speeds),
     }
 
@@ -115,6 +120,22 @@ def shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> Second
     check = CHECK_SHARE * left
     last = (left - check) / (early + math.ceil(kept[-1] * seeds / workers))
     return Seconds(tuple(length * last for length in lengths), last, check / math.ceil(2 * seeds / workers))
+
+
+def most_racing(
+    timings: Sequence[Timing], finalists: int, seeds: int, workers: int, left: float, batch: int, validation: int
+) -> int:
+    """The most of the first entrants, by their speeds, of whom each has `LEAST_EARLY_STEPS` in the first rung.
+
+    As many as meet in the last rung have no early one, and race in any case.
+    """
+    for count in range(len(timings), finalists, -1):
+        seconds = shared(left, survivors(count, finalists), seeds, workers)
+        slowest = min(timings[:count], key=lambda one: one.apart)
+        steps = (seconds.rungs[0] - validation_seconds(validation, slowest)) * slowest.apart / batch
+        if steps >= LEAST_EARLY_STEPS:
+            return count
+    return min(finalists, len(timings))
 
 
 def least_seconds(
