@@ -142,6 +142,7 @@ def test_one_base_in_every_way_at_a_matched_cost(digits: ImageSet) -> None:
     assert len({dataclasses.replace(row.network, name="-") for row in entrants}) == len(entrants)
 
 
+@pytest.mark.slow
 def test_strategies_grow_from_the_base_or_from_a_smaller_one(digits: ImageSet) -> None:
     small = next(network for _, dropped, network in adapted_bases(digits, [PLAIN]) if dropped == 0)
     roomy = Budget(macs=2 * cost(small).macs)
@@ -314,6 +315,7 @@ def page_of(found: Comparison) -> None:
     assert len(ids) == len(set(ids)) and source.count("<svg") == 6
 
 
+@pytest.mark.slow
 def test_all_questions_divide_the_time_and_one_page_holds_them_all(
     short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

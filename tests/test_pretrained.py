@@ -50,7 +50,7 @@ def source(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("depth", "width"), ((1.6, 1.5), (0.4, 0.99)))
+@pytest.mark.parametrize(("depth", "width"), (pytest.param(1.6, 1.5, marks=pytest.mark.slow), (0.4, 0.99)))
 def test_train_begins_from_a_relative_of_another_size(depth: float, width: float, source: str, tmp_path: Path) -> None:
     child = resize(PARENT, Scaling(depth, width, 1.0), name="child")
     assert child.stages != PARENT.stages
@@ -66,6 +66,7 @@ def test_train_begins_from_a_relative_of_another_size(depth: float, width: float
         train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL)
 
 
+@pytest.mark.slow
 def test_without_a_network_it_is_the_parents(source: str, tmp_path: Path) -> None:
     assert train("digits", out=tmp_path / "run", epochs=0.1, recipe=STILL, pretrained=source).network.stages == (
         PARENT.stages
@@ -97,6 +98,7 @@ def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> Non
         assert parent_for("auto", network("mobilenet_v1")) is None
 
 
+@pytest.mark.slow
 def test_a_begun_run_keeps_the_relative_that_auto_found(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
