@@ -78,7 +78,7 @@ def planned(
     rows = entrants.rows[: most_racing(timings, finalists, seeds, workers, left, draft.batch, splits[0])]
     kept = survivors(len(rows), finalists)
     seconds = shared(left, kept, seeds, workers)
-    first, check = (min((speeds[row] for row in rows), key=lambda one: one.apart) for rows in (networks, checks))
+    first, check = (min((speeds[one] for one in each), key=lambda one: one.apart) for each in (networks, checks))
     least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
     if left < least:
         what = f"to race {len(rows)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"

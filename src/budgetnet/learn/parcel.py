@@ -67,7 +67,7 @@ def leg_errand(leg: Leg) -> Errand:
     trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
     kept = () if leg.name == "final" else (trunk,)
     left = (*kept, leg.diverged, leg.scores, answers_path(leg))
-    return Errand((trunk, down, leg.initial, leg.weights, leg.scores), left, (trunk, down))
+    return Errand((trunk, down, leg.weights, leg.scores), left, (trunk, down))
 
 
 @dataclass(frozen=True, slots=True)
