@@ -122,7 +122,7 @@ def training_of(
         down = max(1, round(RUNG_COOLDOWN_SHARE * steps))
         legs.append(Leg(course, place, f"mark-{len(legs)}", f"{course.id}, {mark:g}", steps - down, down))
     if parent is None:
-        down = min(course.steps - 1, round(course.recipe.cooldown_share * course.steps))
+        down = course.cooldown_steps
         legs.append(Leg(course, place, "end", f"{course.id}, 1", course.steps - down, down))
     return Training(tuple(legs), parent, tested=parent is None and bool(marks))
 

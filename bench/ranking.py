@@ -1,16 +1,16 @@
-"""Whether a supernet's ranking means something: networks of its space, each also trained alone.
+"""Whether the scores of a search mean something: networks of its space, each also trained for longer.
 
     python -m bench.ranking DATA --run RUN --networks 24 --out FOLDER
 
-RUN is a folder of `budgetnet search baseline DATA ...` whose supernet is trained. Networks are drawn evenly from all of
-its space that keep the budget; the supernet scores them, and each is trained from nothing for the same steps (those of
-the search's finals unless --steps says otherwise), one a core. Kendall's tau-b between the supernet's accuracy on
-validation and the trained accuracy on the validation and test images, which no training has learned from, comes with a
-percentile interval of a bootstrap over networks. Then random search: of as many of these trainings as the search's
-multiply-adds would have paid for, the best by validation, expected over all such choices; beside it the winner of a
-finished search, trained alike. With --random the sampler "random" also scores as many candidates with the same supernet
-as the search did. Killed anywhere, the same command goes on. The result is RUN/ranking.json, and the page of a finished
-search is written anew. Results: docs/lab-log.md.
+RUN is a folder of `budgetnet search baseline DATA ...`, finished or with a trained supernet. Networks are drawn evenly
+from all of its space that keep the budget; the search's scorer scores them, and each is trained from nothing for the
+same steps (those of the search's finals unless --steps says otherwise), one a core, with another seed than scores have.
+Kendall's tau-b between the score's accuracy on validation and the trained accuracy on the validation and test images,
+which no training has learned from, comes with a percentile interval of a bootstrap over networks. Then random search:
+of as many of these trainings as the search's multiply-adds would have paid for, the best by validation, expected over
+all such choices; beside it the winner of a finished search, trained alike. With --random the sampler "random" also
+scores as many candidates as the search did. Killed anywhere, the same command goes on. The result is RUN/ranking.json,
+and the page of a finished search is written anew. Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from budgetnet import Network, open_images
-from budgetnet.baseline.plan import teaching_of
-from budgetnet.baseline.scoring import CALIBRATION_IMAGES, MOST_IMAGES, Candidate, Judged, judge
+from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
+from budgetnet.baseline.plan import scorer_of
+from budgetnet.baseline.scorer import Scorer
 from budgetnet.baseline.teaching import Teaching
-from budgetnet.baseline.work import scores_by, search_of
+from budgetnet.baseline.work import search_of
 from budgetnet.cli.progress import progress
 from budgetnet.learn.answers import answered
-from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.data import ImageSet, Preprocessing, open_cache
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.plan import load_plan, same_data
+from budgetnet.learn.progress import Progress, Update
+from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
-from budgetnet.learn.workers import Workers, workers_for
-from budgetnet.search.baseline import run_search
+from budgetnet.search.baseline import Score, run_search
 from budgetnet.search.space import Architecture
 from budgetnet.show.baseline.page import RANKING, write_page
 
@@ -52,6 +54,8 @@ FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000
 WINNER = "winner"
 """The name of the search's own among the trainings."""
+OTHER_SEED = 1000
+"""Beyond the plan's: a score by a short training must not begin from the same weights as the training it foretells."""
 BACKWARD = 3
 """Multiply-adds of a training step to those of its forward passes."""
 Floats = NDArray[np.float64]
@@ -77,68 +81,84 @@ def main() -> None:
     parser.add_argument("--random", action="store_true", help="search by even draws with the same supernet, too")
     asked = parser.parse_args()
     plan = load_plan(asked.run, "search baseline")
-    if plan is None or not (asked.run / "supernet" / "supernet.safetensors").exists():
-        raise SystemExit(f"{asked.run} holds no search baseline with a trained supernet")
+    if plan is None:
+        raise SystemExit(f"{asked.run} holds no search baseline")
     images = open_images(asked.data, plan["seed"])
     same_data(plan["data"]["fingerprint"], images, asked.run)
     open_cache(images, plan["side_px"])
+    asked.out.mkdir(parents=True, exist_ok=True)
     place = Place(asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"])
-    teaching = teaching_of(plan, place)
-    drawn = _drawn(teaching, asked.networks)
+    scorer = scorer_of(plan, place, images)
+    if isinstance(scorer, BySupernet) and not scorer.teaching.weights.exists():
+        raise SystemExit(f"the supernet of {asked.run} is not trained")
+    drawn = _drawn(scorer, plan["seed"], asked.networks)
     steps = asked.steps or plan["finals"]["course"]["steps"]
-    judged = _judged(teaching, drawn)
-    networks = {one.id: teaching.options.network(one) for one in drawn}
+    networks = {one.id: scorer.options.network(one) for one in drawn}
     if (asked.run / "baseline.json").exists():
         networks[WINNER] = Network.from_json((asked.run / "network.json").read_text(encoding="utf-8"))
-    reached = _trained(plan, teaching, networks, steps, asked.out, images)
+    with progress() as shown:
+        scores = _scored(scorer, drawn, asked.out, shown)
+        reached = _trained(plan, place, networks, steps, asked.out, images, shown)
     winner = reached.pop(WINNER, None)
     trained = list(reached.values())
-    row = _row(teaching, drawn, judged, trained, steps)
+    row = _row(scorer, drawn, scores, trained, steps)
     row["winner"] = winner and dataclasses.asdict(winner)
-    row["random_search"] = _random_search(plan, teaching, row, trained, images)
-    row["random_sampler"] = _random_sampler(plan, teaching, asked.out) if asked.random else None
+    row["random_search"] = _random_search(plan, scorer, row, trained, images)
+    row["random_sampler"] = _random_sampler(plan, scorer, asked.out) if asked.random else None
     write_json(asked.run / RANKING, row)
     if (asked.run / "baseline.json").exists():
         write_page(asked.run)
     _say(row, asked.run)
 
 
-def _drawn(teaching: Teaching, count: int) -> list[Architecture]:
+def _drawn(scorer: Scorer, seed: int, count: int) -> list[Architecture]:
     """So many different networks that keep the budget, other draws than any of the search."""
     found: dict[str, Architecture] = {}
     for number in range(100 * count):
-        one = teaching.options.drawn(teaching.seed, "ranking", number)
+        one = scorer.options.drawn(seed, "ranking", number)
         found.setdefault(one.id, one)
         if len(found) == count:
             return list(found.values())
     raise SystemExit(f"the space has fewer than {count} networks within the budget")
 
 
-def _judged(teaching: Teaching, drawn: Sequence[Architecture]) -> list[Judged]:
-    with Workers(judge, workers_for(teaching.place.device)) as workers:
-        return workers.run([Candidate(row, teaching) for row in drawn])
+def _scored(scorer: Scorer, drawn: Sequence[Architecture], out: Path, shown: Progress) -> list[Score]:
+    """Every network's score as the search would give it; those that are done are read."""
+    file = out / "scores.json"
+    known = {name: Score(**row) for name, row in (read_json(file) if file.exists() else {}).items()}
+
+    def tell(architecture: Architecture, score: Score) -> None:
+        known[architecture.id] = score
+        write_json(file, {name: dataclasses.asdict(row) for name, row in known.items()})
+        shown(Update("scores", len(known), len(drawn)))
+
+    here = Here(scorer.place.device)
+    if missing := [one for one in drawn if one.id not in known]:
+        with scorer.scores(here, here.places(), shown) as scores:
+            scores(missing, tell)
+    return [known[one.id] for one in drawn]
 
 
 def _trained(
     plan: Mapping[str, Any],
-    teaching: Teaching,
+    place: Place,
     networks: Mapping[str, Network],
     steps: int,
     out: Path,
     images: ImageSet,
+    shown: Progress,
 ) -> dict[str, Trained]:
     """Every network's own training, from nothing; those that are done are read."""
-    place = dataclasses.replace(teaching.place, folder=str(out / f"training-{steps}"))
-    recipe, batch = teaching.recipe, plan["finals"]["course"]["batch"]
-    down = min(steps, round(recipe.cooldown_share * steps))
+    place = dataclasses.replace(place, folder=str(out / f"training-{steps}"))
+    recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
+    batch, seed = plan["finals"]["course"]["batch"], plan["seed"] + OTHER_SEED
     legs: dict[str, Leg] = {}
     for name, network in networks.items():
-        course = Course(f"{name}-{steps}", network, recipe, teaching.preprocessing, plan["seed"], batch, 1, 1)
-        legs[name] = Leg(with_steps(course, steps), place, "final", f"ranking/{name}", steps - down, down)
-    out.mkdir(parents=True, exist_ok=True)
+        course = with_steps(Course(f"{name}-{steps}", network, recipe, preprocessing, seed, batch, 1, 1), steps)
+        down = course.cooldown_steps
+        legs[name] = Leg(course, place, "final", f"ranking/{name}", steps - down, down)
     here = Here(place.device)
-    with progress() as shown:
-        train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
+    train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
     return {name: _reached(leg, images) for name, leg in legs.items()}
 
 
@@ -153,17 +173,18 @@ def _reached(leg: Leg, images: ImageSet) -> Trained:
 
 
 def _row(
-    teaching: Teaching, drawn: Sequence[Architecture], judged: Sequence[Judged], trained: Sequence[Trained], steps: int
+    scorer: Scorer, drawn: Sequence[Architecture], scores: Sequence[Score], trained: Sequence[Trained], steps: int
 ) -> dict[str, Any]:
-    by_supernet = np.array([row.score.accuracy for row in judged])
-    by_loss = np.array([-row.score.log_loss for row in judged])
+    by_score = np.array([row.accuracy for row in scores])
+    by_loss = np.array([-row.log_loss for row in scores])
     alone = np.array([row.both for row in trained])
-    macs = np.array([teaching.options.macs(row) for row in drawn], dtype=np.float64)
-    low, high = interval(by_supernet, alone)
+    macs = np.array([scorer.options.macs(row) for row in drawn], dtype=np.float64)
+    low, high = interval(by_score, alone)
     return {
         "format": FORMAT,
         "steps": steps,
-        "tau": tau(by_supernet, alone),
+        "scored_by": scorer.name,
+        "tau": tau(by_score, alone),
         "low": low,
         "high": high,
         "tau_log_loss": tau(by_loss, alone),
@@ -172,12 +193,12 @@ def _row(
             {
                 "id": one.id,
                 "stages": one.to_rows(),
-                "macs": teaching.options.macs(one),
-                "supernet_accuracy": score.score.accuracy,
-                "supernet_log_loss": score.score.log_loss,
+                "macs": scorer.options.macs(one),
+                "score_accuracy": score.accuracy,
+                "score_log_loss": score.log_loss,
                 **dataclasses.asdict(reached),
             }
-            for one, score, reached in zip(drawn, judged, trained, strict=True)
+            for one, score, reached in zip(drawn, scores, trained, strict=True)
         ],
     }
 
@@ -201,14 +222,12 @@ def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tup
 
 
 def _random_search(
-    plan: Mapping[str, Any], teaching: Teaching, row: Mapping[str, Any], trained: Sequence[Trained], images: ImageSet
+    plan: Mapping[str, Any], scorer: Scorer, row: Mapping[str, Any], trained: Sequence[Trained], images: ImageSet
 ) -> dict[str, Any]:
     """What as many trainings of random networks reach as the search's multiply-adds pay for, finals included."""
     finals, mean_macs = plan["finals"], float(np.mean([each["macs"] for each in row["networks"]]))
     one = BACKWARD * row["steps"] * finals["course"]["batch"] * mean_macs
-    spent = supernet_macs(teaching) + plan["candidates"] * mean_macs * (
-        CALIBRATION_IMAGES + min(MOST_IMAGES, len(images.indices("validation")))
-    )
+    spent = _scores_macs(plan, scorer, mean_macs, len(images.indices("validation")))
     own = BACKWARD * finals["course"]["steps"] * finals["course"]["batch"] * mean_macs
     affordable = int((spent + (finals["finalists"] + 1) * finals["seeds"] * own) / one)
     count = min(affordable, len(trained))
@@ -229,6 +248,15 @@ def _random_search(
     }
 
 
+def _scores_macs(plan: Mapping[str, Any], scorer: Scorer, mean_macs: float, validation: int) -> float:
+    """Multiply-adds of everything before the finals, for candidates of so many."""
+    if isinstance(scorer, BySupernet):
+        each = (CALIBRATION_IMAGES + min(MOST_IMAGES, validation)) * mean_macs
+        return supernet_macs(scorer.teaching) + plan["candidates"] * each
+    row = plan["candidate"]
+    return plan["candidates"] * (BACKWARD * row["steps"] * row["batch"] + validation) * mean_macs
+
+
 def supernet_macs(teaching: Teaching) -> float:
     """Multiply-adds of the supernet's training, by a hundred of its steps."""
     some = range(0, teaching.steps, max(1, teaching.steps // 100))
@@ -237,20 +265,21 @@ def supernet_macs(teaching: Teaching) -> float:
     return BACKWARD * teaching.steps * teaching.batch * float(np.mean(each))
 
 
-def _random_sampler(plan: Mapping[str, Any], teaching: Teaching, out: Path) -> dict[str, float]:
-    """The best objective of as many even draws, by the same supernet."""
-    search = dataclasses.replace(search_of(plan, teaching), sampler="random")
+def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[str, float]:
+    """The best objective of as many even draws, by the same scorer."""
+    search = dataclasses.replace(search_of(plan, scorer), sampler="random")
     storage = f"sqlite:///{(out / 'random.db').resolve()}"
-    with Workers(judge, search.at_once, teaching.place.device) as workers:
-        found = run_search(search, scores_by(workers, teaching), storage)
+    with progress() as shown, scorer.scores(Here(scorer.place.device), search.at_once, shown) as scores:
+        found = run_search(search, scores, storage)
     return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
 
 
 def _say(row: Mapping[str, Any], run: Path) -> None:
-    print(f"{'network':<10}{'MACs':>12}{'supernet %':>12}{'log loss':>10}{'trained %':>11}")
+    print(f"scored by {row['scored_by']}, trained for {row['steps']} steps")
+    print(f"{'network':<10}{'MACs':>12}{'score %':>10}{'log loss':>10}{'trained %':>11}")
     for one in sorted(row["networks"], key=lambda one: -one["both"]):
-        supernet, alone = 100 * one["supernet_accuracy"], 100 * one["both"]
-        print(f"{one['id']:<10}{one['macs']:>12,}{supernet:>12.1f}{one['supernet_log_loss']:>10.3f}{alone:>11.1f}")
+        score, alone = 100 * one["score_accuracy"], 100 * one["both"]
+        print(f"{one['id']:<10}{one['macs']:>12,}{score:>10.1f}{one['score_log_loss']:>10.3f}{alone:>11.1f}")
     print(f"Kendall's tau {row['tau']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), {len(row['networks'])} networks")
     print(f"by log loss {row['tau_log_loss']:+.2f}; by MACs alone {row['tau_macs']:+.2f}")
     random = row["random_search"]
@@ -265,7 +294,7 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
     if row["winner"]:
         print(f"the same, trained for {row['steps']} steps: {100 * row['winner']['test']:.1f} % on test")
     if row["random_sampler"]:
-        print(f"even draws with the same supernet: best objective {row['random_sampler']['best_reward']:.4f}")
+        print(f"even draws with the same scorer: best objective {row['random_sampler']['best_reward']:.4f}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, Network, cost, network
-from budgetnet.baseline.scoring import CALIBRATION_IMAGES, MOST_IMAGES
+from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS

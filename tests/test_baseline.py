@@ -19,15 +19,22 @@ from test_space import BASE
 
 from budgetnet import Budget
 from budgetnet.baseline import space_for
+from budgetnet.baseline.by_supernet import Candidate, judge, recalibrate
+from budgetnet.baseline.by_training import ByTraining
 from budgetnet.baseline.plan import legs_of
-from budgetnet.baseline.scoring import Candidate, judge, recalibrate
+from budgetnet.baseline.scorer import SCORERS
 from budgetnet.baseline.teaching import Teacher, Teaching, teach
 from budgetnet.cli import main
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
-from budgetnet.learn.leg import Place
+from budgetnet.learn.leg import Place, run_leg
+from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN, recipe_for
+from budgetnet.learn.train import with_steps
+from budgetnet.learn.trainer import Course
+from budgetnet.learn.where import Here
+from budgetnet.search.baseline import Score
 from budgetnet.search.options import options_of
-from budgetnet.search.space import Space, StageSpace
+from budgetnet.search.space import Architecture, Space, StageSpace
 from budgetnet.spec import Network
 
 Capture = pytest.CaptureFixture[str]
@@ -91,6 +98,28 @@ def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: 
     assert after.log_loss < before.log_loss
 
 
+def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
+    place = Place("digits", 0, 8, str(tmp_path / "training"))
+    (tmp_path / "training").mkdir()
+    course = with_steps(Course("candidate", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1), 60)
+    scorer = ByTraining(options_of(SMALL, BUDGET), place, course, digits)
+    rows = [scorer.options.drawn(number) for number in range(3)]
+    assert run_leg(scorer.leg(rows[0]))
+    read = scorer.leg(rows[0]).scores
+    when, told = read.stat().st_mtime_ns, dict[str, Score]()
+
+    def tell(one: Architecture, found: Score) -> None:
+        assert one.id != rows[0].id or read.stat().st_mtime_ns == when, "a finished training is not made again"
+        told[one.id] = found
+
+    with scorer.scores(Here(), 2, silent) as score:
+        score(rows, tell)
+        score(rows[:1], lambda _, found: pytest.fail("other bits") if found != told[rows[0].id] else None)
+    assert set(told) == {row.id for row in rows} and all(0.2 < found.accuracy <= 1.0 for found in told.values())
+    assert len(set(told.values())) == 3
+    assert not list((tmp_path / "training").iterdir()), "no checkpoint of a candidate stays"
+
+
 def test_recalibration_gives_the_statistics_of_the_images(digits: ImageSet, tmp_path: Path) -> None:
     job = teaching(tmp_path)
     supernet, pixels = teacher(job, digits).supernet, open_cache(digits, 8)
@@ -139,6 +168,7 @@ def test_finals_share_the_split_of_the_search(tmp_path: Path) -> None:
         (["--macs", "1M", "--base", "efficientnet"], "there is no network"),
         (["--macs", "1M", "--space", "absent.json"], "there is no space file absent.json"),
         (["--macs", "1M", "--sampler", "grid"], "Choose from"),
+        (["--macs", "1M", "--scorer", "guess"], "Choose from"),
         (["--macs", "1M", "--write-space", "space.txt"], "a space's file ends in .json"),
     ],
 )
@@ -191,13 +221,16 @@ def finished_trials(run: Path) -> dict[int, str]:
     return dict(rows)
 
 
-@pytest.fixture(scope="module")
-def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[int, str]]:
-    """A search that was killed while it taught and again while it searched, then finished; trials done at the kill."""
+@pytest.fixture(scope="module", params=SCORERS)
+def killed_run(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[Path, list[str], dict[int, str]]:
+    """A search that was killed as it began and again while it searched, then finished; trials done at the kill."""
     folder = tmp_path_factory.mktemp("baseline")
     space, run = folder / "space.json", folder / "run"
     space.write_text(SMALL.to_json())
     arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
+    arguments += ["--scorer", request.param]
     command = [sys.executable, "-m", "budgetnet", *arguments, "--out", str(run)]
     kill_when(command, lambda: (run / "events.jsonl").exists())
     kill_when(command, lambda: len(finished_trials(run)) >= 4)
@@ -256,7 +289,9 @@ def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[
     assert "was begun with another time" in capsys.readouterr().err
 
 
-WEIGHTS = "supernet/supernet.safetensors"
+def weights_of(run: Path) -> list[str]:
+    """The supernet's, where there is one: its training is long, and is tested by itself."""
+    return [str(path.relative_to(run)) for path in run.glob("supernet/supernet.safetensors")]
 
 
 def copied(run: Path, to: Path, *names: str) -> None:
@@ -269,7 +304,7 @@ def copied(run: Path, to: Path, *names: str) -> None:
 @pytest.mark.timeout(900)
 def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path) -> None:
     run, arguments, _ = killed_run
-    copied(run, tmp_path, "plan.json", WEIGHTS)
+    copied(run, tmp_path, "plan.json", *weights_of(run))
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     ours, theirs = (json.loads((folder / "baseline.json").read_text()) for folder in (run, tmp_path))
     in_order = [sorted(row.pop("candidates"), key=lambda one: one["id"]) for row in (ours, theirs)]
@@ -278,13 +313,13 @@ def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[int, str]]
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_study_of_another_supernet_is_refused(
+def test_the_study_of_other_scores_is_refused(
     killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path, capsys: Capture
 ) -> None:
     run, arguments, _ = killed_run
-    copied(run, tmp_path, "plan.json", "study.db", WEIGHTS)
+    copied(run, tmp_path, "plan.json", "study.db", *weights_of(run))
     plan = json.loads((run / "plan.json").read_text())
-    plan["supernet"]["steps"] -= 1
+    plan["supernet" if plan["scorer"] == "supernet" else "candidate"]["steps"] -= 1
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     assert main([*arguments, "--out", str(tmp_path)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""A baseline for a budget: a space of networks, a supernet that scores them, a search, and the best trained in full."""
+"""A baseline for a budget: a space of networks, scores of them, a search above those, and the best trained in full."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from budgetnet.baseline.plan import draft_of, planned, space_for
 from budgetnet.baseline.result import Baseline
+from budgetnet.baseline.scorer import SCORERS, ScorerName
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.cluster import Cluster
@@ -49,6 +50,7 @@ def search_baseline(
     space: Space | None = None,
     base: str | Network = BASE_NAME,
     sampler: Sampler = "evolution",
+    scorer: ScorerName = "training",
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
@@ -61,16 +63,17 @@ def search_baseline(
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
 
-    A supernet, whose weights all networks of the space share, is trained for half of the time; `sampler` proposes
-    networks that keep every limit, the supernet scores each on the validation images by
+    `sampler` proposes networks that keep every limit, and each is scored on the validation images by
 
         ACC * (MACs / T)**-0.07          T: the budget's MACs, or the base's where it limits none
 
-    and the best few, and the space's base, are trained from nothing by the recipe, several seeds where time allows.
+    where ACC is, by `scorer`, that of a short training of its own ("training"), or that of its slices of a supernet,
+    whose weights all networks of the space share and which is trained for half of the time ("supernet"). The best few,
+    and the space's base, are trained from nothing by the recipe, several seeds where time allows.
     The winner has the highest objective of those by validation accuracy; test images are seen once, at the end.
     `space` is `space_for` the images, the budget and `base` unless given.
 
-    Candidates are scored and finals trained on a Ray `cluster` where one is given, else here; the supernet is trained
+    Candidates are scored and finals trained on a Ray `cluster` where one is given, else here; a supernet is trained
     here. `storage` is the URL of the database for the study, a file of the run unless given.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`. Raises
@@ -78,7 +81,7 @@ def search_baseline(
     Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
     """
     began = time.monotonic()
-    _check(time_seconds, seed, sampler, device, precision)
+    _check(time_seconds, seed, sampler, scorer, device, precision)
     check_trials(cluster, precision)
     asked = {
         "budget": budget.to_dict(),
@@ -86,6 +89,7 @@ def search_baseline(
         "space_asked": None if space is None else space.to_json(),
         "base": base if isinstance(base, str) else base.to_json(),
         "sampler": sampler,
+        "scorer": scorer,
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
@@ -116,7 +120,7 @@ def search_baseline(
                 start_anew(run)
                 study.forget()
             if plan is None:
-                draft = draft_of(options, images, chosen, preprocessing, place)
+                draft = draft_of(scorer, options, images, chosen, preprocessing, place)
                 steps = planned(draft, images, where, began, time_seconds, progress)
                 row = {
                     "command": COMMAND,
@@ -133,8 +137,9 @@ def search_baseline(
             return Work(run, plan, budget, images, place, team, where, study, progress or silent).finish()
 
 
-def _check(time_seconds: float, seed: int, sampler: str, device: str, precision: str) -> None:
+def _check(time_seconds: float, seed: int, sampler: str, scorer: str, device: str, precision: str) -> None:
     check_time(time_seconds)
     check_integer("seed", seed, 0)
     choose("sampler", sampler, SAMPLERS)
+    choose("scorer", scorer, SCORERS)
     check_computing(device, precision)

@@ -1,15 +1,18 @@
-"""How the time of a baseline's search is shared: the supernet, the candidates, the finals, each as a count, once."""
+"""How the time of a baseline's search is shared: scores and finals, each as a count, once."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.baseline.scoring import Candidate, candidate_errand, judge
+from budgetnet.baseline.by_supernet import BySupernet, Candidate, candidate_errand, judge
+from budgetnet.baseline.by_training import ByTraining
+from budgetnet.baseline.scorer import Scorer, ScorerName
 from budgetnet.baseline.teaching import Teaching, time_teaching
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import adapted_bases, largest_px, map_rank
@@ -26,15 +29,20 @@ from budgetnet.search.options import Options, options_of
 from budgetnet.search.space import Space, default_space
 from budgetnet.spec import Network
 
-SUPERNET_SHARE, SEARCH_SHARE = 0.5, 0.2
-"""Of the time that is left once everything is timed; the finals have the rest."""
-TIMED_NETWORKS = 2
-"""Drawn ones, for the speed of a final training: the slowest counts, and the base's beside them."""
+FINALS_SHARE = 0.3
+"""Of the time that is left once everything is timed; the scores have the rest."""
+SUPERNET_SHARE = 0.5
+"""Of the same, for a supernet's training; its candidates have what lies between."""
+TIMED_NETWORKS = 4
+"""Drawn ones, for the speed of trainings: the slowest counts for finals, the base's among them, the mean for scores."""
 JUDGED = 2
 """Candidates that each worker is timed with; the first of them opens the images."""
 TRIAL_SECONDS = 0.25
 """Of the study for each trial, while no worker has anything to do."""
 LEAST_STEPS, LEAST_CANDIDATES, MOST_CANDIDATES = 10, 4, 1000
+SCORE_LENGTH, LEAST_SCORE_STEPS = 1 / 16, 40
+"""Of the length of a final training what a candidate has that is scored by one, but at least so many steps: fewer say
+nothing, and twice as many hardly more (docs/lab-log.md)."""
 FINALS = ((3, 3), (3, 2), (2, 2), (2, 1))
 """Finalists and seeds, the most first: so many that a training sees its images `LEAST_EPOCHS` times."""
 LEAST_EPOCHS = 12
@@ -64,8 +72,9 @@ def space_for(images: ImageSet, budget: Budget, base: str | Network) -> Space:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be planned: the teaching and the finals' course of the base, both without their steps."""
+    """What is to be planned: the teaching and the course of the base, both without their steps."""
 
+    scorer: ScorerName
     teaching: Teaching
     team: Team
     course: Course
@@ -78,34 +87,102 @@ def planned(
 
     Raises a one-line `ValueError` where the time is too short for any of it.
     """
-    workers = where.places()
+    workers, course = where.places(), draft.course
+    speeds = _timed_trainings(draft, where, progress)
+    timed = _timed_supernet(draft, where, workers, progress) if draft.scorer == "supernet" else None
+    spent = time.monotonic() - began
+    startup = speeds.startup + (0.0 if timed is None else timed.startup)
+    left = time_seconds * (1 - SPARE_SHARE) - spent - startup - PAGE_SECONDS
+    finals = _finals(course, images, speeds.slowest, workers, FINALS_SHARE * left)
+    if timed is None:
+        scores = _by_training(draft, images, speeds, workers, left, finals)
+    else:
+        scores = _by_supernet(draft, timed, workers, left)
+    if finals["course"]["steps"] < LEAST_STEPS or scores.candidates < LEAST_CANDIDATES or scores.steps < scores.least:
+        needed = max(scores.seconds, _least_finals(course, images, speeds.slowest, workers) / FINALS_SHARE)
+        raise TooShort(time_seconds, "for a search and final trainings", 1.2 * (time_seconds - left + needed))
+    count = min(scores.candidates, MOST_CANDIDATES, draft.teaching.options.count)
+    return {**team_row(draft.team), **scores.rows, "workers": workers, "candidates": count, "finals": finals}
+
+
+@dataclass(frozen=True, slots=True)
+class _Speeds:
+    """Images a second of one trial, over drawn networks and the base; how long workers take to start."""
+
+    slowest: float
+    mean: float
+    startup: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Supernet:
+    """Images a second of a supernet's training, seconds of a candidate's score, how long workers take to start."""
+
+    taught: float
+    judged: float
+    startup: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """How many candidates are scored, after how many steps of which at least so many are needed; the rows of
+    plan.json; the seconds that the fewest of both would take of the whole."""
+
+    candidates: int
+    steps: int
+    least: int
+    seconds: float
+    rows: dict[str, Any]
+
+
+def _timed_trainings(draft: Draft, where: Where, progress: Progress | None) -> _Speeds:
+    networks = [draft.teaching.options.drawn("speed", place) for place in range(TIMED_NETWORKS)]
+    rows = [_like(draft.course, draft.teaching.options.network(one)) for one in networks]
+    found = where.timed([draft.course, *rows], draft.teaching.place, progress)
+    rates = [timing.apart for timing in found.courses]
+    # Candidates are many and each has equal steps: their mean time counts, so the harmonic mean of their rates.
+    return _Speeds(min(rates), statistics.harmonic_mean(rates[1:]), found.startup_seconds)
+
+
+def _timed_supernet(draft: Draft, where: Where, workers: int, progress: Progress | None) -> _Supernet:
     taught = _timed_teaching(draft, progress)
     judged, startup = _timed_judging(draft.teaching, where, workers, progress)
-    courses = [draft.course, *(_like(draft.course, network) for network in _drawn(draft.teaching.options))]
-    trained = where.timed(courses, draft.teaching.place, progress)
-    slowest = min(timing.apart for timing in trained.courses)
-    spent = time.monotonic() - began
-    left = time_seconds * (1 - SPARE_SHARE) - spent - 3 * startup - PAGE_SECONDS
-    teaching, course = draft.teaching, draft.course
-    steps = int(SUPERNET_SHARE * left * taught.together / teaching.batch)
-    candidates = int(SEARCH_SHARE * left / (judged / workers + TRIAL_SECONDS))
-    finals = _finals(course, images, slowest, workers, (1 - SUPERNET_SHARE - SEARCH_SHARE) * left)
-    if steps < LEAST_STEPS or candidates < LEAST_CANDIDATES or finals["course"]["steps"] < LEAST_STEPS:
-        least = max(
-            LEAST_STEPS * teaching.batch / taught.together / SUPERNET_SHARE,
-            LEAST_CANDIDATES * (judged / workers + TRIAL_SECONDS) / SEARCH_SHARE,
-            _least_finals(course, images, slowest, workers) / (1 - SUPERNET_SHARE - SEARCH_SHARE),
-        )
-        what = "for a supernet, a search and final trainings"
-        raise TooShort(time_seconds, what, 1.2 * (time_seconds - left + least))
-    return {
-        **team_row(draft.team),
-        "supernet": {"batch": teaching.batch, "steps": steps, "images_per_second": taught.together},
-        "workers": workers,
-        "candidates": min(candidates, MOST_CANDIDATES, teaching.options.count),
-        "seconds_a_candidate": judged,
-        "finals": finals,
+    return _Supernet(taught.together, judged, 2 * startup)
+
+
+def _by_training(
+    draft: Draft, images: ImageSet, speeds: _Speeds, workers: int, left: float, finals: Mapping[str, Any]
+) -> _Scores:
+    batch, share = draft.course.batch, 1 - FINALS_SHARE
+    answers = len(images.indices("validation")) / (FORWARD_RATE * speeds.mean)
+    steps = max(LEAST_SCORE_STEPS, round(SCORE_LENGTH * finals["course"]["steps"]))
+
+    def seconds(steps: int) -> float:
+        """Of all places for one candidate."""
+        return (steps * batch / speeds.mean + answers) / workers + TRIAL_SECONDS
+
+    course = with_steps(draft.course, steps)
+    row = {"batch": batch, "steps": steps, "warmup_steps": course.warmup_steps}
+    rows = {
+        "supernet": None,
+        "candidate": {**row, "images_per_second": speeds.mean},
+        "seconds_a_candidate": workers * (seconds(steps) - TRIAL_SECONDS),
     }
+    least = LEAST_CANDIDATES * seconds(LEAST_SCORE_STEPS) / share
+    return _Scores(int(share * left / seconds(steps)), steps, LEAST_SCORE_STEPS, least, rows)
+
+
+def _by_supernet(draft: Draft, timed: _Supernet, workers: int, left: float) -> _Scores:
+    batch, share = draft.teaching.batch, 1 - FINALS_SHARE - SUPERNET_SHARE
+    steps = int(SUPERNET_SHARE * left * timed.taught / batch)
+    each = timed.judged / workers + TRIAL_SECONDS
+    rows = {
+        "supernet": {"batch": batch, "steps": steps, "images_per_second": timed.taught},
+        "candidate": None,
+        "seconds_a_candidate": timed.judged,
+    }
+    least = max(LEAST_STEPS * batch / timed.taught / SUPERNET_SHARE, LEAST_CANDIDATES * each / share)
+    return _Scores(int(share * left / each), steps, LEAST_STEPS, least, rows)
 
 
 def _timed_teaching(draft: Draft, progress: Progress | None) -> Timing:
@@ -126,10 +203,6 @@ def _timed_judging(teaching: Teaching, where: Where, count: int, progress: Progr
         startup = time.monotonic() - before
         found = workers.run(jobs * (JUDGED - 1))
     return max(row.seconds for row in found), startup
-
-
-def _drawn(options: Options) -> list[Network]:
-    return [options.network(options.drawn("speed", place)) for place in range(TIMED_NETWORKS)]
 
 
 def _like(course: Course, network: Network) -> Course:
@@ -154,7 +227,7 @@ def _finals(course: Course, images: ImageSet, slowest: float, workers: int, seco
         "images_per_second": slowest,
         "seconds_each": max(0.0, each),
         "course": {"batch": course.batch, "steps": steps, "warmup_steps": planned_course.warmup_steps},
-        "cooldown_steps": min(steps, round(course.recipe.cooldown_share * steps)),
+        "cooldown_steps": planned_course.cooldown_steps,
     }
 
 
@@ -168,21 +241,32 @@ def _answer_seconds(images: ImageSet, rate: float) -> float:
     return (len(images.indices("validation")) + len(images.indices("test"))) / (FORWARD_RATE * rate)
 
 
-def teaching_of(plan: Mapping[str, Any], place: Place) -> Teaching:
-    """The supernet's training that the plan says."""
-    space, budget = Space.from_json(plan["space"]), Budget.from_dict(plan["budget"])
-    row = plan["supernet"]
-    recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
-    return Teaching(options_of(space, budget), place, recipe, preprocessing, plan["seed"], row["batch"], row["steps"])
+def scorer_of(plan: Mapping[str, Any], place: Place, images: ImageSet) -> Scorer:
+    """The scorer that the plan says."""
+    options = options_of(Space.from_json(plan["space"]), Budget.from_dict(plan["budget"]))
+    recipe, preprocessing, seed = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"]), plan["seed"]
+    if plan["scorer"] == "supernet":
+        row = plan["supernet"]
+        return BySupernet(Teaching(options, place, recipe, preprocessing, seed, row["batch"], row["steps"]))
+    row = {name: plan["candidate"][name] for name in ("batch", "steps", "warmup_steps")}
+    course = Course("candidate", options.space.base, recipe, preprocessing, seed, **row)
+    return ByTraining(options, place, course, images)
 
 
-def draft_of(options: Options, images: ImageSet, recipe: Recipe, preprocessing: Preprocessing, place: Place) -> Draft:
+def draft_of(
+    scorer: ScorerName,
+    options: Options,
+    images: ImageSet,
+    recipe: Recipe,
+    preprocessing: Preprocessing,
+    place: Place,
+) -> Draft:
     """A draft with the recipe's batch, shared by all processes."""
     batch, team = shared_batch(recipe, images, place.device)
     seed = place.split_seed
     teaching = Teaching(options, place, recipe, preprocessing, seed, batch, 1)
     alone = guarded_batch(recipe, len(images.indices("train")))
-    return Draft(teaching, team, Course("base", options.space.base, recipe, preprocessing, seed, alone, 1, 1))
+    return Draft(scorer, teaching, team, Course("base", options.space.base, recipe, preprocessing, seed, alone, 1, 1))
 
 
 def legs_of(plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], place: Place) -> tuple[Leg, ...]:

@@ -28,11 +28,13 @@ from budgetnet.spec import Network
 FORMAT = "budgetnet.baseline.v1"
 BASE = "base"
 """The id of the space's base among the finals."""
+AS_THEY_ARE = ("winner", "scored_by", "target_macs", "networks_in_space", "hypervolume", "test_images")
+"""Of baseline.json what a result has as it stands there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One scored architecture: accuracy and log loss are the supernet's on validation; `front`: none beats it."""
+    """One scored architecture: accuracy and log loss are the search's on validation; `front`: none beats it."""
 
     id: str
     stages: list[dict[str, Any]]
@@ -47,7 +49,7 @@ class Candidate:
 class Final:
     """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
 
-    `supernet_accuracy` is what the search thought of it on validation, None for the base; `reward` goes by
+    `search_accuracy` is what the search thought of it on validation, None for the base; `reward` goes by
     `validation_accuracy`, which chose the winner and is optimistic.
     """
 
@@ -56,7 +58,7 @@ class Final:
     macs: int
     params: int
     peak_activation_bytes: int
-    supernet_accuracy: float | None
+    search_accuracy: float | None
     validation_accuracy: float
     reward: float
     accuracy: float
@@ -80,13 +82,15 @@ class Against:
 class Baseline:
     """The winner of a baseline's search and its evidence; `finals` has it first and the base last.
 
-    `networks_in_space` counts all of the space, those that break the budget among them. `hypervolume` is the share of
-    the rectangle of target MACs and accuracy 1 that the front dominates.
+    `scored_by` says what scored the candidates. `networks_in_space` counts all of the space, those that break the
+    budget among them. `hypervolume` is the share of the rectangle of target MACs and accuracy 1 that the front
+    dominates.
     """
 
     run: Path
     winner: str
     network: Network
+    scored_by: str
     target_macs: int
     networks_in_space: int
     candidates: tuple[Candidate, ...]
@@ -110,13 +114,15 @@ class Baseline:
         try:
             finals = tuple(_final(one) for one in row["finals"])
             return Baseline(
-                **{name: row[name] for name in ("winner", "target_macs", "networks_in_space", "hypervolume")},
+                **{
+                    name: row[name]
+                    for name in ("winner", "scored_by", "target_macs", "networks_in_space", "hypervolume")
+                },
                 run=run,
                 network=finals[0].network,
                 candidates=tuple(Candidate(**one) for one in row["candidates"]),
                 finals=finals,
                 against_base=Against(**row["against_base"]),
-                test_images=row["test_images"],
                 statement=tuple(row["statement"]),
                 report=report,
             )
@@ -160,7 +166,7 @@ class Trainings:
 
 
 def final_of(
-    name: str, network: Network, supernet_accuracy: float | None, done: Trainings, budget: Budget, target_macs: int
+    name: str, network: Network, search_accuracy: float | None, done: Trainings, budget: Budget, target_macs: int
 ) -> Final:
     """What the final trainings of a network say."""
     found = over_seeds(right_over_seeds(done.tests))
@@ -173,7 +179,7 @@ def final_of(
         macs=price.macs,
         params=price.params,
         peak_activation_bytes=price.peak_activation_bytes,
-        supernet_accuracy=supernet_accuracy,
+        search_accuracy=search_accuracy,
         validation_accuracy=validation,
         reward=reward(validation, price.macs, target_macs),
         accuracy=found.mean,
@@ -207,9 +213,9 @@ def with_statement(result: Baseline, seeds: int) -> Baseline:
         f"{100 * winner.high:.1f}) of {result.test_images} test images with {winner.macs / 1e6:.2f} M MACs, "
         f"over {many} from nothing.",
         verdict,
-        f"The supernet scored {len(result.candidates)} of {float(result.networks_in_space):.2g} networks; {leading} of "
-        "them are on its front of accuracy against MACs.",
-        "A supernet's score ranks; it does not say how accurate a network trained alone is, and how well it ranks here "
-        "was not measured by this search.",
+        f"{len(result.candidates)} of {float(result.networks_in_space):.2g} networks were scored, by "
+        f"{result.scored_by}; {leading} of them are on the front of accuracy against MACs.",
+        "Such a score ranks; it does not say how accurate a network is at the end of a whole training, and how well it "
+        "ranks here was not measured by this search.",
     )
     return dataclasses.replace(result, statement=said)

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.baseline import result
-from budgetnet.baseline.plan import legs_of, teaching_of
+from budgetnet.baseline.plan import legs_of, scorer_of
 from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
-from budgetnet.baseline.scoring import Candidate, Judged, candidate_errand, judge
-from budgetnet.baseline.teaching import PHASE, Teaching, teach
+from budgetnet.baseline.scorer import Scorer
 from budgetnet.budget import Budget
 from budgetnet.learn.answers import answered
 from budgetnet.learn.data import ImageSet
@@ -25,11 +24,10 @@ from budgetnet.learn.outcome import clear
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
-from budgetnet.learn.where import Trials, Where
-from budgetnet.learn.workers import Team, Workers
-from budgetnet.search.baseline import POPULATION, Scored, Scores, Search, Told, run_search
-from budgetnet.search.options import hypervolume
-from budgetnet.search.space import Architecture
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team
+from budgetnet.search.baseline import POPULATION, Scored, Search, run_search
+from budgetnet.search.options import Options, hypervolume
 from budgetnet.search.study import STUDY, forget_study
 from budgetnet.writing import written_aside
 
@@ -73,29 +71,21 @@ class Work:
 
     def finish(self) -> Baseline:
         """The result, from wherever an earlier start was stopped."""
-        teaching = teaching_of(self.plan, self.place)
-        self._teach(teaching)
-        scored = self._search(teaching)
+        scorer = scorer_of(self.plan, self.place, self.images)
+        scorer.prepare(self.team, self.progress)
+        scored = self._search(scorer)
         best = result.finalists(scored, self.plan["finals"]["finalists"])
-        networks = [(row.architecture.id, teaching.options.network(row.architecture)) for row in best]
-        legs = legs_of(self.plan, [*networks, (BASE, teaching.options.space.base)], self.place)
+        networks = [(row.architecture.id, scorer.options.network(row.architecture)) for row in best]
+        legs = legs_of(self.plan, [*networks, (BASE, scorer.options.space.base)], self.place)
         train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
-        self._write(teaching, scored, best, self._trainings(legs))
+        self._write(scorer, scored, best, self._trainings(legs))
         return shown(self.run)
 
-    def _teach(self, teaching: Teaching) -> None:
-        if teaching.weights.exists():
-            return
-        self.progress(Update(PHASE, 0, teaching.steps, f"{teaching.options.count:.2g} networks share its weights"))
-        device, team = self.place.device, self.team
-        with Workers(teach, team.processes, device, True, self.progress, team.threads) as workers:
-            workers.run([teaching])
-
-    def _search(self, teaching: Teaching) -> tuple[Scored, ...]:
+    def _search(self, scorer: Scorer) -> tuple[Scored, ...]:
         """Every candidate with its score: so many at once as were planned, whatever places there now are."""
-        search = dataclasses.replace(search_of(self.plan, teaching), study=self.study.name)
-        with self.where.workers(judge, candidate_errand, self.place, search.at_once, self.progress) as workers:
-            return run_search(search, scores_by(workers, teaching), self.study.storage, self._tell_search(search))
+        search = dataclasses.replace(search_of(self.plan, scorer), study=self.study.name)
+        with scorer.scores(self.where, search.at_once, self.progress) as scores:
+            return run_search(search, scores, self.study.storage, self._tell_search(search))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
         def tell(found: Sequence[Scored]) -> None:
@@ -123,10 +113,10 @@ class Work:
         return right_of(answers, np.asarray(self.images.labels)[indices])
 
     def _write(
-        self, teaching: Teaching, scored: Sequence[Scored], best: Sequence[Scored], done: Mapping[str, Trainings]
+        self, scorer: Scorer, scored: Sequence[Scored], best: Sequence[Scored], done: Mapping[str, Trainings]
     ) -> None:
         """network.json, then baseline.json: where that is, the run is finished."""
-        options, target = teaching.options, target_macs(self.budget, teaching)
+        options, target = scorer.options, target_macs(scorer.options)
         found = [
             result.final_of(
                 row.architecture.id,
@@ -143,19 +133,20 @@ class Work:
         winner = found[0]
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")
-        made = self._result(teaching, scored, [*found, base], done)
+        made = self._result(scorer, scored, [*found, base], done)
         write_json(self.run / "baseline.json", made.to_file())
 
     def _result(
-        self, teaching: Teaching, scored: Sequence[Scored], finals: Sequence[Final], done: Mapping[str, Trainings]
+        self, scorer: Scorer, scored: Sequence[Scored], finals: Sequence[Final], done: Mapping[str, Trainings]
     ) -> Baseline:
-        target, winner = target_macs(self.budget, teaching), finals[0]
+        target, winner = target_macs(scorer.options), finals[0]
         made = Baseline(
             run=self.run,
             winner=winner.id,
             network=winner.network,
+            scored_by=scorer.name,
             target_macs=target,
-            networks_in_space=teaching.options.space.count,
+            networks_in_space=scorer.options.space.count,
             candidates=result.candidates_of(scored),
             hypervolume=hypervolume([(row.macs, row.score.accuracy) for row in scored], target),
             finals=tuple(finals),
@@ -167,32 +158,22 @@ class Work:
         return result.with_statement(made, self.plan["finals"]["seeds"])
 
 
-def target_macs(budget: Budget, teaching: Teaching) -> int:
+def target_macs(options: Options) -> int:
     """T of the objective: the budget's limit of MACs, or the base's where there is none."""
-    return budget.macs or budget.price(teaching.options.space.base).macs
+    return options.budget.macs or options.budget.price(options.space.base).macs
 
 
-def search_of(plan: Mapping[str, Any], teaching: Teaching) -> Search:
+def search_of(plan: Mapping[str, Any], scorer: Scorer) -> Search:
     """The search that the plan says."""
     return Search(
-        options=teaching.options,
+        options=scorer.options,
         trials=plan["candidates"],
         at_once=min(plan["workers"], max(POPULATION, plan["candidates"] // LEAST_BATCHES)),
-        target_macs=target_macs(teaching.options.budget, teaching),
+        target_macs=target_macs(scorer.options),
         sampler=plan["sampler"],
         seed=plan["seed"],
-        identity=f"{plan['data']['fingerprint']}, supernet of {teaching.steps} steps",
+        identity=f"{plan['data']['fingerprint']}, {scorer.name}",
     )
-
-
-def scores_by(trials: Trials[Candidate, Judged], teaching: Teaching) -> Scores:
-    """The supernet's scores as a search asks for them."""
-
-    def scores(architectures: Sequence[Architecture], told: Told) -> None:
-        jobs = [Candidate(row, teaching) for row in architectures]
-        trials.run(jobs, lambda job, judged: told(job.architecture, judged.score))
-
-    return scores
 
 
 def shown(run: Path) -> Baseline:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.baseline import BASE_NAME, Baseline, search_baseline, space_for
+from budgetnet.baseline.scorer import SCORERS, ScorerName
 from budgetnet.baseline.work import Studied
 from budgetnet.budget import Budget
 from budgetnet.chain.family import family_of, job_for, train_family
@@ -42,7 +43,7 @@ from budgetnet.scaling import PAPER
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Space
 from budgetnet.search.study import check_storage, shown_url
-from budgetnet.spec import Network, check_integer
+from budgetnet.spec import Network, check_integer, choose
 
 COMMAND = "search all"
 BASELINE = "baseline"
@@ -59,6 +60,7 @@ def search_all(
     time_seconds: float = 10800.0,
     space: Space | None = None,
     base: str | Network = BASE_NAME,
+    scorer: ScorerName = "training",
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
@@ -76,8 +78,8 @@ def search_all(
         family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
 
     All parts have one split of the images, so that the test images of the family were seen by no choice. The members
-    are trained from nothing for equal steps. `space`, `base` and `storage` are those of `search_baseline`. Trials and
-    trainings run on a Ray `cluster` where one is given, else here; the supernet is always trained here.
+    are trained from nothing for equal steps. `space`, `base`, `scorer` and `storage` are those of `search_baseline`.
+    Trials and trainings run on a Ray `cluster` where one is given, else here; a supernet is always trained here.
 
     The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
     `BudgetError` or `ValueError` where no network keeps the budget, `ValueError` for other bad input and for a time
@@ -87,6 +89,7 @@ def search_all(
     began = time.monotonic()
     check_time(time_seconds)
     check_integer("seed", seed, 0)
+    choose("scorer", scorer, SCORERS)
     check_computing(device, precision)
     check_trials(cluster, precision)
     asked = {
@@ -94,6 +97,7 @@ def search_all(
         "time_seconds": time_seconds,
         "space_asked": None if space is None else space.to_json(),
         "base": base if isinstance(base, str) else base.to_json(),
+        "scorer": scorer,
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
@@ -119,7 +123,7 @@ def search_all(
                     Studied.of(run / BASELINE, storage).forget()
             row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, **steps})
-        asked_for = _Asked(str(data), budget, space, base, recipe, device, cluster, storage)
+        asked_for = _Asked(str(data), budget, space, base, scorer, recipe, device, cluster, storage)
         return _Chain(run, plan, asked_for, images, progress or silent).finish()
 
 
@@ -150,6 +154,7 @@ class _Asked:
     budget: Budget
     space: Space | None
     base: str | Network
+    scorer: ScorerName
     recipe: str | Recipe
     device: str = "cpu"
     cluster: Cluster | None = None
@@ -212,6 +217,7 @@ class _Chain:
                     time_seconds=self.plan["seconds"]["baseline"],
                     space=self.asked.space,
                     base=self.asked.base,
+                    scorer=self.asked.scorer,
                     out=folder,
                     storage=self.asked.storage,
                     **self._shared(progress),

@@ -133,7 +133,7 @@ def planned(
         "seeds": seeds,
         "steps": steps,
         "epochs": steps * job.draft.batch / len(job.images.indices("train")),
-        "cooldown_steps": min(steps, round(job.draft.recipe.cooldown_share * steps)),
+        "cooldown_steps": with_steps(job.draft, steps).cooldown_steps,
         "members": [
             {
                 "id": name,

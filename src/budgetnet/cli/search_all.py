@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import HERE, NO_LIMITS, TIME, TRAINING, AsJson, Limits, OnCluster
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import SpaceBase, SpaceFile, Storage, read_space
+from budgetnet.cli.search_baseline import ScoredBy, SpaceBase, SpaceFile, Storage, read_space
 
 if TYPE_CHECKING:
     from budgetnet.chain.members import PublishedMember
@@ -26,6 +26,7 @@ def everything(
     ] = 10800.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
+    scorer: ScoredBy = "training",
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
@@ -56,6 +57,7 @@ def everything(
             time_seconds=time,
             space=given,
             base=base_of(base),
+            scorer=scorer,
             recipe=recipe,
             progress=shown,
             cluster=cluster,

@@ -32,6 +32,10 @@ SpaceBase = Annotated[
 SpaceFile = Annotated[
     Path | None, Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one.")
 ]
+ScoredBy = Annotated[
+    Literal["training", "supernet"],
+    Parameter(group=TRAINING, help="What scores candidates: a short training of each, or weights that all share."),
+]
 Storage = Annotated[
     str | None,
     Parameter(group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."),
@@ -44,7 +48,7 @@ def baseline(
     *,
     limits: Limits = NO_LIMITS,
     time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="90m", help="For supernet, search and finals, as 90m.")
+        float, TIME, Parameter(group=TRAINING, show_default="90m", help="For scores and final trainings, as 90m.")
     ] = 5400.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
@@ -52,8 +56,9 @@ def baseline(
         Literal["evolution", "tpe", "random"],
         Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),
     ] = "evolution",
+    scorer: ScoredBy = "training",
     recipe: Annotated[
-        Literal["modern", "paper"], Parameter(group=TRAINING, help="How supernet and finals are trained.")
+        Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
     on: OnCluster = HERE,
     storage: Storage = None,
@@ -66,8 +71,9 @@ def baseline(
 ) -> int:
     """Search a space of networks around a base for the best within a budget.
 
-    A supernet scores candidates in seconds; the best few and the base are then trained from
-    nothing. docs/search-baseline.md says how, and how to edit the space.
+    Candidates get a short training each, or with --scorer supernet a score in seconds; the best
+    few and the base are then trained from nothing. docs/search-baseline.md says how, which
+    scorer is for which time, and how to edit the space.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
@@ -91,6 +97,7 @@ def baseline(
             space=given,
             base=base_of(base),
             sampler=sampler,
+            scorer=scorer,
             recipe=recipe,
             progress=shown,
             cluster=cluster,
@@ -130,17 +137,17 @@ def _print(found: Baseline) -> None:
     show.say()
     cells = [
         (
-            f"{row.network.name}{' (base)' if row.supernet_accuracy is None else ''}",
+            f"{row.network.name}{' (base)' if row.search_accuracy is None else ''}",
             show.short(row.macs),
             show.short(row.params),
-            "-" if row.supernet_accuracy is None else f"{100 * row.supernet_accuracy:.1f}",
+            "-" if row.search_accuracy is None else f"{100 * row.search_accuracy:.1f}",
             f"{100 * row.validation_accuracy:.1f}",
             f"{100 * row.accuracy:.1f}",
             f"{100 * row.low:.1f} to {100 * row.high:.1f}",
         )
         for row in found.finals
     ]
-    show.table(("network", "MACs", "params", "supernet %", "validation %", "test %", "95 %"), cells)
+    show.table(("network", "MACs", "params", "score %", "validation %", "test %", "95 %"), cells)
     show.say()
     for sentence in found.statement:
         show.say(sentence)

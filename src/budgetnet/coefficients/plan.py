@@ -197,8 +197,7 @@ def _check_row(
 def _training_row(draft: Course, seconds: float, timing: Timing) -> dict[str, Any]:
     """A whole training of so many seconds."""
     course = with_steps(draft, max(2, int(seconds * timing.apart / draft.batch)))
-    cooldown = min(course.steps - 1, round(course.recipe.cooldown_share * course.steps))
-    return {"course": course_row(course), "cooldown_steps": cooldown}
+    return {"course": course_row(course), "cooldown_steps": course.cooldown_steps}
 
 
 def early_leg(plan: Mapping[str, Any], place: Place, name: str, rung: int) -> Leg:

@@ -70,7 +70,7 @@ def entrant_row(draft: Draft, timing: Timing, seconds: float) -> dict[str, Any]:
         "recipe": course.recipe.to_dict(),
         "preprocessing": preprocessing_row(course.preprocessing),
         "images_per_second": timing.apart,
-        "cooldown_steps": min(course.steps, round(course.recipe.cooldown_share * course.steps)),
+        "cooldown_steps": course.cooldown_steps,
         "course": course_row(course),
     }
 

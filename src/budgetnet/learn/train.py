@@ -296,7 +296,7 @@ def validation_seconds(count: int, timing: Timing) -> float:
 def _plan_row(
     course: Course, team: Team, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
 ) -> dict[str, Any]:
-    cooldown = min(course.steps, round(course.recipe.cooldown_share * course.steps))
+    cooldown = course.cooldown_steps
     return {
         "command": "train",
         "data": data_row(data, images),

@@ -54,6 +54,11 @@ class Course:
         rate = self.recipe.rate_for(self.batch)
         return Schedule(rate, self.steps, self.warmup_steps, self.recipe.final_rate)
 
+    @property
+    def cooldown_steps(self) -> int:
+        """Of the whole training, the last steps, in which the rate falls to 0."""
+        return min(self.steps, round(self.recipe.cooldown_share * self.steps))
+
     def augmentation_for(self, train_images: int) -> Augmentation:
         """What is drawn in this training: milder where it sees its images only a few times."""
         return self.recipe.augmentation_for(self.steps * self.batch / train_images)

@@ -20,7 +20,10 @@ from budgetnet.spec import Network, Stage, block_macs
 from budgetnet.writing import written_aside
 
 RANKING = "ranking.json"
-"""In a search's folder once bench/ranking.py has measured how well its supernet ranks."""
+"""In a search's folder once bench/ranking.py has measured how well its scores rank."""
+
+SCORED = {"training": "in a short training", "supernet": "by the supernet"}
+"""How candidates got their accuracy, by scorer."""
 
 
 def write_page(run: str | Path) -> Path:
@@ -43,7 +46,7 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
     """All that the template reads."""
     finals, candidates = found["finals"], found["candidates"]
     networks = [Network.from_json(json.dumps(row["network"])) for row in finals]
-    finalists = [row["id"] for row in finals[:-1]]
+    finalists, scorer = [row["id"] for row in finals[:-1]], plan["scorer"]
     limit, widths = found["target_macs"], (WIDE_PX, NARROW_PX)
     return {
         "words": wording,
@@ -58,9 +61,12 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
         "front": sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"]),
         "stages": list(stage_lines(networks[0], networks[-1])),
         "space": space_lines(Space.from_json(plan["space"])),
-        "front_pictures": tuple(front_svg(candidates, finalists, limit, width, f"front{width}-") for width in widths),
+        "front_pictures": tuple(
+            front_svg(candidates, finalists, limit, width, f"front{width}-", SCORED[scorer]) for width in widths
+        ),
         "progress_pictures": tuple(progress_svg(candidates, width, f"progress{width}-") for width in widths),
         "first": first_of(candidates),
+        "scored": SCORED[scorer],
         "ranking": ranking,
         "command": command(plan),
         "facts": facts(plan),
@@ -141,18 +147,36 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += ["--sampler", plan["sampler"], "--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
+    words += [
+        "--sampler",
+        plan["sampler"],
+        "--scorer",
+        plan["scorer"],
+        "--recipe",
+        plan["recipe_name"],
+        "--seed",
+        str(plan["seed"]),
+    ]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
 
 
 def facts(plan: Row) -> dict[str, str]:
     """What the numbers depend on besides the command."""
-    supernet, finals = plan["supernet"], plan["finals"]
+    finals = plan["finals"]
     rows = {
-        "Supernet": f"{supernet['steps']:,} steps of {supernet['batch']} images, four networks a step",
+        **_scored(plan),
         "A candidate": f"{plan['seconds_a_candidate']:.2f} s, {plan['workers']} at a time, as timed before",
         "A final training": f"{finals['course']['steps']:,} steps of {finals['course']['batch']} images",
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return rows | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
+
+
+def _scored(plan: Row) -> dict[str, str]:
+    """What scored the candidates."""
+    if plan["scorer"] == "supernet":
+        row = plan["supernet"]
+        return {"Supernet": f"{row['steps']:,} steps of {row['batch']} images, four networks a step"}
+    row = plan["candidate"]
+    return {"A candidate's training": f"{row['steps']:,} steps of {row['batch']} images"}

@@ -19,8 +19,10 @@ HIGH_PX = 400
 MOST_TICKS = 6
 
 
-def front_svg(candidates: Sequence[Row], finalists: Sequence[str], limit: int, width_px: int, prefix: str) -> str:
-    """The supernet's accuracy on validation against MACs of all candidates; the front joined, the finalists marked."""
+def front_svg(
+    candidates: Sequence[Row], finalists: Sequence[str], limit: int, width_px: int, prefix: str, scored: str
+) -> str:
+    """Accuracy on validation, as it was `scored`, against MACs of all candidates; front joined, finalists marked."""
     leading = sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"])
     with house_style():
         figure = new_figure(width_px, HIGH_PX)
@@ -31,10 +33,10 @@ def front_svg(candidates: Sequence[Row], finalists: Sequence[str], limit: int, w
         axes.plot(across, up, "o", markersize=7, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"], zorder=4)
         _finalists(axes, candidates, finalists)
         _cost_axis(axes, [row["macs"] for row in candidates], limit, width_px)
-        axes.set_title("Accuracy by the supernet, %", pad=22)
+        axes.set_title(f"Accuracy {scored}, %", pad=22)
         best = leading[-1]
         what = (
-            f"Accuracy against MACs of {len(candidates)} candidates by the supernet; {len(leading)} are on the front, "
+            f"Accuracy against MACs of {len(candidates)} candidates {scored}; {len(leading)} are on the front, "
             f"which ends at {percent(best['accuracy'])}"
         )
         return inline_svg(figure, prefix, what)

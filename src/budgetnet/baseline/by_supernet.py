@@ -1,4 +1,4 @@
-"""A candidate's score in a worker: its slices of the supernet, BatchNorm's statistics anew, the validation images.
+"""A candidate's score by a supernet: its slices of the shared weights, with BatchNorm's statistics anew.
 
 Statistics of BatchNorm are those of whatever the supernet ran last, so each candidate gets its own, from a fixed draw
 of training images, before it is judged. Source: Yu & Huang, arXiv:1903.05134, section 3.1; Yu et al., BigNAS,
@@ -7,8 +7,10 @@ arXiv:2003.11142, section 3.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,16 +19,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from budgetnet.baseline.teaching import Teaching, supernet_of
+from budgetnet.baseline.scorer import score_of
+from budgetnet.baseline.teaching import PHASE, Teaching, supernet_of, teach
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import Place, opened
 from budgetnet.learn.parcel import Errand
-from budgetnet.learn.statistics import log_losses, right_of
+from budgetnet.learn.progress import Progress, Update
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team, Workers
 from budgetnet.model.build import Model
 from budgetnet.model.files import load_tensors
 from budgetnet.model.supernet import Supernet
-from budgetnet.search.baseline import Score
+from budgetnet.search.baseline import Score, Scores, Told
+from budgetnet.search.options import Options
 from budgetnet.search.space import Architecture
 
 CALIBRATION_IMAGES = 512
@@ -34,8 +40,6 @@ CALIBRATION_IMAGES = 512
 CALIBRATION_BATCH = 64
 MOST_IMAGES = 2000
 """Of the validation split, evenly from all: with so many the accuracy's standard error is a point."""
-DIVERGED_LOSS = 100.0
-"""Of answers that are no numbers, for a log loss without bound is no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,48 @@ class Judged:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class BySupernet:
+    """Scores of a supernet's slices; the supernet is trained on this machine, wherever candidates are scored."""
+
+    teaching: Teaching
+
+    @property
+    def options(self) -> Options:
+        """The teaching's."""
+        return self.teaching.options
+
+    @property
+    def place(self) -> Place:
+        """The teaching's."""
+        return self.teaching.place
+
+    @property
+    def name(self) -> str:
+        """How long the supernet was trained."""
+        return f"a supernet of {self.teaching.steps} steps"
+
+    def prepare(self, team: Team, progress: Progress) -> None:
+        """Train the supernet, on from where it was."""
+        teaching = self.teaching
+        if teaching.weights.exists():
+            return
+        progress(Update(PHASE, 0, teaching.steps, f"{teaching.options.count:.2g} networks share its weights"))
+        with Workers(teach, team.processes, self.place.device, True, progress, team.threads) as workers:
+            workers.run([teaching])
+
+    @contextlib.contextmanager
+    def scores(self, where: Where, at_once: int, progress: Progress) -> Iterator[Scores]:
+        """A worker opens supernet and images once, and then scores."""
+        with where.workers(judge, candidate_errand, self.place, at_once, progress) as workers:
+
+            def scores(architectures: Sequence[Architecture], told: Told) -> None:
+                jobs = [Candidate(row, self.teaching) for row in architectures]
+                workers.run(jobs, lambda job, judged: told(job.architecture, judged.score))
+
+            yield scores
+
+
 @lru_cache(maxsize=1)
 def _supernet(weights: str, teaching: Teaching) -> Supernet:
     """The supernet of a worker: trained where it is, else as it begins, which takes as long to score."""
@@ -87,9 +133,8 @@ def judge(candidate: Candidate) -> Judged:
     recalibrate(model, images, pixels, teaching.preprocessing, place.device)
     indices = evenly(images.indices("validation"), MOST_IMAGES)
     answers = probabilities(model, images, pixels, indices, teaching.preprocessing, device=place.device)
-    labels = np.asarray(images.labels)[indices]
-    loss = min(DIVERGED_LOSS, float(log_losses(answers, labels).mean()))
-    return Judged(Score(float(right_of(answers, labels).mean()), loss), time.monotonic() - began)
+    found = score_of(answers, np.asarray(images.labels)[indices])
+    return Judged(found, time.monotonic() - began)
 
 
 @torch.no_grad()

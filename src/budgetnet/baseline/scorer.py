@@ -1,0 +1,55 @@
+"""What a search asks of whatever scores its candidates: one search serves a supernet and short trainings alike."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.learn.leg import Place
+from budgetnet.learn.progress import Progress
+from budgetnet.learn.statistics import log_losses, right_of
+from budgetnet.learn.where import Where
+from budgetnet.learn.workers import Team
+from budgetnet.search.baseline import Score, Scores
+from budgetnet.search.options import Options
+
+ScorerName = Literal["training", "supernet"]
+SCORERS: tuple[ScorerName, ...] = ("training", "supernet")
+DIVERGED_LOSS = 100.0
+"""Of answers that are no numbers, for a log loss without bound is no JSON."""
+
+
+class Scorer(Protocol):
+    """Scores architectures of its options; frozen, a function of plan.json."""
+
+    @property
+    def options(self) -> Options:
+        """What it can score."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where the run lies."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What the scores depend on besides the data and the options, in a few words."""
+        ...
+
+    def prepare(self, team: Team, progress: Progress) -> None:
+        """Make what all scores need, where it is not made."""
+        ...
+
+    def scores(self, where: Where, at_once: int, progress: Progress) -> AbstractContextManager[Scores]:
+        """Workers that score so many at a time."""
+        ...
+
+
+def score_of(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
+    """Accuracy and mean log loss of probabilities (n, classes) for labels (n,)."""
+    loss = min(DIVERGED_LOSS, float(log_losses(answers, labels).mean()))
+    return Score(float(right_of(answers, labels).mean()), loss)
