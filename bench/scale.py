@@ -17,12 +17,13 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.simulate import Load, Site, simulated
-from budgetnet import Budget, Network, cost, network
+from budgetnet import Budget, cost, network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
+from budgetnet.baseline.teaching import sandwich_of
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -139,13 +140,7 @@ def options() -> Options:
 
 def sandwich_macs(rows: Options) -> float:
     """Mean multiply-adds of the four networks of a supernet's step, for one image."""
-
-    def networks(step: int) -> Iterator[Network]:
-        blocks = rows.drawn(0, "blocks", step, fitting=False)
-        yield from (rows.network(rows.like(blocks, largest=largest)) for largest in (True, False))
-        yield from (rows.network(rows.drawn(0, "sandwich", step, place)) for place in range(2))
-
-    return sum(cost(one).macs for step in range(SANDWICHES) for one in networks(step)) / SANDWICHES
+    return sum(rows.macs(one) for step in range(SANDWICHES) for one in sandwich_of(rows, 0, step)) / SANDWICHES
 
 
 def supernet_hours() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -17,14 +18,16 @@ from test_formats import hold
 from test_report import Page
 from test_space import BASE
 
+from bench.ranking import main as rank
 from budgetnet import Budget
 from budgetnet.baseline import space_for
 from budgetnet.baseline.by_supernet import Candidate, judge, recalibrate
 from budgetnet.baseline.by_training import ByTraining
-from budgetnet.baseline.plan import legs_of
+from budgetnet.baseline.plan import finals_of, legs_of
 from budgetnet.baseline.scorer import SCORERS
 from budgetnet.baseline.teaching import Teacher, Teaching, teach
 from budgetnet.cli import main
+from budgetnet.learn.bases import last_px
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
 from budgetnet.learn.leg import Place, run_leg
 from budgetnet.learn.progress import silent
@@ -57,14 +60,14 @@ def teacher(job: Teaching, images: ImageSet) -> Teacher:
     return Teacher(job, images, open_cache(images, 8), Accelerator(cpu=True))
 
 
-def test_a_sandwich_is_the_largest_the_smallest_and_two_that_keep_the_budget(tmp_path: Path) -> None:
+def test_a_sandwich_is_a_large_the_smallest_and_two_others_within_the_budget(tmp_path: Path) -> None:
     job = teaching(tmp_path)
     kinds: set[tuple[str, ...]] = set()
     for step in range(20):
         largest, smallest, *drawn = job.sandwich(step)
         assert job.sandwich(step)[0] == largest
-        assert BUDGET.price(smallest).macs <= BUDGET.price(largest).macs
-        assert all(BUDGET.check(network).fits for network in drawn) and len(drawn) == 2
+        assert all(BUDGET.check(network).fits for network in (largest, smallest, *drawn)) and len(drawn) == 2
+        assert all(BUDGET.price(network).macs <= BUDGET.price(largest).macs for network in (smallest, *drawn))
         same = [(row.kind, row.squeeze) for row in largest.stages]
         assert same == [(row.kind, row.squeeze) for row in smallest.stages]
         kinds.add(tuple(row.kind for row in largest.stages))
@@ -143,6 +146,13 @@ def test_a_space_for_images_lies_around_the_largest_base_that_fits(digits: Image
     assert options_of(space, budget).fits(options_of(space, budget).drawn(0))
 
 
+def test_a_base_for_small_images_keeps_their_size_where_its_map_would_vanish(digits: ImageSet) -> None:
+    base = space_for(digits, Budget(macs=8_000_000), "efficientnet_b0").base
+    assert base.resolution_px == (32, 32) and last_px(base) == 4
+    roomy = space_for(digits, Budget(macs=150_000_000), "efficientnet_b0").base
+    assert last_px(roomy) >= 4 and roomy.resolution_px[0] >= 32
+
+
 def test_finals_share_the_split_of_the_search(tmp_path: Path) -> None:
     row = {"batch": 16, "steps": 30, "warmup_steps": 1}
     plan = {
@@ -157,6 +167,20 @@ def test_finals_share_the_split_of_the_search(tmp_path: Path) -> None:
     assert [leg.course.seed for leg in legs] == [5, 5, 6, 6]
     assert {leg.place.split_seed for leg in legs} == {5}
     assert {(leg.trunk_until, leg.cooldown_steps) for leg in legs} == {(20, 10)}
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "finalists", "seeds"),
+    [(2, 60.0, 3, 1), (2, 10**5, 3, 3), (8, 60.0, 7, 1), (1, 60.0, 2, 1)],
+)
+def test_no_core_waits_in_the_finals_for_want_of_finalists(
+    digits: ImageSet, workers: int, seconds: float, finalists: int, seeds: int
+) -> None:
+    course = Course("base", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1)
+    found = finals_of(course, digits, 100.0, workers, seconds)
+    assert (found["finalists"], found["seeds"]) == (finalists, seeds)
+    turns = -(-(finalists + 1) * seeds // workers)
+    assert found["course"]["steps"] * 32 / 100.0 <= seconds / turns
 
 
 @pytest.mark.parametrize(
@@ -287,6 +311,27 @@ def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[
     changed = ["1s" if word == "180s" else word for word in arguments]
     assert main([*changed, "--out", str(run)]) == 2
     assert "was begun with another time" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_the_scores_are_worth_is_measured_and_shown(
+    killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(killed_run[0], run)
+    arguments = ["digits", "--run", str(run), "--out", str(tmp_path / "ranking"), "--networks", "4", "--steps", "20"]
+    monkeypatch.setattr(sys, "argv", ["ranking", *arguments])
+    rank()
+    row = json.loads((run / "ranking.json").read_text())
+    assert len(row["networks"]) == 4 and -1 <= row["low"] <= row["tau"] <= row["high"] <= 1
+    assert 0 < row["winner"]["test"] <= 1 and row["random_search"]["search_macs"] > 0
+    assert f"Kendall's tau {row['tau']:+.2f}" in capsys.readouterr().out
+    words = Page((run / "report.html").read_text()).text
+    assert "Of 4 networks drawn from the space, each also trained alone for 20 steps" in words
+    scores = (tmp_path / "ranking" / "scores.json").stat().st_mtime_ns
+    rank()
+    assert (tmp_path / "ranking" / "scores.json").stat().st_mtime_ns == scores, "what is done is read"
 
 
 def weights_of(run: Path) -> list[str]:

@@ -106,13 +106,14 @@ def test_draws_and_repairs_keep_the_budget(space: Space, seed: int) -> None:
 
 
 @given(spaces, st.integers(0, 20))
-def test_the_largest_like_one_contains_it(space: Space, seed: int) -> None:
+def test_the_smallest_like_one_is_within_it(space: Space, seed: int) -> None:
     options = options_of(space, LOOSE)
     found = options.drawn(seed)
-    large, small = options.like(found, largest=True), options.like(found, largest=False)
-    assert options.macs(small) <= options.macs(found) <= options.macs(large)
-    for one, other in zip(large.stages, small.stages, strict=True):
+    small = options.smallest_like(found)
+    assert options.macs(small) <= options.macs(found) and options.smallest_like(small) == small
+    for one, other in zip(found.stages, small.stages, strict=True):
         assert (one.kind, one.squeeze) == (other.kind, other.squeeze)
+        assert (one.channels, one.repeats, one.kernel) >= (other.channels, 1, 3)
 
 
 def test_draws_are_uniform() -> None:

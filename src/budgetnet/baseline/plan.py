@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 import time
@@ -15,7 +16,7 @@ from budgetnet.baseline.by_training import ByTraining
 from budgetnet.baseline.scorer import Scorer, ScorerName
 from budgetnet.baseline.teaching import Teaching, time_teaching
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
-from budgetnet.learn.bases import adapted_bases, largest_px, map_rank
+from budgetnet.learn.bases import SMALL_PX, adapted_bases, base_px, largest_px, map_rank
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.plan import TooShort, team_row
@@ -25,6 +26,7 @@ from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, TIMING_SECONDS, sha
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team, Workers
+from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.options import Options, options_of
 from budgetnet.search.space import Space, default_space
 from budgetnet.spec import Network
@@ -45,23 +47,30 @@ SCORE_LENGTH, LEAST_SCORE_STEPS = 1 / 16, 40
 nothing, and twice as many hardly more (docs/lab-log.md)."""
 FINALS = ((3, 3), (3, 2), (2, 2), (2, 1))
 """Finalists and seeds, the most first: so many that a training sees its images `LEAST_EPOCHS` times."""
+MOST_FINALISTS = 7
+"""Where places would have nothing to do in the last turn of the finals, more finalists take them."""
 LEAST_EPOCHS = 12
+OWN_SIZE = Coefficients(PAPER.alpha, math.sqrt(2 / PAPER.alpha), 1.0)
+"""alpha * beta^2 = 2 with the paper's alpha: the resolution stays. CIFAR-10 at 18 px was a poor base for 8 M MACs; the
+same at 32 px got 3.8 points more in equal steps (docs/lab-log.md)."""
 MANY_STEPS = 1_000_000
 """More than are timed: the rate must not have fallen to 0, and the augmentation is that of a long training."""
 PAGE_SECONDS = 5.0
 
 
 def space_for(images: ImageSet, budget: Budget, base: str | Network) -> Space:
-    """The usual space around a base, scaled by the compound rule to the budget from the images' own size.
+    """The usual space around a base, scaled to the budget from the images' own size.
 
-    Strides are dropped as in a comparison: as few as leave a last map of 4 px. Raises `BudgetError` where no size of
-    the base keeps the budget.
+    Strides are dropped as in a comparison: as few as leave a last map of 4 px. The compound rule scales it, unless the
+    images are small and only a base of their own size has such a map: then depth and width share what it would have
+    given the resolution. Raises `BudgetError` where no size of the base keeps the budget.
     """
+    rules = (PAPER, OWN_SIZE) if base_px(images) < SMALL_PX else (PAPER,)
     fits: list[tuple[int, Fit]] = []
     failures: list[BudgetError] = []
-    for _, dropped, row in adapted_bases(images, [base]):
+    for coefficients, (_, dropped, row) in itertools.product(rules, adapted_bases(images, [base])):
         try:
-            fits.append((dropped, fit(row, budget, largest_px=largest_px(images))))
+            fits.append((dropped, fit(row, budget, coefficients=coefficients, largest_px=largest_px(images))))
         except BudgetError as error:
             failures.append(error)
     if not fits:
@@ -93,7 +102,7 @@ def planned(
     spent = time.monotonic() - began
     startup = speeds.startup + (0.0 if timed is None else timed.startup)
     left = time_seconds * (1 - SPARE_SHARE) - spent - startup - PAGE_SECONDS
-    finals = _finals(course, images, speeds.slowest, workers, FINALS_SHARE * left)
+    finals = finals_of(course, images, speeds.slowest, workers, FINALS_SHARE * left)
     if timed is None:
         scores = _by_training(draft, images, speeds, workers, left, finals)
     else:
@@ -209,15 +218,20 @@ def _like(course: Course, network: Network) -> Course:
     return dataclasses.replace(course, id=network.name, network=network)
 
 
-def _finals(course: Course, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
+def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
     """Finalists, seeds and steps of every final training: the base's beside the finalists', equal steps for all."""
     answers = _answer_seconds(images, slowest)
 
+    def waves(finalists: int, seeds: int) -> int:
+        return math.ceil((finalists + 1) * seeds / workers)
+
     def seconds_each(finalists: int, seeds: int) -> float:
-        return seconds / math.ceil((finalists + 1) * seeds / workers) - answers
+        return seconds / waves(finalists, seeds) - answers
 
     enough = LEAST_EPOCHS * len(images.indices("train")) / slowest
     finalists, seeds = next((pair for pair in FINALS if seconds_each(*pair) >= enough), FINALS[-1])
+    wide = range(finalists, MOST_FINALISTS + 1)
+    finalists = max(more for more in wide if waves(more, seeds) == waves(finalists, seeds))
     each = seconds_each(finalists, seeds)
     steps = max(1, int(each * slowest / course.batch))
     planned_course = with_steps(course, steps)

@@ -1,13 +1,13 @@
 """The supernet's training: the sandwich rule with in-place distillation, in the processes of this machine together.
 
-Each step draws blocks and squeeze-and-excitation for every stage. Of the networks that have those, the largest learns
-from the labels; the smallest, and two networks drawn from all that keep the budget, learn from both labels and its
-answers:
+Each step draws networks of all that keep the budget. The largest of them learns from the labels; the smallest with its
+blocks, and two others of those drawn, learn from both labels and its answers:
 
     L = (CE(z_largest, y) + sum over 3 others of (CE(z, y) + KL(softmax(z_largest) || softmax(z))) / 2) / 4
 
-BigNAS has the others learn from answers alone. In a training as short as a laptop allows, the largest knows little for
-much of it, and candidates stay behind what labels teach them.
+BigNAS takes the largest of the whole space. Here it would break the budget several times over and take most of each
+step, and no candidate would read most of what it learns. There the others learn from answers alone; in a training as
+short as a laptop allows, the largest knows little for much of it, and candidates stay behind what labels teach them.
 
 Source: Yu et al., BigNAS, arXiv:2003.11142, sections 3.1 and 3.2; Yu & Huang, arXiv:1903.05134, sections 3.2 and 3.3.
 """
@@ -37,11 +37,12 @@ from budgetnet.learn.workers import hold_stop, report, stopping
 from budgetnet.model.files import save_tensors
 from budgetnet.model.supernet import Supernet
 from budgetnet.search.options import Options
+from budgetnet.search.space import Architecture
 from budgetnet.spec import Network
 from budgetnet.writing import written_aside
 
-RANDOM = 2
-"""Networks of a step that are drawn from all that keep the budget."""
+DRAWN, OTHERS = 8, 2
+"""Networks drawn for a step, and how many of them learn beside their largest."""
 LABELS = 0.5
 """The labels' part of what the others learn from; the rest is the largest's answers."""
 PHASE = "supernet"
@@ -87,11 +88,16 @@ class Teaching:
         return self.schedule.at(step, self.steps - self.cooldown_steps, self.cooldown_steps)
 
     def sandwich(self, step: int) -> tuple[Network, ...]:
-        """The networks of a step: the largest, the smallest, the drawn ones."""
-        blocks = self.options.drawn(self.seed, "blocks", step, fitting=False)
-        ends = (self.options.like(blocks, largest=largest) for largest in (True, False))
-        drawn = (self.options.drawn(self.seed, "sandwich", step, place) for place in range(RANDOM))
-        return tuple(self.options.network(row) for row in (*ends, *drawn))
+        """The networks of a step: the largest, the smallest, two others."""
+        return tuple(map(self.options.network, sandwich_of(self.options, self.seed, step)))
+
+
+def sandwich_of(options: Options, seed: int, step: int) -> tuple[Architecture, ...]:
+    """Of a few that keep the budget, drawn evenly, the largest, the smallest with its blocks, and two others."""
+    drawn = [options.drawn(seed, "sandwich", step, place) for place in range(DRAWN)]
+    largest = max(drawn, key=options.macs)
+    others = [one for one in drawn if one is not largest][:OTHERS]
+    return largest, options.smallest_like(largest), *others
 
 
 def supernet_of(teaching: Teaching) -> Supernet:

@@ -99,12 +99,11 @@ class Options:
             best = ways
         return Architecture(min(best.items(), key=lambda row: row[1][0] + self.head_macs(row[0]))[1][1])
 
-    def like(self, architecture: Architecture, largest: bool) -> Architecture:
-        """The largest or smallest of those whose stages have the same blocks and squeeze-and-excitation.
+    def smallest_like(self, architecture: Architecture) -> Architecture:
+        """The smallest of those whose stages have the same blocks and squeeze-and-excitation.
 
-        Alternatives have weights of their own, so that only among these does one contain the others.
+        Alternatives have weights of their own, so that only among these do all contain it.
         """
-        best = max if largest else min
         channels = [self.space.base.stem.channels, *(stage.channels for stage in self.space.base.stages)]
 
         def size(index: int, row: Choice) -> tuple[int, int, int]:
@@ -112,7 +111,7 @@ class Options:
 
         return Architecture(
             tuple(
-                best(
+                min(
                     (row for row in choices if shared(row) == shared(choice)),
                     key=lambda row, index=index: size(index, row),
                 )
