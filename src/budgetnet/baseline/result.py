@@ -114,10 +114,7 @@ class Baseline:
         try:
             finals = tuple(_final(one) for one in row["finals"])
             return Baseline(
-                **{
-                    name: row[name]
-                    for name in ("winner", "scored_by", "target_macs", "networks_in_space", "hypervolume")
-                },
+                **{name: row[name] for name in AS_THEY_ARE},
                 run=run,
                 network=finals[0].network,
                 candidates=tuple(Candidate(**one) for one in row["candidates"]),
