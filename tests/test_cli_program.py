@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
 
 
 def test_fit_answers_in_a_blink() -> None:
-    """At most three times what Python and the command line's libraries take to load; the least of three, in turns."""
+    """At most three times what Python and the command line's libraries take to load; the median of five, in turns."""
 
     def seconds(*words: str) -> float:
         start = time.perf_counter()
@@ -53,8 +54,8 @@ def test_fit_answers_in_a_blink() -> None:
 
     libraries = (sys.executable, "-c", "import cyclopts, rich.table, rich.progress")
     fitting = command("fit", "efficientnet_b0", "--macs", "60M")
-    times = [(seconds(*fitting), seconds(*libraries)) for _ in range(3)]
-    assert min(fit for fit, _ in times) < 3 * min(load for _, load in times), times
+    ratios = [seconds(*fitting) / seconds(*libraries) for _ in range(5)]
+    assert statistics.median(ratios) < 3, ratios
 
 
 def test_a_pipe_gets_plain_and_whole_lines_however_narrow_the_terminal() -> None:
