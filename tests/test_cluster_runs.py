@@ -18,6 +18,7 @@ from test_baseline import SMALL, finished_trials
 from test_coefficients import BASE
 from two_nodes import TwoNodes, two_nodes
 
+from budgetnet.baseline.scorer import SCORERS
 from budgetnet.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -60,10 +61,12 @@ def copied(run: Path, *names: str) -> Path:
     return other
 
 
-def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path: Path, scorer: str) -> None:
     space, run = tmp_path / "space.json", tmp_path / "run"
     space.write_text(SMALL.to_json())
     asked = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
+    asked += ["--scorer", scorer]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
     run_until(command, lambda: len(finished_trials(run)) >= 5, kill)
     before = finished_trials(run)
@@ -73,7 +76,7 @@ def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path:
     assert plan["workers"] == 2
     assert len(before) < len(after) == len(set(after.values())) == plan["candidates"], "whole, and nothing twice"
     assert before.items() <= after.items(), "no finished trial is repeated"
-    here = copied(run, "supernet")
+    here = copied(run, *(["supernet"] if scorer == "supernet" else []))
     assert main([*asked, "--out", str(here)]) == 0, "a run goes on anywhere"
     alone = json.loads((here / "baseline.json").read_text())
     for name in ("candidates", "hypervolume", "finals", "winner", "against_base"):
@@ -105,7 +108,7 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
 
 
 def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path) -> None:
-    """Killed while the family is trained; the supernet, which is trained here, is taken over."""
+    """Killed while the family is trained."""
     space, run = tmp_path / "space.json", tmp_path / "run"
     space.write_text(SMALL.to_json())
     asked = ["search", "all", "digits", "--macs", "150K", "--space", str(space), "--time", "240s"]
@@ -114,7 +117,7 @@ def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path
     done = {path: path.stat().st_mtime_ns for path in run.glob("family/answers/*.npz")}
     run_until(command, lambda: (run / "family.json").exists(), lambda _: None)
     assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
-    here = copied(run, *(f"{part}/plan.json" for part in ("baseline", "coefficients", "family")), "baseline/supernet")
+    here = copied(run, *(f"{part}/plan.json" for part in ("baseline", "coefficients", "family")))
     assert main([*asked, "--out", str(here)]) == 0
     names = ["coefficients/coefficients.json", *(f"family/S{phi}.safetensors" for phi in range(4))]
     for name in names:
