@@ -31,12 +31,12 @@ from budgetnet import Network, open_images
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
 from budgetnet.baseline.plan import scorer_of
 from budgetnet.baseline.scorer import Scorer
-from budgetnet.baseline.teaching import Teaching
+from budgetnet.baseline.teaching import Teaching, sandwich_of
 from budgetnet.baseline.work import search_of
 from budgetnet.cli.progress import progress
-from budgetnet.learn.answers import answered
+from budgetnet.learn.answers import answered, validation_answers
 from budgetnet.learn.data import ImageSet, Preprocessing, open_cache
-from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.leg import Leg, Place, whole_leg
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.plan import load_plan, same_data
 from budgetnet.learn.progress import Progress, Update
@@ -47,6 +47,7 @@ from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
 from budgetnet.search.baseline import Score, run_search
+from budgetnet.search.options import Options
 from budgetnet.search.space import Architecture
 from budgetnet.show.baseline.page import RANKING, write_page
 
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--steps", type=int, help="of each training")
-    parser.add_argument("--random", action="store_true", help="search by even draws with the same supernet, too")
+    parser.add_argument("--random", action="store_true", help="search by even draws with the same scorer, too")
     asked = parser.parse_args()
     plan = load_plan(asked.run, "search baseline")
     if plan is None:
@@ -155,8 +156,7 @@ def _trained(
     legs: dict[str, Leg] = {}
     for name, network in networks.items():
         course = with_steps(Course(f"{name}-{steps}", network, recipe, preprocessing, seed, batch, 1, 1), steps)
-        down = course.cooldown_steps
-        legs[name] = Leg(course, place, "final", f"ranking/{name}", steps - down, down)
+        legs[name] = whole_leg(course, place, f"ranking/{name}", course.cooldown_steps)
     here = Here(place.device)
     train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
     return {name: _reached(leg, images) for name, leg in legs.items()}
@@ -166,8 +166,8 @@ def _reached(leg: Leg, images: ImageSet) -> Trained:
     test = answered(leg)
     if not leg.scores.exists():  # it diverged
         return Trained(0.0, 0.0, 0.0)
-    with np.load(leg.scores) as rows:
-        right = right_of(rows["probabilities"], np.asarray(images.labels)[rows["indices"]])
+    answers, labels, _ = validation_answers(leg, images)
+    right = right_of(answers, labels)
     both = np.concatenate([right, test.right])
     return Trained(float(right.mean()), float(test.right.mean()), float(both.mean()))
 
@@ -260,9 +260,12 @@ def _scores_macs(plan: Mapping[str, Any], scorer: Scorer, mean_macs: float, vali
 def supernet_macs(teaching: Teaching) -> float:
     """Multiply-adds of the supernet's training, by a hundred of its steps."""
     some = range(0, teaching.steps, max(1, teaching.steps // 100))
-    budget = teaching.options.budget
-    each = [sum(budget.price(network).macs for network in teaching.sandwich(step)) for step in some]
-    return BACKWARD * teaching.steps * teaching.batch * float(np.mean(each))
+    return BACKWARD * teaching.steps * teaching.batch * sandwich_macs(teaching.options, teaching.seed, some)
+
+
+def sandwich_macs(options: Options, seed: int, steps: Sequence[int]) -> float:
+    """Mean multiply-adds of the networks of such a step, for one image."""
+    return sum(options.macs(one) for step in steps for one in sandwich_of(options, seed, step)) / len(steps)
 
 
 def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[str, float]:

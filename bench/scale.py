@@ -20,10 +20,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.ranking import BACKWARD, sandwich_macs
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
-from budgetnet.baseline.teaching import sandwich_of
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -38,8 +38,6 @@ from budgetnet.search.space import Architecture, default_space
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 1_281_167, 50_000
 BASE, SIDE_PX, TOLERANCE, CANDIDATES, SEEDS = "efficientnet_b0", 224, 0.02, 24, 3
-BACKWARD = 3
-"""Multiply-adds of a training step to those of its forward pass."""
 EARLY_EPOCHS, WHOLE_EPOCHS, SUPERNET_EPOCHS = 4, 100, 100
 """Of the first early rung, which doubles from rung to rung; of every whole training; of the supernet."""
 SCORED = 1000
@@ -138,15 +136,9 @@ def options() -> Options:
     return options_of(default_space(base), Budget(macs=cost(base).macs))
 
 
-def sandwich_macs(rows: Options) -> float:
-    """Mean multiply-adds of the four networks of a supernet's step, for one image."""
-    return sum(rows.macs(one) for step in range(SANDWICHES) for one in sandwich_of(rows, 0, step)) / SANDWICHES
-
-
-def supernet_hours() -> float:
-    """Of one GPU."""
-    images = SUPERNET_EPOCHS * TRAIN_IMAGES
-    return BACKWARD * sandwich_macs(options()) * images / ASSUMED.train_macs / 3600
+def supernet_hours(step_macs: float) -> float:
+    """Of one GPU, for so many multiply-adds of a step's networks for one image."""
+    return BACKWARD * step_macs * SUPERNET_EPOCHS * TRAIN_IMAGES / ASSUMED.train_macs / 3600
 
 
 def candidates(places: int, at_once: int | None = None) -> Stage:
@@ -290,11 +282,10 @@ def main() -> None:
     rows = options()
     print(f"{BASE}: {cost(network(BASE)).macs / 1e6:.0f} M MACs; {ASSUMED.train_macs / 1e12:.2f} T MACs/s of training")
     print(f"{len(found.candidates)} networks of twice its MACs within {100 * TOLERANCE:g} %, {CANDIDATES} are drawn")
-    print(
-        f"{rows.space.count:.2g} networks in the space; a step of its supernet: {sandwich_macs(rows) / 1e6:.0f} M MACs"
-    )
+    step_macs = sandwich_macs(rows, 0, range(SANDWICHES))
+    print(f"{rows.space.count:.2g} networks in the space; a step of its supernet: {step_macs / 1e6:.0f} M MACs")
     print(f"decoded images: {pixel_bytes() / 1e9:.0f} GB")
-    hours = supernet_hours()
+    hours = supernet_hours(step_macs)
     alone = hours / ASSUMED.eight_gpus
     print(f"supernet: {hours:.1f} GPU-hours on one GPU, {alone:.1f} h on the {NODE_GPUS} of the driver's node")
     for gpus in GPUS:

@@ -134,7 +134,7 @@ def search_baseline(
                 }
                 plan = save_plan(run, {**row, **steps})
             team = team_of(plan, run)
-            return Work(run, plan, budget, images, place, team, where, study, progress or silent).finish()
+            return Work(run, plan, images, place, team, where, study, progress or silent).finish()
 
 
 def _check(time_seconds: float, seed: int, sampler: str, scorer: str, device: str, precision: str) -> None:

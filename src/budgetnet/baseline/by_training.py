@@ -13,17 +13,16 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from budgetnet.baseline.scorer import score_of
+from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg, Place, run_leg
+from budgetnet.learn.leg import Leg, Place, run_leg, whole_leg
 from budgetnet.learn.parcel import leg_errand
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
-from budgetnet.search.baseline import Score, Scores, Told
+from budgetnet.search.baseline import Scores, Told
 from budgetnet.search.options import Options
 from budgetnet.search.space import Architecture
 
@@ -51,8 +50,7 @@ class ByTraining:
         """A candidate's training."""
         network = self.options.network(architecture)
         course = dataclasses.replace(self.course, id=architecture.id, network=network)
-        down = course.cooldown_steps
-        return Leg(course, self.place, "final", f"{PHASE}/{architecture.id}", course.steps - down, down)
+        return whole_leg(course, self.place, f"{PHASE}/{architecture.id}", course.cooldown_steps)
 
     @contextlib.contextmanager
     def scores(self, where: Where, at_once: int, progress: Progress) -> Iterator[Scores]:
@@ -63,18 +61,14 @@ class ByTraining:
                 rows = {row.id: row for row in architectures}
 
                 def tell(leg: Leg) -> None:
-                    told(rows[leg.course.id], self._score(leg))
+                    answers, labels, _ = validation_answers(leg, self.images)
+                    told(rows[leg.course.id], score_of(answers, labels))
                     shutil.rmtree(leg.folder)
 
                 legs = [self.leg(row) for row in architectures]
                 missing = [leg for leg in legs if not leg.scores.exists()]
-                for leg in legs:
-                    if leg not in missing:
-                        tell(leg)
+                for leg in (leg for leg in legs if leg.scores.exists()):
+                    tell(leg)
                 workers.run(missing, lambda leg, _: tell(leg))
 
             yield scores
-
-    def _score(self, leg: Leg) -> Score:
-        with np.load(leg.scores) as rows:
-            return score_of(rows["probabilities"], np.asarray(self.images.labels)[rows["indices"]])

@@ -18,7 +18,7 @@ from budgetnet.baseline.teaching import Teaching, time_teaching
 from budgetnet.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import SMALL_PX, adapted_bases, base_px, largest_px, map_rank
 from budgetnet.learn.data import ImageSet, Preprocessing
-from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe, guarded_batch
@@ -222,16 +222,13 @@ def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, se
     """Finalists, seeds and steps of every final training: the base's beside the finalists', equal steps for all."""
     answers = _answer_seconds(images, slowest)
 
-    def waves(finalists: int, seeds: int) -> int:
-        return math.ceil((finalists + 1) * seeds / workers)
-
     def seconds_each(finalists: int, seeds: int) -> float:
-        return seconds / waves(finalists, seeds) - answers
+        return seconds / _turns(finalists, seeds, workers) - answers
 
     enough = LEAST_EPOCHS * len(images.indices("train")) / slowest
     finalists, seeds = next((pair for pair in FINALS if seconds_each(*pair) >= enough), FINALS[-1])
     wide = range(finalists, MOST_FINALISTS + 1)
-    finalists = max(more for more in wide if waves(more, seeds) == waves(finalists, seeds))
+    finalists = max(more for more in wide if _turns(more, seeds, workers) == _turns(finalists, seeds, workers))
     each = seconds_each(finalists, seeds)
     steps = max(1, int(each * slowest / course.batch))
     planned_course = with_steps(course, steps)
@@ -246,9 +243,12 @@ def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, se
 
 
 def _least_finals(course: Course, images: ImageSet, slowest: float, workers: int) -> float:
-    finalists, seeds = FINALS[-1]
-    waves = math.ceil((finalists + 1) * seeds / workers)
-    return waves * (LEAST_STEPS * course.batch / slowest + _answer_seconds(images, slowest))
+    return _turns(*FINALS[-1], workers) * (LEAST_STEPS * course.batch / slowest + _answer_seconds(images, slowest))
+
+
+def _turns(finalists: int, seeds: int, workers: int) -> int:
+    """In which so many workers make the trainings of the finalists and the base."""
+    return math.ceil((finalists + 1) * seeds / workers)
 
 
 def _answer_seconds(images: ImageSet, rate: float) -> float:
@@ -290,15 +290,12 @@ def legs_of(plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], pl
     """
     finals = plan["finals"]
     recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
-    row, down = finals["course"], finals["cooldown_steps"]
     return tuple(
-        Leg(
-            Course(final_id(name, seed), network, recipe, preprocessing, plan["seed"] + seed, **row),
+        whole_leg(
+            Course(final_id(name, seed), network, recipe, preprocessing, plan["seed"] + seed, **finals["course"]),
             place,
-            "final",
             f"finals/{name}, seed {seed}",
-            row["steps"] - down,
-            down,
+            finals["cooldown_steps"],
         )
         for seed in range(finals["seeds"])
         for name, network in networks

@@ -81,7 +81,7 @@ class Teaching:
     @property
     def cooldown_steps(self) -> int:
         """Of all steps, the last, in which the rate falls to 0."""
-        return min(self.steps, round(self.recipe.cooldown_share * self.steps))
+        return self.recipe.cooldown_steps(self.steps)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""

@@ -15,8 +15,7 @@ from budgetnet.baseline import result
 from budgetnet.baseline.plan import legs_of, scorer_of
 from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
 from budgetnet.baseline.scorer import Scorer
-from budgetnet.budget import Budget
-from budgetnet.learn.answers import answered
+from budgetnet.learn.answers import answered, validation_answers
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
@@ -57,11 +56,10 @@ class Studied:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run with its plan: `finish` makes what is missing, in order: supernet, search, finals, result."""
+    """A run with its plan: `finish` makes what is missing, in order: what scores need, search, finals, result."""
 
     run: Path
     plan: Mapping[str, Any]
-    budget: Budget
     images: ImageSet
     place: Place
     team: Team
@@ -108,9 +106,8 @@ class Work:
         """Which validation images a final training got right; none where it diverged."""
         if not leg.scores.exists():
             return np.zeros(len(self.images.indices("validation")), np.bool_)
-        with np.load(leg.scores) as rows:
-            answers, indices = rows["probabilities"], rows["indices"]
-        return right_of(answers, np.asarray(self.images.labels)[indices])
+        answers, labels, _ = validation_answers(leg, self.images)
+        return right_of(answers, labels)
 
     def _write(
         self, scorer: Scorer, scored: Sequence[Scored], best: Sequence[Scored], done: Mapping[str, Trainings]
@@ -123,13 +120,13 @@ class Work:
                 options.network(row.architecture),
                 row.score.accuracy,
                 done[row.architecture.id],
-                self.budget,
+                options.budget,
                 target,
             )
             for row in best
         ]
         found.sort(key=lambda row: (-row.reward, row.macs, row.id))
-        base = result.final_of(BASE, options.space.base, None, done[BASE], self.budget, target)
+        base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, target)
         winner = found[0]
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")

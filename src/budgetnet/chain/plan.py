@@ -21,7 +21,7 @@ from budgetnet.baseline.plan import LEAST_EPOCHS
 from budgetnet.coefficients.entrants import entrants_for
 from budgetnet.coefficients.plan import FINALISTS, least_seconds
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, Timings, with_steps
@@ -133,7 +133,7 @@ def planned(
         "seeds": seeds,
         "steps": steps,
         "epochs": steps * job.draft.batch / len(job.images.indices("train")),
-        "cooldown_steps": with_steps(job.draft, steps).cooldown_steps,
+        "cooldown_steps": job.draft.recipe.cooldown_steps(steps),
         "members": [
             {
                 "id": name,
@@ -176,6 +176,5 @@ def legs_of(plan: Mapping[str, Any], place: Place) -> tuple[Leg, ...]:
 
 def _leg(row: Mapping[str, Any], plan: Mapping[str, Any], seed: int, place: Place) -> Leg:
     course = course_of(row["course"], {**plan, "seed": seed})
-    down = plan["cooldown_steps"]
     named = dataclasses.replace(course, id=f"{row['id']}-seed{seed}")
-    return Leg(named, place, "final", f"family/{row['id']}, seed {seed}", course.steps - down, down)
+    return whole_leg(named, place, f"family/{row['id']}, seed {seed}", plan["cooldown_steps"])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.coefficients.result import Difference, Needed, Score, SeedScore
-from budgetnet.learn.answers import answers_path
+from budgetnet.learn.answers import answers_path, validation_answers
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.statistics import (
@@ -47,9 +47,8 @@ class Answers:
 
 def on_validation(leg: Leg, images: ImageSet) -> Answers:
     """What a leg's model answered to the validation images."""
-    with np.load(leg.scores) as rows:
-        answers, indices = rows["probabilities"], rows["indices"]
-    return _answers(leg.course.seed, answers, indices, np.asarray(images.labels)[indices])
+    answers, labels, indices = validation_answers(leg, images)
+    return _answers(leg.course.seed, answers, indices, labels)
 
 
 def on_test(leg: Leg) -> Answers:

@@ -15,7 +15,7 @@ from typing import Any
 
 from budgetnet.coefficients.entrants import Entrant, Entrants, Matched
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.train import FORWARD_RATE, validation_seconds, with_steps
@@ -224,8 +224,7 @@ def _whole(plan: Mapping[str, Any], place: Place, row: Mapping[str, Any], phase:
         seed = plan["seed"] + offset
         course = course_of(row["course"], {**plan, "seed": seed})
         course = dataclasses.replace(course, id=f"{name}-seed{seed}")
-        down = row["cooldown_steps"]
-        yield Leg(course, place, "final", f"{phase}, seed {seed}", course.steps - down, down)
+        yield whole_leg(course, place, f"{phase}, seed {seed}", row["cooldown_steps"])
 
 
 def entrant_of(plan: Mapping[str, Any], name: str) -> Mapping[str, Any]:

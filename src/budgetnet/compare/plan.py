@@ -10,7 +10,7 @@ from typing import Any
 
 from budgetnet.compare.drafts import Draft, training_id
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg, Place, Timing
+from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, preprocessing_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
@@ -84,5 +84,4 @@ def _leg(row: Mapping[str, Any], seed: int, place: Place) -> Leg:
     plan = {"recipe": row["recipe"], "preprocessing": row["preprocessing"], "seed": seed}
     course = dataclasses.replace(course_of(row["course"], plan), id=training_id(row["id"], seed))
     here = dataclasses.replace(place, split_seed=seed)
-    down = row["cooldown_steps"]
-    return Leg(course, here, "final", f"compare/{row['id']}, seed {seed}", course.steps - down, down)
+    return whole_leg(course, here, f"compare/{row['id']}, seed {seed}", row["cooldown_steps"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.learn.data import ImageSet
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.leg import EVENT_SECONDS, Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
@@ -70,6 +71,13 @@ class Answered:
 def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
     """1 for a right answer and 0 for a wrong one, for `over_seeds`."""
     return [(test.indices, test.right.astype(np.float64)) for test in tests]
+
+
+def validation_answers(leg: Leg, images: ImageSet) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """What a leg that is done answers on validation: probabilities (n, classes), labels (n,) and indices (n,)."""
+    with np.load(leg.scores) as rows:
+        answers, indices = rows["probabilities"], rows["indices"]
+    return answers, np.asarray(images.labels)[indices], indices
 
 
 def answered(leg: Leg) -> Answered:

@@ -99,6 +99,11 @@ class Leg:
         return self.folder / f"{self.name}.safetensors"
 
 
+def whole_leg(course: Course, place: Place, phase: str, cooldown_steps: int) -> Leg:
+    """A whole training as one leg: all of the course's steps, so many of them the cool-down."""
+    return Leg(course, place, "final", phase, course.steps - cooldown_steps, cooldown_steps)
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Images a second of one single-threaded trial, and of all processes at one training; the seconds that it took."""

@@ -63,6 +63,10 @@ class Recipe:
         ratio = batch / self.batch
         return self.learning_rate * (math.sqrt(ratio) if self.optimiser == "adamw" else ratio)
 
+    def cooldown_steps(self, steps: int) -> int:
+        """Of a whole training's steps the last, in which the rate falls to 0."""
+        return min(steps, round(self.cooldown_share * steps))
+
     def augmentation_for(self, epochs: float) -> Augmentation:
         """What is drawn in a training of so many epochs: eased by sqrt(epochs / full_epochs)."""
         if not self.full_epochs:

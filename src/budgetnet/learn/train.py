@@ -16,7 +16,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course
+from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course, whole_leg
 from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
     course_of,
@@ -134,14 +134,7 @@ def train(
             row = _plan_row(draft, team, str(data), images, arguments, budget)
             plan = save_plan(run, {**row, "parent": source})
         course = course_of(plan["final"]["course"], plan)
-        leg = Leg(
-            course,
-            place,
-            "final",
-            "final",
-            course.steps - plan["final"]["cooldown_steps"],
-            plan["final"]["cooldown_steps"],
-        )
+        leg = whole_leg(course, place, "final", plan["final"]["cooldown_steps"])
         return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
 
 
@@ -296,7 +289,6 @@ def validation_seconds(count: int, timing: Timing) -> float:
 def _plan_row(
     course: Course, team: Team, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
 ) -> dict[str, Any]:
-    cooldown = course.cooldown_steps
     return {
         "command": "train",
         "data": data_row(data, images),
@@ -311,5 +303,5 @@ def _plan_row(
         "preprocessing": preprocessing_row(course.preprocessing),
         "machine": machine_row(),
         **team_row(team),
-        "final": {"course": course_row(course), "steps": course.steps, "cooldown_steps": cooldown},
+        "final": {"course": course_row(course), "steps": course.steps, "cooldown_steps": course.cooldown_steps},
     }

@@ -56,8 +56,8 @@ class Course:
 
     @property
     def cooldown_steps(self) -> int:
-        """Of the whole training, the last steps, in which the rate falls to 0."""
-        return min(self.steps, round(self.recipe.cooldown_share * self.steps))
+        """Of the whole training, by the recipe."""
+        return self.recipe.cooldown_steps(self.steps)
 
     def augmentation_for(self, train_images: int) -> Augmentation:
         """What is drawn in this training: milder where it sees its images only a few times."""

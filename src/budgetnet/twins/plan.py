@@ -9,7 +9,7 @@ from typing import Any
 
 from budgetnet.learn.bases import safe_name
 from budgetnet.learn.data import ImageSet, default_preprocessing
-from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.leg import Place, whole_leg
 from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.train import with_steps
@@ -49,7 +49,7 @@ def planned(
         "machine": machine_row(),
         "recipe": chosen.to_dict(),
         "preprocessing": preprocessing_row(preprocessing),
-        "cooldown_steps": min(steps, round(chosen.cooldown_share * steps)),
+        "cooldown_steps": chosen.cooldown_steps(steps),
         "probe_steps": probe_steps(steps, asked["probes"]),
         "lengths": list(LENGTHS),
         "twins": twins,
@@ -69,8 +69,8 @@ def jobs_of(plan: Mapping[str, Any], place: Place) -> tuple[Job, ...]:
 def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, place: Place) -> Job:
     course = course_of(row["course"], {**plan, "seed": seed})
     course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed))
-    here, down = dataclasses.replace(place, split_seed=seed), plan["cooldown_steps"]
-    leg = Leg(course, here, "final", f"training/{row['name']}, seed {seed}", course.steps - down, down)
+    here = dataclasses.replace(place, split_seed=seed)
+    leg = whole_leg(course, here, f"training/{row['name']}, seed {seed}", plan["cooldown_steps"])
     return Job(leg, tuple(plan["probe_steps"]), plan["probe_images"])
 
 

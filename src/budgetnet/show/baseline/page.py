@@ -46,7 +46,7 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
     """All that the template reads."""
     finals, candidates = found["finals"], found["candidates"]
     networks = [Network.from_json(json.dumps(row["network"])) for row in finals]
-    finalists, scorer = [row["id"] for row in finals[:-1]], plan["scorer"]
+    finalists, scored = [row["id"] for row in finals[:-1]], SCORED[plan["scorer"]]
     limit, widths = found["target_macs"], (WIDE_PX, NARROW_PX)
     return {
         "words": wording,
@@ -62,11 +62,11 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
         "stages": list(stage_lines(networks[0], networks[-1])),
         "space": space_lines(Space.from_json(plan["space"])),
         "front_pictures": tuple(
-            front_svg(candidates, finalists, limit, width, f"front{width}-", SCORED[scorer]) for width in widths
+            front_svg(candidates, finalists, limit, width, f"front{width}-", scored) for width in widths
         ),
         "progress_pictures": tuple(progress_svg(candidates, width, f"progress{width}-") for width in widths),
         "first": first_of(candidates),
-        "scored": SCORED[scorer],
+        "scored": scored,
         "ranking": ranking,
         "command": command(plan),
         "facts": facts(plan),
@@ -147,16 +147,8 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += [
-        "--sampler",
-        plan["sampler"],
-        "--scorer",
-        plan["scorer"],
-        "--recipe",
-        plan["recipe_name"],
-        "--seed",
-        str(plan["seed"]),
-    ]
+    words += ["--sampler", plan["sampler"], "--scorer", plan["scorer"]]
+    words += ["--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
 
