@@ -24,6 +24,7 @@ from bench.ranking import BACKWARD, sandwich_macs
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
+from budgetnet.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -150,6 +151,13 @@ def candidates(places: int, at_once: int | None = None) -> Stage:
     trials = [seconds * draws.lognormvariate(0.0, 0.2) for _ in range(SCORED)]
     batches = tuple(tuple(trials[start : start + at_once]) for start in range(0, SCORED, at_once))
     return Stage(f"candidates: {SCORED}, {at_once} at once", batches, True, float("inf"))
+
+
+def semifinals() -> Stage:
+    """The best candidates once more."""
+    epochs = SEMIFINAL_LENGTH * WHOLE_EPOCHS
+    seconds = training_seconds(cost(network(BASE)).macs, epochs)
+    return Stage(f"semifinals: {MOST_SEMIFINALISTS} x {epochs:g} epochs", ((seconds,) * MOST_SEMIFINALISTS,))
 
 
 def finals() -> Stage:
@@ -291,7 +299,8 @@ def main() -> None:
     for gpus in GPUS:
         print_stages("search coefficients", coefficients(), gpus)
     for gpus in GPUS:
-        print_stages(f"search baseline (behind {alone:.1f} h of supernet)", [candidates(gpus), finals()], gpus, alone)
+        stages = [candidates(gpus), semifinals(), finals()]
+        print_stages(f"search baseline (behind {alone:.1f} h of supernet)", stages, gpus, alone)
     print_places()
     print_losses(coefficients()[-1], GPUS[-1])
 

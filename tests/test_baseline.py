@@ -23,7 +23,7 @@ from budgetnet import Budget
 from budgetnet.baseline import space_for
 from budgetnet.baseline.by_supernet import Candidate, judge, recalibrate
 from budgetnet.baseline.by_training import ByTraining
-from budgetnet.baseline.plan import finals_of, legs_of
+from budgetnet.baseline.finals import final_legs, finals_of, semifinal_legs, semifinals_of
 from budgetnet.baseline.scorer import SCORERS
 from budgetnet.baseline.teaching import Teacher, Teaching, teach
 from budgetnet.cli import main
@@ -153,20 +153,24 @@ def test_a_base_for_small_images_keeps_their_size_where_its_map_would_vanish(dig
     assert last_px(roomy) >= 4 and roomy.resolution_px[0] >= 32
 
 
-def test_finals_share_the_split_of_the_search(tmp_path: Path) -> None:
+def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_their_own(tmp_path: Path) -> None:
     row = {"batch": 16, "steps": 30, "warmup_steps": 1}
     plan = {
         "finals": {"seeds": 2, "course": row, "cooldown_steps": 10},
+        "semifinals": {"course": {**row, "steps": 8}, "cooldown_steps": 4},
         "recipe": MODERN.to_dict(),
         "preprocessing": dataclasses.asdict(PREPROCESSING),
         "seed": 5,
     }
     place = Place("digits", 5, 8, str(tmp_path))
-    legs = legs_of(plan, [("one", BASE), ("base", BASE)], place)
+    legs = final_legs(plan, [("one", BASE), ("base", BASE)], place)
     assert [leg.course.id for leg in legs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
     assert [leg.course.seed for leg in legs] == [5, 5, 6, 6]
     assert {leg.place.split_seed for leg in legs} == {5}
     assert {(leg.trunk_until, leg.cooldown_steps) for leg in legs} == {(20, 10)}
+    (again,) = semifinal_legs(plan, [("one", BASE)], place)
+    assert (again.trunk_until, again.cooldown_steps, again.course.seed, again.place.split_seed) == (4, 4, 7, 5)
+    assert again.folder not in {leg.folder for leg in legs}
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,19 @@ def test_no_core_waits_in_the_finals_for_want_of_finalists(
     assert (found["finalists"], found["seeds"]) == (finalists, seeds)
     turns = -(-(finalists + 1) * seeds // workers)
     assert found["course"]["steps"] * 32 / 100.0 <= seconds / turns
+
+
+@pytest.mark.parametrize(
+    ("workers", "seconds", "networks"), [(2, 300.0, 16), (2, 60.0, 6), (2, 1.0, None), (64, 60.0, 64)]
+)
+def test_as_many_semifinals_as_time_allows_or_none(
+    digits: ImageSet, workers: int, seconds: float, networks: int | None
+) -> None:
+    course = Course("base", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1)
+    finals = {"finalists": 3, "course": {"steps": 200}}
+    found = semifinals_of(course, digits, 100.0, workers, seconds, finals)
+    assert (found and found["networks"]) == networks
+    assert found is None or (found["seconds"] <= seconds and found["course"]["steps"] == 50)
 
 
 @pytest.mark.parametrize(
@@ -294,6 +311,14 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]],
     answers = np.load(run / "answers" / f"{found['winner']}-seed0.npz")
     right = answers["probabilities"].argmax(1) == answers["labels"]
     assert found["finals"][0]["seeds"][0] == right.mean()
+    plan = json.loads((run / "plan.json").read_text())
+    again = found["semifinals"]
+    best = sorted(found["candidates"], key=lambda row: (-row["reward"], row["log_loss"], row["id"]))
+    assert {row["id"] for row in again} == {row["id"] for row in best[: plan["semifinals"]["networks"]]}
+    assert [row["reward"] for row in again] == sorted((row["reward"] for row in again), reverse=True)
+    assert {row["id"] for row in found["finals"][:-1]} == {row["id"] for row in again[: plan["finals"]["finalists"]]}
+    scores = {row["id"]: row["accuracy"] for row in found["candidates"]}
+    assert any(row["accuracy"] != scores[row["id"]] for row in again), "a semifinal is a training of its own"
     page = Page((run / "report.html").read_text())
     assert all(address[:1] == "#" or address[:5] == "data:" for address in page.values("href") + page.values("src"))
     assert winner.name in page.text

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from budgetnet.baseline.plan import draft_of, planned, space_for
+from budgetnet.baseline.plan import draft_of, planned
 from budgetnet.baseline.result import Baseline
 from budgetnet.baseline.scorer import SCORERS, ScorerName
+from budgetnet.baseline.usual import space_for
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.cluster import Cluster
@@ -68,9 +69,10 @@ def search_baseline(
         ACC * (MACs / T)**-0.07          T: the budget's MACs, or the base's where it limits none
 
     where ACC is, by `scorer`, that of a short training of its own ("training"), or that of its slices of a supernet,
-    whose weights all networks of the space share and which is trained for half of the time ("supernet"). The best few,
-    and the space's base, are trained from nothing by the recipe, several seeds where time allows.
-    The winner has the highest objective of those by validation accuracy; test images are seen once, at the end.
+    whose weights all networks of the space share ("supernet"). The best are trained anew for a quarter of a final
+    training (semifinals); the best few of these, and the space's base, in full: from nothing by the recipe, several
+    seeds where time allows. The winner has the highest objective of the finals by validation accuracy; test images are
+    seen once, at the end.
     `space` is `space_for` the images, the budget and `base` unless given.
 
     Candidates are scored and finals trained on a Ray `cluster` where one is given, else here; a supernet is trained

@@ -46,6 +46,17 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Semifinal:
+    """A candidate trained once more, for longer: accuracy, log loss and objective on validation after that."""
+
+    id: str
+    macs: int
+    accuracy: float
+    log_loss: float
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
 class Final:
     """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
 
@@ -82,9 +93,9 @@ class Against:
 class Baseline:
     """The winner of a baseline's search and its evidence; `finals` has it first and the base last.
 
-    `scored_by` says what scored the candidates. `networks_in_space` counts all of the space, those that break the
-    budget among them. `hypervolume` is the share of the rectangle of target MACs and accuracy 1 that the front
-    dominates.
+    `scored_by` says what scored the candidates; `semifinals` has the best first, and nothing where none were planned.
+    `networks_in_space` counts all of the space, those that break the budget among them. `hypervolume` is the share of
+    the rectangle of target MACs and accuracy 1 that the front dominates.
     """
 
     run: Path
@@ -94,6 +105,7 @@ class Baseline:
     target_macs: int
     networks_in_space: int
     candidates: tuple[Candidate, ...]
+    semifinals: tuple[Semifinal, ...]
     hypervolume: float
     finals: tuple[Final, ...]
     against_base: Against
@@ -118,6 +130,7 @@ class Baseline:
                 run=run,
                 network=finals[0].network,
                 candidates=tuple(Candidate(**one) for one in row["candidates"]),
+                semifinals=tuple(Semifinal(**one) for one in row["semifinals"]),
                 finals=finals,
                 against_base=Against(**row["against_base"]),
                 statement=tuple(row["statement"]),
@@ -149,7 +162,15 @@ def candidates_of(scored: Sequence[Scored]) -> tuple[Candidate, ...]:
     )
 
 
-def finalists(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
+def semifinals_of(scored: Sequence[Scored]) -> tuple[Semifinal, ...]:
+    """Those that were trained once more, the best first."""
+    return tuple(
+        Semifinal(row.architecture.id, row.macs, row.score.accuracy, row.score.log_loss, row.reward)
+        for row in best_of(scored, len(scored))
+    )
+
+
+def best_of(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
     """The best by reward; of equals the one with the lower log loss."""
     return tuple(sorted(scored, key=lambda row: (-row.reward, row.score.log_loss, row.architecture.id))[:count])
 
@@ -194,8 +215,9 @@ def against(ours: Trainings, theirs: Trainings) -> Against:
     return Against(found.mean, low, high, found.chance, low > 0.0 or high < 0.0)
 
 
-def with_statement(result: Baseline, seeds: int) -> Baseline:
+def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
     """The result with what its numbers show and what they do not, in sentences."""
+    seeds = plan["finals"]["seeds"]
     winner, base, pair = result.finals[0], result.finals[-1], result.against_base
     points = f"{100 * pair.difference:+.1f} points ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
     verdict = (
@@ -211,8 +233,19 @@ def with_statement(result: Baseline, seeds: int) -> Baseline:
         f"over {many} from nothing.",
         verdict,
         f"{len(result.candidates)} of {float(result.networks_in_space):.2g} networks were scored, by "
-        f"{result.scored_by}; {leading} of them are on the front of accuracy against MACs.",
+        f"{result.scored_by}; {leading} of them are on the front of accuracy against MACs."
+        f"{_semifinals_said(result, plan)}",
         "Such a score ranks; it does not say how accurate a network is at the end of a whole training, and how well it "
         "ranks here was not measured by this search.",
     )
     return dataclasses.replace(result, statement=said)
+
+
+def _semifinals_said(result: Baseline, plan: Mapping[str, Any]) -> str:
+    if not result.semifinals:
+        return ""
+    steps, finals = plan["semifinals"]["course"]["steps"], plan["finals"]["course"]["steps"]
+    return (
+        f" The best {len(result.semifinals)} were trained anew for {steps:,} steps, and the best "
+        f"{len(result.finals) - 1} of those, with the base, for {finals:,}."
+    )

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.baseline import result
-from budgetnet.baseline.plan import legs_of, scorer_of
-from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
-from budgetnet.baseline.scorer import Scorer
+from budgetnet.baseline.finals import final_legs, semifinal_legs
+from budgetnet.baseline.plan import scorer_of
+from budgetnet.baseline.result import BASE, Baseline, Final, Trainings, best_of
+from budgetnet.baseline.scorer import Scorer, score_of
 from budgetnet.learn.answers import answered, validation_answers
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg, Place
+from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.progress import Progress, Update
@@ -25,9 +26,10 @@ from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
-from budgetnet.search.baseline import POPULATION, Scored, Search, run_search
+from budgetnet.search.baseline import POPULATION, Scored, Search, judged, run_search
 from budgetnet.search.options import Options, hypervolume
 from budgetnet.search.study import STUDY, forget_study
+from budgetnet.spec import Network
 from budgetnet.writing import written_aside
 
 STUDY_FILE = "study.db"
@@ -56,7 +58,7 @@ class Studied:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run with its plan: `finish` makes what is missing, in order: what scores need, search, finals, result."""
+    """A run with its plan: `finish` makes what is missing, in order: what scores need, search, semifinals, finals."""
 
     run: Path
     plan: Mapping[str, Any]
@@ -72,11 +74,11 @@ class Work:
         scorer = scorer_of(self.plan, self.place, self.images)
         scorer.prepare(self.team, self.progress)
         scored = self._search(scorer)
-        best = result.finalists(scored, self.plan["finals"]["finalists"])
-        networks = [(row.architecture.id, scorer.options.network(row.architecture)) for row in best]
-        legs = legs_of(self.plan, [*networks, (BASE, scorer.options.space.base)], self.place)
+        again = self._semifinals(scorer, scored)
+        best = best_of(again or scored, self.plan["finals"]["finalists"])
+        legs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.place)
         train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
-        self._write(scorer, scored, best, self._trainings(legs))
+        self._write(scorer, scored, again, self._trainings(legs))
         return shown(self.run)
 
     def _search(self, scorer: Scorer) -> tuple[Scored, ...]:
@@ -84,6 +86,19 @@ class Work:
         search = dataclasses.replace(search_of(self.plan, scorer), study=self.study.name)
         with scorer.scores(self.where, search.at_once, self.progress) as scores:
             return run_search(search, scores, self.study.storage, self._tell_search(search))
+
+    def _semifinals(self, scorer: Scorer, scored: Sequence[Scored]) -> tuple[Scored, ...]:
+        """The best candidates, each with the score of a longer training; none where none were planned."""
+        row = self.plan["semifinals"]
+        if row is None:
+            return ()
+        best = best_of(scored, row["networks"])
+        legs = semifinal_legs(self.plan, _networks(scorer, best), self.place)
+        most = self.plan["workers"]
+        train_missing(legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=_scores_of)
+        scores = [score_of(*validation_answers(leg, self.images)[:2]) for leg in legs]
+        target = target_macs(scorer.options)
+        return tuple(judged(one.architecture, one.macs, score, target) for one, score in zip(best, scores, strict=True))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
         def tell(found: Sequence[Scored]) -> None:
@@ -110,7 +125,11 @@ class Work:
         return right_of(answers, labels)
 
     def _write(
-        self, scorer: Scorer, scored: Sequence[Scored], best: Sequence[Scored], done: Mapping[str, Trainings]
+        self,
+        scorer: Scorer,
+        scored: Sequence[Scored],
+        again: Sequence[Scored],
+        done: Mapping[str, Trainings],
     ) -> None:
         """network.json, then baseline.json: where that is, the run is finished."""
         options, target = scorer.options, target_macs(scorer.options)
@@ -123,18 +142,24 @@ class Work:
                 options.budget,
                 target,
             )
-            for row in best
+            for row in scored
+            if row.architecture.id in done
         ]
         found.sort(key=lambda row: (-row.reward, row.macs, row.id))
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, target)
         winner = found[0]
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")
-        made = self._result(scorer, scored, [*found, base], done)
+        made = self._result(scorer, scored, again, [*found, base], done)
         write_json(self.run / "baseline.json", made.to_file())
 
     def _result(
-        self, scorer: Scorer, scored: Sequence[Scored], finals: Sequence[Final], done: Mapping[str, Trainings]
+        self,
+        scorer: Scorer,
+        scored: Sequence[Scored],
+        again: Sequence[Scored],
+        finals: Sequence[Final],
+        done: Mapping[str, Trainings],
     ) -> Baseline:
         target, winner = target_macs(scorer.options), finals[0]
         made = Baseline(
@@ -145,6 +170,7 @@ class Work:
             target_macs=target,
             networks_in_space=scorer.options.space.count,
             candidates=result.candidates_of(scored),
+            semifinals=result.semifinals_of(again),
             hypervolume=hypervolume([(row.macs, row.score.accuracy) for row in scored], target),
             finals=tuple(finals),
             against_base=result.against(done[winner.id], done[BASE]),
@@ -152,7 +178,15 @@ class Work:
             statement=(),
             report=self.run / "report.html",
         )
-        return result.with_statement(made, self.plan["finals"]["seeds"])
+        return result.with_statement(made, self.plan)
+
+
+def _networks(scorer: Scorer, rows: Sequence[Scored]) -> list[tuple[str, Network]]:
+    return [(row.architecture.id, scorer.options.network(row.architecture)) for row in rows]
+
+
+def _scores_of(leg: Leg) -> Path:
+    return leg.scores
 
 
 def target_macs(options: Options) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.baseline.plan import LEAST_EPOCHS
+from budgetnet.baseline.finals import LEAST_EPOCHS
 from budgetnet.coefficients.entrants import entrants_for
 from budgetnet.coefficients.plan import FINALISTS, least_seconds
 from budgetnet.learn.data import ImageSet

@@ -72,8 +72,8 @@ def baseline(
     """Search a space of networks around a base for the best within a budget.
 
     Candidates get a short training each, or with --scorer supernet a score in seconds; the best
-    few and the base are then trained from nothing. docs/search-baseline.md says how, which
-    scorer is for which time, and how to edit the space.
+    are trained anew for longer, and the best few of those and the base in full.
+    docs/search-baseline.md says how, which scorer is for which time, and how to edit the space.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
@@ -135,19 +135,21 @@ def _print(found: Baseline) -> None:
     """The winner's stages; the finals, the base last; what they show; where the evidence lies."""
     show.stages(found.network)
     show.say()
+    again = {row.id: f"{100 * row.accuracy:.1f}" for row in found.semifinals}
     cells = [
         (
             f"{row.network.name}{' (base)' if row.search_accuracy is None else ''}",
             show.short(row.macs),
             show.short(row.params),
             "-" if row.search_accuracy is None else f"{100 * row.search_accuracy:.1f}",
+            again.get(row.id, "-"),
             f"{100 * row.validation_accuracy:.1f}",
             f"{100 * row.accuracy:.1f}",
             f"{100 * row.low:.1f} to {100 * row.high:.1f}",
         )
         for row in found.finals
     ]
-    show.table(("network", "MACs", "params", "score %", "validation %", "test %", "95 %"), cells)
+    show.table(("network", "MACs", "params", "score %", "semi %", "validation %", "test %", "95 %"), cells)
     show.say()
     for sentence in found.statement:
         show.say(sentence)

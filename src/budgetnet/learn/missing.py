@@ -40,9 +40,10 @@ def train_missing(
     progress: Progress,
     function: Callable[[Leg], bool] = train_and_test,
     errand: Callable[[Leg], Errand] = leg_errand,
+    done: Callable[[Leg], Path] = answers_path,
 ) -> None:
-    """Every training that is not tested yet, at most so many at a time; no worker is started for nothing."""
-    missing = sum(not answers_path(leg).exists() for leg in legs)
+    """Every training that is not tested yet, or not `done`, at most so many at a time; no worker starts for nothing."""
+    missing = sum(not done(leg).exists() for leg in legs)
     if missing:
         with where.workers(function, errand, place, min(most, missing), progress) as workers:
-            run_missing(legs, what, workers, progress)
+            run_missing(legs, what, workers, progress, done)

@@ -88,6 +88,11 @@ def reward(accuracy: float, macs: int, target_macs: int, exponent: float = EXPON
     return accuracy * (macs / target_macs) ** exponent
 
 
+def judged(architecture: Architecture, macs: int, score: Score, target_macs: int) -> Scored:
+    """A score with the objective that follows from it."""
+    return Scored(architecture, macs, score, reward(score.accuracy, macs, target_macs))
+
+
 def run_search(
     search: Search, scores: Scores, storage: str, done: Callable[[Sequence[Scored]], None] | None = None
 ) -> tuple[Scored, ...]:
@@ -143,8 +148,7 @@ class _Proposals:
         for trial in self._trials("COMPLETE"):
             architecture = self._architecture(trial)
             score = Score(**trial.user_attrs["score"])
-            macs = self.search.options.macs(architecture)
-            yield Scored(architecture, macs, score, reward(score.accuracy, macs, self.search.target_macs))
+            yield judged(architecture, self.search.options.macs(architecture), score, self.search.target_macs)
 
     def ask(self, count: int) -> list[tuple[Trial, Architecture]]:
         """So many trials, or fewer where the space is exhausted."""

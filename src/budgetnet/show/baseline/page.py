@@ -48,6 +48,7 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
     networks = [Network.from_json(json.dumps(row["network"])) for row in finals]
     finalists, scored = [row["id"] for row in finals[:-1]], SCORED[plan["scorer"]]
     limit, widths = found["target_macs"], (WIDE_PX, NARROW_PX)
+    again = [row["id"] for row in found["semifinals"]]
     return {
         "words": wording,
         "plan": plan,
@@ -56,13 +57,14 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
         "winner": finals[0],
         "base": finals[-1],
         "finals": finals,
+        "semifinals": {row["id"]: row for row in found["semifinals"]},
         "asked": asked(plan),
         "seeds": plan["finals"]["seeds"],
         "front": sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"]),
         "stages": list(stage_lines(networks[0], networks[-1])),
         "space": space_lines(Space.from_json(plan["space"])),
         "front_pictures": tuple(
-            front_svg(candidates, finalists, limit, width, f"front{width}-", scored) for width in widths
+            front_svg(candidates, again, finalists, limit, width, f"front{width}-", scored) for width in widths
         ),
         "progress_pictures": tuple(progress_svg(candidates, width, f"progress{width}-") for width in widths),
         "first": first_of(candidates),
@@ -155,11 +157,12 @@ def command(plan: Row) -> str:
 
 def facts(plan: Row) -> dict[str, str]:
     """What the numbers depend on besides the command."""
-    finals = plan["finals"]
+    semifinals = {"A semifinal": _length(plan["semifinals"]["course"])} if plan["semifinals"] else {}
     rows = {
         **_scored(plan),
         "A candidate": f"{plan['seconds_a_candidate']:.2f} s, {plan['workers']} at a time, as timed before",
-        "A final training": f"{finals['course']['steps']:,} steps of {finals['course']['batch']} images",
+        **semifinals,
+        "A final training": _length(plan["finals"]["course"]),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return rows | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
@@ -169,6 +172,9 @@ def _scored(plan: Row) -> dict[str, str]:
     """What scored the candidates."""
     if plan["scorer"] == "supernet":
         row = plan["supernet"]
-        return {"Supernet": f"{row['steps']:,} steps of {row['batch']} images, four networks a step"}
-    row = plan["candidate"]
-    return {"A candidate's training": f"{row['steps']:,} steps of {row['batch']} images"}
+        return {"Supernet": f"{_length(row)}, four networks a step"}
+    return {"A candidate's training": _length(plan["candidate"])}
+
+
+def _length(course: Row) -> str:
+    return f"{course['steps']:,} steps of {course['batch']} images"

@@ -20,9 +20,16 @@ MOST_TICKS = 6
 
 
 def front_svg(
-    candidates: Sequence[Row], finalists: Sequence[str], limit: int, width_px: int, prefix: str, scored: str
+    candidates: Sequence[Row],
+    again: Sequence[str],
+    finalists: Sequence[str],
+    limit: int,
+    width_px: int,
+    prefix: str,
+    scored: str,
 ) -> str:
-    """Accuracy on validation, as it was `scored`, against MACs of all candidates; front joined, finalists marked."""
+    """Accuracy on validation, as it was `scored`, against MACs of all candidates: front joined, finalists marked, and
+    those that were trained `again`."""
     leading = sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"])
     with house_style():
         figure = new_figure(width_px, HIGH_PX)
@@ -31,6 +38,7 @@ def front_svg(
         across, up = [row["macs"] for row in leading], [100 * row["accuracy"] for row in leading]
         axes.step(across, up, where="post", color=COLOURS["accent"], linewidth=1.6, zorder=3)
         axes.plot(across, up, "o", markersize=7, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"], zorder=4)
+        _again(axes, [row for row in candidates if row["id"] in again])
         _finalists(axes, candidates, finalists)
         _cost_axis(axes, [row["macs"] for row in candidates], limit, width_px)
         axes.set_title(f"Accuracy {scored}, %", pad=22)
@@ -40,6 +48,15 @@ def front_svg(
             f"which ends at {percent(best['accuracy'])}"
         )
         return inline_svg(figure, prefix, what)
+
+
+def _again(axes: Axes, rows: Sequence[Row]) -> None:
+    """Rings."""
+    across, up = [row["macs"] for row in rows], [100 * row["accuracy"] for row in rows]
+    warm = COLOURS["warm"]
+    axes.plot(
+        across, up, "o", markersize=12, markerfacecolor="none", markeredgecolor=warm, markeredgewidth=1.2, zorder=5
+    )
 
 
 def _finalists(axes: Axes, candidates: Sequence[Row], finalists: Sequence[str]) -> None:
