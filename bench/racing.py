@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.ranking import BACKWARD
+from bench.random_search import BACKWARD
 from bench.replay import forms_for, judged
 from budgetnet import Network, cost, open_images
 from budgetnet.cli.progress import progress

@@ -6,11 +6,12 @@ RUN is a folder of `budgetnet search baseline DATA ...`, finished or with a trai
 from all of its space that keep the budget; the search's scorer scores them, and each is trained from nothing for the
 same steps (those of the search's finals unless --steps says otherwise), one a core, with another seed than scores have.
 Kendall's tau-b between the score's accuracy on validation and the trained accuracy on the validation and test images,
-which no training has learned from, comes with a percentile interval of a bootstrap over networks. Then random search:
-of as many of these trainings as the search's multiply-adds would have paid for, the best by validation, expected over
-all such choices; beside it the winner of a finished search, trained alike. With --random the sampler "random" also
-scores as many candidates as the search did. Killed anywhere, the same command goes on. The result is RUN/ranking.json,
-and the page of a finished search is written anew. Results: docs/lab-log.md.
+which no training has learned from, comes with a percentile interval of a bootstrap over networks. A finished search is
+then held against random search of the same multiply-adds (`bench.random_search`): as many of these trainings as its
+scores and semifinals cost, and the same finals. With --random the sampler "random" also scores as many candidates as
+the search did. Killed anywhere, the same command goes on. Runs on the same images that have the same space may share
+FOLDER, and with it the trainings. The result is RUN/ranking.json, and the page of a finished search is written anew.
+Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from bench.random_search import Drawn, random_search
 from budgetnet import Network, open_images
-from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
+from budgetnet.baseline.by_supernet import BySupernet
 from budgetnet.baseline.plan import scorer_of
 from budgetnet.baseline.scorer import Scorer
-from budgetnet.baseline.teaching import Teaching, sandwich_of
 from budgetnet.baseline.work import search_of
 from budgetnet.cli.progress import progress
 from budgetnet.learn.answers import answered, validation_answers
@@ -47,18 +48,13 @@ from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
 from budgetnet.search.baseline import Score, run_search
-from budgetnet.search.options import Options
 from budgetnet.search.space import Architecture
 from budgetnet.show.baseline.page import RANKING, write_page
 
 FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000
-WINNER = "winner"
-"""The name of the search's own among the trainings."""
 OTHER_SEED = 1000
 """Beyond the plan's: a score by a short training must not begin from the same weights as the training it foretells."""
-BACKWARD = 3
-"""Multiply-adds of a training step to those of its forward passes."""
 Floats = NDArray[np.float64]
 
 
@@ -95,19 +91,20 @@ def main() -> None:
     drawn = _drawn(scorer, plan["seed"], asked.networks)
     steps = asked.steps or plan["finals"]["course"]["steps"]
     networks = {one.id: scorer.options.network(one) for one in drawn}
-    if (asked.run / "baseline.json").exists():
-        networks[WINNER] = Network.from_json((asked.run / "network.json").read_text(encoding="utf-8"))
+    finished = (asked.run / "baseline.json").exists()
     with progress() as shown:
-        scores = _scored(scorer, drawn, asked.out, shown)
+        scores = _scored(scorer, drawn, asked.out / f"scores-{search_of(plan, scorer).name}.json", shown)
         reached = _trained(plan, place, networks, steps, asked.out, images, shown)
-    winner = reached.pop(WINNER, None)
-    trained = list(reached.values())
-    row = _row(scorer, drawn, scores, trained, steps)
-    row["winner"] = winner and dataclasses.asdict(winner)
-    row["random_search"] = _random_search(plan, scorer, row, trained, images)
+        trained = [reached[one.id] for one in drawn]
+        row = _row(scorer, drawn, scores, trained, steps)
+        rows = [
+            Drawn(one.id, networks[one.id], scorer.options.macs(one), found.validation)
+            for one, found in zip(drawn, trained, strict=True)
+        ]
+        row["random_search"] = random_search(plan, scorer, rows, steps, asked.out, images, shown) if finished else None
     row["random_sampler"] = _random_sampler(plan, scorer, asked.out) if asked.random else None
     write_json(asked.run / RANKING, row)
-    if (asked.run / "baseline.json").exists():
+    if finished:
         write_page(asked.run)
     _say(row, asked.run)
 
@@ -123,9 +120,8 @@ def _drawn(scorer: Scorer, seed: int, count: int) -> list[Architecture]:
     raise SystemExit(f"the space has fewer than {count} networks within the budget")
 
 
-def _scored(scorer: Scorer, drawn: Sequence[Architecture], out: Path, shown: Progress) -> list[Score]:
+def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Progress) -> list[Score]:
     """Every network's score as the search would give it; those that are done are read."""
-    file = out / "scores.json"
     known = {name: Score(**row) for name, row in (read_json(file) if file.exists() else {}).items()}
 
     def tell(architecture: Architecture, score: Score) -> None:
@@ -221,57 +217,10 @@ def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tup
     return float(low), float(high)
 
 
-def _random_search(
-    plan: Mapping[str, Any], scorer: Scorer, row: Mapping[str, Any], trained: Sequence[Trained], images: ImageSet
-) -> dict[str, Any]:
-    """What as many trainings of random networks reach as the search's multiply-adds pay for, finals included."""
-    finals, mean_macs = plan["finals"], float(np.mean([each["macs"] for each in row["networks"]]))
-    one = BACKWARD * row["steps"] * finals["course"]["batch"] * mean_macs
-    spent = _scores_macs(plan, scorer, mean_macs, len(images.indices("validation")))
-    own = BACKWARD * finals["course"]["steps"] * finals["course"]["batch"] * mean_macs
-    affordable = int((spent + (finals["finalists"] + 1) * finals["seeds"] * own) / one)
-    count = min(affordable, len(trained))
-    generator = np.random.default_rng(0)
-    best: list[float] = []
-    for _ in range(RESAMPLES):
-        some = generator.choice(len(trained), count, replace=False)
-        best.append(trained[max(some.tolist(), key=lambda place: trained[place].validation)].test)
-    low, high = np.quantile(best, (0.025, 0.975))
-    return {
-        "search_macs": spent,
-        "training_macs": one,
-        "affordable": affordable,
-        "counted": count,
-        "test": float(np.mean(best)),
-        "low": float(low),
-        "high": float(high),
-    }
-
-
-def _scores_macs(plan: Mapping[str, Any], scorer: Scorer, mean_macs: float, validation: int) -> float:
-    """Multiply-adds of everything before the finals, for candidates of so many."""
-    if isinstance(scorer, BySupernet):
-        each = (CALIBRATION_IMAGES + min(MOST_IMAGES, validation)) * mean_macs
-        return supernet_macs(scorer.teaching) + plan["candidates"] * each
-    row = plan["candidate"]
-    return plan["candidates"] * (BACKWARD * row["steps"] * row["batch"] + validation) * mean_macs
-
-
-def supernet_macs(teaching: Teaching) -> float:
-    """Multiply-adds of the supernet's training, by a hundred of its steps."""
-    some = range(0, teaching.steps, max(1, teaching.steps // 100))
-    return BACKWARD * teaching.steps * teaching.batch * sandwich_macs(teaching.options, teaching.seed, some)
-
-
-def sandwich_macs(options: Options, seed: int, steps: Sequence[int]) -> float:
-    """Mean multiply-adds of the networks of such a step, for one image."""
-    return sum(options.macs(one) for step in steps for one in sandwich_of(options, seed, step)) / len(steps)
-
-
 def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[str, float]:
     """The best objective of as many even draws, by the same scorer."""
     search = dataclasses.replace(search_of(plan, scorer), sampler="random")
-    storage = f"sqlite:///{(out / 'random.db').resolve()}"
+    storage = f"sqlite:///{(out / f'random-{search.name}.db').resolve()}"
     with progress() as shown, scorer.scores(Here(scorer.place.device), search.at_once, shown) as scores:
         found = run_search(search, scores, storage)
     return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
@@ -285,20 +234,30 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
         print(f"{one['id']:<10}{one['macs']:>12,}{score:>10.1f}{one['score_log_loss']:>10.3f}{alone:>11.1f}")
     print(f"Kendall's tau {row['tau']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), {len(row['networks'])} networks")
     print(f"by log loss {row['tau_log_loss']:+.2f}; by MACs alone {row['tau_macs']:+.2f}")
-    random = row["random_search"]
-    print(
-        f"random search of {random['counted']} trainings ({random['affordable']} cost as much as the search): "
-        f"{100 * random['test']:.1f} % ({100 * random['low']:.1f} to {100 * random['high']:.1f}) on test"
-    )
-    if (run / "baseline.json").exists():
-        found = read_json(run / "baseline.json")
-        winner, best = found["finals"][0], max(each["reward"] for each in found["candidates"])
-        print(f"the search's winner: {100 * winner['accuracy']:.1f} % on test; its best objective {best:.4f}")
-    if row["winner"]:
-        print(f"the same, trained for {row['steps']} steps: {100 * row['winner']['test']:.1f} % on test")
+    if random := row["random_search"]:
+        _say_random(random, read_json(run / "baseline.json")["finals"][:-1])
     if row["random_sampler"]:
         print(f"even draws with the same scorer: best objective {row['random_sampler']['best_reward']:.4f}")
 
 
 if __name__ == "__main__":
     main()
+
+
+def _say_random(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> None:
+    print(
+        f"\nrandom search: {row['trainings']} trainings ({row['affordable']} cost as much as the search's scores and "
+        "semifinals), then the same finals"
+    )
+    print(f"{'finals of':<12}{'network':<10}{'MACs':>12}{'validation %':>14}{'objective':>11}{'test %':>8}")
+    for name, rows in (("the search", finals), ("random", row["finals"])):
+        for one in rows:
+            print(
+                f"{name:<12}{one['id']:<10}{one['macs']:>12,}{100 * one['validation_accuracy']:>14.1f}"
+                f"{one['reward']:>11.4f}{100 * one['accuracy']:>8.1f}"
+            )
+    for what, found in (("the winner's", row["winner"]), ("all finals'", row["all_finals"])):
+        print(
+            f"{what} test accuracy minus random's: {100 * found['difference']:+.1f} points "
+            f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+        )

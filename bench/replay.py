@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ranking import BACKWARD, tau
+from bench.random_search import BACKWARD
+from bench.ranking import tau
 from budgetnet import cost
 from budgetnet.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
 from budgetnet.learn.data import ImageSet

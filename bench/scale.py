@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.ranking import BACKWARD, sandwich_macs
+from bench.random_search import BACKWARD, sandwich_macs
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES

@@ -350,13 +350,22 @@ def test_what_the_scores_are_worth_is_measured_and_shown(
     rank()
     row = json.loads((run / "ranking.json").read_text())
     assert len(row["networks"]) == 4 and -1 <= row["low"] <= row["tau"] <= row["high"] <= 1
-    assert 0 < row["winner"]["test"] <= 1 and row["random_search"]["search_macs"] > 0
+    random = row["random_search"]
+    assert random["search_macs"] > random["training_macs"] > 0
+    assert random["trainings"] == min(4, random["affordable"])
+    assert [one["reward"] for one in random["finals"]] == sorted(
+        (one["reward"] for one in random["finals"]), reverse=True
+    )
+    for found in (random["winner"], random["all_finals"]):
+        assert -1 <= found["low"] <= found["difference"] <= found["high"] <= 1
     assert f"Kendall's tau {row['tau']:+.2f}" in capsys.readouterr().out
     words = Page((run / "report.html").read_text()).text
     assert "Of 4 networks drawn from the space, each also trained alone for 20 steps" in words
-    scores = (tmp_path / "ranking" / "scores.json").stat().st_mtime_ns
+    assert f"Random search with {random['trainings']} such trainings" in words
+    (scores,) = (tmp_path / "ranking").glob("scores-*.json")
+    written = scores.stat().st_mtime_ns
     rank()
-    assert (tmp_path / "ranking" / "scores.json").stat().st_mtime_ns == scores, "what is done is read"
+    assert scores.stat().st_mtime_ns == written, "what is done is read"
 
 
 def weights_of(run: Path) -> list[str]:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from test_baseline import BUDGET, teaching
 
-from bench.ranking import BACKWARD, interval, supernet_macs, tau
+from bench.random_search import BACKWARD, supernet_macs
+from bench.ranking import interval, tau
 
 
 def test_tau_of_equal_opposite_and_constant_orders() -> None:

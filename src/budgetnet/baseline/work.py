@@ -78,7 +78,7 @@ class Work:
         best = best_of(again or scored, self.plan["finals"]["finalists"])
         legs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.place)
         train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
-        self._write(scorer, scored, again, self._trainings(legs))
+        self._write(scorer, scored, again, trainings_of(legs, self.images))
         return shown(self.run)
 
     def _search(self, scorer: Scorer) -> tuple[Scored, ...]:
@@ -107,22 +107,6 @@ class Work:
             self.progress(Update("search", len(found), search.trials, text))
 
         return tell
-
-    def _trainings(self, legs: Sequence[Leg]) -> dict[str, Trainings]:
-        """The trainings of each network, the finalists in the order of the search, then the base."""
-        grouped: dict[str, list[Leg]] = {}
-        for leg in legs:
-            grouped.setdefault(leg.course.id.rpartition("-seed")[0], []).append(leg)
-        return {
-            name: Trainings(tuple(map(answered, rows)), tuple(map(self._right, rows))) for name, rows in grouped.items()
-        }
-
-    def _right(self, leg: Leg) -> NDArray[np.bool_]:
-        """Which validation images a final training got right; none where it diverged."""
-        if not leg.scores.exists():
-            return np.zeros(len(self.images.indices("validation")), np.bool_)
-        answers, labels, _ = validation_answers(leg, self.images)
-        return right_of(answers, labels)
 
     def _write(
         self,
@@ -187,6 +171,25 @@ def _networks(scorer: Scorer, rows: Sequence[Scored]) -> list[tuple[str, Network
 
 def _scores_of(leg: Leg) -> Path:
     return leg.scores
+
+
+def trainings_of(legs: Sequence[Leg], images: ImageSet) -> dict[str, Trainings]:
+    """What the final trainings of each network answered, in the order of the legs."""
+    grouped: dict[str, list[Leg]] = {}
+    for leg in legs:
+        grouped.setdefault(leg.course.id.rpartition("-seed")[0], []).append(leg)
+    return {
+        name: Trainings(tuple(map(answered, rows)), tuple(_right(leg, images) for leg in rows))
+        for name, rows in grouped.items()
+    }
+
+
+def _right(leg: Leg, images: ImageSet) -> NDArray[np.bool_]:
+    """Which validation images a final training got right; none where it diverged."""
+    if not leg.scores.exists():
+        return np.zeros(len(images.indices("validation")), np.bool_)
+    answers, labels, _ = validation_answers(leg, images)
+    return right_of(answers, labels)
 
 
 def target_macs(options: Options) -> int:
