@@ -50,7 +50,8 @@ def source(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("depth", "width"), (pytest.param(1.6, 1.5, marks=pytest.mark.slow), (0.4, 0.99)))
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "width"), ((1.6, 1.5), (0.4, 0.99)))
 def test_train_begins_from_a_relative_of_another_size(depth: float, width: float, source: str, tmp_path: Path) -> None:
     child = resize(PARENT, Scaling(depth, width, 1.0), name="child")
     assert child.stages != PARENT.stages

@@ -96,8 +96,8 @@ def test_learning_lowers_the_loss(course: Course) -> None:
     row = dataclasses.replace(adapt(network("mobilenet_v3_small", 10), 32, 2), in_channels=1)
     row = resize(row, Scaling(width=0.35, depth=0.3))
     losses: list[float] = []
-    one = trainer(dataclasses.replace(course, network=row, steps=60, batch=32))
-    one.advance(60, one.course.schedule.trunk, lambda report: losses.append(report.loss))
+    one = trainer(dataclasses.replace(course, network=row, steps=40, batch=32))
+    one.advance(40, one.course.schedule.trunk, lambda report: losses.append(report.loss))
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
@@ -356,7 +356,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
             tensor.fill_(0.01)
     save_weights(tmp_path / "given.safetensors", model, [str(digit) for digit in range(10)], preprocessing)
     still = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0, zero_classifier=False)
-    done = train("digits", out=tmp_path / "run", epochs=0.5, recipe=still, weights=tmp_path / "given.safetensors")
+    done = train("digits", out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "given.safetensors")
     found, metadata = load_tensors(tmp_path / "run" / "weights.safetensors")
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
@@ -368,7 +368,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["weights"] == str(tmp_path / "given.safetensors")
     with pytest.raises(ValueError, match="begun with another weights"):
-        train("digits", tiny, out=tmp_path / "run", epochs=0.5, recipe=still, weights=tmp_path / "other.safetensors")
+        train("digits", tiny, out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="give a network to train, or weights"):
         train("digits", out=tmp_path / "none", epochs=1)
 
