@@ -23,7 +23,7 @@ from budgetnet.baseline.finals import final_legs
 from budgetnet.baseline.result import Trainings, against, final_of
 from budgetnet.baseline.scorer import Scorer
 from budgetnet.baseline.teaching import Teaching, sandwich_of
-from budgetnet.baseline.work import search_of, target_macs, trainings_of
+from budgetnet.baseline.work import objective_of, search_of, trainings_of
 from budgetnet.learn.answers import right_over_seeds
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.missing import train_missing
@@ -31,7 +31,6 @@ from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import read_json
 from budgetnet.learn.statistics import difference_interval, on_one_split, paired_over_seeds
 from budgetnet.learn.where import Here
-from budgetnet.search.baseline import reward
 from budgetnet.search.options import Options
 
 BACKWARD = 3
@@ -92,14 +91,14 @@ def random_search(
     mean_macs, validation = float(np.mean([one.macs for one in drawn])), len(images.indices("validation"))
     course = {"steps": steps, "batch": plan["finals"]["course"]["batch"]}
     one, whole = training_macs(course, mean_macs, validation), search_macs(plan, scorer, mean_macs, validation)
-    target, paid = target_macs(scorer.options), drawn[: int(whole / one)]
-    best = sorted(paid, key=lambda row: (-reward(row.validation, row.macs, target), row.id))
+    objective, paid = objective_of(plan, scorer.options), drawn[: int(whole / one)]
+    best = sorted(paid, key=lambda row: (-objective.of(row.validation, row.macs), row.id))
     place = dataclasses.replace(scorer.place, folder=str(out / search_of(plan, scorer).name / "training"))
     chosen = [(row.id, row.network) for row in best[: plan["finals"]["finalists"]]]
     legs = final_legs(plan, chosen, place)
     train_missing(legs, "random finals", Here(place.device), place, plan["workers"], shown)
     done = trainings_of(legs, images)
-    finals = [final_of(name, network, None, done[name], scorer.options.budget, target) for name, network in chosen]
+    finals = [final_of(name, network, None, done[name], scorer.options.budget, objective) for name, network in chosen]
     finals.sort(key=lambda row: (-row.reward, row.macs, row.id))
     theirs = [done[row.id] for row in finals]
     ours = _of_search(plan, scorer, images)

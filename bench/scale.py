@@ -30,7 +30,7 @@ from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
 from budgetnet.learn.parcel import KEEP_SECONDS
 from budgetnet.scaling import PAPER
-from budgetnet.search.baseline import POPULATION, Score, Search, Told, run_search
+from budgetnet.search.baseline import POPULATION, Objective, Score, Search, Told, run_search
 from budgetnet.search.draw import draw
 from budgetnet.search.options import Options, options_of
 from budgetnet.search.race import survivors
@@ -271,7 +271,7 @@ def measure_driver(trials: int) -> None:
             told(one, Score(len(one.id) / 10 + one.stages[0].channels / 1000, 1.0))
 
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(rows, trials, 20, rows.budget.macs or 1)
+        search = Search(rows, trials, 20, Objective(rows.budget.macs or 1))
         run_search(search, scores, f"sqlite:///{folder}/study.db", lambda _: marks.append(time.monotonic()))
     ends = range(60, len(marks), 20)  # behind the first generations, which are drawn and not proposed
     each = [(marks[at] - marks[at - 20]) / 20 for at in ends]

@@ -210,6 +210,7 @@ def test_as_many_semifinals_as_time_allows_or_none(
         (["--macs", "1M", "--space", "absent.json"], "there is no space file absent.json"),
         (["--macs", "1M", "--sampler", "grid"], "Choose from"),
         (["--macs", "1M", "--scorer", "guess"], "Choose from"),
+        (["--macs", "1M", "--exponent", "0.07"], "exponent is 0.07; give one from -1 to 0"),
         (["--macs", "1M", "--write-space", "space.txt"], "a space's file ends in .json"),
     ],
 )

@@ -271,7 +271,7 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
     monkeypatch.setattr("budgetnet.chain.search_baseline", short)
     plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32"}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", "modern")
+    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", -0.07, "modern")
     chain = _Chain(tmp_path, plan, asked, digits, silent)
     with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
         chain.finish()
@@ -291,7 +291,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     file.write_text(SMALL.to_json(), encoding="utf-8")
     monkeypatch.setattr(budgetnet, "search_all", noted)
     line = ["search", "all", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
-    line += ["--scorer", "supernet"]
+    line += ["--scorer", "supernet", "--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "postgresql://host/studies"]
     assert main(line) == 2
@@ -304,6 +304,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "space": SMALL,
         "base": "mobilenet_v2",
         "scorer": "supernet",
+        "exponent": -0.02,
         "seed": 7,
         "recipe": "paper",
         "precision": "bfloat16",

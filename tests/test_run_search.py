@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from test_space import BASE
 
 from budgetnet import Budget
-from budgetnet.search.baseline import SAMPLERS, Sampler, Score, Scored, Search, Told, reward, run_search
+from budgetnet.search.baseline import SAMPLERS, Objective, Sampler, Score, Scored, Search, Told, run_search
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Architecture, Space, StageSpace, default_space
 from budgetnet.search.study import check_storage, forget_study, open_study, shown_url
@@ -26,7 +27,7 @@ def url(tmp_path: Path) -> str:
 
 
 def search(trials: int = 24, sampler: Sampler = "evolution", **more: object) -> Search:
-    return dataclasses.replace(Search(OPTIONS, trials, 2, BUDGET.macs or 1, sampler), **more)
+    return dataclasses.replace(Search(OPTIONS, trials, 2, Objective(BUDGET.macs or 1), sampler), **more)
 
 
 class Judge:
@@ -146,5 +147,9 @@ def test_unknown_samplers_are_named() -> None:
 
 
 def test_the_objective() -> None:
-    assert reward(0.8, 100, 100) == 0.8
-    assert reward(0.8, 50, 100) == pytest.approx(0.8 * 2**0.07)
+    assert Objective(100).of(0.8, 100) == 0.8
+    assert Objective(100).of(0.8, 50) == pytest.approx(0.8 * 2**0.07)
+    assert Objective(100, 0.0).of(0.8, 50) == 0.8
+    for exponent in (0.07, -1.5, math.nan):
+        with pytest.raises(ValueError, match="give one from -1 to 0"):
+            Objective(100, exponent)

@@ -32,7 +32,7 @@ from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.where import check_trials, trials_on
-from budgetnet.search.baseline import SAMPLERS, Sampler
+from budgetnet.search.baseline import EXPONENT, SAMPLERS, Sampler, check_exponent
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Space
 from budgetnet.search.study import check_storage, shown_url
@@ -52,6 +52,7 @@ def search_baseline(
     base: str | Network = BASE_NAME,
     sampler: Sampler = "evolution",
     scorer: ScorerName = "training",
+    exponent: float = EXPONENT,
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
@@ -66,7 +67,7 @@ def search_baseline(
 
     `sampler` proposes networks that keep every limit, and each is scored on the validation images by
 
-        ACC * (MACs / T)**-0.07          T: the budget's MACs, or the base's where it limits none
+        ACC * (MACs / T)**exponent       T: the budget's MACs, or the base's where it limits none
 
     where ACC is, by `scorer`, that of a short training of its own ("training"), or that of its slices of a supernet,
     whose weights all networks of the space share ("supernet"). The best are trained anew for a quarter of a final
@@ -83,7 +84,7 @@ def search_baseline(
     Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
     """
     began = time.monotonic()
-    _check(time_seconds, seed, sampler, scorer, device, precision)
+    _check(time_seconds, seed, sampler, scorer, exponent, device, precision)
     check_trials(cluster, precision)
     asked = {
         "budget": budget.to_dict(),
@@ -92,6 +93,7 @@ def search_baseline(
         "base": base if isinstance(base, str) else base.to_json(),
         "sampler": sampler,
         "scorer": scorer,
+        "exponent": exponent,
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
@@ -139,8 +141,11 @@ def search_baseline(
             return Work(run, plan, images, place, team, where, study, progress or silent).finish()
 
 
-def _check(time_seconds: float, seed: int, sampler: str, scorer: str, device: str, precision: str) -> None:
+def _check(
+    time_seconds: float, seed: int, sampler: str, scorer: str, exponent: float, device: str, precision: str
+) -> None:
     check_time(time_seconds)
+    check_exponent(exponent)
     check_integer("seed", seed, 0)
     choose("sampler", sampler, SAMPLERS)
     choose("scorer", scorer, SCORERS)

@@ -21,14 +21,14 @@ from budgetnet.learn.statistics import (
     over_seeds,
     paired_over_seeds,
 )
-from budgetnet.search.baseline import Scored, reward
+from budgetnet.search.baseline import Objective, Scored
 from budgetnet.search.options import front
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.baseline.v1"
 BASE = "base"
 """The id of the space's base among the finals."""
-AS_THEY_ARE = ("winner", "scored_by", "target_macs", "networks_in_space", "hypervolume", "test_images")
+AS_THEY_ARE = ("winner", "scored_by", "target_macs", "exponent", "networks_in_space", "hypervolume", "test_images")
 """Of baseline.json what a result has as it stands there."""
 
 
@@ -103,6 +103,7 @@ class Baseline:
     network: Network
     scored_by: str
     target_macs: int
+    exponent: float
     networks_in_space: int
     candidates: tuple[Candidate, ...]
     semifinals: tuple[Semifinal, ...]
@@ -184,7 +185,7 @@ class Trainings:
 
 
 def final_of(
-    name: str, network: Network, search_accuracy: float | None, done: Trainings, budget: Budget, target_macs: int
+    name: str, network: Network, search_accuracy: float | None, done: Trainings, budget: Budget, objective: Objective
 ) -> Final:
     """What the final trainings of a network say."""
     found = over_seeds(right_over_seeds(done.tests))
@@ -199,7 +200,7 @@ def final_of(
         peak_activation_bytes=price.peak_activation_bytes,
         search_accuracy=search_accuracy,
         validation_accuracy=validation,
-        reward=reward(validation, price.macs, target_macs),
+        reward=objective.of(validation, price.macs),
         accuracy=found.mean,
         low=low,
         high=high,

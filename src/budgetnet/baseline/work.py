@@ -26,7 +26,7 @@ from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.statistics import right_of
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
-from budgetnet.search.baseline import POPULATION, Scored, Search, judged, run_search
+from budgetnet.search.baseline import POPULATION, Objective, Scored, Search, judged, run_search
 from budgetnet.search.options import Options, hypervolume
 from budgetnet.search.study import STUDY, forget_study
 from budgetnet.spec import Network
@@ -97,8 +97,10 @@ class Work:
         most = self.plan["workers"]
         train_missing(legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=_scores_of)
         scores = [score_of(*validation_answers(leg, self.images)[:2]) for leg in legs]
-        target = target_macs(scorer.options)
-        return tuple(judged(one.architecture, one.macs, score, target) for one, score in zip(best, scores, strict=True))
+        objective = objective_of(self.plan, scorer.options)
+        return tuple(
+            judged(one.architecture, one.macs, score, objective) for one, score in zip(best, scores, strict=True)
+        )
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
         def tell(found: Sequence[Scored]) -> None:
@@ -116,7 +118,7 @@ class Work:
         done: Mapping[str, Trainings],
     ) -> None:
         """network.json, then baseline.json: where that is, the run is finished."""
-        options, target = scorer.options, target_macs(scorer.options)
+        options, objective = scorer.options, objective_of(self.plan, scorer.options)
         found = [
             result.final_of(
                 row.architecture.id,
@@ -124,13 +126,13 @@ class Work:
                 row.score.accuracy,
                 done[row.architecture.id],
                 options.budget,
-                target,
+                objective,
             )
             for row in scored
             if row.architecture.id in done
         ]
         found.sort(key=lambda row: (-row.reward, row.macs, row.id))
-        base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, target)
+        base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
         winner = found[0]
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")
@@ -145,17 +147,18 @@ class Work:
         finals: Sequence[Final],
         done: Mapping[str, Trainings],
     ) -> Baseline:
-        target, winner = target_macs(scorer.options), finals[0]
+        objective, winner = objective_of(self.plan, scorer.options), finals[0]
         made = Baseline(
             run=self.run,
             winner=winner.id,
             network=winner.network,
             scored_by=scorer.name,
-            target_macs=target,
+            target_macs=objective.target_macs,
+            exponent=objective.exponent,
             networks_in_space=scorer.options.space.count,
             candidates=result.candidates_of(scored),
             semifinals=result.semifinals_of(again),
-            hypervolume=hypervolume([(row.macs, row.score.accuracy) for row in scored], target),
+            hypervolume=hypervolume([(row.macs, row.score.accuracy) for row in scored], objective.target_macs),
             finals=tuple(finals),
             against_base=result.against(done[winner.id], done[BASE]),
             test_images=len(done[BASE].tests[0].indices),
@@ -192,9 +195,9 @@ def _right(leg: Leg, images: ImageSet) -> NDArray[np.bool_]:
     return right_of(answers, labels)
 
 
-def target_macs(options: Options) -> int:
-    """T of the objective: the budget's limit of MACs, or the base's where there is none."""
-    return options.budget.macs or options.budget.price(options.space.base).macs
+def objective_of(plan: Mapping[str, Any], options: Options) -> Objective:
+    """The plan's, whose T is the budget's limit of MACs, or the base's where there is none."""
+    return Objective(options.budget.macs or options.budget.price(options.space.base).macs, plan["exponent"])
 
 
 def search_of(plan: Mapping[str, Any], scorer: Scorer) -> Search:
@@ -203,7 +206,7 @@ def search_of(plan: Mapping[str, Any], scorer: Scorer) -> Search:
         options=scorer.options,
         trials=plan["candidates"],
         at_once=min(plan["workers"], max(POPULATION, plan["candidates"] // LEAST_BATCHES)),
-        target_macs=target_macs(scorer.options),
+        objective=objective_of(plan, scorer.options),
         sampler=plan["sampler"],
         seed=plan["seed"],
         identity=f"{plan['data']['fingerprint']}, {scorer.name}",

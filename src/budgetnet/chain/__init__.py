@@ -40,6 +40,7 @@ from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.where import check_trials, trials_on
 from budgetnet.scaling import PAPER
+from budgetnet.search.baseline import EXPONENT, check_exponent
 from budgetnet.search.options import options_of
 from budgetnet.search.space import Space
 from budgetnet.search.study import check_storage, shown_url
@@ -61,6 +62,7 @@ def search_all(
     space: Space | None = None,
     base: str | Network = BASE_NAME,
     scorer: ScorerName = "training",
+    exponent: float = EXPONENT,
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
@@ -78,7 +80,8 @@ def search_all(
         family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
 
     All parts have one split of the images, so that the test images of the family were seen by no choice. The members
-    are trained from nothing for equal steps. `space`, `base`, `scorer` and `storage` are those of `search_baseline`.
+    are trained from nothing for equal steps. `space`, `base`, `scorer`, `exponent` and `storage` are those of
+    `search_baseline`.
     Trials and trainings run on a Ray `cluster` where one is given, else here; a supernet is always trained here.
 
     The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
@@ -90,6 +93,7 @@ def search_all(
     check_time(time_seconds)
     check_integer("seed", seed, 0)
     choose("scorer", scorer, SCORERS)
+    check_exponent(exponent)
     check_computing(device, precision)
     check_trials(cluster, precision)
     asked = {
@@ -98,6 +102,7 @@ def search_all(
         "space_asked": None if space is None else space.to_json(),
         "base": base if isinstance(base, str) else base.to_json(),
         "scorer": scorer,
+        "exponent": exponent,
         "seed": seed,
         "recipe_name": recipe_of(recipe).name,
         "precision": precision,
@@ -123,7 +128,7 @@ def search_all(
                     Studied.of(run / BASELINE, storage).forget()
             row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, **steps})
-        asked_for = _Asked(str(data), budget, space, base, scorer, recipe, device, cluster, storage)
+        asked_for = _Asked(str(data), budget, space, base, scorer, exponent, recipe, device, cluster, storage)
         return _Chain(run, plan, asked_for, images, progress or silent).finish()
 
 
@@ -155,6 +160,7 @@ class _Asked:
     space: Space | None
     base: str | Network
     scorer: ScorerName
+    exponent: float
     recipe: str | Recipe
     device: str = "cpu"
     cluster: Cluster | None = None
@@ -218,6 +224,7 @@ class _Chain:
                     space=self.asked.space,
                     base=self.asked.base,
                     scorer=self.asked.scorer,
+                    exponent=self.asked.exponent,
                     out=folder,
                     storage=self.asked.storage,
                     **self._shared(progress),

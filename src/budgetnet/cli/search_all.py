@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import HERE, NO_LIMITS, TIME, TRAINING, AsJson, Limits, OnCluster
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import ScoredBy, SpaceBase, SpaceFile, Storage, read_space
+from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
 
 if TYPE_CHECKING:
     from budgetnet.chain.members import PublishedMember
@@ -27,6 +27,7 @@ def everything(
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
     scorer: ScoredBy = "training",
+    exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
@@ -58,6 +59,7 @@ def everything(
             space=given,
             base=base_of(base),
             scorer=scorer,
+            exponent=exponent,
             recipe=recipe,
             progress=shown,
             cluster=cluster,

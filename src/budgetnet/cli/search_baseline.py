@@ -36,6 +36,10 @@ ScoredBy = Annotated[
     Literal["training", "supernet"],
     Parameter(group=TRAINING, help="What scores candidates: a short training of each, or weights that all share."),
 ]
+Exponent = Annotated[
+    float,
+    Parameter(group=TRAINING, help="Of MACs in the objective: half of them are worth 5 %; 0: accuracy alone."),
+]
 Storage = Annotated[
     str | None,
     Parameter(group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."),
@@ -57,6 +61,7 @@ def baseline(
         Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),
     ] = "evolution",
     scorer: ScoredBy = "training",
+    exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
@@ -71,9 +76,10 @@ def baseline(
 ) -> int:
     """Search a space of networks around a base for the best within a budget.
 
-    Candidates get a short training each, or with --scorer supernet a score in seconds; the best
-    are trained anew for longer, and the best few of those and the base in full.
-    docs/search-baseline.md says how, which scorer is for which time, and how to edit the space.
+    Candidates get a short training each, or with --scorer supernet a score in
+    seconds; the best are trained anew for longer, the best few of those and the
+    base in full. docs/search-baseline.md says how, which scorer is for which
+    time, and how to edit the space.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
@@ -98,6 +104,7 @@ def baseline(
             base=base_of(base),
             sampler=sampler,
             scorer=scorer,
+            exponent=exponent,
             recipe=recipe,
             progress=shown,
             cluster=cluster,

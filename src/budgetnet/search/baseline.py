@@ -29,8 +29,32 @@ if TYPE_CHECKING:
 Sampler = Literal["evolution", "tpe", "random"]
 SAMPLERS: tuple[Sampler, ...] = ("evolution", "tpe", "random")
 EXPONENT = -0.07
-"""w: 5 % more accuracy are worth twice the multiply-adds (MnasNet, section 3)."""
+"""w, unless given: 5 % more accuracy are worth twice the multiply-adds (MnasNet, section 3)."""
 POPULATION = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """ACC * (MACs / T)**w, T being `target_macs` and w the `exponent`, from -1 to 0, which is accuracy alone.
+
+    Raises a one-line `ValueError` for another exponent. Source: MnasNet, arXiv:1807.11626, equation 2.
+    """
+
+    target_macs: int
+    exponent: float = EXPONENT
+
+    def __post_init__(self) -> None:
+        check_exponent(self.exponent)
+
+    def of(self, accuracy: float, macs: int) -> float:
+        """What a network of so many multiply-adds is worth."""
+        return accuracy * (macs / self.target_macs) ** self.exponent
+
+
+def check_exponent(exponent: float) -> None:
+    """Raise a one-line `ValueError` unless it is from -1 to 0."""
+    if not -1 <= exponent <= 0:
+        raise ValueError(f"exponent is {exponent:g}; give one from -1 to 0, where 0 is accuracy alone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +84,14 @@ Scores = Callable[[Sequence[Architecture], Told], object]
 class Search:
     """What a search is a function of: how many trials it scores, `at_once` of them side by side, how it proposes them.
 
-    `target_macs` is T. `identity` names what the scores depend on besides (data, weights): a study of another is
+    `identity` names what the scores depend on besides (data, weights): a study of another is
     refused. `study` is the name that it has in its database.
     """
 
     options: Options
     trials: int
     at_once: int
-    target_macs: int
+    objective: Objective
     sampler: Sampler = "evolution"
     seed: int = 0
     identity: str = ""
@@ -79,18 +103,14 @@ class Search:
     @property
     def name(self) -> str:
         """16 hex digits over the options and the identity."""
-        row = (self.options.space.to_json(), self.options.budget.to_dict(), self.target_macs, self.seed, self.identity)
+        space, budget = self.options.space.to_json(), self.options.budget.to_dict()
+        row = (space, budget, self.objective.target_macs, self.objective.exponent, self.seed, self.identity)
         return hashlib.sha256(json.dumps(row).encode()).hexdigest()[:16]
 
 
-def reward(accuracy: float, macs: int, target_macs: int, exponent: float = EXPONENT) -> float:
-    """ACC * (MACs / T)**w."""
-    return accuracy * (macs / target_macs) ** exponent
-
-
-def judged(architecture: Architecture, macs: int, score: Score, target_macs: int) -> Scored:
-    """A score with the objective that follows from it."""
-    return Scored(architecture, macs, score, reward(score.accuracy, macs, target_macs))
+def judged(architecture: Architecture, macs: int, score: Score, objective: Objective) -> Scored:
+    """A score with what the objective makes of it."""
+    return Scored(architecture, macs, score, objective.of(score.accuracy, macs))
 
 
 def run_search(
@@ -127,7 +147,7 @@ def run_search(
 def _tell(search: Search, study: Study, trial: Trial, architecture: Architecture, score: Score) -> None:
     macs = search.options.macs(architecture)
     trial.set_user_attr("score", {"accuracy": score.accuracy, "log_loss": score.log_loss})
-    study.tell(trial, reward(score.accuracy, macs, search.target_macs))
+    study.tell(trial, search.objective.of(score.accuracy, macs))
 
 
 class _Proposals:
@@ -148,7 +168,7 @@ class _Proposals:
         for trial in self._trials("COMPLETE"):
             architecture = self._architecture(trial)
             score = Score(**trial.user_attrs["score"])
-            yield judged(architecture, self.search.options.macs(architecture), score, self.search.target_macs)
+            yield judged(architecture, self.search.options.macs(architecture), score, self.search.objective)
 
     def ask(self, count: int) -> list[tuple[Trial, Architecture]]:
         """So many trials, or fewer where the space is exhausted."""

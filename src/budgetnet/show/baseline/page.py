@@ -149,7 +149,7 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += ["--sampler", plan["sampler"], "--scorer", plan["scorer"]]
+    words += ["--sampler", plan["sampler"], "--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
     words += ["--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)

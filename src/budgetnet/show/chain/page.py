@@ -66,7 +66,8 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += ["--scorer", plan["scorer"], "--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
+    words += ["--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
+    words += ["--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
 
