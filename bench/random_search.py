@@ -1,35 +1,36 @@
 """A finished search for a baseline against random search: the same multiply-adds, the same finals.
 
 In place of the search's scores and semifinals, as many trainings of networks that are drawn evenly from its space as
-cost the same multiply-adds (`bench.ranking` has made them); their best by the objective on validation have the search's
-own finals: as many of them, for as many steps, with the same seeds. Both answers, and all finalists of both, are
-compared on the same test images.
+cost the same multiply-adds as those really did (`bench.ranking` makes them); their best by the objective on validation
+have the search's own finals: as many of them, for as many steps, with the same seeds. Both answers, and all finalists
+of both, are compared on the same test images.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from budgetnet import Network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
 from budgetnet.baseline.finals import final_legs
-from budgetnet.baseline.result import Trainings, against, final_of
+from budgetnet.baseline.result import Final, Trainings, against, final_of
 from budgetnet.baseline.scorer import Scorer
 from budgetnet.baseline.teaching import Teaching, sandwich_of
-from budgetnet.baseline.work import objective_of, search_of, trainings_of
-from budgetnet.learn.answers import right_over_seeds
+from budgetnet.baseline.work import objective_of, trainings_of
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.run import read_json
-from budgetnet.learn.statistics import difference_interval, on_one_split, paired_over_seeds
+from budgetnet.learn.statistics import OverSeeds, difference_interval
 from budgetnet.learn.where import Here
 from budgetnet.search.options import Options
 
@@ -47,21 +48,26 @@ class Drawn:
     validation: float
 
 
-def search_macs(plan: Mapping[str, Any], scorer: Scorer, mean_macs: float, validation: int) -> float:
-    """Multiply-adds of everything before the finals, for candidates of so many and so many validation images."""
-    semifinals = plan["semifinals"]
-    again = 0.0
-    if semifinals:
-        again = semifinals["networks"] * training_macs(semifinals["course"], mean_macs, validation)
+def made_by(plan: Mapping[str, Any], **more: object) -> str:
+    """16 hex digits over all that trainings of a run's networks depend on, and over `more`: a folder's name."""
+    names = ("seed", "space", "budget", "recipe", "preprocessing", "precision", "side_px")
+    row = {"data": plan["data"]["fingerprint"], **{name: plan[name] for name in names}, **more}
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def search_macs(plan: Mapping[str, Any], scorer: Scorer, found: Mapping[str, Any], validation: int) -> float:
+    """Multiply-adds of all that a finished search did before its finals, with so many validation images."""
+    candidates, again = (sum(row["macs"] for row in found[name]) for name in ("candidates", "semifinals"))
+    total = training_macs(plan["semifinals"]["course"], again, validation) if again else 0.0
     if isinstance(scorer, BySupernet):
-        each = (CALIBRATION_IMAGES + min(MOST_IMAGES, validation)) * mean_macs
-        return supernet_macs(scorer.teaching) + plan["candidates"] * each + again
-    return plan["candidates"] * training_macs(plan["candidate"], mean_macs, validation) + again
+        images = CALIBRATION_IMAGES + min(MOST_IMAGES, validation)
+        return total + supernet_macs(scorer.teaching) + images * candidates
+    return total + training_macs(plan["candidate"], candidates, validation)
 
 
-def training_macs(course: Mapping[str, Any], mean_macs: float, validation: int) -> float:
+def training_macs(course: Mapping[str, Any], macs: float, validation: int) -> float:
     """Multiply-adds of a training and of its answers, for a network of so many."""
-    return (BACKWARD * course["steps"] * course["batch"] + validation) * mean_macs
+    return (BACKWARD * course["steps"] * course["batch"] + validation) * macs
 
 
 def supernet_macs(teaching: Teaching) -> float:
@@ -75,56 +81,98 @@ def sandwich_macs(options: Options, seed: int, steps: Sequence[int]) -> float:
     return sum(options.macs(one) for step in steps for one in sandwich_of(options, seed, step)) / len(steps)
 
 
-def random_search(
-    plan: Mapping[str, Any],
-    scorer: Scorer,
-    drawn: Sequence[Drawn],
-    steps: int,
-    out: Path,
-    images: ImageSet,
-    shown: Progress,
-) -> dict[str, Any]:
-    """What the search's multiply-adds reach without a search; `drawn` were trained for so many steps.
+@dataclass(frozen=True, slots=True)
+class RandomSearch:
+    """A finished search and the networks that were drawn and trained for so many steps each, in place of it."""
 
-    Where fewer were trained than could be paid for, all of them count, and random search has spent less.
+    plan: Mapping[str, Any]
+    scorer: Scorer
+    found: Mapping[str, Any]
+    drawn: Sequence[Drawn]
+    steps: int
+    images: ImageSet
+
+    @property
+    def search_macs(self) -> float:
+        """Of the search's scores and semifinals."""
+        return search_macs(self.plan, self.scorer, self.found, len(self.images.indices("validation")))
+
+    @property
+    def training_macs(self) -> float:
+        """Of one drawn network, on average."""
+        course = {"steps": self.steps, "batch": self.plan["finals"]["course"]["batch"]}
+        mean = float(np.mean([one.macs for one in self.drawn]))
+        return training_macs(course, mean, len(self.images.indices("validation")))
+
+    @property
+    def affordable(self) -> int:
+        """Trainings that cost as much as the search."""
+        return int(self.search_macs / self.training_macs)
+
+    @property
+    def finalists(self) -> Sequence[Drawn]:
+        """The best that were paid for, as many as the search's. Ends the program where there are fewer."""
+        objective = objective_of(self.plan, self.scorer.options)
+        paid, count = self.drawn[: self.affordable], len(self.found["finals"]) - 1
+        if len(paid) < count:
+            raise SystemExit(f"random search has {len(paid)} trainings and {count} finalists; give fewer --steps")
+        return sorted(paid, key=lambda row: (-objective.of(row.validation, row.macs), row.id))[:count]
+
+    def finals(self, out: Path, shown: Progress) -> dict[str, Any]:
+        """Train the finalists as the search's were, and compare."""
+        plan, place = self.plan, self.scorer.place
+        name = made_by(plan, finals=plan["finals"]["course"], seeds=plan["finals"]["seeds"])
+        chosen = [(row.id, row.network) for row in self.finalists]
+        legs = final_legs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
+        here = Here(place.device)
+        train_missing(legs, "random finals", here, legs[0].place, here.places(), shown)
+        done, objective = trainings_of(legs, self.images), objective_of(plan, self.scorer.options)
+        rows = [final_of(name, row, None, done[name], self.scorer.options.budget, objective) for name, row in chosen]
+        rows.sort(key=lambda row: (-row.reward, row.macs, row.id))
+        return self._row(rows, [done[row.id] for row in rows])
+
+    def _row(self, rows: Sequence[Final], theirs: Sequence[Trainings]) -> dict[str, Any]:
+        """Of ranking.json."""
+        names = ("id", "macs", "validation_accuracy", "reward", "accuracy")
+        ours = self._of_search()
+        return {
+            "search_macs": self.search_macs,
+            "training_macs": self.training_macs,
+            "affordable": self.affordable,
+            "trainings": min(self.affordable, len(self.drawn)),
+            "finals": [{name: getattr(row, name) for name in names} for row in rows],
+            "winner": dataclasses.asdict(against(ours[0], theirs[0])),
+            "all_finals": all_finals(ours, theirs),
+        }
+
+    def _of_search(self) -> list[Trainings]:
+        """The final trainings of the search's finalists, the winner first."""
+        rows = [(row["id"], Network.from_json(json.dumps(row["network"]))) for row in self.found["finals"][:-1]]
+        done = trainings_of(final_legs(self.plan, rows, self.scorer.place), self.images)
+        return [done[name] for name, _ in rows]
+
+
+def all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> dict[str, float]:
+    """Mean accuracy of all finalists minus theirs on the same images, with its 95 % interval.
+
+    E**2 = V_images + V_ours / n + V_theirs / n: V_images of the mean of per-image differences, the others of the
+    networks' accuracies, with Welch's degrees of freedom for these two. What chance adds to single answers is in both,
+    on the safe side.
     """
-    mean_macs, validation = float(np.mean([one.macs for one in drawn])), len(images.indices("validation"))
-    course = {"steps": steps, "batch": plan["finals"]["course"]["batch"]}
-    one, whole = training_macs(course, mean_macs, validation), search_macs(plan, scorer, mean_macs, validation)
-    objective, paid = objective_of(plan, scorer.options), drawn[: int(whole / one)]
-    best = sorted(paid, key=lambda row: (-objective.of(row.validation, row.macs), row.id))
-    place = dataclasses.replace(scorer.place, folder=str(out / search_of(plan, scorer).name / "training"))
-    chosen = [(row.id, row.network) for row in best[: plan["finals"]["finalists"]]]
-    legs = final_legs(plan, chosen, place)
-    train_missing(legs, "random finals", Here(place.device), place, plan["workers"], shown)
-    done = trainings_of(legs, images)
-    finals = [final_of(name, network, None, done[name], scorer.options.budget, objective) for name, network in chosen]
-    finals.sort(key=lambda row: (-row.reward, row.macs, row.id))
-    theirs = [done[row.id] for row in finals]
-    ours = _of_search(plan, scorer, images)
-    names = ("id", "macs", "validation_accuracy", "reward", "accuracy")
-    return {
-        "search_macs": whole,
-        "training_macs": one,
-        "affordable": int(whole / one),
-        "trainings": len(paid),
-        "finals": [{name: getattr(row, name) for name in names} for row in finals],
-        "winner": dataclasses.asdict(against(ours[0], theirs[0])),
-        "all_finals": _all_finals(ours, theirs),
-    }
-
-
-def _of_search(plan: Mapping[str, Any], scorer: Scorer, images: ImageSet) -> list[Trainings]:
-    """The final trainings of the search's finalists, the winner first."""
-    rows = read_json(Path(scorer.place.folder).parent / "baseline.json")["finals"][:-1]
-    networks = [(row["id"], Network.from_json(json.dumps(row["network"]))) for row in rows]
-    done = trainings_of(final_legs(plan, networks, scorer.place), images)
-    return [done[name] for name, _ in networks]
-
-
-def _all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> dict[str, float]:
-    """Mean accuracy of all finalists minus theirs, rank by rank: networks differ as seeds do."""
-    left, right = (right_over_seeds([test for row in rows for test in row.tests]) for rows in (ours, theirs))
-    found = on_one_split(paired_over_seeds(left, right), len(left))
+    left, right = (
+        np.stack([np.mean([test.right for test in row.tests], 0) for row in rows]) for rows in (ours, theirs)
+    )
+    each = left.mean(0) - right.mean(0)
+    images = float(each.var(ddof=1)) / each.size
+    spreads = [float(rows.mean(1).var(ddof=1)) / len(rows) if len(rows) > 1 else 0.0 for rows in (left, right)]
+    networks, error = sum(spreads), math.sqrt(images + sum(spreads))
+    parts = sum(spread**2 / (len(rows) - 1) for spread, rows in zip(spreads, (left, right), strict=True) if spread)
+    degrees = (images + networks) ** 2 / parts if parts else math.inf
+    found = OverSeeds(float(each.mean()), math.sqrt(images), math.sqrt(networks), error, degrees, each.size)
     low, high = difference_interval(found)
     return {"difference": found.mean, "low": low, "high": high}
+
+
+def _right_shares(rows: Sequence[Trainings]) -> NDArray[np.float64]:
+    """(networks, images): the share of the seeds that got an image right."""
+    return np.stack([np.mean([test.right for test in row.tests], axis=0) for row in rows])

@@ -9,9 +9,8 @@ Kendall's tau-b between the score's accuracy on validation and the trained accur
 which no training has learned from, comes with a percentile interval of a bootstrap over networks. A finished search is
 then held against random search of the same multiply-adds (`bench.random_search`): as many of these trainings as its
 scores and semifinals cost, and the same finals. With --random the sampler "random" also scores as many candidates as
-the search did. Killed anywhere, the same command goes on. Runs on the same images that have the same space may share
-FOLDER, and with it the trainings. The result is RUN/ranking.json, and the page of a finished search is written anew.
-Results: docs/lab-log.md.
+the search did. Killed anywhere, the same command goes on. Several runs may share FOLDER, and with it what they have in
+common. The result is RUN/ranking.json, and the page of a finished search is written anew. Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from bench.random_search import Drawn, random_search
+from bench.random_search import Drawn, RandomSearch, made_by
 from budgetnet import Network, open_images
 from budgetnet.baseline.by_supernet import BySupernet
 from budgetnet.baseline.plan import scorer_of
@@ -91,9 +90,9 @@ def main() -> None:
     drawn = _drawn(scorer, plan["seed"], asked.networks)
     steps = asked.steps or plan["finals"]["course"]["steps"]
     networks = {one.id: scorer.options.network(one) for one in drawn}
-    finished = (asked.run / "baseline.json").exists()
+    found = read_json(asked.run / "baseline.json") if (asked.run / "baseline.json").exists() else None
     with progress() as shown:
-        scores = _scored(scorer, drawn, asked.out / f"scores-{search_of(plan, scorer).name}.json", shown)
+        scores = _scored(scorer, drawn, asked.out / f"scores-{_scores_name(plan, scorer)}.json", shown)
         reached = _trained(plan, place, networks, steps, asked.out, images, shown)
         trained = [reached[one.id] for one in drawn]
         row = _row(scorer, drawn, scores, trained, steps)
@@ -101,10 +100,11 @@ def main() -> None:
             Drawn(one.id, networks[one.id], scorer.options.macs(one), found.validation)
             for one, found in zip(drawn, trained, strict=True)
         ]
-        row["random_search"] = random_search(plan, scorer, rows, steps, asked.out, images, shown) if finished else None
+        random = found and RandomSearch(plan, scorer, found, rows, steps, images).finals(asked.out, shown)
+    row["random_search"] = random
     row["random_sampler"] = _random_sampler(plan, scorer, asked.out) if asked.random else None
     write_json(asked.run / RANKING, row)
-    if finished:
+    if found:
         write_page(asked.run)
     _say(row, asked.run)
 
@@ -118,6 +118,12 @@ def _drawn(scorer: Scorer, seed: int, count: int) -> list[Architecture]:
         if len(found) == count:
             return list(found.values())
     raise SystemExit(f"the space has fewer than {count} networks within the budget")
+
+
+def _scores_name(plan: Mapping[str, Any], scorer: Scorer) -> str:
+    """Of all that a score depends on."""
+    row = plan["candidate"] or plan["supernet"]
+    return made_by(plan, scorer=scorer.name, batch=row["batch"])
 
 
 def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Progress) -> list[Score]:
@@ -146,12 +152,12 @@ def _trained(
     shown: Progress,
 ) -> dict[str, Trained]:
     """Every network's own training, from nothing; those that are done are read."""
-    place = dataclasses.replace(place, folder=str(out / f"training-{steps}"))
     recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
     batch, seed = plan["finals"]["course"]["batch"], plan["seed"] + OTHER_SEED
+    place = dataclasses.replace(place, folder=str(out / made_by(plan, batch=batch, steps=steps) / "training"))
     legs: dict[str, Leg] = {}
     for name, network in networks.items():
-        course = with_steps(Course(f"{name}-{steps}", network, recipe, preprocessing, seed, batch, 1, 1), steps)
+        course = with_steps(Course(name, network, recipe, preprocessing, seed, batch, 1, 1), steps)
         legs[name] = whole_leg(course, place, f"ranking/{name}", course.cooldown_steps)
     here = Here(place.device)
     train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
@@ -222,7 +228,7 @@ def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[
     search = dataclasses.replace(search_of(plan, scorer), sampler="random")
     storage = f"sqlite:///{(out / f'random-{search.name}.db').resolve()}"
     with progress() as shown, scorer.scores(Here(scorer.place.device), search.at_once, shown) as scores:
-        found = run_search(search, scores, storage)
+        found = run_search(search, scores, storage)[: search.trials]
     return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
 
 
@@ -238,10 +244,6 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
         _say_random(random, read_json(run / "baseline.json")["finals"][:-1])
     if row["random_sampler"]:
         print(f"even draws with the same scorer: best objective {row['random_sampler']['best_reward']:.4f}")
-
-
-if __name__ == "__main__":
-    main()
 
 
 def _say_random(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> None:
@@ -261,3 +263,7 @@ def _say_random(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> 
             f"{what} test accuracy minus random's: {100 * found['difference']:+.1f} points "
             f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
         )
+
+
+if __name__ == "__main__":
+    main()

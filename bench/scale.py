@@ -24,7 +24,7 @@ from bench.random_search import BACKWARD, sandwich_macs
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
-from budgetnet.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH
+from budgetnet.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
 from budgetnet.baseline.work import LEAST_BATCHES
 from budgetnet.coefficients.entrants import matched
 from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -160,11 +160,12 @@ def semifinals() -> Stage:
     return Stage(f"semifinals: {MOST_SEMIFINALISTS} x {epochs:g} epochs", ((seconds,) * MOST_SEMIFINALISTS,))
 
 
-def finals() -> Stage:
-    """The finalists and the base, each with its seeds."""
-    count = (FINALISTS + 1) * FINAL_SEEDS
+def finals(places: int) -> Stage:
+    """The finalists, as many as the command would train on so many places, and the base, each with its seeds."""
+    networks = as_many_as_fit(FINALISTS, FINAL_SEEDS, places) + 1
     seconds = training_seconds(cost(network(BASE)).macs, WHOLE_EPOCHS)
-    return Stage(f"finals: {FINALISTS + 1} x {FINAL_SEEDS} seeds x {WHOLE_EPOCHS} epochs", ((seconds,) * count,))
+    trainings = (seconds,) * (networks * FINAL_SEEDS)
+    return Stage(f"finals: {networks} x {FINAL_SEEDS} seeds x {WHOLE_EPOCHS} epochs", (trainings,))
 
 
 def pixel_bytes() -> float:
@@ -299,7 +300,7 @@ def main() -> None:
     for gpus in GPUS:
         print_stages("search coefficients", coefficients(), gpus)
     for gpus in GPUS:
-        stages = [candidates(gpus), semifinals(), finals()]
+        stages = [candidates(gpus), semifinals(), finals(gpus)]
         print_stages(f"search baseline (behind {alone:.1f} h of supernet)", stages, gpus, alone)
     print_places()
     print_losses(coefficients()[-1], GPUS[-1])

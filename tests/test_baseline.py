@@ -188,7 +188,7 @@ def test_no_core_waits_in_the_finals_for_want_of_finalists(
 
 
 @pytest.mark.parametrize(
-    ("workers", "seconds", "networks"), [(2, 300.0, 16), (2, 60.0, 6), (2, 1.0, None), (64, 60.0, 64)]
+    ("workers", "seconds", "networks"), [(2, 300.0, 16), (2, 60.0, 6), (2, 1.0, None), (64, 60.0, 16)]
 )
 def test_as_many_semifinals_as_time_allows_or_none(
     digits: ImageSet, workers: int, seconds: float, networks: int | None
@@ -198,6 +198,8 @@ def test_as_many_semifinals_as_time_allows_or_none(
     found = semifinals_of(course, digits, 100.0, workers, seconds, finals)
     assert (found and found["networks"]) == networks
     assert found is None or (found["seconds"] <= seconds and found["course"]["steps"] == 50)
+    few = semifinals_of(course, digits, 100.0, workers, seconds, finals, most=3)
+    assert few is None, "a space of as many networks as there are finalists"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +269,8 @@ def finished_trials(run: Path) -> dict[int, str]:
 def killed_run(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> tuple[Path, list[str], dict[int, str]]:
-    """A search that was killed as it began and again while it searched, then finished; trials done at the kill."""
+    """A search that was killed as it began, while it searched and in its semifinals, then finished; trials done at the
+    second kill."""
     folder = tmp_path_factory.mktemp("baseline")
     space, run = folder / "space.json", folder / "run"
     space.write_text(SMALL.to_json())
@@ -277,6 +280,7 @@ def killed_run(
     kill_when(command, lambda: (run / "events.jsonl").exists())
     kill_when(command, lambda: len(finished_trials(run)) >= 4)
     before = finished_trials(run)
+    kill_when(command, lambda: any((run / "training").glob("*-semifinal/final.npz")))
     assert main([*arguments, "--out", str(run)]) == 0
     return run, arguments, before
 

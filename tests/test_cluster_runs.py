@@ -79,7 +79,7 @@ def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path:
     here = copied(run, *(["supernet"] if scorer == "supernet" else []))
     assert main([*asked, "--out", str(here)]) == 0, "a run goes on anywhere"
     alone = json.loads((here / "baseline.json").read_text())
-    for name in ("candidates", "hypervolume", "finals", "winner", "against_base"):
+    for name in ("candidates", "semifinals", "hypervolume", "finals", "winner", "against_base"):
         assert found[name] == alone[name], name
     assert sorted(finished_trials(here).values()) == sorted(after.values())
 

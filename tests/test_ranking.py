@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from test_baseline import BUDGET, teaching
 
-from bench.random_search import BACKWARD, supernet_macs
+from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
 from bench.ranking import interval, tau
+from budgetnet.baseline.result import Trainings
+from budgetnet.learn.answers import Answered
 
 
 def test_tau_of_equal_opposite_and_constant_orders() -> None:
@@ -34,3 +36,29 @@ def test_the_supernet_costs_all_its_networks(tmp_path: Path) -> None:
     job = teaching(tmp_path, steps=3)
     macs = [sum(BUDGET.price(network).macs for network in job.sandwich(step)) for step in range(3)]
     assert supernet_macs(job) == pytest.approx(BACKWARD * job.batch * sum(macs))
+
+
+def trainings(*accuracies: float, images: int = 2000) -> list[Trainings]:
+    """One training of each network, right on the first images."""
+    return [
+        Trainings((Answered(0, np.arange(images), np.arange(images) < accuracy * images, False),), ())
+        for accuracy in accuracies
+    ]
+
+
+def test_finals_that_differ_among_themselves_say_less() -> None:
+    alike, apart = (all_finals(trainings(*ours), trainings(0.5, 0.5, 0.5)) for ours in ((0.6,) * 3, (0.5, 0.6, 0.7)))
+    assert alike["difference"] == pytest.approx(0.1) and apart["difference"] == pytest.approx(0.1)
+    assert 0 < alike["low"] < alike["difference"] < alike["high"]
+    assert apart["low"] < 0 < apart["high"], "three networks 10 points apart do not show a difference of 10"
+    one = all_finals(trainings(0.6), trainings(0.5))
+    assert one == pytest.approx(alike), "of one network alone the images are all that is known"
+
+
+def test_trainings_are_shared_by_what_makes_them() -> None:
+    plan = {"data": {"fingerprint": "f"}, "seed": 0, "space": "s", "budget": {}, "recipe": {}, "preprocessing": {}}
+    plan |= {"precision": "float32", "side_px": 32, "exponent": -0.07, "candidates": 9}
+    name = made_by(plan, steps=10)
+    assert name == made_by({**plan, "exponent": 0.0, "candidates": 8}, steps=10)
+    others = [made_by(plan, steps=11), *(made_by({**plan, one: "other"}, steps=10) for one in ("precision", "space"))]
+    assert len({name, *others}) == 4

@@ -23,6 +23,7 @@ from budgetnet.learn.plan import (
     preprocessing_for,
     preprocessing_row,
     run_folder,
+    same_version,
     save_plan,
     side_px_for,
     start_anew,
@@ -102,6 +103,7 @@ def search_baseline(
     run = run_folder(out, str(data), asked)
     with only_one(run):
         opened = opened_run(run, COMMAND, "baseline.json", asked, str(data), fresh, cluster, progress)
+        same_version(opened.plan, "semifinals", run)
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images

@@ -34,7 +34,6 @@ LEAST_EPOCHS = 12
 SEMIFINAL_LENGTH = 1 / 4
 """Of the length of a final training."""
 MOST_SEMIFINALISTS = 16
-"""Or as many as there are places."""
 
 
 def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
@@ -46,8 +45,7 @@ def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, se
 
     enough = LEAST_EPOCHS * len(images.indices("train")) / slowest
     finalists, seeds = next((pair for pair in FINALS if seconds_each(*pair) >= enough), FINALS[-1])
-    wide = range(finalists, MOST_FINALISTS + 1)
-    finalists = max(more for more in wide if _turns(more, seeds, workers) == _turns(finalists, seeds, workers))
+    finalists = as_many_as_fit(finalists, seeds, workers)
     each = seconds_each(finalists, seeds)
     return {
         "finalists": finalists,
@@ -58,21 +56,33 @@ def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, se
     }
 
 
+def as_many_as_fit(finalists: int, seeds: int, workers: int) -> int:
+    """Finalists that take no more turns than so many."""
+    wide = range(finalists, MOST_FINALISTS + 1)
+    return max(more for more in wide if _turns(more, seeds, workers) == _turns(finalists, seeds, workers))
+
+
 def least_finals(course: Course, images: ImageSet, slowest: float, workers: int) -> float:
     """Seconds of the fewest and shortest finals."""
     return _turns(*FINALS[-1], workers) * (LEAST_STEPS * course.batch / slowest + _answer_seconds(images, slowest))
 
 
 def semifinals_of(
-    course: Course, images: ImageSet, rate: float, workers: int, seconds: float, finals: Mapping[str, Any]
+    course: Course,
+    images: ImageSet,
+    rate: float,
+    workers: int,
+    seconds: float,
+    finals: Mapping[str, Any],
+    most: int = MOST_SEMIFINALISTS,
 ) -> dict[str, Any] | None:
     """How many candidates are trained once more, and for how long, in at most so many seconds of all places.
 
-    None where no more could be than there are finalists.
+    None where no more could be than there are finalists. `most`: of the space.
     """
     steps = max(LEAST_SCORE_STEPS, round(SEMIFINAL_LENGTH * finals["course"]["steps"]))
     each = steps * course.batch / rate + len(images.indices("validation")) / (FORWARD_RATE * rate)
-    networks = min(max(MOST_SEMIFINALISTS, workers), workers * int(seconds / each))
+    networks = min(most, MOST_SEMIFINALISTS, workers * int(seconds / each))
     if networks <= finals["finalists"]:
         return None
     return {

@@ -42,6 +42,8 @@ LEAST_CANDIDATES, MOST_CANDIDATES = 4, 1000
 SCORE_LENGTH = 1 / 16
 """Of the length of a final training what a candidate has that is scored by one, but at least `LEAST_SCORE_STEPS`: twice
 as many say hardly more (docs/lab-log.md)."""
+STARTS = 3
+"""Of workers: for the scores by training, the semifinals and the finals. A supernet's are timed with it."""
 MANY_STEPS = 1_000_000
 """More than are timed: the rate must not have fallen to 0, and the augmentation is that of a long training."""
 PAGE_SECONDS = 5.0
@@ -76,10 +78,11 @@ def planned(
     speeds = _timed_trainings(draft, where, progress)
     timed = _timed_supernet(draft, where, workers, progress) if draft.scorer == "supernet" else None
     spent = time.monotonic() - began
-    startup = speeds.startup + (0.0 if timed is None else timed.startup)
+    startup = STARTS * speeds.startup + (0.0 if timed is None else timed.startup)
     left = time_seconds * (1 - SPARE_SHARE) - spent - startup - PAGE_SECONDS
     finals = finals_of(course, images, speeds.slowest, workers, FINALS_SHARE * left)
-    semifinals = semifinals_of(course, images, speeds.mean, workers, SEMIFINALS_SHARE * left, finals)
+    again = SEMIFINALS_SHARE * left
+    semifinals = semifinals_of(course, images, speeds.mean, workers, again, finals, draft.options.count)
     seconds = (1 - FINALS_SHARE) * left - (semifinals["seconds"] if semifinals else 0.0)
     if timed is None:
         scores = _by_training(draft, images, speeds, workers, seconds, finals)

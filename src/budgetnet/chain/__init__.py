@@ -31,6 +31,7 @@ from budgetnet.learn.plan import (
     machine_row,
     only_one,
     run_folder,
+    same_version,
     save_plan,
     start_anew,
 )
@@ -111,6 +112,7 @@ def search_all(
     run = run_folder(out, str(data), {"command": COMMAND, **asked})
     with only_one(run):
         opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        same_version(opened.plan, "exponent", run)
         if opened.finished:
             return _shown(run)
         plan, images = opened.plan, opened.images

@@ -125,6 +125,12 @@ def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path)
             raise ValueError(f"{run} was begun with another {name.split('_')[0]}; give another --out, or --fresh")
 
 
+def same_version(plan: Mapping[str, Any] | None, name: str, run: Path) -> None:
+    """Raise a one-line `ValueError` for the plan of an older version, which does not say what `name` says now."""
+    if plan is not None and name not in plan:
+        raise ValueError(f"{run} was begun by an older version of budgetnet; give another --out, or --fresh")
+
+
 def given_coefficients(coefficients: Coefficients) -> dict[str, float] | None:
     """alpha, beta, gamma as a run's arguments name them; None for the paper's."""
     return None if coefficients == PAPER else dataclasses.asdict(coefficients)

@@ -1,6 +1,6 @@
 """The search for a baseline: Optuna's samplers propose architectures, a score judges them, a study keeps every trial.
 
-    maximise   ACC(a) * (MACs(a) / T)**w      subject to every limit of the budget,      w = -0.07
+    maximise   ACC(a) * (MACs(a) / T)**w      subject to every limit of the budget,      w = -0.07 unless given
 
 Source: Tan et al., MnasNet, arXiv:1807.11626, section 3, equation 2. Every trial is in the study's database as soon as
 it is scored, its batch done or not, so that a killed search scores only what it has not.
@@ -84,8 +84,8 @@ Scores = Callable[[Sequence[Architecture], Told], object]
 class Search:
     """What a search is a function of: how many trials it scores, `at_once` of them side by side, how it proposes them.
 
-    `identity` names what the scores depend on besides (data, weights): a study of another is
-    refused. `study` is the name that it has in its database.
+    `identity` names what the scores depend on besides (data, weights): a study of another is refused. `study` is the
+    name that it has in its database.
     """
 
     options: Options
