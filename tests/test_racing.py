@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_baseline import teaching
+from test_coefficients import BASE
 
 from bench.racing import MARKS, training_of
+from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
@@ -67,3 +71,27 @@ def test_a_training_leaves_its_trunk_in_order(tmp_path: Path) -> None:
     assert ends == [10, 20, 40, 80, 160]
     assert [leg.trunk_until for leg in one.legs] == sorted(leg.trunk_until for leg in one.legs)
     assert one.legs[0].course.seed == 2 and one.tested and not one.done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_whole_bench_of_races(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every candidate in full and from inherited weights, the races replayed; what is done is not done again."""
+    base, out = tmp_path / "base.json", tmp_path / "out"
+    base.write_text(BASE.to_json(), encoding="utf-8")
+    asked = ["digits", "--base", str(base), "--out", str(out), "--candidates", "3", "--seeds", "2", "--steps", "48"]
+    monkeypatch.setattr(sys, "argv", ["racing", *asked])
+    race()
+    found = json.loads((out / "racing.json").read_text())
+    assert len(found["networks"]) == 3 and {row["id"] for row in found["networks"]} == {"n01", "n02", "n03"}
+    assert sum(row["lost"] == 0 for row in found["networks"]) >= 1, "the best is the best"
+    full = found["forms"][0]
+    assert full["times_less"] == 1 and full["same"] == 1 and full["lost"] == 0
+    assert all(0 < row["macs"] <= full["macs"] for row in found["forms"])
+    assert f"{full['macs'] / 1e12:.2f}" in capsys.readouterr().out
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("training/*/*.npz")}
+    assert len(trained) > 3 * 2 * 2
+    race()
+    assert {path: path.stat().st_mtime_ns for path in out.glob("training/*/*.npz")} == trained
