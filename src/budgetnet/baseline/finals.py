@@ -1,7 +1,7 @@
-"""The trainings above the scores: semifinals of the best candidates, then finals of the best of those and the base.
+"""The trainings above the scores: semifinals of what those hold for the best, then finals of the best and the base.
 
     scores       many, 1/16 of a final training          (or a supernet's)
-    semifinals   the best 16 or fewer, 1/4               chosen by the score's objective
+    semifinals   16 or fewer, 1/4                        chosen by a model of all scores
     finals       the best of those and the base, whole   chosen by the objective of the semifinals
 
 The best of many noisy scores is in part luck, so what goes on must prove itself anew and for longer: successive

@@ -22,6 +22,7 @@ from budgetnet.learn.statistics import (
     paired_over_seeds,
 )
 from budgetnet.search.baseline import Objective, Scored
+from budgetnet.search.foresight import best_of
 from budgetnet.search.options import front
 from budgetnet.spec import Network
 
@@ -47,7 +48,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Semifinal:
-    """A candidate trained once more, for longer: accuracy, log loss and objective on validation after that."""
+    """A network trained for longer than scores are: accuracy, log loss and objective on validation after that.
+
+    It need not be a candidate: the model of the scores may have foreseen it.
+    """
 
     id: str
     macs: int
@@ -60,7 +64,7 @@ class Semifinal:
 class Final:
     """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
 
-    `search_accuracy` is what the search thought of it on validation, None for the base; `reward` goes by
+    `search_accuracy` is its score's, None for the base and for what was foreseen and not scored; `reward` goes by
     `validation_accuracy`, which chose the winner and is optimistic.
     """
 
@@ -171,11 +175,6 @@ def semifinals_of(scored: Sequence[Scored]) -> tuple[Semifinal, ...]:
     )
 
 
-def best_of(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
-    """The best by reward; of equals the one with the lower log loss."""
-    return tuple(sorted(scored, key=lambda row: (-row.reward, row.score.log_loss, row.architecture.id))[:count])
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Trainings:
     """The final trainings of one network: for each seed its test answers and which validation images it got right."""
@@ -246,7 +245,10 @@ def _semifinals_said(result: Baseline, plan: Mapping[str, Any]) -> str:
     if not result.semifinals:
         return ""
     steps, finals = plan["semifinals"]["course"]["steps"], plan["finals"]["course"]["steps"]
+    known = {row.id for row in result.candidates}
+    foreseen = sum(row.id not in known for row in result.semifinals)
+    others = f" and {foreseen} that a model of the scores foresees as better" if foreseen else ""
     return (
-        f" The best {len(result.semifinals)} were trained anew for {steps:,} steps, and the best "
+        f" The best {len(result.semifinals) - foreseen}{others} were trained for {steps:,} steps, and the best "
         f"{len(result.finals) - 1} of those, with the base, for {finals:,}."
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from budgetnet.baseline import result
 from budgetnet.baseline.finals import final_legs, semifinal_legs
 from budgetnet.baseline.plan import scorer_of
-from budgetnet.baseline.result import BASE, Baseline, Final, Trainings, best_of
+from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
 from budgetnet.baseline.scorer import Scorer, score_of
 from budgetnet.learn.answers import answered, validation_answers
 from budgetnet.learn.data import ImageSet
@@ -27,7 +27,9 @@ from budgetnet.learn.statistics import right_of
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
 from budgetnet.search.baseline import POPULATION, Objective, Scored, Search, judged, run_search
+from budgetnet.search.foresight import best_of, worth_a_longer_look
 from budgetnet.search.options import Options, hypervolume
+from budgetnet.search.space import Architecture
 from budgetnet.search.study import STUDY, forget_study
 from budgetnet.spec import Network
 from budgetnet.writing import written_aside
@@ -75,7 +77,7 @@ class Work:
         scorer.prepare(self.team, self.progress)
         scored = self._search(scorer)
         again = self._semifinals(scorer, scored)
-        best = best_of(again or scored, self.plan["finals"]["finalists"])
+        best = [row.architecture for row in best_of(again or scored, self.plan["finals"]["finalists"])]
         legs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.place)
         train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
         self._write(scorer, scored, again, trainings_of(legs, self.images))
@@ -88,19 +90,17 @@ class Work:
             return run_search(search, scores, self.study.storage, self._tell_search(search))
 
     def _semifinals(self, scorer: Scorer, scored: Sequence[Scored]) -> tuple[Scored, ...]:
-        """The best candidates, each with the score of a longer training; none where none were planned."""
+        """What is worth it, each with the score of a longer training; nothing where none were planned."""
         row = self.plan["semifinals"]
         if row is None:
             return ()
-        best = best_of(scored, row["networks"])
+        options, objective = scorer.options, objective_of(self.plan, scorer.options)
+        best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"])
         legs = semifinal_legs(self.plan, _networks(scorer, best), self.place)
         most = self.plan["workers"]
         train_missing(legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=_scores_of)
         scores = [score_of(*validation_answers(leg, self.images)[:2]) for leg in legs]
-        objective = objective_of(self.plan, scorer.options)
-        return tuple(
-            judged(one.architecture, one.macs, score, objective) for one, score in zip(best, scores, strict=True)
-        )
+        return tuple(judged(one, options.macs(one), score, objective) for one, score in zip(best, scores, strict=True))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
         def tell(found: Sequence[Scored]) -> None:
@@ -119,17 +119,11 @@ class Work:
     ) -> None:
         """network.json, then baseline.json: where that is, the run is finished."""
         options, objective = scorer.options, objective_of(self.plan, scorer.options)
+        scores = {row.architecture.id: row.score.accuracy for row in scored}
         found = [
-            result.final_of(
-                row.architecture.id,
-                options.network(row.architecture),
-                row.score.accuracy,
-                done[row.architecture.id],
-                options.budget,
-                objective,
-            )
-            for row in scored
-            if row.architecture.id in done
+            result.final_of(name, network, scores.get(name), done[name], options.budget, objective)
+            for name, network in _networks(scorer, [row.architecture for row in again or scored])
+            if name in done
         ]
         found.sort(key=lambda row: (-row.reward, row.macs, row.id))
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
@@ -168,8 +162,8 @@ class Work:
         return result.with_statement(made, self.plan)
 
 
-def _networks(scorer: Scorer, rows: Sequence[Scored]) -> list[tuple[str, Network]]:
-    return [(row.architecture.id, scorer.options.network(row.architecture)) for row in rows]
+def _networks(scorer: Scorer, rows: Sequence[Architecture]) -> list[tuple[str, Network]]:
+    return [(row.id, scorer.options.network(row)) for row in rows]
 
 
 def _scores_of(leg: Leg) -> Path:

@@ -145,7 +145,7 @@ def _print(found: Baseline) -> None:
     again = {row.id: f"{100 * row.accuracy:.1f}" for row in found.semifinals}
     cells = [
         (
-            f"{row.network.name}{' (base)' if row.search_accuracy is None else ''}",
+            f"{row.network.name}{' (base)' if row is found.finals[-1] else ''}",
             show.short(row.macs),
             show.short(row.params),
             "-" if row.search_accuracy is None else f"{100 * row.search_accuracy:.1f}",

@@ -49,6 +49,7 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
     finalists, scored = [row["id"] for row in finals[:-1]], SCORED[plan["scorer"]]
     limit, widths = found["target_macs"], (WIDE_PX, NARROW_PX)
     again = [row["id"] for row in found["semifinals"]]
+    scores = {row["id"]: row["accuracy"] for row in candidates}
     return {
         "words": wording,
         "plan": plan,
@@ -58,6 +59,8 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
         "base": finals[-1],
         "finals": finals,
         "semifinals": {row["id"]: row for row in found["semifinals"]},
+        "scores": scores,
+        "foreseen": [name for name in again if name not in scores],
         "asked": asked(plan),
         "seeds": plan["finals"]["seeds"],
         "front": sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"]),

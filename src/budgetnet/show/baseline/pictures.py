@@ -63,6 +63,8 @@ def _finalists(axes: Axes, candidates: Sequence[Row], finalists: Sequence[str]) 
     """Diamonds: the first, the winner, filled."""
     rows = {row["id"]: row for row in candidates}
     for place, name in enumerate(finalists):
+        if name not in rows:  # foreseen, and so without a score
+            continue
         row = rows[name]
         axes.plot(
             [row["macs"]],
