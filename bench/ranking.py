@@ -47,6 +47,7 @@ from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
 from budgetnet.search.baseline import Score, run_search
+from budgetnet.search.foresight import additive_model
 from budgetnet.search.space import Architecture
 from budgetnet.show.baseline.page import RANKING, write_page
 
@@ -102,6 +103,7 @@ def main() -> None:
         ]
         random = found and RandomSearch(plan, scorer, found, rows, steps, images).finals(asked.out, shown)
     row["random_search"] = random
+    row["model"] = _model(found, drawn, trained) if found else None
     row["random_sampler"] = _random_sampler(plan, scorer, asked.out) if asked.random else None
     write_json(asked.run / RANKING, row)
     if found:
@@ -190,6 +192,8 @@ def _row(
         "low": low,
         "high": high,
         "tau_log_loss": tau(by_loss, alone),
+        "low_log_loss": interval(by_loss, alone)[0],
+        "high_log_loss": interval(by_loss, alone)[1],
         "tau_macs": tau(macs, alone),
         "networks": [
             {
@@ -203,6 +207,19 @@ def _row(
             for one, score, reached in zip(drawn, scores, trained, strict=True)
         ],
     }
+
+
+def _model(
+    found: Mapping[str, Any], drawn: Sequence[Architecture], trained: Sequence[Trained]
+) -> dict[str, float] | None:
+    """How well the model of the search's scores ranks the drawn networks, of which it has seen none."""
+    rows = [(Architecture.from_rows(row["stages"]), row["accuracy"]) for row in found["candidates"]]
+    model = additive_model([one for one, _ in rows], [score for _, score in rows])
+    if model is None:
+        return None
+    foretold, alone = np.array([model.of(one) for one in drawn]), np.array([row.both for row in trained])
+    low, high = interval(foretold, alone)
+    return {"tau": tau(foretold, alone), "low": low, "high": high}
 
 
 def tau(scores: Floats, reached: Floats) -> float:
@@ -239,7 +256,12 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
         score, alone = 100 * one["score_accuracy"], 100 * one["both"]
         print(f"{one['id']:<10}{one['macs']:>12,}{score:>10.1f}{one['score_log_loss']:>10.3f}{alone:>11.1f}")
     print(f"Kendall's tau {row['tau']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), {len(row['networks'])} networks")
-    print(f"by log loss {row['tau_log_loss']:+.2f}; by MACs alone {row['tau_macs']:+.2f}")
+    print(
+        f"by log loss {row['tau_log_loss']:+.2f} ({row['low_log_loss']:+.2f} to {row['high_log_loss']:+.2f}); "
+        f"by MACs alone {row['tau_macs']:+.2f}"
+    )
+    if model := row["model"]:
+        print(f"by the model of all scores {model['tau']:+.2f} ({model['low']:+.2f} to {model['high']:+.2f})")
     if random := row["random_search"]:
         _say_random(random, read_json(run / "baseline.json")["finals"][:-1])
     if row["random_sampler"]:
