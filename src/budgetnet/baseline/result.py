@@ -225,6 +225,11 @@ def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
         if pair.differs
         else f"The test images do not tell it from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
     )
+    if base.reward > winner.reward:
+        verdict += (
+            " By the objective on validation, which chose among the finalists, the base is ahead: "
+            f"{base.reward:.3f} against {winner.reward:.3f}."
+        )
     many = f"{seeds} trainings" if seeds > 1 else "one training"
     leading = sum(row.front for row in result.candidates)
     said = (
