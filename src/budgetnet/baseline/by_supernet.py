@@ -93,6 +93,11 @@ class BySupernet:
         """How long the supernet was trained."""
         return f"a supernet of {self.teaching.steps} steps"
 
+    @property
+    def apart(self) -> bool:
+        """All are slices of the same weights."""
+        return False
+
     def prepare(self, team: Team, progress: Progress) -> None:
         """Train the supernet, on from where it was."""
         teaching = self.teaching

@@ -43,6 +43,11 @@ class ByTraining:
         """How long each is trained."""
         return f"{self.course.steps} steps of training each"
 
+    @property
+    def apart(self) -> bool:
+        """Each has weights of its own."""
+        return True
+
     def prepare(self, team: Team, progress: Progress) -> None:
         """Nothing: each candidate begins from nothing."""
 

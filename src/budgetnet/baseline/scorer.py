@@ -40,6 +40,14 @@ class Scorer(Protocol):
         """What the scores depend on besides the data and the options, in a few words."""
         ...
 
+    @property
+    def apart(self) -> bool:
+        """Whether scores share nothing: what luck adds to each is then its own, and a model of all evens it out.
+
+        What weights that all share get wrong is wrong in many scores alike, and a model learns it.
+        """
+        ...
+
     def prepare(self, team: Team, progress: Progress) -> None:
         """Make what all scores need, where it is not made."""
         ...

@@ -95,7 +95,10 @@ class Work:
         if row is None:
             return ()
         options, objective = scorer.options, objective_of(self.plan, scorer.options)
-        best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"])
+        if scorer.apart:
+            best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"])
+        else:
+            best = tuple(one.architecture for one in best_of(scored, row["networks"]))
         legs = semifinal_legs(self.plan, _networks(scorer, best), self.place)
         most = self.plan["workers"]
         train_missing(legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=_scores_of)
