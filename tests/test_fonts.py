@@ -52,6 +52,7 @@ def test_other_warnings_are_passed_on() -> None:
         warnings.warn("of old", DeprecationWarning, stacklevel=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*no font here has")
 def test_files_keep_the_names_letters(tmp_path: Path) -> None:
     run = saved(tmp_path / "run", drawn_model(small(classes=2)), CROP, ("고양이", "강아지"))
     photo = tmp_path / "고양이" / "나비 사진 1.png"
