@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from budgetnet import Network
 from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
 from budgetnet.baseline.finals import final_legs
-from budgetnet.baseline.result import Final, Trainings, against, final_of
+from budgetnet.baseline.result import Final, Trainings, against, final_of, ranked
 from budgetnet.baseline.scorer import Scorer
 from budgetnet.baseline.teaching import Teaching, sandwich_of
 from budgetnet.baseline.work import objective_of, trainings_of
@@ -127,8 +127,8 @@ class RandomSearch:
         here = Here(place.device)
         train_missing(legs, "random finals", here, legs[0].place, here.places(), shown)
         done, objective = trainings_of(legs, self.images), objective_of(plan, self.scorer.options)
-        rows = [final_of(name, row, None, done[name], self.scorer.options.budget, objective) for name, row in chosen]
-        rows.sort(key=lambda row: (-row.reward, row.macs, row.id))
+        budget = self.scorer.options.budget
+        rows = ranked([final_of(name, row, None, done[name], budget, objective) for name, row in chosen])
         return self._row(rows, [done[row.id] for row in rows])
 
     def _row(self, rows: Sequence[Final], theirs: Sequence[Trainings]) -> dict[str, Any]:
@@ -159,9 +159,7 @@ def all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> dict[s
     networks' accuracies, with Welch's degrees of freedom for these two. What chance adds to single answers is in both,
     on the safe side.
     """
-    left, right = (
-        np.stack([np.mean([test.right for test in row.tests], 0) for row in rows]) for rows in (ours, theirs)
-    )
+    left, right = map(_right_shares, (ours, theirs))
     each = left.mean(0) - right.mean(0)
     images = float(each.var(ddof=1)) / each.size
     spreads = [float(rows.mean(1).var(ddof=1)) / len(rows) if len(rows) > 1 else 0.0 for rows in (left, right)]

@@ -207,6 +207,11 @@ def final_of(
     )
 
 
+def ranked(finals: Sequence[Final]) -> list[Final]:
+    """The best by the objective first; of equals the one with fewer multiply-adds."""
+    return sorted(finals, key=lambda row: (-row.reward, row.macs, row.id))
+
+
 def against(ours: Trainings, theirs: Trainings) -> Against:
     """Our accuracy minus theirs on the same test images, which are those of every seed: both errors count."""
     found = paired_over_seeds(right_over_seeds(ours.tests), right_over_seeds(theirs.tests))

@@ -95,13 +95,12 @@ class Work:
         if row is None:
             return ()
         options, objective = scorer.options, objective_of(self.plan, scorer.options)
-        if scorer.apart:
-            best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"])
-        else:
-            best = tuple(one.architecture for one in best_of(scored, row["networks"]))
+        best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"], scorer.apart)
         legs = semifinal_legs(self.plan, _networks(scorer, best), self.place)
         most = self.plan["workers"]
-        train_missing(legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=_scores_of)
+        train_missing(
+            legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=lambda leg: leg.scores
+        )
         scores = [score_of(*validation_answers(leg, self.images)[:2]) for leg in legs]
         return tuple(judged(one, options.macs(one), score, objective) for one, score in zip(best, scores, strict=True))
 
@@ -123,12 +122,13 @@ class Work:
         """network.json, then baseline.json: where that is, the run is finished."""
         options, objective = scorer.options, objective_of(self.plan, scorer.options)
         scores = {row.architecture.id: row.score.accuracy for row in scored}
-        found = [
-            result.final_of(name, network, scores.get(name), done[name], options.budget, objective)
-            for name, network in _networks(scorer, [row.architecture for row in again or scored])
-            if name in done
-        ]
-        found.sort(key=lambda row: (-row.reward, row.macs, row.id))
+        found = result.ranked(
+            [
+                result.final_of(name, network, scores.get(name), done[name], options.budget, objective)
+                for name, network in _networks(scorer, [row.architecture for row in again or scored])
+                if name in done
+            ]
+        )
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
         winner = found[0]
         with written_aside(self.run / "network.json") as aside:
@@ -167,10 +167,6 @@ class Work:
 
 def _networks(scorer: Scorer, rows: Sequence[Architecture]) -> list[tuple[str, Network]]:
     return [(row.id, scorer.options.network(row)) for row in rows]
-
-
-def _scores_of(leg: Leg) -> Path:
-    return leg.scores
 
 
 def trainings_of(legs: Sequence[Leg], images: ImageSet) -> dict[str, Trainings]:

@@ -85,12 +85,15 @@ def _left_out(left: Floats, sizes: Floats, along: Floats, targets: Floats, penal
 
 
 def worth_a_longer_look(
-    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int
+    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int, apart: bool = True
 ) -> tuple[Architecture, ...]:
     """So many networks, or fewer where there are none: half are the best scored by the model's accuracy, the others
     what it foresees as better by steps from these. Without a model they are the best scored by their own objective.
+
+    `apart`: the scores share nothing. What they get wrong alike a model would learn, so else there is none.
     """
-    model = additive_model([row.architecture for row in scored], [row.score.accuracy for row in scored])
+    rows, scores = [row.architecture for row in scored], [row.score.accuracy for row in scored]
+    model = additive_model(rows, scores) if apart else None
     if model is None:
         return tuple(row.architecture for row in best_of(scored, count))
     found = {row.architecture.id: row.architecture for row in scored}
@@ -101,12 +104,10 @@ def worth_a_longer_look(
     best = sorted(found.values(), key=lambda one: (-worth(one), one.id))
     chosen = best[: count - count // 2]
     for start in best[: count // 2]:
-        foreseen = max(
-            (one for one in _climb(options, start, worth, seed) if one.id not in found), key=worth, default=None
-        )
-        if foreseen is not None:
-            found[foreseen.id] = foreseen
-            chosen.append(foreseen)
+        foreseen = [one for one in _climb(options, start, worth, seed) if one.id not in found]
+        if foreseen:
+            found[foreseen[-1].id] = foreseen[-1]
+            chosen.append(foreseen[-1])
     return tuple(chosen)
 
 
@@ -122,6 +123,7 @@ def _climb(
     now, best = start, worth(start)
     for attempt in range(CLIMB_STEPS):
         near = options.mutated(now, seed, "foreseen", start.id, attempt)
-        if worth(near) > best and options.fits(near):
-            now, best = near, worth(near)
+        value = worth(near)
+        if value > best and options.fits(near):
+            now, best = near, value
             yield now
