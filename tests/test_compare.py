@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,9 @@ from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Leg, Place, Timing
 from budgetnet.learn.recipe import trained_network
+from budgetnet.learn.stopwatch import MachineClock
 from budgetnet.learn.train import Timings, timed, with_steps
+from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
 from budgetnet.measure import Measurement
 from budgetnet.model.build import build
@@ -512,23 +514,21 @@ def test_a_slow_moment_strikes_no_course_alone(
     ]
     slow_first = iter([50.0, 200.0, 100.0, 190.0, 110.0, 210.0])
 
-    class Queue:
-        """Workers that take the jobs in their order."""
+    class Stopwatch:
+        """Gives these timings in their order."""
 
-        def __init__(self, *_: Any) -> None: ...
+        startup_seconds = 0.0
 
-        def __enter__(self) -> Any:
-            return self
+        def time(self, asked: Sequence[Course], place: Place, seconds: float) -> tuple[Timing, ...]:
+            assert list(asked) == courses * 3
+            return tuple(Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, asked, strict=True))
 
-        def __exit__(self, *_: Any) -> None: ...
+    class Clock(MachineClock):
+        @contextlib.contextmanager
+        def stopwatch(self, *_: Any) -> Iterator[Stopwatch]:
+            yield Stopwatch()
 
-        def run(self, jobs: Any, done: Any) -> list[Timing]:
-            done(jobs[0], None)
-            assert [job[0] for job in jobs] == courses * 3
-            return [Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, jobs, strict=True)]
-
-    monkeypatch.setattr(train_module, "Workers", Queue)
-    found = timed(courses, Place("digits", 0, 8, str(tmp_path)), Team(2, 1), None, True, 3)
+    found = timed(courses, Place("digits", 0, 8, str(tmp_path)), Team(2, 1), None, True, 3, Clock())
     assert found.courses == (Timing(100.0, 200.0, 3.0), Timing(200.0, 400.0, 3.0))
 
 

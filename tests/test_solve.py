@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from killed import kill_when, start
+from simulated import SimulatedClock, limits_of
 from test_space import BASE
 
 from budgetnet.budget import Budget, BudgetError
@@ -26,14 +26,14 @@ from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.outcome import finished
 from budgetnet.learn.progress import silent
 from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.train import Timings, train
+from budgetnet.learn.train import train
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team
 from budgetnet.model.files import load_tensors
 from budgetnet.solve import plan as plan_module
 from budgetnet.solve import solve
 from budgetnet.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
-from budgetnet.solve.plan import Clock, drafted, entrant_row, entrants_for, planned
+from budgetnet.solve.plan import Deadline, Field, drafted, entrant_row, entrants_for, planned
 from budgetnet.zoo import network
 
 
@@ -157,9 +157,11 @@ def test_a_finalist_whose_training_diverges_is_passed_over(
     for leg, answers in ((best, right), (second, right[::-1])):
         leg.folder.mkdir(parents=True)
         np.savez(leg.scores, probabilities=answers, indices=indices)
+    np.savez(second.folder / "final.npz", probabilities=right, indices=indices)
     monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: leg.course.id != best.course.id)
     choice, final = run._final([best, second])
-    assert choice.id == final.course.id == second.course.id and final.learns_validation
+    assert choice.id == final.course.id == second.course.id
+    assert not final.learns_validation, "its rung had learned nothing, so the validation images are kept to judge it by"
     assert f"the final training of {best.course.id} diverged" in choice.reason
     monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: False)
     with pytest.raises(ValueError, match="every finalist diverged") as caught:
@@ -172,20 +174,21 @@ def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
     together: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless all cores at one training do so much more that a race gives its winner far more steps."""
-    raced = [row for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced]
+    raced = {row.id: row.network for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced}
     drafts, team = drafted(raced, digits, MODERN, default_preprocessing(1), 0, "cpu")
     timing = Timing(320.0, 320.0 * together, 1.0)
-    monkeypatch.setattr(plan_module, "timed", lambda drafts, *_: Timings((timing,) * len(drafts), 1.0))
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 2)
     place = Place("digits", 0, 8, str(tmp_path / "training"))
-    plan = planned(drafts, digits, place, team, Clock(time.monotonic(), 200.0))
+    field = Field((), limits_of(1e12), drafts, (timing,) * len(drafts), team, place, 1.0)
+    deadline = Deadline(SimulatedClock(), 0.0, 200.0)
+    _, plan = planned(field, digits, deadline, "cpu")
     assert (plan["final"] is None) is to_the_end
     for row in plan["race"]["entrants"]:
         last = row["rungs"][-1] if to_the_end else row["final"]
         assert last["trunk_until"] + last["cooldown_steps"] == row["course"]["steps"]
         assert (row["final"] is None) is to_the_end
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 1)
-    assert planned(drafts, digits, place, team, Clock(time.monotonic(), 200.0))["final"] is not None
+    assert planned(field, digits, deadline, "cpu")[1]["final"] is not None
 
 
 def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tmp_path: Path) -> None:
@@ -199,13 +202,17 @@ def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tm
     legs = [run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2]]
     indices = digits.indices("validation")
     right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
-    for leg, answers in zip(legs, (right[::-1], right), strict=True):
+    unsure = 0.5 * right + 0.05
+    for leg, answers in zip(legs, (unsure, right), strict=True):
         leg.folder.mkdir(parents=True)
         np.savez(leg.scores, probabilities=answers, indices=indices)
     choice, final = run._final(legs)
     assert final is legs[1] and choice.id == found[1].id
     np.savez(legs[1].scores, probabilities=np.where(right > 0, right, np.nan), indices=indices)
     assert run._final(legs)[1] is legs[0], "answers that are no numbers are passed over"
+    np.savez(legs[0].scores, probabilities=right[::-1], indices=indices)
+    with pytest.raises(ValueError, match="learned nothing"):
+        run._final(legs)
 
 
 def test_bad_arguments_are_one_line(tmp_path: Path) -> None:

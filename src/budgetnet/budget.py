@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -21,6 +21,8 @@ from budgetnet.spec import Network, check_integer, choose
 
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
+TIME, MEMORY = "time", "memory"
+"""What a certificate names beside the limits: a network for whose training there is not enough of either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,24 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The next larger network of the path, its smallest phi, and the limits that it breaks."""
+    """The next larger network of the path, its smallest phi, and the limits that it breaks.
+
+    Among them TIME and MEMORY, where there is too little for its training.
+    """
 
     network: Network
     phi: float
     breaks: tuple[str, ...]
+
+    @property
+    def broken_limits(self) -> tuple[str, ...]:
+        """The limits of the budget that it breaks."""
+        return tuple(name for name in self.breaks if name not in (TIME, MEMORY))
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What there is too little of to train it: TIME, MEMORY, both or nothing."""
+        return tuple(name for name in self.breaks if name in (TIME, MEMORY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,49 +225,62 @@ def fit(
     strategy: Strategy = "compound",
     coefficients: Coefficients = PAPER,
     largest_px: int | None = None,
+    obstacles: Callable[[Network], tuple[str, ...]] | None = None,
 ) -> Fit:
     """The largest network of the base's path that keeps every limit of the budget, certified.
 
     Bisects over the path with what never falls along it: MACs, params, weight bytes, and the peaks
     without skips, which are lower bounds of the real ones. From there it walks down to the first
-    network whose real cost keeps every limit. `largest_px` ends the path there. Raises `BudgetError`
+    network whose real cost keeps every limit. `largest_px` ends the path there. `obstacles` names
+    what else keeps a network from being the answer, as too little time to train it; like a limit's, its names must
+    not vanish along the path, skips left out. Raises `BudgetError`
     if nothing on the path keeps the budget, and `ValueError` if all of it does and `largest_px` is
     not given.
     """
     path = Path(base, strategy, coefficients, largest_px)
-    broken = path.first(lambda network: bool(budget.check(without_skips(network)).breaks))
+
+    def breaks(network: Network) -> tuple[str, ...]:
+        return budget.check(network).breaks + (obstacles(network) if obstacles else ())
+
+    broken = path.first(lambda network: bool(breaks(without_skips(network))))
     top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
-    at = None if broken == LEAST_PHI else _down(path, budget, top)
+    at = None if broken == LEAST_PHI else _down(path, breaks, top)
     if at is None:
-        raise _nothing_fits(path, budget)
+        raise _nothing_fits(path, budget, breaks(path.at(LEAST_PHI)))
     phi = path.start(at)
     network = path.at(phi)
     price = budget.price(network)
-    return Fit(network, phi, price, _certificate(path, budget, phi, price), strategy)
+    return Fit(network, phi, price, _certificate(path, budget, phi, price, breaks), strategy)
 
 
-def _down(path: Path, budget: Budget, phi: float) -> float | None:
+def _down(path: Path, breaks: Callable[[Network], tuple[str, ...]], phi: float) -> float | None:
     """The largest phi up to this one whose network really keeps every limit."""
     at: float | None = phi
-    while at is not None and budget.check(path.at(at)).breaks:
+    while at is not None and breaks(path.at(at)):
         at = path.before(at)
     return at
 
 
-def _certificate(path: Path, budget: Budget, phi: float, price: Cost) -> Certificate:
+def _certificate(
+    path: Path, budget: Budget, phi: float, price: Cost, breaks: Callable[[Network], tuple[str, ...]]
+) -> Certificate:
     rows = _rows(price, budget)
     following = path.after(phi)
     if following is not None:
         network = path.at(following)
-        return Certificate(rows, NextStep(network, following, budget.check(network).breaks))
+        return Certificate(rows, NextStep(network, following, breaks(network)))
     if path.largest_px is None:
         raise ValueError(_all_fits(path, budget))
     return Certificate(rows, end=path.end)
 
 
-def _nothing_fits(path: Path, budget: Budget) -> BudgetError:
+def _nothing_fits(path: Path, budget: Budget, breaks: Sequence[str]) -> BudgetError:
     smallest = path.at(LEAST_PHI)
     worst = budget.check(smallest).binding
+    if worst.left >= 0:
+        what = " and ".join(breaks)
+        message = f"there is not enough {what} to train any network on the {path.strategy} path of {path.base.name}"
+        return BudgetError(message, breaks[0], smallest, 0)
     height, width = smallest.resolution_px
     message = (
         f"no network on the {path.strategy} path of {path.base.name} keeps {budget}: the smallest "

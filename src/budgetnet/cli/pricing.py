@@ -13,7 +13,7 @@ from budgetnet.scaling import Strategy, source
 from budgetnet.spec import Network
 
 if TYPE_CHECKING:
-    from budgetnet.budget import Certificate, Fit
+    from budgetnet.budget import Certificate, Fit, NextStep
     from budgetnet.cost import Cost
     from budgetnet.path import Step
 
@@ -169,12 +169,19 @@ def print_certificate(certificate: Certificate) -> None:
         following = certificate.next
         show.say(
             f"The next network on its path, phi = {following.phi:.6g}, {show.resolution(following.network)} px and "
-            f"{following.network.depth} blocks, breaks {_list(following.breaks)}."
+            f"{following.network.depth} blocks, {_hindered(following)}."
         )
     elif certificate.end is not None:
         show.say(f"Nothing larger on its path: {certificate.end}.")
     else:
         show.say("It fits.", "bold")
+
+
+def _hindered(following: NextStep) -> str:
+    """What keeps the next network from being the answer: limits that it breaks, too little for its training."""
+    parts = [f"breaks {_list(following.broken_limits)}"] if following.broken_limits else []
+    parts += [f"leaves too little {_list(following.lacks)} for its training"] if following.lacks else []
+    return " and ".join(parts)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -216,7 +216,9 @@ def images_of(
             f"the images in {source} have changed since this run, and its split with them; "
             "name the images to score anyway"
         )
-    if data is None and plan and split == "validation" and learned_validation(plan):
+    metrics_file = plan_file.parent / "metrics.json"
+    metrics = read_json(metrics_file) if metrics_file.is_file() else None
+    if data is None and plan and split == "validation" and learned_validation(plan, metrics):
         warnings.warn(
             "the final training learned from the validation images too, so this score is too high; --split test is not",
             stacklevel=3,

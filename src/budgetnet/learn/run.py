@@ -41,9 +41,12 @@ class Loaded:
     notes: Mapping[str, str]
 
 
-def learned_validation(plan: Mapping[str, Any]) -> bool:
-    """Whether the final training of plan.json learns from the validation images too."""
-    return "validation" in (plan.get("final") or {}).get("learns", ())
+def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> bool:
+    """Whether the final training of plan.json learns from the validation images too.
+
+    `metrics` of the finished run say so where it did not after all.
+    """
+    return "validation" in (metrics or {}).get("learned", (plan.get("final") or {}).get("learns", ()))
 
 
 def load_run(path: str | Path) -> Loaded:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from budgetnet.budget import Budget
+from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course, whole_leg
+from budgetnet.learn.leg import Leg, Place, Timing, run_leg, whole_leg
+from budgetnet.learn.memory import training_batch
 from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
+    TooShort,
     course_of,
     course_row,
     data_row,
@@ -37,16 +40,17 @@ from budgetnet.learn.plan import (
     team_row,
 )
 from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_starts
-from budgetnet.learn.progress import Progress, Update, silent
+from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.run import check_device, write_json
+from budgetnet.learn.speed import MOST_SPEED, image_work, least_epochs
+from budgetnet.learn.stopwatch import MACHINE, TIMING_SECONDS, Clock, median_timing
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team, Workers, check_launcher, team_for
+from budgetnet.learn.workers import Team, Workers, check_launcher, team_for, workers_for
 from budgetnet.model.weights import load_model
 from budgetnet.spec import Network, choose
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-TIMING_SECONDS = 2.0
 FORWARD_RATE = 2.0
 """Images a second of a forward pass to those of a training step; measured: two to three."""
 SPARE_SHARE = 0.03
@@ -87,9 +91,13 @@ def train(
     comes from the source, and the recipe is "finetune", else "modern".
 
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
-    kept in plan.json. The same call goes on where a killed one was; a finished run is read, not made
-    again, unless `fresh`. It starts one process a core or one a GPU itself. Raises `ValueError` for
-    bad arguments or images, and for a run that was begun with other arguments.
+    kept in plan.json; a time in which each image would be seen fewer than four times (twice with pretrained weights)
+    is refused. A network that breaks the `budget` is refused, and its `train_bytes` are kept by a smaller batch. The
+    batch is smaller, too, where memory is short.
+
+    The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`. It starts one
+    process a core or one a GPU itself. Raises `ValueError` for bad arguments or images, for a run that was begun with
+    other arguments, and where the training learned nothing.
     """
     began = time.monotonic()
     _check(epochs, time_seconds, device, precision)
@@ -119,6 +127,8 @@ def train(
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
+        else:
+            check_keeps(network, budget)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
@@ -126,11 +136,15 @@ def train(
         if fresh:
             start_anew(run)
         if plan is None:
-            batch, team = shared_batch(chosen, images, device)
+            batch, team = shared_batch(
+                chosen, images, device, [network], budget.train_bytes if budget else None, apart=epochs is None
+            )
             draft = Course("final", network, chosen, preprocessing, seed, batch, 1, 1)
+            if time_seconds is not None:
+                check_possible(draft, images, device, time_seconds, source is not None)
             if source is not None:
                 write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
-            draft = _planned(draft, place, team, images, epochs, time_seconds, began)
+            draft = _planned(draft, place, team, images, epochs, time_seconds, began, source is not None)
             row = _plan_row(draft, team, str(data), images, arguments, budget)
             plan = save_plan(run, {**row, "parent": source})
         course = course_of(plan["final"]["course"], plan)
@@ -155,11 +169,24 @@ def _trained(
     if not run_together(leg, team, progress):
         what = f"the training of {network.name} diverged: its answers are no numbers"
         raise ValueError(f"{what}; give another --recipe or --seed, and --fresh if it is to lie in {run} as well")
+    check_learned(leg, images)
     write_split(run, images)
     if budget is not None:
         write_json(run / "certificate.json", {"network": network.name, **budget.check(network).to_dict()})
     done = conclude(run, leg, images, pixels, {})
     return Trained(run, network, done.validation, done.test)
+
+
+def check_learned(leg: Leg, images: ImageSet) -> None:
+    """Raise a one-line `ValueError` unless the leg's answers to the validation images beat the class frequencies."""
+    epochs = leg.course.steps * leg.course.batch / len(images.indices("train"))
+    chance_of(leg, images).check(leg.course.network.name, epochs)
+
+
+def chance_of(leg: Leg, images: ImageSet) -> AgainstChance:
+    """The leg's answers to the validation images, against the class frequencies."""
+    with np.load(leg.scores) as scores:
+        return against_chance(scores["probabilities"], np.asarray(images.labels)[scores["indices"]], images)
 
 
 def run_together(leg: Leg, team: Team, progress: Progress) -> bool:
@@ -186,30 +213,16 @@ def timed(
     progress: Progress | None = None,
     apart: bool = False,
     rounds: int = 1,
+    clock: Clock = MACHINE,
 ) -> Timings:
     """Time some steps of each course, now, with all of the team at work; `apart`: only as each trains by itself.
 
     In several rounds of all courses the median counts: a slow moment or a worker's first steps strike no course alone.
     """
-    jobs = [(course, place, TIMING_SECONDS / rounds) for course in courses] * rounds
-    before = time.monotonic()
-    function = time_apart if apart else time_course
-    count = itertools.count(1)
-
-    def tell(*_: object) -> None:
-        (progress or silent)(Update("timing", next(count), len(jobs)))
-
-    with Workers(function, team.processes, place.device, True, progress, team.threads) as workers:
-        found = [timing for timing in workers.run(jobs, tell) if timing is not None]
-    worked = sum(timing.seconds for timing in found)
-    timings = tuple(_median(found[place :: len(courses)]) for place in range(len(courses)))
-    return Timings(timings, max(0.0, time.monotonic() - before - worked))
-
-
-def _median(timings: Sequence[Timing]) -> Timing:
-    """Of each rate the median; the seconds of all."""
-    apart, together = (statistics.median(getattr(one, name) for one in timings) for name in ("apart", "together"))
-    return Timing(apart, together, sum(one.seconds for one in timings))
+    with clock.stopwatch(place.device, team, progress, apart) as stopwatch:
+        found = stopwatch.time(list(courses) * rounds, place, TIMING_SECONDS / rounds)
+    timings = tuple(median_timing(found[index :: len(courses)]) for index in range(len(courses)))
+    return Timings(timings, stopwatch.startup_seconds)
 
 
 def _check(epochs: float | None, time_seconds: float | None, device: str, precision: str) -> None:
@@ -237,9 +250,23 @@ def _check_same(
     same_arguments(plan["final"]["course"], {"network": json.loads(network.to_json())}, run)
 
 
-def shared_batch(recipe: Recipe, images: ImageSet, device: str) -> tuple[int, Team]:
-    """The batch of a training and the team that shares it, in equal parts."""
-    batch = guarded_batch(recipe, len(images.indices("train")))
+def shared_batch(
+    recipe: Recipe,
+    images: ImageSet,
+    device: str,
+    networks: Sequence[Network] = (),
+    most_bytes: int | None = None,
+    apart: bool = True,
+) -> tuple[int, Team]:
+    """The batch of a training and the team that shares it, in equal parts.
+
+    With `networks`, any of them can be trained in the memory that there is, and in `most_bytes`, and where trainings
+    run `apart` by each worker for itself; see `training_batch`.
+    """
+    count = len(images.indices("train"))
+    batch = (
+        training_batch(recipe, count, networks, device, apart, most_bytes) if networks else guarded_batch(recipe, count)
+    )
     team = team_for(device, batch)
     return batch // team.processes * team.processes, team
 
@@ -252,6 +279,7 @@ def _planned(
     epochs: float | None,
     time_seconds: float | None,
     began: float,
+    inherited: bool,
 ) -> Course:
     """The course with its steps: from epochs by arithmetic, from a time by timed steps."""
     count = len(images.indices("train"))
@@ -262,11 +290,42 @@ def _planned(
     timing = timings.courses[0]
     spent = time.monotonic() - began
     left = time_seconds * (1 - SPARE_SHARE) - spent - timings.startup_seconds - evaluation_seconds(images, timing)
-    if left < 1.0:
-        raise ValueError(
-            f"{time_seconds:g} s are gone by the time training could start; give at least {2 * spent + 10:.0f} s"
+    steps = max(0, int(left * timing.together / draft.batch))
+    least, _ = least_epochs(inherited)
+    if steps * draft.batch < least * count:
+        needed = spent + timings.startup_seconds + evaluation_seconds(images, timing) + least * count / timing.together
+        raise TooShort(
+            time_seconds,
+            f"for {draft.network.name}: it would see each of the {count:,} training images "
+            f"{steps * draft.batch / count:.2g} times, and fewer than {least:g} times is no training",
+            1.1 * needed / (1 - SPARE_SHARE),
         )
-    return with_steps(draft, max(1, int(left * timing.together / draft.batch)))
+    return with_steps(draft, steps)
+
+
+def check_keeps(network: Network, budget: Budget | None) -> None:
+    """Raise a one-line `ValueError` for a network that breaks a limit: it is said before it is trained, not after."""
+    broken = [] if budget is None else [row for row in budget.check(network).limits if row.left < 0]
+    if broken:
+        told = ", ".join(f"{row.name} {row.used:,} where the limit is {row.limit:,}" for row in broken)
+        raise ValueError(
+            f"{network.name} for {network.classes} classes has {told}; "
+            "`budgetnet fit` finds the largest of its path that keeps the limits, `budgetnet solve` the best of all"
+        )
+
+
+def check_possible(draft: Course, images: ImageSet, device: str, time_seconds: float, inherited: bool) -> None:
+    """Raise `TooShort` for a time that no processor of today would do with: nothing needs to be timed for that."""
+    count = len(images.indices("train"))
+    least, _ = least_epochs(inherited)
+    work = least * count * image_work(draft.network, draft.batch)
+    seconds = work / (MOST_SPEED[device] * workers_for(device))
+    if seconds > time_seconds:
+        raise TooShort(
+            time_seconds,
+            f"for {draft.network.name}: to see {count:,} training images {least:g} times takes this machine far longer",
+            seconds,
+        )
 
 
 def with_steps(course: Course, steps: int, warmup_steps: int | None = None) -> Course:

@@ -236,10 +236,16 @@ def of_all(accelerator: Accelerator, value: float) -> Tensor:
     return values
 
 
+LONG_FIRST_STEP = 4.0
+"""Times the seconds that a timing may take: a first step that is longer is the only one."""
+
+
 def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:
     """Images a second of this process's training steps, by the median step; the first two warm up.
 
-    Steps are real ones, so the trainer is spent: throw it away.
+    Where already the first step takes four times the `seconds`, that step is the answer: it tells what matters, that
+    the network is slow, and more of them would not be told in time. Steps are real ones, so the trainer is spent: throw
+    it away.
     """
     durations: list[float] = []
 
@@ -249,8 +255,12 @@ def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> fl
             trainer.advance(trainer.step + 1, trainer.course.schedule.trunk, lambda report: None)
             durations.append(time.perf_counter() - before)
 
-    take(2 + at_least)
     # Processes that exchange gradients must take equally many steps, or the last waits for ever: no own clocks.
+    take(1)
+    first = float(of_all(trainer.accelerator, durations[0]).max())
+    if first > LONG_FIRST_STEP * seconds:
+        return trainer.course.batch / first
+    take(1 + at_least)
     slowest = float(of_all(trainer.accelerator, float(np.median(durations[2:]))).max())
     take(max(0, math.ceil(seconds / slowest) - at_least))
     return trainer.course.batch / float(np.median(durations[2:]))

@@ -63,7 +63,7 @@ class Evidence:
     @property
     def learned_validation(self) -> bool:
         """Whether the final training learned from the validation images too."""
-        return learned_validation(self.plan)
+        return learned_validation(self.plan, self.metrics)
 
     def rungs(self, candidate: str) -> tuple[Row, ...]:
         """A candidate's scores in the race, first rung first."""

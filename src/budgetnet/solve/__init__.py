@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
@@ -39,14 +39,24 @@ from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import learned_validation, read_json, write_json
+from budgetnet.learn.speed import TrainingLimits
 from budgetnet.learn.statistics import log_losses, right_of, wilson
-from budgetnet.learn.train import check_computing, run_together
+from budgetnet.learn.stopwatch import MACHINE, Clock
+from budgetnet.learn.train import chance_of, check_computing, check_learned, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, check_compound
 from budgetnet.search.race import race
-from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, incumbent_of, raced_of
+from budgetnet.solve.candidates import (
+    BASES,
+    Candidate,
+    as_planned,
+    candidates,
+    incumbent_of,
+    marked_as_planned,
+    raced_of,
+)
 from budgetnet.solve.choice import Choice, Judged, choose_winner
-from budgetnet.solve.plan import Clock, drafted, entrants_for, planned
+from budgetnet.solve.plan import Deadline, chosen_field, drafted, entrants_for, estimated_limits, planned
 from budgetnet.spec import Network
 
 LEAST_SECONDS = 20.0
@@ -80,11 +90,14 @@ def solve(
     progress: Progress | None = None,
     pretrained: str = "none",
     coefficients: Coefficients = PAPER,
+    clock: Clock = MACHINE,
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
 
     Candidates of every base and strategy are fitted, a diverse few race on the validation split,
-    the winner trains for the rest of the time and is tested once on the held-out test split.
+    the winner trains for the rest of the time and is tested once on the held-out test split. Where there is not time
+    to train the largest that fits, smaller ones take part: a network of which a training would see each image fewer
+    than four times (twice with pretrained weights) is no candidate.
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest installed or cached), the
     bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
@@ -93,9 +106,11 @@ def solve(
     `coefficients` are those of the compound strategy, as `search_coefficients` finds them.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
-    Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
+    `clock` is where the plan's seconds come from: this machine, or in a simulation another.
+    Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input, for a time in which
+    nothing that keeps the budget can be trained, and where the training learned nothing.
     """
-    began = time.monotonic()
+    began = clock.now()
     if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
         raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_computing(device, precision)
@@ -122,12 +137,12 @@ def solve(
         if plan is not None:
             same_arguments(plan, arguments, run)
             same_data(plan["data"]["fingerprint"], images, run)
-        entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
-        found = candidates(
-            images, budget, entrants, asked.bases, asked.strategies, source is not None, asked.coefficients
-        )
-        raced = tuple(row for row in found if row.raced)
+        found: tuple[Candidate, ...] = ()
+        find = _finder(asked, images, source is not None, entrants_for(time_seconds, workers_for(device)))
+        preprocessing = planned_preprocessing(plan, images, source)
         if plan is not None:
+            limits = TrainingLimits.from_dict(plan["training"])
+            found = marked_as_planned(find(limits, len(plan["race"]["entrants"])), plan)
             if (done := finished(run)) is not None:
                 return _shown(run, found if as_planned(found, plan) else raced_of(plan, budget), done)
             if not as_planned(found, plan):
@@ -135,32 +150,88 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
-        preprocessing = planned_preprocessing(plan, images, source)
-        side_px = side_px_for([row.network for row in raced], preprocessing)
-        pixels = open_cache(images, side_px, progress=progress)
-        place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
+        opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
         if fresh:
             start_anew(run)
         begun_here = plan is None
         if plan is None:
             fitted = recipe_for(asked.recipe, images.in_channels)
-            clock = Clock(began, time_seconds)
-            drafts, team = drafted(raced, images, fitted, preprocessing, seed, device)
+            deadline = Deadline(clock, began, time_seconds)
+            estimate = estimated_limits(images, fitted, deadline, device, source is not None, budget.train_bytes)
+            field = chosen_field(
+                find,
+                lambda networks: drafted(networks, images, fitted, preprocessing, seed, device, budget.train_bytes),
+                opening.place,
+                estimate,
+                images,
+                deadline,
+                device,
+                progress,
+            )
             if source is not None:
-                write_starts([Start(draft, place, source, exact=False) for draft in drafts], device, progress)
+                starts = [Start(draft, field.place, source, exact=False) for draft in field.drafts]
+                write_starts(starts, device, progress)
+            raced = [row for row in field.found if row.raced]
             incumbent = None if source is None else incumbent_of(raced)
-            steps = planned(drafts, images, place, team, clock, progress, incumbent)
+            field, steps = planned(field, images, deadline, device, incumbent)
+            found = field.found
             row = {
                 **asked.row(images, found),
                 "recipe": fitted.to_dict(),
                 "precision": precision,
                 "preprocessing": preprocessing_row(preprocessing),
                 "parent": source,
+                "training": field.training.to_dict(),
                 **steps,
             }
             plan = save_plan(run, row)
+        place = opening.place([row.network for row in found if row.raced])
         team = team_of(plan, run)
-        return _Run(run, plan, begun_here, found, images, pixels, place, team, progress or silent).finish()
+        return _Run(run, plan, begun_here, found, images, opening.pixels, place, team, progress or silent).finish()
+
+
+def _finder(asked: _Asked, images: ImageSet, inherited: bool, entrants: int) -> Callable[..., tuple[Candidate, ...]]:
+    """Candidates as a function of what there is to train with, and of how many are raced."""
+
+    def find(limits: TrainingLimits, most: int = entrants) -> tuple[Candidate, ...]:
+        return candidates(
+            images, asked.budget, most, asked.bases, asked.strategies, inherited, asked.coefficients, limits
+        )
+
+    return find
+
+
+class _Opening:
+    """The pixels that a run's networks need, decoded once for the largest of them so far."""
+
+    def __init__(
+        self,
+        images: ImageSet,
+        preprocessing: Preprocessing,
+        data: str,
+        seed: int,
+        folder: Path,
+        device: str,
+        precision: str,
+        progress: Progress | None,
+    ) -> None:
+        self.images, self.preprocessing, self.progress = images, preprocessing, progress
+        self._place = Place(data, seed, 0, str(folder), device, precision)
+        self._pixels: Pixels | None = None
+
+    @property
+    def pixels(self) -> Pixels:
+        """Those of the last place."""
+        assert self._pixels is not None, "a place is opened first"
+        return self._pixels
+
+    def place(self, networks: Sequence[Network]) -> Place:
+        """Where workers find the pixels for these networks."""
+        side_px = side_px_for(networks, self.preprocessing)
+        if self._pixels is None or side_px != self._place.side_px:
+            self._pixels = open_cache(self.images, side_px, progress=self.progress)
+            self._place = dataclasses.replace(self._place, side_px=side_px)
+        return self._place
 
 
 def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
@@ -245,7 +316,10 @@ class _Run:
         extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(legs)}
         if self.begun_here:  # a call that went on with another's work knows only its own time
             extra["seconds"] = {"race": raced - began, "final": time.monotonic() - raced}
-        done = conclude(self.run, final, self.images, self.pixels, extra, judged)
+        if final.learns_validation != learned_validation(self.plan):
+            extra["learned"] = ["train"]
+        # What learned from the validation images has no score on them: then that of its last rung counts.
+        done = conclude(self.run, final, self.images, self.pixels, extra, judged if final.learns_validation else None)
         return _shown(self.run, self.found, done)
 
     def _final(self, finalists: Sequence[Leg]) -> tuple[Choice, Leg]:
@@ -255,6 +329,7 @@ class _Run:
             choice = self._choose(left)
             final = self._ended(next(leg for leg in left if leg.course.id == choice.id))
             if final is not None:
+                check_learned(final, self.images)
                 diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
                 return dataclasses.replace(choice, reason=diverged + choice.reason), final
             lost.append(choice.id)
@@ -269,7 +344,9 @@ class _Run:
         if steps is None:
             return leg if math.isfinite(self._judged(leg).log_loss) else None
         final = self._leg(leg.course.id, "final", "final", steps)
-        final = dataclasses.replace(final, learns_validation=learned_validation(self.plan))
+        # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
+        learns = learned_validation(self.plan) and chance_of(leg, self.images).learned
+        final = dataclasses.replace(final, learns_validation=learns)
         return final if run_together(final, self.team, self.progress) else None
 
     def _raced(self) -> list[list[Leg]]:

@@ -1,0 +1,243 @@
+"""Too little time or memory for a training is said before it starts, and a training that learned nothing is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from simulated import SimulatedClock, limits_of
+
+from budgetnet import Budget, network, solve, train
+from budgetnet.budget import MEMORY, TIME
+from budgetnet.learn.bases import adapted_bases
+from budgetnet.learn.chance import against_chance
+from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
+from budgetnet.learn.leg import Place
+from budgetnet.learn.memory import _group_bytes, training_batch, training_bytes
+from budgetnet.learn.plan import TooShort
+from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.speed import LEAST_EPOCHS
+from budgetnet.path import LEAST_PHI
+from budgetnet.path import Path as ScalingPath
+from budgetnet.solve.candidates import candidates
+from budgetnet.solve.plan import Deadline, Field, chosen_field, drafted, estimated_limits, planned
+from budgetnet.spec import Network
+
+SMALL = ("mobilenet_v1", "efficientnet_b0")
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+@pytest.fixture(scope="module")
+def path_networks(digits: ImageSet) -> list[Network]:
+    """A few dozen networks of two paths, from the smallest to some that no one could train."""
+    rows: list[Network] = []
+    for name, dropped, base in adapted_bases(digits, SMALL):
+        if dropped == 1:
+            path = ScalingPath(base, "compound", largest_px=64)
+            rows += [path.at(phi) for phi in np.linspace(LEAST_PHI, path.last_phi, 12).tolist()]
+    return rows
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(500_000, 10**9),
+    st.floats(1.0, 100.0),
+    st.floats(1e9, 1e15),
+    st.floats(1.0, 100.0),
+    st.integers(10**7, 10**11),
+    st.floats(1.0, 100.0),
+)
+def test_what_can_be_trained_stays_in_the_pool_with_more_of_anything(
+    path_networks: list[Network], macs: int, more_macs: float, work: float, more_work: float, size: int, more: float
+) -> None:
+    budget, larger = Budget(macs=macs), Budget(macs=int(macs * more_macs))
+    limits = dataclasses.replace(limits_of(work), bytes=size)
+    longer = dataclasses.replace(limits_of(work * more_work), bytes=int(size * more))
+    for row in path_networks:
+        if budget.check(row).fits and not limits.obstacles(row):
+            assert larger.check(row).fits and not longer.obstacles(row)
+        if not limits.obstacles(row, well=True):
+            assert not longer.obstacles(row, well=True) and not limits.obstacles(row)
+
+
+def test_where_time_is_short_smaller_networks_take_part(digits: ImageSet) -> None:
+    found = candidates(digits, Budget(macs=60_000_000), 4, training=limits_of(1e12))
+    raced = [row for row in found if row.raced]
+    limits = limits_of(1e12)
+    assert len(raced) == 4 and all(limits.epochs(row.network) >= LEAST_EPOCHS for row in found)
+    assert [limits.is_short_for(row.network) for row in raced] == [False, False, True, True]
+    assert any(row.fit.certificate.next and TIME in row.fit.certificate.next.breaks for row in raced)
+    assert all("sees" in row.why or "see each image" in row.why for row in raced[2:])
+    ample = candidates(digits, Budget(macs=60_000_000), 4, training=limits_of(1e16))
+    without = candidates(digits, Budget(macs=60_000_000), 4)
+    assert [row.network for row in ample if row.raced] == [row.network for row in without if row.raced]
+
+
+def test_memory_is_a_limit_of_the_candidates_too(digits: ImageSet) -> None:
+    budget = Budget(macs=60_000_000)
+    largest = max(training_bytes(row.network, MODERN, 8) for row in candidates(digits, budget, 4))
+    limits = dataclasses.replace(limits_of(1e16), bytes=largest // 4)
+    found = candidates(digits, budget, 4, training=limits)
+    assert all(training_bytes(row.network, MODERN, 8) <= largest // 4 for row in found)
+    assert any(row.fit.certificate.next and MEMORY in row.fit.certificate.next.breaks for row in found)
+    with pytest.raises(ValueError, match="GB that each training") as caught:
+        candidates(digits, budget, 4, training=dataclasses.replace(limits, bytes=1000))
+    assert "\n" not in str(caught.value)
+
+
+def field_of(digits: ImageSet, budget: Budget, seconds: float, speed: float) -> tuple[Field, Mapping[str, object]]:
+    """What a solve would race on a simulated machine, planned and not trained."""
+    clock = SimulatedClock(speed)
+    deadline = Deadline(clock, 0.0, seconds)
+    preprocessing = default_preprocessing(1)
+
+    def draft(networks: Mapping[str, Network]):
+        return drafted(networks, digits, MODERN, preprocessing, 0, "cpu")
+
+    def place(networks: Sequence[Network]) -> Place:
+        return Place("digits", 0, 8, "nowhere")
+
+    field = chosen_field(
+        lambda limits: candidates(digits, budget, 2, training=limits),
+        draft,
+        place,
+        estimated_limits(digits, MODERN, deadline, "cpu", False, None),
+        digits,
+        deadline,
+        "cpu",
+    )
+    return planned(field, digits, deadline, "cpu")
+
+
+@pytest.mark.parametrize("speed", [4e8, 2e9, 3e10])
+def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, speed: float) -> None:
+    _, plan = field_of(digits, Budget(macs=60_000_000), 100.0, speed)
+    images = len(digits.indices("train"))
+    for row in json.loads(json.dumps(plan))["race"]["entrants"]:
+        assert row["course"]["steps"] * row["course"]["batch"] >= LEAST_EPOCHS * images
+
+
+def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooShort, match="no training; give at least") as caught:
+        solve("digits", Budget(macs=10**10), time_seconds=25.0, clock=SimulatedClock(2e7), out=tmp_path / "run")
+    assert "\n" not in str(caught.value) and caught.value.least_seconds > 25
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_network_that_breaks_its_limits_or_the_time(tmp_path: Path) -> None:
+    row = network("mobilenet_v2")
+    with pytest.raises(ValueError, match=r"macs 29\d,\d{3},\d{3} where the limit is 1,000") as caught:
+        train("digits", row, epochs=1, budget=Budget(macs=1000), out=tmp_path / "run")
+    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+    with pytest.raises(ValueError, match="train_bytes"):
+        train("digits", network("efficientnet_b7"), epochs=1, budget=Budget(train_bytes=10**9), out=tmp_path / "run")
+    slow = dataclasses.replace(row, resolution_px=(2000, 2000))
+    with pytest.raises(ValueError, match="takes this machine far longer; give at least|of memory are free"):
+        train("digits", slow, time_seconds=5, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_batch_follows_the_memory() -> None:
+    row, images = network("mobilenet_v2"), 10_000
+    whole = training_batch(MODERN, images, [row], "cpu", free=10**12)
+    assert whole == MODERN.batch
+    need = training_bytes(row, MODERN, whole)
+    smaller = training_batch(MODERN, images, [row], "cpu", most_bytes=need // 3, free=10**12)
+    assert 8 <= smaller < whole and training_bytes(row, MODERN, smaller) <= need // 3
+    with pytest.raises(ValueError, match="the fewest that train well, and --train-bytes allows") as caught:
+        training_batch(MODERN, images, [row], "cpu", most_bytes=10**6, free=10**12)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="of memory are free"):
+        training_batch(MODERN, images, [row], "cpu", free=10**9)
+
+
+def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
+    group = tmp_path / "root" / "outer" / "inner"
+    group.mkdir(parents=True)
+    (tmp_path / "cgroup").write_text("0::/outer/inner\n")
+    for folder, limit in ((group, "max"), (group.parent, "1000000")):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text("700000\n")
+        (folder / "memory.stat").write_text("anon 1\ninactive_file 200000\n")
+    assert list(_group_bytes(tmp_path / "cgroup", tmp_path / "root")) == [500_000]
+    assert list(_group_bytes(tmp_path / "nothing", tmp_path / "root")) == []
+
+
+def test_answers_must_beat_the_class_frequencies(digits: ImageSet) -> None:
+    indices = digits.indices("validation")
+    labels = np.asarray(digits.labels)[indices]
+    counts = np.bincount(np.asarray(digits.labels)[digits.indices("train")], minlength=10) + 1.0
+    chance = np.tile(counts / counts.sum(), (len(labels), 1))
+    good = 0.2 * np.eye(10)[labels] + 0.08
+    assert against_chance(good / good.sum(1, keepdims=True), labels, digits).learned
+    none = against_chance(chance, labels, digits)
+    assert not none.learned and none.loss == pytest.approx(none.chance_loss)
+    noise = np.random.default_rng(0).dirichlet(np.ones(10), len(labels))
+    assert not against_chance(noise, labels, digits).learned
+    with pytest.raises(ValueError, match="learned nothing: after 3 times through the images") as caught:
+        none.check("a network", 3.0)
+    assert "\n" not in str(caught.value)
+
+
+def noise_folder(folder: Path, images: int) -> Path:
+    """Two classes of the same noise: there is nothing to learn."""
+    random = np.random.default_rng(0)
+    for name in ("one", "other"):
+        (folder / name).mkdir(parents=True)
+        for index in range(images):
+            pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index}.png")
+    return folder
+
+
+def test_a_training_that_learned_nothing_is_refused_and_refused_again(tmp_path: Path) -> None:
+    data = noise_folder(tmp_path / "noise", 60)
+    row = dataclasses.replace(network("mobilenet_v3_small"), resolution_px=(16, 16))
+    for _ in range(2):  # the second time from what the first left, without training
+        with pytest.raises(ValueError, match="learned nothing") as caught:
+            train(data, row, epochs=2, out=tmp_path / "run")
+        assert "\n" not in str(caught.value)
+        assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_more_of_either_limit_never_costs_accuracy(tmp_path: Path) -> None:
+    """The mean of three seeds on a grid of budgets and times, on a machine of one chosen speed."""
+    budgets, times, seeds = (500_000, 4_000_000, 60_000_000), (30.0, 60.0, 120.0), (0, 1, 2)
+    mean: dict[tuple[int, float], float] = {}
+    for macs in budgets:
+        for seconds in times:
+            accuracies = [
+                solve(
+                    "digits",
+                    Budget(macs=macs),
+                    time_seconds=seconds,
+                    seed=seed,
+                    out=tmp_path / f"{macs}-{seconds:g}-{seed}",
+                    clock=SimulatedClock(4e9),
+                ).test.top1
+                for seed in seeds
+            ]
+            mean[macs, seconds] = sum(accuracies) / len(accuracies)
+    print(
+        json.dumps({f"{macs / 1e6:g} M, {seconds:g} s": round(100 * one, 2) for (macs, seconds), one in mean.items()})
+    )
+    for macs in budgets:
+        for earlier, later in itertools.pairwise(times):
+            assert mean[macs, later] >= mean[macs, earlier] - 0.02, (macs, earlier, later)
+    for seconds in times:
+        for less, more in itertools.pairwise(budgets):
+            assert mean[more, seconds] >= mean[less, seconds] - 0.02, (seconds, less, more)
