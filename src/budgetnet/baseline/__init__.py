@@ -126,7 +126,7 @@ def search_baseline(
                 start_anew(run)
                 study.forget()
             if plan is None:
-                draft = draft_of(scorer, options, images, chosen, preprocessing, place)
+                draft = draft_of(scorer, options, images, chosen, preprocessing, place, where)
                 steps = planned(draft, images, where, began, time_seconds, progress)
                 row = {
                     "command": COMMAND,

@@ -19,8 +19,9 @@ from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.plan import TooShort, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, guarded_batch
-from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, TIMING_SECONDS, shared_batch, with_steps
+from budgetnet.learn.recipe import Recipe
+from budgetnet.learn.stopwatch import TIMING_SECONDS
+from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, shared_batch, with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team, Workers
@@ -219,9 +220,10 @@ def draft_of(
     recipe: Recipe,
     preprocessing: Preprocessing,
     place: Place,
+    where: Where,
 ) -> Draft:
-    """A draft with the recipe's batch, shared by all processes."""
+    """A draft with the recipe's batch, shared by all processes, or less where memory is short."""
     batch, team = shared_batch(recipe, images, place.device)
-    alone = guarded_batch(recipe, len(images.indices("train")))
+    alone = where.batch_for(recipe, len(images.indices("train")), [options.space.base])
     course = Course("base", options.space.base, recipe, preprocessing, place.split_seed, alone, 1, 1)
     return Draft(scorer, options, place, team, batch, course)

@@ -31,7 +31,7 @@ from budgetnet.learn.plan import (
     team_of,
 )
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import SIDE_NOTE, read_events
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
@@ -60,7 +60,7 @@ def job_for(
     fitted, preprocessing = recipe_for(recipe_of(recipe), images.in_channels), preprocessing_for(images)
     side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
-    batch = guarded_batch(fitted, len(images.indices("train")))
+    batch = where.batch_for(fitted, len(images.indices("train")), networks)
     draft = Course("draft", networks[0], fitted, preprocessing, seed, batch, 1, 1)
     return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
 

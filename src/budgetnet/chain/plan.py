@@ -24,6 +24,7 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
+from budgetnet.learn.speed import least_epochs
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, Timings, with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
@@ -66,6 +67,12 @@ class Job:
         """Steps in which a training sees its images 12 times."""
         return math.ceil(LEAST_EPOCHS * len(self.images.indices("train")) / self.draft.batch)
 
+    @property
+    def least_steps(self) -> int:
+        """Steps in which a training sees its images as often as makes it one."""
+        epochs, _ = least_epochs(inherited=False)
+        return math.ceil(epochs * len(self.images.indices("train")) / self.draft.batch)
+
     def course(self, name: str, network: Network) -> Course:
         """The course of one network, still without steps."""
         return dataclasses.replace(self.draft, id=name, network=network)
@@ -95,7 +102,7 @@ def shared(
     seeds = next((n for n in wanted if race_seconds(n, job.enough_steps) <= seconds["coefficients"]), 1)
     least = {
         "coefficients": race_seconds(1, LEAST_STEPS),
-        "family": MARGIN * (overhead + family_seconds(job, timings, 1, LEAST_STEPS)),
+        "family": MARGIN * (overhead + family_seconds(job, timings, 1, job.least_steps)),
     }
     if any(seconds[part] < needed for part, needed in least.items()):
         whole = spent + max(needed / SHARES[part] for part, needed in least.items())
@@ -116,7 +123,7 @@ def planned(
 ) -> dict[str, Any]:
     """The rows of the family's plan.json: equal steps for all members, as many as the seconds allow.
 
-    Raises `TooShort` where those are fewer than 10.
+    Raises `TooShort` where those are too few for a training.
     """
     measured = _timed(job, members, progress)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
@@ -124,9 +131,9 @@ def planned(
     lengths = {count: _steps_within(left, job, measured.courses, count) for count in range(MOST_SEEDS, 0, -1)}
     seeds = next((count for count, steps in lengths.items() if steps >= job.enough_steps), 1)
     steps = lengths[seeds]
-    if steps < LEAST_STEPS:
-        needed = MARGIN * (spent + family_seconds(job, measured.courses, 1, LEAST_STEPS))
-        raise TooShort(seconds, f"for {len(members)} trainings of {LEAST_STEPS} steps", needed)
+    if steps < job.least_steps:
+        needed = MARGIN * (spent + family_seconds(job, measured.courses, 1, job.least_steps))
+        raise TooShort(seconds, f"for {len(members)} trainings of {job.least_steps} steps", needed)
     rows = zip(members, measured.courses, strict=True)
     return {
         **team_row(Team(job.workers, 1)),

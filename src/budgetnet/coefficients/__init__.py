@@ -30,7 +30,7 @@ from budgetnet.learn.plan import (
     team_of,
 )
 from budgetnet.learn.progress import Progress, silent
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import check_trials, trials_on
@@ -111,7 +111,7 @@ def search_coefficients(
                 start_anew(run)
             if entrants is not None:
                 fitted = recipe_for(recipe_of(recipe), images.in_channels)
-                batch = guarded_batch(fitted, len(images.indices("train")))
+                batch = where.batch_for(fitted, len(images.indices("train")), _all_networks(entrants))
                 draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))

@@ -120,7 +120,9 @@ def compare(
         drafts, left_out = (
             ((), ())
             if plan
-            else drafts_of(images[0], budget, question, bases, strategy, pretrained, recipe, start_share, coefficients)
+            else drafts_of(
+                images[0], budget, question, bases, strategy, pretrained, recipe, start_share, coefficients, device
+            )
         )
         side_px = (
             plan["side_px"]

@@ -13,10 +13,11 @@ from budgetnet.compare.questions import Question, entrants_of
 from budgetnet.compare.scalings import START_SHARE
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place
+from budgetnet.learn.memory import training_batch
 from budgetnet.learn.plan import preprocessing_for
 from budgetnet.learn.pretrained import Start, default_recipe, forms_for, parent_for, write_starts
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.trainer import Course
 from budgetnet.model.inherit import are_relatives
 from budgetnet.model.weights import load_model
@@ -34,11 +35,8 @@ class Draft:
     parent: str | None
 
 
-def drafted(
-    entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, images: ImageSet
-) -> Draft:
-    """The entrant with its recipe and preprocessing; the batch is that of the recipe for so many images."""
-    batch = guarded_batch(recipe, len(images.indices("train")))
+def drafted(entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, batch: int) -> Draft:
+    """The entrant with its recipe, preprocessing and batch."""
     return Draft(entrant, Course(entrant.id, entrant.network, recipe, preprocessing, 0, batch, 1, 1), parent)
 
 
@@ -52,8 +50,12 @@ def drafts_of(
     recipe: str | Recipe | None,
     start_share: float = START_SHARE,
     coefficients: Coefficients = PAPER,
+    device: str = "cpu",
 ) -> tuple[tuple[Draft, ...], tuple[LeftOut, ...]]:
-    """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice."""
+    """The entrants with what each begins from and is trained by, and the bases that were left out, with a notice.
+
+    All of one recipe have the same batch: the recipe's for so many images, or less where memory is short.
+    """
     forms = forms_for(pretrained, bases)
     entrants, left_out = entrants_of(
         question, images, budget, forms, strategy, pretrained != "none", start_share, coefficients
@@ -62,12 +64,18 @@ def drafts_of(
         warnings.warn(f"{row.base} is left out: {row.reason}", stacklevel=2)
     parents = _parents(entrants, pretrained)
     preprocessings = {parent: preprocessing_for(images, parent) for parent in dict.fromkeys(parents)}
-    drafts: list[Draft] = []
+    rows: list[tuple[Entrant, str | None, Recipe]] = []
     for entrant, parent in zip(entrants, parents, strict=True):
         fitted = recipe_for(recipe_of(recipe or default_recipe(parent)), images.in_channels)
         if question == "ablation":  # a part cannot be taken away where the recipe has done so already
             fitted = dataclasses.replace(fitted, name=f"{fitted.name}, stochastic depth", drop_path=None)
-        drafts.append(drafted(entrant, parent, fitted, preprocessings[parent], images))
+        rows.append((entrant, parent, fitted))
+    count, networks = len(images.indices("train")), [entrant.network for entrant in entrants]
+    batches = {
+        recipe: training_batch(recipe, count, networks, device, most_bytes=budget.train_bytes)
+        for recipe in dict.fromkeys(recipe for _, _, recipe in rows)
+    }
+    drafts = [drafted(row, parent, recipe, preprocessings[parent], batches[recipe]) for row, parent, recipe in rows]
     return tuple(drafts), left_out
 
 

@@ -13,13 +13,12 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, preprocessing_row, team_row
 from budgetnet.learn.progress import Progress
+from budgetnet.learn.speed import least_epochs
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
 from budgetnet.learn.workers import Team, workers_for
 
 ROUNDS = 3
 """Of timing: whoever is timed alone and first is timed too slow, by a fifth, and would get a fifth fewer steps."""
-LEAST_STEPS = 10
-"""Of a training: fewer are no training at all."""
 MEASURED_SECONDS = 2.0
 """How long each network runs at the end, for its milliseconds an image."""
 PAGE_SECONDS = 5.0
@@ -49,10 +48,15 @@ def planned(
     after = measured.startup_seconds + waves * answers + len(drafts) * MEASURED_SECONDS + PAGE_SECONDS
     seconds = (time_seconds * (1 - SPARE_SHARE) - spent - after) / waves
     pairs = list(zip(drafts, measured.courses, strict=True))
-    least = max(LEAST_STEPS * draft.course.batch / timing.apart for draft, timing in pairs)
+    count = len(images.indices("train"))
+    epochs = {draft.entrant.id: least_epochs(draft.parent is not None)[0] for draft in drafts}
+    least = max(epochs[draft.entrant.id] * count / timing.apart for draft, timing in pairs)
     if seconds < least:
         needed = 1.2 * (spent + after + waves * least) / (1 - SPARE_SHARE)
-        what = f"for {trainings} trainings, {workers} at a time: each needs {LEAST_STEPS} steps at least"
+        what = (
+            f"for {trainings} trainings, {workers} at a time: each is to see its {count:,} training images "
+            f"{max(epochs.values()):g} times at least"
+        )
         raise TooShort(time_seconds, what, needed)
     return {
         **team_row(Team(workers, 1)),

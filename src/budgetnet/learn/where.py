@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from budgetnet.learn.cluster import Cluster, connected, places_of
 from budgetnet.learn.data.packed import packed_of, pieces
 from budgetnet.learn.leg import Place, Timing, opened, time_apart
+from budgetnet.learn.memory import training_batch
 from budgetnet.learn.parcel import (
     Errand,
     Images,
@@ -31,9 +32,12 @@ from budgetnet.learn.parcel import (
 )
 from budgetnet.learn.pool import Pool, fetched, say
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.train import TIMING_SECONDS, Timings, timed
+from budgetnet.learn.recipe import Recipe, guarded_batch
+from budgetnet.learn.stopwatch import TIMING_SECONDS
+from budgetnet.learn.train import Timings, timed
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, Workers, workers_for
+from budgetnet.spec import Network
 
 Job = TypeVar("Job", bound=Movable)
 Result = TypeVar("Result")
@@ -59,6 +63,10 @@ class Where(Protocol):
 
     def places(self) -> int:
         """How many run at a time."""
+        ...
+
+    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
+        """The batch for training any of the networks on so many images."""
         ...
 
     def workers(
@@ -87,6 +95,10 @@ class Here:
         """One a core, one a GPU."""
         return workers_for(self.device)
 
+    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
+        """The recipe's batch for so many images, or less where memory is short; see `training_batch`."""
+        return training_batch(recipe, train_images, networks, self.device)
+
     def workers(
         self,
         function: Callable[[Job], Result],
@@ -114,6 +126,10 @@ class There:
     def places(self) -> int:
         """Of the nodes that are there now."""
         return places_of(self.cluster)
+
+    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
+        """The recipe's batch for so many images: what memory the nodes have is theirs to know."""
+        return guarded_batch(recipe, train_images)
 
     def workers(
         self,

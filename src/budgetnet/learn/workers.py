@@ -33,6 +33,7 @@ LISTEN_SECONDS = 2.0
 """For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
 LEAST_IMAGES = 8
 """Of a step in each process that shares it: fewer make BatchNorm's statistics useless."""
+MANY_THREADS = 10**6
 LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun and the like set: a worker is told by its parent alone."""
 
@@ -127,9 +128,25 @@ class Team:
 
 
 def team_for(device: str, batch: int) -> Team:
-    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images."""
+    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images.
+
+    The cores that are left over become threads of each, at most as many as OMP_NUM_THREADS says.
+    """
     processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
-    return Team(processes, max(1, cores() // processes))
+    return Team(processes, min(max(1, cores() // processes), most_threads()))
+
+
+def most_threads() -> int:
+    """Computing threads of one process that the user allows by OMP_NUM_THREADS; any number where it says none.
+
+    Its first number, as OpenMP has it. Raises a one-line `ValueError` for what is none.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not given:
+        return MANY_THREADS
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"OMP_NUM_THREADS is {given!r}; give a whole number of threads above 0, or unset it")
+    return int(given)
 
 
 class Workers(Generic[Job, Result]):
@@ -234,6 +251,9 @@ def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_stop)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    # Before torch is loaded: threads that wait give their core to others. Spinning ones take it from whoever works, and
+    # beside other programs that made a training several times slower (docs/lab-log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if device == "cpu":
         os.environ["OMP_NUM_THREADS"] = str(team.threads)
         _pin(rank, team)

@@ -109,7 +109,7 @@ def train_twins(
         plan = load_plan(run, COMMAND, fresh)
         images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
         if plan is None:
-            plan = _begun(str(data), run, images, asked, network, rows, recipe, fresh)
+            plan = _begun(str(data), run, images, asked, network, rows, recipe, fresh, device)
         same_arguments(plan, asked, run)
         for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
             same_data(fingerprint, one, run)
@@ -181,9 +181,10 @@ def _begun(
     rows: Sequence[Activation],
     recipe: str | Recipe,
     fresh: bool,
+    device: str,
 ) -> dict[str, Any]:
     """The plan of a study that starts now, on disk."""
-    plan = planned(data, images, asked, base_for(images[0], network), rows, recipe)
+    plan = planned(data, images, asked, base_for(images[0], network), rows, recipe, device)
     courses = [course_of(row["course"], {**plan, "seed": 0}) for row in plan["twins"]]
     side_px = side_px_for([course.network for course in courses], courses[0].preprocessing)
     if fresh:

@@ -10,8 +10,9 @@ from typing import Any
 from budgetnet.learn.bases import safe_name
 from budgetnet.learn.data import ImageSet, default_preprocessing
 from budgetnet.learn.leg import Place, whole_leg
+from budgetnet.learn.memory import training_batch
 from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.spec import Activation, Network
@@ -29,11 +30,13 @@ def planned(
     network: Network,
     activations: Sequence[Activation],
     recipe: str | Recipe,
+    device: str,
 ) -> dict[str, Any]:
     """plan.json, but for its side_px: one recipe, one batch and one count of steps for all twins and seeds."""
     first = images[0]
     chosen = recipe_for(recipe_of(recipe), first.in_channels)
-    batch, steps = guarded_batch(chosen, len(first.indices("train"))), asked["steps"]
+    networks = [twin_of(network, row) for row in activations]
+    batch, steps = training_batch(chosen, len(first.indices("train")), networks, device), asked["steps"]
     preprocessing = default_preprocessing(first.in_channels)
     twins: list[dict[str, Any]] = []
     for row in activations:
