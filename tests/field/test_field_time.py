@@ -43,7 +43,7 @@ def digits() -> ImageSet:
 def path_networks(digits: ImageSet) -> list[Network]:
     """A few dozen networks of two paths, from the smallest to some that no one could train."""
     rows: list[Network] = []
-    for name, dropped, base in adapted_bases(digits, SMALL):
+    for _, dropped, base in adapted_bases(digits, SMALL):
         if dropped == 1:
             path = ScalingPath(base, "compound", largest_px=64)
             rows += [path.at(phi) for phi in np.linspace(LEAST_PHI, path.last_phi, 12).tolist()]
@@ -73,27 +73,27 @@ def test_what_can_be_trained_stays_in_the_pool_with_more_of_anything(
 
 
 def test_where_time_is_short_smaller_networks_take_part(digits: ImageSet) -> None:
-    found = candidates(digits, Budget(macs=60_000_000), 4, training=limits_of(1e12))
+    found = candidates(digits, Budget(macs=60_000_000), 4, SMALL, training=limits_of(1e12))
     raced = [row for row in found if row.raced]
     limits = limits_of(1e12)
     assert len(raced) == 4 and all(limits.epochs(row.network) >= LEAST_EPOCHS for row in found)
     assert [limits.is_short_for(row.network) for row in raced] == [False, False, True, True]
     assert any(row.fit.certificate.next and TIME in row.fit.certificate.next.breaks for row in raced)
     assert all("sees" in row.why or "see each image" in row.why for row in raced[2:])
-    ample = candidates(digits, Budget(macs=60_000_000), 4, training=limits_of(1e16))
-    without = candidates(digits, Budget(macs=60_000_000), 4)
+    ample = candidates(digits, Budget(macs=60_000_000), 4, SMALL, training=limits_of(1e16))
+    without = candidates(digits, Budget(macs=60_000_000), 4, SMALL)
     assert [row.network for row in ample if row.raced] == [row.network for row in without if row.raced]
 
 
 def test_memory_is_a_limit_of_the_candidates_too(digits: ImageSet) -> None:
     budget = Budget(macs=60_000_000)
-    largest = max(training_bytes(row.network, MODERN, 8) for row in candidates(digits, budget, 4))
+    largest = max(training_bytes(row.network, MODERN, 8) for row in candidates(digits, budget, 4, SMALL))
     limits = dataclasses.replace(limits_of(1e16), bytes=largest // 4)
-    found = candidates(digits, budget, 4, training=limits)
+    found = candidates(digits, budget, 4, SMALL, training=limits)
     assert all(training_bytes(row.network, MODERN, 8) <= largest // 4 for row in found)
     assert any(row.fit.certificate.next and MEMORY in row.fit.certificate.next.breaks for row in found)
     with pytest.raises(ValueError, match="GB that each training") as caught:
-        candidates(digits, budget, 4, training=dataclasses.replace(limits, bytes=1000))
+        candidates(digits, budget, 4, SMALL, training=dataclasses.replace(limits, bytes=1000))
     assert "\n" not in str(caught.value)
 
 
@@ -110,7 +110,7 @@ def field_of(digits: ImageSet, budget: Budget, seconds: float, speed: float) -> 
         return Place("digits", 0, 8, "nowhere")
 
     field = chosen_field(
-        lambda limits: candidates(digits, budget, 2, training=limits),
+        lambda limits: candidates(digits, budget, 2, SMALL, training=limits),
         draft,
         place,
         estimated_limits(digits, MODERN, deadline, "cpu", False, None),
@@ -131,7 +131,14 @@ def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, s
 
 def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooShort, match="no training; give at least") as caught:
-        solve("digits", Budget(macs=10**10), time_seconds=25.0, clock=SimulatedClock(2e7), out=tmp_path / "run")
+        solve(
+            "digits",
+            Budget(macs=10**10),
+            time_seconds=25.0,
+            bases=SMALL,
+            clock=SimulatedClock(2e7),
+            out=tmp_path / "run",
+        )
     assert "\n" not in str(caught.value) and caught.value.least_seconds > 25
     assert not (tmp_path / "run").exists()
 
@@ -144,7 +151,7 @@ def test_train_refuses_a_network_that_breaks_its_limits_or_the_time(tmp_path: Pa
     with pytest.raises(ValueError, match="train_bytes"):
         train("digits", network("efficientnet_b7"), epochs=1, budget=Budget(train_bytes=10**9), out=tmp_path / "run")
     slow = dataclasses.replace(row, resolution_px=(2000, 2000))
-    with pytest.raises(ValueError, match="takes this machine far longer; give at least|of memory are free"):
+    with pytest.raises(ValueError, match=r"takes this machine far longer; give at least|of memory are free"):
         train("digits", slow, time_seconds=5, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

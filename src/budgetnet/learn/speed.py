@@ -1,6 +1,6 @@
 """How long a training takes, estimated from a network's description before anything is timed.
 
-    work of a step    = batch * (MACs + 50 * activations) + 2e6 * operations            multiply-add equivalents
+    work of a step    = batch * (MACs + 50 * activations) + 3e6 * operations            multiply-add equivalents
     images in a time  = seconds * speed / (work of a step / batch)
 
 MACs alone say too little: a step also moves every activation through memory, and starts every operation. The two
@@ -22,7 +22,7 @@ from budgetnet.train_memory import Optimiser, train_bytes
 
 ACTIVATION_WORK = 50.0
 """Multiply-adds that take as long as moving one activation forwards and backwards."""
-OPERATION_WORK = 2e6
+OPERATION_WORK = 3e6
 """Multiply-adds that take as long as starting one operation, once a step."""
 MOST_KEPT, MOST_COPIES = 10, 10
 """No training keeps so many maps for each map of a convolution, or copies of its parameters."""

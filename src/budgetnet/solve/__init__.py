@@ -30,6 +30,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_version,
     save_plan,
     side_px_for,
     start_anew,
@@ -130,6 +131,7 @@ def solve(
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
+        same_version(plan, "training", run)
         images = open_images(asked.data, seed, progress)
         source = source_of(plan, pretrained, budget)
         asked = asked.beginning_from(source, plan, recipe)
