@@ -16,6 +16,7 @@ import torch
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.weights import load_model
+from budgetnet.reading import named_json, read_json_file
 from budgetnet.spec import Network, choose
 from budgetnet.writing import written_aside
 
@@ -85,13 +86,8 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value of a JSON file. Raises a one-line `ValueError` for a file that is absent or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    """The value of a JSON file. Raises a one-line `ValueError` for what `read_json_file` refuses."""
+    return read_json_file(Path(path))
 
 
 def append_event(path: str | Path, event: Mapping[str, object]) -> None:
@@ -116,10 +112,7 @@ def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
         return ()
     events: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"line {number} of {path} is no JSON: {error}") from error
+        event = named_json(f"line {number} of {path}", line)
         if not isinstance(event, dict):
             raise ValueError(f"line {number} of {path} is no JSON object")
         events.append(event)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from budgetnet.reading import named_json
 from budgetnet.spec import BlockKind, Network, Rounding, Squeeze, Stage, check_kernel, choose, round_channels
 
 FORMAT = "budgetnet.space.v1"
@@ -174,12 +175,9 @@ class Space:
         return json.dumps({"format": FORMAT, "base": json.loads(self.base.to_json()), "stages": rows}, indent=2)
 
     @staticmethod
-    def from_json(text: str) -> Space:
+    def from_json(text: str | bytes) -> Space:
         """The space of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
-        try:
-            row: object = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"this is no JSON: {error}") from error
+        row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.get("format") != FORMAT:
             raise ValueError(f'this is no space file: its "format" is not {FORMAT!r}')
@@ -212,7 +210,7 @@ def default_space(base: Network) -> Space:
     weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but most of
     the supernet would be that kernel. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
     """
-    params = sum(conv.params for conv in base.convs())
+    params = sum(conv.params * times for conv, times in base.distinct_convs())
     usual = StageSpace()
     rows: list[StageSpace] = []
     for stage in base.stages:
