@@ -145,6 +145,25 @@ def _turned(layer: KerasLayer, name: str) -> Tensor:
     return tensor.contiguous()
 
 
+def keras_shaped(network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """The network with the classes of the last layer and the channels of the first, where those are told."""
+    kernel, last = tensors.get("conv2d_0.weight"), _last_kernel(tensors)
+    channels = kernel.shape[1] if kernel is not None and kernel.ndim == 4 else network.in_channels
+    return dataclasses.replace(
+        network,
+        classes=network.classes if last is None else last.shape[0],
+        in_channels=channels or network.in_channels,
+    )
+
+
+def _last_kernel(tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The classifier's kernel: of the one Dense layer, or of the last Conv2D; None where it has no biases."""
+    convs = [name for name in tensors if name.startswith("conv2d_")]
+    last = "dense_0" if "dense_0.weight" in tensors else max(convs, key=_number, default="").partition(".")[0]
+    kernel = tensors.get(f"{last}.weight")
+    return None if kernel is None or kernel.ndim < 2 or not len(kernel) or f"{last}.bias" not in tensors else kernel
+
+
 def keras_translated(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`keras_tensors` under our names; those that the network has no place for keep their own."""
     dense = sum(name.startswith("dense_") and name.endswith(".weight") for name in tensors)
@@ -196,17 +215,13 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
             f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
-    dense = "dense_0.weight" in tensors
-    convs = [name for name in tensors if name.startswith("conv2d_")]
-    last = "dense_0" if dense else max(convs, key=_number, default="").partition(".")[0]
-    kernel = tensors.get(f"{last}.weight")
-    if kernel is None or kernel.ndim < 2 or f"{last}.bias" not in tensors:
+    if _last_kernel(tensors) is None:
         raise ValueError(f"{where} has no classifier (Keras's include_top=False); give the file that has one")
-    classes = kernel.shape[0]
+    dense = int("dense_0.weight" in tensors)
     for row in APPLICATIONS:
         for name in row.networks:
-            network = zoo.network(name, classes=classes)
-            if _fits(network, int(dense), tensors):
+            network = keras_shaped(zoo.network(name), tensors)
+            if _fits(network, dense, tensors):
                 norm = Norm(eps=1e-3, momentum=row.momentum)
                 return dataclasses.replace(network, padding="same", norm=norm), row
     return None
