@@ -341,9 +341,7 @@ def _shapes_of(network: Network, count: int, path: str | Path) -> dict[str, tupl
     """
     least = sum((1 + conv.bias + 5 * conv.norm) * times for conv, times in network.distinct_convs())
     if network.depth > MOST_NAMED_BLOCKS and least > 2 * count:
-        raise ValueError(
-            f"{path} does not fit {network.name}: it holds {count:,} tensors, which has {least:,} and more"
-        )
+        raise ValueError(f"{path} does not fit {network.name}, of {least:,} tensors or more: it holds {count:,}")
     with torch.device("meta"):
         return _shapes(Model(network).state_dict())
 
