@@ -173,11 +173,13 @@ def check_start(path: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise a one-line `ValueError` for an archive that is packed to burst."""
+    """Raise a one-line `ValueError` for an archive that is packed to burst, and for TorchScript."""
     if not zipfile.is_zipfile(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(entry.filename.endswith("/constants.pkl") for entry in archive.infolist()):
+                raise ValueError(f"{path} is TorchScript, which is code; save model.state_dict() instead")
             # torch.save packs nothing: a file that would grow when it is read is no work of its own.
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError(f"{path} is a packed archive and no file of torch.save; it is refused")

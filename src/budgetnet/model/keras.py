@@ -23,6 +23,8 @@ HALF = (0.5,) * 3
 """Mean and std of inputs in [-1, 1]."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
+HEAD = ("hidden", "classifier")
+"""Our modules that a model without its top (include_top=False) has none of."""
 EPSILON = 1e-7
 """Keras divides by no smaller deviation: `Normalization.call`, `backend.epsilon`."""
 
@@ -207,23 +209,23 @@ def _places(network: Network) -> Iterator[str]:
 def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Network, Application] | None:
     """The network of the zoo, in Keras's form, that has just these tensors, and its row; None where none has.
 
-    Raises a one-line `ValueError` for a model that computes otherwise than ours whatever its shapes are, and for
-    one without a classifier.
+    Without a classifier (include_top=False) it is the network that has all the others. Raises a one-line `ValueError`
+    for a model that computes otherwise than ours whatever its shapes are, and for an unknown one without a classifier.
     """
     if not any(name.startswith("depthwise") for name in tensors):
         raise ValueError(
             f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
-    if _last_kernel(tensors) is None:
-        raise ValueError(f"{where} has no classifier (Keras's include_top=False); give the file that has one")
     dense = int("dense_0.weight" in tensors)
     for row in APPLICATIONS:
         for name in row.networks:
             network = keras_shaped(zoo.network(name), tensors)
-            if _fits(network, dense, tensors):
+            if _fits(network, dense, tensors) or _fits(network, dense, tensors, HEAD):
                 norm = Norm(eps=1e-3, momentum=row.momentum)
                 return dataclasses.replace(network, padding="same", norm=norm), row
+    if _last_kernel(tensors) is None:
+        raise ValueError(f"{where} has no classifier (Keras's include_top=False) and is none of Keras's applications")
     return None
 
 
@@ -231,9 +233,9 @@ def _number(name: str) -> int:
     return int(name.partition(".")[0].rpartition("_")[2])
 
 
-def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the kernels and biases, all of them, are the network's."""
-    pairs = [(theirs, conv) for _, theirs, conv in _pairs(network, dense)]
+def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor], without: tuple[str, ...] = ()) -> bool:
+    """Whether the kernels and biases, all of them, are the network's but for those of some of our modules."""
+    pairs = [(theirs, conv) for ours, theirs, conv in _pairs(network, dense) if ours.partition(".")[0] not in without]
     norms = {theirs for theirs, conv in pairs if conv is None}
     sizes = {f"{theirs}.weight": (conv.out_channels, conv.weights) for theirs, conv in pairs if conv is not None}
     biases = {f"{theirs}.bias" for theirs, conv in pairs if conv is not None and conv.bias}

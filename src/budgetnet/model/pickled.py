@@ -159,8 +159,6 @@ def _names(path: Path) -> set[str]:
                 return _named_before_zip(file)
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if re.fullmatch(r"(?:[^/]*/)?data\.pkl", entry.filename)]
-            if any(re.fullmatch(r"(?:[^/]*/)?constants\.pkl", entry.filename) for entry in archive.infolist()):
-                raise RefusedError("is TorchScript, which is code; save model.state_dict() instead")
             if len(entries) != 1:
                 raise RefusedError("is an archive and no file of torch.save; it is refused")
             if entries[0].file_size > MOST_PICKLE_BYTES:

@@ -185,8 +185,10 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     """
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     params = sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(buffers))
-    rows = [shaped(layout, zoo.network(name), tensors) for name in zoo.names()]
-    found = [row for row in rows if _params(row, layout, tensors) == params and _has_names(row, tensors, layout)]
+    starts = layout_starts(layout, tensors)
+    rows = [(row, _ends(layout, row, tensors, starts)) for row in map(zoo.network, zoo.names())]
+    sized = [(_with_ends(row, ends), ends) for row, ends in rows]
+    found = [row for row, ends in sized if _params(row, ends) == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
     if row is not None and layout.form == "tensorflow" and not row.name.startswith("tf_"):
         return dataclasses.replace(row, padding="same", norm=zoo.TF_NORM)
@@ -197,8 +199,11 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
 
 def shaped(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> Network:
     """The network with the classes and the input channels of these tensors, where they have a classifier and a stem."""
-    found = _ends(layout, network, tensors)
-    classifier, stem = found.get("classifier"), found.get("stem.conv")
+    return _with_ends(network, _ends(layout, network, tensors, layout_starts(layout, tensors)))
+
+
+def _with_ends(network: Network, ends: Mapping[str, Tensor]) -> Network:
+    classifier, stem = ends.get("classifier"), ends.get("stem.conv")
     has_classes = classifier is not None and classifier.ndim >= 2 and len(classifier)
     has_channels = stem is not None and stem.ndim == 4 and stem.shape[1]
     return dataclasses.replace(
@@ -208,19 +213,18 @@ def shaped(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> N
     )
 
 
-def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor], starts: list[str]) -> dict[str, Tensor]:
     """The weights of the modules outside of the blocks, by our names, that are there."""
-    pairs = layout.ends(network, layout_starts(layout, tensors))
+    pairs = layout.ends(network, starts)
     return {ours: tensors[f"{theirs}.weight"] for ours, theirs in pairs if f"{theirs}.weight" in tensors}
 
 
-def _params(network: Network, layout: Layout, tensors: Mapping[str, Tensor]) -> int:
+def _params(network: Network, ends: Mapping[str, Tensor]) -> int:
     """The network's parameters, without those of a classifier, and of a hidden layer before it, that are not there."""
-    found = _ends(layout, network, tensors)
-    if "classifier" in found:
+    if "classifier" in ends:
         return cost(network).params
     hidden = network.hidden_linear
-    without = 0 if hidden is None or {"hidden", "hidden.conv"} & set(found) else hidden.params
+    without = 0 if hidden is None or {"hidden", "hidden.conv"} & set(ends) else hidden.params
     return cost(network).params - network.classifier.params - without
 
 

@@ -263,7 +263,7 @@ def _adapted(model: Model, tensors: Mapping[str, Tensor], where: str) -> dict[st
     """Tensors for the model's classes and input channels, each change with a warning."""
     own, rows = model.state_dict(), dict(tensors)
     head = ("classifier.weight", "classifier.bias")
-    if all(name in rows for name in head) and rows[head[0]].ndim == 2 and len(rows[head[0]]) != len(own[head[0]]):
+    if all(name in rows for name in head) and rows[head[0]].ndim and len(rows[head[0]]) != len(own[head[0]]):
         classes = rows[head[0]].shape[0]
         warnings.warn(
             f"{where} has {classes} classes and the model {own[head[0]].shape[0]}: its classifier is left as it is",
