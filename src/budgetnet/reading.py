@@ -32,10 +32,10 @@ def shown(value: object) -> str:
 
 
 def _brief(value: object) -> object:
-    if isinstance(value, list | tuple | dict):
-        rows = cast("list[object]", value)
-        return value if len(rows) <= SHOWN_CHARACTERS and _depth_within(rows, 4) else _Described(rows)
-    return value
+    rows = cast("list[object]", value)
+    if not isinstance(value, list | tuple | dict) or (len(rows) <= SHOWN_CHARACTERS and _depth_within(rows, 4)):
+        return rows
+    return _Described(rows)
 
 
 class _Described:
@@ -137,8 +137,8 @@ def _check_values(value: object) -> None:
             rows = cast("dict[str, object]", one)
             items = rows.items() if isinstance(one, dict) else enumerate(cast("list[object]", one))
             # Strings and integers are most of what files hold, and cannot be wrong here. The first comes off first.
-            inner = [(item, (*place, name)) for name, item in items if isinstance(item, float | dict | list)]
-            left.extend(reversed(inner))
+            kinds = (float, dict, list)
+            left.extend(reversed([(item, (*place, name)) for name, item in items if type(item) in kinds]))
 
 
 def _place(names: tuple[str | int, ...]) -> str:

@@ -147,6 +147,7 @@ def named_classes(value: object) -> tuple[str, ...] | None:
             elif type(entry) is int:
                 by_number[entry] = key
         value = [by_number.get(place) for place in range(len(rows))]
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list | tuple):
         return None
-    return tuple(value)
+    names = tuple(one for one in value if isinstance(one, str))
+    return names if names and len(names) == len(value) else None
