@@ -221,7 +221,7 @@ def _stage_space(row: object, index: int) -> StageSpace:
         if not isinstance(value, list):
             raise ValueError(f"stages[{index}].{name} is {shown(value)}; it must be a list of values")
         for one in cast("list[object]", value):
-            if isinstance(one, list | dict):
+            if type(one) in (list, dict):
                 raise ValueError(f"stages[{index}].{name} has {shown(one)}; each must be a single value")
     lists = {name: tuple(cast("list[Any]", value)) for name, value in values.items()}
     try:
