@@ -266,7 +266,7 @@ def for_channels(where: str, preprocessing: Mapping[str, Any], channels: int) ->
     warnings.warn(
         f"{where} takes {channels} channel{'s' * (channels > 1)}: each is normalised by the average of the "
         f"{len(mean)} channels' mean and std, for the file has none of its own",
-        stacklevel=3,
+        stacklevel=1,  # of this file: said once, however often a command reads the source
     )
     average = {name: (sum(values) / len(values),) * channels for name, values in (("mean", mean), ("std", std))}
     return {**preprocessing, **average}

@@ -58,6 +58,7 @@ class _Found:
         return bool(AVERAGE.search(f"{self.place}.{self.prefix}"))
 
 
+# Warnings are of this file (stacklevel 1): Python then says each once, however often a command reads a source.
 def state_dict_of(where: str, content: object) -> StateDict:
     """The weights in what a file holds: a state dict, or one inside a checkpoint.
 
@@ -75,7 +76,7 @@ def state_dict_of(where: str, content: object) -> StateDict:
     beside = [name for name in chosen.beside if name.rpartition(".")[2] not in COUNTERS]
     if beside:
         more = f" and {len(beside) - 3} more" if len(beside) > 3 else ""
-        warnings.warn(f"{where}: {', '.join(beside[:3])}{more} beside the network are not read", stacklevel=2)
+        warnings.warn(f"{where}: {', '.join(beside[:3])}{more} beside the network are not read", stacklevel=1)
     return StateDict(chosen.tensors, classes)
 
 
@@ -116,7 +117,7 @@ def _chosen(where: str, found: list[_Found]) -> _Found:
     averages, plain = [one for one in found if one.average], [one for one in found if not one.average]
     if averages and plain:
         warnings.warn(
-            f"{where} holds weights and their moving average; the average counts ({averages[0].where})", stacklevel=3
+            f"{where} holds weights and their moving average; the average counts ({averages[0].where})", stacklevel=1
         )
     rows = averages or plain
     rows.sort(key=lambda one: USUAL.index(one.place) if one.place in USUAL else len(USUAL))
@@ -125,7 +126,7 @@ def _chosen(where: str, found: list[_Found]) -> _Found:
     if len(rows) > 1 and (rows[1].place == first.place or first.place not in USUAL):
         raise ValueError(f"{where} holds several networks ({names}); give a file of one")
     if len(rows) > 1:
-        warnings.warn(f"{where} holds several networks ({names}); the first is read", stacklevel=3)
+        warnings.warn(f"{where} holds several networks ({names}); the first is read", stacklevel=1)
     return first
 
 
