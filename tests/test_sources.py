@@ -131,7 +131,8 @@ def test_checkpoints_are_unwrapped_and_the_average_counts(tmp_path: Path) -> Non
     one, other = (filled(build(network("mobilenet_v1", 10)), seed) for seed in (1, 2))
     rows = [{f"module.{name}": tensor for name, tensor in model.state_dict().items()} for model in (one, other)]
     torch.save({"epoch": 3, "state_dict": rows[0], "state_dict_ema": rows[1]}, tmp_path / "checkpoint.tar")
-    found = load_torch(tmp_path / "checkpoint.tar")
+    with pytest.warns(UserWarning, match="the average counts"):
+        found = load_torch(tmp_path / "checkpoint.tar")
     assert found.keys() == other.state_dict().keys()
     assert torch.equal(found["classifier.weight"], other.state_dict()["classifier.weight"])
 

@@ -32,6 +32,7 @@ from budgetnet.spec import (
 SMALL = Network("small", Stem(8), (Stage(16, 2, stride=2, expansion=4.0),), Head(channels=32), (32, 48), classes=3)
 
 shares = st.floats(0.0, 0.99)
+printable = st.text(max_size=12).filter(str.isprintable)
 activations = st.one_of(
     st.sampled_from(["relu", "relu6", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid", "identity"]).map(
         Activation
@@ -71,7 +72,7 @@ stages = st.one_of(
 )
 networks = st.builds(
     Network,
-    name=st.text(min_size=1, max_size=12),
+    name=printable.filter(bool),
     stem=st.builds(Stem, st.integers(1, 64), kernels, st.sampled_from([1, 2]), activations, st.booleans()),
     stages=st.lists(stages, min_size=1, max_size=4).map(tuple),
     head=st.builds(Head, st.none() | st.integers(1, 300), st.none() | st.integers(1, 300), activations, dropout=shares),
@@ -90,7 +91,7 @@ networks = st.builds(
         st.booleans(),
     ),
     drop_path=shares,
-    source=st.text(max_size=12),
+    source=printable,
 )
 
 
@@ -190,7 +191,7 @@ def test_no_json_is_one_clear_line() -> None:
         (lambda: Activation("relu", beta=2.0), "beta belongs to swish, not to relu"),
         (lambda: Squeeze(0.0), "squeeze ratio is 0.0; it must be above 0 and at most 1"),
         (lambda: Squeeze(0.25, source="output"), "squeeze source is 'output'; choose one of input, expanded"),
-        (lambda: Norm(momentum=0.0), "momentum 0.0"),
+        (lambda: Norm(momentum=0.0), "momentum 0.0; both must be above 0"),
         (lambda: Head(channels=0), "head channels is 0"),
         (lambda: Rounding(depth="down"), "depth rounding is 'down'; choose one of up, nearest"),
         (lambda: dataclasses.replace(SMALL, resolution_px=0), "height in pixels is 0"),

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from budgetnet.cost import Cost, cost
-from budgetnet.scaling import PAPER, Coefficients, Integers, Scaling, Strategy, factors, integers, rounding, scale
+from budgetnet.scaling import (
+    PAPER,
+    Coefficients,
+    Integers,
+    Scaling,
+    Strategy,
+    beyond_bounds,
+    factors,
+    integers,
+    rounding,
+    scale,
+)
 from budgetnet.spec import Network, check_integer
 
 LEAST_PHI = -10.0
@@ -23,10 +34,10 @@ MOST_PHI = 10.0
 class Path:
     """The distinct networks of `base` under a strategy for phi from -10 to `last_phi`, each made when asked for.
 
-    `last_phi` is 10, or 0 for tiny, which only shrinks; with `largest_px` it is the last phi whose
-    shorter side is not above that. A network stands for all phi from its `start` to before the next
-    one's. No integer falls as phi grows. Raises `ValueError` where `factors` does, and where already
-    the first network is above `largest_px`.
+    `last_phi` is 10, or 0 for tiny, which only shrinks; less where a network would be beyond the bounds of
+    `spec.bounds`; with `largest_px` it is the last phi whose shorter side is not above that. A network
+    stands for all phi from its `start` to before the next one's. No integer falls as phi grows. Raises
+    `ValueError` where `factors` does, and where already the first network is above `largest_px`.
     """
 
     base: Network
@@ -38,8 +49,15 @@ class Path:
     def __post_init__(self) -> None:
         _check_base(self.base)
         factors(0.0, self.strategy, self.coefficients)
-        last = 0.0 if self.strategy == "tiny" else MOST_PHI
+        last = self._last_allowed(0.0 if self.strategy == "tiny" else MOST_PHI)
         object.__setattr__(self, "last_phi", last if self.largest_px is None else self._last_within(last))
+
+    def _last_allowed(self, last: float) -> float:
+        """The last phi whose network is one at all: far above any published."""
+        if beyond_bounds(self.integers(last)) is None:
+            return last
+        above = first_float(LEAST_PHI, last, lambda phi: beyond_bounds(self.integers(phi)) is not None)
+        return math.nextafter(above, -math.inf)
 
     def _last_within(self, last: float) -> float:
         """The last phi whose shorter side is at most `largest_px`."""
@@ -63,6 +81,8 @@ class Path:
             return f"the path ends at phi = {MOST_PHI:g}"
         if self.last_phi == 0.0 and self.strategy == "tiny":
             return f"the path ends at {self.base.name} itself: tiny only shrinks"
+        if beyond := beyond_bounds(self.integers(math.nextafter(self.last_phi, math.inf))):
+            return f"the path ends at phi = {self.last_phi:g}: the next network has {beyond}"
         return f"the next network's shorter side is above {self.largest_px} px, the largest allowed"
 
     def integers(self, phi: float) -> Integers:

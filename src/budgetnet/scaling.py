@@ -13,7 +13,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from budgetnet.spec import Keeping, Network, Px, Rounding, ceil, choose, round_channels, square
+from budgetnet.reading import shown
+from budgetnet.spec import (
+    MOST_BLOCKS,
+    MOST_CHANNELS,
+    MOST_PX,
+    Keeping,
+    Network,
+    Px,
+    Rounding,
+    ceil,
+    choose,
+    round_channels,
+    square,
+)
 
 Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -23,6 +36,10 @@ LEAST_PX = 32
 LEAST_PX_OF_SMALL_BASE = 16
 SMALL_BASE_PX = 64
 FACTOR_DIGITS = 8
+MOST_FACTOR = 1e60
+"""On one dimension. Networks end far below, at their bounds; this keeps what is compared with them finite."""
+MOST_COEFFICIENT = 10_000.0
+"""Far above any: each step of phi is meant to double the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +52,11 @@ class Coefficients:
 
     def __post_init__(self) -> None:
         values = (self.alpha, self.beta, self.gamma)
-        if not all(math.isfinite(value) and value >= 1.0 for value in values) or max(values) == 1.0:
-            raise ValueError(f"alpha, beta, gamma are {values}; all must be at least 1, and one above 1")
+        if not all(1.0 <= value <= MOST_COEFFICIENT for value in values) or max(values) == 1.0:
+            raise ValueError(
+                f"alpha, beta, gamma are {', '.join(map(shown, values))}; "
+                f"all must be at least 1, and one above 1, none above {MOST_COEFFICIENT:,.0f}"
+            )
 
     @property
     def growth(self) -> float:
@@ -71,8 +91,9 @@ class Scaling:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"the {field.name} factor is {value!r}; it must be a positive number")
+            if not 0.0 < value <= MOST_FACTOR:
+                must = f"it must be a positive number of at most {MOST_FACTOR:g}"
+                raise ValueError(f"the {field.name} factor is {shown(value)}; {must}")
 
     @property
     def nominal_cost(self) -> float:
@@ -202,6 +223,16 @@ class Integers(NamedTuple):
     head: int | None
     hidden: int | None
     resolution_px: Px
+
+
+def beyond_bounds(chosen: Integers) -> str | None:
+    """What makes these integers no network's, in words; None where nothing does. Once there it stays, as all grow."""
+    wide = max(chosen.stem, *chosen.channels, chosen.head or 0, chosen.hidden or 0)
+    if sum(chosen.repeats) > MOST_BLOCKS:
+        return f"more than {MOST_BLOCKS:,} blocks"
+    if wide > MOST_CHANNELS:
+        return f"more than {MOST_CHANNELS:,} channels"
+    return f"a side of more than {MOST_PX:,} px" if max(chosen.resolution_px) > MOST_PX else None
 
 
 def integers(network: Network, scaling: Scaling, rounding: Rounding | None = None) -> Integers:

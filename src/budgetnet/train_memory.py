@@ -57,39 +57,49 @@ def train_bytes(network: Network, batch: int, optimiser: Optimiser = "sgd", ema:
     choose("optimiser", optimiser, get_args(Optimiser))
     segments = tuple(_segments(network, batch))
     always = _always_bytes(network, batch, _OPTIMISERS[optimiser].state, ema)
-    grads = sum(segment.grads for segment in segments)
+    grads = sum(segment.grads * times for segment, times in segments)
     step = always + grads + _OPTIMISERS[optimiser].scratch * _largest_parameter_bytes(network)
     peak, kept, done = 0, 0, grads
-    for segment in segments:
-        done -= segment.grads
-        peak = max(peak, always + kept + segment.forward_peak, always + kept + segment.backward_peak + done)
-        kept += segment.kept
+    for segment, times in segments:
+        # From one repeat to the next what is kept grows and what is done shrinks by as much: the first or the last
+        # is the most.
+        for place in {0, times - 1}:
+            before = always + kept + place * segment.kept
+            backward = before + segment.backward_peak + done - (place + 1) * segment.grads
+            peak = max(peak, before + segment.forward_peak, backward)
+        kept += times * segment.kept
+        done -= times * segment.grads
     return max(step, peak + peak // MARGIN_PARTS)
 
 
-def _segments(network: Network, batch: int) -> Iterator[Segment]:
-    """The step in the order of the forward pass: stem, every block, head."""
-    yield _stem_segment(network, batch)
+def _segments(network: Network, batch: int) -> Iterator[tuple[Segment, int]]:
+    """The step in the order of the forward pass: stem, every block, head; and how often in a row each comes."""
+    yield _stem_segment(network, batch), 1
     px, kept = network.stem_px, network.stem.activation.kind in _KEEPS_OUTPUT and not network.stem.pool
-    rates = network.drop_rates()
+    dropped = False  # the very first block's rate is 0
     for blocks in network.stage_blocks():
+        first, rest = blocks[0], blocks[-1]
         # `Model.features` holds a stage's input until the stage is done.
-        waiting = 0
-        for place, block in enumerate(blocks):
-            segment = _block_segment(block, px, batch, next(rates) > 0.0, kept)
-            yield dataclasses.replace(segment, forward_peak=segment.forward_peak + waiting) if waiting else segment
-            waiting = waiting if place else segment.loose
-            px, kept = block.out_px(px), _keeps_output(block)
-    yield _head_segment(network, px, batch, kept)
+        segment = _block_segment(first, px, batch, dropped, kept)
+        yield segment, 1
+        waiting, dropped = segment.loose, network.drop_path > 0.0
+        px, kept = first.out_px(px), _keeps_output(first)
+        # The second is like all that follow but for what made its input.
+        for times in (min(1, len(blocks) - 1), max(0, len(blocks) - 2)):
+            if times:
+                segment = _block_segment(rest, px, batch, dropped, kept)
+                yield dataclasses.replace(segment, forward_peak=segment.forward_peak + waiting), times
+                px, kept = rest.out_px(px), _keeps_output(rest)
+    yield _head_segment(network, px, batch, kept), 1
 
 
 def _always_bytes(network: Network, batch: int, state: int, ema: bool) -> int:
     """Bytes that live through the whole step."""
-    convs = tuple(network.convs())
-    params = sum(conv.params for conv in convs)
-    tensors = sum(1 + conv.bias + 2 * conv.norm + conv.activation.params for conv in convs)
+    convs = tuple(network.distinct_convs())
+    params = sum(conv.params * times for conv, times in convs)
+    tensors = sum((1 + conv.bias + 2 * conv.norm + conv.activation.params) * times for conv, times in convs)
     # Running mean and variance of every channel, and a 64-bit counter.
-    buffers = sum((2 * conv.out_channels + 2) for conv in convs if conv.norm)
+    buffers = sum((2 * conv.out_channels + 2) * times for conv, times in convs if conv.norm)
     copies = (params + buffers) * (1 + ema) + state * params + tensors
     height, width = network.resolution_px
     # Targets are 64-bit; logits are kept for a running score; a handful of scalars around the loss.
@@ -99,7 +109,7 @@ def _always_bytes(network: Network, batch: int, state: int, ema: bool) -> int:
 
 def _largest_parameter_bytes(network: Network) -> int:
     """The largest weight, and the vector whose temporary is let go only after the weight's is made."""
-    convs = tuple(network.convs())
+    convs = tuple(conv for conv, _ in network.distinct_convs())
     return FLOAT_BYTES * (max(conv.weights for conv in convs) + max(conv.out_channels for conv in convs))
 
 

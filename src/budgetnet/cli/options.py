@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter, Token
 
 from budgetnet.cli import sizes
+from budgetnet.reading import file_content
 from budgetnet.scaling import Coefficients, Strategy, adapt
 from budgetnet.spec import Network, Px
 from budgetnet.writing import written_aside
@@ -202,13 +203,12 @@ def open_network(name: str) -> Network:
             near = difflib.get_close_matches(name, zoo.names(), n=1)
             hint = f"did you mean {near[0]}?" if near else "give a zoo name, a .json file or a run's folder;"
             raise ValueError(f"there is no network {name!r}; {hint} `budgetnet zoo` lists all") from error
+    if not path.exists():
+        raise ValueError(f"there is no network file {name}; give a .json file or a name that `budgetnet zoo` lists")
+    content = file_content(path)
     try:
-        return Network.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(
-            f"there is no network file {name}; give a .json file or a name that `budgetnet zoo` lists"
-        ) from None
-    except (ValueError, UnicodeDecodeError) as error:
+        return Network.from_json(content)
+    except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.pricing import print_certificate
+from budgetnet.reading import read_json_file
 
 if TYPE_CHECKING:
     from budgetnet.learn.evaluate import Evaluation
@@ -118,5 +118,5 @@ def _print_candidates(solution: Solution) -> None:
 
 def _begun(run: Path) -> dict[str, str]:
     """The pretrained weights that a run began from, if any."""
-    parent = json.loads((run / "plan.json").read_text(encoding="utf-8")).get("parent")
+    parent = read_json_file(run / "plan.json").get("parent")
     return {"begun from": parent} if parent else {}

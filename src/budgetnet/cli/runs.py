@@ -59,6 +59,22 @@ Pretrained = Annotated[
         help="Inherit from a relative of any size: lite0, hf-hub:..., a run; auto: the nearest installed.",
     ),
 ]
+NetworkOfWeights = Annotated[
+    str | None,
+    Parameter(
+        group=NETWORK,
+        metavar="NAME",
+        help="Of another library's weights that no zoo network fits: a zoo name or .json file; classes are the file's.",
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    Parameter(
+        group=NETWORK,
+        metavar="FILE|A,B,...",
+        help="Classes of weights that do not name them, in the order of the answers: a name a line, or a .json.",
+    ),
+]
 Precision = Annotated[
     Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
 ]
@@ -229,6 +245,8 @@ def evaluate(
     /,
     *,
     split: Annotated[Literal["train", "validation", "test"], Parameter(help="Which of the images.")] = "test",
+    network: NetworkOfWeights = None,
+    class_names: ClassNames = None,
     device: DeviceOption = "cpu",
     as_json: AsJson = False,
 ) -> int:
@@ -241,7 +259,15 @@ def evaluate(
     from budgetnet import evaluate as evaluate_now
 
     with progress() as shown:
-        evaluation = evaluate_now(run, data, split=split, device=device, progress=shown)
+        evaluation = evaluate_now(
+            run,
+            data,
+            split=split,
+            device=device,
+            progress=shown,
+            network=None if network is None else open_network(network),
+            class_names=class_names,
+        )
     show.print_json(evaluation) if as_json else results.print_evaluation(evaluation)
     return 0
 
@@ -252,6 +278,8 @@ def predict(
     *image: ImageFiles,
     top: Annotated[int, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
     batch: BatchOption = 32,
+    network: NetworkOfWeights = None,
+    class_names: ClassNames = None,
     device: DeviceOption = "cpu",
     as_json: AsJson = False,
 ) -> int:
@@ -263,7 +291,9 @@ def predict(
     """
     from budgetnet import predict as predict_now
 
-    return _print_predictions(predict_now(run, image, batch=batch, top=top, device=device), as_json)
+    known = None if network is None else open_network(network)
+    answers = predict_now(run, image, batch=batch, top=top, device=device, network=known, class_names=class_names)
+    return _print_predictions(answers, as_json)
 
 
 def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool) -> int:

@@ -21,6 +21,7 @@ from budgetnet.cli.options import (
     OnCluster,
 )
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
+from budgetnet.reading import file_content
 
 if TYPE_CHECKING:
     from budgetnet.baseline import Baseline
@@ -119,11 +120,12 @@ def read_space(path: Path) -> Space:
     """The space of a file. Raises a one-line `ValueError` that names the file and what is wrong."""
     from budgetnet.search.space import Space
 
+    if not path.exists():
+        raise ValueError(f"there is no space file {path}; --write-space writes one")
+    content = file_content(path)
     try:
-        return Space.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"there is no space file {path}; --write-space writes one") from None
-    except (ValueError, UnicodeDecodeError) as error:
+        return Space.from_json(content)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 

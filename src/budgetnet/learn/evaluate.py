@@ -19,7 +19,8 @@ from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json
 from budgetnet.learn.statistics import wilson
 from budgetnet.model.build import Model
-from budgetnet.spec import check_integer, choose
+from budgetnet.model.weights import numbered_classes
+from budgetnet.spec import Network, check_integer, choose
 
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
@@ -149,17 +150,21 @@ def evaluate(
     split: str = "test",
     device: str = "cpu",
     progress: Progress | None = None,
+    network: Network | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
 ) -> Evaluation:
     """Score a run's model, or weights alone (`load_weights` says which), on a split of images.
 
     Without `data`, on those that the run was trained from, in the run's own split; split "all" takes
     every image of a folder, and for weights that no run made "test" is all that is not given as another
-    split. Classes are matched by name, capitals and underscores aside. Raises one-line `ValueError`s: no data
-    known, data that changed since the run, a class that the model does not know, an empty split.
+    split. Classes are matched by name, capitals and underscores aside; weights of another library that do not say
+    their network or their classes are given them by `network` and `class_names` (`load_run`). Raises one-line
+    `ValueError`s: no data known, data that changed since the run, a class that the model does not know, an empty
+    split, and those of `load_run`.
     """
     choose("split", split, CHOICES)
     check_device(device)
-    loaded = load_run(run)
+    loaded = load_run(run, network, class_names)
     images, places = images_of(run, loaded, data, split, progress)
     indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
     if not len(indices):
@@ -177,7 +182,10 @@ def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> 
     places = [exact.get(name, loose.get(loosened(name), -1)) for name in names]
     if -1 in places:
         some = ", ".join(known[:SHOWN_CLASSES]) + (", ..." if len(known) > SHOWN_CLASSES else "")
-        raise ValueError(f"{where} has class {names[places.index(-1)]}, which the model does not know; it has {some}")
+        unnamed = known == numbered_classes(len(known))
+        hint = "; its classes have no names: give them with --class-names (class_names)" if unnamed else ""
+        missing = names[places.index(-1)]
+        raise ValueError(f"{where} has class {missing}, which the model does not know; it has {some}{hint}")
     return places
 
 

@@ -20,7 +20,7 @@ from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import INITIAL, read_json, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, cores
-from budgetnet.model.weights import load_model
+from budgetnet.model.weights import source_preprocessing
 from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.spec import Network
 
@@ -244,7 +244,7 @@ def preprocessing_for(images: ImageSet, weights: str | Path | None = None) -> Pr
     """
     if weights is None:
         return default_preprocessing(images.in_channels)
-    row = Preprocessing(**load_model(weights).preprocessing)
+    row = Preprocessing(**source_preprocessing(weights))
     if len(row.mean) == images.in_channels:
         return row
     mean, std = (sum(values) / len(values) for values in (row.mean, row.std))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from budgetnet.learn.data import decode, prepare
 from budgetnet.learn.data.folder import IMAGE_SUFFIXES
 from budgetnet.learn.run import Loaded, check_device, load_run
-from budgetnet.spec import check_integer
+from budgetnet.spec import Network, check_integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,21 @@ def predict(
     batch: int = 32,
     top: int = 1,
     device: str = "cpu",
+    network: Network | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
 ) -> Iterator[Prediction | Unreadable]:
     """Answer files, folders (all images below them) and globs (** goes into folders), in their order.
 
     Images are decoded and preprocessed as in the run's own evaluation, `batch` at a time, so that
     any number of them takes the same memory. A file that cannot be read gives an `Unreadable` and
-    the rest goes on. Raises a one-line `ValueError`, at once, for no run or where no path is a file.
+    the rest goes on. `network` and `class_names` are for weights of another library that do not say them
+    (`load_run`). Raises a one-line `ValueError`, at once, for no run or where no path is a file, and for answers that
+    are no numbers.
     """
     check_integer("batch", batch)
     check_integer("top", top)
     check_device(device)
-    loaded = run if isinstance(run, Loaded) else load_run(run)
+    loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
     files = found_files([paths] if isinstance(paths, str | os.PathLike) else paths)
     nowhere: list[Unreadable] = []
     for file in files:
@@ -129,7 +133,10 @@ def _answers(
 @torch.inference_mode()
 def _probabilities(loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str) -> NDArray[np.float32]:
     inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
-    return loaded.model(inputs).float().softmax(1).cpu().numpy()
+    shares = loaded.model(inputs).float().softmax(1).cpu().numpy()
+    if not np.isfinite(shares).all():
+        raise ValueError("the model answers with values that are no numbers; its weights are too large or damaged")
+    return shares
 
 
 def _prediction(path: str, shares: NDArray[np.float32], classes: tuple[str, ...], top: int) -> Prediction:

@@ -6,16 +6,18 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
+from budgetnet.learn.class_names import read_class_names
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.weights import load_model
+from budgetnet.reading import named_json, read_json_file
 from budgetnet.spec import Network, choose
 from budgetnet.writing import written_aside
 
@@ -49,12 +51,27 @@ def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | Non
     return "validation" in (metrics or {}).get("learned", (plan.get("final") or {}).get("learns", ()))
 
 
-def load_run(path: str | Path) -> Loaded:
-    """The trained model of a run's folder, or of a weights file alone.
+def load_run(
+    path: str | Path, network: Network | None = None, class_names: str | Path | Sequence[str] | None = None
+) -> Loaded:
+    """The trained model of a run's folder, or of weights alone, ours or another library's (`load_model`).
 
-    Raises a one-line `ValueError` for an unfinished run or a file that is none of ours.
+    `network` and `class_names` (`read_class_names`) are given for weights that do not say them. Raises a one-line
+    `ValueError` for an unfinished run, for weights that do not fit or have no classifier, and for such as take images
+    of other than 1 or 3 channels.
     """
-    weights = load_model(path)
+    names = None if class_names is None else read_class_names(class_names)
+    weights = load_model(path, network, names)
+    if weights.headless:
+        raise ValueError(
+            f"{path} has no classifier and answers nothing; train from it: --weights or --pretrained {path}"
+        )
+    if weights.network.in_channels not in (1, 3):
+        channels = weights.network.in_channels
+        raise ValueError(
+            f"{path} takes images of {channels} channels, and images are read in 1 or 3; it can be trained from, "
+            f"--weights or --pretrained {path}"
+        )
     preprocessing = _preprocessing(weights.preprocessing, path)
     if len(preprocessing.mean) != weights.network.in_channels:
         raise ValueError(f"the metadata of {path} is damaged: its preprocessing has {len(preprocessing.mean)} channels")
@@ -88,13 +105,8 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value of a JSON file. Raises a one-line `ValueError` for a file that is absent or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+    """The value of a JSON file. Raises a one-line `ValueError` for what `read_json_file` refuses."""
+    return read_json_file(Path(path))
 
 
 def append_event(path: str | Path, event: Mapping[str, object]) -> None:
@@ -119,10 +131,7 @@ def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
         return ()
     events: list[dict[str, Any]] = []
     for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"line {number} of {path} is no JSON: {error}") from error
+        event = named_json(f"line {number} of {path}", line)
         if not isinstance(event, dict):
             raise ValueError(f"line {number} of {path} is no JSON object")
         events.append(event)

@@ -23,6 +23,8 @@ HALF = (0.5,) * 3
 """Mean and std of inputs in [-1, 1]."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
+HEAD = ("hidden", "classifier")
+"""Our modules that a model without its top (include_top=False) has none of."""
 EPSILON = 1e-7
 """Keras divides by no smaller deviation: `Normalization.call`, `backend.epsilon`."""
 
@@ -145,6 +147,25 @@ def _turned(layer: KerasLayer, name: str) -> Tensor:
     return tensor.contiguous()
 
 
+def keras_shaped(network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """The network with the classes of the last layer and the channels of the first, where those are told."""
+    kernel, last = tensors.get("conv2d_0.weight"), _last_kernel(tensors)
+    channels = kernel.shape[1] if kernel is not None and kernel.ndim == 4 else network.in_channels
+    return dataclasses.replace(
+        network,
+        classes=network.classes if last is None else last.shape[0],
+        in_channels=channels or network.in_channels,
+    )
+
+
+def _last_kernel(tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The classifier's kernel: of the one Dense layer, or of the last Conv2D; None where it has no biases."""
+    convs = [name for name in tensors if name.startswith("conv2d_")]
+    last = "dense_0" if "dense_0.weight" in tensors else max(convs, key=_number, default="").partition(".")[0]
+    kernel = tensors.get(f"{last}.weight")
+    return None if kernel is None or kernel.ndim < 2 or not len(kernel) or f"{last}.bias" not in tensors else kernel
+
+
 def keras_translated(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`keras_tensors` under our names; those that the network has no place for keep their own."""
     dense = sum(name.startswith("dense_") and name.endswith(".weight") for name in tensors)
@@ -188,27 +209,23 @@ def _places(network: Network) -> Iterator[str]:
 def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Network, Application] | None:
     """The network of the zoo, in Keras's form, that has just these tensors, and its row; None where none has.
 
-    Raises a one-line `ValueError` for a model that computes otherwise than ours whatever its shapes are, and for
-    one without a classifier.
+    Without a classifier (include_top=False) it is the network that has all the others. Raises a one-line `ValueError`
+    for a model that computes otherwise than ours whatever its shapes are, and for an unknown one without a classifier.
     """
     if not any(name.startswith("depthwise") for name in tensors):
         raise ValueError(
             f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
-    dense = "dense_0.weight" in tensors
-    convs = [name for name in tensors if name.startswith("conv2d_")]
-    last = "dense_0" if dense else max(convs, key=_number, default="").partition(".")[0]
-    kernel = tensors.get(f"{last}.weight")
-    if kernel is None or kernel.ndim < 2 or f"{last}.bias" not in tensors:
-        raise ValueError(f"{where} has no classifier (Keras's include_top=False); give the file that has one")
-    classes = kernel.shape[0]
+    dense = int("dense_0.weight" in tensors)
     for row in APPLICATIONS:
         for name in row.networks:
-            network = zoo.network(name, classes=classes)
-            if _fits(network, int(dense), tensors):
+            network = keras_shaped(zoo.network(name), tensors)
+            if _fits(network, dense, tensors) or _fits(network, dense, tensors, HEAD):
                 norm = Norm(eps=1e-3, momentum=row.momentum)
                 return dataclasses.replace(network, padding="same", norm=norm), row
+    if _last_kernel(tensors) is None:
+        raise ValueError(f"{where} has no classifier (Keras's include_top=False) and is none of Keras's applications")
     return None
 
 
@@ -216,9 +233,9 @@ def _number(name: str) -> int:
     return int(name.partition(".")[0].rpartition("_")[2])
 
 
-def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the kernels and biases, all of them, are the network's."""
-    pairs = [(theirs, conv) for _, theirs, conv in _pairs(network, dense)]
+def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor], without: tuple[str, ...] = ()) -> bool:
+    """Whether the kernels and biases, all of them, are the network's but for those of some of our modules."""
+    pairs = [(theirs, conv) for ours, theirs, conv in _pairs(network, dense) if ours.partition(".")[0] not in without]
     norms = {theirs for theirs, conv in pairs if conv is None}
     sizes = {f"{theirs}.weight": (conv.out_channels, conv.weights) for theirs, conv in pairs if conv is not None}
     biases = {f"{theirs}.bias" for theirs, conv in pairs if conv is not None and conv.bias}

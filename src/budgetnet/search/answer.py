@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
+from budgetnet.reading import read_json_file
 from budgetnet.scaling import Coefficients
 
 FORMAT = "budgetnet.coefficients.v1"
@@ -18,12 +18,7 @@ def read_coefficients(path: Path) -> Coefficients:
     Raises a one-line `ValueError` for a file that is absent, none of ours or damaged.
     """
     file = path / FILE if path.is_dir() else path
-    try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ValueError(f"{file} is no JSON: {error}") from error
+    found: Any = read_json_file(file)
     row = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     kind = row.get("format")
     if kind != FORMAT:

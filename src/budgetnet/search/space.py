@@ -16,7 +16,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from budgetnet.spec import BlockKind, Network, Rounding, Squeeze, Stage, check_kernel, choose, round_channels
+from budgetnet.reading import named_json, shown
+from budgetnet.spec import (
+    MOST_BLOCKS,
+    BlockKind,
+    Network,
+    Rounding,
+    Squeeze,
+    Stage,
+    check_kernel,
+    choose,
+    round_channels,
+)
 
 FORMAT = "budgetnet.space.v1"
 KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
@@ -25,6 +36,12 @@ FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
 Factors = tuple[BlockKind, int, float, float, float, int]
 """A value of each of `FACTORS`, in that order."""
+
+
+MOST_VALUES = 32
+"""Of one factor; MnasNet's space has two or three."""
+MOST_CHOICES = 20_000
+"""Of one stage: each is looked at, and MnasNet's space has some two hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,10 @@ class StageSpace:
 
     def __post_init__(self) -> None:
         for name in FACTORS:
-            values = tuple(dict.fromkeys(getattr(self, name)))
+            given = tuple(getattr(self, name))
+            if len(given) > MOST_VALUES:
+                raise ValueError(f"{name} has {len(given):,} values; a factor has at most {MOST_VALUES}")
+            values = tuple(dict.fromkeys(given))
             if not values:
                 raise ValueError(f"the space is empty: a stage has no {name}; give at least one")
             object.__setattr__(self, name, values)
@@ -91,10 +111,15 @@ class StageSpace:
         for name, least, most in (("squeezes", 0.0, 1.0), ("expansions", 1.0, 100.0), ("widths", 0.01, 100.0)):
             for value in getattr(self, name):
                 if not (_is_number(value) and least <= value <= most):
-                    raise ValueError(f"{name} has {value!r}; each must be a number from {least:g} to {most:g}")
+                    raise ValueError(f"{name} has {shown(value)}; each must be a number from {least:g} to {most:g}")
         for value in self.layers:
             if not isinstance(cast("object", value), int) or isinstance(value, bool):
-                raise ValueError(f"layers has {value!r}; each must be an integer that is added to the base's")
+                raise ValueError(f"layers has {shown(value)}; each must be an integer that is added to the base's")
+            if abs(value) > MOST_BLOCKS:
+                raise ValueError(f"layers has {shown(value)}; each must be from -{MOST_BLOCKS} to {MOST_BLOCKS}")
+        count = math.prod(len(getattr(self, name)) for name in FACTORS)
+        if count > MOST_CHOICES:
+            raise ValueError(f"a stage has {count:,} choices; it has at most {MOST_CHOICES:,}: leave out some values")
 
 
 def _is_number(value: object) -> bool:
@@ -174,12 +199,9 @@ class Space:
         return json.dumps({"format": FORMAT, "base": json.loads(self.base.to_json()), "stages": rows}, indent=2)
 
     @staticmethod
-    def from_json(text: str) -> Space:
+    def from_json(text: str | bytes) -> Space:
         """The space of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
-        try:
-            row: object = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"this is no JSON: {error}") from error
+        row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.get("format") != FORMAT:
             raise ValueError(f'this is no space file: its "format" is not {FORMAT!r}')
@@ -194,10 +216,13 @@ def _stage_space(row: object, index: int) -> StageSpace:
     """One stage of a space file; a factor that is left out has its usual values."""
     values = cast("dict[str, object]", row) if isinstance(row, dict) else {"": None}
     if unknown := sorted(set(values) - set(FACTORS)):
-        raise ValueError(f"stages[{index}] has no {', '.join(map(repr, unknown))}; it has {', '.join(FACTORS)}")
+        raise ValueError(f"stages[{index}] has no {', '.join(map(shown, unknown[:5]))}; it has {', '.join(FACTORS)}")
     for name, value in values.items():
         if not isinstance(value, list):
-            raise ValueError(f"stages[{index}].{name} is {value!r}; it must be a list of values")
+            raise ValueError(f"stages[{index}].{name} is {shown(value)}; it must be a list of values")
+        for one in cast("list[object]", value):
+            if type(one) in (list, dict):
+                raise ValueError(f"stages[{index}].{name} has {shown(one)}; each must be a single value")
     lists = {name: tuple(cast("list[Any]", value)) for name, value in values.items()}
     try:
         return StageSpace(**lists)
@@ -212,7 +237,7 @@ def default_space(base: Network) -> Space:
     weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but most of
     the supernet would be that kernel. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
     """
-    params = sum(conv.params for conv in base.convs())
+    params = sum(conv.params * times for conv, times in base.distinct_convs())
     usual = StageSpace()
     rows: list[StageSpace] = []
     for stage in base.stages:

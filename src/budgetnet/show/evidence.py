@@ -10,6 +10,7 @@ from typing import Any
 from budgetnet.budget import Budget, Certificate
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.run import learned_validation, read_events, read_json
+from budgetnet.reading import file_content
 from budgetnet.spec import Network
 
 Row = Mapping[str, Any]
@@ -113,10 +114,11 @@ def read_evidence(run: str | Path) -> Evidence:
 
 
 def _network(path: Path) -> Network:
+    content = file_content(path)
     try:
-        return Network.from_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+        return Network.from_json(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _certificate(path: Path) -> Certificate | None:

@@ -8,6 +8,7 @@ those same rows and `cost.lower` prices them, so a derived number cannot differ 
 from __future__ import annotations
 
 from budgetnet.spec.block import Block, block_macs, check_block, check_kernel
+from budgetnet.spec.bounds import MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PX, MOST_STAGES
 from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem
 from budgetnet.spec.values import (
     HARD_SIGMOID,
@@ -31,6 +32,7 @@ from budgetnet.spec.values import (
     ceil,
     check_integer,
     check_share,
+    check_text,
     choose,
     round_channels,
     square,
@@ -41,6 +43,11 @@ __all__ = [
     "HARD_SIGMOID",
     "HARD_SWISH",
     "IDENTITY",
+    "MOST_BLOCKS",
+    "MOST_CHANNELS",
+    "MOST_CLASSES",
+    "MOST_PX",
+    "MOST_STAGES",
     "RELU",
     "RELU6",
     "SIGMOID",
@@ -68,6 +75,7 @@ __all__ = [
     "check_integer",
     "check_kernel",
     "check_share",
+    "check_text",
     "choose",
     "round_channels",
     "square",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from budgetnet.reading import shown
+from budgetnet.spec.bounds import MOST_EXPANSION, MOST_KERNEL
 from budgetnet.spec.values import (
     IDENTITY,
     SWISH,
@@ -183,28 +184,34 @@ def check_block(
 ) -> None:
     """Raise a one-line `ValueError` for a block that no kind can be."""
     choose("block kind", kind, get_args(BlockKind))
-    choose("stride", stride, (1, 2))
+    check_stride(stride)
     if kind == "universal":
         if stride == 2 and not (kernel or start_kernel):
             raise ValueError("a universal block without a depthwise convolution cannot have stride 2")
     elif start_kernel:
-        raise ValueError(f"start_kernel is {start_kernel!r}; only a universal block has one")
+        raise ValueError(f"start_kernel is {shown(start_kernel)}; only a universal block has one")
     for value in (kernel, start_kernel) if kind == "universal" else (kernel,):
         if kind != "universal" or value != 0:
             check_kernel(value)
-    if not (math.isfinite(expansion) and expansion >= 1.0):
-        raise ValueError(f"expansion is {expansion!r}; it must be at least 1")
+    if not 1.0 <= expansion <= MOST_EXPANSION:
+        raise ValueError(f"expansion is {shown(expansion)}; it must be at least 1 and at most {MOST_EXPANSION:,.0f}")
     if kind == "separable" and expansion != 1.0:
-        raise ValueError(f"a separable block has no expansion, but {expansion!r} was given")
+        raise ValueError(f"a separable block has no expansion, but {shown(expansion)} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:
         raise ValueError("a fused block without expansion is one convolution: it has no squeeze-and-excitation")
 
 
 def check_kernel(kernel: int) -> None:
     """Kernels are odd: SAME and symmetric padding then give equal sizes."""
-    check_integer("kernel", kernel)
+    check_integer("kernel", kernel, most=MOST_KERNEL)
     if kernel % 2 == 0:
         raise ValueError(f"kernel is {kernel}; it must be odd")
+
+
+def check_stride(stride: int) -> None:
+    """Strides are 1 or 2: no more, and no 1.0, which would make sizes that are no integers."""
+    check_integer("stride", stride)
+    choose("stride", stride, (1, 2))
 
 
 def block_macs(block: Block, in_px: Px) -> int:

@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from budgetnet.spec.block import Block, check_block, check_kernel
+from budgetnet.reading import named_json
+from budgetnet.spec.block import Block, check_block, check_kernel, check_stride
+from budgetnet.spec.bounds import (
+    MOST_BLOCKS,
+    MOST_CHANNELS,
+    MOST_CLASSES,
+    MOST_IN_CHANNELS,
+    MOST_NAME,
+    MOST_PX,
+    MOST_SOURCE,
+    MOST_STAGES,
+    MOST_TEXT,
+)
 from budgetnet.spec.reading import parse
 from budgetnet.spec.table import table
 from budgetnet.spec.values import (
@@ -24,6 +36,7 @@ from budgetnet.spec.values import (
     Squeeze,
     check_integer,
     check_share,
+    check_text,
     choose,
     square,
 )
@@ -47,8 +60,8 @@ class Stage:
     start_kernel: int = 0
 
     def __post_init__(self) -> None:
-        check_integer("stage channels", self.channels)
-        check_integer("stage repeats", self.repeats)
+        check_integer("stage channels", self.channels, most=MOST_CHANNELS)
+        check_integer("stage repeats", self.repeats, most=MOST_BLOCKS)
         check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
@@ -63,9 +76,9 @@ class Stem:
     pool: bool = False
 
     def __post_init__(self) -> None:
-        check_integer("stem channels", self.channels)
+        check_integer("stem channels", self.channels, most=MOST_CHANNELS)
         check_kernel(self.kernel)
-        choose("stride", self.stride, (1, 2))
+        check_stride(self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ class Head:
     def __post_init__(self) -> None:
         for what, value in (("head channels", self.channels), ("hidden units", self.hidden)):
             if value is not None:
-                check_integer(what, value)
+                check_integer(what, value, most=MOST_CHANNELS)
         if self.hidden_norm and self.hidden is None:
             raise ValueError("hidden_norm belongs to a hidden layer, and the head has none")
         check_share("dropout", self.dropout)
@@ -109,8 +122,8 @@ class Rounding:
         choose("depth rounding", self.depth, get_args(DepthRounding))
         choose("stem rounding", self.stem, get_args(Keeping))
         choose("head rounding", self.head, get_args(Keeping))
-        check_integer("channel multiple", self.channel_multiple)
-        check_integer("resolution multiple", self.resolution_multiple)
+        check_integer("channel multiple", self.channel_multiple, most=MOST_CHANNELS)
+        check_integer("resolution multiple", self.resolution_multiple, most=MOST_PX)
         check_share("least share of channels", self.least_share)
 
 
@@ -118,7 +131,8 @@ class Rounding:
 class Network:
     """A whole description: what `build` makes, `cost` prices and `scale` scales.
 
-    Raises `ValueError` for anything that is no network. `str()` is a table of its stages.
+    Raises `ValueError` for anything that is no network, and for one beyond the bounds of `spec.bounds`, which are
+    far above any published. `str()` is a table of its stages.
     """
 
     name: str
@@ -137,12 +151,18 @@ class Network:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("a network needs a name")
+        check_text("a network's name", self.name, MOST_NAME)
+        check_text("a network's source", self.source, MOST_SOURCE)
         if not self.stages:
             raise ValueError(f"{self.name} has no stages; give at least one")
         object.__setattr__(self, "stages", tuple(self.stages))
         object.__setattr__(self, "resolution_px", square(self.resolution_px))
-        check_integer("classes", self.classes)
-        check_integer("input channels", self.in_channels)
+        if len(self.stages) > MOST_STAGES:
+            raise ValueError(f"{self.name} has {len(self.stages):,} stages; a network has at most {MOST_STAGES:,}")
+        if self.depth > MOST_BLOCKS:
+            raise ValueError(f"{self.name} has {self.depth:,} blocks; a network has at most {MOST_BLOCKS:,}")
+        check_integer("classes", self.classes, most=MOST_CLASSES)
+        check_integer("input channels", self.in_channels, most=MOST_IN_CHANNELS)
         check_share("drop_path", self.drop_path)
         choose("padding", self.padding, get_args(Padding))
 
@@ -223,6 +243,18 @@ class Network:
         for blocks in self.stage_blocks():
             for block in blocks:
                 yield from block.convs
+        yield from self._tail_convs()
+
+    def distinct_convs(self) -> Iterator[tuple[Conv, int]]:
+        """The same, those of equal blocks once, with how often each is there."""
+        yield self.stem_conv, 1
+        for blocks in self.stage_blocks():
+            yield from ((conv, 1) for conv in blocks[0].convs)
+            if len(blocks) > 1:
+                yield from ((conv, len(blocks) - 1) for conv in blocks[-1].convs)
+        yield from ((conv, 1) for conv in self._tail_convs())
+
+    def _tail_convs(self) -> Iterator[Conv]:
         yield from (part for part in (self.head_conv, self.hidden_linear, self.classifier) if part is not None)
 
     def drop_rates(self) -> Iterator[float]:
@@ -237,12 +269,11 @@ class Network:
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
 
     @staticmethod
-    def from_json(text: str) -> Network:
+    def from_json(text: str | bytes) -> Network:
         """The network of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
-        try:
-            row: object = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"this is no JSON: {error}") from error
+        if len(text) > MOST_TEXT:
+            raise ValueError(f"this has {len(text):,} characters; a network file has at most {MOST_TEXT:,}")
+        row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.pop("format", None) != FORMAT:
             raise ValueError(f'this is no network file: its "format" is not {FORMAT!r}')

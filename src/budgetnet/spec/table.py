@@ -32,10 +32,10 @@ def _stage_rows(network: Network) -> Iterator[tuple[str, str, Px, int, int, int]
     what = f"conv {stem.kernel}x{stem.kernel} s{stem.stride}" + (", max pool" if network.stem.pool else "")
     yield "stem", what, px, stem.out_channels, 1, macs
     for index, (stage, blocks) in enumerate(zip(network.stages, network.stage_blocks(), strict=True)):
-        macs = 0
-        for block in blocks:
-            macs += block_macs(block, px)
-            px = block.out_px(px)
+        macs = block_macs(blocks[0], px)
+        px = blocks[0].out_px(px)
+        if stage.repeats > 1:  # the others are equal
+            macs += (stage.repeats - 1) * block_macs(blocks[-1], px)
         yield str(index), _kind(stage), px, stage.channels, stage.repeats, macs
     tail = [(conv, px) for conv in (network.head_conv,) if conv]
     tail += [(linear, (1, 1)) for linear in (network.hidden_linear, network.classifier) if linear]

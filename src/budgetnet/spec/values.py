@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from budgetnet.reading import shown
+from budgetnet.spec.bounds import MOST_BETA, MOST_CHANNELS, MOST_PX
+
 Px = tuple[int, int]
 """Height and width in pixels."""
 
@@ -23,31 +26,46 @@ TOLERANCE = 1e-9
 def choose(what: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise the one-line `ValueError` that names the valid choices."""
     if value not in choices:
-        raise ValueError(f"{what} is {value!r}; choose one of {', '.join(map(str, choices))}")
+        raise ValueError(f"{what} is {shown(value)}; choose one of {', '.join(map(str, choices))}")
 
 
-def check_integer(what: str, value: object, least: int = 1) -> None:
-    """Raise a one-line `ValueError` unless `value` is an integer of at least `least`."""
+def check_integer(what: str, value: object, least: int = 1, most: int | None = None) -> None:
+    """Raise a one-line `ValueError` unless `value` is an integer of at least `least`, and at most `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{what} is {value!r}; it must be an integer of at least {least}")
+        raise ValueError(f"{what} is {shown(value)}; it must be an integer of at least {least}")
+    if most is not None and value > most:
+        raise ValueError(f"{what} is {shown(value)}; it must be at most {most:,}")
+
+
+def check_text(what: str, value: object, most: int) -> None:
+    """Raise a one-line `ValueError` for a text that no line of a terminal or a page can hold as it is."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} is {shown(value)}; it must be a text")
+    if not value.isprintable():
+        raise ValueError(f"{what} is {shown(value)}, with characters that cannot be printed; leave them out")
+    if len(value) > most:
+        raise ValueError(f"{what} has {len(value):,} characters; it must have at most {most:,}")
 
 
 def check_share(what: str, value: float) -> None:
     """Raise a one-line `ValueError` unless 0 <= value < 1."""
     if not 0.0 <= value < 1.0:
-        raise ValueError(f"{what} is {value!r}; it must be at least 0 and below 1")
+        raise ValueError(f"{what} is {shown(value)}; it must be at least 0 and below 1")
 
 
 def square(resolution_px: int | Px) -> Px:
-    """(height, width) of a resolution; an integer is a square. Raises `ValueError` for anything else or below 1 px."""
+    """(height, width) of a resolution; an integer is a square.
+
+    Raises `ValueError` for anything else, and for a side below 1 or above `MOST_PX` pixels.
+    """
     sides: tuple[object, ...] = (resolution_px, resolution_px)
     if isinstance(resolution_px, Sequence) and not isinstance(resolution_px, str):
         sides = tuple(resolution_px)
     if len(sides) != 2:
-        raise ValueError(f"resolution_px is {resolution_px!r}; it must be an integer or (height, width)")
+        raise ValueError(f"resolution_px is {shown(resolution_px)}; it must be an integer or (height, width)")
     height, width = sides
-    check_integer("height in pixels", height)
-    check_integer("width in pixels", width)
+    check_integer("height in pixels", height, most=MOST_PX)
+    check_integer("width in pixels", width, most=MOST_PX)
     assert isinstance(height, int) and isinstance(width, int)
     return height, width
 
@@ -81,8 +99,8 @@ class Activation:
 
     def __post_init__(self) -> None:
         choose("activation", self.kind, get_args(ActivationKind))
-        if not math.isfinite(self.beta):
-            raise ValueError(f"beta is {self.beta!r}; it must be a finite number")
+        if not -MOST_BETA <= self.beta <= MOST_BETA:
+            raise ValueError(f"beta is {shown(self.beta)}; it must be a finite number of at most {MOST_BETA:,.0f}")
         if self.kind != "swish" and (self.beta != 1.0 or self.trainable):
             raise ValueError(f"beta belongs to swish, not to {self.kind}")
 
@@ -118,9 +136,9 @@ class Squeeze:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.ratio <= 1.0:
-            raise ValueError(f"squeeze ratio is {self.ratio!r}; it must be above 0 and at most 1")
+            raise ValueError(f"squeeze ratio is {shown(self.ratio)}; it must be above 0 and at most 1")
         choose("squeeze source", self.source, ("input", "expanded"))
-        check_integer("squeeze channel multiple", self.channel_multiple)
+        check_integer("squeeze channel multiple", self.channel_multiple, most=MOST_CHANNELS)
 
     def channels(self, block_input: int, expanded: int) -> int:
         """Channels between the two layers of the excitation."""
@@ -138,8 +156,9 @@ class Norm:
     momentum: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.eps > 0.0 and 0.0 < self.momentum <= 1.0):
-            raise ValueError(f"BatchNorm eps {self.eps!r} must be above 0, momentum {self.momentum!r} within (0, 1]")
+        if not (0.0 < self.eps <= 1.0 and 0.0 < self.momentum <= 1.0):
+            values = f"eps {shown(self.eps)}, momentum {shown(self.momentum)}"
+            raise ValueError(f"BatchNorm has {values}; both must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)

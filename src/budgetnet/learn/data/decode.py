@@ -85,7 +85,7 @@ def decode(path: str | os.PathLike[str], in_channels: int, side_px: int | None =
     EXIF rotation is applied; alpha lies on white; of an animation the first frame is taken; 16-bit
     values are divided by 257 (`I;16`), float values by their own range; CMYK, LAB and palettes become
     RGB; colour becomes grey by ITU-R 601 where `in_channels` is 1. Embedded colour profiles are not
-    applied. Raises a one-line `ValueError` for what cannot be read in full.
+    applied. Raises a one-line `ValueError` for what cannot be read in full, and for pixels that are no numbers.
     """
     choose("input channels", in_channels, (1, 3))
     try:
@@ -180,7 +180,11 @@ def flatten(image: Image.Image, in_channels: int) -> Image.Image:
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     """Deep greyscale to uint8: 16 bit divided by 257, 0..1 times 255, 0..255 as it is, else its own range."""
     values = np.asarray(image).astype(np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    if len(wrong := np.argwhere(~np.isfinite(values))):
+        row, column = wrong[0].tolist()
+        raise ValueError(
+            f"its pixel in row {row}, column {column} is {values[row, column]}, which is no number; fill such pixels"
+        )
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0.0 and 255.0 < high <= 65535.0):
         scaled = values / 257.0

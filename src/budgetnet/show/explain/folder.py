@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from budgetnet.reading import read_json_file
 
 PAGE, NUMBERS = "explain.html", "explain.json"
 FORMAT = "budgetnet.explain.v1"
@@ -33,9 +34,9 @@ def check_folder(folder: Path) -> Path:
 def _files(folder: Path) -> set[str]:
     """The files that the explanation in a folder names."""
     try:
-        row = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        row = read_json_file(folder / NUMBERS)
         return set(row["files"]) if row["format"] == FORMAT else set()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return set()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import get_args
 
 from budgetnet.cost import cost
 from budgetnet.learn.evaluate import known_class, loosened
-from budgetnet.learn.run import Loaded, load_run
+from budgetnet.learn.run import Loaded, load_run, read_json
 from budgetnet.show.explain.values import NetworkRow, Role
 from budgetnet.show.twins import activation_kinds, labels_of, place_of, twin_differences
 from budgetnet.show.wording import listed
@@ -81,8 +80,8 @@ def _test_accuracy(source: str) -> float | None:
     """The accuracy on the test images that a run's folder tells."""
     file = place_of(source) / "metrics.json"
     try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["test"]["top1"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(read_json(file)["test"]["top1"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 
