@@ -14,6 +14,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
@@ -37,7 +38,7 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import learned_validation, read_json, write_json
 from budgetnet.learn.statistics import log_losses, right_of, wilson
 from budgetnet.learn.train import check_computing, run_together
@@ -80,6 +81,7 @@ def solve(
     progress: Progress | None = None,
     pretrained: str = "none",
     coefficients: Coefficients = PAPER,
+    augment: Augment | Everything = "auto",
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
 
@@ -90,7 +92,8 @@ def solve(
     bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
     lower resolution, it is raced. The recipe is then "finetune", else "modern".
 
-    `coefficients` are those of the compound strategy, as `search_coefficients` finds them.
+    `coefficients` are those of the compound strategy, as `search_coefficients` finds them. `augment` says which kinds
+    of the recipe's augmentation are drawn: those that change no class, unless given.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
@@ -110,6 +113,7 @@ def solve(
         tuple(strategies or STRATEGIES),
         pretrained,
         coefficients,
+        augment_of(augment),
     )
     check_compound(coefficients, asked.strategies)
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
@@ -139,20 +143,22 @@ def solve(
         side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(asked.data, seed, side_px, str(run / "training"), device, precision)
+        drawn = augmentation_for(plan, asked.augment, asked.recipe, images, pixels, seed, progress)
         if fresh:
             start_anew(run)
         begun_here = plan is None
         if plan is None:
-            fitted = recipe_for(asked.recipe, images.in_channels)
+            trained_by = fitted(asked.recipe, drawn)
             clock = Clock(began, time_seconds)
-            drafts, team = drafted(raced, images, fitted, preprocessing, seed, device)
+            drafts, team = drafted(raced, images, trained_by, preprocessing, seed, device)
             if source is not None:
                 write_starts([Start(draft, place, source, exact=False) for draft in drafts], device, progress)
             incumbent = None if source is None else incumbent_of(raced)
             steps = planned(drafts, images, place, team, clock, progress, incumbent)
             row = {
                 **asked.row(images, found),
-                "recipe": fitted.to_dict(),
+                "recipe": trained_by.to_dict(),
+                "augmentation": [one.to_dict() for one in drawn],
                 "precision": precision,
                 "preprocessing": preprocessing_row(preprocessing),
                 "parent": source,
@@ -187,6 +193,7 @@ class _Asked:
     strategies: tuple[Strategy, ...]
     pretrained: str
     coefficients: Coefficients
+    augment: Augment
 
     def beginning_from(self, source: str | None, plan: Mapping[str, Any] | None, recipe: str | Recipe | None) -> _Asked:
         """With what the source decides: the recipe, unless given, and the bases, which a plan already has."""
@@ -207,6 +214,7 @@ class _Asked:
             "strategies": list(self.strategies),
             "pretrained": self.pretrained,
             "coefficients": given_coefficients(self.coefficients),
+            "augment": given_augment(self.augment),
         }
 
     def row(self, images: ImageSet, found: Sequence[Candidate]) -> dict[str, Any]:
