@@ -251,7 +251,8 @@ def _answers(values: Tensor, folds: NDArray[np.int64], learned: Sequence[_Sums],
         rest = [place for place in range(FOLDS) if place != fold]
         moments = reduce(torch.add, [sums.moments[place] for sums in learned for place in rest])
         products = reduce(torch.add, [sums.products[place] for sums in learned for place in rest])
-        solved = torch.linalg.solve(moments / moments[-1, -1] + penalty, products / moments[-1, -1]).float()
+        factor = torch.linalg.cholesky(moments / moments[-1, -1] + penalty)
+        solved = torch.cholesky_solve(products / moments[-1, -1], factor).float()
         chosen = folds == fold
         found[chosen] = (values[torch.from_numpy(chosen)] @ solved).argmax(1).numpy()
     return found
