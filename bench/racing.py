@@ -26,13 +26,14 @@ from budgetnet import Network, cost, open_images
 from budgetnet.cli.progress import progress
 from budgetnet.coefficients.entrants import base_of, entrants_of
 from budgetnet.learn.answers import answers_path, train_and_test
+from budgetnet.learn.augmenting import AUTO, choose_augmentation, fitted
 from budgetnet.learn.data import open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
 from budgetnet.learn.outcome import trained_model
 from budgetnet.learn.plan import preprocessing_for, side_px_for
 from budgetnet.learn.pretrained import fitting_images
 from budgetnet.learn.progress import Update
-from budgetnet.learn.recipe import guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import guarded_batch, recipe_of
 from budgetnet.learn.run import write_json
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course, initial_model
@@ -69,9 +70,10 @@ def main() -> None:
     base = base_of(images, Network.from_json(asked.base.read_text(encoding="utf-8")))
     rows = entrants_of(images, base, asked.growth, asked.tolerance, "macs", asked.candidates).rows
     networks = {row.id: row.candidate.network for row in rows}
-    preprocessing, recipe = preprocessing_for(images), recipe_for(recipe_of("modern"), images.in_channels)
+    preprocessing, recipe = preprocessing_for(images), recipe_of("modern")
     side_px = side_px_for([base, *networks.values()], preprocessing)
-    open_cache(images, side_px)
+    pixels = open_cache(images, side_px)
+    recipe = fitted(recipe, choose_augmentation(AUTO, recipe, images, pixels, 0))
     place = Place(asked.data, 0, side_px, str(asked.out / "training"))
     batch = guarded_batch(recipe, len(images.indices("train")))
     draft = with_steps(Course("draft", base, recipe, preprocessing, 0, batch, 1, 1), asked.steps)

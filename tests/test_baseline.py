@@ -31,7 +31,7 @@ from budgetnet.learn.bases import last_px
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
 from budgetnet.learn.leg import Place, run_leg
 from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import MODERN, recipe_for
+from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
@@ -44,6 +44,7 @@ Capture = pytest.CaptureFixture[str]
 SMALL = Space(BASE, (StageSpace(expansions=(1.0, 2.0)), StageSpace(expansions=(2.0, 3.0))))
 BUDGET = Budget(macs=150_000)
 PREPROCESSING: Preprocessing = default_preprocessing(1)
+GREY = dataclasses.replace(MODERN, augmentation=MODERN.augmentation.without("flip"))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def digits() -> ImageSet:
 
 def teaching(folder: Path, steps: int = 4) -> Teaching:
     place = Place("digits", 0, 8, str(folder / "training"))
-    return Teaching(options_of(SMALL, BUDGET), place, recipe_for(MODERN, 1), PREPROCESSING, 0, 16, steps)
+    return Teaching(options_of(SMALL, BUDGET), place, GREY, PREPROCESSING, 0, 16, steps)
 
 
 def teacher(job: Teaching, images: ImageSet) -> Teacher:
@@ -104,7 +105,7 @@ def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: 
 def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
     place = Place("digits", 0, 8, str(tmp_path / "training"))
     (tmp_path / "training").mkdir()
-    course = with_steps(Course("candidate", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1), 60)
+    course = with_steps(Course("candidate", BASE, GREY, PREPROCESSING, 0, 32, 1, 1), 60)
     scorer = ByTraining(options_of(SMALL, BUDGET), place, course, digits)
     rows = [scorer.options.drawn(number) for number in range(2)]
     assert run_leg(scorer.leg(rows[0]))
@@ -180,7 +181,7 @@ def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_thei
 def test_no_core_waits_in_the_finals_for_want_of_finalists(
     digits: ImageSet, workers: int, seconds: float, finalists: int, seeds: int
 ) -> None:
-    course = Course("base", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1)
+    course = Course("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
     found = finals_of(course, digits, 100.0, workers, seconds)
     assert (found["finalists"], found["seeds"]) == (finalists, seeds)
     turns = -(-(finalists + 1) * seeds // workers)
@@ -193,7 +194,7 @@ def test_no_core_waits_in_the_finals_for_want_of_finalists(
 def test_as_many_semifinals_as_time_allows_or_none(
     digits: ImageSet, workers: int, seconds: float, networks: int | None
 ) -> None:
-    course = Course("base", BASE, recipe_for(MODERN, 1), PREPROCESSING, 0, 32, 1, 1)
+    course = Course("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
     finals = {"finalists": 3, "course": {"steps": 200}}
     found = semifinals_of(course, digits, 100.0, workers, seconds, finals)
     assert (found and found["networks"]) == networks

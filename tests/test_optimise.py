@@ -15,7 +15,7 @@ from torch import nn
 
 from budgetnet.learn.data import Augmentation
 from budgetnet.learn.optimise import RMSpropTF, Schedule, average, optimiser_of
-from budgetnet.learn.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_for, recipe_of
+from budgetnet.learn.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_of
 from budgetnet.spec import Norm
 
 
@@ -108,8 +108,3 @@ def test_tiny_data_sets_get_smaller_batches_and_faster_statistics() -> None:
 def test_rates_follow_the_batch() -> None:
     assert PAPER.rate_for(64) == pytest.approx(PAPER.learning_rate / 4)
     assert MODERN.rate_for(MODERN.batch // 4) == pytest.approx(MODERN.learning_rate / 2)
-
-
-def test_greyscale_images_are_not_mirrored() -> None:
-    assert recipe_for(MODERN, 3) == MODERN and MODERN.augmentation.flip == 0.5
-    assert recipe_for(MODERN, 1).augmentation == dataclasses.replace(MODERN.augmentation, flip=0.0)

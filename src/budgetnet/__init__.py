@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from budgetnet.coefficients import search_coefficients
     from budgetnet.compare import compare
     from budgetnet.cost import cost
+    from budgetnet.learn.augmenting import Augment
     from budgetnet.learn.data import open_images
     from budgetnet.learn.evaluate import evaluate
     from budgetnet.learn.predict import predict
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Augment": "learn.augmenting",
     "Budget": "budget",
     "BudgetError": "budget",
     "Coefficients": "scaling",
@@ -66,6 +68,7 @@ _PLACES = {
 
 __all__ = [
     "PAPER",
+    "Augment",
     "Budget",
     "BudgetError",
     "Coefficients",

@@ -11,6 +11,7 @@ from budgetnet.baseline.scorer import SCORERS, ScorerName
 from budgetnet.baseline.usual import space_for
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import open_cache
 from budgetnet.learn.leg import Place
@@ -30,7 +31,7 @@ from budgetnet.learn.plan import (
     team_of,
 )
 from budgetnet.learn.progress import Progress, silent
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.where import check_trials, trials_on
 from budgetnet.search.baseline import EXPONENT, SAMPLERS, Sampler, check_exponent
@@ -63,6 +64,7 @@ def search_baseline(
     progress: Progress | None = None,
     cluster: Cluster | None = None,
     storage: str | None = None,
+    augment: Augment | Everything = "auto",
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
 
@@ -78,7 +80,8 @@ def search_baseline(
     `space` is `space_for` the images, the budget and `base` unless given.
 
     Candidates are scored and finals trained on a Ray `cluster` where one is given, else here; a supernet is trained
-    here. `storage` is the URL of the database for the study, a file of the run unless given.
+    here. `storage` is the URL of the database for the study, a file of the run unless given. `augment` says which kinds
+    of the recipe's augmentation are drawn: those that change no class, unless given.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`. Raises
     `BudgetError` or `ValueError` where no network of the space keeps the budget, `ValueError` for other bad input.
@@ -87,6 +90,7 @@ def search_baseline(
     began = time.monotonic()
     _check(time_seconds, seed, sampler, scorer, exponent, device, precision)
     check_trials(cluster, precision)
+    recipe, augment = recipe_of(recipe), augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -96,9 +100,10 @@ def search_baseline(
         "scorer": scorer,
         "exponent": exponent,
         "seed": seed,
-        "recipe_name": recipe_of(recipe).name,
+        "recipe_name": recipe.name,
         "precision": precision,
         "storage": None if storage is None else shown_url(storage),
+        "augment": given_augment(augment),
     }
     run = run_folder(out, str(data), asked)
     with only_one(run):
@@ -107,7 +112,6 @@ def search_baseline(
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images
-        chosen = recipe_for(recipe_of(recipe), images.in_channels)
         preprocessing = preprocessing_for(images)
         if plan is None:
             space = space or space_for(images, budget, base)
@@ -119,21 +123,24 @@ def search_baseline(
             check_storage(storage)
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
-            open_cache(images, side_px, progress=progress)
+            pixels = open_cache(images, side_px, progress=progress)
+            drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
             place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)
             if fresh:
                 start_anew(run)
                 study.forget()
             if plan is None:
-                draft = draft_of(scorer, options, images, chosen, preprocessing, place, where)
+                trained_by = fitted(recipe, drawn)
+                draft = draft_of(scorer, options, images, trained_by, preprocessing, place, where)
                 steps = planned(draft, images, where, began, time_seconds, progress)
                 row = {
                     "command": COMMAND,
                     "data": data_row(str(data), images),
                     **asked,
                     "space": space.to_json(),
-                    "recipe": chosen.to_dict(),
+                    "recipe": trained_by.to_dict(),
+                    "augmentation": [one.to_dict() for one in drawn],
                     "preprocessing": preprocessing_row(preprocessing),
                     "machine": machine_row(),
                     "side_px": side_px,

@@ -21,8 +21,17 @@ from budgetnet.chain.result import FILE, Family, Part
 from budgetnet.coefficients import search_coefficients
 from budgetnet.coefficients.entrants import base_of, space_of
 from budgetnet.coefficients.result import CoefficientSearch
+from budgetnet.learn.augmenting import (
+    Augment,
+    Everything,
+    augment_of,
+    augmentation_for,
+    chosen_of,
+    given_augment,
+    settled,
+)
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet
+from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,
@@ -73,6 +82,7 @@ def search_all(
     progress: Progress | None = None,
     cluster: Cluster | None = None,
     storage: str | None = None,
+    augment: Augment | Everything = "auto",
 ) -> Family:
     """A family of networks from a budget and images: the paper's two searches and what they lead to, in one call.
 
@@ -82,7 +92,8 @@ def search_all(
 
     All parts have one split of the images, so that the test images of the family were seen by no choice. The members
     are trained from nothing for equal steps. `space`, `base`, `scorer`, `exponent` and `storage` are those of
-    `search_baseline`.
+    `search_baseline`. `augment` says which kinds of the recipe's augmentation are drawn: those that change no class,
+    unless given; it is settled once, for all parts.
     Trials and trainings run on a Ray `cluster` where one is given, else here; a supernet is always trained here.
 
     The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
@@ -97,6 +108,7 @@ def search_all(
     check_exponent(exponent)
     check_computing(device, precision)
     check_trials(cluster, precision)
+    recipe, augment = recipe_of(recipe), augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -105,9 +117,10 @@ def search_all(
         "scorer": scorer,
         "exponent": exponent,
         "seed": seed,
-        "recipe_name": recipe_of(recipe).name,
+        "recipe_name": recipe.name,
         "precision": precision,
         "storage": None if storage is None else shown_url(storage),
+        "augment": given_augment(augment),
     }
     run = run_folder(out, str(data), {"command": COMMAND, **asked})
     with only_one(run):
@@ -115,6 +128,7 @@ def search_all(
         same_version(opened.plan, "exponent", run)
         if opened.finished:
             return _shown(run)
+        same_version(opened.plan, "augmentation", run)
         plan, images = opened.plan, opened.images
         if plan is None:
             stand_in = _stand_in(images, budget, space, base)
@@ -123,13 +137,15 @@ def search_all(
                 check_storage(storage)
             with trials_on(cluster, device) as where:
                 job = job_for(networks, images, str(data), recipe, seed, run, where, precision, progress)
+                pixels = open_cache(images, job.place.side_px, progress=progress)
+                drawn = augmentation_for(None, augment, recipe, images, pixels, seed, progress)
                 steps = shared(job, stand_in, began, time_seconds, progress)
             if fresh:
                 start_anew(run)
                 if storage is not None:  # else it went with the folder
                     Studied.of(run / BASELINE, storage).forget()
             row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
-            plan = save_plan(run, {**row, **steps})
+            plan = save_plan(run, {**row, "augmentation": [one.to_dict() for one in drawn], **steps})
         asked_for = _Asked(str(data), budget, space, base, scorer, exponent, recipe, device, cluster, storage)
         return _Chain(run, plan, asked_for, images, progress or silent).finish()
 
@@ -163,7 +179,7 @@ class _Asked:
     base: str | Network
     scorer: ScorerName
     exponent: float
-    recipe: str | Recipe
+    recipe: Recipe
     device: str = "cpu"
     cluster: Cluster | None = None
     storage: str | None = None
@@ -255,6 +271,7 @@ class _Chain:
         return {
             "seed": self.plan["seed"],
             "recipe": self.asked.recipe,
+            "augment": settled(chosen_of(self.plan["augmentation"])),
             "device": self.asked.device,
             "precision": self.plan["precision"],
             "progress": progress,

@@ -16,6 +16,7 @@ from budgetnet.chain.plan import Job, legs_of, planned
 from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
 from budgetnet.learn.answers import Answered, answered, train_and_test, training_seconds
+from budgetnet.learn.augmenting import chosen_of, fitted
 from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
 from budgetnet.learn.missing import train_missing
@@ -31,7 +32,7 @@ from budgetnet.learn.plan import (
     team_of,
 )
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import SIDE_NOTE, read_events
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
@@ -57,11 +58,11 @@ def job_for(
     side_px: int | None = None,
 ) -> Job:
     """The images open at that side, or one that serves all these networks, and a course without network and steps."""
-    fitted, preprocessing = recipe_for(recipe_of(recipe), images.in_channels), preprocessing_for(images)
+    chosen, preprocessing = recipe_of(recipe), preprocessing_for(images)
     side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
-    batch = where.batch_for(fitted, len(images.indices("train")), networks)
-    draft = Course("draft", networks[0], fitted, preprocessing, seed, batch, 1, 1)
+    batch = where.batch_for(chosen, len(images.indices("train")), networks)
+    draft = Course("draft", networks[0], chosen, preprocessing, seed, batch, 1, 1)
     return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
 
 
@@ -148,7 +149,7 @@ def train_family(
         networks,
         images,
         data,
-        whole["recipe_name"],
+        fitted(recipe_of(whole["recipe_name"]), chosen_of(whole.get("augmentation"))),
         whole["seed"],
         folder,
         where,

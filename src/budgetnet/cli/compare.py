@@ -8,11 +8,13 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.options import (
+    AS_THE_IMAGES_ALLOW,
     NETWORK,
     NO_LIMITS,
     TIME,
     TRAINING,
     AsJson,
+    Augmenting,
     CoefficientsOption,
     DeviceOption,
     Limits,
@@ -92,6 +94,7 @@ def compare(
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
     precision: Precision = "float32",
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",
     out: NewRun = None,
     fresh: Fresh = False,
@@ -140,6 +143,7 @@ def compare(
                 question=question,
                 pretrained=pretrained,
                 recipe=recipe,
+                augment=augmenting.value(),
                 out=folder,
                 device=device,
                 precision=precision,

@@ -19,6 +19,7 @@ from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from budgetnet.budget import Budget
+    from budgetnet.learn.augmenting import Augment
     from budgetnet.learn.cluster import Cluster
 
 Number = Literal["float32", "float16", "int8"]
@@ -27,8 +28,9 @@ Device = Literal["cpu", "cuda", "mps"]
 LIMITS = Group("Limits", sort_key=1)
 NETWORK = Group("Network", sort_key=2)
 TRAINING = Group("Training", sort_key=3)
-COMPUTING = Group("Computing", sort_key=4)
-OUTPUT = Group("Output", sort_key=5)
+AUGMENTATION = Group("Augmentation", sort_key=4)
+COMPUTING = Group("Computing", sort_key=5)
+OUTPUT = Group("Output", sort_key=6)
 
 
 def read(parse: Callable[[str], Any]) -> Callable[[Any, Sequence[Token]], Any]:
@@ -127,6 +129,41 @@ class Limits:
         from budgetnet.budget import Budget
 
         return Budget(**self.given())
+
+
+Switch = Literal["auto", "on", "off"]
+
+
+@Parameter(name="*", group=AUGMENTATION)
+@dataclass(frozen=True, slots=True)
+class Augmenting:
+    """Which kinds of the recipe's augmentation are drawn."""
+
+    flip: Annotated[
+        Switch, Parameter(help="Left-right mirroring; auto: unless mirrored training images look like another class.")
+    ] = "auto"
+    turn: Annotated[Switch, Parameter(help="Turns and shears; auto: unless they make another class.")] = "auto"
+    colour: Annotated[
+        Switch,
+        Parameter(name=("--colour", "--color"), help="Changes of colour; auto: unless colours tell classes apart."),
+    ] = "auto"
+    crop: Annotated[Switch, Parameter(help="Crops and shifts; auto is on, nothing is tested.")] = "auto"
+    augment: Annotated[
+        Literal["auto", "none"], Parameter(help="none: all of these off, and nothing else drawn either.")
+    ] = "auto"
+
+    def value(self) -> Augment:
+        """What these options ask for. Raises `ValueError` for a kind beside --augment none."""
+        from budgetnet.learn.augmenting import Augment, augment_of
+
+        kinds = {kind: getattr(self, kind) for kind in ("flip", "turn", "colour", "crop")}
+        given = [kind for kind, switch in kinds.items() if switch not in ("auto", "off")]
+        if self.augment == "none" and given:
+            raise ValueError(f"--augment none leaves nothing for --{given[0]} on; give one of them")
+        return augment_of("none") if self.augment == "none" else Augment(**kinds)
+
+
+AS_THE_IMAGES_ALLOW = Augmenting()
 
 
 @Parameter(name="*", group=COMPUTING)

@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from budgetnet.cli import results, show
 from budgetnet.cli.options import (
     AS_PUBLISHED,
+    AS_THE_IMAGES_ALLOW,
     COMPUTING,
     NETWORK,
     NO_LIMITS,
@@ -21,6 +22,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    Augmenting,
     CoefficientsOption,
     DeviceOption,
     Limits,
@@ -137,6 +139,7 @@ def solve(
     coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",
     recipe: RecipeOption = None,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
@@ -155,6 +158,7 @@ def solve(
             budget,
             time_seconds=time,
             recipe=recipe,
+            augment=augmenting.value(),
             bases=None if base is None else [base_of(name) for name in base],
             strategies=strategy,
             progress=shown,
@@ -197,6 +201,7 @@ def train(
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
     recipe: RecipeOption = None,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
@@ -226,6 +231,7 @@ def train(
             epochs=epochs,
             time_seconds=time,
             recipe=recipe,
+            augment=augmenting.value(),
             budget=budget,
             progress=shown,
             weights=weights,

@@ -11,12 +11,14 @@ from budgetnet.cli import show, sizes
 from budgetnet.cli.networks import NameOrFile
 from budgetnet.cli.options import (
     AS_PUBLISHED,
+    AS_THE_IMAGES_ALLOW,
     HERE,
     NETWORK,
     OUTPUT,
     TIME,
     TRAINING,
     AsJson,
+    Augmenting,
     OnCluster,
     Shape,
     open_network,
@@ -75,6 +77,7 @@ def coefficients(
     ] = 2700.0,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="modern or paper.")] = "modern",
     on: OnCluster = HERE,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
@@ -103,6 +106,7 @@ def coefficients(
             seeds=seeds,
             time_seconds=time,
             recipe=recipe,
+            augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
             **made.values(),

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import HERE, NO_LIMITS, TIME, TRAINING, AsJson, Limits, OnCluster
+from budgetnet.cli.options import (
+    AS_THE_IMAGES_ALLOW,
+    HERE,
+    NO_LIMITS,
+    TIME,
+    TRAINING,
+    AsJson,
+    Augmenting,
+    Limits,
+    OnCluster,
+)
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
 
@@ -33,6 +43,7 @@ def everything(
     ] = "modern",
     on: OnCluster = HERE,
     storage: Storage = None,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
@@ -61,6 +72,7 @@ def everything(
             scorer=scorer,
             exponent=exponent,
             recipe=recipe,
+            augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
             storage=storage,

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.options import (
+    AS_THE_IMAGES_ALLOW,
     COMPUTING,
     HERE,
     NETWORK,
@@ -17,6 +18,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    Augmenting,
     Limits,
     OnCluster,
 )
@@ -68,6 +70,7 @@ def baseline(
     ] = "modern",
     on: OnCluster = HERE,
     storage: Storage = None,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     write_space: Annotated[
         Path | None,
@@ -107,6 +110,7 @@ def baseline(
             scorer=scorer,
             exponent=exponent,
             recipe=recipe,
+            augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
             storage=storage,

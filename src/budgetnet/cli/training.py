@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.landscape import OutFolder, check_folder, print_files
-from budgetnet.cli.options import NETWORK, TRAINING, AsJson, DeviceOption, read_list
+from budgetnet.cli.options import AS_THE_IMAGES_ALLOW, NETWORK, TRAINING, AsJson, Augmenting, DeviceOption, read_list
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def training(
     probe_images: Annotated[
         int, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
     ] = 128,
+    augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),
     fresh: Fresh = False,
@@ -73,6 +74,7 @@ def training(
             seeds=seeds,
             steps=steps,
             recipe=recipe,
+            augment=augmenting.value(),
             probes=probes,
             probe_images=probe_images,
             out=out,

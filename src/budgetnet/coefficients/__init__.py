@@ -12,6 +12,7 @@ from budgetnet.coefficients.entrants import Entrants, base_of, drawn_words, entr
 from budgetnet.coefficients.plan import FINALISTS, planned
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_cache
 from budgetnet.learn.leg import Place
@@ -30,7 +31,7 @@ from budgetnet.learn.plan import (
     team_of,
 )
 from budgetnet.learn.progress import Progress, silent
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import check_trials, trials_on
@@ -60,6 +61,7 @@ def search_coefficients(
     fresh: bool = False,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
+    augment: Augment | Everything = "auto",
 ) -> CoefficientSearch:
     """alpha, beta and gamma for these images: which network of `growth` times the base's cost is the most accurate.
 
@@ -68,7 +70,8 @@ def search_coefficients(
     images; the last, at most `finalists`, with the network nearest to the paper's choice among them, are trained
     `seeds` times. Then the found and the paper's coefficients are compared at phi = 2 on the test images. A zoo's base
     is adapted to the images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where one is
-    given, else here.
+    given, else here. `augment` says which kinds of the recipe's augmentation are drawn: those that change no class,
+    unless given.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
@@ -77,6 +80,7 @@ def search_coefficients(
     counts = {"candidates": candidates, "finalists": finalists, "seeds": seeds}
     _check(counts, time_seconds, measure, device, precision)
     check_trials(cluster, precision)
+    recipe, augment = recipe_of(recipe), augment_of(augment)
     asked = {
         "base": base if isinstance(base, str) else base.to_json(),
         "growth": growth,
@@ -85,8 +89,9 @@ def search_coefficients(
         **counts,
         "time_seconds": time_seconds,
         "seed": seed,
-        "recipe": recipe_of(recipe).to_dict(),
+        "recipe": recipe.to_dict(),
         "precision": precision,
+        "augment": given_augment(augment),
     }
     run = run_folder(out, str(data), {"command": COMMAND, **asked})
     with only_one(run):
@@ -105,17 +110,19 @@ def search_coefficients(
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:
                 side_px = plan["side_px"]
-            open_cache(images, side_px, progress=progress)
+            pixels = open_cache(images, side_px, progress=progress)
+            drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
             place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
             if fresh:
                 start_anew(run)
             if entrants is not None:
-                fitted = recipe_for(recipe_of(recipe), images.in_channels)
-                batch = where.batch_for(fitted, len(images.indices("train")), _all_networks(entrants))
-                draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
+                trained_by = fitted(recipe, drawn)
+                batch = where.batch_for(trained_by, len(images.indices("train")), _all_networks(entrants))
+                draft = Course("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))
-                row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, racing, side_px)
+                named = {**asked, "recipe": trained_by.to_dict(), "augmentation": [one.to_dict() for one in drawn]}
+                row = _row(str(data), images, named, racing, side_px)
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
             return Work(run, plan, images, place, where, progress or silent).finish()

@@ -12,7 +12,7 @@ import numpy as np
 
 from budgetnet.budget import Budget
 from budgetnet.compare.ablation import WHOLE
-from budgetnet.compare.drafts import begin, drafts_of, training_id
+from budgetnet.compare.drafts import Draft, augmented, begin, drafts_of, training_id
 from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
 from budgetnet.compare.plan import MEASURED_SECONDS, legs_of, planned
 from budgetnet.compare.questions import Question, bases_of
@@ -21,6 +21,15 @@ from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design, origin
 from budgetnet.learn.answers import Answered, answered, training_seconds
+from budgetnet.learn.augmenting import (
+    Augment,
+    Chosen,
+    Everything,
+    augment_of,
+    chosen_of,
+    given_augment,
+    tell_augmentation,
+)
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
@@ -70,6 +79,7 @@ def compare(
     progress: Progress | None = None,
     start_share: float = START_SHARE,
     coefficients: Coefficients = PAPER,
+    augment: Augment | Everything = "auto",
 ) -> Comparison:
     """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
@@ -84,13 +94,15 @@ def compare(
 
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
     inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
-    or "finetune" for what inherits.
+    or "finetune" for what inherits. `augment` says which kinds of its augmentation are drawn: those that change no
+    class of the seed's training images, unless given.
 
     The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
     """
     began = time.monotonic()
     _check(time_seconds, seeds, device, precision)
+    augment = augment_of(augment)
     bases = bases_of(question, networks, strategy)
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
@@ -104,6 +116,7 @@ def compare(
         "pretrained": pretrained,
         "recipe_name": None if recipe is None else recipe_of(recipe).name,
         "precision": precision,
+        "augment": given_augment(augment),
         **({"start_share": start_share} if question == "scaling" else {}),
     }
     run = run_folder(out, str(data), asked)
@@ -129,7 +142,9 @@ def compare(
             if plan
             else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
         )
-        open_cache(images[0], side_px, progress=progress)
+        pixels = open_cache(images[0], side_px, progress=progress)
+        drafts = augmented(drafts, augment, images, pixels)
+        tell_augmentation(_first_choice(plan, drafts), progress)
         place = Place(str(data), 0, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
@@ -138,6 +153,13 @@ def compare(
             steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
             plan = save_plan(run, {**_row(str(data), images, asked, left_out, side_px), **steps})
         return _Run(run, plan, budget, images, place, progress or silent).finish()
+
+
+def _first_choice(plan: Mapping[str, Any] | None, drafts: Sequence[Draft]) -> tuple[Chosen, ...]:
+    """What the first entrant draws under the first seed; empty for a plan from before there was a choice."""
+    if plan is None:
+        return drafts[0].augmentation[0]
+    return chosen_of((plan["entrants"][0].get("augmentation") or [()])[0])
 
 
 def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:

@@ -11,13 +11,14 @@ from budgetnet.budget import Budget
 from budgetnet.compare.entrants import Entrant, LeftOut
 from budgetnet.compare.questions import Question, entrants_of
 from budgetnet.compare.scalings import START_SHARE
-from budgetnet.learn.data import ImageSet, Preprocessing
+from budgetnet.learn.augmenting import Augment, Chosen, choices_by_seed
+from budgetnet.learn.data import ImageSet, Pixels, Preprocessing
 from budgetnet.learn.leg import Place
 from budgetnet.learn.memory import training_batch
 from budgetnet.learn.plan import preprocessing_for
 from budgetnet.learn.pretrained import Start, default_recipe, forms_for, parent_for, write_starts
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.trainer import Course
 from budgetnet.model.inherit import are_relatives
 from budgetnet.model.weights import load_model
@@ -28,11 +29,13 @@ from budgetnet.spec import Network
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entrant before its steps are known: its course for the first seed, and whose weights it begins from."""
+    """An entrant before its steps are known: its course for the first seed, whose weights it begins from, and what
+    each seed draws of the recipe's augmentation."""
 
     entrant: Entrant
     course: Course
     parent: str | None
+    augmentation: tuple[tuple[Chosen, ...], ...] = ()
 
 
 def drafted(entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, batch: int) -> Draft:
@@ -66,10 +69,10 @@ def drafts_of(
     preprocessings = {parent: preprocessing_for(images, parent) for parent in dict.fromkeys(parents)}
     rows: list[tuple[Entrant, str | None, Recipe]] = []
     for entrant, parent in zip(entrants, parents, strict=True):
-        fitted = recipe_for(recipe_of(recipe or default_recipe(parent)), images.in_channels)
+        chosen = recipe_of(recipe or default_recipe(parent))
         if question == "ablation":  # a part cannot be taken away where the recipe has done so already
-            fitted = dataclasses.replace(fitted, name=f"{fitted.name}, stochastic depth", drop_path=None)
-        rows.append((entrant, parent, fitted))
+            chosen = dataclasses.replace(chosen, name=f"{chosen.name}, stochastic depth", drop_path=None)
+        rows.append((entrant, parent, chosen))
     count, networks = len(images.indices("train")), [entrant.network for entrant in entrants]
     batches = {
         recipe: training_batch(recipe, count, networks, device, most_bytes=budget.train_bytes)
@@ -77,6 +80,15 @@ def drafts_of(
     }
     drafts = [drafted(row, parent, recipe, preprocessings[parent], batches[recipe]) for row, parent, recipe in rows]
     return tuple(drafts), left_out
+
+
+def augmented(
+    drafts: Sequence[Draft], augment: Augment, images: Sequence[ImageSet], pixels: Pixels
+) -> tuple[Draft, ...]:
+    """The drafts with what each seed draws, which is the same for all of one recipe."""
+    recipes = {draft.course.recipe.name: draft.course.recipe for draft in drafts}
+    found = {name: choices_by_seed(augment, recipe, images, pixels) for name, recipe in recipes.items()}
+    return tuple(dataclasses.replace(draft, augmentation=found[draft.course.recipe.name]) for draft in drafts)
 
 
 def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from budgetnet.compare.drafts import Draft, training_id
+from budgetnet.learn.augmenting import chosen_of, fitted
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, preprocessing_row, team_row
@@ -72,6 +73,7 @@ def entrant_row(draft: Draft, timing: Timing, seconds: float) -> dict[str, Any]:
         **draft.entrant.to_dict(),
         "parent": draft.parent,
         "recipe": course.recipe.to_dict(),
+        "augmentation": [[one.to_dict() for one in chosen] for chosen in draft.augmentation],
         "preprocessing": preprocessing_row(course.preprocessing),
         "images_per_second": timing.apart,
         "cooldown_steps": course.cooldown_steps,
@@ -86,6 +88,9 @@ def legs_of(plan: Mapping[str, Any], place: Place) -> tuple[Leg, ...]:
 
 def _leg(row: Mapping[str, Any], seed: int, place: Place) -> Leg:
     plan = {"recipe": row["recipe"], "preprocessing": row["preprocessing"], "seed": seed}
-    course = dataclasses.replace(course_of(row["course"], plan), id=training_id(row["id"], seed))
+    course = course_of(row["course"], plan)
+    by_seed = row.get("augmentation")  # a plan from before there was a choice says it in its recipe
+    recipe = fitted(course.recipe, chosen_of(by_seed and by_seed[seed]))
+    course = dataclasses.replace(course, id=training_id(row["id"], seed), recipe=recipe)
     here = dataclasses.replace(place, split_seed=seed)
     return whole_leg(course, here, f"compare/{row['id']}, seed {seed}", row["cooldown_steps"])

@@ -25,7 +25,14 @@ from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.spec import Network
 
 FORMAT = "budgetnet.plan.v1"
-NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None), ("storage", None), ("finalists", 4))
+NOT_GIVEN = (
+    ("weights", None),
+    ("pretrained", "none"),
+    ("coefficients", None),
+    ("storage", None),
+    ("finalists", 4),
+    ("augment", None),
+)
 """Arguments that say nothing: those of a run from before there were others keep their folder's name."""
 
 
@@ -48,7 +55,7 @@ def check_time(time_seconds: float) -> None:
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
     """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run.
 
-    Sources of weights and other coefficients count only where there are any.
+    Sources of weights, other coefficients and another augmentation count only where there are any.
     """
     if out is not None:
         return Path(out)

@@ -74,8 +74,11 @@ class Recipe:
         return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for plan.json."""
-        return dataclasses.asdict(self)
+        """Plain values for plan.json; operations that are left out only where some are."""
+        row = dataclasses.asdict(self)
+        if not self.augmentation.randaugment_leaves_out:
+            del row["augmentation"]["randaugment_leaves_out"]
+        return row
 
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> Recipe:
@@ -147,16 +150,6 @@ def recipe_of(name: str | Recipe) -> Recipe:
         return name
     choose("recipe", name, tuple(RECIPES))
     return RECIPES[name]
-
-
-def recipe_for(recipe: Recipe, in_channels: int) -> Recipe:
-    """The recipe for images of so many channels: greyscale ones are not mirrored.
-
-    They are digits, letters, scans and X-rays more often than photos, and a mirrored 2 is no 2.
-    """
-    if in_channels != 1 or recipe.augmentation.flip == 0.0:
-        return recipe
-    return dataclasses.replace(recipe, augmentation=dataclasses.replace(recipe.augmentation, flip=0.0))
 
 
 def guarded_batch(recipe: Recipe, train_images: int) -> int:

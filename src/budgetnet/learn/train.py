@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from budgetnet.budget import Budget
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
@@ -41,7 +42,7 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, silent
-from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_of
 from budgetnet.learn.run import check_device, write_json
 from budgetnet.learn.speed import MOST_SPEED, image_work, least_epochs
 from budgetnet.learn.stopwatch import MACHINE, TIMING_SECONDS, Clock, median_timing
@@ -82,6 +83,7 @@ def train(
     progress: Progress | None = None,
     weights: str | Path | None = None,
     pretrained: str = "none",
+    augment: Augment | Everything = "auto",
 ) -> Trained:
     """Train `network`, its classes and input channels set from the data, and test it once.
 
@@ -89,6 +91,8 @@ def train(
     given. `pretrained` is such a source too, but of a relative of any size, from which the network
     inherits (`inherit`), or "auto": the nearest that is installed or cached. With either, preprocessing
     comes from the source, and the recipe is "finetune", else "modern".
+
+    `augment` says which kinds of the recipe's augmentation are drawn: those that change no class, unless given.
 
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
     kept in plan.json; a time in which each image would be seen fewer than four times (twice with pretrained weights)
@@ -104,7 +108,7 @@ def train(
     if weights is not None and pretrained != "none":
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     network = network_of(network, weights, pretrained)
-    given = pretrained if weights is None else str(weights)
+    given, augment = pretrained if weights is None else str(weights), augment_of(augment)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -114,6 +118,7 @@ def train(
         "precision": precision,
         "weights": None if weights is None else str(weights),
         "pretrained": pretrained,
+        "augment": given_augment(augment),
     }
     run = run_folder(out, str(data), arguments)
     with only_one(run):
@@ -121,9 +126,9 @@ def train(
         images = open_images(str(data), seed, progress)
         source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
-        chosen = recipe_for(recipe_of(recipe or default_recipe(source)), images.in_channels)
+        asked = recipe_of(recipe or default_recipe(source))
         if plan is not None:
-            _check_same(plan, arguments, chosen, network, run)
+            _check_same(plan, arguments, asked, network, run)
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
@@ -133,20 +138,21 @@ def train(
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
         place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+        drawn = augmentation_for(plan, augment, asked, images, pixels, seed, progress)
         if fresh:
             start_anew(run)
         if plan is None:
             batch, team = shared_batch(
-                chosen, images, device, [network], budget.train_bytes if budget else None, apart=epochs is None
+                asked, images, device, [network], budget.train_bytes if budget else None, apart=epochs is None
             )
-            draft = Course("final", network, chosen, preprocessing, seed, batch, 1, 1)
+            draft = Course("final", network, fitted(asked, drawn), preprocessing, seed, batch, 1, 1)
             if time_seconds is not None:
                 check_possible(draft, images, device, time_seconds, source is not None)
             if source is not None:
                 write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
             draft = _planned(draft, place, team, images, epochs, time_seconds, began, source is not None)
             row = _plan_row(draft, team, str(data), images, arguments, budget)
-            plan = save_plan(run, {**row, "parent": source})
+            plan = save_plan(run, {**row, "parent": source, "augmentation": [one.to_dict() for one in drawn]})
         course = course_of(plan["final"]["course"], plan)
         leg = whole_leg(course, place, "final", plan["final"]["cooldown_steps"])
         return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
@@ -359,6 +365,7 @@ def _plan_row(
         "recipe": course.recipe.to_dict(),
         "weights": arguments["weights"],
         "pretrained": arguments["pretrained"],
+        "augment": arguments["augment"],
         "preprocessing": preprocessing_row(course.preprocessing),
         "machine": machine_row(),
         **team_row(team),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from budgetnet.budget import Budget
+from budgetnet.learn.augmenting import chosen_of, words_of
 from budgetnet.show.evidence import Evidence
 from budgetnet.show.wording import duration
 
@@ -32,7 +33,7 @@ def run_command(evidence: Evidence) -> str:
         words += ["--weights", plan["weights"]]
     elif plan.get("parent"):
         words += ["--pretrained", plan["parent"]]
-    words += ["--recipe", plan["recipe"]["name"], "--seed", str(plan["seed"])]
+    words += ["--recipe", plan["recipe"]["name"], *augment_flags(plan), "--seed", str(plan["seed"])]
     if plan.get("precision", "float32") != "float32":
         words += ["--precision", plan["precision"]]
     return in_lines(words)
@@ -47,6 +48,18 @@ def coefficient_flags(plan: Mapping[str, Any]) -> list[str]:
     """--coefficients where they are not the paper's."""
     given = plan.get("coefficients")
     return ["--coefficients", ",".join(repr(given[name]) for name in ("alpha", "beta", "gamma"))] if given else []
+
+
+def augment_flags(plan: Mapping[str, Any]) -> list[str]:
+    """--flip and the like, where they were given."""
+    asked = plan.get("augment") or {}
+    return [word for kind, switch in asked.items() if switch != "auto" for word in (f"--{kind}", switch)]
+
+
+def augmentation_fact(rows: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
+    """What is drawn of the recipe's augmentation and why; nothing for a plan from before there was a choice."""
+    chosen = chosen_of(rows)
+    return {"Augmentation": words_of(chosen)} if chosen else {}
 
 
 def budget_flags(budget: Budget) -> Iterator[str]:
@@ -71,6 +84,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
     rows = {
         "Seed": str(plan["seed"]),
         "Recipe": "{name}: {optimiser}, learning rate {learning_rate:g}, batch {batch}".format(**recipe),
+        **augmentation_fact(plan.get("augmentation")),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     if plan.get("parent"):

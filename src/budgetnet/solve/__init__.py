@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
@@ -38,7 +40,7 @@ from budgetnet.learn.plan import (
 )
 from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import learned_validation, read_json, write_json
 from budgetnet.learn.speed import TrainingLimits
 from budgetnet.learn.statistics import log_losses, right_of, wilson
@@ -91,6 +93,7 @@ def solve(
     progress: Progress | None = None,
     pretrained: str = "none",
     coefficients: Coefficients = PAPER,
+    augment: Augment | Everything = "auto",
     clock: Clock = MACHINE,
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
@@ -104,7 +107,8 @@ def solve(
     bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
     lower resolution, it is raced. The recipe is then "finetune", else "modern".
 
-    `coefficients` are those of the compound strategy, as `search_coefficients` finds them.
+    `coefficients` are those of the compound strategy, as `search_coefficients` finds them. `augment` says which kinds
+    of the recipe's augmentation are drawn: those that change no class, unless given.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
     `clock` is where the plan's seconds come from: this machine, or in a simulation another.
@@ -126,6 +130,7 @@ def solve(
         tuple(strategies or STRATEGIES),
         pretrained,
         coefficients,
+        augment_of(augment),
     )
     check_compound(coefficients, asked.strategies)
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
@@ -153,16 +158,18 @@ def solve(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
         opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
+        deadline = Deadline(clock, began, time_seconds)
+        estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
+        opening.place([row.network for row in (found or find(estimate)) if row.raced])
+        drawn = augmentation_for(plan, asked.augment, asked.recipe, images, opening.pixels, seed, progress)
         if fresh:
             start_anew(run)
         begun_here = plan is None
         if plan is None:
-            fitted = recipe_for(asked.recipe, images.in_channels)
-            deadline = Deadline(clock, began, time_seconds)
-            estimate = estimated_limits(images, fitted, deadline, device, source is not None, budget.train_bytes)
+            trained_by = fitted(asked.recipe, drawn)
             field = chosen_field(
                 find,
-                lambda networks: drafted(networks, images, fitted, preprocessing, seed, device, budget.train_bytes),
+                lambda networks: drafted(networks, images, trained_by, preprocessing, seed, device, budget.train_bytes),
                 opening.place,
                 estimate,
                 images,
@@ -179,7 +186,8 @@ def solve(
             found = field.found
             row = {
                 **asked.row(images, found),
-                "recipe": fitted.to_dict(),
+                "recipe": trained_by.to_dict(),
+                "augmentation": [one.to_dict() for one in drawn],
                 "precision": precision,
                 "preprocessing": preprocessing_row(preprocessing),
                 "parent": source,
@@ -195,6 +203,7 @@ def solve(
 def _finder(asked: _Asked, images: ImageSet, inherited: bool, entrants: int) -> Callable[..., tuple[Candidate, ...]]:
     """Candidates as a function of what there is to train with, and of how many are raced."""
 
+    @functools.cache
     def find(limits: TrainingLimits, most: int = entrants) -> tuple[Candidate, ...]:
         return candidates(
             images, asked.budget, most, asked.bases, asked.strategies, inherited, asked.coefficients, limits
@@ -260,6 +269,7 @@ class _Asked:
     strategies: tuple[Strategy, ...]
     pretrained: str
     coefficients: Coefficients
+    augment: Augment
 
     def beginning_from(self, source: str | None, plan: Mapping[str, Any] | None, recipe: str | Recipe | None) -> _Asked:
         """With what the source decides: the recipe, unless given, and the bases, which a plan already has."""
@@ -280,6 +290,7 @@ class _Asked:
             "strategies": list(self.strategies),
             "pretrained": self.pretrained,
             "coefficients": given_coefficients(self.coefficients),
+            "augment": given_augment(self.augment),
         }
 
     def row(self, images: ImageSet, found: Sequence[Candidate]) -> dict[str, Any]:

@@ -183,12 +183,14 @@ def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
 
 
 def marked_as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """The candidates with the marks of a plan: one that was timed and found too slow is not raced after all."""
+    """The candidates with the marks and in the order of a plan: of those chosen, one may have been timed too slow."""
     rows = {row["id"]: row for row in plan["candidates"]}
-    return tuple(
+    order = {name: index for index, name in enumerate(rows)}
+    marked = [
         dataclasses.replace(row, raced=rows[row.id]["raced"], why=rows[row.id]["why"]) if row.id in rows else row
         for row in found
-    )
+    ]
+    return tuple(sorted(marked, key=lambda row: order.get(row.id, len(order))))
 
 
 def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.cost import cost
+from budgetnet.learn.augmenting import Augment, Everything, augment_of, chosen_of, given_augment, tell_augmentation
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
@@ -29,7 +30,7 @@ from budgetnet.show.landscape.page import write_training
 from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT
 from budgetnet.spec import Activation, Network, check_integer
 from budgetnet.twins.networks import ACTIVATIONS, base_for, base_name, twin_activations, twin_name
-from budgetnet.twins.plan import COMMAND, jobs_of, place_of, planned
+from budgetnet.twins.plan import COMMAND, augmentations, jobs_of, place_of, planned
 from budgetnet.twins.result import Twin, TwinDifference, curve_steps, differences_of, last_steps, twin_row, twins_of
 from budgetnet.twins.statement import statement
 from budgetnet.twins.training import TRAIN_IMAGES, Job, train_and_look
@@ -78,6 +79,7 @@ def train_twins(
     device: str = "cpu",
     fresh: bool = False,
     progress: Progress | None = None,
+    augment: Augment | Everything = "auto",
 ) -> Study:
     """One network with each of the activations in turn, trained alike for equal steps, `seeds` times each.
 
@@ -85,7 +87,8 @@ def train_twins(
     named as in `output_landscape`, and swish:trainable has a beta of its own to train in every layer; gates of
     squeeze-and-excitation keep theirs. Seed s splits the images and draws weights, batches and augmentation, so that
     twins of a seed differ in the activation alone. `probes` times on the way the loss and the gradient are taken
-    along the gradient (`probe.Probe`), on `probe_images` training images.
+    along the gradient (`probe.Probe`), on `probe_images` training images. `augment` says which kinds of the recipe's
+    augmentation are drawn: those that change no class of the seed's training images, unless given.
 
     Pictures, numbers and landscape.html go into `out`, the trainings into `out`/training. The same call goes on where
     a killed one was, and draws a finished study anew. Raises one-line `ValueError`s: unknown activations, counts below
@@ -95,25 +98,27 @@ def train_twins(
     for what, value in (("seeds", seeds), ("steps", steps), ("probes", probes), ("probe images", probe_images)):
         check_integer(what, value)
     check_computing(device, "float32")
-    run = Path(out) / TRAINING
+    run, recipe, augment = Path(out) / TRAINING, recipe_of(recipe), augment_of(augment)
     asked = {
         "network": network.to_json() if isinstance(network, Network) else network,
         "activations": [twin_name(row) for row in rows],
         "seeds": seeds,
         "steps": steps,
-        "recipe_name": recipe_of(recipe).name,
+        "recipe_name": recipe.name,
         "probes": probes,
         "probe_images": probe_images,
+        "augment": given_augment(augment),
     }
     with _no_trace(Path(out)), only_one(run):
         plan = load_plan(run, COMMAND, fresh)
         images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
         if plan is None:
-            plan = _begun(str(data), run, images, asked, network, rows, recipe, fresh, device)
+            plan = _begun(str(data), run, images, asked, network, rows, recipe, augment, fresh, progress, device)
         same_arguments(plan, asked, run)
         for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
             same_data(fingerprint, one, run)
         open_cache(images[0], plan["side_px"], progress=progress)
+        tell_augmentation(chosen_of((plan.get("augmentation") or [()])[0]), progress)
         jobs = _trained(run, plan, str(data), device, progress or silent)
         return _studied(Path(out), plan, jobs, images, progress)
 
@@ -179,14 +184,18 @@ def _begun(
     asked: Mapping[str, Any],
     network: str | Network | None,
     rows: Sequence[Activation],
-    recipe: str | Recipe,
+    recipe: Recipe,
+    augment: Augment,
     fresh: bool,
+    progress: Progress | None,
     device: str,
 ) -> dict[str, Any]:
     """The plan of a study that starts now, on disk."""
     plan = planned(data, images, asked, base_for(images[0], network), rows, recipe, device)
     courses = [course_of(row["course"], {**plan, "seed": 0}) for row in plan["twins"]]
     side_px = side_px_for([course.network for course in courses], courses[0].preprocessing)
+    pixels = open_cache(images[0], side_px, progress=progress)
+    drawn = augmentations(augment, recipe, images, pixels)
     if fresh:
         start_anew(run)
-    return save_plan(run, {**plan, "side_px": side_px})
+    return save_plan(run, {**plan, "augmentation": drawn, "side_px": side_px})

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from budgetnet.learn.augmenting import Augment, choices_by_seed, chosen_of, fitted
 from budgetnet.learn.bases import safe_name
-from budgetnet.learn.data import ImageSet, default_preprocessing
+from budgetnet.learn.data import ImageSet, Pixels, default_preprocessing
 from budgetnet.learn.leg import Place, whole_leg
 from budgetnet.learn.memory import training_batch
 from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
-from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
+from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.spec import Activation, Network
@@ -29,19 +30,19 @@ def planned(
     asked: Mapping[str, Any],
     network: Network,
     activations: Sequence[Activation],
-    recipe: str | Recipe,
+    recipe: Recipe,
     device: str,
 ) -> dict[str, Any]:
-    """plan.json, but for its side_px: one recipe, one batch and one count of steps for all twins and seeds."""
+    """plan.json, but for its side_px and augmentation: one recipe, one batch and one count of steps for all twins and
+    seeds."""
     first = images[0]
-    chosen = recipe_for(recipe_of(recipe), first.in_channels)
     networks = [twin_of(network, row) for row in activations]
-    batch, steps = training_batch(chosen, len(first.indices("train")), networks, device), asked["steps"]
+    batch, steps = training_batch(recipe, len(first.indices("train")), networks, device), asked["steps"]
     preprocessing = default_preprocessing(first.in_channels)
     twins: list[dict[str, Any]] = []
     for row in activations:
         name = safe_name(twin_name(row).replace(":", "-"))
-        course = with_steps(Course(name, twin_of(network, row), chosen, preprocessing, 0, batch, 1, 1), steps)
+        course = with_steps(Course(name, twin_of(network, row), recipe, preprocessing, 0, batch, 1, 1), steps)
         activation = {"kind": row.kind, "beta": row.beta, "trainable": row.trainable}
         twins.append({"name": twin_name(row), **activation, "course": course_row(course)})
     return {
@@ -50,13 +51,21 @@ def planned(
         "fingerprints": [one.fingerprint for one in images],
         **asked,
         "machine": machine_row(),
-        "recipe": chosen.to_dict(),
+        "recipe": recipe.to_dict(),
         "preprocessing": preprocessing_row(preprocessing),
-        "cooldown_steps": chosen.cooldown_steps(steps),
+        "cooldown_steps": recipe.cooldown_steps(steps),
         "probe_steps": probe_steps(steps, asked["probes"]),
         "lengths": list(LENGTHS),
         "twins": twins,
     }
+
+
+def augmentations(
+    augment: Augment, recipe: Recipe, images: Sequence[ImageSet], pixels: Pixels
+) -> list[list[dict[str, Any]]]:
+    """What each seed draws of the recipe's augmentation, as plan.json keeps it."""
+    by_seed = choices_by_seed(augment, recipe, images, pixels)
+    return [[one.to_dict() for one in chosen] for chosen in by_seed]
 
 
 def probe_steps(steps: int, probes: int) -> list[int]:
@@ -71,7 +80,9 @@ def jobs_of(plan: Mapping[str, Any], place: Place) -> tuple[Job, ...]:
 
 def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, place: Place) -> Job:
     course = course_of(row["course"], {**plan, "seed": seed})
-    course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed))
+    by_seed = plan.get("augmentation")  # a plan from before there was a choice says it in its recipe
+    recipe = fitted(course.recipe, chosen_of(by_seed and by_seed[seed]))
+    course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed), recipe=recipe)
     here = dataclasses.replace(place, split_seed=seed)
     leg = whole_leg(course, here, f"training/{row['name']}, seed {seed}", plan["cooldown_steps"])
     return Job(leg, tuple(plan["probe_steps"]), plan["probe_images"])

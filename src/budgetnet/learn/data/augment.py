@@ -18,6 +18,9 @@ from budgetnet.learn.data.images import Preprocessing
 from budgetnet.spec import check_integer, choose
 
 Border = Literal["reflection", "border", "zeros"]
+Kind = Literal["flip", "turn", "colour", "crop"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Kinds of change, each of which may make another class of an image: it is switched on or off as one."""
 Drawn = dict[str, NDArray[np.float64]]
 
 DRAWS = (
@@ -59,6 +62,7 @@ class Augmentation:
     `brightness`, `contrast`, `saturation`: factors within 1 - v to 1 + v; `hue`: within -v to v
     turns, as a rotation in YIQ. `erase`: probability of a rectangle of the mean colour
     (arXiv:1708.04896). `randaugment`: (operations, magnitude 0 to 30) (arXiv:1909.13719).
+    `randaugment_leaves_out`: kinds of its operations that are not among those drawn.
     `mixup_alpha` (arXiv:1710.09412), `cutmix_alpha` (arXiv:1905.04899): Beta(alpha, alpha), 0 is
     off; with both on, each image takes one of them, half and half.
     """
@@ -77,6 +81,7 @@ class Augmentation:
     randaugment: tuple[int, float] | None = None
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
+    randaugment_leaves_out: tuple[Kind, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("flip", "translate", "brightness", "contrast", "saturation", "erase"):
@@ -93,6 +98,8 @@ class Augmentation:
         if self.randaugment is not None:
             check_integer("randaugment operations", self.randaugment[0])
             _check("randaugment magnitude", self.randaugment[1], 30.0)
+        for kind in self.randaugment_leaves_out:
+            choose("kind of RandAugment's operations", kind, OPERATION_KINDS)
 
     def eased(self, share: float) -> Augmentation:
         """The same kinds of change, `share` (0 to 1) as strong; mirroring, mixing and erasing stay as they are."""
@@ -107,6 +114,29 @@ class Augmentation:
             **{name: share * getattr(self, name) for name in amounts},
         )
 
+    def draws(self, kind: Kind) -> bool:
+        """Whether a change of this kind is drawn at all."""
+        return self.without(kind) != self
+
+    def without(self, *kinds: Kind) -> Augmentation:
+        """The same without changes of these kinds; without any of all kinds, nothing at all is drawn."""
+        if set(kinds) >= set(KINDS):
+            return Augmentation()
+        usual = Augmentation()
+        left = {name: getattr(usual, name) for kind in kinds for name in FIELDS[kind]}
+        kept = dataclasses.replace(self, **left)
+        if self.randaugment is None:
+            return kept
+        gone = {*self.randaugment_leaves_out, *kinds} & set(OPERATION_KINDS)
+        if gone == set(OPERATION_KINDS):
+            return dataclasses.replace(kept, randaugment=None, randaugment_leaves_out=())
+        return dataclasses.replace(kept, randaugment_leaves_out=tuple(kind for kind in KINDS if kind in gone))
+
+    def only(self, kind: Kind) -> Augmentation:
+        """Changes of this kind alone, as strong as here; no erasing and no mixing."""
+        others: list[Kind] = [other for other in KINDS if other != kind]
+        return dataclasses.replace(self, erase=0.0, mixup_alpha=0.0, cutmix_alpha=0.0).without(*others)
+
     @property
     def colours(self) -> bool:
         """Whether brightness, contrast, saturation or hue is drawn."""
@@ -116,6 +146,17 @@ class Augmentation:
     def mixes(self) -> bool:
         """Whether images are mixed, so that targets are shares of classes and not one class."""
         return self.mixup_alpha > 0.0 or self.cutmix_alpha > 0.0
+
+
+OPERATION_KINDS: tuple[Kind, ...] = ("turn", "colour", "crop")
+"""Kinds that RandAugment's operations are of."""
+FIELDS: dict[Kind, tuple[str, ...]] = {
+    "flip": ("flip",),
+    "turn": ("rotate_degrees",),
+    "colour": ("brightness", "contrast", "saturation", "hue"),
+    "crop": ("crop_scale", "crop_ratio", "translate"),
+}
+"""Which fields are of which kind, RandAugment's operations besides."""
 
 
 def _check(name: str, value: float, most: float) -> None:

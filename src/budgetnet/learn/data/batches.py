@@ -29,7 +29,7 @@ from budgetnet.learn.data.augment import (
 from budgetnet.learn.data.cache import Pixels
 from budgetnet.learn.data.draw import draw, order_of
 from budgetnet.learn.data.images import ImageSet, Preprocessing
-from budgetnet.learn.data.randaugment import randaugment
+from budgetnet.learn.data.randaugment import Operation, operations_without, randaugment
 from budgetnet.spec import Px, check_integer, square
 
 Box = tuple[float, float, float, float]
@@ -125,14 +125,7 @@ def train_batch(
         return Batch(prepare(arrays, size_px, preprocessing, device), labels, None, indices)
     epochs = np.broadcast_to(np.asarray(epoch, dtype=np.int64), indices.shape)
     drawn = draws_of(seed, epochs, indices)
-    boxes = _random_boxes([array.shape[:2] for array in arrays], size_px, preprocessing, augmentation, drawn)
-    operations = augmentation.randaugment and (
-        *augmentation.randaugment,
-        draw(seed, epochs, indices, 2 * augmentation.randaugment[0], 2),
-    )
-    gathered = _gather(arrays, boxes, size_px, preprocessing, drawn["flip"] < augmentation.flip, operations)
-    inputs = move(_to_device(gathered, device), augmentation, drawn)
-    inputs = colour_and_normalise(inputs, preprocessing, augmentation, drawn)
+    inputs = augmented(arrays, indices, epochs, size_px, preprocessing, augmentation, seed, drawn, device)
     erase(inputs, augmentation, drawn)
     if not augmentation.mixes:
         return Batch(inputs, labels, None, indices)
@@ -140,6 +133,36 @@ def train_batch(
     targets = functional.one_hot(labels, len(images.classes)).float()
     inputs, targets = mix(inputs, targets, augmentation, drawn, shares)
     return Batch(inputs, labels, targets, indices)
+
+
+def shrunk(arrays: Sequence[NDArray[np.uint8]], size_px: Px) -> NDArray[np.uint8]:
+    """Whole images stretched to one size, (n, height, width, c)."""
+    channels = arrays[0].shape[2]
+    stretched = Preprocessing(mean=(0.0,) * channels, std=(1.0,) * channels)
+    return _gather(arrays, [centre_box(array.shape[:2], size_px, stretched) for array in arrays], size_px, stretched)
+
+
+def augmented(
+    arrays: Sequence[NDArray[np.uint8]],
+    indices: NDArray[np.int64],
+    epochs: NDArray[np.int64],
+    size_px: Px,
+    preprocessing: Preprocessing,
+    augmentation: Augmentation,
+    seed: int,
+    drawn: Drawn,
+    device: str | torch.device = "cpu",
+) -> Tensor:
+    """Images cropped, mirrored, moved and coloured as drawn, (n, c, height, width), before any erasing and mixing."""
+    boxes = _random_boxes([array.shape[:2] for array in arrays], size_px, preprocessing, augmentation, drawn)
+    operations = augmentation.randaugment and (
+        *augmentation.randaugment,
+        draw(seed, epochs, indices, 2 * augmentation.randaugment[0], 2),
+        operations_without(augmentation.randaugment_leaves_out),
+    )
+    gathered = _gather(arrays, boxes, size_px, preprocessing, drawn["flip"] < augmentation.flip, operations)
+    inputs = move(_to_device(gathered, device), augmentation, drawn)
+    return colour_and_normalise(inputs, preprocessing, augmentation, drawn)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,7 +285,7 @@ def _gather(
     to_px: Px,
     preprocessing: Preprocessing,
     flips: NDArray[np.bool_] | None = None,
-    operations: tuple[int, float, NDArray[np.float64]] | None = None,
+    operations: tuple[int, float, NDArray[np.float64], Sequence[Operation]] | None = None,
 ) -> NDArray[np.uint8]:
     """Boxes of images, resized with antialiasing to (n, height, width, c), flipped, RandAugmented."""
     height, width = to_px
@@ -277,7 +300,8 @@ def _gather(
             image = Image.fromarray(array[..., 0] if channels == 1 else array)
             image = image.resize((width, height), FILTERS[preprocessing.interpolation], box)
             if operations is not None:
-                image = randaugment(image, operations[0], operations[1], operations[2][index].tolist())
+                count, magnitude, numbers, choice = operations
+                image = randaugment(image, count, magnitude, numbers[index].tolist(), choice)
             fitted = np.asarray(image).reshape(height, width, channels)
         gathered[index] = fitted[:, ::-1] if flips is not None and flips[index] else fitted
     return gathered

@@ -9,22 +9,33 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageEnhance, ImageOps
 
+from budgetnet.learn.data.augment import Kind
+
 FILL = 128
 """What comes into view when an image is moved: grey, as in EfficientNet's own code."""
 
 Operation = Callable[[Image.Image, float], Image.Image]
 
 
-def randaugment(image: Image.Image, operations: int, magnitude: float, drawn: Sequence[float]) -> Image.Image:
-    """`operations` of the 14, one after another, at `magnitude` of 30; `drawn` holds 2 numbers for each.
+def randaugment(
+    image: Image.Image,
+    count: int,
+    magnitude: float,
+    drawn: Sequence[float],
+    operations: Sequence[Operation] | None = None,
+) -> Image.Image:
+    """`count` operations, one after another, at `magnitude` of 30; `drawn` holds 2 numbers for each.
+
+    Each is one of the 14, or of the `operations` given.
 
     Strengths as torchvision.transforms.v2.RandAugment has them with its 31 bins, sign by chance.
     Source: Cubuk et al., RandAugment, arXiv:1909.13719, section 3.
     """
-    for step in range(operations):
+    chosen = operations or OPERATIONS
+    for step in range(count):
         choice, sign = drawn[2 * step], drawn[2 * step + 1]
         strength = magnitude / 30.0
-        image = OPERATIONS[int(choice * len(OPERATIONS))](image, strength if sign < 0.5 else -strength)
+        image = chosen[int(choice * len(chosen))](image, strength if sign < 0.5 else -strength)
     return image
 
 
@@ -108,3 +119,16 @@ OPERATIONS: tuple[Operation, ...] = (
     _autocontrast,
     _equalize,
 )
+_TURNS = (_shear_x, _shear_y, _rotate)
+_CROPS = (_translate_x, _translate_y)
+
+
+def operations_without(kinds: Sequence[Kind]) -> tuple[Operation, ...]:
+    """The operations that are of none of these kinds of change, in their order."""
+    return tuple(operation for operation in OPERATIONS if _kind_of(operation) not in kinds)
+
+
+def _kind_of(operation: Operation) -> Kind | None:
+    if operation is _identity:
+        return None
+    return "turn" if operation in _TURNS else "crop" if operation in _CROPS else "colour"

@@ -12,7 +12,7 @@ from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.search.space import Space
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, budget_flags, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, in_lines
 from budgetnet.show.baseline.pictures import Row, front_svg, progress_svg
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
@@ -153,7 +153,7 @@ def command(plan: Row) -> str:
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
     words += ["--sampler", plan["sampler"], "--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
-    words += ["--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
+    words += ["--recipe", plan["recipe_name"], *augment_flags(plan), "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
 
@@ -166,6 +166,7 @@ def facts(plan: Row) -> dict[str, str]:
         "A candidate": f"{plan['seconds_a_candidate']:.2f} s, {plan['workers']} at a time, as timed before",
         **semifinals,
         "A final training": _length(plan["finals"]["course"]),
+        **augmentation_fact(plan.get("augmentation")),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return rows | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}

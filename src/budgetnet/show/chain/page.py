@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, budget_flags, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, in_lines
 from budgetnet.show.chain.pictures import Row, family_svg
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
@@ -67,7 +67,7 @@ def command(plan: Row) -> str:
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
     words += ["--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
-    words += ["--recipe", plan["recipe_name"], "--seed", str(plan["seed"])]
+    words += ["--recipe", plan["recipe_name"], *augment_flags(plan), "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
 
@@ -80,6 +80,7 @@ def facts(plan: Row, family: Row) -> dict[str, str]:
         "A training": f"{family['steps']:,} steps of {family['members'][0]['course']['batch']} images, "
         f"{family['epochs']:.1f} epochs, {wording.counted(family['seeds'], 'seed')}, on one core or GPU each",
         "Recipe": family["recipe"]["name"],
+        **augmentation_fact(plan.get("augmentation")),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return rows | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}

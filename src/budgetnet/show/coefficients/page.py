@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.learn.run import read_json
 from budgetnet.search.answer import FILE
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, in_lines
 from budgetnet.show.coefficients import rows
 from budgetnet.show.coefficients.rows import Row
 from budgetnet.show.coefficients.triangle import triangle_svg
@@ -81,7 +81,7 @@ def command(plan: Row) -> str:
     words += ["--candidates", str(plan["candidates"]), "--seeds", str(plan["seeds"])]
     words += ["--finalists", str(plan["finalists"])] if "finalists" in plan else []  # older runs had no choice
     words += ["--time", f"{plan['time_seconds']:g}s", "--seed", str(plan["seed"])]
-    words += ["--recipe", plan["recipe"]["name"]]
+    words += ["--recipe", plan["recipe"]["name"], *augment_flags(plan)]
     words += ["--precision", plan["precision"]] if plan["precision"] != "float32" else []
     return in_lines(words)
 
@@ -95,6 +95,7 @@ def facts(plan: Row) -> dict[str, str]:
         "A training": f"{first}{wording.duration(seconds['last'])} in the "
         f"last, {wording.duration(seconds['check'])} in the check, {plan['processes']} at a time, one core or GPU each",
         "Raced": " then ".join(map(str, plan["kept"])),
+        **augmentation_fact(plan.get("augmentation")),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return found | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}

@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, budget_flags, coefficient_flags, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, coefficient_flags, in_lines
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.published import published_lines
@@ -101,7 +101,7 @@ def compare_command(plan: Row) -> str:
     words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling", *_start(plan)]}.get(
         plan["question"], ["--ablate", "--strategy", plan["strategy"]]
     )
-    words += coefficient_flags(plan)
+    words += [*coefficient_flags(plan), *augment_flags(plan)]
     for flag, value, usual in (
         ("--pretrained", plan["pretrained"], "none"),
         ("--recipe", plan["recipe_name"], None),
@@ -122,6 +122,7 @@ def facts(plan: Row, comparison: Row) -> dict[str, str]:
     found = {
         "A training": each,
         "Seeds": ", ".join(str(seed) for seed in range(plan["seeds"])),
+        **augmentation_fact((plan["entrants"][0].get("augmentation") or [None])[0]),
         "Data": f"{plan['data']['name']}, fingerprint {plan['fingerprints'][0]}",
     }
     return found | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
