@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, input_batches, open_cache, open_images
+from budgetnet.learn.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
 from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json
@@ -222,7 +223,24 @@ def images_of(
             stacklevel=3,
         )
     places = class_places(images.classes, loaded.classes, str(source))
-    return dataclasses.replace(images, in_channels=loaded.network.in_channels), places
+    value_range = loaded.preprocessing.value_range
+    _check_values(images, value_range)
+    return dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range), places
+
+
+def _check_values(images: ImageSet, value_range: Range | None) -> None:
+    """Refuse images of other bits than those of the model's training; warn where their values lie elsewhere."""
+    spreads = images.spreads or (None,) * len(images)
+    deep = [spread for spread in spreads if spread is not None]
+    if value_range is None:
+        if deep:
+            what = f"{len(deep)} of {len(spreads)} images of {images.name} have more than 8 bits a value"
+            warnings.warn(f"{what}: {UNKNOWN_RANGE.partition(' a value, ')[2]}", stacklevel=4)
+        return
+    check_mixture(images.name, images.files, spreads, value_range)
+    if outside := sum(is_outside(spread, value_range) for spread in deep):
+        what = f"{outside} of {len(spreads)} images of {images.name}"
+        warnings.warn(f"of {what} {outside_note(value_range).replace(' of its', '')}", stacklevel=4)
 
 
 def _check(answers: NDArray[np.float64], truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from budgetnet import __version__
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
+from budgetnet.learn.data.deep import Range, check_mixture, tell_range
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import INITIAL, read_json, write_json
 from budgetnet.learn.trainer import Course
@@ -147,6 +148,7 @@ def data_row(data: str, images: ImageSet) -> dict[str, Any]:
         "in_channels": images.in_channels,
         "median_short_side_px": images.median_short_side_px,
         "counts": {**counts, "left_out": len(images) - sum(counts.values())},
+        **({} if images.value_range is None else {"value_range": list(images.value_range)}),
     }
 
 
@@ -233,22 +235,46 @@ def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
 
 
 def preprocessing_row(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Plain values of a preprocessing."""
-    return dataclasses.asdict(preprocessing)
+    """Plain values of a preprocessing; without `value_range` where there is none, as before there were any."""
+    row = dataclasses.asdict(preprocessing)
+    return {name: value for name, value in row.items() if name != "value_range" or value is not None}
 
 
 def preprocessing_for(images: ImageSet, weights: str | Path | None = None) -> Preprocessing:
     """What a network trained on these images takes: the weights' own, or from nothing the usual.
 
-    For another count of channels than the weights', the mean of theirs.
+    For another count of channels than the weights', the mean of theirs. Values of more than 8 bits are scaled by the
+    range of these images, whatever the weights' images spanned.
     """
     if weights is None:
-        return default_preprocessing(images.in_channels)
-    row = Preprocessing(**load_model(weights).preprocessing)
+        row = default_preprocessing(images.in_channels)
+    else:
+        row = Preprocessing(**load_model(weights).preprocessing)
+    row = dataclasses.replace(row, value_range=told_range(images))
     if len(row.mean) == images.in_channels:
         return row
     mean, std = (sum(values) / len(values) for values in (row.mean, row.std))
     return dataclasses.replace(row, mean=(mean,) * images.in_channels, std=(std,) * images.in_channels)
+
+
+def told_range(images: ImageSet) -> Range | None:
+    """The range that images of more than 8 bits a value are scaled by, which a warning tells; None for others.
+
+    Raises a one-line `ValueError` for a mixture with 8-bit images that mean something else by their grey.
+    """
+    if images.value_range is not None:
+        check_mixture(images.name, images.files, images.spreads, images.value_range)
+        trained = [images.spreads[index] for index in images.indices("train").tolist()]
+        tell_range(images.name, [row for row in trained if row is not None], images.value_range)
+    return images.value_range
+
+
+def same_values(plan: Mapping[str, Any], images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where an unfinished run was planned with pixels that were scaled otherwise."""
+    begun = plan["data"].get("value_range")
+    if (begun and tuple(begun)) != images.value_range:
+        what = "which scaled images of more than 8 bits otherwise"
+        raise ValueError(f"{run} was begun by another version of budgetnet, {what}; use --fresh to start anew")
 
 
 def planned_preprocessing(plan: Mapping[str, Any] | None, images: ImageSet, source: str | Path | None) -> Preprocessing:

@@ -30,6 +30,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_values,
     save_plan,
     side_px_for,
     start_anew,
@@ -119,6 +120,7 @@ def train(
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
+            same_values(plan, images, run)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget, Certificate
+from budgetnet.learn.data.deep import Range
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.run import learned_validation, read_events, read_json
 from budgetnet.spec import Network
@@ -59,6 +60,12 @@ class Evidence:
     def final_phase(self) -> str:
         """The phase of the final training, which may have been the chosen one's only rung."""
         return "final" if self.plan.get("final") or self.choice is None else f"race/{self.choice['id']}"
+
+    @property
+    def value_range(self) -> Range | None:
+        """What images of more than 8 bits a value were scaled by; None where there were none."""
+        row = self.plan["data"].get("value_range")
+        return row and (float(row[0]), float(row[1]))
 
     @property
     def learned_validation(self) -> bool:

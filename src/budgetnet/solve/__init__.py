@@ -30,6 +30,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_values,
     save_plan,
     side_px_for,
     start_anew,
@@ -135,6 +136,7 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
+            same_values(plan, images, run)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.bases import safe_name
-from budgetnet.learn.data import ImageSet, default_preprocessing
+from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Place, whole_leg
-from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
+from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_for, preprocessing_row
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
@@ -34,7 +34,7 @@ def planned(
     first = images[0]
     chosen = recipe_for(recipe_of(recipe), first.in_channels)
     batch, steps = guarded_batch(chosen, len(first.indices("train"))), asked["steps"]
-    preprocessing = default_preprocessing(first.in_channels)
+    preprocessing = preprocessing_for(first)
     twins: list[dict[str, Any]] = []
     for row in activations:
         name = safe_name(twin_name(row).replace(":", "-"))
