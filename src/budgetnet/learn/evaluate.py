@@ -235,7 +235,7 @@ def _check_values(images: ImageSet, value_range: Range | None) -> None:
     if value_range is None:
         if deep:
             what = f"{len(deep)} of {len(spreads)} images of {images.name} have more than 8 bits a value"
-            warnings.warn(f"{what}: {UNKNOWN_RANGE.partition(' a value, ')[2]}", stacklevel=4)
+            warnings.warn(f"{what}, {UNKNOWN_RANGE.partition(' a value, ')[2]}", stacklevel=4)
         return
     check_mixture(images.name, images.files, spreads, value_range)
     if outside := sum(is_outside(spread, value_range) for spread in deep):
