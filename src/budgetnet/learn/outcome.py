@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels
 from budgetnet.learn.data.images import SPLITS
-from budgetnet.learn.evaluate import Evaluation, probabilities, score
+from budgetnet.learn.evaluate import Evaluation, answer, evaluation_of
+from budgetnet.learn.image_scores import ImageScores, scores_in
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
@@ -60,11 +61,12 @@ def conclude(
     course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device
-    answers = probabilities(model.to(device), images, pixels, indices, course.preprocessing, device=device)
-    validation = np.load((judged or leg).scores)
-    outcome = Outcome(
-        evaluated(validation["probabilities"], images, validation["indices"]), evaluated(answers, images, indices)
-    )
+    labels = np.asarray(images.labels)
+    answers, _ = answer(model.to(device), images, pixels, indices, labels[indices], course.preprocessing, device)
+    with np.load((judged or leg).scores) as rows:
+        asked = rows["indices"]
+        validation = scores_in(rows, labels[asked])
+    outcome = Outcome(evaluated(validation, images, asked), evaluated(answers, images, indices))
     with written_aside(run / "network.json") as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes = {SIDE_NOTE: str(leg.place.side_px)}
@@ -114,15 +116,14 @@ def finished(run: Path) -> Outcome | None:
     return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
 
 
-def evaluated(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:
-    """Scores of probabilities (n, classes) on the images of these indices."""
-    return score(answers, np.asarray(images.labels)[indices], images.classes)
+def evaluated(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:
+    """Scores of answers to the images of these indices."""
+    return evaluation_of(answers, np.asarray(images.labels)[indices], images.classes)
 
 
-def mistakes(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
+def mistakes(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
     """The test images that it was most sure of and wrong about, the surest first."""
-    labels, sure = np.asarray(images.labels)[indices], answers.max(1)
-    predicted = answers.argmax(1)
+    labels, sure, predicted = np.asarray(images.labels)[indices], answers.confidence, answers.predicted
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     return [

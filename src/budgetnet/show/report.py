@@ -65,7 +65,7 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "labelled": many <= views.MOST_LABELLED,
         "pairs": views.confused_pairs(test),
         "mistakes": tuple(_mistakes(evidence)),
-        "wrong": sum(map(sum, test.confusion)) - sum(row[index] for index, row in enumerate(test.confusion)),
+        "wrong": sum(images for _, _, images in test.confused),
         "command": again.run_command(evidence),
         "run": shlex.quote(str(evidence.run)),
         "python_run": repr(str(evidence.run)),

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
@@ -40,7 +39,7 @@ from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
 from budgetnet.learn.run import learned_validation, read_json, write_json
-from budgetnet.learn.statistics import log_losses, right_of, wilson
+from budgetnet.learn.statistics import wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
 from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, check_compound
@@ -306,9 +305,8 @@ class _Run:
 
     def _judged(self, leg: Leg) -> Judged:
         """The answers of the leg's model to the validation images."""
-        scores = np.load(leg.scores)
-        labels = np.asarray(self.images.labels)[scores["indices"]]
-        return Judged(right_of(scores["probabilities"], labels), log_losses(scores["probabilities"], labels))
+        answers, _ = validation_answers(leg, self.images)
+        return Judged(answers.right, answers.losses)
 
     def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -192,8 +192,9 @@ def check_mixture(name: str, files: Sequence[str], spreads: Sequence[Spread | No
     if value_range is None or means_the_same(value_range) or not plain:
         return
     raise ValueError(
-        f"{len(plain)} of {len(files)} images of {name} have 8 bits a value ({plain[0]} is the first) and mean something "
-        f"else by it than those of more bits, of which {in_words(value_range)} count; give all of them with as many bits"
+        f"{len(plain)} of {len(files)} images of {name} have 8 bits a value ({plain[0]} is the first) and mean "
+        f"something else by it than those of more bits, of which {in_words(value_range)} count; "
+        "give all of them with as many bits"
     )
 
 
