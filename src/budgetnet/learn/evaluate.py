@@ -18,7 +18,7 @@ from budgetnet.learn.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_ou
 from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.image_scores import MOST_WHOLE_CLASSES, ROWS, ImageScores, image_scores, joined
 from budgetnet.learn.progress import Progress, Update
-from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json
+from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json, reading
 from budgetnet.learn.statistics import wilson
 from budgetnet.model.build import Model
 from budgetnet.spec import check_integer, choose
@@ -273,7 +273,11 @@ def images_of(
     Without `data` those that the run was trained from. Raises the one-line `ValueError`s of `evaluate`.
     """
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
-    plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
+    plan = None
+    if Path(run).exists() and plan_file.is_file():
+        with reading(plan_file):
+            plan = read_json(plan_file)
+            _ = plan["data"]["path"] + plan["data"]["fingerprint"], plan["seed"] + 0
     if data is None and plan is None:
         raise ValueError(
             f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "

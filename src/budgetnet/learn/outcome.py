@@ -18,9 +18,10 @@ from budgetnet.learn.image_scores import ImageScores, scores_in
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
-from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, write_json
+from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, reading, write_json
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors
+from budgetnet.model.files import check_tensors, load_tensors
+from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
 from budgetnet.writing import written_aside
 
@@ -70,9 +71,7 @@ def conclude(
     with written_aside(run / "network.json") as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes = {SIDE_NOTE: str(leg.place.side_px)}
-    save_weights(
-        run / "weights.safetensors", model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes
-    )
+    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes)
     write_json(
         run / "metrics.json",
         {
@@ -107,13 +106,18 @@ def clear(folder: Path) -> None:
 def finished(run: Path) -> Outcome | None:
     """The outcome of a run that is done, from its metrics.json; None where it is not.
 
-    A kill behind the last word may have left checkpoints: they are removed.
+    A kill behind the last word may have left checkpoints: they are removed. Raises a one-line `ValueError` where a file
+    that the run left is missing or damaged: what is shown as done must be there.
     """
     if not (run / "metrics.json").exists():
         return None
+    with reading(run / "metrics.json"):
+        metrics = read_json(run / "metrics.json")
+        outcome = Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+    with reading(run / WEIGHTS):
+        check_tensors(run / WEIGHTS)
     clear(run / "training")
-    metrics = read_json(run / "metrics.json")
-    return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+    return outcome
 
 
 def evaluated(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import __version__
+from budgetnet.budget import Budget
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.data.deep import Range, check_mixture, tell_range
 from budgetnet.learn.recipe import Recipe
-from budgetnet.learn.run import INITIAL, read_json, write_json
+from budgetnet.learn.run import INITIAL, read_json, reading, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, cores
 from budgetnet.model.weights import load_model
 from budgetnet.scaling import PAPER, Coefficients
-from budgetnet.spec import Network
+from budgetnet.spec import Network, check_integer
 
 FORMAT = "budgetnet.plan.v1"
 NOT_GIVEN = (("weights", None), ("pretrained", "none"), ("coefficients", None), ("storage", None), ("finalists", 4))
@@ -89,7 +90,8 @@ def only_one(run: Path) -> Iterator[None]:
 def _refuse_foreign(run: Path) -> None:
     """Raise a one-line `ValueError` for a folder that holds something else than a run."""
     if (run / "plan.json").exists():
-        plan = read_json(run / "plan.json")  # other programs have files of that name
+        with reading(run / "plan.json", "give another --out"):
+            plan = read_json(run / "plan.json")  # other programs have files of that name
         if not isinstance(plan, dict) or not str(plan.get("format")).startswith("budgetnet.plan."):
             raise ValueError(f"{run} holds a plan.json of something else: it is no run; give another --out")
         return
@@ -197,10 +199,34 @@ def load_plan(run: Path, command: str, fresh: bool = False) -> dict[str, Any] | 
     path = run / "plan.json"
     if fresh or not path.exists():
         return None
-    plan = read_json(path)
+    with reading(path):
+        plan = read_json(path)
+        if not isinstance(plan, dict):
+            raise ValueError(f"{path} is no plan")
     if plan.get("format") != FORMAT or plan.get("command") != command:
         raise ValueError(f"{run} holds a run of {plan.get('command')!r}, not of {command!r}; give another --out")
     return plan
+
+
+def check_plan(plan: Mapping[str, Any], run: Path) -> None:
+    """Raise a one-line `ValueError` for a plan of `train` or `solve` that lacks what a run goes on from."""
+    with reading(run / "plan.json"):
+        if plan["budget"] is not None:
+            Budget.from_dict(plan["budget"])
+        if plan["command"] == "train":
+            rows = [plan["final"]]
+        else:
+            rows = [entrant for entrant in plan["race"]["entrants"] if entrant["rungs"]]
+            ids = {row["id"] for row in plan["candidates"]}
+            if missing := {row["id"] for row in rows} - ids:
+                raise ValueError(f"its candidates lack {min(missing)}")
+        for row in rows:
+            course_of(row["course"], plan)
+        for value in (plan["processes"], plan["threads"], plan["machine"]["cores"], plan["seed"]):
+            check_integer("a count in it", value, least=0)
+        for text in (plan["data"]["fingerprint"], plan["data"]["path"], plan["machine"]["budgetnet"]):
+            if not isinstance(text, str):
+                raise ValueError(f"{text!r} is no text")
 
 
 def save_plan(run: Path, plan: Mapping[str, Any]) -> dict[str, Any]:

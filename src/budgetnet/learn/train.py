@@ -19,6 +19,7 @@ from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course, whole_leg
 from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
+    check_plan,
     course_of,
     course_row,
     data_row,
@@ -116,6 +117,7 @@ def train(
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         chosen = recipe_for(recipe_of(recipe or default_recipe(source)), images.in_channels)
         if plan is not None:
+            check_plan(plan, run)
             _check_same(plan, arguments, chosen, network, run)
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:

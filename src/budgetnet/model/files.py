@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +18,7 @@ from torch import Tensor
 from budgetnet.writing import written_aside
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
+AGAIN = "remove it, and the same command goes on from what lies before it"
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "module", "net")
 """Keys under which training scripts keep the tensors; a moving average counts first."""
 
@@ -42,22 +44,73 @@ def _sorted_header(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
+class _Told:
+    """A file to write to that keeps what the system refused: torch says of that in its own words."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training's state by `torch.save`, aside and renamed. Raises `OSError` for what the system refuses."""
+    with written_aside(path) as aside, aside.open("wb") as file:
+        told = _Told(file)
+        try:
+            torch.save(state, cast(BinaryIO, told))
+        except (RuntimeError, OSError):
+            if told.error is not None:
+                raise told.error from None
+            raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote. Raises a one-line `ValueError` for a file that is damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AssertionError, IndexError) as error:
+        raise ValueError(f"{path} is no whole checkpoint; {AGAIN}") from error
+
+
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file, on the CPU.
 
     Raises a one-line `ValueError` for a file that is absent, cut short or of another format.
     """
+    with _opened(path) as file:
+        # Cloned, for the file may be truncated while its map is in use.
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            names = file.keys()
-            # Cloned, for the file may be truncated while its map is in use.
-            return {name: file.get_tensor(name).clone() for name in names}, dict(file.metadata() or {})
+            yield file
     except FileNotFoundError as error:
         raise ValueError(f"there is no weights file {path}") from error
     except OSError as error:
         raise ValueError(f"cannot read weights from {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ValueError(f"{path} is no whole safetensors file ({error}); only safetensors are read") from error
+
+
+def check_tensors(path: str | Path) -> None:
+    """Raise the `ValueError`s of `load_tensors` without reading the tensors."""
+    with _opened(path):
+        pass
 
 
 def load_torch(path: Path) -> dict[str, Tensor]:

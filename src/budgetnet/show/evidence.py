@@ -10,7 +10,7 @@ from typing import Any
 from budgetnet.budget import Budget, Certificate
 from budgetnet.learn.data.deep import Range
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.run import learned_validation, read_events, read_json
+from budgetnet.learn.run import learned_validation, read_events, read_json, reading
 from budgetnet.spec import Network
 
 Row = Mapping[str, Any]
@@ -104,19 +104,26 @@ def read_evidence(run: str | Path) -> Evidence:
         raise ValueError(
             f"{folder} has no metrics.json: it is no finished run; the command that began it goes on with it"
         )
-    plan, metrics = read_json(folder / "plan.json"), read_json(folder / "metrics.json")
-    return Evidence(
-        run=folder,
-        plan=plan,
-        network=_network(folder / "network.json"),
-        certificate=_certificate(folder / "certificate.json"),
-        budget=Budget.from_dict(plan["budget"]) if plan.get("budget") else None,
-        validation=Evaluation.from_dict(metrics["validation"]),
-        test=Evaluation.from_dict(metrics["test"]),
-        metrics=metrics,
-        split=read_json(folder / "split.json"),
-        events=read_events(folder / "events.jsonl"),
-    )
+    with reading(folder / "plan.json"):
+        plan = read_json(folder / "plan.json")
+        budget = Budget.from_dict(plan["budget"]) if plan.get("budget") else None
+    with reading(folder / "metrics.json"):
+        metrics = read_json(folder / "metrics.json")
+        validation, test = (Evaluation.from_dict(metrics[split]) for split in ("validation", "test"))
+        for row in metrics["mistakes"]:
+            _ = row["file"], row["label"], row["predicted"], row["probability"]
+    with reading(folder / "network.json"):
+        network = _network(folder / "network.json")
+    with reading(folder / "certificate.json"):
+        certificate = _certificate(folder / "certificate.json")
+    with reading(folder / "split.json"):
+        split = read_json(folder / "split.json")
+        _ = split["unreadable"], split["duplicates"]
+    with reading(folder / "events.jsonl"):
+        events = read_events(folder / "events.jsonl")
+        for row in events:
+            _ = [row[key] for key in ("kind", "phase", "step", "accuracy")]
+    return Evidence(folder, plan, network, certificate, budget, validation, test, metrics, split, events)
 
 
 def _network(path: Path) -> Network:

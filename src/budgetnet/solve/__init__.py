@@ -18,6 +18,7 @@ from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
+    check_plan,
     course_of,
     data_row,
     given_coefficients,
@@ -38,7 +39,7 @@ from budgetnet.learn.plan import (
 from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_for, recipe_of
-from budgetnet.learn.run import learned_validation, read_json, write_json
+from budgetnet.learn.run import learned_validation, read_json, reading, write_json
 from budgetnet.learn.statistics import wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
@@ -120,6 +121,7 @@ def solve(
         asked = asked.beginning_from(source, plan, recipe)
         arguments = {**asked.to_dict(), "precision": precision}
         if plan is not None:
+            check_plan(plan, run)
             same_arguments(plan, arguments, run)
             same_data(plan["data"]["fingerprint"], images, run)
         entrants = len(plan["race"]["entrants"]) if plan else entrants_for(time_seconds, workers_for(device))
@@ -168,9 +170,11 @@ def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
     """The solution that a finished run's files hold."""
     from budgetnet.show.report import write_report
 
-    choice = read_json(run / "metrics.json")["choice"]
-    winner = next(row for row in found if row.id == choice["id"])
-    certificate = Certificate.from_dict(read_json(run / "certificate.json"))
+    with reading(run / "metrics.json"):
+        choice = read_json(run / "metrics.json")["choice"]
+        winner = {row.id: row for row in found}[choice["id"]]
+    with reading(run / "certificate.json"):
+        certificate = Certificate.from_dict(read_json(run / "certificate.json"))
     fitted = dataclasses.replace(winner.fit, certificate=certificate)
     return Solution(run, fitted, found, choice["reason"], done.validation, done.test, write_report(run))
 
