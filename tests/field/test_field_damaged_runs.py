@@ -223,6 +223,7 @@ def test_the_command_line_says_what_to_do_about_a_full_disk(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """`train` in a process that may not write large files fails in one line; without the limit it goes on."""
     course = tiny_course()
@@ -237,7 +238,7 @@ def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> N
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
         return subprocess.run(
-            [*program, *words, str(tmp_path / out)], capture_output=True, text=True, timeout=300, check=False,
+            [*program, *words, str(tmp_path / out)], capture_output=True, text=True, timeout=400, check=False,
             env=environment, preexec_fn=limited,
         )  # fmt: skip
 

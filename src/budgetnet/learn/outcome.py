@@ -59,6 +59,9 @@ def conclude(
     metrics.json comes last: where it exists the run is finished. `judged` is the leg whose validation scores count,
     if not this one: a leg that learned from those images has none.
     """
+    if not leg.weights.exists():
+        what = f"{run / 'metrics.json'} is missing, though the run was finished: what it was measured with was removed"
+        raise ValueError(f"{what}; put the file back, or begin anew with --fresh")
     course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device

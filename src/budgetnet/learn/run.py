@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -114,12 +113,12 @@ def append_event(path: str | Path, event: Mapping[str, object]) -> None:
     line = json.dumps({name: _finite(value) for name, value in event.items()}, allow_nan=False) + "\n"
     with open(path, "a+b", buffering=0) as file, _alone(file):
         _drop_torn_line(file)
+        rest = memoryview(line.encode())
         try:
-            written = file.write(line.encode())
+            while rest:  # of a line that a full disk cuts, the second part is refused
+                rest = rest[file.write(rest) :]
         except OSError as error:  # it names no file
             raise OSError(error.errno, error.strerror, str(path)) from error
-    if written != len(line):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
