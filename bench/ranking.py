@@ -42,7 +42,6 @@ from budgetnet.learn.plan import load_plan, same_data
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import read_json, write_json
-from budgetnet.learn.statistics import right_of
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Here
@@ -170,8 +169,7 @@ def _reached(leg: Leg, images: ImageSet) -> Trained:
     test = answered(leg)
     if not leg.scores.exists():  # it diverged
         return Trained(0.0, 0.0, 0.0)
-    answers, labels, _ = validation_answers(leg, images)
-    right = right_of(answers, labels)
+    right = validation_answers(leg, images)[0].right
     both = np.concatenate([right, test.right])
     return Trained(float(right.mean()), float(test.right.mean()), float(both.mean()))
 

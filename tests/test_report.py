@@ -23,6 +23,7 @@ from budgetnet import Budget
 from budgetnet.budget import Fit
 from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
 from budgetnet.learn.evaluate import Evaluation, score
+from budgetnet.learn.image_scores import image_scores
 from budgetnet.learn.outcome import mistakes, write_split
 from budgetnet.learn.plan import data_row, preprocessing_row
 from budgetnet.learn.recipe import RECIPES
@@ -181,7 +182,7 @@ def make_run(run: Path, images: ImageSet, data: str, names: tuple[str, ...] = ("
         {
             "format": "budgetnet.metrics.v1",
             **{split: evaluation.to_dict() for split, evaluation in scores.items()},
-            "mistakes": mistakes(table, images, indices),
+            "mistakes": mistakes(image_scores(table, labels[indices]), images, indices),
             "choice": {
                 "id": names[0],
                 "best_id": names[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 def written_aside(path: Path) -> Generator[Path, None, None]:
     """A path to write to, beside `path`: at the end synced and renamed, so that a kill leaves old or new.
 
-    An `OSError` about the path aside names `path`, which is what people know.
+    An `OSError` about the path aside, or about no path (a full disk), names `path`, which is what people know.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -21,8 +22,9 @@ def written_aside(path: Path) -> Generator[Path, None, None]:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        if error.filename not in (aside, str(aside)):
+        if error.filename not in (None, aside, str(aside)):
             raise
-        raise type(error)(error.errno, error.strerror, str(path)) from error
+        # Numpy says in words alone that less was written than asked.
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
     finally:
         aside.unlink(missing_ok=True)

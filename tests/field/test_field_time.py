@@ -25,6 +25,7 @@ from budgetnet.learn.memory import _group_bytes, training_batch, training_bytes
 from budgetnet.learn.plan import TooShort
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.speed import LEAST_EPOCHS
+from budgetnet.learn.statistics import log_losses
 from budgetnet.path import LEAST_PHI
 from budgetnet.path import Path as ScalingPath
 from budgetnet.solve.candidates import candidates
@@ -188,11 +189,11 @@ def test_answers_must_beat_the_class_frequencies(digits: ImageSet) -> None:
     counts = np.bincount(np.asarray(digits.labels)[digits.indices("train")], minlength=10) + 1.0
     chance = np.tile(counts / counts.sum(), (len(labels), 1))
     good = 0.2 * np.eye(10)[labels] + 0.08
-    assert against_chance(good / good.sum(1, keepdims=True), labels, digits).learned
-    none = against_chance(chance, labels, digits)
+    assert against_chance(log_losses(good / good.sum(1, keepdims=True), labels), labels, digits).learned
+    none = against_chance(log_losses(chance, labels), labels, digits)
     assert not none.learned and none.loss == pytest.approx(none.chance_loss)
     noise = np.random.default_rng(0).dirichlet(np.ones(10), len(labels))
-    assert not against_chance(noise, labels, digits).learned
+    assert not against_chance(log_losses(noise, labels), labels, digits).learned
     with pytest.raises(ValueError, match="learned nothing: after 3 times through the images") as caught:
         none.check("a network", 3.0)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ from torch import nn
 from budgetnet.baseline.scorer import score_of
 from budgetnet.baseline.teaching import PHASE, Teaching, supernet_of, teach
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
-from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.evaluate import answer
 from budgetnet.learn.leg import Place, opened
 from budgetnet.learn.parcel import Errand
 from budgetnet.learn.progress import Progress, Update
@@ -137,9 +137,9 @@ def judge(candidate: Candidate) -> Judged:
     model = supernet.standalone(teaching.options.network(candidate.architecture)).to(place.device)
     recalibrate(model, images, pixels, teaching.preprocessing, place.device)
     indices = evenly(images.indices("validation"), MOST_IMAGES)
-    answers = probabilities(model, images, pixels, indices, teaching.preprocessing, device=place.device)
-    found = score_of(answers, np.asarray(images.labels)[indices])
-    return Judged(found, time.monotonic() - began)
+    labels = np.asarray(images.labels)[indices]
+    answers, _ = answer(model, images, pixels, indices, labels, teaching.preprocessing, place.device)
+    return Judged(score_of(answers), time.monotonic() - began)
 
 
 @torch.no_grad()

@@ -5,12 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from budgetnet.learn.image_scores import ImageScores
 from budgetnet.learn.leg import Place
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.statistics import log_losses, right_of
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
 from budgetnet.search.baseline import Score, Scores
@@ -57,7 +54,6 @@ class Scorer(Protocol):
         ...
 
 
-def score_of(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> Score:
-    """Accuracy and mean log loss of probabilities (n, classes) for labels (n,)."""
-    loss = min(DIVERGED_LOSS, float(log_losses(answers, labels).mean()))
-    return Score(float(right_of(answers, labels).mean()), loss)
+def score_of(answers: ImageScores) -> Score:
+    """Accuracy and mean log loss of answers."""
+    return Score(float(answers.right.mean()), min(DIVERGED_LOSS, float(answers.losses.mean())))

@@ -23,7 +23,6 @@ from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import read_json, write_json
-from budgetnet.learn.statistics import right_of
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
 from budgetnet.search.baseline import POPULATION, Objective, Scored, Search, judged, run_search
@@ -101,7 +100,7 @@ class Work:
         train_missing(
             legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=lambda leg: leg.scores
         )
-        scores = [score_of(*validation_answers(leg, self.images)[:2]) for leg in legs]
+        scores = [score_of(validation_answers(leg, self.images)[0]) for leg in legs]
         return tuple(judged(one, options.macs(one), score, objective) for one, score in zip(best, scores, strict=True))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
@@ -184,8 +183,7 @@ def _right(leg: Leg, images: ImageSet) -> NDArray[np.bool_]:
     """Which validation images a final training got right; none where it diverged."""
     if not leg.scores.exists():
         return np.zeros(len(images.indices("validation")), np.bool_)
-    answers, labels, _ = validation_answers(leg, images)
-    return right_of(answers, labels)
+    return validation_answers(leg, images)[0].right
 
 
 def objective_of(plan: Mapping[str, Any], options: Options) -> Objective:

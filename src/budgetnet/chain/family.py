@@ -113,7 +113,8 @@ def train_member(leg: Leg) -> bool:
     if file is not None:
         images, _ = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
         notes = {SIDE_NOTE: str(leg.place.side_px)}
-        save_weights(file, trained_model(leg), images.classes, preprocessing_row(leg.course.preprocessing), notes)
+        preprocessing = dataclasses.replace(leg.course.preprocessing, value_range=images.value_range)
+        save_weights(file, trained_model(leg), images.classes, preprocessing_row(preprocessing), notes)
     return train_and_test(leg)
 
 

@@ -4,6 +4,7 @@ into one line on standard error: exit code 2 for bad input, 1 for what the machi
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -30,6 +31,8 @@ from budgetnet.cli import (
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a used up quota, a file that may not grow."""
 
 
 def _version() -> str:
@@ -131,4 +134,6 @@ def _parse_error(error: CycloptsError) -> str:
 
 def _system_error(error: OSError) -> str:
     reason = (error.strerror or str(error)).lower()
+    if error.errno in FULL:
+        reason += "; make space there, then give the same command again: a run goes on where it was"
     return f"{error.filename}: {reason}" if error.filename else reason

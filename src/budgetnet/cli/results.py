@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from budgetnet.solve import Solution
 
 MOST_CONFUSIONS = 8
+MOST_CLASSES = 50
+"""Of a table in a terminal; of more, those that are found least often."""
 
 
 def prediction_line(prediction: Prediction) -> str:
@@ -39,28 +41,27 @@ def print_evaluation(evaluation: Evaluation) -> None:
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
     show.facts(rows)
     show.say()
+    shown = evaluation.per_class
+    if len(shown) > MOST_CLASSES:
+        shown = sorted((row for row in shown if row.count), key=lambda row: row.recall)[:MOST_CLASSES]
     show.table(
         ("class", "images", "precision", "recall", "F1"),
         [
             (row.name, f"{row.count:,}", show.percent(row.precision), show.percent(row.recall), f"{row.f1:.3f}")
-            for row in evaluation.per_class
+            for row in shown
         ],
     )
+    if others := len(evaluation.per_class) - len(shown):
+        show.say(f"{others:,} more classes were found as often or oftener; --json lists all.", "dim")
     _print_confusions(evaluation)
 
 
 def _print_confusions(evaluation: Evaluation) -> None:
     names = [row.name for row in evaluation.per_class]
-    pairs = [
-        (count, names[true], names[predicted])
-        for true, row in enumerate(evaluation.confusion)
-        for predicted, count in enumerate(row)
-        if count and true != predicted
-    ]
-    pairs.sort(key=lambda pair: -pair[0])
-    if pairs:
+    if evaluation.confused:
         show.say()
-        rows = [(true, predicted, f"{count:,}") for count, true, predicted in pairs[:MOST_CONFUSIONS]]
+        pairs = evaluation.confused[:MOST_CONFUSIONS]
+        rows = [(names[true], names[predicted], f"{images:,}") for true, predicted, images in pairs]
         show.table(("taken for another: true", "predicted", "images"), rows, text_columns=2)
 
 

@@ -312,7 +312,10 @@ def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool
         if isinstance(answer, Unreadable):
             bad.append(answer)
             show.notice(f"budgetnet: {answer.path}: {answer.reason}")
-        elif as_json:
+            continue
+        if answer.note is not None:
+            show.notice(f"budgetnet: {answer.path}: {answer.note}")
+        if as_json:
             good.append(answer)
         else:
             print(results.prediction_line(answer), flush=True)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.coefficients.result import Difference, Needed, Score, SeedScore
-from budgetnet.learn.answers import answers_path, validation_answers
+from budgetnet.learn.answers import test_answers, validation_answers
 from budgetnet.learn.data import ImageSet
+from budgetnet.learn.image_scores import ImageScores
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.statistics import (
     LEAST_PROBABILITY,
@@ -20,12 +21,10 @@ from budgetnet.learn.statistics import (
     accuracy_interval,
     counted_together,
     difference_interval,
-    log_losses,
     mean_interval,
     on_one_split,
     over_seeds,
     paired_over_seeds,
-    right_of,
 )
 
 POWER_QUANTILE = 1.959963984540054 + 0.8416212335729143
@@ -47,21 +46,17 @@ class Answers:
 
 def on_validation(leg: Leg, images: ImageSet) -> Answers:
     """What a leg's model answered to the validation images."""
-    answers, labels, indices = validation_answers(leg, images)
-    return _answers(leg.course.seed, answers, indices, labels)
+    return _answers(leg.course.seed, *validation_answers(leg, images))
 
 
 def on_test(leg: Leg) -> Answers:
     """What a training of the check answered to the test images."""
-    with np.load(answers_path(leg)) as rows:
-        return _answers(leg.course.seed, rows["probabilities"], rows["indices"], rows["labels"])
+    return _answers(leg.course.seed, *test_answers(leg))
 
 
-def _answers(
-    seed: int, answers: NDArray[np.float32], indices: NDArray[np.int64], labels: NDArray[np.integer]
-) -> Answers:
-    losses = np.minimum(log_losses(answers, labels), MOST_LOSS)
-    return Answers(seed, indices, right_of(answers, labels), losses, not bool(np.isfinite(answers).all()))
+def _answers(seed: int, answers: ImageScores, indices: NDArray[np.int64]) -> Answers:
+    losses = np.minimum(answers.losses, MOST_LOSS)
+    return Answers(seed, indices, answers.right, losses, not bool(answers.finite.all()))
 
 
 def score_of(tests: Sequence[Answers]) -> Score:

@@ -44,6 +44,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_values,
     save_plan,
     side_px_for,
     start_anew,
@@ -129,6 +130,7 @@ def compare(
                 same_data(fingerprint, one, run)
             if (run / "comparison.json").exists():
                 return _shown(run)
+            same_values(plan, images[0], run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
         drafts, left_out = (
             ((), ())

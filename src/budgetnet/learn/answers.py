@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.evaluate import answer, answer_rows
+from budgetnet.learn.image_scores import ImageScores, scores_in
 from budgetnet.learn.leg import EVENT_SECONDS, Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
-from budgetnet.learn.statistics import Seeds, right_of
+from budgetnet.learn.statistics import Seeds
 from budgetnet.writing import written_aside
 
 
 def answers_path(leg: Leg) -> Path:
-    """Where the probabilities on the test split lie: there once the training is done and tested."""
+    """Where the answers to the test split lie: there once the training is done and tested."""
     return Path(leg.place.folder).parent / "answers" / f"{leg.course.id}.npz"
 
 
@@ -30,13 +31,14 @@ def train_and_test(leg: Leg) -> bool:
         run_leg(leg)
     images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
     model, indices = trained_model(leg).to(leg.place.device), images.indices("test")
-    answers = probabilities(model, images, pixels, indices, leg.course.preprocessing, device=leg.place.device)
+    labels = np.array(images.labels)[indices]
+    answers, whole = answer(model, images, pixels, indices, labels, leg.course.preprocessing, leg.place.device)
     path = answers_path(leg)
     path.parent.mkdir(exist_ok=True)
     files = np.array([images.files[index] for index in indices])
-    labels = np.array(images.labels)[indices]
+    rows = {**answer_rows(answers, whole), "indices": indices, "labels": labels, "files": files}
     with written_aside(path) as aside, aside.open("wb") as file:
-        np.savez(file, probabilities=answers, indices=indices, labels=labels, files=files)
+        np.savez(file, **rows)  # pyright: ignore[reportArgumentType]
     for spent in (*leg.folder.glob("*.pt"), leg.weights, leg.initial):
         spent.unlink(missing_ok=True)
     return True
@@ -73,16 +75,20 @@ def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
     return [(test.indices, test.right.astype(np.float64)) for test in tests]
 
 
-def validation_answers(leg: Leg, images: ImageSet) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """What a leg that is done answers on validation: probabilities (n, classes), labels (n,) and indices (n,)."""
+def validation_answers(leg: Leg, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
+    """What a leg that is done answers on validation, and the indices of those images (n,)."""
     with np.load(leg.scores) as rows:
-        answers, indices = rows["probabilities"], rows["indices"]
-    return answers, np.asarray(images.labels)[indices], indices
+        indices = rows["indices"]
+        return scores_in(rows, np.asarray(images.labels)[indices]), indices
+
+
+def test_answers(leg: Leg) -> tuple[ImageScores, NDArray[np.int64]]:
+    """What `train_and_test` wrote of a training, and the indices of the test images (n,)."""
+    with np.load(answers_path(leg)) as rows:
+        return scores_in(rows, rows["labels"]), rows["indices"]
 
 
 def answered(leg: Leg) -> Answered:
     """What `train_and_test` wrote; answers that are no numbers are wrong ones."""
-    file: Path = answers_path(leg)
-    with np.load(file) as rows:
-        answers, indices, labels = rows["probabilities"], rows["indices"], rows["labels"]
-    return Answered(leg.place.split_seed, indices, right_of(answers, labels), not bool(np.isfinite(answers).all()))
+    answers, indices = test_answers(leg)
+    return Answered(leg.place.split_seed, indices, answers.right, not bool(answers.finite.all()))

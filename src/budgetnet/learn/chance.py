@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.statistics import log_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class AgainstChance:
         )
 
 
-def against_chance(probabilities: NDArray[np.floating], labels: NDArray[np.integer], images: ImageSet) -> AgainstChance:
-    """The answers (n, classes) to images with these true classes (n,), against the class frequencies of the training.
+def against_chance(losses: NDArray[np.floating], labels: NDArray[np.integer], images: ImageSet) -> AgainstChance:
+    """Log losses (n,) on images with these true classes (n,), against the class frequencies of the training images.
 
     The frequencies have one image more in each class, so that none is 0.
     """
@@ -49,7 +48,6 @@ def against_chance(probabilities: NDArray[np.floating], labels: NDArray[np.integ
 
     counts = np.bincount(np.asarray(images.labels)[images.indices("train")], minlength=len(images.classes)) + 1.0
     chance = -np.log(counts / counts.sum())[labels]
-    losses = log_losses(probabilities, labels)
     worse, count = losses - chance, len(labels)
     mean = float(worse.mean())
     error = float(worse.std(ddof=1)) / np.sqrt(count) if count > 1 else 0.0

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, input_batches, open_cache, open_images
+from budgetnet.learn.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
 from budgetnet.learn.data.images import SPLITS
+from budgetnet.learn.image_scores import MOST_WHOLE_CLASSES, ROWS, ImageScores, image_scores, joined
 from budgetnet.learn.progress import Progress, Update
-from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json
+from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json, reading
 from budgetnet.learn.statistics import wilson
 from budgetnet.model.build import Model
 from budgetnet.model.weights import numbered_classes
@@ -25,6 +27,8 @@ from budgetnet.spec import Network, check_integer, choose
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
 SHOWN_CLASSES = 20
+MOST_TABLE_CLASSES = 200
+"""Of a confusion table: with 2,000 it is 89 MB of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class ClassRow:
 class Evaluation:
     """Shares in [0, 1] over `count` images; `top1_low` and `top1_high` are Wilson's 95 % interval.
 
-    `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images.
+    `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images; None for more than
+    200 classes, for it grows with their square. `confused` has the mistakes as (true, predicted, images), those
+    made most often first.
     """
 
     count: int
@@ -53,7 +59,8 @@ class Evaluation:
     balanced_accuracy: float
     expected_calibration_error: float
     per_class: tuple[ClassRow, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: tuple[tuple[int, ...], ...] | None
+    confused: tuple[tuple[int, int, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON has them; `from_dict` gives an equal value back."""
@@ -64,10 +71,48 @@ class Evaluation:
         """The evaluation of a JSON object. Raises a one-line `ValueError` for unknown or missing keys."""
         try:
             per_class = tuple(ClassRow(**one) for one in row["per_class"])
-            confusion = tuple(tuple(counts) for counts in row["confusion"])
-            return Evaluation(**{**row, "per_class": per_class, "confusion": confusion})
-        except (TypeError, KeyError) as error:
+            table = row["confusion"]
+            confusion = None if table is None else tuple(tuple(counts) for counts in table)
+            confused = tuple(tuple(map(int, pair)) for pair in row["confused"]) if "confused" in row else ()
+            if "confused" not in row:  # of an older version
+                counts = np.array(table, np.int64)
+                np.fill_diagonal(counts, 0)
+                confused = _most_first(np.array(counts.nonzero()), counts[counts.nonzero()])
+            return Evaluation(**{**row, "per_class": per_class, "confusion": confusion, "confused": confused})
+        except (TypeError, KeyError, ValueError, IndexError) as error:
             raise ValueError(f"this is no evaluation: {error}") from error
+
+
+def answer(
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    preprocessing: Preprocessing,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> tuple[ImageScores, NDArray[np.float32] | None]:
+    """What the model answers to the images at `indices` with these true labels, and the `probabilities` themselves.
+
+    These are None for more than 1,000 classes: of many images they would not fit into memory.
+    """
+    if model.network.classes <= MOST_WHOLE_CLASSES:
+        whole = probabilities(model, images, pixels, indices, preprocessing, device=device, progress=progress)
+        return image_scores(whole, labels), whole
+    parts: list[ImageScores] = []
+    for start in range(0, len(indices), ROWS):
+        some = slice(start, start + ROWS)
+        found = probabilities(model, images, pixels, indices[some], preprocessing, device=device)
+        parts.append(image_scores(found, labels[some]))
+        if progress:
+            progress(Update("evaluate", min(start + ROWS, len(indices)), len(indices), images.name))
+    return joined(parts), None
+
+
+def answer_rows(answers: ImageScores, whole: NDArray[np.float32] | None) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a file of answers: whole probabilities, or of many classes what the answers are worth."""
+    return answers.rows() if whole is None else {"probabilities": whole}
 
 
 @torch.inference_mode()
@@ -109,28 +154,53 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer], clas
     balanced accuracy: mean recall over the classes that have images. Raises `ValueError` for other
     shapes, no images, labels out of range, or probabilities that are no numbers.
     """
-    answers, truth = np.asarray(probabilities, dtype=np.float64), np.asarray(labels, dtype=np.int64)
-    _check(answers, truth, classes)
-    true_share = answers[np.arange(len(truth)), truth][:, None]
-    earlier = np.arange(len(classes)) < truth[:, None]
-    rank = ((answers > true_share) | ((answers == true_share) & earlier)).sum(1)
-    predicted = answers.argmax(1)
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (truth, predicted), 1)
-    right = int((rank == 0).sum())
-    rows = _class_rows(confusion, classes)
+    answers, truth = np.asarray(probabilities), np.asarray(labels, dtype=np.int64)
+    if answers.ndim != 2 or answers.shape != (len(truth), len(classes)) or not len(truth):
+        raise ValueError(
+            f"probabilities are {answers.shape}, but there are {len(truth)} labels and {len(classes)} classes; "
+            "give a row an image and a column a class"
+        )
+    _check_labels(truth, classes)
+    return evaluation_of(image_scores(answers, truth), truth, classes)
+
+
+def evaluation_of(answers: ImageScores, labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
+    """As `score`, of what each answer is worth. Raises `ValueError` for answers that are no numbers."""
+    truth = np.asarray(labels, dtype=np.int64)
+    _check_labels(truth, classes)
+    if not answers.finite.all():
+        raise ValueError("some probabilities are no numbers; the training of this model diverged")
+    predicted = answers.predicted
+    right = int((answers.rank == 0).sum())
+    rows = _class_rows(truth, predicted, classes)
+    pairs, images = np.unique(np.stack([truth, predicted]), axis=1, return_counts=True)
+    wrong = pairs[0] != pairs[1]
     low, high = wilson(right, len(truth))
     return Evaluation(
         count=len(truth),
         top1=right / len(truth),
         top1_low=low,
         top1_high=high,
-        top5=float((rank < 5).mean()) if len(classes) > 5 else None,
+        top5=float((answers.rank < 5).mean()) if len(classes) > 5 else None,
         balanced_accuracy=float(np.mean([row.recall for row in rows if row.count])),
-        expected_calibration_error=calibration_error(answers.max(1), predicted == truth),
+        expected_calibration_error=calibration_error(answers.confidence.astype(np.float64), predicted == truth),
         per_class=rows,
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        confusion=_table(pairs, images, len(classes)) if len(classes) <= MOST_TABLE_CLASSES else None,
+        confused=_most_first(pairs[:, wrong], images[wrong]),
     )
+
+
+def _table(pairs: NDArray[np.int64], images: NDArray[np.int64], classes: int) -> tuple[tuple[int, ...], ...]:
+    """Rows of true classes, columns of predicted ones."""
+    table = np.zeros((classes, classes), np.int64)
+    table[pairs[0], pairs[1]] = images
+    return tuple(tuple(row) for row in table.tolist())
+
+
+def _most_first(pairs: NDArray[np.int64], images: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
+    """(true, predicted, images), the most images first, then in the order of the classes."""
+    order = np.argsort(-images, kind="stable")
+    return tuple(zip(*(row[order].tolist() for row in (pairs[0], pairs[1], images)), strict=True))
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
@@ -171,8 +241,9 @@ def evaluate(
         raise ValueError(f"{images.name} has no {split} images; choose another split")
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
-    answers = probabilities(model, images, pixels, indices, loaded.preprocessing, device=device, progress=progress)
-    return score(answers, np.array([places[images.labels[i]] for i in indices]), loaded.classes)
+    labels = np.array([places[images.labels[i]] for i in indices])
+    answers, _ = answer(model, images, pixels, indices, labels, loaded.preprocessing, device=device, progress=progress)
+    return evaluation_of(answers, labels, loaded.classes)
 
 
 def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
@@ -210,7 +281,11 @@ def images_of(
     Without `data` those that the run was trained from. Raises the one-line `ValueError`s of `evaluate`.
     """
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
-    plan = read_json(plan_file) if Path(run).exists() and plan_file.is_file() else None
+    plan = None
+    if Path(run).exists() and plan_file.is_file():
+        with reading(plan_file):
+            plan = read_json(plan_file)
+            _ = plan["data"]["path"] + plan["data"]["fingerprint"], plan["seed"] + 0
     if data is None and plan is None:
         raise ValueError(
             f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "
@@ -232,25 +307,37 @@ def images_of(
             stacklevel=3,
         )
     places = class_places(images.classes, loaded.classes, str(source))
-    return dataclasses.replace(images, in_channels=loaded.network.in_channels), places
+    value_range = loaded.preprocessing.value_range
+    _check_values(images, value_range)
+    return dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range), places
 
 
-def _check(answers: NDArray[np.float64], truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:
-    if answers.ndim != 2 or answers.shape != (len(truth), len(classes)) or not len(truth):
-        raise ValueError(
-            f"probabilities are {answers.shape}, but there are {len(truth)} labels and {len(classes)} classes; "
-            "give a row an image and a column a class"
-        )
+def _check_values(images: ImageSet, value_range: Range | None) -> None:
+    """Refuse images of other bits than those of the model's training; warn where their values lie elsewhere."""
+    spreads = images.spreads or (None,) * len(images)
+    deep = [spread for spread in spreads if spread is not None]
+    if value_range is None:
+        if deep:
+            what = f"{len(deep)} of {len(spreads)} images of {images.name} have more than 8 bits a value"
+            warnings.warn(f"{what}, {UNKNOWN_RANGE.partition(' a value, ')[2]}", stacklevel=4)
+        return
+    check_mixture(images.name, images.files, spreads, value_range)
+    if outside := sum(is_outside(spread, value_range) for spread in deep):
+        what = f"{outside} of {len(spreads)} images of {images.name}"
+        warnings.warn(f"of {what} {outside_note(value_range).replace(' of its', '')}", stacklevel=4)
+
+
+def _check_labels(truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:
     if truth.min() < 0 or truth.max() >= len(classes):
         raise ValueError(f"labels go from {truth.min()} to {truth.max()}; they must be from 0 to {len(classes) - 1}")
-    if not np.isfinite(answers).all():
-        raise ValueError("some probabilities are no numbers; the training of this model diverged")
 
 
-def _class_rows(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> tuple[ClassRow, ...]:
+def _class_rows(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: tuple[str, ...]
+) -> tuple[ClassRow, ...]:
+    counts = [np.bincount(of, minlength=len(classes)) for of in (truth[truth == predicted], truth, predicted)]
     rows: list[ClassRow] = []
-    for index, name in enumerate(classes):
-        hits, count, called = int(confusion[index, index]), int(confusion[index].sum()), int(confusion[:, index].sum())
+    for name, hits, count, called in zip(classes, *(row.tolist() for row in counts), strict=True):
         precision, recall = hits / max(called, 1), hits / max(count, 1)
         rows.append(ClassRow(name, count, precision, recall, 2 * hits / max(count + called, 1)))
     return tuple(rows)

@@ -24,10 +24,10 @@ import torch
 from accelerate import Accelerator
 
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
-from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.evaluate import answer, answer_rows
 from budgetnet.learn.progress import Update
 from budgetnet.learn.run import INITIAL, append_event
-from budgetnet.learn.statistics import right_of, wilson
+from budgetnet.learn.statistics import wilson
 from budgetnet.learn.trainer import Course, StepReport, Trainer, images_per_second, of_all
 from budgetnet.learn.workers import hold_stop, report
 from budgetnet.model.files import save_tensors
@@ -85,7 +85,7 @@ class Leg:
 
     @property
     def scores(self) -> Path:
-        """Probabilities on the validation split: there once the leg is done."""
+        """Answers to the validation split: there once the leg is done."""
         return self.folder / f"{self.name}.npz"
 
     @property
@@ -202,20 +202,19 @@ def _save(trainer: Trainer, checkpoint: Path, watch: Watch | None) -> None:
 def _finish(leg: Leg, trainer: Trainer, images: ImageSet, pixels: Pixels) -> None:
     indices = images.indices("validation")
     model = trainer.result.eval()
-    answers = probabilities(
-        model, images, pixels, indices, leg.course.preprocessing, device=str(trainer.accelerator.device)
-    )
-    if leg.phase == "final" and not np.isfinite(answers).all():
+    labels, device = np.array(images.labels)[indices], str(trainer.accelerator.device)
+    answers, whole = answer(model, images, pixels, indices, labels, leg.course.preprocessing, device)
+    if leg.phase == "final" and not answers.finite.all():
         leg.diverged.touch()
         return
     if not leg.learns_validation:
-        right = right_of(answers, np.array(images.labels)[indices])
+        right = answers.right
         low, high = wilson(int(right.sum()), len(right))
         event = {"kind": "score", "phase": leg.phase, "step": trainer.step, "accuracy": float(right.mean())}
         append_event(leg.events, {**event, "low": low, "high": high})
     save_tensors(leg.weights, model.state_dict())
     with written_aside(leg.scores) as aside, aside.open("wb") as file:
-        np.savez(file, probabilities=answers, indices=indices)
+        np.savez(file, **answer_rows(answers, whole), indices=indices)  # pyright: ignore[reportArgumentType]
 
 
 def _after(

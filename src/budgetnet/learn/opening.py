@@ -9,7 +9,7 @@ from typing import Any
 
 from budgetnet.learn.cluster import Cluster, reach
 from budgetnet.learn.data import ImageSet, open_images
-from budgetnet.learn.plan import load_plan, same_arguments, same_data
+from budgetnet.learn.plan import load_plan, same_arguments, same_data, same_values
 from budgetnet.learn.progress import Progress
 
 
@@ -45,4 +45,6 @@ def opened_run(
     if plan is not None:
         same_arguments(plan, asked, run)
         same_data(plan["data"]["fingerprint"], images, run)
+        if not finished:
+            same_values(plan, images, run)
     return Opened(plan, images, finished)

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels
 from budgetnet.learn.data.images import SPLITS
-from budgetnet.learn.evaluate import Evaluation, probabilities, score
+from budgetnet.learn.evaluate import Evaluation, answer, evaluation_of
+from budgetnet.learn.image_scores import ImageScores, scores_in
 from budgetnet.learn.leg import Leg
 from budgetnet.learn.plan import preprocessing_row
 from budgetnet.learn.recipe import trained_network
-from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, write_json
+from budgetnet.learn.run import INITIAL, SIDE_NOTE, read_json, reading, write_json
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors
+from budgetnet.model.files import check_tensors, load_tensors
+from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
 from budgetnet.writing import written_aside
 
@@ -57,20 +59,22 @@ def conclude(
     metrics.json comes last: where it exists the run is finished. `judged` is the leg whose validation scores count,
     if not this one: a leg that learned from those images has none.
     """
+    if not leg.weights.exists():
+        what = f"{run / 'metrics.json'} is missing, though the run was finished: what it was measured with was removed"
+        raise ValueError(f"{what}; put the file back, or begin anew with --fresh")
     course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device
-    answers = probabilities(model.to(device), images, pixels, indices, course.preprocessing, device=device)
-    validation = np.load((judged or leg).scores)
-    outcome = Outcome(
-        evaluated(validation["probabilities"], images, validation["indices"]), evaluated(answers, images, indices)
-    )
+    labels = np.asarray(images.labels)
+    answers, _ = answer(model.to(device), images, pixels, indices, labels[indices], course.preprocessing, device)
+    with np.load((judged or leg).scores) as rows:
+        asked = rows["indices"]
+        validation = scores_in(rows, labels[asked])
+    outcome = Outcome(evaluated(validation, images, asked), evaluated(answers, images, indices))
     with written_aside(run / "network.json") as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes = {SIDE_NOTE: str(leg.place.side_px)}
-    save_weights(
-        run / "weights.safetensors", model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes
-    )
+    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes)
     write_json(
         run / "metrics.json",
         {
@@ -105,24 +109,28 @@ def clear(folder: Path) -> None:
 def finished(run: Path) -> Outcome | None:
     """The outcome of a run that is done, from its metrics.json; None where it is not.
 
-    A kill behind the last word may have left checkpoints: they are removed.
+    A kill behind the last word may have left checkpoints: they are removed. Raises a one-line `ValueError` where a file
+    that the run left is missing or damaged: what is shown as done must be there.
     """
     if not (run / "metrics.json").exists():
         return None
+    with reading(run / "metrics.json"):
+        metrics = read_json(run / "metrics.json")
+        outcome = Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+    with reading(run / WEIGHTS):
+        check_tensors(run / WEIGHTS)
     clear(run / "training")
-    metrics = read_json(run / "metrics.json")
-    return Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+    return outcome
 
 
-def evaluated(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:
-    """Scores of probabilities (n, classes) on the images of these indices."""
-    return score(answers, np.asarray(images.labels)[indices], images.classes)
+def evaluated(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:
+    """Scores of answers to the images of these indices."""
+    return evaluation_of(answers, np.asarray(images.labels)[indices], images.classes)
 
 
-def mistakes(answers: NDArray[np.float32], images: ImageSet, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
+def mistakes(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> list[dict[str, Any]]:
     """The test images that it was most sure of and wrong about, the surest first."""
-    labels, sure = np.asarray(images.labels)[indices], answers.max(1)
-    predicted = answers.argmax(1)
+    labels, sure, predicted = np.asarray(images.labels)[indices], answers.confidence, answers.predicted
     wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     return [

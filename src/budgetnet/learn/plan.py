@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import __version__
+from budgetnet.budget import Budget
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
+from budgetnet.learn.data.deep import Range, check_mixture, tell_range
 from budgetnet.learn.recipe import Recipe
-from budgetnet.learn.run import INITIAL, read_json, write_json
+from budgetnet.learn.run import INITIAL, read_json, reading, write_json
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, cores
 from budgetnet.model.weights import source_preprocessing
 from budgetnet.scaling import PAPER, Coefficients
-from budgetnet.spec import Network
+from budgetnet.spec import Network, check_integer
 
 FORMAT = "budgetnet.plan.v1"
 NOT_GIVEN = (
@@ -95,7 +97,8 @@ def only_one(run: Path) -> Iterator[None]:
 def _refuse_foreign(run: Path) -> None:
     """Raise a one-line `ValueError` for a folder that holds something else than a run."""
     if (run / "plan.json").exists():
-        plan = read_json(run / "plan.json")  # other programs have files of that name
+        with reading(run / "plan.json", "give another --out"):
+            plan = read_json(run / "plan.json")  # other programs have files of that name
         if not isinstance(plan, dict) or not str(plan.get("format")).startswith("budgetnet.plan."):
             raise ValueError(f"{run} holds a plan.json of something else: it is no run; give another --out")
         return
@@ -154,6 +157,7 @@ def data_row(data: str, images: ImageSet) -> dict[str, Any]:
         "in_channels": images.in_channels,
         "median_short_side_px": images.median_short_side_px,
         "counts": {**counts, "left_out": len(images) - sum(counts.values())},
+        **({} if images.value_range is None else {"value_range": list(images.value_range)}),
     }
 
 
@@ -202,10 +206,34 @@ def load_plan(run: Path, command: str, fresh: bool = False) -> dict[str, Any] | 
     path = run / "plan.json"
     if fresh or not path.exists():
         return None
-    plan = read_json(path)
+    with reading(path):
+        plan = read_json(path)
+        if not isinstance(plan, dict):
+            raise ValueError(f"{path} is no plan")
     if plan.get("format") != FORMAT or plan.get("command") != command:
         raise ValueError(f"{run} holds a run of {plan.get('command')!r}, not of {command!r}; give another --out")
     return plan
+
+
+def check_plan(plan: Mapping[str, Any], run: Path) -> None:
+    """Raise a one-line `ValueError` for a plan of `train` or `solve` that lacks what a run goes on from."""
+    with reading(run / "plan.json"):
+        if plan["budget"] is not None:
+            Budget.from_dict(plan["budget"])
+        if plan["command"] == "train":
+            rows = [plan["final"]]
+        else:
+            rows = [entrant for entrant in plan["race"]["entrants"] if entrant["rungs"]]
+            ids = {row["id"] for row in plan["candidates"]}
+            if missing := {row["id"] for row in rows} - ids:
+                raise ValueError(f"its candidates lack {min(missing)}")
+        for row in rows:
+            course_of(row["course"], plan)
+        for value in (plan["processes"], plan["threads"], plan["machine"]["cores"], plan["seed"]):
+            check_integer("a count in it", value, least=0)
+        for text in (plan["data"]["fingerprint"], plan["data"]["path"], plan["machine"]["budgetnet"]):
+            if not isinstance(text, str):
+                raise ValueError(f"{text!r} is no text")
 
 
 def save_plan(run: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,22 +268,46 @@ def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
 
 
 def preprocessing_row(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Plain values of a preprocessing."""
-    return dataclasses.asdict(preprocessing)
+    """Plain values of a preprocessing; without `value_range` where there is none, as before there were any."""
+    row = dataclasses.asdict(preprocessing)
+    return {name: value for name, value in row.items() if name != "value_range" or value is not None}
 
 
 def preprocessing_for(images: ImageSet, weights: str | Path | None = None) -> Preprocessing:
     """What a network trained on these images takes: the weights' own, or from nothing the usual.
 
-    For another count of channels than the weights', the mean of theirs.
+    For another count of channels than the weights', the mean of theirs. Values of more than 8 bits are scaled by the
+    range of these images, whatever the weights' images spanned.
     """
     if weights is None:
-        return default_preprocessing(images.in_channels)
-    row = Preprocessing(**source_preprocessing(weights))
+        row = default_preprocessing(images.in_channels)
+    else:
+        row = Preprocessing(**source_preprocessing(weights))
+    row = dataclasses.replace(row, value_range=told_range(images))
     if len(row.mean) == images.in_channels:
         return row
     mean, std = (sum(values) / len(values) for values in (row.mean, row.std))
     return dataclasses.replace(row, mean=(mean,) * images.in_channels, std=(std,) * images.in_channels)
+
+
+def told_range(images: ImageSet) -> Range | None:
+    """The range that images of more than 8 bits a value are scaled by, which a warning tells; None for others.
+
+    Raises a one-line `ValueError` for a mixture with 8-bit images that mean something else by their grey.
+    """
+    if images.value_range is not None:
+        check_mixture(images.name, images.files, images.spreads, images.value_range)
+        trained = [images.spreads[index] for index in images.indices("train").tolist()]
+        tell_range(images.name, [row for row in trained if row is not None], images.value_range)
+    return images.value_range
+
+
+def same_values(plan: Mapping[str, Any], images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where an unfinished run was planned with pixels that were scaled otherwise."""
+    begun = plan["data"].get("value_range")
+    if (begun and tuple(begun)) != images.value_range:
+        what = "which scaled images of more than 8 bits otherwise"
+        raise ValueError(f"{run} was begun by another version of budgetnet, {what}; use --fresh to start anew")
 
 
 def planned_preprocessing(plan: Mapping[str, Any] | None, images: ImageSet, source: str | Path | None) -> Preprocessing:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import decode, prepare
+from budgetnet.learn.data import prepare
+from budgetnet.learn.data.decode import decode_noted
 from budgetnet.learn.data.folder import IMAGE_SUFFIXES
 from budgetnet.learn.run import Loaded, check_device, load_run
 from budgetnet.spec import Network, check_integer
@@ -22,12 +23,16 @@ from budgetnet.spec import Network, check_integer
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The most probable class of a file, and the `top` (class, probability) pairs, best first."""
+    """The most probable class of a file, and the `top` (class, probability) pairs, best first.
+
+    `note` says in a line what of the file is unlike the training images, so that the answer may be none.
+    """
 
     path: str
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,26 +113,26 @@ def _answers(
     loaded: Loaded, files: Iterator[str | Unreadable], batch: int, top: int, device: str
 ) -> Iterator[Prediction | Unreadable]:
     loaded.model.to(device).eval()
-    channels, side_px = loaded.network.in_channels, loaded.side_px
+    channels, side_px, value_range = loaded.network.in_channels, loaded.side_px, loaded.preprocessing.value_range
 
-    def read(file: str | Unreadable) -> NDArray[np.uint8] | Unreadable:
+    def read(file: str | Unreadable) -> tuple[NDArray[np.uint8], str | None] | Unreadable:
         if isinstance(file, Unreadable):
             return file
         try:
-            return decode(file, channels, side_px)
+            return decode_noted(file, channels, side_px, value_range)
         except ValueError as error:
             return Unreadable(file, str(error).removeprefix(f"{file}: "))
 
     with ThreadPoolExecutor() as threads:
         while part := list(islice(files, batch)):
-            pixels = list(threads.map(read, part))
-            good = [array for array in pixels if not isinstance(array, Unreadable)]
+            found = list(threads.map(read, part))
+            good = [one[0] for one in found if not isinstance(one, Unreadable)]
             shares = iter(_probabilities(loaded, good, device) if good else [])
-            for file, array in zip(part, pixels, strict=True):
-                if isinstance(array, Unreadable):
-                    yield array
+            for file, one in zip(part, found, strict=True):
+                if isinstance(one, Unreadable):
+                    yield one
                 else:
-                    yield _prediction(str(file), next(shares), loaded.classes, top)
+                    yield _prediction(str(file), next(shares), loaded.classes, top, one[1])
 
 
 @torch.inference_mode()
@@ -139,7 +144,9 @@ def _probabilities(loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str)
     return shares
 
 
-def _prediction(path: str, shares: NDArray[np.float32], classes: tuple[str, ...], top: int) -> Prediction:
+def _prediction(
+    path: str, shares: NDArray[np.float32], classes: tuple[str, ...], top: int, note: str | None
+) -> Prediction:
     best = np.argsort(-shares, kind="stable")[:top].tolist()
     pairs = tuple((classes[index], float(shares[index])) for index in best)
-    return Prediction(path, *pairs[0], pairs)
+    return Prediction(path, *pairs[0], pairs, note)

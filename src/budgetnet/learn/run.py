@@ -104,6 +104,17 @@ def write_json(path: str | Path, value: object) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
+@contextlib.contextmanager
+def reading(path: str | Path, instead: str = "begin anew with --fresh") -> Iterator[None]:
+    """Work in here fails by a missing or damaged file of a run with a one-line `ValueError`: which, and what to do."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        what = str(error) if isinstance(error, ValueError) else f"{error!r} is wrong in it"
+        named = what if str(path) in what else f"{path} is damaged: {what}"
+        raise ValueError(f"{named}; put the file back, or {instead}") from error
+
+
 def read_json(path: str | Path) -> Any:
     """The value of a JSON file. Raises a one-line `ValueError` for what `read_json_file` refuses."""
     return read_json_file(Path(path))
@@ -117,7 +128,12 @@ def append_event(path: str | Path, event: Mapping[str, object]) -> None:
     line = json.dumps({name: _finite(value) for name, value in event.items()}, allow_nan=False) + "\n"
     with open(path, "a+b", buffering=0) as file, _alone(file):
         _drop_torn_line(file)
-        file.write(line.encode())
+        rest = memoryview(line.encode())
+        try:
+            while rest:  # of a line that a full disk cuts, the second part is refused
+                rest = rest[file.write(rest) :]
+        except OSError as error:  # it names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from budgetnet.budget import Budget
+from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
@@ -23,6 +24,7 @@ from budgetnet.learn.memory import training_batch
 from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
     TooShort,
+    check_plan,
     course_of,
     course_row,
     data_row,
@@ -34,6 +36,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_values,
     save_plan,
     side_px_for,
     start_anew,
@@ -128,10 +131,12 @@ def train(
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         asked = recipe_of(recipe or default_recipe(source))
         if plan is not None:
+            check_plan(plan, run)
             _check_same(plan, arguments, asked, network, run)
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
+            same_values(plan, images, run)
         else:
             check_keeps(network, budget)
         preprocessing = planned_preprocessing(plan, images, source)
@@ -191,8 +196,8 @@ def check_learned(leg: Leg, images: ImageSet) -> None:
 
 def chance_of(leg: Leg, images: ImageSet) -> AgainstChance:
     """The leg's answers to the validation images, against the class frequencies."""
-    with np.load(leg.scores) as scores:
-        return against_chance(scores["probabilities"], np.asarray(images.labels)[scores["indices"]], images)
+    answers, indices = validation_answers(leg, images)
+    return against_chance(answers.losses, np.asarray(images.labels)[indices], images)
 
 
 def run_together(leg: Leg, team: Team, progress: Progress) -> bool:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +24,8 @@ from budgetnet.learn.optimise import Schedule, average, optimiser_of
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
-from budgetnet.model.files import load_tensors
+from budgetnet.model.files import AGAIN, load_checkpoint, load_tensors, save_checkpoint
 from budgetnet.spec import Network
-from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -174,8 +173,7 @@ class Trainer:
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        with written_aside(path) as aside:
-            torch.save(state, aside)
+        save_checkpoint(path, state)
 
     def begin_from(self, path: Path) -> None:
         """Take the weights of a safetensors file instead of the drawn ones; before the first step."""
@@ -184,12 +182,15 @@ class Trainer:
             model.load_state_dict(tensors)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of this course."""
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = int(state["step"])
+        """Go on from a checkpoint of this course. Raises a one-line `ValueError` for a file that is none."""
+        state = load_checkpoint(path)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = int(state["step"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
 
 
 def initial_model(network: Network, course: Course) -> Model:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,6 +25,7 @@ DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16"
 NUMBERS_AT_ONCE = 1 << 22
 SHARED = 2
 """How many times the file's size its tensors may be together: some scripts tie two to one."""
+AGAIN = "remove it, and the same command goes on from what lies before it"
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -69,6 +70,46 @@ def read_header(path: str | Path) -> Header:
         return Header(Path(path), shapes, dict(file.metadata() or {}))
 
 
+class _Told:
+    """A file to write to that keeps what the system refused: torch says of that in its own words."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a training's state by `torch.save`, aside and renamed. Raises `OSError` for what the system refuses."""
+    with written_aside(path) as aside, aside.open("wb") as file:
+        told = _Told(file)
+        try:
+            torch.save(state, cast(BinaryIO, told))
+        except (RuntimeError, OSError):
+            if told.error is not None:
+                raise told.error from None
+            raise
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote. Raises a one-line `ValueError` for a file that is damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ValueError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AssertionError, IndexError) as error:
+        raise ValueError(f"{path} is no whole checkpoint; {AGAIN}") from error
+
+
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a safetensors file, on the CPU.
 
@@ -96,6 +137,12 @@ def _opened(path: str | Path) -> Iterator[Any]:
     except SafetensorError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} is no whole safetensors file ({reason}); only safetensors are read") from error
+
+
+def check_tensors(path: str | Path) -> None:
+    """Raise the `ValueError`s of `load_tensors` without reading the tensors."""
+    with _opened(path):
+        pass
 
 
 def load_torch(path: Path) -> dict[str, Tensor]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget, Certificate
+from budgetnet.learn.data.deep import Range
 from budgetnet.learn.evaluate import Evaluation
-from budgetnet.learn.run import learned_validation, read_events, read_json
+from budgetnet.learn.run import learned_validation, read_events, read_json, reading
 from budgetnet.reading import file_content
 from budgetnet.spec import Network
 
@@ -62,6 +63,12 @@ class Evidence:
         return "final" if self.plan.get("final") or self.choice is None else f"race/{self.choice['id']}"
 
     @property
+    def value_range(self) -> Range | None:
+        """What images of more than 8 bits a value were scaled by; None where there were none."""
+        row = self.plan["data"].get("value_range")
+        return row and (float(row[0]), float(row[1]))
+
+    @property
     def learned_validation(self) -> bool:
         """Whether the final training learned from the validation images too."""
         return learned_validation(self.plan, self.metrics)
@@ -98,19 +105,26 @@ def read_evidence(run: str | Path) -> Evidence:
         raise ValueError(
             f"{folder} has no metrics.json: it is no finished run; the command that began it goes on with it"
         )
-    plan, metrics = read_json(folder / "plan.json"), read_json(folder / "metrics.json")
-    return Evidence(
-        run=folder,
-        plan=plan,
-        network=_network(folder / "network.json"),
-        certificate=_certificate(folder / "certificate.json"),
-        budget=Budget.from_dict(plan["budget"]) if plan.get("budget") else None,
-        validation=Evaluation.from_dict(metrics["validation"]),
-        test=Evaluation.from_dict(metrics["test"]),
-        metrics=metrics,
-        split=read_json(folder / "split.json"),
-        events=read_events(folder / "events.jsonl"),
-    )
+    with reading(folder / "plan.json"):
+        plan = read_json(folder / "plan.json")
+        budget = Budget.from_dict(plan["budget"]) if plan.get("budget") else None
+    with reading(folder / "metrics.json"):
+        metrics = read_json(folder / "metrics.json")
+        validation, test = (Evaluation.from_dict(metrics[split]) for split in ("validation", "test"))
+        for row in metrics["mistakes"]:
+            _ = row["file"], row["label"], row["predicted"], row["probability"]
+    with reading(folder / "network.json"):
+        network = _network(folder / "network.json")
+    with reading(folder / "certificate.json"):
+        certificate = _certificate(folder / "certificate.json")
+    with reading(folder / "split.json"):
+        split = read_json(folder / "split.json")
+        _ = split["unreadable"], split["duplicates"]
+    with reading(folder / "events.jsonl"):
+        events = read_events(folder / "events.jsonl")
+        for row in events:
+            _ = [row[key] for key in ("kind", "phase", "step", "accuracy")]
+    return Evidence(folder, plan, network, certificate, budget, validation, test, metrics, split, events)
 
 
 def _network(path: Path) -> Network:

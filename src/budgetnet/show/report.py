@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.learn.data.deep import in_words
 from budgetnet.show import again, thumbnails, views, wording
 from budgetnet.show.evidence import Evidence, read_evidence
 from budgetnet.show.figures import curves_svg, trials_svg
@@ -55,6 +56,7 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "candidates": views.candidate_lines(evidence),
         "rungs": 1 + max((row["rung"] for row in evidence.metrics.get("race") or ()), default=0),
         "incumbent": evidence.plan.get("race", {}).get("incumbent"),
+        "value_range": evidence.value_range and in_words(evidence.value_range),
         "longest_name": max(map(len, evidence.plan["data"]["classes"])),
         "race_pictures": race,
         "training_pictures": training,
@@ -63,7 +65,7 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "labelled": many <= views.MOST_LABELLED,
         "pairs": views.confused_pairs(test),
         "mistakes": tuple(_mistakes(evidence)),
-        "wrong": sum(map(sum, test.confusion)) - sum(row[index] for index, row in enumerate(test.confusion)),
+        "wrong": sum(images for _, _, images in test.confused),
         "command": again.run_command(evidence),
         "run": shlex.quote(str(evidence.run)),
         "python_run": repr(str(evidence.run)),
@@ -100,9 +102,10 @@ class Mistake:
 
 def _mistakes(evidence: Evidence) -> Iterator[Mistake]:
     path, channels = views.data_path(evidence), evidence.plan["data"]["in_channels"]
+    value_range = evidence.value_range
     for row in evidence.metrics["mistakes"]:
         file = row["file"]
-        seen = thumbnails.digit(file) if path is None else thumbnails.thumbnail(path / file, channels)
+        seen = thumbnails.digit(file) if path is None else thumbnails.thumbnail(path / file, channels, value_range)
         source, side_px = seen if seen is not None else (None, 0)
         tiny = side_px <= thumbnails.SMALL_PX
         yield Mistake(file, row["label"], row["predicted"], row["probability"], source, tiny)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import decode
+from budgetnet.learn.data.deep import Range
 
 SIDE_PX = 176
 """Short side at most: sharp at the page's 120 px or so, also on fine screens."""
@@ -17,10 +18,10 @@ SMALL_PX = 64
 """Up to this side an image is kept exactly, and shown with its pixels as squares."""
 
 
-def thumbnail(path: Path, in_channels: int) -> tuple[str, int] | None:
+def thumbnail(path: Path, in_channels: int, value_range: Range | None = None) -> tuple[str, int] | None:
     """The image file as a data: address and its short side in pixels; None where it cannot be read any more."""
     try:
-        return encoded(decode(path, in_channels, SIDE_PX))
+        return encoded(decode(path, in_channels, SIDE_PX, value_range))
     except ValueError:
         return None
 

@@ -32,6 +32,8 @@ from budgetnet.show.wording import (
 MOST_LABELLED = 30
 """Classes in a confusion matrix that can still be read."""
 MOST_PAIRS = 20
+MOST_ROWS = 200
+"""Classes in a table: of more, those found least often; metrics.json has all."""
 MOST_SIGNS = 44
 """Of a name in a picture."""
 
@@ -184,7 +186,8 @@ def class_rows(evaluation: Evaluation) -> tuple[ClassRow, ...]:
     """The classes in their order; where they are many, those found least often first."""
     if len(evaluation.per_class) <= MOST_LABELLED:
         return evaluation.per_class
-    return tuple(sorted(evaluation.per_class, key=lambda row: row.recall))
+    asked = (row for row in evaluation.per_class if row.count)
+    return tuple(sorted(asked, key=lambda row: row.recall)[:MOST_ROWS])
 
 
 def commonest_share(evaluation: Evaluation) -> float:
@@ -195,13 +198,9 @@ def commonest_share(evaluation: Evaluation) -> float:
 def confused_pairs(evaluation: Evaluation) -> tuple[tuple[str, str, int], ...]:
     """(true, predicted, images) of the mistakes that were made most often."""
     names = [row.name for row in evaluation.per_class]
-    pairs = [
-        (names[true], names[predicted], images)
-        for true, row in enumerate(evaluation.confusion)
-        for predicted, images in enumerate(row)
-        if images and true != predicted
-    ]
-    return tuple(sorted(pairs, key=lambda pair: -pair[2])[:MOST_PAIRS])
+    return tuple(
+        (names[true], names[predicted], images) for true, predicted, images in evaluation.confused[:MOST_PAIRS]
+    )
 
 
 def asked(evidence: Evidence) -> str:

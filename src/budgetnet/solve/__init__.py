@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
+    check_plan,
     course_of,
     data_row,
     given_coefficients,
@@ -32,6 +32,7 @@ from budgetnet.learn.plan import (
     run_folder,
     same_arguments,
     same_data,
+    same_values,
     same_version,
     save_plan,
     side_px_for,
@@ -41,9 +42,9 @@ from budgetnet.learn.plan import (
 from budgetnet.learn.pretrained import Start, base_of, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
-from budgetnet.learn.run import learned_validation, read_json, write_json
+from budgetnet.learn.run import learned_validation, read_json, reading, write_json
 from budgetnet.learn.speed import TrainingLimits
-from budgetnet.learn.statistics import log_losses, right_of, wilson
+from budgetnet.learn.statistics import wilson
 from budgetnet.learn.stopwatch import MACHINE, Clock
 from budgetnet.learn.train import chance_of, check_computing, check_learned, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
@@ -142,6 +143,7 @@ def solve(
         asked = asked.beginning_from(source, plan, recipe)
         arguments = {**asked.to_dict(), "precision": precision}
         if plan is not None:
+            check_plan(plan, run)
             same_arguments(plan, arguments, run)
             same_data(plan["data"]["fingerprint"], images, run)
         found: tuple[Candidate, ...] = ()
@@ -157,6 +159,7 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
+            same_values(plan, images, run)
         opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
         deadline = Deadline(clock, began, time_seconds)
         estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
@@ -249,9 +252,11 @@ def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
     """The solution that a finished run's files hold."""
     from budgetnet.show.report import write_report
 
-    choice = read_json(run / "metrics.json")["choice"]
-    winner = next(row for row in found if row.id == choice["id"])
-    certificate = Certificate.from_dict(read_json(run / "certificate.json"))
+    with reading(run / "metrics.json"):
+        choice = read_json(run / "metrics.json")["choice"]
+        winner = {row.id: row for row in found}[choice["id"]]
+    with reading(run / "certificate.json"):
+        certificate = Certificate.from_dict(read_json(run / "certificate.json"))
     fitted = dataclasses.replace(winner.fit, certificate=certificate)
     return Solution(run, fitted, found, choice["reason"], done.validation, done.test, write_report(run))
 
@@ -394,9 +399,8 @@ class _Run:
 
     def _judged(self, leg: Leg) -> Judged:
         """The answers of the leg's model to the validation images."""
-        scores = np.load(leg.scores)
-        labels = np.asarray(self.images.labels)[scores["indices"]]
-        return Judged(right_of(scores["probabilities"], labels), log_losses(scores["probabilities"], labels))
+        answers, _ = validation_answers(leg, self.images)
+        return Judged(answers.right, answers.losses)
 
     def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

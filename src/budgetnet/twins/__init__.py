@@ -18,6 +18,7 @@ from budgetnet.learn.plan import (
     only_one,
     same_arguments,
     same_data,
+    same_values,
     save_plan,
     side_px_for,
     start_anew,
@@ -117,6 +118,7 @@ def train_twins(
         same_arguments(plan, asked, run)
         for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
             same_data(fingerprint, one, run)
+        same_values(plan, images[0], run)
         open_cache(images[0], plan["side_px"], progress=progress)
         tell_augmentation(chosen_of((plan.get("augmentation") or [()])[0]), progress)
         jobs = _trained(run, plan, str(data), device, progress or silent)

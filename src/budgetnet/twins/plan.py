@@ -9,10 +9,10 @@ from typing import Any
 
 from budgetnet.learn.augmenting import Augment, choices_by_seed, chosen_of, fitted
 from budgetnet.learn.bases import safe_name
-from budgetnet.learn.data import ImageSet, Pixels, default_preprocessing
+from budgetnet.learn.data import ImageSet, Pixels
 from budgetnet.learn.leg import Place, whole_leg
 from budgetnet.learn.memory import training_batch
-from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
+from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_for, preprocessing_row
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.train import with_steps
 from budgetnet.learn.trainer import Course
@@ -38,7 +38,7 @@ def planned(
     first = images[0]
     networks = [twin_of(network, row) for row in activations]
     batch, steps = training_batch(recipe, len(first.indices("train")), networks, device), asked["steps"]
-    preprocessing = default_preprocessing(first.in_channels)
+    preprocessing = preprocessing_for(first)
     twins: list[dict[str, Any]] = []
     for row in activations:
         name = safe_name(twin_name(row).replace(":", "-"))

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.learn.statistics import OverSeeds, from_seeds, holm, mean_interval, over_seeds, right_of
+from budgetnet.learn.image_scores import scores_in
+from budgetnet.learn.statistics import OverSeeds, from_seeds, holm, mean_interval, over_seeds
 from budgetnet.show.landscape.plane import Spread
 from budgetnet.show.landscape.training.words import PROBED, TITLES
 from budgetnet.spec import Activation
@@ -72,7 +73,7 @@ def last_steps(steps: int) -> int:
 def read_training(job: Job) -> Training:
     """What `train_and_look` wrote."""
     with np.load(job.answers) as rows:
-        units, answers = rows["units"], rows["probabilities"]
+        units, answers = rows["units"], scores_in(rows, rows["labels"])
         return Training(
             seed=job.leg.place.split_seed,
             losses=rows["losses"],
@@ -82,8 +83,8 @@ def read_training(job: Job) -> Training:
             train_indices=rows["train_indices"],
             train_losses=rows["train_losses"],
             indices=rows["indices"],
-            right=right_of(answers, rows["labels"]),
-            diverged=not bool(np.isfinite(answers).all()),
+            right=answers.right,
+            diverged=not bool(answers.finite.all()),
             units=int(units.sum()),
             dead=int(rows["dead"].sum()),
             silent=int(rows["silent"].sum()),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.learn.data import ImageSet, Pixels, evenly, input_batches, train_batch
-from budgetnet.learn.evaluate import probabilities
+from budgetnet.learn.evaluate import answer
 from budgetnet.learn.leg import Leg, opened, run_leg
 from budgetnet.learn.outcome import trained_model
 from budgetnet.learn.trainer import StepReport, Trainer
@@ -150,16 +150,17 @@ def train_and_look(job: Job) -> bool:
 def _end(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
     """The loss of training images without augmentation, and which validation images are answered right."""
     labels, indices = np.array(images.labels), evenly(images.indices("train"), TRAIN_IMAGES)
-    answers = probabilities(model, images, pixels, indices, leg.course.preprocessing, device=leg.place.device)
-    true = np.maximum(answers[np.arange(len(indices)), labels[indices]].astype(np.float64), np.finfo(np.float32).tiny)
+    answers, _ = answer(model, images, pixels, indices, labels[indices], leg.course.preprocessing, leg.place.device)
+    true = np.maximum(answers.true_share.astype(np.float64), np.finfo(np.float32).tiny)
     with np.load(leg.scores) as scores:
-        asked, validation = scores["indices"], scores["probabilities"]
+        validation = dict(scores)
+    asked = validation.pop("indices")
     return {
         "train_indices": indices,
         "train_losses": -np.log(true),
         "indices": asked,
         "labels": labels[asked],
-        "probabilities": validation,
+        **validation,
     }
 
 

@@ -55,8 +55,8 @@ def open_cache(
     """Every image decoded once, short side scaled down to `side_px` (never up), in a memory-mapped file.
 
     The file lies in `folder` (default: `$XDG_CACHE_HOME/budgetnet` or ~/.cache/budgetnet) under a
-    name made of every image's path, size and mtime, `side_px` and channels, so that a changed file
-    makes a new one. It is written aside and renamed; a second process waits for the first. Where it
+    name made of every image's path, size and mtime, `side_px`, channels and range of values, so that a
+    changed file makes a new one. It is written aside and renamed; a second process waits for the first. Where it
     would exceed `limit_bytes`, or cannot be written (a full disk), a warning says so and images are
     decoded at each access. Raises a one-line `ValueError` for an image that has become unreadable.
     """
@@ -83,6 +83,8 @@ def open_cache(
 def _key(images: ImageSet, side_px: int) -> str:
     root = Path(images.root)
     what = (CACHE_FORMAT, str(root.resolve()), side_px, images.in_channels, images.sizes_px)
+    if images.value_range is not None:
+        what = (*what, images.value_range)
     digest = sha256(repr(what).encode("utf-8", "surrogateescape"))
     for file in images.files:
         status = _status(root / file)
@@ -105,7 +107,7 @@ def is_whole(place: Path, total_bytes: int) -> bool:
 
 def _read(images: ImageSet, side_px: int, size_px: Px, index: int) -> NDArray[np.uint8]:
     path = Path(images.root) / images.files[index]
-    pixels = decode(path, images.in_channels, side_px)
+    pixels = decode(path, images.in_channels, side_px, images.value_range)
     if pixels.shape[:2] != size_px:
         raise ValueError(f"{path} has changed since the images were opened; start again")
     return pixels

@@ -17,6 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from budgetnet.learn.data.deep import (
+    UNKNOWN_RANGE,
+    Range,
+    Spread,
+    deep_values,
+    eight_bits,
+    in_words,
+    is_deep,
+    is_deep_grey,
+    is_outside,
+    means_the_same,
+    outside_note,
+    spread_of,
+)
 from budgetnet.spec import Px, choose
 
 Image.init()
@@ -59,16 +73,20 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-GREY_MODES = ("1", "L", "I", "F")
+GREY_MODES = ("1", "L")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look at a file gives: digest of its content, size after rotation, whether it is grey."""
+    """What one look at a file gives: digest of its content, size after rotation, whether it is grey.
+
+    `spread` is what its values span where they have more than 8 bits, else None.
+    """
 
     digest: str
     size_px: Px
     grey: bool
+    spread: Spread | None = None
 
 
 def scaled_px(size_px: Px, side_px: int | None) -> Px:
@@ -79,18 +97,40 @@ def scaled_px(size_px: Px, side_px: int | None) -> Px:
     return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
 
 
-def decode(path: str | os.PathLike[str], in_channels: int, side_px: int | None = None) -> NDArray[np.uint8]:
+def decode(
+    path: str | os.PathLike[str], in_channels: int, side_px: int | None = None, value_range: Range | None = None
+) -> NDArray[np.uint8]:
     """Pixels (height, width, in_channels) of a file, its short side scaled down to `side_px` where given.
 
-    EXIF rotation is applied; alpha lies on white; of an animation the first frame is taken; 16-bit
-    values are divided by 257 (`I;16`), float values by their own range; CMYK, LAB and palettes become
+    EXIF rotation is applied; alpha lies on white; of an animation the first frame is taken; values of
+    more than 8 bits are scaled by `value_range` and clipped to it, without one 16-bit values are divided
+    by 257 (colour by 256), float values by their own range; CMYK, LAB and palettes become
     RGB; colour becomes grey by ITU-R 601 where `in_channels` is 1. Embedded colour profiles are not
-    applied. Raises a one-line `ValueError` for what cannot be read in full, and for pixels that are no numbers.
+    applied. Colour of more than 8 bits in JPEG 2000, AVIF and PPM is read with 8. Raises a one-line
+    `ValueError` for what cannot be read in full, for pixels that are no numbers, and for an 8-bit file where the range
+    is a part of 16 bits.
     """
+    return decode_noted(path, in_channels, side_px, value_range)[0]
+
+
+def decode_noted(
+    path: str | os.PathLike[str], in_channels: int, side_px: int | None = None, value_range: Range | None = None
+) -> tuple[NDArray[np.uint8], str | None]:
+    """As `decode`, and a line where the file's values are other than those that the range was made from."""
     choose("input channels", in_channels, (1, 3))
     try:
         with Image.open(path, formats=FORMATS) as image:
-            return _pixels(image, in_channels, side_px)
+            values = deep_values(image, lambda: Image.open(path, formats=FORMATS)) if value_range else None
+            if values is not None and value_range is not None:
+                pixels = eight_bits(values, value_range, in_channels)
+                flat = Image.fromarray(pixels if in_channels == 3 else pixels[..., 0])
+                turned = _turned(flat, orientation(image), scaled_px(pixels.shape[:2], side_px), in_channels)
+                return turned, outside_note(value_range) if is_outside(spread_of(values), value_range) else None
+            if value_range is not None and not means_the_same(value_range):
+                what = f"it has 8 bits a value, but the training images had more, within {in_words(value_range)}"
+                raise ValueError(f"{what}; give it with as many bits as those")
+            note = UNKNOWN_RANGE if value_range is None and is_deep(image) else None
+            return _pixels(image, in_channels, side_px), note
     except BROKEN as error:
         raise ValueError(f"{os.fspath(path)}: {reason(error)}") from error
 
@@ -102,9 +142,15 @@ def _pixels(image: Image.Image, in_channels: int, side_px: int | None) -> NDArra
         image.draft("L" if in_channels == 1 else "RGB", (turned_width, turned_height))
     image.load()
     flat = flatten(image, in_channels)
-    if flat.size != (turned_width, turned_height):
-        flat = flat.resize((turned_width, turned_height), Image.Resampling.BICUBIC)
-    turn = TURNS.get(orientation(image))
+    return _turned(flat, orientation(image), (turned_height, turned_width), in_channels)
+
+
+def _turned(flat: Image.Image, orientation: int, size_px: tuple[int, ...], in_channels: int) -> NDArray[np.uint8]:
+    """An 8-bit image, resized to (height, width) before it is turned upright."""
+    height, width = size_px
+    if flat.size != (width, height):
+        flat = flat.resize((width, height), Image.Resampling.BICUBIC)
+    turn = TURNS.get(orientation)
     flat = flat.transpose(turn) if turn is not None else flat
     return np.array(flat).reshape(flat.height, flat.width, in_channels)
 
@@ -127,15 +173,17 @@ def look(path: str | os.PathLike[str]) -> Seen:
         content = Path(path).read_bytes()
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
-            grey = image.mode in GREY_MODES or image.mode.startswith("I;16")
+            grey = image.mode in GREY_MODES or is_deep_grey(image)
             image.draft("L", (1, 1))
+            values = deep_values(image, lambda: Image.open(io.BytesIO(content), formats=FORMATS))
+            spread = None if values is None else spread_of(values)
             image.load()
             if image.mode not in ("L", "RGB"):
                 flatten(image, 3)
             turned = orientation(image) >= 5
     except BROKEN as error:
         raise ValueError(reason(error)) from error
-    return Seen(hashlib.sha256(content).hexdigest(), (width, height) if turned else (height, width), grey)
+    return Seen(hashlib.sha256(content).hexdigest(), (width, height) if turned else (height, width), grey, spread)
 
 
 def reason(error: BaseException) -> str:
@@ -163,7 +211,7 @@ def flatten(image: Image.Image, in_channels: int) -> Image.Image:
     mode = "L" if in_channels == 1 else "RGB"
     if image.mode == mode and not image.has_transparency_data:
         return image
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if is_deep_grey(image):
         return Image.fromarray(_eight_bits(image)).convert(mode)
     if image.mode == "LAB":
         from PIL import ImageCms

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.learn.data.deep import Range, Spread
 from budgetnet.spec import Px, choose
 
 Fit = Literal["stretch", "crop"]
@@ -27,7 +28,9 @@ class Preprocessing:
 
     "stretch" squeezes the whole image; "crop" takes the largest centred box of the target's shape,
     `crop_share` of it, as resizing the short side to size / crop_share and cropping does. Travels
-    with the weights. Raises `ValueError` for values that are no preprocessing.
+    with the weights. `value_range`: images of more than 8 bits a value are scaled by it before, so that its
+    ends become 0 and 255; None where the training images had 8. Raises `ValueError` for values that are no
+    preprocessing.
     """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -35,6 +38,7 @@ class Preprocessing:
     crop_share: float = 1.0
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
+    value_range: Range | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
@@ -47,6 +51,11 @@ class Preprocessing:
             raise ValueError(f"mean {self.mean} and std {self.std} must be finite, and std above 0")
         if not 0.0 < self.crop_share <= 1.0:
             raise ValueError(f"crop_share is {self.crop_share!r}; it must be above 0 and at most 1")
+        if self.value_range is not None:
+            low, high = map(float, self.value_range)
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"value_range is {self.value_range}; it must be a lower and a higher number")
+            object.__setattr__(self, "value_range", (low, high))
         choose("fit", self.fit, get_args(Fit))
         choose("interpolation", self.interpolation, get_args(Interpolation))
 
@@ -71,7 +80,8 @@ class ImageSet:
     of the pixels), `sizes_px` (height, width after EXIF rotation) and `split` (0 train, 1 validation,
     2 test, 3 left out) run along them. `in_channels` is 1 if every image is greyscale.
     `unreadable` holds (file, reason), `duplicates` (file left out, the one it equals), `ignored` the
-    number of files that are no images.
+    number of files that are no images. `spreads`, along the files or empty, says what the values of images of
+    more than 8 bits span; all images are scaled by `value_range`, that of the training images.
     """
 
     name: str
@@ -86,6 +96,8 @@ class ImageSet:
     unreadable: tuple[tuple[str, str], ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     ignored: int = 0
+    spreads: tuple[Spread | None, ...] = ()
+    value_range: Range | None = None
 
     def __len__(self) -> int:
         return len(self.files)

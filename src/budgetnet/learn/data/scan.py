@@ -11,12 +11,13 @@ from pathlib import Path
 
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import Seen, look, quiet
+from budgetnet.learn.data.deep import training_range
 from budgetnet.learn.data.folder import Found, walk_images
 from budgetnet.learn.data.images import SPLITS, ImageSet
 from budgetnet.learn.data.split import assign
 from budgetnet.learn.data.store import Progress, cache_folder, in_threads, opened_aside, write_all
 
-SCAN_FORMAT = "budgetnet.scan.v1"
+SCAN_FORMAT = "budgetnet.scan.v2"
 MOST_UNREADABLE = 0.05
 
 
@@ -46,7 +47,8 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
         )
     good = [(found, what) for found, what in zip(folder.found, seen, strict=True) if isinstance(what, Seen)]
     classes = _classes(data, [found for found, _ in good], folder.class_folders)
-    labels = [classes.index(found.label) for found, _ in good]
+    place = {name: number for number, name in enumerate(classes)}
+    labels = [place[found.label] for found, _ in good]
     digests = [what.digest for _, what in good]
     given = [found.given for found, _ in good]
     if whole:
@@ -54,6 +56,7 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
     else:
         split, pairs = assign(labels, digests, given, classes, seed)
     files = tuple(found.file for found, _ in good)
+    spreads = tuple(what.spread for _, what in good)
     return ImageSet(
         name=root.resolve().name,
         root=str(root.absolute()),
@@ -67,6 +70,8 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
         unreadable=unreadable,
         duplicates=tuple((files[left_out], files[equal]) for left_out, equal in pairs),
         ignored=folder.ignored,
+        spreads=spreads if any(spreads) else (),
+        value_range=training_range(spreads, labels, [part == 0 for part in split]),
     )
 
 
@@ -115,7 +120,8 @@ def _remembered(memory: Path) -> dict[str, Seen]:
         if row["format"] != SCAN_FORMAT:
             return {}
         return {
-            key: Seen(digest, (height, width), grey) for key, (digest, (height, width), grey) in row["seen"].items()
+            key: Seen(digest, (height, width), grey, spread and tuple(spread))
+            for key, (digest, (height, width), grey, spread) in row["seen"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

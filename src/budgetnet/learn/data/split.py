@@ -85,9 +85,11 @@ def _carve(
             held[label].add(digest)
     least = 1 + sum(share > 0.0 for share in shares)
     places: dict[str, int] = {}
-    for name, distinct in zip(classes, held, strict=True):
-        if len(distinct) < least:
-            raise ValueError(f"class {name} has {len(distinct)} distinct images to train on; it needs at least {least}")
+    if short := [(name, len(distinct)) for name, distinct in zip(classes, held, strict=True) if len(distinct) < least]:
+        others = f" ({len(short) - 1:,} more classes have too few)" if len(short) > 1 else ""
+        name, count = short[0]
+        raise ValueError(f"class {name} has {count} distinct images to train on; it needs at least {least}{others}")
+    for distinct in held:
         ordered = sorted(distinct, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
         tests, validations = (max(1, round(share * len(ordered))) if share > 0.0 else 0 for share in shares)
         places.update(dict.fromkeys(ordered[:tests], TEST))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from budgetnet.learn.data import Preprocessing, decode, prepare
+from budgetnet.learn.data.decode import decode_noted
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.show.explain.cam import class_maps
 from budgetnet.show.explain.figures import MapColumn, finished, maps_figure
@@ -75,7 +77,7 @@ def draw_images(
     for place, (file, label) in enumerate(asked, start=1):
         progress(Update("drawing", place - 1, len(asked), Path(file).name))
         stem = f"{place:02d}-{_slug(Path(file).stem)}"
-        pixels = decode(file, 3)
+        pixels = decode(file, 3, value_range=subjects[0].loaded.preprocessing.value_range)
         inputs = [_inputs(subject, file, device) for subject in subjects]
         found = [
             _looked_at(subject, wanted, pixels, one, folder, f"{stem}-{number}")
@@ -120,7 +122,9 @@ def _slug(text: str) -> str:
 def _inputs(subject: Subject, file: str, device: str) -> Tensor:
     """The network's input for a file, as in prediction: (1, c, height, width)."""
     loaded = subject.loaded
-    pixels = decode(file, loaded.network.in_channels, loaded.side_px)
+    pixels, note = decode_noted(file, loaded.network.in_channels, loaded.side_px, loaded.preprocessing.value_range)
+    if note is not None:
+        warnings.warn(f"{file}: {note}", stacklevel=2)
     return prepare([pixels], loaded.network.resolution_px, loaded.preprocessing, device)
 
 

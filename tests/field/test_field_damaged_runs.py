@@ -1,0 +1,251 @@
+"""Full disks, cut checkpoints, missing and damaged files: one line that names the file and what to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from budgetnet import network, scale
+from budgetnet.cli import main
+from budgetnet.learn.data import default_preprocessing, open_images
+from budgetnet.learn.leg import Place, run_leg, whole_leg
+from budgetnet.learn.outcome import conclude, finished, write_split
+from budgetnet.learn.plan import course_row, data_row, machine_row, preprocessing_row, save_plan
+from budgetnet.learn.recipe import MODERN
+from budgetnet.learn.run import append_event, read_events, write_json
+from budgetnet.learn.train import train
+from budgetnet.learn.trainer import Course
+from budgetnet.model.files import load_tensors, save_checkpoint
+from budgetnet.show.report import write_report
+from budgetnet.writing import written_aside
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+Capture = pytest.CaptureFixture[str]
+
+
+def tiny_course() -> Course:
+    tiny = scale(network("mobilenet_v1", classes=10, resolution_px=32), phi=-10, strategy="width")
+    tiny = dataclasses.replace(tiny, in_channels=1)
+    return Course("final", tiny, MODERN, default_preprocessing(1), 0, 64, 4, 1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four steps, made in this process by the functions that a training calls."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    folder.mkdir()
+    images = open_images("digits", 0)
+    course = tiny_course()
+    arguments = {"epochs": 4 * 64 / len(images.indices("train")), "time_seconds": None}
+    plan = {
+        "command": "train", "data": data_row("digits", images), "budget": None, **arguments, "seed": 0,
+        "precision": "float32", "recipe": course.recipe.to_dict(), "weights": None, "pretrained": "none",
+        "preprocessing": preprocessing_row(course.preprocessing), "machine": machine_row(), "processes": 1,
+        "threads": 1, "final": {"course": course_row(course), "steps": 4, "cooldown_steps": 2}, "parent": None,
+    }  # fmt: skip
+    recipe = dataclasses.replace(MODERN, augmentation=dataclasses.replace(MODERN.augmentation, flip=0.0))
+    save_plan(folder, {**plan, "recipe": recipe.to_dict()})
+    place = Place("digits", 0, 32, str(folder / "training"))
+    leg = whole_leg(dataclasses.replace(course, recipe=recipe), place, "final", 2)
+    assert run_leg(leg)
+    append_event(folder / "events.jsonl", {"kind": "step", "phase": "final", "step": 1, "loss": 2.3, "accuracy": 0.1,
+                                           "epoch": 0.1, "learning_rate": 0.1, "seconds": 1.0})  # fmt: skip
+    write_split(folder, images)
+    from budgetnet.learn.leg import opened
+
+    conclude(folder, leg, images, opened("digits", 0, 32)[1], {})
+    write_report(folder)
+    return folder
+
+
+def again(folder: Path) -> Any:
+    """The same call as made the run."""
+    course = tiny_course()
+    epochs = 4 * 64 / len(open_images("digits", 0).indices("train"))
+    return train("digits", course.network, folder, epochs=epochs)
+
+
+def test_the_finished_run_is_shown_again(run: Path) -> None:
+    found = again(run)
+    assert found.test == finished(run).test and 0 <= found.test.top1 <= 1  # pyright: ignore[reportOptionalMemberAccess]
+
+
+DAMAGES = {
+    "missing": None,
+    "empty": b"",
+    "an object": b"{}",
+    "a list": b"[1]",
+    "null": b"null",
+    "text": b"hello",
+    "binary": b"\xff\xfe\x00{",
+}
+
+
+SELDOM = [pytest.param(damage, marks=pytest.mark.slow) for damage in DAMAGES if damage not in ("missing", "an object")]
+
+
+@pytest.mark.parametrize("damage", ["missing", "an object", "cut", *SELDOM])
+@pytest.mark.parametrize(
+    "name", ["plan.json", "metrics.json", "network.json", "split.json", "weights.safetensors", "events.jsonl"]
+)
+def test_a_file_of_a_finished_run_that_is_missing_or_damaged(
+    run: Path, tmp_path: Path, capsys: Capture, name: str, damage: str
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    file = copy / name
+    content = file.read_bytes()[: file.stat().st_size // 2] if damage == "cut" else DAMAGES[damage]
+    whole_lines = b"\n" if name == "events.jsonl" and damage != "cut" else b""
+    file.unlink() if content is None else file.write_bytes(content + whole_lines)
+    said: list[str] = []
+    try:
+        again(copy)
+        write_report(copy)
+    except ValueError as error:
+        said.append(str(error))
+    if name in ("plan.json", "weights.safetensors"):
+        for words in (["evaluate", str(copy)], ["predict", str(copy), "missing.png"]):
+            assert main(words) == 2
+            said.append(capsys.readouterr().err.strip())
+    if name == "events.jsonl" and damage in ("missing", "cut"):
+        assert not said  # curves alone: without them the page has none, and a torn last line is dropped as ever
+        return
+    assert any(name in line for line in said), said
+    assert all("\n" not in line and "Traceback" not in line for line in said), said
+    told = next(line for line in said if name in line)
+    assert any(advice in told for advice in ("--fresh", "--out", "goes on with it", "train", "only")), told
+
+
+def test_deleted_weights_are_not_shown_as_done(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    (copy / "weights.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"weights.safetensors; put the file back, or begin anew with --fresh"):
+        again(copy)
+    assert (copy / "metrics.json").exists(), "nothing is removed"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
+    leg = whole_leg(tiny_course(), Place("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    leg.folder.mkdir(parents=True)
+    assert run_leg(leg)
+    expected = load_tensors(leg.weights)[0]
+    trunk = leg.folder / "trunk.pt"
+    content = trunk.read_bytes()
+    leg.scores.unlink()
+    trunk.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"trunk.pt is no whole checkpoint; remove it, and the same command goes on"):
+        run_leg(leg)
+    trunk.unlink()
+    assert run_leg(leg), "what the line says to do"
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in load_tensors(leg.weights)[0].items())
+
+
+def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
+    leg = whole_leg(tiny_course(), Place("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    leg.folder.mkdir(parents=True)
+    save_checkpoint(leg.folder / "trunk.pt", {"step": 1, "model": {"other": torch.zeros(3)}})
+    with pytest.raises(ValueError, match=r"trunk.pt is no checkpoint of this training; remove it"):
+        run_leg(leg)
+
+
+FULL = """
+import resource, signal, sys
+sys.path.insert(0, SOURCE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+from pathlib import Path
+import numpy as np, torch
+from budgetnet.learn.run import append_event, write_json
+from budgetnet.model.files import save_checkpoint, save_tensors
+from budgetnet.writing import written_aside
+folder = Path(FOLDER)
+big = torch.zeros(100_000)
+def answers(path):
+    with written_aside(path) as aside, aside.open("wb") as file:
+        np.savez(file, big=big.numpy())
+def events(path):
+    for number in range(10_000):
+        append_event(path, {"kind": "step", "step": number})
+jobs = {"a.pt": lambda path: save_checkpoint(path, {"a": big}), "a.npz": answers, "a.jsonl": events,
+        "a.safetensors": lambda path: save_tensors(path, {"a": big}),
+        "a.json": lambda path: write_json(path, [0] * 99_999)}
+for name, job in jobs.items():
+    try:
+        job(folder / name)
+        print(name, "was written")
+    except OSError as error:
+        print(name, error.errno, error.filename == str(folder / name))
+"""
+
+
+def test_what_the_disk_refuses_names_its_file_and_leaves_no_part(tmp_path: Path) -> None:
+    """A file that may not grow stands for a full disk: the system refuses both in the same call."""
+    program = FULL.replace("SOURCE", repr(str(SOURCE))).replace("FOLDER", repr(str(tmp_path)))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    names = ("a.pt", "a.npz", "a.jsonl", "a.safetensors", "a.json")
+    assert done.stdout.splitlines() == [f"{name} {errno.EFBIG} True" for name in names], done.stdout + done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"], "no part is left"
+    assert len(read_events(tmp_path / "a.jsonl")) > 1000, "whole lines"
+    append_event(tmp_path / "a.jsonl", {"kind": "score"})
+    assert read_events(tmp_path / "a.jsonl")[-1] == {"kind": "score"}, "a torn line is dropped once there is space"
+
+
+def test_a_full_disk_keeps_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, [1])
+    with pytest.raises(OSError) as told, written_aside(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert told.value.filename == str(path) and json.loads(path.read_text()) == [1]
+
+
+def test_the_command_line_says_what_to_do_about_a_full_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "trunk.pt"))
+
+    monkeypatch.setattr("budgetnet.learn.train.train", full)
+    monkeypatch.setattr("budgetnet.train", full, raising=False)
+    words = ["train", "digits", "--network", "mobilenet_v1", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "trunk.pt: no space left on device; make space there, then give the same command again" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """`train` in a process that may not write large files fails in one line; without the limit it goes on."""
+    course = tiny_course()
+    (tmp_path / "net.json").write_text(course.network.to_json())
+    words = ["train", "digits", "--network", str(tmp_path / "net.json"), "--epochs", "0.4", "--out"]
+    program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main())"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+
+    def started(out: str, limit: int | None) -> subprocess.CompletedProcess[str]:
+        def limited() -> None:
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+        return subprocess.run(
+            [*program, *words, str(tmp_path / out)], capture_output=True, text=True, timeout=400, check=False,
+            env=environment, preexec_fn=limited,
+        )  # fmt: skip
+
+    failed = started("run", 30_000)
+    last = failed.stderr.strip().splitlines()[-1]
+    assert failed.returncode == 1 and "trunk.pt: file too large; make space there" in last, failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert started("run", None).returncode == 0 and started("whole", None).returncode == 0
+    ours, theirs = (load_tensors(tmp_path / out / "weights.safetensors")[0] for out in ("run", "whole"))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
