@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
