@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from budgetnet.coefficients import search_coefficients
     from budgetnet.compare import compare
     from budgetnet.cost import cost
-    from budgetnet.learn.data import open_images
+    from budgetnet.learn.data import Folders, open_images
     from budgetnet.learn.evaluate import evaluate
     from budgetnet.learn.predict import predict
     from budgetnet.learn.train import train
@@ -36,6 +36,7 @@ _PLACES = {
     "Budget": "budget",
     "BudgetError": "budget",
     "Coefficients": "scaling",
+    "Folders": "learn.data",
     "Network": "spec",
     "PAPER": "scaling",
     "adapt": "scaling",
@@ -69,6 +70,7 @@ __all__ = [
     "Budget",
     "BudgetError",
     "Coefficients",
+    "Folders",
     "Network",
     "adapt",
     "build",

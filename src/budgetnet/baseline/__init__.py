@@ -12,7 +12,7 @@ from budgetnet.baseline.usual import space_for
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import open_cache
+from budgetnet.learn.data import Folders, data_of, open_cache
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -46,7 +46,7 @@ COMMAND = "search baseline"
 
 
 def search_baseline(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 5400.0,
     space: Space | None = None,
@@ -87,6 +87,7 @@ def search_baseline(
     began = time.monotonic()
     _check(time_seconds, seed, sampler, scorer, exponent, device, precision)
     check_trials(cluster, precision)
+    data = data_of(data)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -100,9 +101,9 @@ def search_baseline(
         "precision": precision,
         "storage": None if storage is None else shown_url(storage),
     }
-    run = run_folder(out, str(data), asked)
+    run = run_folder(out, data, asked)
     with only_one(run):
-        opened = opened_run(run, COMMAND, "baseline.json", asked, str(data), fresh, cluster, progress)
+        opened = opened_run(run, COMMAND, "baseline.json", asked, data, fresh, cluster, progress)
         same_version(opened.plan, "semifinals", run)
         if opened.finished:
             return shown(run)
@@ -120,7 +121,7 @@ def search_baseline(
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
             open_cache(images, side_px, progress=progress)
-            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            place = Place(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)
             if fresh:
                 start_anew(run)
@@ -130,7 +131,7 @@ def search_baseline(
                 steps = planned(draft, images, where, began, time_seconds, progress)
                 row = {
                     "command": COMMAND,
-                    "data": data_row(str(data), images),
+                    "data": data_row(data, images),
                     **asked,
                     "space": space.to_json(),
                     "recipe": chosen.to_dict(),

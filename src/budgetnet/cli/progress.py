@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from budgetnet.show.wording import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -23,7 +25,7 @@ QUICK_SECONDS = 1.0
 
 @contextlib.contextmanager
 def progress() -> Iterator[Progress]:
-    """Shows the updates that it is called with, from any thread, until the end of the `with`."""
+    """Shows the updates that it is called with, from any thread, until the end of the `with`; their lines stay."""
     if not sys.stderr.isatty():
         yield plain_lines()
         return
@@ -51,6 +53,10 @@ def _bars(console: Console) -> Iterator[Progress]:
 
         def show(update: Update) -> None:
             ends = update.done >= update.total
+            if update.lines:
+                for line in update.lines:
+                    bars.console.print(printable(line), soft_wrap=True, markup=False)
+                return
             with lock:
                 if update.phase not in tasks:
                     tasks[update.phase] = bars.add_task(update.phase, total=update.total)
@@ -86,6 +92,10 @@ def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
     lock = threading.Lock()
 
     def show(update: Update) -> None:
+        for line in update.lines:
+            print(printable(line), file=sys.stderr, flush=True)
+        if update.lines:
+            return
         with lock:
             now, ends = clock(), update.done >= update.total
             start = began.setdefault(update.phase, now)

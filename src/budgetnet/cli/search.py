@@ -11,12 +11,14 @@ from budgetnet.cli import show, sizes
 from budgetnet.cli.networks import NameOrFile
 from budgetnet.cli.options import (
     AS_PUBLISHED,
+    BY_DATA,
     HERE,
     NETWORK,
     OUTPUT,
     TIME,
     TRAINING,
     AsJson,
+    ByFolder,
     OnCluster,
     Shape,
     open_network,
@@ -55,9 +57,10 @@ Most = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so man
 
 @app.command(sort_key=0)
 def coefficients(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     base: Annotated[
         str,
         Parameter(group=NETWORK, metavar="NAME", help="A zoo name, adapted to the images; or a .json file as it is."),
@@ -88,12 +91,12 @@ def coefficients(
 
     Example: budgetnet search coefficients photos/ --growth 2 --tolerance 2% --time 45m
     """
-    cluster = on.value()
+    given, cluster = folders.data(data), on.value()
     from budgetnet import search_coefficients
 
     with resumable() as shown:
         found = search_coefficients(
-            data,
+            given,
             base=base_of(base),
             growth=growth,
             tolerance=tolerance,

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import HERE, NO_LIMITS, TIME, TRAINING, AsJson, Limits, OnCluster
+from budgetnet.cli.options import (
+    BY_DATA,
+    HERE,
+    NO_LIMITS,
+    TIME,
+    TRAINING,
+    AsJson,
+    ByFolder,
+    Limits,
+    OnCluster,
+)
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
 
@@ -17,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def everything(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="3h", help="For all three parts, as 3h.")
@@ -46,17 +57,17 @@ def everything(
 
     Example: budgetnet search all photos/ --macs 8M --time 3h
     """
-    budget = limits.budget()
+    given, budget = folders.data(data), limits.budget()
     cluster = on.value()
-    given = None if space is None else read_space(space)
+    asked = None if space is None else read_space(space)
     from budgetnet import search_all
 
     with resumable() as shown:
         found = search_all(
-            data,
+            given,
             budget,
             time_seconds=time,
-            space=given,
+            space=asked,
             base=base_of(base),
             scorer=scorer,
             exponent=exponent,

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.options import (
+    BY_DATA,
     COMPUTING,
     HERE,
     NETWORK,
@@ -17,6 +18,7 @@ from budgetnet.cli.options import (
     TIME,
     TRAINING,
     AsJson,
+    ByFolder,
     Limits,
     OnCluster,
 )
@@ -47,9 +49,10 @@ Storage = Annotated[
 
 
 def baseline(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="90m", help="For scores and final trainings, as 90m.")
@@ -85,22 +88,22 @@ def baseline(
 
     Example: budgetnet search baseline photos/ --macs 8M --time 90m
     """
-    budget = limits.budget()
+    given, budget = folders.data(data), limits.budget()
     cluster = on.value()
-    given = None if space is None else read_space(space)
+    asked = None if space is None else read_space(space)
     from budgetnet import baseline as job
     from budgetnet.learn.data import open_images
 
     with resumable() as shown:
         if write_space is not None:
-            usual = job.space_for(open_images(data, made.seed, shown), budget, base_of(base))
+            usual = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
             save_space(usual, write_space)
             return 0
         found = job.search_baseline(
-            data,
+            given,
             budget,
             time_seconds=time,
-            space=given,
+            space=asked,
             base=base_of(base),
             sampler=sampler,
             scorer=scorer,

@@ -13,7 +13,7 @@ from budgetnet.coefficients.plan import FINALISTS, planned
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -43,7 +43,7 @@ COMMAND = "search coefficients"
 
 
 def search_coefficients(
-    data: str | Path,
+    data: str | Path | Folders,
     base: str | Network = BASE,
     growth: float = 2.0,
     tolerance: float = 0.05,
@@ -74,6 +74,7 @@ def search_coefficients(
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
     """
     began = time.monotonic()
+    data = data_of(data)
     counts = {"candidates": candidates, "finalists": finalists, "seeds": seeds}
     _check(counts, time_seconds, measure, device, precision)
     check_trials(cluster, precision)
@@ -88,9 +89,9 @@ def search_coefficients(
         "recipe": recipe_of(recipe).to_dict(),
         "precision": precision,
     }
-    run = run_folder(out, str(data), {"command": COMMAND, **asked})
+    run = run_folder(out, data, {"command": COMMAND, **asked})
     with only_one(run):
-        opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images
@@ -106,7 +107,7 @@ def search_coefficients(
             else:
                 side_px = plan["side_px"]
             open_cache(images, side_px, progress=progress)
-            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            place = Place(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:
                 start_anew(run)
             if entrants is not None:
@@ -115,7 +116,7 @@ def search_coefficients(
                 draft = Course("draft", entrants.space.base, fitted, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))
-                row = _row(str(data), images, {**asked, "recipe": fitted.to_dict()}, racing, side_px)
+                row = _row(data, images, {**asked, "recipe": fitted.to_dict()}, racing, side_px)
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
             return Work(run, plan, images, place, where, progress or silent).finish()
@@ -129,7 +130,7 @@ def _check(counts: Mapping[str, int], time_seconds: float, measure: str, device:
     check_computing(device, precision)
 
 
-def _row(data: str, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
+def _row(data: Data, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
     """What plan.json says besides the steps."""
     return {
         "command": COMMAND,

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`done` of `total` in a phase ("decoding images", "race", "final"), and a line of figures."""
+    """`done` of `total` in a phase ("decoding images", "race", "final"), and a line of figures.
+
+    `lines` are said once and stay: what the data is, before it is trained on.
+    """
 
     phase: str
     done: int
     total: int
     text: str = ""
+    lines: tuple[str, ...] = ()
 
 
 Progress = Callable[[Update], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import Data, Folders, ImageSet, Pixels, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, time_apart, time_course, whole_leg
 from budgetnet.learn.outcome import conclude, finished, write_split
@@ -64,7 +64,7 @@ class Trained:
 
 
 def train(
-    data: str | Path,
+    data: str | Path | Folders,
     network: Network | None = None,
     out: Path | str | None = None,
     epochs: float | None = None,
@@ -97,6 +97,7 @@ def train(
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     network = network_of(network, weights, pretrained)
     given = pretrained if weights is None else str(weights)
+    data = data_of(data)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -107,10 +108,10 @@ def train(
         "weights": None if weights is None else str(weights),
         "pretrained": pretrained,
     }
-    run = run_folder(out, str(data), arguments)
+    run = run_folder(out, data, arguments)
     with only_one(run):
         plan = load_plan(run, "train", fresh)
-        images = open_images(str(data), seed, progress)
+        images = open_images(data, seed, progress)
         source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         chosen = recipe_for(recipe_of(recipe or default_recipe(source)), images.in_channels)
@@ -119,10 +120,11 @@ def train(
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
+        tell_images(images, progress)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
-        place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+        place = Place(data, seed, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
         if plan is None:
@@ -131,7 +133,7 @@ def train(
             if source is not None:
                 write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
             draft = _planned(draft, place, team, images, epochs, time_seconds, began)
-            row = _plan_row(draft, team, str(data), images, arguments, budget)
+            row = _plan_row(draft, team, data, images, arguments, budget)
             plan = save_plan(run, {**row, "parent": source})
         course = course_of(plan["final"]["course"], plan)
         leg = whole_leg(course, place, "final", plan["final"]["cooldown_steps"])
@@ -287,7 +289,7 @@ def validation_seconds(count: int, timing: Timing) -> float:
 
 
 def _plan_row(
-    course: Course, team: Team, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
+    course: Course, team: Team, data: Data, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
 ) -> dict[str, Any]:
     return {
         "command": "train",

@@ -14,7 +14,7 @@ import numpy as np
 
 from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import Data, Folders, ImageSet, Pixels, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
@@ -66,7 +66,7 @@ class Solution:
 
 
 def solve(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 900.0,
     out: Path | str | None = None,
@@ -101,7 +101,7 @@ def solve(
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(
-        str(data),
+        data_of(data),
         budget,
         time_seconds,
         seed,
@@ -135,6 +135,7 @@ def solve(
                 raise ValueError(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
+        tell_images(images, progress)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([row.network for row in raced], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
@@ -178,7 +179,7 @@ def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
 class _Asked:
     """The question, as the run's name and plan.json hold it."""
 
-    data: str
+    data: Data
     budget: Budget
     time_seconds: float
     seed: int

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.bases import safe_name
-from budgetnet.learn.data import ImageSet, default_preprocessing
+from budgetnet.learn.data import Data, ImageSet, default_preprocessing
 from budgetnet.learn.leg import Place, whole_leg
 from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_row
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_for, recipe_of
@@ -23,7 +23,7 @@ COMMAND = "landscape training"
 
 
 def planned(
-    data: str,
+    data: Data,
     images: Sequence[ImageSet],
     asked: Mapping[str, Any],
     network: Network,
@@ -79,6 +79,6 @@ def training_id(twin: str, seed: int) -> str:
     return f"{twin}-seed{seed}"
 
 
-def place_of(data: str, side_px: int, run: Path, device: str) -> Place:
+def place_of(data: Data, side_px: int, run: Path, device: str) -> Place:
     """Where the workers of a run work."""
     return Place(data, 0, side_px, str(run / "trainings"), device)

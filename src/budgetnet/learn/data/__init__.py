@@ -17,6 +17,7 @@ from budgetnet.learn.data.draw import draw, evenly, train_order
 from budgetnet.learn.data.folders import Data, Folders, data_in, data_of, identity_of, name_of
 from budgetnet.learn.data.images import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.data.scan import open_images
+from budgetnet.learn.data.telling import tell_images
 
 __all__ = [
     "Augmentation",
@@ -44,6 +45,7 @@ __all__ = [
     "open_images",
     "prepare",
     "scaled_px",
+    "tell_images",
     "train_batch",
     "train_order",
 ]

@@ -7,11 +7,11 @@ that are decoded at a time, whatever the number of threads; the largest are deco
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -80,7 +80,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 @contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def open_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
     """A regular file for reading. Raises a `ValueError` at once for a pipe, a device or a folder, where open waits."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     if kind := special(os.stat(path).st_mode):  # before it is opened: some devices act when they are
@@ -92,7 +92,9 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def open_image(path: str | os.PathLike[str], side_px: int | None = None) -> Iterator[tuple[BinaryIO, Image.Image]]:
+def open_image(
+    path: str | os.PathLike[str], side_px: int | None = None
+) -> Iterator[tuple[io.BufferedReader, Image.Image]]:
     """A file and the image in it, whose pixels are still to be loaded, and room for them (`_room_for`).
 
     Raises `ValueError`, without the path, for more pixels than `MOST_PIXELS` and for a file of no known format, with

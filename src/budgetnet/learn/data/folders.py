@@ -97,7 +97,7 @@ def _paths(name: str, paths: Paths) -> tuple[str, ...]:
             raise TypeError(f"{name} holds {path!r}; give folders by their paths")
         if not os.fspath(path).strip():
             raise ValueError(f"--{name} is an empty name; give a folder that holds a folder for each class")
-    return tuple(map(os.fspath, several))
+    return tuple(os.fspath(path) for path in several)
 
 
 def _whole(path: str) -> str:

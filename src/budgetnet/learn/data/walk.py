@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
@@ -80,6 +83,64 @@ def walk(folder: str | os.PathLike[str], around: frozenset[Identity] = frozenset
             continue
         yield from entries
         waiting += [(path, outer | {mine}) for path in reversed(folders)]
+
+
+def matching(pattern: str) -> Iterator[Entry]:
+    """What a glob matches, sorted: * and ? in names, ** for any folders; no hidden names unless the pattern says so.
+
+    Folders that match are entries without a status. A folder that cannot be looked into is a problem, as in `walk`.
+    """
+    parts = tuple(part for part, next in itertools.pairwise((*Path(pattern).parts, "")) if (part, next) != ("**", "**"))
+    start = next((place for place, part in enumerate(parts) if _is_magic(part)), len(parts))
+    # A glob matches what is there, one name after another; what has none in it need only exist.
+    yield from _matched(str(Path(*parts[:start])) if start else "", parts[start:], frozenset(), set())
+
+
+def _matched(
+    here: str, parts: tuple[str, ...], around: frozenset[Identity], visited: set[tuple[Identity, int]]
+) -> Iterator[Entry]:
+    """What the rest of a pattern matches from a folder on; "" is the current one. `around`, `visited`: by ** so far."""
+    if not parts:
+        if os.path.lexists(here):
+            yield Entry(here)
+        return
+    part, rest = parts[0], parts[1:]
+    if not _is_magic(part):
+        yield from _matched(os.path.join(here, part), rest, around, visited)
+        return
+    if not os.path.isdir(here or "."):
+        return
+    try:
+        mine = identity(here or ".")
+        with os.scandir(here or ".") as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as error:
+        yield Entry(here or ".", problem=said(error))
+        return
+    if part == "**":
+        if mine in around:
+            yield Entry(here or ".", problem="a link to a folder that it lies in")
+            return
+        if (mine, len(parts)) in visited:
+            return
+        visited.add((mine, len(parts)))
+        yield from _matched(here, rest, around, visited)
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            path = os.path.join(here, entry.name)
+            if _is_folder(entry):
+                yield from _matched(path, parts, around | {mine}, visited)
+            elif not rest:
+                yield Entry(path)
+        return
+    for entry in entries:
+        if fnmatch.fnmatch(entry.name, part) and (part.startswith(".") or not entry.name.startswith(".")):
+            yield from _matched(os.path.join(here, entry.name), rest, around, visited)
+
+
+def _is_magic(part: str) -> bool:
+    return any(sign in part for sign in "*?[")
 
 
 def inside(folder: str | os.PathLike[str]) -> tuple[list[str], list[Entry]]:
