@@ -91,7 +91,7 @@ def data_in(row: Mapping[str, Any]) -> Data:
 
 
 def _paths(name: str, paths: Paths) -> tuple[str, ...]:
-    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    several = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else list(paths)
     for path in several:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"{name} holds {path!r}; give folders by their paths")

@@ -107,14 +107,14 @@ def splits_of(data: str, tops: Sequence[Top], whole: bool) -> dict[str, int]:
     if holding and all(top.name in exact for top in holding) and (trains or (whole and nested)):
         _check_splits(data, tops, exact)
         return exact
+    if spoken := spoken_splits(top.name for top in holding):
+        _refuse_spoken(data, [top for top in holding if top.name in spoken], spoken)
     others = [top.name for top in holding if top.name not in exact]
     if others and any(() not in top.holds for top in trains):
         raise ValueError(
             f"{data} holds {trains[0].name} and also {_some(others)}; beside train only val and test are known: "
             f"take the others out, or give {_flags(data, holding, exact)}; {_as_classes(data)}"
         )
-    if spoken := spoken_splits(top.name for top in holding):
-        _refuse_spoken(data, [top for top in holding if top.name in spoken], spoken)
     if len(holding) == 1:
         _check_alone(data, holding[0])
     _check_same_inside(data, holding)
