@@ -272,7 +272,9 @@ def _opened(
                 "name the images to score anyway"
             )
         return images, True
-    images = open_images(data, seed, progress, whole=split in (None, "all"))
+    images = open_images(data, seed, progress, whole=True)
+    if split not in (None, "all", *images.given) and (not images.given or "train" in images.given):
+        images = open_images(data, seed)  # a part that the data does not give is carved
     if len(images) == sum(row.get("counts", {}).values()):
         with contextlib.suppress(ValueError):  # other images that cannot be split
             split_anew = open_images(data, seed)
