@@ -114,7 +114,7 @@ def test_evaluate_on_other_images(
         (["solve", "digits", "--macs", "2M", "--base", "nothing"], "nothing"),
         (["solve", "digits", "--macs", "2M", "--strategy", "wide"], '"width"'),
         (["solve", "digits", "--macs", "10"], "the smallest"),
-        (["solve"], "solve needs DATA"),
+        (["solve"], "give DATA, a folder with a folder of images for each class"),
         (["evaluate", "nowhere"], "nowhere"),
         (["predict", "nowhere", "image.png"], "nowhere"),
         (["predict", "nowhere"], "predict needs IMAGE"),

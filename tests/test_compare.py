@@ -586,7 +586,7 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--all", "--strategy", "width"], "and --strategy out"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
-        (["compare"], "compare needs DATA"),
+        (["compare"], "give DATA, a folder with a folder of images for each class"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -286,7 +286,7 @@ def test_the_middle_is_the_trained_weights(found: tuple[Path, LossLandscape]) ->
 
 
 def test_the_loss_of_all_images_is_that_of_evaluate(runs: dict[str, str], photos: Path) -> None:
-    subjects, _ = open_subjects([runs["relu"]], photos, "train", 1000, 0, "cpu", None)
+    subjects, *_ = open_subjects([runs["relu"]], photos, "train", 1000, 0, "cpu", None)
     _, accuracy = subjects[0].probe.loss_and_accuracy()
     assert accuracy == pytest.approx(evaluate(runs["relu"], photos, "train").top1)
     assert subjects[0].probe.images == evaluate(runs["relu"], photos, "train").count
@@ -294,7 +294,7 @@ def test_the_loss_of_all_images_is_that_of_evaluate(runs: dict[str, str], photos
 
 def test_images_are_drawn_by_the_seed_and_the_same_for_twins(runs: dict[str, str], photos: Path) -> None:
     def inputs(names: list[str], seed: int) -> list[torch.Tensor]:
-        subjects, _ = open_subjects([runs[name] for name in names], photos, "train", 7, seed, "cpu", None)
+        subjects, *_ = open_subjects([runs[name] for name in names], photos, "train", 7, seed, "cpu", None)
         return [torch.cat([part for part, _ in one.probe.batches]) for one in subjects]
 
     first, second = inputs(["relu", "swish"], 0)
@@ -504,7 +504,7 @@ def test_the_command_prints_its_numbers(runs: dict[str, str], photos: Path, tmp_
         (["relu", "--seed", "-1"], "seed"),
         (["relu", "--out", "file"], "give a folder"),
         (["relu"], "give the images"),
-        (["relu", "--split", "all"], "all"),
+        (["relu", "--split", "every"], "all"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

@@ -384,7 +384,7 @@ def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
         (["digits", "--network", "linear.json"], "no activation to replace"),
         (["digits", "--out", "linear.json"], "give a folder"),
         (["nowhere"], "there is no folder nowhere"),
-        ([], "landscape training needs DATA"),
+        ([], "give DATA, a folder with a folder of images for each class"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(

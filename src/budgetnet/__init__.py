@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from budgetnet.compare import compare
     from budgetnet.cost import cost
     from budgetnet.learn.augmenting import Augment
-    from budgetnet.learn.data import open_images
+    from budgetnet.learn.data import Folders, open_images
     from budgetnet.learn.evaluate import evaluate
     from budgetnet.learn.predict import predict
     from budgetnet.learn.train import train
@@ -38,6 +38,7 @@ _PLACES = {
     "Budget": "budget",
     "BudgetError": "budget",
     "Coefficients": "scaling",
+    "Folders": "learn.data",
     "Network": "spec",
     "PAPER": "scaling",
     "adapt": "scaling",
@@ -72,6 +73,7 @@ __all__ = [
     "Budget",
     "BudgetError",
     "Coefficients",
+    "Folders",
     "Network",
     "adapt",
     "build",

@@ -13,7 +13,7 @@ from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import open_cache
+from budgetnet.learn.data import Folders, data_of, open_cache
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -47,7 +47,7 @@ COMMAND = "search baseline"
 
 
 def search_baseline(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 5400.0,
     space: Space | None = None,
@@ -90,7 +90,7 @@ def search_baseline(
     began = time.monotonic()
     _check(time_seconds, seed, sampler, scorer, exponent, device, precision)
     check_trials(cluster, precision)
-    recipe, augment = recipe_of(recipe), augment_of(augment)
+    data, recipe, augment = data_of(data), recipe_of(recipe), augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -105,9 +105,9 @@ def search_baseline(
         "storage": None if storage is None else shown_url(storage),
         "augment": given_augment(augment),
     }
-    run = run_folder(out, str(data), asked)
+    run = run_folder(out, data, asked)
     with only_one(run):
-        opened = opened_run(run, COMMAND, "baseline.json", asked, str(data), fresh, cluster, progress)
+        opened = opened_run(run, COMMAND, "baseline.json", asked, data, fresh, cluster, progress)
         same_version(opened.plan, "semifinals", run)
         if opened.finished:
             return shown(run)
@@ -125,7 +125,7 @@ def search_baseline(
             side_px = side_px_for([space.base], preprocessing)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            place = Place(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)
             if fresh:
                 start_anew(run)
@@ -136,7 +136,7 @@ def search_baseline(
                 steps = planned(draft, images, where, began, time_seconds, progress)
                 row = {
                     "command": COMMAND,
-                    "data": data_row(str(data), images),
+                    "data": data_row(data, images),
                     **asked,
                     "space": space.to_json(),
                     "recipe": trained_by.to_dict(),

@@ -31,7 +31,7 @@ from budgetnet.learn.augmenting import (
     settled,
 )
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,
@@ -66,7 +66,7 @@ TOLERANCES = (0.05, 0.1, 0.2, 0.4)
 
 
 def search_all(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 10800.0,
     space: Space | None = None,
@@ -108,7 +108,7 @@ def search_all(
     check_exponent(exponent)
     check_computing(device, precision)
     check_trials(cluster, precision)
-    recipe, augment = recipe_of(recipe), augment_of(augment)
+    data, recipe, augment = data_of(data), recipe_of(recipe), augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -122,9 +122,9 @@ def search_all(
         "storage": None if storage is None else shown_url(storage),
         "augment": given_augment(augment),
     }
-    run = run_folder(out, str(data), {"command": COMMAND, **asked})
+    run = run_folder(out, data, {"command": COMMAND, **asked})
     with only_one(run):
-        opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
         same_version(opened.plan, "exponent", run)
         if opened.finished:
             return _shown(run)
@@ -136,7 +136,7 @@ def search_all(
             if storage is not None:
                 check_storage(storage)
             with trials_on(cluster, device) as where:
-                job = job_for(networks, images, str(data), recipe, seed, run, where, precision, progress)
+                job = job_for(networks, images, data, recipe, seed, run, where, precision, progress)
                 pixels = open_cache(images, job.place.side_px, progress=progress)
                 drawn = augmentation_for(None, augment, recipe, images, pixels, seed, progress)
                 steps = shared(job, stand_in, began, time_seconds, progress)
@@ -144,9 +144,9 @@ def search_all(
                 start_anew(run)
                 if storage is not None:  # else it went with the folder
                     Studied.of(run / BASELINE, storage).forget()
-            row = {"command": COMMAND, "data": data_row(str(data), images), **asked, "machine": machine_row()}
+            row = {"command": COMMAND, "data": data_row(data, images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, "augmentation": [one.to_dict() for one in drawn], **steps})
-        asked_for = _Asked(str(data), budget, space, base, scorer, exponent, recipe, device, cluster, storage)
+        asked_for = _Asked(data, budget, space, base, scorer, exponent, recipe, device, cluster, storage)
         return _Chain(run, plan, asked_for, images, progress or silent).finish()
 
 
@@ -173,7 +173,7 @@ def _shown(run: Path) -> Family:
 class _Asked:
     """What the parts are asked for, as the whole was, and where they compute."""
 
-    data: str
+    data: Data
     budget: Budget
     space: Space | None
     base: str | Network
@@ -217,11 +217,14 @@ class _Chain:
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator[Progress]:
-        """Progress that says which part it is of; a time too short for the part is one too short for the whole."""
+        """Progress that says which part it is of; a time too short for the part is one too short for the whole.
+
+        What the data is was said for the whole.
+        """
         number = 1 + list(SHARES).index(name)
 
         def tell(update: Update) -> None:
-            self.progress(dataclasses.replace(update, phase=f"{number} of {len(SHARES)}, {update.phase}"))
+            self.progress(dataclasses.replace(update, phase=f"{number} of {len(SHARES)}, {update.phase}", lines=()))
 
         try:
             yield tell

@@ -17,7 +17,7 @@ from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
 from budgetnet.learn.answers import Answered, answered, train_and_test, training_seconds
 from budgetnet.learn.augmenting import chosen_of, fitted
-from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.data import Data, ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear, trained_model
@@ -48,7 +48,7 @@ COMMAND = "search all, family"
 def job_for(
     networks: Sequence[Network],
     images: ImageSet,
-    data: str,
+    data: Data,
     recipe: str | Recipe,
     seed: int,
     folder: Path,
@@ -136,7 +136,7 @@ def train_family(
     coefficients: Coefficients,
     images: ImageSet,
     whole: Mapping[str, Any],
-    data: str,
+    data: Data,
     where: Where,
     progress: Progress,
 ) -> Training:

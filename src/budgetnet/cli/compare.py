@@ -9,12 +9,14 @@ from cyclopts import Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
+    BY_DATA,
     NETWORK,
     NO_LIMITS,
     TIME,
     TRAINING,
     AsJson,
     Augmenting,
+    ByFolder,
     CoefficientsOption,
     DeviceOption,
     Limits,
@@ -57,9 +59,10 @@ Shares = Annotated[
 
 
 def compare(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="60m", help="For all trainings together, as 60m.")
@@ -111,7 +114,7 @@ def compare(
     Example: budgetnet compare photos/ --macs 60M --scaling --shares 0.25,0.5,1 --time 3h
     Example: budgetnet compare photos/ --macs 60M --all --time 4h
     """
-    budget = limits.budget()
+    given, budget = folders.data(data), limits.budget()
     if scaling and ablate:
         raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
     if every and (scaling or ablate or shares is not None or strategy != "compound"):
@@ -134,7 +137,7 @@ def compare(
             begun = START_SHARE if start_share is None else start_share
             begun *= min(shares) / share if shares else 1.0
             return compare_now(
-                data,
+                given,
                 budget.times(share),
                 time_seconds=seconds,
                 seeds=seeds,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption, read_list
+from budgetnet.cli.options import BY_DATA, IMAGES, NETWORK, OUTPUT, AsJson, ByFolder, DeviceOption, read_list
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -37,10 +37,16 @@ Activations = Annotated[
 OutFolder = Annotated[
     Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
 ]
-OtherImages = Annotated[
-    str | None, Parameter(group=NETWORK, help="Other labelled images; each run's own unless given.")
+OtherImages = Annotated[str | None, Parameter(group=IMAGES, help="Other labelled images; each run's own unless given.")]
+SplitOption = Annotated[
+    Literal["train", "validation", "test", "all"] | None,
+    Parameter(
+        group=IMAGES,
+        metavar="train|validation|test|all",
+        show_default=False,
+        help="Which of the images; unless given, one of the run's own splits, and all of other images.",
+    ),
 ]
-SplitOption = Annotated[Literal["train", "validation", "test"], Parameter(group=NETWORK, help="Which of the images.")]
 MostImages = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")]
 
 
@@ -117,7 +123,8 @@ def dead(
     /,
     *,
     data: OtherImages = None,
-    split: SplitOption = "validation",
+    folders: ByFolder = BY_DATA,
+    split: SplitOption = None,
     images: MostImages = 256,
     layers: Annotated[bool, Parameter(group=OUTPUT, help="A row for every layer as well.")] = False,
     device: DeviceOption = "cpu",
@@ -133,8 +140,9 @@ def dead(
     """
     from budgetnet.show.landscape import dead_units_of
 
+    given = folders.others(data)
     with progress() as shown:
-        uses = [dead_units_of(one, data, split, images, device=device, progress=shown) for one in run]
+        uses = [dead_units_of(one, given, split, images, device=device, progress=shown) for one in run]
     if as_json:
         show.print_json({"runs": uses})
         return 0

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.landscape import MostImages, OtherImages, OutFolder, SplitOption, check_folder, print_files
-from budgetnet.cli.options import NETWORK, OUTPUT, AsJson, DeviceOption
+from budgetnet.cli.options import BY_DATA, NETWORK, OUTPUT, AsJson, ByFolder, DeviceOption
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def loss(
     /,
     *,
     data: OtherImages = None,
-    split: SplitOption = "train",
+    folders: ByFolder = BY_DATA,
+    split: SplitOption = None,
     images: MostImages = 256,
     size: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Points along a side of the grid, odd.")] = 21,
     extent: Annotated[
@@ -52,7 +53,7 @@ def loss(
     check_folder(out)
     around = Around(size, extent, images, draws, radius, seed)
     with progress() as shown:
-        found = loss_landscape(run, out / "loss", data, split, around, device, fresh, shown)
+        found = loss_landscape(run, out / "loss", folders.others(data), split, around, device, fresh, shown)
         files = write_loss(out, found, shown)
     if as_json:
         from budgetnet.show.landscape import loss_row

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from budgetnet.budget import Budget
     from budgetnet.learn.augmenting import Augment
     from budgetnet.learn.cluster import Cluster
+    from budgetnet.learn.data import Data
 
 Number = Literal["float32", "float16", "int8"]
 Device = Literal["cpu", "cuda", "mps"]
 
+IMAGES = Group("Images", sort_key=0)
 LIMITS = Group("Limits", sort_key=1)
 NETWORK = Group("Network", sort_key=2)
 TRAINING = Group("Training", sort_key=3)
@@ -166,6 +168,40 @@ class Augmenting:
 AS_THE_IMAGES_ALLOW = Augmenting()
 
 
+FolderOption = Annotated[tuple[str, ...], Parameter(metavar="DIR", show_default=False, negative=())]
+
+
+@Parameter(name="*", group=IMAGES)
+@dataclass(frozen=True, slots=True)
+class ByFolder:
+    """Images in folders of their own for each split, whatever the folders are called."""
+
+    train: Annotated[
+        FolderOption, Parameter(help="In place of DATA: a folder whose folders are the classes. Repeatable.")
+    ] = ()
+    val: Annotated[FolderOption, Parameter(help="The same for validation; else it is carved from --train.")] = ()
+    test: Annotated[FolderOption, Parameter(help="The same for the test; else it is carved from --train.")] = ()
+
+    def data(self, data: str | None) -> Data:
+        """The images of DATA or of these folders. Raises a one-line `ValueError` for both, none, or no --train."""
+        given = self.others(data)
+        if given is None:
+            raise ValueError("give DATA, a folder with a folder of images for each class (or digits), or --train DIR")
+        if not isinstance(given, str) and not given.train:
+            raise ValueError(f"{given} is nothing to train on; give --train DIR as well")
+        return given
+
+    def others(self, data: str | None) -> Data | None:
+        """The same where nothing is trained, or None where neither is given."""
+        if not (self.train or self.val or self.test):
+            return data
+        if data is not None:
+            raise ValueError("give either DATA or --train, --val and --test: the images are those of one or the other")
+        from budgetnet.learn.data import Folders
+
+        return Folders(self.train, self.val, self.test)
+
+
 @Parameter(name="*", group=COMPUTING)
 @dataclass(frozen=True, slots=True)
 class OnCluster:
@@ -195,6 +231,7 @@ class OnCluster:
         return Cluster(self.cluster, **given)
 
 
+BY_DATA = ByFolder()
 HERE = OnCluster()
 NO_LIMITS = Limits()
 LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")

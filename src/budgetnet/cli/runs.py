@@ -15,6 +15,7 @@ from budgetnet.cli import results, show
 from budgetnet.cli.options import (
     AS_PUBLISHED,
     AS_THE_IMAGES_ALLOW,
+    BY_DATA,
     COMPUTING,
     NETWORK,
     NO_LIMITS,
@@ -23,6 +24,7 @@ from budgetnet.cli.options import (
     TRAINING,
     AsJson,
     Augmenting,
+    ByFolder,
     CoefficientsOption,
     DeviceOption,
     Limits,
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
     from budgetnet.learn.predict import Prediction, Unreadable
     from budgetnet.learn.progress import Progress
 
-Data = Annotated[str, Parameter(help="A folder with a folder of images for each class, or digits (comes with it).")]
+Data = Annotated[
+    str | None,
+    Parameter(show_default=False, help="A folder with a folder of images for each class, or digits (comes with it)."),
+]
 RunFolder = Annotated[
     str,
     Parameter(help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras or checkpoint (docs/weights.md)."),
@@ -115,9 +120,10 @@ def resumable() -> Iterator[Progress]:
 
 
 def solve(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="15m", help="For the race and the training, as 15m.")
@@ -149,12 +155,12 @@ def solve(
 
     Example: budgetnet solve photos/ --macs 60M --params 3M --time 15m
     """
-    budget = limits.budget()
+    images, budget = folders.data(data), limits.budget()
     from budgetnet import solve as solve_now
 
     with resumable() as shown:
         solution = solve_now(
-            data,
+            images,
             budget,
             time_seconds=time,
             recipe=recipe,
@@ -178,9 +184,10 @@ def base_of(name: str) -> str | Network:
 
 
 def train(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     network: Annotated[
         str | None,
         Parameter(group=NETWORK, metavar="NAME", help="A name of the zoo, a .json file or a run's folder."),
@@ -214,6 +221,7 @@ def train(
 
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
+    images = folders.data(data)
     if (epochs is None) == (time is None):
         raise ValueError("give either --epochs N or --time 15m")
     if network is None and weights is None and pretrained in ("none", "auto"):
@@ -226,7 +234,7 @@ def train(
 
     with resumable() as shown:
         trained = train_now(
-            data,
+            images,
             value,
             epochs=epochs,
             time_seconds=time,
@@ -250,7 +258,15 @@ def evaluate(
     data: Annotated[str | None, Parameter(help="Other labelled images; the run's own unless given.")] = None,
     /,
     *,
-    split: Annotated[Literal["train", "validation", "test"], Parameter(help="Which of the images.")] = "test",
+    folders: ByFolder = BY_DATA,
+    split: Annotated[
+        Literal["train", "validation", "test", "all"] | None,
+        Parameter(
+            metavar="train|validation|test|all",
+            show_default=False,
+            help="Which of the images; unless given, the run's own test split, and all of other images.",
+        ),
+    ] = None,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
     device: DeviceOption = "cpu",
@@ -258,6 +274,7 @@ def evaluate(
 ) -> int:
     """Measure a trained network on labelled images.
 
+    Those that the run was trained from are scored in its own test split, others whole.
     Top-1 with its 95 % interval, calibration, a row for every class, the commonest confusions.
 
     Example: budgetnet evaluate runs/photos-1a2b3c --split validation
@@ -267,7 +284,7 @@ def evaluate(
     with progress() as shown:
         evaluation = evaluate_now(
             run,
-            data,
+            folders.others(data),
             split=split,
             device=device,
             progress=shown,
@@ -291,7 +308,7 @@ def predict(
 ) -> int:
     """Label images with a trained network.
 
-    A file that cannot be read is a line on standard error, and exit code 1 at the end.
+    A file or folder that cannot be read is a line on standard error, and exit code 1 at the end.
 
     Example: budgetnet predict runs/photos-1a2b3c new/*.jpg --top 3
     """

@@ -12,6 +12,7 @@ from budgetnet.cli.networks import NameOrFile
 from budgetnet.cli.options import (
     AS_PUBLISHED,
     AS_THE_IMAGES_ALLOW,
+    BY_DATA,
     HERE,
     NETWORK,
     OUTPUT,
@@ -19,6 +20,7 @@ from budgetnet.cli.options import (
     TRAINING,
     AsJson,
     Augmenting,
+    ByFolder,
     OnCluster,
     Shape,
     open_network,
@@ -57,9 +59,10 @@ Most = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so man
 
 @app.command(sort_key=0)
 def coefficients(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     base: Annotated[
         str,
         Parameter(group=NETWORK, metavar="NAME", help="A zoo name, adapted to the images; or a .json file as it is."),
@@ -91,12 +94,12 @@ def coefficients(
 
     Example: budgetnet search coefficients photos/ --growth 2 --tolerance 2% --time 45m
     """
-    cluster = on.value()
+    given, cluster = folders.data(data), on.value()
     from budgetnet import search_coefficients
 
     with resumable() as shown:
         found = search_coefficients(
-            data,
+            given,
             base=base_of(base),
             growth=growth,
             tolerance=tolerance,

@@ -9,12 +9,14 @@ from cyclopts import Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
+    BY_DATA,
     HERE,
     NO_LIMITS,
     TIME,
     TRAINING,
     AsJson,
     Augmenting,
+    ByFolder,
     Limits,
     OnCluster,
 )
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
 
 
 def everything(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="3h", help="For all three parts, as 3h.")
@@ -57,17 +60,17 @@ def everything(
 
     Example: budgetnet search all photos/ --macs 8M --time 3h
     """
-    budget = limits.budget()
+    given, budget = folders.data(data), limits.budget()
     cluster = on.value()
-    given = None if space is None else read_space(space)
+    asked = None if space is None else read_space(space)
     from budgetnet import search_all
 
     with resumable() as shown:
         found = search_all(
-            data,
+            given,
             budget,
             time_seconds=time,
-            space=given,
+            space=asked,
             base=base_of(base),
             scorer=scorer,
             exponent=exponent,

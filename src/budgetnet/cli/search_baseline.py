@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from budgetnet.cli import show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
+    BY_DATA,
     COMPUTING,
     HERE,
     NETWORK,
@@ -19,6 +20,7 @@ from budgetnet.cli.options import (
     TRAINING,
     AsJson,
     Augmenting,
+    ByFolder,
     Limits,
     OnCluster,
 )
@@ -50,9 +52,10 @@ Storage = Annotated[
 
 
 def baseline(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="90m", help="For scores and final trainings, as 90m.")
@@ -89,22 +92,22 @@ def baseline(
 
     Example: budgetnet search baseline photos/ --macs 8M --time 90m
     """
-    budget = limits.budget()
+    given, budget = folders.data(data), limits.budget()
     cluster = on.value()
-    given = None if space is None else read_space(space)
+    asked = None if space is None else read_space(space)
     from budgetnet import baseline as job
     from budgetnet.learn.data import open_images
 
     with resumable() as shown:
         if write_space is not None:
-            usual = job.space_for(open_images(data, made.seed, shown), budget, base_of(base))
+            usual = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
             save_space(usual, write_space)
             return 0
         found = job.search_baseline(
-            data,
+            given,
             budget,
             time_seconds=time,
-            space=given,
+            space=asked,
             base=base_of(base),
             sampler=sampler,
             scorer=scorer,

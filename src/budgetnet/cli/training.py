@@ -9,7 +9,17 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.landscape import OutFolder, check_folder, print_files
-from budgetnet.cli.options import AS_THE_IMAGES_ALLOW, NETWORK, TRAINING, AsJson, Augmenting, DeviceOption, read_list
+from budgetnet.cli.options import (
+    AS_THE_IMAGES_ALLOW,
+    BY_DATA,
+    NETWORK,
+    TRAINING,
+    AsJson,
+    Augmenting,
+    ByFolder,
+    DeviceOption,
+    read_list,
+)
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
 
 if TYPE_CHECKING:
@@ -17,9 +27,10 @@ if TYPE_CHECKING:
 
 
 def training(
-    data: Data,
+    data: Data = None,
     /,
     *,
+    folders: ByFolder = BY_DATA,
     network: Annotated[
         str | None,
         Parameter(
@@ -63,12 +74,13 @@ def training(
 
     Example: budgetnet landscape training digits --activations relu swish --seeds 5 --steps 400
     """
+    given = folders.data(data)
     check_folder(out)
     from budgetnet import train_twins
 
     with resumable() as shown:
         study = train_twins(
-            data,
+            given,
             network=None if network is None else base_of(network),
             activations=activations,
             seeds=seeds,

@@ -14,7 +14,7 @@ from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_cache
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -44,7 +44,7 @@ COMMAND = "search coefficients"
 
 
 def search_coefficients(
-    data: str | Path,
+    data: str | Path | Folders,
     base: str | Network = BASE,
     growth: float = 2.0,
     tolerance: float = 0.05,
@@ -77,6 +77,7 @@ def search_coefficients(
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
     """
     began = time.monotonic()
+    data = data_of(data)
     counts = {"candidates": candidates, "finalists": finalists, "seeds": seeds}
     _check(counts, time_seconds, measure, device, precision)
     check_trials(cluster, precision)
@@ -93,9 +94,9 @@ def search_coefficients(
         "precision": precision,
         "augment": given_augment(augment),
     }
-    run = run_folder(out, str(data), {"command": COMMAND, **asked})
+    run = run_folder(out, data, {"command": COMMAND, **asked})
     with only_one(run):
-        opened = opened_run(run, COMMAND, FILE, asked, str(data), fresh, cluster, progress)
+        opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images
@@ -112,7 +113,7 @@ def search_coefficients(
                 side_px = plan["side_px"]
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-            place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+            place = Place(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:
                 start_anew(run)
             if entrants is not None:
@@ -122,7 +123,7 @@ def search_coefficients(
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))
                 named = {**asked, "recipe": trained_by.to_dict(), "augmentation": [one.to_dict() for one in drawn]}
-                row = _row(str(data), images, named, racing, side_px)
+                row = _row(data, images, named, racing, side_px)
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
             return Work(run, plan, images, place, where, progress or silent).finish()
@@ -136,7 +137,7 @@ def _check(counts: Mapping[str, int], time_seconds: float, measure: str, device:
     check_computing(device, precision)
 
 
-def _row(data: str, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
+def _row(data: Data, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
     """What plan.json says besides the steps."""
     return {
         "command": COMMAND,

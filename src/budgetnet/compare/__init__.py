@@ -30,7 +30,7 @@ from budgetnet.learn.augmenting import (
     given_augment,
     tell_augmentation,
 )
-from budgetnet.learn.data import ImageSet, open_cache, open_images
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
 from budgetnet.learn.outcome import clear
@@ -64,7 +64,7 @@ __all__ = ["FAMILIES", "Comparison", "compare"]
 
 
 def compare(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 3600.0,
     seeds: int = 3,
@@ -103,7 +103,7 @@ def compare(
     """
     began = time.monotonic()
     _check(time_seconds, seeds, device, precision)
-    augment = augment_of(augment)
+    data, augment = data_of(data), augment_of(augment)
     bases = bases_of(question, networks, strategy)
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
@@ -120,10 +120,10 @@ def compare(
         "augment": given_augment(augment),
         **({"start_share": start_share} if question == "scaling" else {}),
     }
-    run = run_folder(out, str(data), asked)
+    run = run_folder(out, data, asked)
     with only_one(run):
         plan = load_plan(run, "compare", fresh)
-        images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
+        images = tuple(open_images(data, seed, progress) for seed in range(seeds))
         if plan is not None:
             same_arguments(plan, asked, run)
             for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
@@ -132,6 +132,7 @@ def compare(
                 return _shown(run)
             same_values(plan, images[0], run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
+        tell_images(images[0], progress)
         drafts, left_out = (
             ((), ())
             if plan
@@ -147,13 +148,13 @@ def compare(
         pixels = open_cache(images[0], side_px, progress=progress)
         drafts = augmented(drafts, augment, images, pixels)
         tell_augmentation(_first_choice(plan, drafts), progress)
-        place = Place(str(data), 0, side_px, str(run / "training"), device, precision)
+        place = Place(data, 0, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
         if plan is None:
             begin(drafts, seeds, place, progress)
             steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
-            plan = save_plan(run, {**_row(str(data), images, asked, left_out, side_px), **steps})
+            plan = save_plan(run, {**_row(data, images, asked, left_out, side_px), **steps})
         return _Run(run, plan, budget, images, place, progress or silent).finish()
 
 
@@ -171,7 +172,7 @@ def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None
 
 
 def _row(
-    data: str, images: Sequence[ImageSet], asked: Mapping[str, Any], left_out: Sequence[LeftOut], side_px: int
+    data: Data, images: Sequence[ImageSet], asked: Mapping[str, Any], left_out: Sequence[LeftOut], side_px: int
 ) -> dict[str, Any]:
     return {
         "command": "compare",

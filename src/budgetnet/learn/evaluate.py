@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, input_batches, open_cache, open_images
+from budgetnet.learn.data import (
+    Folders,
+    ImageSet,
+    Pixels,
+    Preprocessing,
+    data_in,
+    input_batches,
+    open_cache,
+    open_images,
+)
 from budgetnet.learn.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
 from budgetnet.learn.data.images import SPLITS
+from budgetnet.learn.data.telling import classes_line, left_out_lines
 from budgetnet.learn.image_scores import MOST_WHOLE_CLASSES, ROWS, ImageScores, image_scores, joined
 from budgetnet.learn.progress import Progress, Update
 from budgetnet.learn.run import Loaded, check_device, learned_validation, load_run, read_json, reading
@@ -216,32 +227,31 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_],
 
 def evaluate(
     run: str | Path,
-    data: str | Path | None = None,
-    split: str = "test",
+    data: str | Path | Folders | None = None,
+    split: str | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
 ) -> Evaluation:
-    """Score a run's model, or weights alone (`load_weights` says which), on a split of images.
+    """Score a run's model, or weights alone (`load_weights` says which), on labelled images.
 
-    Without `data`, on those that the run was trained from, in the run's own split; split "all" takes
-    every image of a folder, and for weights that no run made "test" is all that is not given as another
-    split. Classes are matched by name, capitals and underscores aside; weights of another library that do not say
-    their network or their classes are given them by `network` and `class_names` (`load_run`). Raises one-line
-    `ValueError`s: no data known, data that changed since the run, a class that the model does not know, an empty
-    split, and those of `load_run`.
+    Without `data`, on those that the run was trained from, in the run's own split: "test" unless said otherwise.
+    Other data is scored whole ("all"), unless `split` names a part of it; for weights that no run made "test" is all
+    that is not given as another split. Classes are matched by name, capitals and underscores aside; weights of another
+    library that do not say their network or their classes are given them by `network` and `class_names` (`load_run`).
+    Where the run learned from some of the images a warning counts them. Raises one-line `ValueError`s: no data known,
+    data that changed since the run, a class that the model does not know, an empty split, and those of `load_run`.
     """
-    choose("split", split, CHOICES)
+    if split is not None:
+        choose("split", split, CHOICES)
     check_device(device)
     loaded = load_run(run, network, class_names)
-    images, places = images_of(run, loaded, data, split, progress)
-    indices = np.concatenate([images.indices(name) for name in SPLITS]) if split == "all" else images.indices(split)
-    if not len(indices):
-        raise ValueError(f"{images.name} has no {split} images; choose another split")
+    scored = images_of(run, loaded, data, split, "test", progress)
+    images, indices = scored.images, scored.indices
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
-    labels = np.array([places[images.labels[i]] for i in indices])
+    labels = np.array([scored.places[images.labels[i]] for i in indices])
     answers, _ = answer(model, images, pixels, indices, labels, loaded.preprocessing, device=device, progress=progress)
     return evaluation_of(answers, labels, loaded.classes)
 
@@ -273,12 +283,31 @@ def loosened(name: str) -> str:
     return name.replace("_", " ").casefold()
 
 
-def images_of(
-    run: str | Path, loaded: Loaded, data: str | Path | None, split: str, progress: Progress | None
-) -> tuple[ImageSet, list[int]]:
-    """The images to score, with as many channels as the model takes, and where it has each of their classes.
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The images of an answer, with as many channels as the model takes.
 
-    Without `data` those that the run was trained from. Raises the one-line `ValueError`s of `evaluate`.
+    `places`: where the model has each of their classes. `indices`: those of `split`, which are looked at.
+    """
+
+    images: ImageSet
+    places: list[int]
+    split: str
+    indices: NDArray[np.int64]
+
+
+def images_of(
+    run: str | Path,
+    loaded: Loaded,
+    data: str | Path | Folders | None,
+    split: str | None,
+    usual: str,
+    progress: Progress | None,
+) -> Scored:
+    """The images to look at: without `data` those that the run was trained from, by its own split.
+
+    Where no split is asked for it is the `usual` of the run's own images, and "all" of others. Raises the one-line
+    `ValueError`s of `evaluate`, and one for a split without images.
     """
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
     plan = None
@@ -291,25 +320,92 @@ def images_of(
             f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "
             "landscape ... --data DATA, explain RUN IMAGE"
         )
-    source = plan["data"]["path"] if data is None and plan else data
-    assert source is not None
-    images = open_images(source, plan["seed"] if plan else 0, progress, whole=plan is None and split == "test")
-    if data is None and plan and images.fingerprint != plan["data"]["fingerprint"]:
-        raise ValueError(
-            f"the images in {source} have changed since this run, and its split with them; "
-            "name the images to score anyway"
-        )
-    metrics_file = plan_file.parent / "metrics.json"
-    metrics = read_json(metrics_file) if metrics_file.is_file() else None
-    if data is None and plan and split == "validation" and learned_validation(plan, metrics):
-        warnings.warn(
-            "the final training learned from the validation images too, so this score is too high; --split test is not",
-            stacklevel=3,
-        )
-    places = class_places(images.classes, loaded.classes, str(source))
+    images, own = _opened(data, plan, split, progress)
+    chosen = split or (usual if own else "all")
+    if chosen == "all":
+        indices = np.sort(np.concatenate([images.indices(name) for name in SPLITS]))
+    else:
+        indices = images.indices(chosen)
+    if not len(indices):
+        raise ValueError(f"{images.name} has no {chosen} images; choose another split")
+    if progress:
+        lines = (classes_line(images), *left_out_lines(images), f"taken: {len(indices):,} images, {_what(chosen, own)}")
+        progress(Update("images", len(images), len(images), lines=lines))
+    if plan is not None and not (own and chosen in ("train", "test")):  # everyone knows it of the training images
+        _warn_of_learned(Path(run), plan, images, indices, own)
+    places = class_places(images.classes, loaded.classes, images.name if data is None else str(data))
     value_range = loaded.preprocessing.value_range
     _check_values(images, value_range)
-    return dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range), places
+    images = dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range)
+    return Scored(images, places, chosen, indices)
+
+
+def _opened(
+    data: str | Path | Folders | None, plan: Mapping[str, Any] | None, split: str | None, progress: Progress | None
+) -> tuple[ImageSet, bool]:
+    """The images, and whether they are the run's own in its own split; a moved folder is still its own."""
+    if plan is None:
+        assert data is not None
+        return open_images(data, 0, progress, whole=split in (None, "all", "test")), False
+    row, seed = plan["data"], plan["seed"]
+    if data is None:
+        images = open_images(data_in(row), seed, progress)
+        if images.fingerprint != row["fingerprint"]:
+            raise ValueError(
+                f"the images in {data_in(row)} have changed since this run, and its split with them; "
+                "name the images to score anyway"
+            )
+        return images, True
+    images = open_images(data, seed, progress, whole=True)
+    if split not in (None, "all", *images.given) and (not images.given or "train" in images.given):
+        images = open_images(data, seed)  # a part that the data does not give is carved
+    if len(images) == sum(row.get("counts", {}).values()):
+        with contextlib.suppress(ValueError):  # other images that cannot be split
+            split_anew = open_images(data, seed)
+            images = split_anew if split_anew.fingerprint == row["fingerprint"] else images
+    return images, images.fingerprint == row["fingerprint"]
+
+
+def _what(split: str, own: bool) -> str:
+    if own:
+        return f"{'all' if split == 'all' else f'the {split} split'} of the run's own"
+    return "all of them; --split takes a part" if split == "all" else f"the {split} split of these others"
+
+
+def _warn_of_learned(
+    run: Path, plan: Mapping[str, Any], images: ImageSet, indices: NDArray[np.int64], own: bool
+) -> None:
+    """Warn where the run learned from images that are scored: the score is too high, and nothing else shows it.
+
+    Of other data those count that equal an image of the run's folder that its split.json has among those it learned
+    from; where that folder has gone there is no telling.
+    """
+    folder = run if run.is_dir() else run.parent
+    metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else None
+    splits = ("train", "validation") if learned_validation(plan, metrics) else ("train",)
+    if own:
+        learned = frozenset(images.digests[index] for name in splits for index in images.indices(name).tolist())
+    else:
+        learned = _learned(folder, plan, splits)
+    if count := sum(images.digests[index] in learned for index in indices.tolist()):
+        instead = "--split test is not" if own else "evaluate RUN without DATA scores its own test images alone"
+        warnings.warn(
+            f"the run learned from {count:,} of these {len(indices):,} images, so this score is too high; {instead}",
+            stacklevel=4,
+        )
+
+
+def _learned(run: Path, plan: Mapping[str, Any], splits: tuple[str, ...]) -> frozenset[str]:
+    """Digests of the images that the run learned from, as far as they are still where they were."""
+    if not (run / "split.json").is_file():
+        return frozenset()
+    rows = read_json(run / "split.json")
+    files = frozenset(file for name in splits for file in rows[name])
+    try:
+        images = open_images(data_in(plan["data"]), plan["seed"], whole=True)
+    except ValueError:  # the folder has gone, or holds something else now
+        return frozenset()
+    return frozenset(digest for file, digest in zip(images.files, images.digests, strict=True) if file in files)
 
 
 def _check_values(images: ImageSet, value_range: Range | None) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import Data, ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import answer, answer_rows
 from budgetnet.learn.progress import Update
 from budgetnet.learn.run import INITIAL, append_event
@@ -41,7 +41,7 @@ EVENT_SECONDS = 2.0
 class Place:
     """Where a worker finds images and leaves what it makes, and on what it computes."""
 
-    data: str
+    data: Data
     split_seed: int
     side_px: int
     folder: str
@@ -113,7 +113,7 @@ class Timing:
     seconds: float
 
 
-_lent: dict[tuple[str, int, int], tuple[ImageSet, Pixels]] = {}
+_lent: dict[tuple[Data, int, int], tuple[ImageSet, Pixels]] = {}
 
 
 def lend(place: Place, images: ImageSet, pixels: Pixels) -> None:
@@ -121,13 +121,13 @@ def lend(place: Place, images: ImageSet, pixels: Pixels) -> None:
     _lent[place.data, place.split_seed, place.side_px] = images, pixels
 
 
-def opened(data: str, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
+def opened(data: Data, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
     """The images and pixels of a worker; the second leg finds them open."""
     return _lent.get((data, split_seed, side_px)) or _opened(data, split_seed, side_px)
 
 
 @lru_cache(maxsize=2)
-def _opened(data: str, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
+def _opened(data: Data, split_seed: int, side_px: int) -> tuple[ImageSet, Pixels]:
     images = open_images(data, split_seed)
     return images, open_cache(images, side_px)
 

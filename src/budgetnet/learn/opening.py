@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.cluster import Cluster, reach
-from budgetnet.learn.data import ImageSet, open_images
+from budgetnet.learn.data import Data, ImageSet, open_images, tell_images
 from budgetnet.learn.plan import load_plan, same_arguments, same_data, same_values
 from budgetnet.learn.progress import Progress
 
@@ -27,7 +27,7 @@ def opened_run(
     command: str,
     result: str,
     asked: Mapping[str, Any],
-    data: str,
+    data: Data,
     fresh: bool,
     cluster: Cluster | None,
     progress: Progress | None,
@@ -47,4 +47,6 @@ def opened_run(
         same_data(plan["data"]["fingerprint"], images, run)
         if not finished:
             same_values(plan, images, run)
+    if not finished:
+        tell_images(images, progress)
     return Opened(plan, images, finished)

@@ -16,7 +16,16 @@ from typing import Any
 
 from budgetnet import __version__
 from budgetnet.budget import Budget
-from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
+from budgetnet.learn.data import (
+    Data,
+    Folders,
+    ImageSet,
+    Preprocessing,
+    default_preprocessing,
+    identity_of,
+    name_of,
+    needed_side_px,
+)
 from budgetnet.learn.data.deep import Range, check_mixture, tell_range
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import INITIAL, read_json, reading, write_json
@@ -54,7 +63,7 @@ def check_time(time_seconds: float) -> None:
         raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
 
 
-def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
+def run_folder(out: Path | str | None, data: Data, arguments: Mapping[str, Any]) -> Path:
     """The run's folder: `out`, or runs/<data>-<hash of the arguments>, so that the same command finds its run.
 
     Sources of weights, other coefficients and another augmentation count only where there are any.
@@ -62,8 +71,8 @@ def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) 
     if out is not None:
         return Path(out)
     named = {name: value for name, value in arguments.items() if (name, value) not in NOT_GIVEN}
-    text = json.dumps({**named, "data": str(Path(data).resolve()) if data != "digits" else data}, sort_keys=True)
-    return Path("runs") / f"{Path(data).name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    text = json.dumps({**named, "data": identity_of(data)}, sort_keys=True)
+    return Path("runs") / f"{name_of(data)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 @contextlib.contextmanager
@@ -146,12 +155,13 @@ def given_coefficients(coefficients: Coefficients) -> dict[str, float] | None:
     return None if coefficients == PAPER else dataclasses.asdict(coefficients)
 
 
-def data_row(data: str, images: ImageSet) -> dict[str, Any]:
-    """The images, as plan.json names them."""
+def data_row(data: Data, images: ImageSet) -> dict[str, Any]:
+    """The images, as plan.json names them; `data_in` gives back what they were opened from."""
     counts = {split: len(images.indices(split)) for split in ("train", "validation", "test")}
     return {
         "name": images.name,
-        "path": data if data == "digits" else str(Path(data).resolve()),
+        "path": images.root if isinstance(data, Folders) else identity_of(data),
+        "folders": data.resolved() if isinstance(data, Folders) else None,
         "fingerprint": images.fingerprint,
         "classes": list(images.classes),
         "in_channels": images.in_channels,

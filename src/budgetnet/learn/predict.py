@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from budgetnet.learn.data import prepare
 from budgetnet.learn.data.decode import decode_noted
-from budgetnet.learn.data.folder import IMAGE_SUFFIXES
+from budgetnet.learn.data.walk import matching, walk
 from budgetnet.learn.run import Loaded, check_device, load_run
 from budgetnet.spec import Network, check_integer
 
@@ -55,10 +54,10 @@ def predict(
     """Answer files, folders (all images below them) and globs (** goes into folders), in their order.
 
     Images are decoded and preprocessed as in the run's own evaluation, `batch` at a time, so that
-    any number of them takes the same memory. A file that cannot be read gives an `Unreadable` and
-    the rest goes on. `network` and `class_names` are for weights of another library that do not say them
-    (`load_run`). Raises a one-line `ValueError`, at once, for no run or where no path is a file, and for answers that
-    are no numbers.
+    any number of them takes the same memory. A file or a folder that cannot be read, a device and a pipe give an
+    `Unreadable` and the rest goes on. Links are followed, each folder once. `network` and `class_names` are for
+    weights of another library that do not say them (`load_run`). Raises a one-line `ValueError`, at once, for no run
+    or where no path is a file, and for answers that are no numbers.
     """
     check_integer("batch", batch)
     check_integer("top", top)
@@ -71,13 +70,13 @@ def predict(
             break
         nowhere.append(file)
     else:
-        asked = ", ".join(one.path for one in nowhere[:3]) or "no path"
+        asked = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
         raise ValueError(f"there is no image at {asked}; give image files, folders or globs")
     return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
 def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
-    """The files of each path as they are found; what leads nowhere as `Unreadable`."""
+    """The files of each path as they are found; what leads nowhere or cannot be read as `Unreadable`."""
     for path in (os.fspath(one) for one in asked):
         if os.path.lexists(path) and not os.path.isdir(path):
             yield path
@@ -91,22 +90,24 @@ def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unrea
             yield Unreadable(path, "it holds no images" if os.path.isdir(path) else "there is no such file")
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(pattern: str) -> Iterator[str | Unreadable]:
     """Files that a glob matches, and the images in folders that it matches."""
-    for match in sorted(glob.iglob(pattern, recursive=True)):
-        if not os.path.isdir(match):
-            yield match
+    for entry in matching(pattern):
+        if entry.problem is not None:
+            yield Unreadable(entry.path, entry.problem)
+        elif not os.path.isdir(entry.path):
+            yield entry.path
         elif "**" not in pattern:  # with ** the glob goes into folders itself
-            yield from _below(match)
+            yield from _below(entry.path)
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: str) -> Iterator[str | Unreadable]:
     """Images in a folder and the folders inside it, sorted; hidden ones are passed over."""
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        for name in sorted(files):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
-                yield os.path.join(here, name)
+    for entry in walk(folder):
+        if entry.status is not None:
+            yield entry.path
+        elif entry.problem is not None:
+            yield Unreadable(entry.path, entry.problem)
 
 
 def _answers(

@@ -17,7 +17,7 @@ from budgetnet.budget import Budget
 from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.chance import AgainstChance, against_chance
-from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
+from budgetnet.learn.data import Data, Folders, ImageSet, Pixels, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, whole_leg
 from budgetnet.learn.memory import training_batch
@@ -72,7 +72,7 @@ class Trained:
 
 
 def train(
-    data: str | Path,
+    data: str | Path | Folders,
     network: Network | None = None,
     out: Path | str | None = None,
     epochs: float | None = None,
@@ -112,6 +112,7 @@ def train(
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     network = network_of(network, weights, pretrained)
     given, augment = pretrained if weights is None else str(weights), augment_of(augment)
+    data = data_of(data)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -123,10 +124,10 @@ def train(
         "pretrained": pretrained,
         "augment": given_augment(augment),
     }
-    run = run_folder(out, str(data), arguments)
+    run = run_folder(out, data, arguments)
     with only_one(run):
         plan = load_plan(run, "train", fresh)
-        images = open_images(str(data), seed, progress)
+        images = open_images(data, seed, progress)
         source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         asked = recipe_of(recipe or default_recipe(source))
@@ -139,10 +140,11 @@ def train(
             same_values(plan, images, run)
         else:
             check_keeps(network, budget)
+        tell_images(images, progress)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
-        place = Place(str(data), seed, side_px, str(run / "training"), device, precision)
+        place = Place(data, seed, side_px, str(run / "training"), device, precision)
         drawn = augmentation_for(plan, augment, asked, images, pixels, seed, progress)
         if fresh:
             start_anew(run)
@@ -156,7 +158,7 @@ def train(
             if source is not None:
                 write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
             draft = _planned(draft, place, team, images, epochs, time_seconds, began, source is not None)
-            row = _plan_row(draft, team, str(data), images, arguments, budget)
+            row = _plan_row(draft, team, data, images, arguments, budget)
             plan = save_plan(run, {**row, "parent": source, "augmentation": [one.to_dict() for one in drawn]})
         course = course_of(plan["final"]["course"], plan)
         leg = whole_leg(course, place, "final", plan["final"]["cooldown_steps"])
@@ -357,7 +359,7 @@ def validation_seconds(count: int, timing: Timing) -> float:
 
 
 def _plan_row(
-    course: Course, team: Team, data: str, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
+    course: Course, team: Team, data: Data, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
 ) -> dict[str, Any]:
     return {
         "command": "train",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from budgetnet.learn.cluster import Cluster, connected, places_of
+from budgetnet.learn.data import Data
 from budgetnet.learn.data.packed import packed_of, pieces
 from budgetnet.learn.leg import Place, Timing, opened, time_apart
 from budgetnet.learn.memory import training_batch
@@ -121,7 +122,7 @@ class There:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.device = cluster.device
-        self._sent: dict[tuple[str, int, int], Images] = {}
+        self._sent: dict[tuple[Data, int, int], Images] = {}
 
     def places(self) -> int:
         """Of the nodes that are there now."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from budgetnet.budget import Budget
 from budgetnet.learn.augmenting import chosen_of, words_of
+from budgetnet.learn.data import data_in
 from budgetnet.show.evidence import Evidence
 from budgetnet.show.wording import duration
 
@@ -17,7 +18,8 @@ MACHINE: Mapping[str, str] = {"cpu": "Processor", "torch": "PyTorch"}
 
 def run_command(evidence: Evidence) -> str:
     """The command that makes the run again, every argument written out."""
-    plan, words = evidence.plan, ["budgetnet", evidence.plan["command"], evidence.plan["data"]["path"]]
+    plan = evidence.plan
+    words = ["budgetnet", plan["command"], *data_words(plan)]
     if plan["command"] == "train":
         words += ["--network", str(evidence.run / "network.json")]
     if evidence.budget is not None:
@@ -37,6 +39,12 @@ def run_command(evidence: Evidence) -> str:
     if plan.get("precision", "float32") != "float32":
         words += ["--precision", plan["precision"]]
     return in_lines(words)
+
+
+def data_words(plan: Mapping[str, Any]) -> list[str]:
+    """The images of a run as the command line takes them."""
+    data = data_in(plan["data"])
+    return [data] if isinstance(data, str) else [word for part, path in data.given() for word in (f"--{part}", path)]
 
 
 def in_lines(words: Sequence[str]) -> str:

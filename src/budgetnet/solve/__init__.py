@@ -15,7 +15,17 @@ from budgetnet import zoo
 from budgetnet.budget import Budget, Certificate, Fit
 from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
-from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, open_cache, open_images
+from budgetnet.learn.data import (
+    Data,
+    Folders,
+    ImageSet,
+    Pixels,
+    Preprocessing,
+    data_of,
+    open_cache,
+    open_images,
+    tell_images,
+)
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
@@ -80,7 +90,7 @@ class Solution:
 
 
 def solve(
-    data: str | Path,
+    data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 900.0,
     out: Path | str | None = None,
@@ -122,7 +132,7 @@ def solve(
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(
-        str(data),
+        data_of(data),
         budget,
         time_seconds,
         seed,
@@ -160,6 +170,7 @@ def solve(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
             same_values(plan, images, run)
+        tell_images(images, progress)
         opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
         deadline = Deadline(clock, began, time_seconds)
         estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
@@ -265,7 +276,7 @@ def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
 class _Asked:
     """The question, as the run's name and plan.json hold it."""
 
-    data: str
+    data: Data
     budget: Budget
     time_seconds: float
     seed: int

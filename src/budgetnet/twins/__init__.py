@@ -10,7 +10,7 @@ from typing import Any
 
 from budgetnet.cost import cost
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, chosen_of, given_augment, tell_augmentation
-from budgetnet.learn.data import ImageSet, open_cache, open_images
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
     course_of,
@@ -39,7 +39,9 @@ from budgetnet.twins.training import TRAIN_IMAGES, Job, train_and_look
 __all__ = ["ACTIVATIONS", "Study", "train_twins"]
 
 
-def _trained(run: Path, plan: Mapping[str, Any], data: str, device: str, progress: Progress) -> tuple[Job, ...]:
+def _trained(
+    run: Path, plan: Mapping[str, Any], data: Data, images: ImageSet, device: str, progress: Progress
+) -> tuple[Job, ...]:
     """Every training that is not done, as many at a time as there are workers."""
     jobs = jobs_of(plan, place_of(data, plan["side_px"], run, device))
     missing = [job for job in jobs if not job.answers.exists()]
@@ -48,6 +50,7 @@ def _trained(run: Path, plan: Mapping[str, Any], data: str, device: str, progres
         progress(Update("training", sum(job.answers.exists() for job in jobs), len(jobs), text))
 
     if missing:
+        tell_images(images, progress)
         tell(f"{len(missing)} to do")
         count = min(workers_for(device), len(missing))
         with Workers(train_and_look, count, device, progress=progress) as workers:
@@ -68,7 +71,7 @@ class Study:
 
 
 def train_twins(
-    data: str | Path,
+    data: str | Path | Folders,
     network: str | Network | None = None,
     activations: Sequence[str | Activation] = ACTIVATIONS,
     seeds: int = 5,
@@ -95,6 +98,7 @@ def train_twins(
     a killed one was, and draws a finished study anew. Raises one-line `ValueError`s: unknown activations, counts below
     1, a network without activations, a folder that was begun with other arguments.
     """
+    data = data_of(data)
     rows = twin_activations(activations)
     for what, value in (("seeds", seeds), ("steps", steps), ("probes", probes), ("probe images", probe_images)):
         check_integer(what, value)
@@ -112,16 +116,16 @@ def train_twins(
     }
     with _no_trace(Path(out)), only_one(run):
         plan = load_plan(run, COMMAND, fresh)
-        images = tuple(open_images(str(data), seed, progress) for seed in range(seeds))
+        images = tuple(open_images(data, seed, progress) for seed in range(seeds))
         if plan is None:
-            plan = _begun(str(data), run, images, asked, network, rows, recipe, augment, fresh, progress, device)
+            plan = _begun(data, run, images, asked, network, rows, recipe, augment, fresh, progress, device)
         same_arguments(plan, asked, run)
         for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
             same_data(fingerprint, one, run)
         same_values(plan, images[0], run)
         open_cache(images[0], plan["side_px"], progress=progress)
         tell_augmentation(chosen_of((plan.get("augmentation") or [()])[0]), progress)
-        jobs = _trained(run, plan, str(data), device, progress or silent)
+        jobs = _trained(run, plan, data, images[0], device, progress or silent)
         return _studied(Path(out), plan, jobs, images, progress)
 
 
@@ -180,7 +184,7 @@ def _frame(plan: Mapping[str, Any], images: ImageSet) -> dict[str, Any]:
 
 
 def _begun(
-    data: str,
+    data: Data,
     run: Path,
     images: Sequence[ImageSet],
     asked: Mapping[str, Any],

@@ -9,7 +9,7 @@ from typing import Any
 
 from budgetnet.learn.augmenting import Augment, choices_by_seed, chosen_of, fitted
 from budgetnet.learn.bases import safe_name
-from budgetnet.learn.data import ImageSet, Pixels
+from budgetnet.learn.data import Data, ImageSet, Pixels
 from budgetnet.learn.leg import Place, whole_leg
 from budgetnet.learn.memory import training_batch
 from budgetnet.learn.plan import course_of, course_row, data_row, machine_row, preprocessing_for, preprocessing_row
@@ -25,7 +25,7 @@ COMMAND = "landscape training"
 
 
 def planned(
-    data: str,
+    data: Data,
     images: Sequence[ImageSet],
     asked: Mapping[str, Any],
     network: Network,
@@ -93,6 +93,6 @@ def training_id(twin: str, seed: int) -> str:
     return f"{twin}-seed{seed}"
 
 
-def place_of(data: str, side_px: int, run: Path, device: str) -> Place:
+def place_of(data: Data, side_px: int, run: Path, device: str) -> Place:
     """Where the workers of a run work."""
     return Place(data, 0, side_px, str(run / "trainings"), device)

@@ -14,29 +14,38 @@ from budgetnet.learn.data.batches import (
 from budgetnet.learn.data.cache import Pixels, open_cache
 from budgetnet.learn.data.decode import decode, scaled_px
 from budgetnet.learn.data.draw import draw, evenly, train_order
+from budgetnet.learn.data.folders import Data, Folders, data_in, data_of, identity_of, name_of
 from budgetnet.learn.data.images import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.data.scan import open_images
+from budgetnet.learn.data.telling import tell_images
 
 __all__ = [
     "Augmentation",
     "Batch",
     "Box",
+    "Data",
+    "Folders",
     "ImageSet",
     "Pixels",
     "Preprocessing",
     "TrainBatches",
     "batches",
     "centre_box",
+    "data_in",
+    "data_of",
     "decode",
     "default_preprocessing",
     "draw",
     "evenly",
+    "identity_of",
     "input_batches",
+    "name_of",
     "needed_side_px",
     "open_cache",
     "open_images",
     "prepare",
     "scaled_px",
+    "tell_images",
     "train_batch",
     "train_order",
 ]

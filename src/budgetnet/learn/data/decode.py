@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,15 +29,8 @@ from budgetnet.learn.data.deep import (
     outside_note,
     spread_of,
 )
+from budgetnet.learn.data.files import FORMATS, MOST_PIXELS, open_image
 from budgetnet.spec import Px, choose
-
-Image.init()
-FORMATS = [
-    name
-    for name in ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
-    if name in Image.OPEN  # AVIF and JPEG2000 depend on how Pillow was built
-]
-"""The formats that are opened: no others, because some of Pillow's start other programs (EPS)."""
 
 BROKEN = (
     OSError,
@@ -60,6 +51,7 @@ BROKEN = (
 )
 """What Pillow's readers raise for files that are damaged, each in its own way."""
 
+STRIP_PIXELS = 2**22
 LONGEST = 4
 """A scaled image's long side is at most this many times `side_px`, so that a panorama costs no gigabyte."""
 
@@ -119,7 +111,7 @@ def decode_noted(
     """As `decode`, and a line where the file's values are other than those that the range was made from."""
     choose("input channels", in_channels, (1, 3))
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_image(path, side_px) as (_, image):
             values = deep_values(image, lambda: Image.open(path, formats=FORMATS)) if value_range else None
             if values is not None and value_range is not None:
                 pixels = eight_bits(values, value_range, in_channels)
@@ -170,20 +162,21 @@ def look(path: str | os.PathLike[str]) -> Seen:
     Raises a one-line `ValueError` (without the path) for what cannot be read.
     """
     try:
-        content = Path(path).read_bytes()
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(path, 1) as (file, image):
             width, height = image.size
             grey = image.mode in GREY_MODES or is_deep_grey(image)
             image.draft("L", (1, 1))
-            values = deep_values(image, lambda: Image.open(io.BytesIO(content), formats=FORMATS))
+            values = deep_values(image, lambda: Image.open(path, formats=FORMATS))
             spread = None if values is None else spread_of(values)
             image.load()
             if image.mode not in ("L", "RGB"):
-                flatten(image, 3)
+                flatten(image.crop((0, 0, 1, 1)), 3)  # whether it can be; of a large image all of it costs gigabytes
             turned = orientation(image) >= 5
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except BROKEN as error:
         raise ValueError(reason(error)) from error
-    return Seen(hashlib.sha256(content).hexdigest(), (width, height) if turned else (height, width), grey, spread)
+    return Seen(digest, (width, height) if turned else (height, width), grey, spread)
 
 
 def reason(error: BaseException) -> str:
@@ -191,7 +184,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image of a known format"
     if isinstance(error, Image.DecompressionBombError):
-        return f"more pixels than the limit of {2 * (Image.MAX_IMAGE_PIXELS or 0):,}"
+        return f"more pixels than the limit of {MOST_PIXELS:,}; make it smaller"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
@@ -219,10 +212,22 @@ def flatten(image: Image.Image, in_channels: int) -> Image.Image:
         to_srgb = (ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"))
         image = ImageCms.profileToProfile(image, *to_srgb, outputMode="RGB") or image
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        return white.convert("RGB").convert(mode)
+        white = _on_white(image)
+        return white if mode == "RGB" else white.convert(mode)
     return image.convert(mode) if image.mode in ("1", "L", "RGB") else image.convert("RGB").convert(mode)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An image with alpha as "RGB" on white, strip by strip: whole, a large one takes four times its memory."""
+    flat = Image.new("RGB", image.size)
+    high = max(1, STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, high):
+        box = (0, top, image.width, min(top + high, image.height))
+        part = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", part.size, "white")
+        white.alpha_composite(part)
+        flat.paste(white.convert("RGB"), box)
+    return flat
 
 
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:

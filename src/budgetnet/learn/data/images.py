@@ -79,9 +79,11 @@ class ImageSet:
     `files` are relative to `root` and sorted; `labels`, `digests` (SHA-256 of the file's content, or
     of the pixels), `sizes_px` (height, width after EXIF rotation) and `split` (0 train, 1 validation,
     2 test, 3 left out) run along them. `in_channels` is 1 if every image is greyscale.
-    `unreadable` holds (file, reason), `duplicates` (file left out, the one it equals), `ignored` the
-    number of files that are no images. `spreads`, along the files or empty, says what the values of images of
-    more than 8 bits span; all images are scaled by `value_range`, that of the training images.
+    `unreadable` holds (file or folder, reason), `duplicates` (file left out, the one it equals), `ignored` the
+    number of files that are no images of a class: `loose` images outside of class folders, `others` by their suffix.
+    `given` names the splits that the data gives itself; the others are carved. `spreads`, along the files or empty,
+    says what the values of images of more than 8 bits span; all images are scaled by `value_range`, that of the
+    training images.
     """
 
     name: str
@@ -96,6 +98,9 @@ class ImageSet:
     unreadable: tuple[tuple[str, str], ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     ignored: int = 0
+    loose: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    given: tuple[str, ...] = ()
     spreads: tuple[Spread | None, ...] = ()
     value_range: Range | None = None
 

@@ -8,11 +8,13 @@ import warnings
 from dataclasses import astuple
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.deep import training_range
-from budgetnet.learn.data.folder import Found, walk_images
+from budgetnet.learn.data.folder import Folder, Found, folder_of
+from budgetnet.learn.data.folders import Data, Folders, data_of, identity_of, name_of
 from budgetnet.learn.data.images import SPLITS, ImageSet
 from budgetnet.learn.data.split import assign
 from budgetnet.learn.data.store import Progress, cache_folder, in_threads, opened_aside, write_all
@@ -21,45 +23,46 @@ SCAN_FORMAT = "budgetnet.scan.v2"
 MOST_UNREADABLE = 0.05
 
 
-def open_images(data: str | Path, seed: int = 0, progress: Progress | None = None, whole: bool = False) -> ImageSet:
-    """The images, classes and split of `data`: "digits", or a folder of class folders or with a labels.csv.
+def open_images(
+    data: str | os.PathLike[str] | Folders, seed: int = 0, progress: Progress | None = None, whole: bool = False
+) -> ImageSet:
+    """The images, classes and split of `data`: "digits", a folder of class folders or with a labels.csv, or `Folders`.
 
     The folder may hold train/ with val/ (valid/, validation/) or test/ around the class folders;
     what is missing is carved from train/ (see `split.assign`), and without any of them the split is
-    70/10/20, stratified, by content and `seed`. Every file is decoded once; what was seen is kept in
-    the cache folder by path, size and mtime, so a second start only reads the directory. `whole`: nothing
-    is to be trained, so all that is in no given split is "test".
+    70/10/20, stratified, by content and `seed`. Splits of other names are given as `Folders`. Every file is decoded
+    once; what was seen is kept in the cache folder by path, size and mtime, so a second start only reads the
+    directory. `whole`: nothing is to be trained, so all that is in no given split is "test".
 
-    Files that cannot be read are listed and left out. Raises one-line `ValueError`s: no such
-    folder, no images, one class, an empty class, a class with too few images, more than 5 % unreadable.
+    Files and folders that cannot be read are listed and left out. Raises one-line `ValueError`s: no such folder,
+    folders that look like splits, no images, one class, an empty class, a class with too few images or that train
+    lacks, more than 5 % unreadable.
     """
+    data = data_of(data)
     if data == "digits":
         return digits.image_set(seed)
-    root, folder = walk_images(data)
-    seen = _look_at_all(root, folder.found, progress)
-    unreadable = tuple(
-        (found.file, what) for found, what in zip(folder.found, seen, strict=True) if isinstance(what, str)
-    )
-    if len(unreadable) > MOST_UNREADABLE * len(seen):
-        file, why = unreadable[0]
-        raise ValueError(
-            f"{len(unreadable)} of {len(seen)} images of {data} cannot be read, the first is {file} ({why})"
-        )
+    folder = folder_of(data, whole)
+    root = folder.root
+    seen = _look_at_all(root, identity_of(data), folder.found, progress)
+    broken = [(found.file, what) for found, what in zip(folder.found, seen, strict=True) if isinstance(what, str)]
+    if len(broken) > MOST_UNREADABLE * len(seen):
+        file, why = broken[0]
+        raise ValueError(f"{len(broken)} of {len(seen)} images of {data} cannot be read, the first is {file} ({why})")
     good = [(found, what) for found, what in zip(folder.found, seen, strict=True) if isinstance(what, Seen)]
-    classes = _classes(data, [found for found, _ in good], folder.class_folders)
+    classes = _classes(data, [found for found, _ in good], folder, whole)
     place = {name: number for number, name in enumerate(classes)}
     labels = [place[found.label] for found, _ in good]
     digests = [what.digest for _, what in good]
     given = [found.given for found, _ in good]
+    files = tuple(found.file for found, _ in good)
     if whole:
         split, pairs = [SPLITS.index("test") if place is None else place for place in given], []
     else:
-        split, pairs = assign(labels, digests, given, classes, seed)
-    files = tuple(found.file for found, _ in good)
+        split, pairs = assign(labels, digests, given, classes, seed, files)
     spreads = tuple(what.spread for _, what in good)
     return ImageSet(
-        name=root.resolve().name,
-        root=str(root.absolute()),
+        name=name_of(data),
+        root=str(root),
         classes=classes,
         files=files,
         labels=tuple(labels),
@@ -67,26 +70,42 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
         sizes_px=tuple(what.size_px for _, what in good),
         in_channels=1 if all(what.grey for _, what in good) else 3,
         split=tuple(split),
-        unreadable=unreadable,
+        unreadable=tuple(sorted(broken + folder.unreadable)),
         duplicates=tuple((files[left_out], files[equal]) for left_out, equal in pairs),
-        ignored=folder.ignored,
+        ignored=sum(folder.others.values()) + len(folder.loose),
+        loose=tuple(folder.loose),
+        others=tuple(folder.others.most_common()),
+        given=tuple(name for place, name in enumerate(SPLITS) if place in given),
         spreads=spreads if any(spreads) else (),
         value_range=training_range(spreads, labels, [part == 0 for part in split]),
     )
 
 
-def _classes(data: str | Path, good: list[Found], class_folders: set[str]) -> tuple[str, ...]:
+def _classes(data: Data, good: list[Found], folder: Folder, whole: bool) -> tuple[str, ...]:
     """Sorted classes of the train images; those of given test and validation images must be among them."""
+    if whole:
+        return tuple(sorted({found.label for found in good}))
     trained = {found.label for found in good if not found.given}
-    if missing := sorted(class_folders - trained):
-        where = "no image in train" if any(found.given is not None for found in good) else "no image that can be read"
-        raise ValueError(f"class {missing[0]} of {data} has {where}; fill it or take it out")
+    for (place, label), path in sorted(folder.class_folders.items(), key=lambda item: item[1]):
+        if label not in trained:
+            if place in (None, 0):
+                given = any(found.given is not None for found in good)
+                where = "no image in train" if given else "no image"
+                raise ValueError(f"class {label} of {data} has {where} that can be read; fill it or take it out")
+            raise ValueError(
+                f"class {label} of {data} has no image in train, but one in {SPLITS[place]} ({path}); the folders must "
+                "have the same classes: fill it there, or take it out here"
+            )
     return tuple(sorted(trained))
 
 
-def _look_at_all(root: Path, found: list[Found], progress: Progress | None) -> list[Seen | str]:
-    """What each file holds, or why it cannot be read; only files that are new or changed are opened."""
-    memory = cache_folder() / "scans" / f"{sha256(os.fsencode(root.resolve())).hexdigest()[:32]}.json"
+def _look_at_all(root: Path, whose: Any, found: list[Found], progress: Progress | None) -> list[Seen | str]:
+    """What each file holds, or why it cannot be read; only files that are new or changed are opened.
+
+    `whose`: the data that they belong to, so that other data of one root is remembered, too.
+    """
+    name = sha256(os.fsencode(whose if isinstance(whose, str) else json.dumps(whose, sort_keys=True))).hexdigest()
+    memory = cache_folder() / "scans" / f"{name[:32]}.json"
     known = _remembered(memory)
     seen: list[Seen | str | None] = [known.get(_key(one)) for one in found]
     new = [index for index, what in enumerate(seen) if what is None]

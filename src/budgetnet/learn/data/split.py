@@ -14,7 +14,12 @@ VALIDATION_OF_TRAIN = 0.125
 
 
 def assign(
-    labels: Sequence[int], digests: Sequence[str], given: Sequence[int | None], classes: Sequence[str], seed: int
+    labels: Sequence[int],
+    digests: Sequence[str],
+    given: Sequence[int | None],
+    classes: Sequence[str],
+    seed: int,
+    files: Sequence[str] = (),
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """Split of every image (0 train, 1 validation, 2 test, 3 left out) and pairs (left out, its equal).
 
@@ -32,7 +37,9 @@ def assign(
     test_share = 0.0 if TEST in given else 0.2
     whole = TEST not in given and VALIDATION not in given
     validation_share = 0.1 if whole else 0.0 if VALIDATION in given else VALIDATION_OF_TRAIN
-    places = _carve(split, labels, digests, classes, (test_share, validation_share), seed)
+    held = _held(split, labels, digests, classes)
+    _check_held(held, 1 + (test_share > 0.0) + (validation_share > 0.0), classes, labels, pairs, files)
+    places = _carve(held, (test_share, validation_share), seed)
     carved = [
         places.get(digest, TRAIN) if place == TRAIN else place for place, digest in zip(split, digests, strict=True)
     ]
@@ -70,25 +77,46 @@ def _leave_out_contradictions(split: list[int], labels: Sequence[int], digests: 
     return pairs
 
 
-def _carve(
-    split: list[int],
-    labels: Sequence[int],
-    digests: Sequence[str],
-    classes: Sequence[str],
-    shares: tuple[float, float],
-    seed: int,
-) -> dict[str, int]:
-    """Digests of train images that move to test or to validation."""
+def _held(
+    split: Sequence[int], labels: Sequence[int], digests: Sequence[str], classes: Sequence[str]
+) -> list[set[str]]:
+    """The distinct train images of every class."""
     held: list[set[str]] = [set() for _ in classes]
     for place, label, digest in zip(split, labels, digests, strict=True):
         if place == TRAIN:
             held[label].add(digest)
-    least = 1 + sum(share > 0.0 for share in shares)
+    return held
+
+
+def _check_held(
+    held: Sequence[set[str]],
+    least: int,
+    classes: Sequence[str],
+    labels: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    files: Sequence[str],
+) -> None:
+    """Raise a one-line `ValueError` for a class with too few images, with what took them away."""
+    for label, distinct in enumerate(held):
+        if len(distinct) >= least:
+            continue
+        what = f"class {classes[label]} has {len(distinct)} distinct images to train on; it needs at least {least}"
+        if others := sum(len(row) < least for row in held[label + 1 :]):
+            what += f" ({others:,} more classes have too few)"
+        lost = [(left_out, equal) for left_out, equal in pairs if labels[left_out] == label]
+        if lost and files:
+            first, equal = lost[0]
+            where = f"in {classes[labels[equal]]}, too" if labels[equal] != label else "in another split, too"
+            what += (
+                f": {len(lost)} more are left out because the same picture lies {where}, as {files[first]} and "
+                f"{files[equal]}; keep each picture in one place"
+            )
+        raise ValueError(what)
+
+
+def _carve(held: Sequence[set[str]], shares: tuple[float, float], seed: int) -> dict[str, int]:
+    """Digests of train images that move to test or to validation."""
     places: dict[str, int] = {}
-    if short := [(name, len(distinct)) for name, distinct in zip(classes, held, strict=True) if len(distinct) < least]:
-        others = f" ({len(short) - 1:,} more classes have too few)" if len(short) > 1 else ""
-        name, count = short[0]
-        raise ValueError(f"class {name} has {count} distinct images to train on; it needs at least {least}{others}")
     for distinct in held:
         ordered = sorted(distinct, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
         tests, validations = (max(1, round(share * len(ordered))) if share > 0.0 else 0 for share in shares)

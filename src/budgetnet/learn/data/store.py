@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +16,8 @@ from budgetnet.writing import written_aside
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+TELL_SECONDS = 0.1
+"""Least time between two words of progress."""
 
 
 def cache_folder() -> Path:
@@ -57,15 +61,33 @@ def alone(path: Path) -> Iterator[None]:
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], what: str, progress: Progress | None = None
 ) -> list[Result]:
-    """[function(item) for item in items], a thread a core; the first error stops what has not begun."""
+    """[function(item) for item in items], a thread a core; the first error stops what has not begun.
+
+    Progress is told at the start and then item by item, but no more often than a person can see.
+    """
     chunks = [items[start : start + 32] for start in range(0, len(items), 32)]
     results: list[Result] = []
+    counting = threading.Lock()
+    done, told = 0, time.monotonic()
+
+    def counted(item: Item) -> Result:
+        nonlocal done, told
+        result = function(item)
+        with counting:
+            done += 1
+            if progress and done < len(items) and time.monotonic() - told > TELL_SECONDS:
+                told = time.monotonic()
+                progress(Update(what, done, len(items)))
+        return result
+
+    if progress and items:
+        progress(Update(what, 0, len(items)))
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        for part in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
+        for part in pool.map(lambda chunk: [counted(item) for item in chunk], chunks):
             results += part
-            if progress:
-                progress(Update(what, len(results), len(items)))
     finally:
         pool.shutdown(cancel_futures=True)
+    if progress and items:
+        progress(Update(what, len(items), len(items)))
     return results

@@ -12,7 +12,7 @@ from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.search.space import Space
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, data_words, in_lines
 from budgetnet.show.baseline.pictures import Row, front_svg, progress_svg
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
@@ -148,7 +148,7 @@ def first_of(candidates: list[Row]) -> int:
 
 def command(plan: Row) -> str:
     """The command that makes the search again, every argument written out."""
-    words = ["budgetnet", *plan["command"].split(), plan["data"]["path"]]
+    words = ["budgetnet", *plan["command"].split(), *data_words(plan)]
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]

@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, data_words, in_lines
 from budgetnet.show.chain.pictures import Row, family_svg
 from budgetnet.show.page import render_page
 from budgetnet.show.report import NARROW_PX, WIDE_PX
@@ -62,7 +62,7 @@ def asked(plan: Row) -> str:
 
 def command(plan: Row) -> str:
     """The command that makes the chain again, every argument written out."""
-    words = ["budgetnet", "search", "all", plan["data"]["path"]]
+    words = ["budgetnet", "search", "all", *data_words(plan)]
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]

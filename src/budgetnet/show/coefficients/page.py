@@ -8,7 +8,7 @@ from typing import Any
 from budgetnet.learn.run import read_json
 from budgetnet.search.answer import FILE
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, in_lines
+from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, data_words, in_lines
 from budgetnet.show.coefficients import rows
 from budgetnet.show.coefficients.rows import Row
 from budgetnet.show.coefficients.triangle import triangle_svg
@@ -75,7 +75,7 @@ def asked(plan: Row) -> str:
 def command(plan: Row) -> str:
     """The command that makes the search again, every argument written out."""
     base = plan["base"]
-    words = ["budgetnet", "search", "coefficients", plan["data"]["path"]]
+    words = ["budgetnet", "search", "coefficients", *data_words(plan)]
     words += ["--base", base if base[:1] != "{" else "network.json", "--growth", f"{plan['growth']:g}"]
     words += ["--tolerance", f"{100 * plan['tolerance']:g}%", "--measure", plan["measure"]]
     words += ["--candidates", str(plan["candidates"]), "--seeds", str(plan["seeds"])]

@@ -8,7 +8,15 @@ from typing import Any
 from budgetnet.budget import Budget
 from budgetnet.learn.run import read_json
 from budgetnet.show import wording
-from budgetnet.show.again import MACHINE, augment_flags, augmentation_fact, budget_flags, coefficient_flags, in_lines
+from budgetnet.show.again import (
+    MACHINE,
+    augment_flags,
+    augmentation_fact,
+    budget_flags,
+    coefficient_flags,
+    data_words,
+    in_lines,
+)
 from budgetnet.show.compare import rows
 from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
 from budgetnet.show.compare.published import published_lines
@@ -95,7 +103,7 @@ def limits_of(plan: Row) -> list[str]:
 
 def compare_command(plan: Row) -> str:
     """The command that makes the comparison again, every argument written out."""
-    words = ["budgetnet", "compare", plan["data"]["path"], *budget_flags(Budget.from_dict(plan["budget"]))]
+    words = ["budgetnet", "compare", *data_words(plan), *budget_flags(Budget.from_dict(plan["budget"]))]
     words += ["--seeds", str(plan["seeds"]), "--time", f"{plan['time_seconds']:g}s"]
     words += ["--networks", *(name if name[:1] != "{" else "network.json" for name in plan["networks"])]
     words += {"families": ["--strategy", plan["strategy"]], "scaling": ["--scaling", *_start(plan)]}.get(

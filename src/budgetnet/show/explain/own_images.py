@@ -21,10 +21,9 @@ def split_files(subject: Subject, split: str, progress: Progress) -> list[str]:
     The digits, which are no files, are written into the run's folder. Raises the one-line `ValueError`s of `evaluate`,
     and one for a split without images.
     """
-    images, _ = images_of(subject.source, subject.loaded, None, split, progress)
-    indices = sorted(images.indices(split).tolist(), key=lambda index: (images.labels[index], images.files[index]))
-    if not indices:
-        raise ValueError(f"{images.name} has no {split} images; choose another split")
+    scored = images_of(subject.source, subject.loaded, None, split, split, progress)
+    images = scored.images
+    indices = sorted(scored.indices.tolist(), key=lambda index: (images.labels[index], images.files[index]))
     if images.root:
         return [str(Path(images.root, images.files[index])) for index in indices]
     return [_written(images, index, place_of(subject.source) / f"{images.name}-{split}") for index in indices]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from budgetnet.learn.data import evenly, input_batches, open_cache
+from budgetnet.learn.data import Folders, evenly, input_batches, open_cache
 from budgetnet.learn.evaluate import images_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device, load_run
@@ -193,8 +193,8 @@ class RunUse:
 
 def dead_units_of(
     run: str | Path,
-    data: str | Path | None = None,
-    split: str = "validation",
+    data: str | Path | Folders | None = None,
+    split: str | None = None,
     images: int = 256,
     batch: int = 32,
     device: str = "cpu",
@@ -202,17 +202,15 @@ def dead_units_of(
 ) -> RunUse:
     """`dead_units` of a run's trained model, on at most `images` images of a split, evenly from all classes.
 
-    Without `data` the run's own images. Raises one-line `ValueError`s as `evaluate` does.
+    Without `data` the run's own images, of the validation split unless said otherwise; other data whole. Raises
+    one-line `ValueError`s as `evaluate` does.
     """
     check_integer("images", images)
     check_integer("batch", batch)
     check_device(device)
     loaded = load_run(run)
-    shown, _ = images_of(run, loaded, data, split, progress)
-    indices = shown.indices(split)
-    if not len(indices):
-        raise ValueError(f"{shown.name} has no {split} images; choose another split")
-    chosen = evenly(indices, images)
+    scored = images_of(run, loaded, data, split, "validation", progress)
+    shown, chosen = scored.images, evenly(scored.indices, images)
     pixels, tell = open_cache(shown, loaded.side_px, progress=progress), progress or silent
 
     def batches() -> Iterator[Tensor]:
@@ -223,4 +221,4 @@ def dead_units_of(
             tell(Update("units", done, len(chosen), shown.name))
 
     use = dead_units(loaded.model.to(device), batches())
-    return RunUse(str(run), loaded.network.name, split, use)
+    return RunUse(str(run), loaded.network.name, scored.split, use)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from budgetnet.learn.data.images import SPLITS
+from budgetnet.learn.data import Folders
+from budgetnet.learn.evaluate import CHOICES
 from budgetnet.learn.plan import load_plan, only_one, same_arguments, save_plan, start_anew
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import append_event, check_device, read_events
@@ -50,8 +51,8 @@ def tasks(around: Around, run: int) -> Iterator[Task]:
 def loss_landscape(
     runs: Sequence[str | Path],
     folder: str | Path,
-    data: str | Path | None = None,
-    split: str = "train",
+    data: str | Path | Folders | None = None,
+    split: str | None = None,
     around: Around | None = None,
     device: str = "cpu",
     fresh: bool = False,
@@ -66,14 +67,16 @@ def loss_landscape(
     directions. Twins get the same directions, filter-normalised by their own weights, and the same images.
 
     Every point is written to `folder`/points.jsonl once it is known; the same call goes on where a killed one
-    was, to the same numbers. Raises one-line `ValueError`s: no weights, no twins, no images, a folder of
+    was, to the same numbers. The images are the training split of the runs' own unless said otherwise, and other `data`
+    whole. Raises one-line `ValueError`s: no weights, no twins, no images, a folder of
     something else or begun with other arguments (then `fresh` starts anew). Source: Li et al.,
     arXiv:1712.09913.
     """
     around, place = around or Around(), Path(folder)
-    choose("split", split, SPLITS)
+    if split is not None:
+        choose("split", split, CHOICES)
     check_device(device)
-    subjects, data_digest = open_subjects(runs, data, split, around.images, around.seed, device, progress)
+    subjects, data_digest, split = open_subjects(runs, data, split, around.images, around.seed, device, progress)
     for subject in subjects:
         if subject.probe.loss() is None:
             raise ValueError(LOSSLESS.format(subject.run))

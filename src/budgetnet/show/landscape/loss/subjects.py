@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import ImageSet, input_batches, open_cache
+from budgetnet.learn.data import Folders, ImageSet, input_batches, open_cache
 from budgetnet.learn.data.draw import order_of
-from budgetnet.learn.evaluate import images_of
+from budgetnet.learn.evaluate import Scored, images_of
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.run import Loaded, load_run
 from budgetnet.show.landscape.loss.weights import Probe, fingerprint
@@ -37,14 +37,14 @@ class Subject:
 
 def open_subjects(
     runs: Sequence[str | Path],
-    data: str | Path | None,
-    split: str,
+    data: str | Path | Folders | None,
+    split: str | None,
     images: int,
     seed: int,
     device: str,
     progress: Progress | None,
-) -> tuple[tuple[Subject, ...], str]:
-    """The runs, all twins of the first, and a fingerprint of the images chosen.
+) -> tuple[tuple[Subject, ...], str, str]:
+    """The runs, all twins of the first, a fingerprint of the images chosen, and their split.
 
     Those are at most `images` of the split, drawn by the seed; of several runs, of those that all have in it.
     Raises a one-line `ValueError` for no weights, no twins, no images.
@@ -54,18 +54,16 @@ def open_subjects(
         raise ValueError("give at least one run")
     opened = [load_run(name) for name in names]
     _check_twins(names, opened)
-    sets = [images_of(name, loaded, data, split, progress) for name, loaded in zip(names, opened, strict=True)]
-    chosen = _chosen([one for one, _ in sets], names, split, images, seed)
+    sets = [images_of(name, loaded, data, split, "train", progress) for name, loaded in zip(names, opened, strict=True)]
+    chosen = _chosen(sets, names, images, seed)
     subjects: list[Subject] = []
-    for name, label, loaded, (shown, places), indices in zip(
-        names, labels_of(names), opened, sets, chosen, strict=True
-    ):
-        probe = _probe(loaded, shown, places, indices, device, progress)
+    for name, label, loaded, scored, indices in zip(names, labels_of(names), opened, sets, chosen, strict=True):
+        probe = _probe(loaded, scored.images, scored.places, indices, device, progress)
         network = loaded.network
         weights = fingerprint(loaded.model, network.to_json())
         subjects.append(Subject(name, label, network.name, activation_kinds(network), weights, probe))
-    digests = "".join(sets[0][0].digests[index] for index in chosen[0].tolist())
-    return tuple(subjects), hashlib.sha256(digests.encode()).hexdigest()[:16]
+    digests = "".join(sets[0].images.digests[index] for index in chosen[0].tolist())
+    return tuple(subjects), hashlib.sha256(digests.encode()).hexdigest()[:16], sets[0].split
 
 
 def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
@@ -77,17 +75,14 @@ def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
             )
 
 
-def _chosen(
-    sets: Sequence[ImageSet], names: Sequence[str], split: str, images: int, seed: int
-) -> list[NDArray[np.int64]]:
+def _chosen(sets: Sequence[Scored], names: Sequence[str], images: int, seed: int) -> list[NDArray[np.int64]]:
     """Where each set has the images: the same files' contents in the same order."""
-    places = [{shown.digests[index]: index for index in shown.indices(split).tolist()} for shown in sets]
+    places = [{one.images.digests[index]: index for index in one.indices.tolist()} for one in sets]
     common = [index for digest, index in places[0].items() if all(digest in other for other in places[1:])]
     if not common:
-        where = f"{sets[0].name} has" if len(sets) == 1 else f"{' and '.join(names)} have"
-        raise ValueError(f"{where} no {split} images{'' if len(sets) == 1 else ' in common'}; give others with --data")
+        raise ValueError(f"{' and '.join(names)} have no {sets[0].split} images in common; give others with --data")
     drawn = np.sort(order_of(np.array(common, np.int64), seed, 0)[:images])
-    digests = [sets[0].digests[index] for index in drawn.tolist()]
+    digests = [sets[0].images.digests[index] for index in drawn.tolist()]
     return [np.array([place[digest] for digest in digests], np.int64) for place in places]
 
 

@@ -1,0 +1,104 @@
+"""Where labelled images lie: one folder, or folders of their own for training, validation and testing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PARTS = ("train", "val", "test")
+"""The fields of `Folders`, in the order of the splits."""
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Class folders for each split: `train`, `val` and `test`, each one folder or several; () where there is none.
+
+    Whatever the folders are called, the folders inside them are the classes. Without `val` or `test` those images
+    are carved from the training images. The same as --train DIR --val DIR --test DIR. Raises a one-line `ValueError`
+    for no folder at all, an empty name, and a folder that is given twice or lies inside another.
+    """
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __init__(self, train: Paths = (), val: Paths = (), test: Paths = ()) -> None:
+        for name, paths in zip(PARTS, (train, val, test), strict=True):
+            object.__setattr__(self, name, _paths(name, paths))
+        given = [(name, Path(path).expanduser().resolve(), path) for name, path in self.given()]
+        if not given:
+            raise ValueError("give at least one folder: train, val or test")
+        for place, (name, path, asked) in enumerate(given):
+            for other, other_path, other_asked in given[:place]:
+                if path == other_path:
+                    raise ValueError(f"--{name} {asked} and --{other} {other_asked} are one folder; give each once")
+                if path.is_relative_to(other_path) or other_path.is_relative_to(path):
+                    raise ValueError(
+                        f"--{name} {asked} and --{other} {other_asked} lie inside one another; give folders apart"
+                    )
+
+    def given(self) -> tuple[tuple[str, str], ...]:
+        """(part, folder) of each folder, in the order of the splits."""
+        return tuple((name, path) for name in PARTS for path in getattr(self, name))
+
+    def resolved(self) -> dict[str, list[str]]:
+        """The folders by part, each as a whole path: what says whether two are the same."""
+        return {name: [_whole(path) for path in getattr(self, name)] for name in PARTS}
+
+    def __str__(self) -> str:
+        return " ".join(f"--{name} {path}" for name, path in self.given())
+
+
+Data = str | Folders
+"""One folder or "digits" (which comes with the package), or folders of their own for the splits."""
+
+
+def data_of(data: str | os.PathLike[str] | Folders) -> Data:
+    """What was given for labelled images. Raises a one-line error for an empty name and for what is no path."""
+    if isinstance(data, Folders):
+        return data
+    if not isinstance(data, str | os.PathLike):
+        raise TypeError(f"data is {data!r}; give a folder, digits, or Folders(train=..., val=..., test=...)")
+    path = os.fspath(data)
+    if not path.strip():
+        raise ValueError("the folder of images is an empty name; give a folder that holds a folder for each class")
+    return path
+
+
+def name_of(data: Data) -> str:
+    """What runs are named after: the folder, or what the folders have around them."""
+    if isinstance(data, str):
+        return Path(data).name or Path(data).resolve().name or "images"
+    paths = [_whole(path) for _, path in data.given()]
+    return Path(os.path.commonpath(paths)).name or "images"
+
+
+def identity_of(data: Data) -> Any:
+    """What tells data apart wherever a command is started, as JSON has it; of one folder its whole path."""
+    if isinstance(data, str):
+        return data if data == "digits" else str(Path(data).resolve())
+    return {name: paths for name, paths in data.resolved().items() if paths}
+
+
+def data_in(row: Mapping[str, Any]) -> Data:
+    """What the object "data" of a plan.json says that its run was made from."""
+    folders = row.get("folders")
+    return Folders(**folders) if folders else row["path"]
+
+
+def _paths(name: str, paths: Paths) -> tuple[str, ...]:
+    several = [paths] if isinstance(paths, str | os.PathLike) or not isinstance(paths, Iterable) else list(paths)
+    for path in several:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"{name} holds {path!r}; give folders by their paths")
+        if not os.fspath(path).strip():
+            raise ValueError(f"--{name} is an empty name; give a folder that holds a folder for each class")
+    return tuple(os.fspath(path) for path in several)
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
