@@ -233,7 +233,7 @@ class _Opening:
         self,
         images: ImageSet,
         preprocessing: Preprocessing,
-        data: str,
+        data: Data,
         seed: int,
         folder: Path,
         device: str,
