@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from budgetnet.spec import Keeping, Network, Px, Rounding, ceil, choose, round_channels, square
+from budgetnet.arguments import integer, number, of_kind, plain_numbers
+from budgetnet.spec import Keeping, Network, Px, Rounding, ceil, choose, network_of, round_channels, square
 
 Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
@@ -34,7 +35,11 @@ class Coefficients:
     gamma: float
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         values = (self.alpha, self.beta, self.gamma)
+        for field in dataclasses.fields(self):
+            if not isinstance(getattr(self, field.name), int | float):
+                number(field.name, getattr(self, field.name), least=1.0)
         if not all(math.isfinite(value) and value >= 1.0 for value in values) or max(values) == 1.0:
             raise ValueError(f"alpha, beta, gamma are {values}; all must be at least 1, and one above 1")
 
@@ -46,6 +51,11 @@ class Coefficients:
 
 PAPER = Coefficients(1.2, 1.1, 1.15)
 """Source: arXiv:1905.11946, section 4: the grid search on B0; growth 1.92."""
+
+
+def coefficients_of(value: object) -> Coefficients:
+    """The value, if it is `Coefficients`. Raises a one-line `TypeError` that says how they are given."""
+    return of_kind("coefficients", value, Coefficients, "Coefficients, as Coefficients(1.2, 1.1, 1.15)")
 
 
 def for_strategy(coefficients: Coefficients, strategy: Strategy) -> Coefficients:
@@ -69,10 +79,10 @@ class Scaling:
     resolution: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"the {field.name} factor is {value!r}; it must be a positive number")
+            number(f"the {field.name} factor", value, above=0.0)
 
     @property
     def nominal_cost(self) -> float:
@@ -142,8 +152,8 @@ def factors(phi: float, strategy: Strategy = "compound", coefficients: Coefficie
     coefficients with another strategy than compound.
     """
     choose("strategy", strategy, STRATEGIES)
-    if not math.isfinite(phi):
-        raise ValueError(f"phi is {phi!r}; it must be a finite number")
+    coefficients_of(coefficients)
+    phi = number("phi", phi)
     if strategy != "compound" and coefficients != PAPER:
         raise ValueError(f"coefficients belong to the compound strategy, not to {strategy}")
     if strategy == "tiny" and phi > 0.0:
@@ -172,8 +182,10 @@ def scale(
     A dimension whose factor is exactly 1 stays as it is. Floors: one block a stage, 8 channels,
     32 px (16 where the base is smaller than 64).
     """
+    network_of("network", network)
+    scaling = factors(phi, strategy, coefficients)
     name = network.name if phi == 0 else f"{network.name} {strategy} phi={phi:.6g}"
-    return resize(network, factors(phi, strategy, coefficients), rounding(network, strategy), name)
+    return resize(network, scaling, rounding(network, strategy), name)
 
 
 def resize(network: Network, scaling: Scaling, rounding: Rounding | None = None, name: str | None = None) -> Network:
@@ -272,15 +284,16 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
     later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
     """
+    network_of("network", network)
+    resolution_px = square(resolution_px)
     strides = _strides(network)
     places = [place for place, stride in enumerate(strides) if stride == 2]
-    if dropped_strides not in range(len(places) + 1):
-        raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
-    for place in places[:dropped_strides]:
+    some = f"an integer: {network.name} has 0 to {len(places)} to drop"
+    for place in places[: integer("dropped_strides", dropped_strides, 0, len(places), wanted=some)]:
         strides[place] = 1
     return dataclasses.replace(
         network,
-        resolution_px=square(resolution_px),
+        resolution_px=resolution_px,
         stem=dataclasses.replace(network.stem, stride=strides[0], pool=strides[1] == 2),
         stages=tuple(
             dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[2:], strict=True)

@@ -8,7 +8,7 @@ those same rows and `cost.lower` prices them, so a derived number cannot differ 
 from __future__ import annotations
 
 from budgetnet.spec.block import Block, block_macs, check_block, check_kernel
-from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem
+from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem, network_of
 from budgetnet.spec.values import (
     HARD_SIGMOID,
     HARD_SWISH,
@@ -69,6 +69,7 @@ __all__ = [
     "check_kernel",
     "check_share",
     "choose",
+    "network_of",
     "round_channels",
     "square",
 ]

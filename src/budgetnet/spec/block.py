@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
+from budgetnet.arguments import number
 from budgetnet.spec.values import (
     IDENTITY,
     SWISH,
@@ -192,8 +192,7 @@ def check_block(
     for value in (kernel, start_kernel) if kind == "universal" else (kernel,):
         if kind != "universal" or value != 0:
             check_kernel(value)
-    if not (math.isfinite(expansion) and expansion >= 1.0):
-        raise ValueError(f"expansion is {expansion!r}; it must be at least 1")
+    number("expansion", expansion, least=1.0)
     if kind == "separable" and expansion != 1.0:
         raise ValueError(f"a separable block has no expansion, but {expansion!r} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
+from budgetnet.arguments import flag, of_kind, plain_numbers, several
+from budgetnet.arguments import text as text_of
 from budgetnet.spec.block import Block, check_block, check_kernel
 from budgetnet.spec.reading import parse
 from budgetnet.spec.table import table
@@ -47,8 +49,13 @@ class Stage:
     start_kernel: int = 0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("stage channels", self.channels)
         check_integer("stage repeats", self.repeats)
+        if self.squeeze is not None:
+            of_kind("squeeze", self.squeeze, Squeeze, "a Squeeze, or None")
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("residual", self.residual)
         check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
@@ -63,9 +70,12 @@ class Stem:
     pool: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("stem channels", self.channels)
         check_kernel(self.kernel)
         choose("stride", self.stride, (1, 2))
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("pool", self.pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,9 @@ class Head:
     hidden_norm: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("hidden_norm", self.hidden_norm)
         for what, value in (("head channels", self.channels), ("hidden units", self.hidden)):
             if value is not None:
                 check_integer(what, value)
@@ -106,6 +119,8 @@ class Rounding:
     least_share: float = 0.9
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
+        flag("keeps_end_repeats", self.keeps_end_repeats)
         choose("depth rounding", self.depth, get_args(DepthRounding))
         choose("stem rounding", self.stem, get_args(Keeping))
         choose("head rounding", self.head, get_args(Keeping))
@@ -135,11 +150,17 @@ class Network:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name:
+        if not text_of("a network's name", self.name):
             raise ValueError("a network needs a name")
+        plain_numbers(self)
+        object.__setattr__(self, "stages", several("stages", self.stages, _stage, (Stage,), "Stages", empty=True))
         if not self.stages:
             raise ValueError(f"{self.name} has no stages; give at least one")
-        object.__setattr__(self, "stages", tuple(self.stages))
+        of_kind("stem", self.stem, Stem, "a Stem")
+        of_kind("head", self.head, Head, "a Head")
+        of_kind("norm", self.norm, Norm, "a Norm")
+        of_kind("rounding", self.rounding, Rounding, "a Rounding")
+        text_of("source", self.source)
         object.__setattr__(self, "resolution_px", square(self.resolution_px))
         check_integer("classes", self.classes)
         check_integer("input channels", self.in_channels)
@@ -240,7 +261,7 @@ class Network:
     def from_json(text: str) -> Network:
         """The network of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
         try:
-            row: object = json.loads(text)
+            row: object = json.loads(text_of("text", text))
         except json.JSONDecodeError as error:
             raise ValueError(f"this is no JSON: {error}") from error
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
@@ -250,6 +271,15 @@ class Network:
 
     def __str__(self) -> str:
         return "\n".join(table(self))
+
+
+def network_of(what: str, value: object) -> Network:
+    """The value, if it is a network. Raises a one-line `TypeError` that says how one is got."""
+    return of_kind(what, value, Network, "a Network, as budgetnet.network('efficientnet_b0') gives")
+
+
+def _stage(what: str, value: object) -> Stage:
+    return of_kind(f"one of {what}", value, Stage, "a Stage")
 
 
 _NESTED: dict[type, dict[str, type]] = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
+
+from budgetnet.arguments import choose, flag, integer, number, of_kind, plain_numbers, wrong
 
 Px = tuple[int, int]
 """Height and width in pixels."""
@@ -20,36 +22,28 @@ TOLERANCE = 1e-9
 """Ceil is ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
 
 
-def choose(what: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise the one-line `ValueError` that names the valid choices."""
-    if value not in choices:
-        raise ValueError(f"{what} is {value!r}; choose one of {', '.join(map(str, choices))}")
-
-
 def check_integer(what: str, value: object, least: int = 1) -> None:
     """Raise a one-line `ValueError` unless `value` is an integer of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{what} is {value!r}; it must be an integer of at least {least}")
+    if type(value) is not int or value < least:
+        integer(what, value, least)
+        raise wrong(what, value, f"an integer of at least {least}, and no other kind of number")
 
 
 def check_share(what: str, value: float) -> None:
     """Raise a one-line `ValueError` unless 0 <= value < 1."""
-    if not 0.0 <= value < 1.0:
-        raise ValueError(f"{what} is {value!r}; it must be at least 0 and below 1")
+    number(what, value, least=0.0, below=1.0)
 
 
 def square(resolution_px: int | Px) -> Px:
     """(height, width) of a resolution; an integer is a square. Raises `ValueError` for anything else or below 1 px."""
-    sides: tuple[object, ...] = (resolution_px, resolution_px)
-    if isinstance(resolution_px, Sequence) and not isinstance(resolution_px, str):
-        sides = tuple(resolution_px)
+    given: object = resolution_px
+    sides: tuple[object, ...] = (given, given)
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | dict) and getattr(given, "ndim", 1):
+        sides = tuple(cast("Iterable[object]", given))
     if len(sides) != 2:
-        raise ValueError(f"resolution_px is {resolution_px!r}; it must be an integer or (height, width)")
+        raise wrong("resolution_px", given, "an integer or (height, width)")
     height, width = sides
-    check_integer("height in pixels", height)
-    check_integer("width in pixels", width)
-    assert isinstance(height, int) and isinstance(width, int)
-    return height, width
+    return integer("height in pixels", height), integer("width in pixels", width)
 
 
 def ceil(value: float) -> int:
@@ -80,9 +74,10 @@ class Activation:
     trainable: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         choose("activation", self.kind, get_args(ActivationKind))
-        if not math.isfinite(self.beta):
-            raise ValueError(f"beta is {self.beta!r}; it must be a finite number")
+        number("beta", self.beta)
+        flag("trainable", self.trainable)
         if self.kind != "swish" and (self.beta != 1.0 or self.trainable):
             raise ValueError(f"beta belongs to swish, not to {self.kind}")
 
@@ -117,8 +112,10 @@ class Squeeze:
     channel_multiple: int = 1
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.ratio <= 1.0:
-            raise ValueError(f"squeeze ratio is {self.ratio!r}; it must be above 0 and at most 1")
+        plain_numbers(self)
+        number("squeeze ratio", self.ratio, above=0.0, most=1.0)
+        of_kind("inner activation", self.inner, Activation, "an Activation")
+        of_kind("gate", self.gate, Activation, "an Activation")
         choose("squeeze source", self.source, ("input", "expanded"))
         check_integer("squeeze channel multiple", self.channel_multiple)
 
@@ -138,8 +135,10 @@ class Norm:
     momentum: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.eps > 0.0 and 0.0 < self.momentum <= 1.0):
-            raise ValueError(f"BatchNorm eps {self.eps!r} must be above 0, momentum {self.momentum!r} within (0, 1]")
+        plain_numbers(self)
+        eps, momentum = number("BatchNorm eps", self.eps), number("BatchNorm momentum", self.momentum)
+        if not (eps > 0.0 and 0.0 < momentum <= 1.0):
+            raise ValueError(f"BatchNorm eps {eps!r} must be above 0, momentum {momentum!r} within (0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
