@@ -22,6 +22,10 @@ from budgetnet import amounts
 Kind = TypeVar("Kind")
 MOST_SIGNS = 60
 """Of a value that is shown in a message."""
+RUN = "a run's folder or a source of weights"
+MOST_SEED = 2**63 - 1
+"""The largest that every generator of random numbers takes."""
+DATA = "a folder that holds a folder of images for each class, or digits"
 
 
 class WrongType(TypeError, ValueError):
@@ -85,7 +89,7 @@ def _index(value: object) -> int | None:
 
 
 def _is_real(value: object) -> bool:
-    return isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, numbers.Real | Decimal)
 
 
 def number(
@@ -153,7 +157,7 @@ def text(what: str, value: object) -> str:
 
 def path(what: str, value: object, wanted: str = "a path, as text or pathlib's") -> str:
     """A path as text. Whether anything lies there is not looked at."""
-    found = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    found: object = os.fspath(cast("str", value)) if isinstance(value, str | os.PathLike) else None
     if not isinstance(found, str):
         raise wrong(what, value, wanted, of_type=True)
     if not found.strip() or "\0" in found:
@@ -183,6 +187,19 @@ def listener(what: str, value: object) -> Any:
     return value
 
 
+def run_arguments(
+    data: object, out: object, seed: object, fresh: object, progress: object
+) -> tuple[str, str | None, int, bool, Any]:
+    """What every function that makes a run is given: data, its folder or None, seed, whether anew, who listens."""
+    return (
+        path("data", data, DATA),
+        None if out is None else path("out", out),
+        integer("seed", seed, 0, MOST_SEED),
+        flag("fresh", fresh),
+        listener("progress", progress),
+    )
+
+
 def several(
     what: str,
     value: object,
@@ -194,10 +211,11 @@ def several(
     """The members of a sequence, each checked; a value of a `single` type is a sequence of one."""
     if isinstance(value, single):
         return (each(what, value),)
-    if isinstance(value, bytes | bytearray | dict) or not isinstance(value, Iterable):
+    given = value
+    if isinstance(given, bytes | bytearray | dict) or not isinstance(given, Iterable):
         raise wrong(what, value, wanted, of_type=True)
     try:
-        members = list(cast("Iterable[object]", value))
+        members = list(cast("Iterable[object]", given))
     except TypeError:  # numpy's and torch's values of no dimension say that they can be gone through
         raise wrong(what, value, wanted, of_type=True) from None
     if not members and not empty:
@@ -210,7 +228,7 @@ def plain_numbers(value: Any) -> None:
 
     What is no such number stays, for the checks that follow.
     """
-    for name, whole in _number_fields(type(value)):
+    for name, whole in _number_fields(cast("type[Any]", type(value))):
         given = getattr(value, name)
         if type(given) is int or (type(given) is float and not whole) or given is None:
             continue

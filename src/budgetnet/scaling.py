@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from budgetnet.arguments import integer, number, of_kind, plain_numbers
 from budgetnet.spec import Keeping, Network, Px, Rounding, ceil, choose, network_of, round_channels, square
@@ -56,6 +56,12 @@ PAPER = Coefficients(1.2, 1.1, 1.15)
 def coefficients_of(value: object) -> Coefficients:
     """The value, if it is `Coefficients`. Raises a one-line `TypeError` that says how they are given."""
     return of_kind("coefficients", value, Coefficients, "Coefficients, as Coefficients(1.2, 1.1, 1.15)")
+
+
+def strategy_of(what: str, value: object) -> Strategy:
+    """The value, if it is a strategy's name. Raises a one-line `ValueError` that names them all."""
+    choose(what, value, STRATEGIES)
+    return cast("Strategy", value)
 
 
 def for_strategy(coefficients: Coefficients, strategy: Strategy) -> Coefficients:

@@ -10,8 +10,10 @@ from budgetnet.cli import show
 from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
+    REAL,
     TIME,
     TRAINING,
+    WHOLE,
     AsJson,
     CoefficientsOption,
     DeviceOption,
@@ -62,7 +64,7 @@ def compare(
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="60m", help="For all trainings together, as 60m.")
     ] = 3600.0,
-    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
+    seeds: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
     networks: Networks = None,
     scaling: Annotated[
         bool, Parameter(group=NETWORK, help="Compare the strategies, of one base: efficientnet_b0 unless given.")
@@ -81,6 +83,7 @@ def compare(
     shares: Shares = None,
     start_share: Annotated[
         float | None,
+        REAL,
         Parameter(
             group=NETWORK,
             metavar="SHARE",

@@ -13,6 +13,7 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     AsJson,
     CoefficientsOption,
     Limits,
@@ -85,7 +86,9 @@ def scale(
     base: NameOrFile,
     /,
     *,
-    phi: Annotated[float, Parameter(group=NETWORK, help="The dial: every strategy nominally costs 2**phi.")] = 1.0,
+    phi: Annotated[
+        float, REAL, Parameter(group=NETWORK, help="The dial: every strategy nominally costs 2**phi.")
+    ] = 1.0,
     strategy: StrategyOption = "compound",
     coefficients: CoefficientsOption = PAPER,
     shape: Shape = AS_PUBLISHED,

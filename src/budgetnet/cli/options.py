@@ -44,9 +44,9 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
     """Numbers apart by spaces or by commas. Raises a one-line `ValueError` for what is none."""
     words = [word for token in tokens for word in token.value.split(",") if word]
     try:
-        return tuple(map(float, words))
+        return tuple(map(sizes.number, words))
     except ValueError as error:
-        raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
+        raise ValueError(f"{error}; give some as 0.5,1") from error
 
 
 def read_coefficients(text: str) -> Coefficients:
@@ -64,6 +64,9 @@ def read_coefficients(text: str) -> Coefficients:
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
 BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
 TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")
+WHOLE = Parameter(converter=read(sizes.whole))
+"""Of every option that is an integer: cyclopts alone would round 1.5."""
+REAL = Parameter(converter=read(sizes.number))
 
 AsJson = Annotated[bool, Parameter(name="--json", group=OUTPUT, help="Print one JSON object and nothing else.")]
 Out = Annotated[Path | None, Parameter(group=OUTPUT, metavar="FILE", help="Write the network to this .json file.")]
@@ -99,7 +102,9 @@ class Limits:
     peak_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes of weights and activations together.")] = None
     train_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes while training at --batch, as 2GiB.")] = None
     dtype: Annotated[Number | None, Parameter(help="Number type that the bytes are counted in.")] = None
-    batch: Annotated[int | None, Parameter(metavar="N", help="Images at once that the bytes are counted for.")] = None
+    batch: Annotated[
+        int | None, WHOLE, Parameter(metavar="N", help="Images at once that the bytes are counted for.")
+    ] = None
     target: Annotated[
         str | None,
         Parameter(metavar="DEVICE", help="Limits of a device: `budgetnet zoo --devices` lists them; others override."),
@@ -138,10 +143,12 @@ class OnCluster:
         Parameter(metavar="auto|ADDRESS", help="Run trials on a Ray cluster: the one of this machine, or HOST:PORT."),
     ] = None
     cpus_per_trial: Annotated[
-        float | None, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
+        float | None, REAL, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
     ] = None
     gpus_per_trial: Annotated[
-        float | None, Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part.")
+        float | None,
+        REAL,
+        Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part."),
     ] = None
 
     def value(self) -> Cluster | None:
@@ -167,13 +174,13 @@ LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_
 class Shape:
     """What is set on a network before anything else: its classes, its resolution, its first strides."""
 
-    classes: Annotated[int | None, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
+    classes: Annotated[int | None, WHOLE, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
     resolution: Annotated[
         Px | None,
         Parameter(converter=read(sizes.resolution_px), n_tokens=1, metavar="PX", help="Pixels: 224, or 192x256."),
     ] = None
     dropped_strides: Annotated[
-        int, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
+        int, WHOLE, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
     ] = 0
 
     def apply(self, network: Network) -> Network:

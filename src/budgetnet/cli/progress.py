@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from budgetnet.cli import show
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -76,6 +78,7 @@ def _labelled(phase: str, text: str) -> str:
     """The phase, indented where it is inside another, with its figures in a second line."""
     outer, _, name = phase.rpartition("/")
     indent = "  " if outer else ""
+    name, text = show.line(name), show.line(text)
     return f"{indent}{name}\n{indent}  {text}" if text else f"{indent}{name}"
 
 
@@ -93,7 +96,7 @@ def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
             if now - start >= QUICK_SECONDS and (due or ends):
                 said[update.phase] = now
                 line = f"{update.phase}: {update.done}/{update.total} {update.text}"
-                print(" ".join(line.split()), file=sys.stderr, flush=True)
+                show.notice(" ".join(line.split()))
             if ends:
                 began.pop(update.phase)
                 said.pop(update.phase, None)

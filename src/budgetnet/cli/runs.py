@@ -18,8 +18,10 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     TIME,
     TRAINING,
+    WHOLE,
     AsJson,
     CoefficientsOption,
     DeviceOption,
@@ -46,7 +48,9 @@ NewRun = Annotated[
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
 ]
 Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
-Seed = Annotated[int, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")]
+Seed = Annotated[
+    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")
+]
 RecipeOption = Annotated[
     str | None,
     Parameter(group=TRAINING, metavar="NAME", help="modern or paper; from pretrained weights finetune unless given."),
@@ -64,7 +68,7 @@ Precision = Annotated[
 ]
 ImageFiles = Annotated[str, Parameter(required=True, help="Files, folders or globs.")]
 """A star argument, whose values may stand on both sides of options."""
-BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
+BatchOption = Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
 
 
 @Parameter(name="*")
@@ -177,7 +181,7 @@ def train(
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     epochs: Annotated[
-        float | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
+        float | None, REAL, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
     recipe: RecipeOption = None,
@@ -250,7 +254,7 @@ def predict(
     run: RunFolder,
     /,
     *image: ImageFiles,
-    top: Annotated[int, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
+    top: Annotated[int, WHOLE, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
     batch: BatchOption = 32,
     device: DeviceOption = "cpu",
     as_json: AsJson = False,
@@ -279,7 +283,7 @@ def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool
         elif as_json:
             good.append(answer)
         else:
-            print(results.prediction_line(answer), flush=True)
+            show.tell(results.prediction_line(answer))
     if as_json:
         show.print_json({"predictions": good, "unreadable": bad})
     return 1 if bad else 0

@@ -14,6 +14,7 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     TIME,
     TRAINING,
     AsJson,
@@ -38,6 +39,7 @@ ScoredBy = Annotated[
 ]
 Exponent = Annotated[
     float,
+    REAL,
     Parameter(group=TRAINING, help="Of MACs in the objective: half of them are worth 5 %; 0: accuracy alone."),
 ]
 Storage = Annotated[

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.landscape import OutFolder, check_folder, print_files
-from budgetnet.cli.options import NETWORK, TRAINING, AsJson, DeviceOption, read_list
+from budgetnet.cli.options import NETWORK, TRAINING, WHOLE, AsJson, DeviceOption, read_list
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ def training(
             help="As relu, swish, swish:0.5 (its beta), swish:trainable (beta is trained in every layer), gelu.",
         ),
     ] = ("relu", "swish", "swish:trainable"),
-    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each twin.")] = 5,
-    steps: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Steps of each training.")] = 400,
+    seeds: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each twin.")] = 5,
+    steps: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Steps of each training.")] = 400,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="One for all: modern or paper.")] = "modern",
     probes: Annotated[
-        int, Parameter(group=TRAINING, metavar="N", help="How often on the way the gradient is probed.")
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="How often on the way the gradient is probed.")
     ] = 20,
     probe_images: Annotated[
-        int, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
     ] = 128,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from budgetnet.budget import Budget
+from budgetnet.arguments import integer, number, path, run_arguments
+from budgetnet.budget import Budget, budget_of
 from budgetnet.compare.ablation import WHOLE
 from budgetnet.compare.drafts import begin, drafts_of, training_id
 from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
@@ -21,6 +22,7 @@ from budgetnet.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.compare.statement import statement
 from budgetnet.compare.words import blocks, design, origin
 from budgetnet.learn.answers import Answered, answered, training_seconds
+from budgetnet.learn.bases import given_bases
 from budgetnet.learn.data import ImageSet, open_cache, open_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
@@ -46,8 +48,8 @@ from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.where import Here
 from budgetnet.measure import Measurement, measure_each
-from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
-from budgetnet.spec import Network, check_integer
+from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
+from budgetnet.spec import Network
 from budgetnet.writing import written_aside
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
@@ -90,8 +92,16 @@ def compare(
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
     """
     began = time.monotonic()
-    _check(time_seconds, seeds, device, precision)
-    bases = bases_of(question, networks, strategy)
+    data, out, _, fresh, progress = run_arguments(data, out, 0, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds, seeds = check_time(time_seconds), integer("seeds", seeds)
+    given = None if networks is None else given_bases("networks", networks)
+    pretrained = path("pretrained", pretrained)
+    recipe = None if recipe is None else recipe_of(recipe)
+    start_share = number("start_share", start_share, above=0.0, most=1.0)
+    coefficients_of(coefficients)
+    check_computing(device, precision)
+    bases = bases_of(question, given, strategy)
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
         "question": question,
@@ -102,7 +112,7 @@ def compare(
         "strategy": strategy,
         "coefficients": given_coefficients(coefficients),
         "pretrained": pretrained,
-        "recipe_name": None if recipe is None else recipe_of(recipe).name,
+        "recipe_name": None if recipe is None else recipe.name,
         "precision": precision,
         **({"start_share": start_share} if question == "scaling" else {}),
     }
@@ -136,12 +146,6 @@ def compare(
             steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
             plan = save_plan(run, {**_row(str(data), images, asked, left_out, side_px), **steps})
         return _Run(run, plan, budget, images, place, progress or silent).finish()
-
-
-def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:
-    check_time(time_seconds)
-    check_integer("seeds", seeds)
-    check_computing(device, precision)
 
 
 def _row(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from budgetnet.arguments import DATA, RUN, listener, path
 from budgetnet.learn.data import ImageSet, Pixels, Preprocessing, input_batches, open_cache, open_images
 from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.progress import Progress, Update
@@ -157,7 +158,9 @@ def evaluate(
     split. Classes are matched by name, capitals and underscores aside. Raises one-line `ValueError`s: no data
     known, data that changed since the run, a class that the model does not know, an empty split.
     """
+    run, data = path("run", run, RUN), None if data is None else path("data", data, DATA)
     choose("split", split, CHOICES)
+    listener("progress", progress)
     check_device(device)
     loaded = load_run(run)
     images, places = images_of(run, loaded, data, split, progress)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import __version__
+from budgetnet.arguments import seconds
 from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.run import INITIAL, read_json, write_json
@@ -39,10 +40,9 @@ class TooShort(ValueError):
         )
 
 
-def check_time(time_seconds: float) -> None:
-    """Raise a one-line `ValueError` unless the time is above 0."""
-    if not math.isfinite(time_seconds) or time_seconds <= 0:
-        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+def check_time(time_seconds: float | str) -> float:
+    """The seconds of a time above 0, given as a number or as text with its unit. Raises a one-line `ValueError`."""
+    return seconds("time_seconds", time_seconds)
 
 
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:

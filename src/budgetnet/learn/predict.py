@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from budgetnet.arguments import RUN, integer, path, wrong
 from budgetnet.learn.data import decode, prepare
 from budgetnet.learn.data.folder import IMAGE_SUFFIXES
 from budgetnet.learn.run import Loaded, check_device, load_run
-from budgetnet.spec import check_integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +51,38 @@ def predict(
     any number of them takes the same memory. A file that cannot be read gives an `Unreadable` and
     the rest goes on. Raises a one-line `ValueError`, at once, for no run or where no path is a file.
     """
-    check_integer("batch", batch)
-    check_integer("top", top)
+    run = run if isinstance(run, Loaded) else path("run", run, RUN)
+    batch, top = integer("batch", batch), integer("top", top)
+    asked = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(asked, bytes) or not isinstance(asked, Iterable):
+        raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
     check_device(device)
     loaded = run if isinstance(run, Loaded) else load_run(run)
-    files = found_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+    files = found_files(asked)
     nowhere: list[Unreadable] = []
     for file in files:
         if not isinstance(file, Unreadable):
             break
         nowhere.append(file)
     else:
-        asked = ", ".join(one.path for one in nowhere[:3]) or "no path"
-        raise ValueError(f"there is no image at {asked}; give image files, folders or globs")
+        where = ", ".join(one.path for one in nowhere[:3]) or "no path"
+        raise ValueError(f"there is no image at {where}; give image files, folders or globs")
     return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
 def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
     """The files of each path as they are found; what leads nowhere as `Unreadable`."""
-    for path in (os.fspath(one) for one in asked):
-        if os.path.lexists(path) and not os.path.isdir(path):
-            yield path
+    for name in (path("one of the paths", one) for one in asked):
+        if os.path.lexists(name) and not os.path.isdir(name):
+            yield name
             continue
-        matches = _below(path) if os.path.isdir(path) else _matching(path)
+        matches = _below(name) if os.path.isdir(name) else _matching(name)
         first = next(matches, None)
         if first is not None:
             yield first
             yield from matches
         else:
-            yield Unreadable(path, "it holds no images" if os.path.isdir(path) else "there is no such file")
+            yield Unreadable(name, "it holds no images" if os.path.isdir(name) else "there is no such file")
 
 
 def _matching(pattern: str) -> Iterator[str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from budgetnet.model.build import Model, build
+from budgetnet.arguments import path as path_of
+from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.files import load_tensors, save_tensors
 from budgetnet.model.sources import Foreign, foreign_tensors, imagenet_classes, open_foreign
 from budgetnet.spec import Network, Norm, Rounding
@@ -133,7 +134,8 @@ def load_weights(model: Model, source: str | Path) -> Model:
     with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
     a file is ever run.
     """
-    opened = _opened(source)
+    model_of("model", model)
+    opened = _opened(path_of("source", source, "a source of weights"))
     if isinstance(opened, Foreign):
         where, tensors = opened.where, fitted(model, opened.translated(model.network))
         network = opened.network if opened.form_known else None

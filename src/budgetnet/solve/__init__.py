@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from budgetnet import zoo
-from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.arguments import path, run_arguments, several
+from budgetnet.budget import Budget, Certificate, Fit, budget_of
+from budgetnet.learn.bases import given_bases
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
+    check_time,
     course_of,
     data_row,
     given_coefficients,
@@ -42,7 +45,15 @@ from budgetnet.learn.run import learned_validation, read_json, write_json
 from budgetnet.learn.statistics import log_losses, right_of, wilson
 from budgetnet.learn.train import check_computing, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
-from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, check_compound
+from budgetnet.scaling import (
+    PAPER,
+    STRATEGIES,
+    Coefficients,
+    Strategy,
+    check_compound,
+    coefficients_of,
+    strategy_of,
+)
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import BASES, Candidate, as_planned, candidates, incumbent_of, raced_of
 from budgetnet.solve.choice import Choice, Judged, choose_winner
@@ -96,12 +107,20 @@ def solve(
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input.
     """
     began = time.monotonic()
-    if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
-        raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
+    data, out, seed, fresh, progress = run_arguments(data, out, seed, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds = check_time(time_seconds)
+    recipe = None if recipe is None else recipe_of(recipe)
+    bases = None if bases is None else given_bases("bases", bases)
+    strategies = None if strategies is None else several("strategies", strategies, strategy_of)
+    pretrained = path("pretrained", pretrained)
+    coefficients_of(coefficients)
+    if time_seconds < LEAST_SECONDS:
+        raise ValueError(f"time is {time_seconds:g} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(
-        str(data),
+        data,
         budget,
         time_seconds,
         seed,

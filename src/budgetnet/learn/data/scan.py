@@ -9,6 +9,7 @@ from dataclasses import astuple
 from hashlib import sha256
 from pathlib import Path
 
+from budgetnet.arguments import flag, run_arguments
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.folder import Found, walk_images
@@ -32,6 +33,8 @@ def open_images(data: str | Path, seed: int = 0, progress: Progress | None = Non
     Files that cannot be read are listed and left out. Raises one-line `ValueError`s: no such
     folder, no images, one class, an empty class, a class with too few images, more than 5 % unreadable.
     """
+    data, _, seed, _, progress = run_arguments(data, None, seed, False, progress)
+    whole = flag("whole", whole)
     if data == "digits":
         return digits.image_set(seed)
     root, folder = walk_images(data)

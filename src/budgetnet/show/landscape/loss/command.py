@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from budgetnet.arguments import DATA, RUN, flag, listener, of_kind, path, several
 from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.plan import load_plan, only_one, same_arguments, save_plan, start_anew
 from budgetnet.learn.progress import Progress, Update, silent
@@ -70,8 +71,11 @@ def loss_landscape(
     something else or begun with other arguments (then `fresh` starts anew). Source: Li et al.,
     arXiv:1712.09913.
     """
-    around, place = around or Around(), Path(folder)
+    runs = several("runs", runs, lambda what, one: path(f"one of {what}", one, RUN), wanted="runs' folders")
+    place, data = Path(path("folder", folder)), None if data is None else path("data", data, DATA)
+    around = Around() if around is None else of_kind("around", around, Around, "an Around, or None")
     choose("split", split, SPLITS)
+    fresh, progress = flag("fresh", fresh), listener("progress", progress)
     check_device(device)
     subjects, data_digest = open_subjects(runs, data, split, around.images, around.seed, device, progress)
     for subject in subjects:
