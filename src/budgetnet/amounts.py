@@ -67,9 +67,12 @@ def size_bytes(text: str) -> int:
 
 def whole(text: str) -> int:
     """An integer of any sign, also as 3.0, 1,234,567 or 20K. Raises a one-line `ValueError`, for 1.5 as well."""
-    value = _value(text, _COUNTS, "write an integer, as 3 or 2000")
+    clear = "write an integer, as 3 or 2000"
+    if re.search(r"\d", text) is None:
+        raise ValueError(f"{text!r} is no number; {clear}")
+    value = _value(text, _COUNTS, clear)
     if value != value.to_integral_value():
-        raise ValueError(f"{text!r} is no integer; write one as 3 or 2000")
+        raise ValueError(f"{text!r} is no integer; {clear}")
     return int(value)
 
 
@@ -179,14 +182,14 @@ def _split(text: str, clear: str) -> tuple[str, str]:
     """The number without signs of grouping, and the unit as it was written."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no number; {clear}")
+        raise ValueError(f"{text!r} is no size; {clear}")
     digits, unit = match["number"], match["unit"]
     _refuse_comma(digits, unit)
     if (groups := _GROUPS.fullmatch(digits)) is not None:
         tail = groups["point"] or groups["comma"] or groups["other"] or ""
         digits = re.sub(r"[.,\s']", "", digits.removesuffix(tail)) + tail.replace(",", ".")
     if _PLAIN.fullmatch(digits) is None:
-        raise ValueError(f"{text!r} is no number; {clear}")
+        raise ValueError(f"{text!r} is no size; {clear}")
     return match["sign"] + digits.replace("_", "") + (match["power"] or ""), unit
 
 

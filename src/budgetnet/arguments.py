@@ -99,9 +99,10 @@ def number(
     least: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    wanted: str = "",
 ) -> float:
     """The finite number that a value is, within the bounds; an int stays one."""
-    wanted = _bounds(above, least, most, below)
+    wanted = wanted or _bounds(above, least, most, below)
     if not _is_real(value):
         raise wrong(what, value, " ".join(["a number", wanted]).strip(), of_type=True)
     try:
@@ -129,14 +130,14 @@ def _bounds(above: float | None, least: float | None, most: float | None, below:
     return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
 
 
-def seconds(what: str, value: object, least: float | None = None) -> float:
+def seconds(what: str, value: object, least: float | None = None, wanted: str = "") -> float:
     """A time in seconds above 0: a number, or text with its unit as 15m."""
     if isinstance(value, str):
         try:
             value = amounts.seconds(value)
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
-    return number(what, value, above=0.0, least=least)
+    return number(what, value, above=0.0, least=least, wanted=wanted)
 
 
 def flag(what: str, value: object) -> bool:

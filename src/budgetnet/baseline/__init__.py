@@ -38,7 +38,7 @@ from budgetnet.learn.where import check_cluster, check_trials, trials_on
 from budgetnet.search.baseline import EXPONENT, SAMPLERS, Sampler, check_exponent
 from budgetnet.search.options import options_of
 from budgetnet.search.space import SPACE, Space
-from budgetnet.search.study import check_storage, shown_url
+from budgetnet.search.study import check_storage, shown_url, url_of
 from budgetnet.spec import Network, choose
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
@@ -96,6 +96,8 @@ def search_baseline(
     choose("scorer", scorer, SCORERS)
     check_cluster(cluster)
     storage = None if storage is None else text("storage", storage)
+    if storage is not None:
+        url_of(storage)
     check_computing(device, precision)
     check_trials(cluster, precision)
     asked = {

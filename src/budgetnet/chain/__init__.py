@@ -46,7 +46,7 @@ from budgetnet.scaling import PAPER
 from budgetnet.search.baseline import EXPONENT, check_exponent
 from budgetnet.search.options import options_of
 from budgetnet.search.space import SPACE, Space
-from budgetnet.search.study import check_storage, shown_url
+from budgetnet.search.study import check_storage, shown_url, url_of
 from budgetnet.spec import Network, choose
 
 COMMAND = "search all"
@@ -101,6 +101,8 @@ def search_all(
     choose("scorer", scorer, SCORERS)
     check_cluster(cluster)
     storage = None if storage is None else text("storage", storage)
+    if storage is not None:
+        url_of(storage)
     check_computing(device, precision)
     check_trials(cluster, precision)
     asked = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
+from budgetnet.arguments import integer
 from budgetnet.cli import sizes
 from budgetnet.scaling import Coefficients, Strategy, adapt
 from budgetnet.spec import Network, Px
@@ -46,7 +49,7 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
     try:
         return tuple(map(sizes.number, words))
     except ValueError as error:
-        raise ValueError(f"{error}; give some as 0.5,1") from error
+        raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
 
 
 def read_coefficients(text: str) -> Coefficients:
@@ -119,6 +122,13 @@ class Limits:
         """Whether there is a limit at all: a dtype or a batch alone is none."""
         return self.target is not None or bool(self.given().keys() - {"dtype", "batch"})
 
+    def check(self) -> None:
+        """Raise a one-line `ValueError` for a value that cannot be, also where nothing is asked of it."""
+        if self.any_limit():
+            self.budget()
+        elif self.batch is not None:
+            integer("batch", self.batch)
+
     def budget(self) -> Budget:
         """The budget that these options describe. Raises `ValueError` where they describe none."""
         if not self.any_limit():
@@ -183,8 +193,15 @@ class Shape:
         int, WHOLE, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
     ] = 0
 
+    def check(self) -> None:
+        """Raise a one-line `ValueError` for a value that no network has."""
+        if self.classes is not None:
+            integer("classes", self.classes)
+        integer("dropped_strides", self.dropped_strides, 0)
+
     def apply(self, network: Network) -> Network:
         """The network with these set."""
+        self.check()
         if self.classes is not None and self.classes != network.classes:
             network = dataclasses.replace(network, classes=self.classes)
         if self.resolution is None and not self.dropped_strides:
@@ -219,11 +236,26 @@ def open_network(name: str) -> Network:
         raise ValueError(f"{name}: {error}") from error
 
 
+def check_file(option: str, path: Path | None, what: str) -> None:
+    """Raise `ValueError` or `OSError` before the work, not after it, where no .json file can be written there."""
+    if path is None:
+        return
+    if path.suffix != ".json":
+        raise ValueError(f"{option} is {path}; {what} ends in .json")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def check_out(out: Path | None) -> None:
+    """`check_file` of the file that `save_network` writes."""
+    check_file("--out", out, "a network's file")
+
+
 def save_network(network: Network, out: Path | None) -> None:
-    """Write the network's file where one was asked for. Raises `ValueError` unless it ends in .json."""
+    """Write the network's file where one was asked for."""
     if out is None:
         return
-    if out.suffix != ".json":
-        raise ValueError(f"--out is {out}; a network's file ends in .json")
     with written_aside(out) as aside:
         aside.write_text(network.to_json() + "\n", encoding="utf-8")

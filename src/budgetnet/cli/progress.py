@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from budgetnet.cli import show
+from budgetnet.cli.show import line as plain_line
+from budgetnet.cli.show import notice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,7 +79,7 @@ def _labelled(phase: str, text: str) -> str:
     """The phase, indented where it is inside another, with its figures in a second line."""
     outer, _, name = phase.rpartition("/")
     indent = "  " if outer else ""
-    name, text = show.line(name), show.line(text)
+    name, text = plain_line(name), plain_line(text)
     return f"{indent}{name}\n{indent}  {text}" if text else f"{indent}{name}"
 
 
@@ -96,7 +97,7 @@ def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
             if now - start >= QUICK_SECONDS and (due or ends):
                 said[update.phase] = now
                 line = f"{update.phase}: {update.done}/{update.total} {update.text}"
-                show.notice(" ".join(line.split()))
+                notice(" ".join(line.split()))
             if ends:
                 began.pop(update.phase)
                 said.pop(update.phase, None)

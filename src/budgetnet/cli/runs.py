@@ -197,6 +197,9 @@ def train(
 
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
+    shape.check()
+    budget = limits.budget() if limits.any_limit() else None
+    limits.check()
     if (epochs is None) == (time is None):
         raise ValueError("give either --epochs N or --time 15m")
     if network is None and weights is None and pretrained in ("none", "auto"):
@@ -205,7 +208,6 @@ def train(
     from budgetnet.learn.train import network_of
 
     value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
-    budget = limits.budget() if limits.any_limit() else None
 
     with resumable() as shown:
         trained = train_now(
@@ -218,6 +220,7 @@ def train(
             progress=shown,
             weights=weights,
             pretrained=pretrained,
+            classes=shape.classes,
             **made.values(),
         )
     from budgetnet.show.report import write_report

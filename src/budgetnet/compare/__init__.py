@@ -98,7 +98,7 @@ def compare(
     given = None if networks is None else given_bases("networks", networks)
     pretrained = path("pretrained", pretrained)
     recipe = None if recipe is None else recipe_of(recipe)
-    start_share = number("start_share", start_share, above=0.0, most=1.0)
+    start_share = number("start_share", start_share)
     coefficients_of(coefficients)
     check_computing(device, precision)
     bases = bases_of(question, given, strategy)

@@ -42,7 +42,7 @@ class TooShort(ValueError):
 
 def check_time(time_seconds: float | str) -> float:
     """The seconds of a time above 0, given as a number or as text with its unit. Raises a one-line `ValueError`."""
-    return seconds("time_seconds", time_seconds)
+    return seconds("time", time_seconds)
 
 
 def run_folder(out: Path | str | None, data: str, arguments: Mapping[str, Any]) -> Path:
@@ -65,6 +65,7 @@ def only_one(run: Path) -> Iterator[None]:
     a folder of something else, which is left as it is.
     """
     _refuse_foreign(run)
+    made = [folder for folder in run.parents if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("a") as lock:
         try:
@@ -83,6 +84,9 @@ def only_one(run: Path) -> Iterator[None]:
                 INITIAL,
             }:  # nothing came of it: bad input, most often
                 shutil.rmtree(run)
+                for folder in made:
+                    with contextlib.suppress(OSError):  # another run has come into it
+                        folder.rmdir()
 
 
 def _refuse_foreign(run: Path) -> None:

@@ -227,7 +227,7 @@ def _median(timings: Sequence[Timing]) -> Timing:
 def _bound(epochs: float | None, time_seconds: float | None) -> tuple[float | None, float | None]:
     """Epochs or seconds, checked."""
     if (epochs is None) == (time_seconds is None):
-        raise ValueError("give either epochs or time_seconds, not both and not neither")
+        raise ValueError("give either epochs or a time, not both and not neither")
     return None if epochs is None else number("epochs", epochs, above=0.0), (
         None if time_seconds is None else check_time(time_seconds)
     )

@@ -54,7 +54,7 @@ class Objective:
 
 def check_exponent(exponent: float) -> float:
     """The exponent as a number. Raises a one-line `ValueError` unless it is from -1 to 0."""
-    exponent = number("exponent", exponent)
+    exponent = exponent if isinstance(exponent, float) else number("exponent", exponent)
     if not -1 <= exponent <= 0:
         raise ValueError(f"exponent is {exponent:g}; give one from -1 to 0, where 0 is accuracy alone")
     return exponent

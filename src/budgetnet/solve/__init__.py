@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from budgetnet import zoo
-from budgetnet.arguments import path, run_arguments, several
+from budgetnet.arguments import path, run_arguments, seconds, several
 from budgetnet.budget import Budget, Certificate, Fit, budget_of
 from budgetnet.learn.bases import given_bases
 from budgetnet.learn.data import ImageSet, Pixels, open_cache, open_images
@@ -21,7 +21,6 @@ from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.outcome import Outcome, conclude, finished, write_split
 from budgetnet.learn.plan import (
-    check_time,
     course_of,
     data_row,
     given_coefficients,
@@ -109,14 +108,13 @@ def solve(
     began = time.monotonic()
     data, out, seed, fresh, progress = run_arguments(data, out, seed, fresh, progress)
     budget_of("budget", budget)
-    time_seconds = check_time(time_seconds)
+    long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
+    time_seconds = seconds("time", time_seconds, LEAST_SECONDS, long)
     recipe = None if recipe is None else recipe_of(recipe)
     bases = None if bases is None else given_bases("bases", bases)
     strategies = None if strategies is None else several("strategies", strategies, strategy_of)
     pretrained = path("pretrained", pretrained)
     coefficients_of(coefficients)
-    if time_seconds < LEAST_SECONDS:
-        raise ValueError(f"time is {time_seconds:g} s; a race and a training need at least {LEAST_SECONDS:g} s")
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(

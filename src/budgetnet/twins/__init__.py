@@ -97,7 +97,7 @@ def train_twins(
     data, _, _, fresh, progress = run_arguments(data, None, 0, fresh, progress)
     out = path("out", out)
     network = None if network is None else given_base("network", network)
-    rows = twin_activations(several("activations", activations, given_activation, (str, Activation)))
+    rows = twin_activations(several("activations", activations, given_activation, (str, Activation), empty=True))
     seeds, steps = integer("seeds", seeds), integer("steps", steps)
     probes, probe_images = integer("probes", probes), integer("probe_images", probe_images)
     recipe = recipe_of(recipe)

@@ -261,5 +261,5 @@ def functions_landscape(
     """
     extent = number("extent", extent, above=0.0)
     names = FUNCTIONS if activations is None else activations
-    rows = distinct(several("activations", names, given_activation, (str, Activation)))
+    rows = distinct(several("activations", names, given_activation, (str, Activation), empty=True))
     return tuple(facts(row, extent) for row in rows)

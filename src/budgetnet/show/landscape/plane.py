@@ -160,7 +160,7 @@ def output_landscape(
     the same everywhere. Source: the first version of Ramachandran et al., arXiv:1710.05941, shows such
     landscapes; Alcaide, arXiv:1801.07145, figures 4 and 5, has 6 layers of 128 units.
     """
-    rows = distinct(several("activations", activations, given_activation, (str, Activation)))
+    rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
     plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)
     tell, done = progress or silent, 0
     found: list[ActivationLandscape] = []
