@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
@@ -214,8 +215,12 @@ def _checkpoint(prefix: Path) -> Foreign:
     return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
 
 
-def _hub(name: str) -> Foreign:
-    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
+def _hub(asked: str) -> Foreign:
+    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration.
+
+    `asked` is OWNER/NAME, or OWNER/NAME@REVISION for the model as it was at a commit, a tag or a branch.
+    """
+    name, revision = _revised(asked)
     from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from safetensors import SafetensorError
@@ -224,17 +229,25 @@ def _hub(name: str) -> Foreign:
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # its retries would stand before our one line
     try:
-        config = json.loads(Path(hf_hub_download(name, "config.json")).read_bytes())
-        tensors = load_file(hf_hub_download(name, "model.safetensors"))
+        config = json.loads(Path(hf_hub_download(name, "config.json", **revision)).read_bytes())
+        tensors = load_file(hf_hub_download(name, "model.safetensors", **revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
-            f"cannot get {name} from the hub ({type(error).__name__}); check the name and the network connection"
+            f"cannot get {asked} from the hub ({type(error).__name__}); check the name and the network connection"
         ) from error
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"what the hub gave for {name} is damaged; remove it from its cache and try again") from error
+        raise ValueError(f"what the hub gave for {asked} is damaged; remove it from its cache and try again") from error
     finally:
         logging.set_verbosity(told)
-    return timm_config(f"{HUB}{name}", tensors, config)
+    return timm_config(f"{HUB}{asked}", tensors, config)
+
+
+def _revised(asked: str) -> tuple[str, dict[str, str]]:
+    """The name, and the revision as the hub's library takes it, if one is asked for."""
+    name, at, revision = asked.partition("@")
+    if at and not re.fullmatch(r"[\w.][\w./-]*", revision):
+        raise ValueError(f"{HUB}{asked} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
+    return name, {"revision": revision} if at else {}
 
 
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:

