@@ -172,7 +172,7 @@ def _value(text: str, units: Mapping[str, int], clear: str) -> Decimal:
         raise ValueError(f"{text!r} has the unknown unit {unit!r}; {clear}")
     value = Decimal(number)
     if not unit and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", number):
-        raise ValueError(f"{text!r} could be {number.replace('.', '')} or {_written(value)}; write one of them")
+        raise ValueError(f"{text!r} could be two numbers; write {number.replace('.', '')} or {_written(value)}")
     if not unit and value > 1 and value != value.to_integral_value():
         raise ValueError(f"{text!r} is no whole number; {clear}")
     return value * factor

@@ -38,7 +38,7 @@ class Coefficients:
         plain_numbers(self)
         values = (self.alpha, self.beta, self.gamma)
         for field in dataclasses.fields(self):
-            if not isinstance(getattr(self, field.name), int | float):
+            if type(getattr(self, field.name)) not in (int, float):
                 number(field.name, getattr(self, field.name), least=1.0)
         if not all(math.isfinite(value) and value >= 1.0 for value in values) or max(values) == 1.0:
             raise ValueError(f"alpha, beta, gamma are {values}; all must be at least 1, and one above 1")

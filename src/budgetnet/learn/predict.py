@@ -54,8 +54,10 @@ def predict(
     run = run if isinstance(run, Loaded) else path("run", run, RUN)
     batch, top = integer("batch", batch), integer("top", top)
     asked = [paths] if isinstance(paths, str | os.PathLike) else paths
-    if isinstance(asked, bytes) or not isinstance(asked, Iterable):
+    if isinstance(asked, bytes | dict) or not isinstance(asked, Iterable):
         raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
+    if isinstance(asked, list | tuple):  # else they come one by one
+        asked = [path("one of the paths", one) for one in asked]
     check_device(device)
     loaded = run if isinstance(run, Loaded) else load_run(run)
     files = found_files(asked)
