@@ -123,7 +123,11 @@ def arguments_of(app: App) -> list[tuple[str, Any]]:
         for name, hint in hints.items():
             if name == "return":
                 continue
-            if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__") and hint.__module__.startswith("budgetnet.cli"):
+            if (
+                isinstance(hint, type)
+                and hasattr(hint, "__dataclass_fields__")
+                and hint.__module__.startswith("budgetnet.cli")
+            ):
                 add(get_type_hints(hint, include_extras=True), f"{where}.{name}")
             else:
                 rows.append((f"{where}.{name}", hint))

@@ -57,7 +57,9 @@ def test_no_message_has_user_or_password(storage: str) -> None:
 
 @pytest.mark.parametrize("storage", REACHED_FOR)
 def test_host_and_name_are_shown(storage: str) -> None:
-    assert shown_url(storage).startswith("postgres") and ("127.0.0.1" in shown_url(storage) or "::1" in shown_url(storage))
+    assert shown_url(storage).startswith("postgres") and (
+        "127.0.0.1" in shown_url(storage) or "::1" in shown_url(storage)
+    )
     assert "studies" in shown_url(storage) or ";" in storage
     assert url_of(storage).startswith("postgresql+psycopg://"), "what opens it has all of it"
 

@@ -53,7 +53,9 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round() ->
 
 def test_every_range_has_an_upper_bound_and_holds_the_pin() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines) if version}
+    pins = {
+        canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines) if version
+    }
     build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
     rows = [*requirements("", *PROJECT["optional-dependencies"]), *map(Requirement, build)]
     assert [str(row) for row in rows if not any(one.operator in ("<", "<=", "==", "~=") for one in row.specifier)] == []
@@ -97,7 +99,10 @@ def test_packages_that_no_service_knows_are_not_called_safe(advisories: Any) -> 
     """pip-audit ends with 0 and "No known vulnerabilities found" where it could look nothing up."""
     skipped = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited"}
     clean = {"name": "rich", "version": "15.0.0", "vulns": []}
-    assert advisories.verdict([clean, skipped]) == (["advisories: none known for 1 pinned packages, 1 not looked up"], 0)
+    assert advisories.verdict([clean, skipped]) == (
+        ["advisories: none known for 1 pinned packages, 1 not looked up"],
+        0,
+    )
     assert advisories.verdict([clean]) == (["advisories: none known for 1 pinned packages"], 0)
 
 

@@ -60,7 +60,9 @@ def test_a_stream_that_takes_nothing_is_one_line_and_a_code(case: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", ["zoo --json", "--help", "--version", "solve --help", "fit efficientnet_b0 --macs 60M"])
+@pytest.mark.parametrize(
+    "line", ["zoo --json", "--help", "--version", "solve --help", "fit efficientnet_b0 --macs 60M"]
+)
 @pytest.mark.parametrize("case", [case for case in CASES if case != "reader gone"])
 def test_every_answer_meets_such_a_stream_alike(case: str, line: str) -> None:
     tail, code, said = CASES[case]
