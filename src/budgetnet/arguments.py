@@ -64,12 +64,18 @@ def integer(
         except ValueError as error:
             raise ValueError(f"{what}: {error}") from None
     else:
-        found = _index(value)
+        found = _index(_single(value))
         if found is None:
             raise wrong(what, value, wanted, of_type=not _is_real(value))
     if found < least or (most is not None and found > most):
         raise wrong(what, value, wanted)
     return found
+
+
+def _single(value: object) -> object:
+    """The number in an array or a tensor of no dimension; anything else as it is."""
+    single = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return cast("Any", value).item() if single else value
 
 
 def _index(value: object) -> int | None:
@@ -102,7 +108,7 @@ def number(
     wanted: str = "",
 ) -> float:
     """The finite number that a value is, within the bounds; an int stays one."""
-    wanted = wanted or _bounds(above, least, most, below)
+    wanted, value = wanted or _bounds(above, least, most, below), _single(value)
     if not _is_real(value):
         raise wrong(what, value, " ".join(["a number", wanted]).strip(), of_type=True)
     try:
@@ -142,10 +148,9 @@ def seconds(what: str, value: object, least: float | None = None, wanted: str = 
 
 def flag(what: str, value: object) -> bool:
     """True or False, numpy's too."""
-    if isinstance(value, bool):
-        return value
-    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
-        return bool(value)
+    single = _single(value)
+    if isinstance(single, bool):
+        return single
     raise wrong(what, value, "True or False", of_type=True)
 
 
@@ -158,7 +163,8 @@ def text(what: str, value: object) -> str:
 
 def path(what: str, value: object, wanted: str = "a path, as text or pathlib's") -> str:
     """A path as text. Whether anything lies there is not looked at."""
-    found: object = os.fspath(cast("str", value)) if isinstance(value, str | os.PathLike) else None
+    given = value
+    found: object = os.fspath(cast("str", given)) if isinstance(given, str | os.PathLike) else None
     if not isinstance(found, str):
         raise wrong(what, value, wanted, of_type=True)
     if not found.strip() or "\0" in found:

@@ -69,15 +69,15 @@ def test_every_range_has_an_upper_bound_and_holds_the_pin() -> None:
 def test_a_download_takes_a_revision(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def download(name: str, file: str, **more: str) -> str:
-        seen.append((name, more))
+    def download(name: str, file: str, revision: str | None) -> str:
+        seen.append((name, revision))
         raise OSError("stop here")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(ValueError, match=rf"cannot get {re.escape(asked)} from the hub") as caught:
         open_foreign(f"hf-hub:{asked}")
     name, _, revision = asked.partition("@")
-    assert seen == [(name, {"revision": revision} if revision else {})] and "\n" not in str(caught.value)
+    assert seen == [(name, revision or None)] and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("asked", ["timm/resnet50@", "timm/resnet50@a b", "timm/resnet50@--x"])

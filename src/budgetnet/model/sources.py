@@ -229,8 +229,8 @@ def _hub(asked: str) -> Foreign:
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # its retries would stand before our one line
     try:
-        config = json.loads(Path(hf_hub_download(name, "config.json", **revision)).read_bytes())
-        tensors = load_file(hf_hub_download(name, "model.safetensors", **revision))
+        config = json.loads(Path(hf_hub_download(name, "config.json", revision=revision)).read_bytes())
+        tensors = load_file(hf_hub_download(name, "model.safetensors", revision=revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
             f"cannot get {asked} from the hub ({type(error).__name__}); check the name and the network connection"
@@ -242,12 +242,12 @@ def _hub(asked: str) -> Foreign:
     return timm_config(f"{HUB}{asked}", tensors, config)
 
 
-def _revised(asked: str) -> tuple[str, dict[str, str]]:
-    """The name, and the revision as the hub's library takes it, if one is asked for."""
+def _revised(asked: str) -> tuple[str, str | None]:
+    """The name, and the revision where one is asked for."""
     name, at, revision = asked.partition("@")
     if at and not re.fullmatch(r"[\w.][\w./-]*", revision):
         raise ValueError(f"{HUB}{asked} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
-    return name, {"revision": revision} if at else {}
+    return name, revision if at else None
 
 
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:
