@@ -24,12 +24,13 @@ test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(VENV)/.development  ## the tests that take more than about ten seconds each
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
-check: $(VENV)/.development  ## lint, format, types, layers, and every snippet of the docs
+check: $(VENV)/.development  ## lint, format, types, layers, every snippet of the docs, known advisories
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check_snippets.py
+	$(BIN)/python docs/check_advisories.py
 
 bench: $(VENV)/.development  ## the speeds that are promised, measured here
 	$(BIN)/python -m bench

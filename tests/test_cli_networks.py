@@ -203,7 +203,7 @@ def test_devices_are_listed_and_are_targets(capsys: Capture) -> None:
         (["cost", "mobilenet_v2", "another"], "'another' is one argument too many"),
         (["cost", "mobilenet_v2", "--mcas", "3M"], "Did you mean --macs?"),
         (["cots"], 'Did you mean "cost"?'),
-        (["scale", "mobilenet_v2", "--phi", "nan"], "phi is nan"),
+        (["scale", "mobilenet_v2", "--phi", "nan"], "--phi: 'nan' is no finite number"),
         (["scale", "mobilenet_v2", "--phi", "1", "--strategy", "tiny"], "only shrinks"),
         (["zoo", "--target", "toaster"], "toaster"),
     ],

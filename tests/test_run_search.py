@@ -122,8 +122,8 @@ def test_a_file_that_is_no_study_is_one_line(tmp_path: Path) -> None:
     [
         ("study.db", "give postgresql://"),
         ("mysql://me:secret@here/there", "give postgresql://"),
-        ("postgresql://me:secret@127.0.0.1:1/there", "cannot use the study postgresql://me:.*@127.0.0.1:1/there"),
-        ("postgresql://me:secret@127.0.0.1:x/there", "storage is '127.0.0.1:x/there'"),
+        ("postgresql://me:secret@127.0.0.1:1/there", "cannot use the study postgresql://127.0.0.1:1/there"),
+        ("postgresql://me:secret@127.0.0.1:x/there", "give postgresql://"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_line_without_its_password(storage: str, words: str) -> None:
@@ -138,7 +138,7 @@ def test_a_study_that_is_forgotten_begins_anew(tmp_path: Path) -> None:
     forget_study(url(tmp_path), "baseline")
     assert run_search(search(4), second, url(tmp_path)) == found and second.asked == first.asked
     forget_study(url(tmp_path), "another")
-    assert shown_url("postgresql://me:secret@host/there") == "postgresql://me:***@host/there"
+    assert shown_url("postgresql://me:secret@host/there") == "postgresql://host/there"
 
 
 def test_unknown_samplers_are_named() -> None:

@@ -248,7 +248,7 @@ def test_the_hubs_models_bring_their_configuration(tmp_path: Path, monkeypatch: 
     other = filled(timm.create_model("tf_efficientnet_b0"))
     save_file(other.state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file: str(tmp_path / file))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda name, file, **_: str(tmp_path / file))
     loaded = load_model("hf-hub:timm/tf_efficientnet_b0.ns_jft_in1k")
     assert loaded.network.name == "tf_efficientnet_b0" and loaded.network.resolution_px == (200, 200)
     assert loaded.preprocessing["mean"] == (0.5, 0.5, 0.5) and loaded.preprocessing["crop_share"] == 0.9

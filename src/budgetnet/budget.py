@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from budgetnet.amounts import count, size_bytes
+from budgetnet.arguments import integer, number, of_kind
 from budgetnet.cost import Cost, DType, cost
 from budgetnet.path import LEAST_PHI, Path, without_skips
 from budgetnet.scaling import PAPER, Coefficients, Strategy
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.spec import Network, choose, network_of
 
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
@@ -31,8 +33,9 @@ class Budget:
 
     `dtype` and `batch` are those that the bytes are counted for; `macs` is for one image.
     `train_bytes` is for training in float32 with AdamW and a moving average of the weights, the
-    most that a recipe here needs. Raises `ValueError` without a limit, or for a limit that is no
-    positive integer.
+    most that a recipe here needs. A limit is a positive integer in whatever form: 60_000_000, 60e6,
+    numpy's, or text as people write it, "60M" and "4MiB". Raises `ValueError` without a limit, or for a
+    limit that is none.
     """
 
     macs: int | None = None
@@ -48,9 +51,10 @@ class Budget:
         if not self.limits():
             raise ValueError(f"a budget needs at least one limit: {', '.join(LIMITS)}")
         for name, limit in self.limits().items():
-            check_integer(name, limit)
+            written = size_bytes if name.endswith("bytes") else count
+            object.__setattr__(self, name, integer(name, limit, written=written))
         choose("dtype", self.dtype, get_args(DType))
-        check_integer("batch", self.batch)
+        object.__setattr__(self, "batch", integer("batch", self.batch))
 
     def limits(self) -> dict[str, int]:
         """Name and value of every limit that is set."""
@@ -58,6 +62,7 @@ class Budget:
 
     def times(self, share: float) -> Budget:
         """The budget with every limit times the share, rounded down. Raises `ValueError` where one falls to 0."""
+        share = number("share", share, above=0.0)
         return dataclasses.replace(self, **{name: int(limit * share) for name, limit in self.limits().items()})
 
     def price(self, network: Network) -> Cost:
@@ -82,6 +87,11 @@ class Budget:
 
     def __str__(self) -> str:
         return " and ".join(f"{name} <= {limit:,}" for name, limit in self.limits().items())
+
+
+def budget_of(what: str, value: object) -> Budget:
+    """The value, if it is a budget. Raises a one-line `TypeError` that says how one is given."""
+    return of_kind(what, value, Budget, "a Budget, as budgetnet.Budget(macs=60_000_000)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +247,8 @@ def fit(
     if nothing on the path keeps the budget, and `ValueError` if all of it does and `largest_px` is
     not given.
     """
+    network_of("base", base)
+    budget_of("budget", budget)
     path = Path(base, strategy, coefficients, largest_px)
 
     def breaks(network: Network) -> tuple[str, ...]:

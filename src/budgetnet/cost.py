@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from budgetnet import memory, train_memory
-from budgetnet.spec import Block, Conv, Network, Px, check_integer, choose
+from budgetnet.arguments import integer
+from budgetnet.spec import Block, Conv, Network, Px, choose, network_of
 from budgetnet.train_memory import Optimiser
 
 Shape = tuple[int, int, int]
@@ -88,7 +89,8 @@ def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
 
     Raises `ValueError` for an unknown dtype or a batch below 1.
     """
-    check_integer("batch", batch)
+    network_of("network", network)
+    batch = integer("batch", batch)
     choose("dtype", dtype, get_args(DType))
     sums = _sums(network)
     weight_bytes = sums.weights * WEIGHT_BYTES[dtype] + sums.biases * BIAS_BYTES[dtype]

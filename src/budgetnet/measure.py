@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from budgetnet import arguments
+from budgetnet.arguments import integer, of_kind
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device
 from budgetnet.learn.workers import cores
 from budgetnet.model.build import Model, build
 from budgetnet.model.deployed import deployed
-from budgetnet.spec import Network, check_integer
+from budgetnet.spec import Network
 
 ROUNDS = 5
 """Turns of each network, one network after another, so that a slow minute of the machine is everybody's."""
@@ -71,6 +73,7 @@ def measure(
     preparing images is not in the time. `seconds` is how long it runs, at least 0.5. Raises `ValueError`
     for a device that is not there, more threads than cores, or values below their least.
     """
+    of_kind("network", network, (Network, Model), "a Network or a Model that budgetnet.build makes")
     return measure_each([network], batch, threads, seconds, device)[0]
 
 
@@ -86,7 +89,7 @@ def measure_each(
 
     Others are watched over all of it, so either every network gets its times or none does.
     """
-    _check(batch, threads, seconds, device)
+    batch, threads, seconds = _checked(batch, threads, seconds, device)
     tell = progress or silent
     with _threads(threads), torch.inference_mode():
         subjects = [_Subject(network, batch, device) for network in networks]
@@ -102,14 +105,15 @@ def measure_each(
     return tuple(_measurement(subject, batch, threads, device, others) for subject in subjects)
 
 
-def _check(batch: int, threads: int, seconds: float, device: str) -> None:
-    check_integer("batch", batch)
-    check_integer("threads", threads)
+def _checked(batch: int, threads: int, seconds: float, device: str) -> tuple[int, int, float]:
+    batch, threads = integer("batch", batch), integer("threads", threads)
     if threads > cores():
         raise ValueError(f"threads is {threads}, but there are {cores()} cores here; more threads than cores only wait")
-    if not LEAST_SECONDS <= seconds < float("inf"):
+    seconds = arguments.seconds("seconds", seconds)
+    if seconds < LEAST_SECONDS:
         raise ValueError(f"seconds is {seconds!r}; a time needs at least {LEAST_SECONDS:g} s")
     check_device(device)
+    return batch, threads, seconds
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from budgetnet.arguments import number, plain_numbers
 from budgetnet.cost import Cost, cost
 from budgetnet.scaling import (
     PAPER,
@@ -24,7 +25,7 @@ from budgetnet.scaling import (
     rounding,
     scale,
 )
-from budgetnet.spec import Network, check_integer
+from budgetnet.spec import Network, check_integer, network_of
 
 LEAST_PHI = -10.0
 MOST_PHI = 10.0
@@ -47,7 +48,8 @@ class Path:
     last_phi: float = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_base(self.base)
+        network_of("base", self.base)
+        plain_numbers(self)
         factors(0.0, self.strategy, self.coefficients)
         last = self._last_allowed(0.0 if self.strategy == "tiny" else MOST_PHI)
         object.__setattr__(self, "last_phi", last if self.largest_px is None else self._last_within(last))
@@ -158,12 +160,6 @@ class Path:
         return here, None
 
 
-def _check_base(base: object) -> None:
-    """Raise a one-line `ValueError` for a name where a network is needed."""
-    if not isinstance(base, Network):
-        raise ValueError(f"base is {base!r}; it must be a Network, as budgetnet.network('efficientnet_b0') gives")
-
-
 def first_float(low: float, high: float, holds: Callable[[float], bool]) -> float:
     """The smallest float above `low` where `holds`: false at `low`, and from some number on true up to `high`."""
     while low < (middle := low + (high - low) / 2) < high:
@@ -194,9 +190,8 @@ class Step:
 
 def step(base: Network, phi: float, strategy: Strategy = "compound", coefficients: Coefficients = PAPER) -> Step:
     """The base scaled by phi, explained. Raises as `factors` does, and for a phi beyond those of a path."""
-    _check_base(base)
-    if not LEAST_PHI <= phi <= MOST_PHI:
-        raise ValueError(f"phi is {phi!r}; it must be from {LEAST_PHI:g} to {MOST_PHI:g}")
+    network_of("base", base)
+    phi = number("phi", phi, least=LEAST_PHI, most=MOST_PHI)
     network = scale(base, phi, strategy, coefficients)
     price = cost(network)
     return Step(

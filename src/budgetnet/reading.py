@@ -11,48 +11,13 @@ import math
 from pathlib import Path
 from typing import Any, cast
 
+from budgetnet.arguments import MOST_DIGITS, shown
+
 MOST_BYTES = 1 << 28
 """Of a JSON file. The largest of ours, the numbers of a run with very many classes, are far below."""
 MOST_DEPTH = 64
 """Lists and objects inside of each other; files of ours have some ten."""
-MOST_DIGITS = 40
-"""Of an integer; more than a count of anything has, and far fewer than what is slow to convert."""
-SHOWN_CHARACTERS = 60
 _TOO_DEEP = f"is nested deeper than {MOST_DEPTH} levels"
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: on one line, in printable characters, and short."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**MOST_DIGITS:
-        return "an integer of more than 40 digits"
-    # What is nested deeply or is long need not be spelled out to the end.
-    text = repr(value[: SHOWN_CHARACTERS + 1] if isinstance(value, str | bytes) else _brief(value))
-    text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
-
-
-def _brief(value: object) -> object:
-    rows = cast("list[object]", value)
-    if not isinstance(value, list | tuple | dict) or (len(rows) <= SHOWN_CHARACTERS and _depth_within(rows, 4)):
-        return rows
-    return _Described(rows)
-
-
-class _Described:
-    """Stands for a value that is too large to be shown."""
-
-    def __init__(self, rows: object) -> None:
-        self._text = f"a {type(rows).__name__} of {len(cast('list[object]', rows))}"
-
-    def __repr__(self) -> str:
-        return self._text
-
-
-def _depth_within(value: object, most: int) -> bool:
-    if not isinstance(value, list | tuple | dict):
-        return True
-    inner = cast("dict[object, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
-    return most > 0 and all(_depth_within(one, most - 1) for one in inner)
 
 
 def json_value(text: str | bytes) -> Any:

@@ -11,9 +11,9 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
-from budgetnet.reading import shown
+from budgetnet.arguments import integer, number, of_kind, plain_numbers, shown
 from budgetnet.spec import (
     MOST_BLOCKS,
     MOST_CHANNELS,
@@ -24,6 +24,7 @@ from budgetnet.spec import (
     Rounding,
     ceil,
     choose,
+    network_of,
     round_channels,
     square,
 )
@@ -51,7 +52,11 @@ class Coefficients:
     gamma: float
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         values = (self.alpha, self.beta, self.gamma)
+        for field in dataclasses.fields(self):
+            if type(getattr(self, field.name)) not in (int, float):
+                number(field.name, getattr(self, field.name), least=1.0)
         if not all(1.0 <= value <= MOST_COEFFICIENT for value in values) or max(values) == 1.0:
             raise ValueError(
                 f"alpha, beta, gamma are {', '.join(map(shown, values))}; "
@@ -66,6 +71,17 @@ class Coefficients:
 
 PAPER = Coefficients(1.2, 1.1, 1.15)
 """Source: arXiv:1905.11946, section 4: the grid search on B0; growth 1.92."""
+
+
+def coefficients_of(value: object) -> Coefficients:
+    """The value, if it is `Coefficients`. Raises a one-line `TypeError` that says how they are given."""
+    return of_kind("coefficients", value, Coefficients, "Coefficients, as Coefficients(1.2, 1.1, 1.15)")
+
+
+def strategy_of(what: str, value: object) -> Strategy:
+    """The value, if it is a strategy's name. Raises a one-line `ValueError` that names them all."""
+    choose(what, value, STRATEGIES)
+    return cast("Strategy", value)
 
 
 def for_strategy(coefficients: Coefficients, strategy: Strategy) -> Coefficients:
@@ -89,11 +105,10 @@ class Scaling:
     resolution: float = 1.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not 0.0 < value <= MOST_FACTOR:
-                must = f"it must be a positive number of at most {MOST_FACTOR:g}"
-                raise ValueError(f"the {field.name} factor is {shown(value)}; {must}")
+            number(f"the {field.name} factor", value, above=0.0, most=MOST_FACTOR)
 
     @property
     def nominal_cost(self) -> float:
@@ -163,8 +178,8 @@ def factors(phi: float, strategy: Strategy = "compound", coefficients: Coefficie
     coefficients with another strategy than compound.
     """
     choose("strategy", strategy, STRATEGIES)
-    if not math.isfinite(phi):
-        raise ValueError(f"phi is {phi!r}; it must be a finite number")
+    coefficients_of(coefficients)
+    phi = number("phi", phi)
     if strategy != "compound" and coefficients != PAPER:
         raise ValueError(f"coefficients belong to the compound strategy, not to {strategy}")
     if strategy == "tiny" and phi > 0.0:
@@ -193,8 +208,10 @@ def scale(
     A dimension whose factor is exactly 1 stays as it is. Floors: one block a stage, 8 channels,
     32 px (16 where the base is smaller than 64).
     """
+    network_of("network", network)
+    scaling = factors(phi, strategy, coefficients)
     name = network.name if phi == 0 else f"{network.name} {strategy} phi={phi:.6g}"
-    return resize(network, factors(phi, strategy, coefficients), rounding(network, strategy), name)
+    return resize(network, scaling, rounding(network, strategy), name)
 
 
 def resize(network: Network, scaling: Scaling, rounding: Rounding | None = None, name: str | None = None) -> Network:
@@ -303,15 +320,16 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
     later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
     """
+    network_of("network", network)
+    resolution_px = square(resolution_px)
     strides = _strides(network)
     places = [place for place, stride in enumerate(strides) if stride == 2]
-    if dropped_strides not in range(len(places) + 1):
-        raise ValueError(f"dropped_strides is {dropped_strides!r}; {network.name} has 0 to {len(places)} to drop")
-    for place in places[:dropped_strides]:
+    some = f"an integer: {network.name} has 0 to {len(places)} to drop"
+    for place in places[: integer("dropped_strides", dropped_strides, 0, len(places), wanted=some)]:
         strides[place] = 1
     return dataclasses.replace(
         network,
-        resolution_px=square(resolution_px),
+        resolution_px=resolution_px,
         stem=dataclasses.replace(network.stem, stride=strides[0], pool=strides[1] == 2),
         stages=tuple(
             dataclasses.replace(stage, stride=stride) for stage, stride in zip(network.stages, strides[2:], strict=True)

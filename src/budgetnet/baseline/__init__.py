@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from budgetnet.arguments import of_kind, run_arguments, text
 from budgetnet.baseline.plan import draft_of, planned
 from budgetnet.baseline.result import Baseline
 from budgetnet.baseline.scorer import SCORERS, ScorerName
 from budgetnet.baseline.usual import space_for
 from budgetnet.baseline.work import Studied, Work, shown
-from budgetnet.budget import Budget
+from budgetnet.budget import Budget, budget_of
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import Folders, data_of, open_cache
 from budgetnet.learn.leg import Place
@@ -33,12 +35,12 @@ from budgetnet.learn.plan import (
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
-from budgetnet.learn.where import check_trials, trials_on
+from budgetnet.learn.where import check_cluster, check_trials, trials_on
 from budgetnet.search.baseline import EXPONENT, SAMPLERS, Sampler, check_exponent
 from budgetnet.search.options import options_of
-from budgetnet.search.space import Space
-from budgetnet.search.study import check_storage, shown_url
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.search.space import SPACE, Space
+from budgetnet.search.study import check_storage, shown_url, url_of
+from budgetnet.spec import Network, choose
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
 
@@ -88,9 +90,21 @@ def search_baseline(
     Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
     """
     began = time.monotonic()
-    _check(time_seconds, seed, sampler, scorer, exponent, device, precision)
+    data = data_of(data)
+    out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds, exponent = check_time(time_seconds), check_exponent(exponent)
+    space = None if space is None else of_kind("space", space, Space, SPACE)
+    base, recipe = given_base("base", base), recipe_of(recipe)
+    choose("sampler", sampler, SAMPLERS)
+    choose("scorer", scorer, SCORERS)
+    check_cluster(cluster)
+    storage = None if storage is None else text("storage", storage)
+    if storage is not None:
+        url_of(storage)
+    check_computing(device, precision)
     check_trials(cluster, precision)
-    data, recipe, augment = data_of(data), recipe_of(recipe), augment_of(augment)
+    augment = augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,
@@ -148,14 +162,3 @@ def search_baseline(
                 plan = save_plan(run, {**row, **steps})
             team = team_of(plan, run)
             return Work(run, plan, images, place, team, where, study, progress or silent).finish()
-
-
-def _check(
-    time_seconds: float, seed: int, sampler: str, scorer: str, exponent: float, device: str, precision: str
-) -> None:
-    check_time(time_seconds)
-    check_exponent(exponent)
-    check_integer("seed", seed, 0)
-    choose("sampler", sampler, SAMPLERS)
-    choose("scorer", scorer, SCORERS)
-    check_computing(device, precision)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.arguments import of_kind, run_arguments, text
 from budgetnet.baseline import BASE_NAME, Baseline, search_baseline, space_for
 from budgetnet.baseline.scorer import SCORERS, ScorerName
 from budgetnet.baseline.work import Studied
-from budgetnet.budget import Budget
+from budgetnet.budget import Budget, budget_of
 from budgetnet.chain.family import family_of, job_for, train_family
 from budgetnet.chain.members import members_of
 from budgetnet.chain.plan import SHARES, shared
@@ -30,6 +31,7 @@ from budgetnet.learn.augmenting import (
     given_augment,
     settled,
 )
+from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
 from budgetnet.learn.opening import opened_run
@@ -48,13 +50,13 @@ from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.run import read_json, write_json
 from budgetnet.learn.train import check_computing
-from budgetnet.learn.where import check_trials, trials_on
+from budgetnet.learn.where import check_cluster, check_trials, trials_on
 from budgetnet.scaling import PAPER
 from budgetnet.search.baseline import EXPONENT, check_exponent
 from budgetnet.search.options import options_of
-from budgetnet.search.space import Space
-from budgetnet.search.study import check_storage, shown_url
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.search.space import SPACE, Space
+from budgetnet.search.study import check_storage, shown_url, url_of
+from budgetnet.spec import Network, choose
 
 COMMAND = "search all"
 BASELINE = "baseline"
@@ -102,13 +104,20 @@ def search_all(
     Source: Tan and Le, EfficientNet, arXiv:1905.11946, section 4; MnasNet, arXiv:1807.11626.
     """
     began = time.monotonic()
-    check_time(time_seconds)
-    check_integer("seed", seed, 0)
+    data = data_of(data)
+    out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds, exponent = check_time(time_seconds), check_exponent(exponent)
+    space = None if space is None else of_kind("space", space, Space, SPACE)
+    base, recipe = given_base("base", base), recipe_of(recipe)
     choose("scorer", scorer, SCORERS)
-    check_exponent(exponent)
+    check_cluster(cluster)
+    storage = None if storage is None else text("storage", storage)
+    if storage is not None:
+        url_of(storage)
     check_computing(device, precision)
     check_trials(cluster, precision)
-    data, recipe, augment = data_of(data), recipe_of(recipe), augment_of(augment)
+    augment = augment_of(augment)
     asked = {
         "budget": budget.to_dict(),
         "time_seconds": time_seconds,

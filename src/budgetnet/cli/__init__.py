@@ -1,5 +1,6 @@
 """The command line. A command parses, calls one public function and prints; this file turns what goes wrong
-into one line on standard error: exit code 2 for bad input, 1 for what the machine refuses, 130 for Ctrl-C.
+into one line on standard error: exit code 2 for bad input, 1 for what the machine refuses, 130 for Ctrl-C, 141
+where the reader of standard output has left (docs/formats.md).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from budgetnet.cli import (
     search,
     search_all,
     search_baseline,
+    show,
+    streams,
     training,
 )
 
@@ -77,14 +80,19 @@ app.command(landscape.app)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    warnings.showwarning = _warned
-    try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What Python would still flush at its end must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    shown_before, warnings.showwarning = warnings.showwarning, _warned
+    with streams.guarded() as output:
+        try:
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            output.flush()
+        except streams.ReaderLeft:
+            streams.give_up(output)
+            return BROKEN_PIPE
+        except OSError as error:  # of the output itself: `_run` has dealt with all others
+            streams.give_up(output)
+            return _say(_system_error(error), 1)
+        finally:
+            warnings.showwarning = shown_before
     return code
 
 
@@ -98,12 +106,12 @@ def _run(arguments: list[str]) -> int:
         return _say(str(error), 2)
     except KeyboardInterrupt as interruption:
         return _say(str(interruption) or "interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        raise
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError) as error:
-        return _say(_system_error(error), 2)
     except OSError as error:
-        return _say(_system_error(error), 1)
+        if error.filename == streams.OUTPUT:
+            raise
+        # The user's to mend, or the machine's.
+        wrong_path = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, FileExistsError)
+        return _say(_system_error(error), 2 if isinstance(error, wrong_path) else 1)
     except (RuntimeError, MemoryError) as error:
         # Torch reports what the machine cannot do (memory, a device) in these; for developers they are also bugs.
         if os.environ.get("BUDGETNET_TRACEBACK"):
@@ -118,7 +126,7 @@ def _warned(message: Warning | str, category: type[Warning], filename: str, *mor
 
 
 def _say(text: str, code: int) -> int:
-    print(f"budgetnet: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    show.notice(f"budgetnet: {' '.join(text.split())}")
     return code
 
 

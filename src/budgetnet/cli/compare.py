@@ -12,8 +12,10 @@ from budgetnet.cli.options import (
     BY_DATA,
     NETWORK,
     NO_LIMITS,
+    REAL,
     TIME,
     TRAINING,
+    WHOLE,
     AsJson,
     Augmenting,
     ByFolder,
@@ -67,7 +69,7 @@ def compare(
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="60m", help="For all trainings together, as 60m.")
     ] = 3600.0,
-    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
+    seeds: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
     networks: Networks = None,
     scaling: Annotated[
         bool, Parameter(group=NETWORK, help="Compare the strategies, of one base: efficientnet_b0 unless given.")
@@ -86,6 +88,7 @@ def compare(
     shares: Shares = None,
     start_share: Annotated[
         float | None,
+        REAL,
         Parameter(
             group=NETWORK,
             metavar="SHARE",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import OUTPUT, AsJson, DeviceOption, read_list
+from budgetnet.cli.options import OUTPUT, WHOLE, AsJson, DeviceOption, read_list
 from budgetnet.cli.progress import progress
 from budgetnet.cli.runs import BatchOption, RunFolder
 
@@ -76,7 +76,9 @@ def explain(
         Parameter(group=SHOWN, metavar="NAME", help="The map of Grad-CAM; the last before the average unless given."),
     ] = None,
     drawn: Annotated[
-        int, Parameter(group=SHOWN, metavar="N", help="Images to draw, evenly apart; gates are counted over all.")
+        int,
+        WHOLE,
+        Parameter(group=SHOWN, metavar="N", help="Images to draw, evenly apart; gates are counted over all."),
     ] = 8,
     batch: BatchOption = 32,
     device: DeviceOption = "cpu",

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import BY_DATA, IMAGES, NETWORK, OUTPUT, AsJson, ByFolder, DeviceOption, read_list
+from budgetnet.cli.options import (
+    BY_DATA,
+    IMAGES,
+    NETWORK,
+    OUTPUT,
+    REAL,
+    WHOLE,
+    AsJson,
+    ByFolder,
+    DeviceOption,
+    read_list,
+)
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -47,7 +58,7 @@ SplitOption = Annotated[
         help="Which of the images; unless given, one of the run's own splits, and all of other images.",
     ),
 ]
-MostImages = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many images.")]
+MostImages = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="At most so many images.")]
 
 
 @app.command(sort_key=0)
@@ -55,13 +66,15 @@ def output(
     *,
     activations: Activations = None,
     seeds: Annotated[
-        int, Parameter(group=NETWORK, metavar="N", help="Draws of the weights; numbers have a spread.")
+        int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Draws of the weights; numbers have a spread.")
     ] = 10,
-    size: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Steps of the grid along a side, even.")] = 240,
-    layers: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Dense layers.")] = 6,
-    units: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Units of each layer.")] = 128,
+    size: Annotated[
+        int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Steps of the grid along a side, even.")
+    ] = 240,
+    layers: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Dense layers.")] = 6,
+    units: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Units of each layer.")] = 128,
     extent: Annotated[
-        float, Parameter(group=NETWORK, metavar="X", help="The plane's two inputs go from -X to X.")
+        float, REAL, Parameter(group=NETWORK, metavar="X", help="The plane's two inputs go from -X to X.")
     ] = 3.0,
     out: OutFolder = Path("landscape"),
     as_json: AsJson = False,
@@ -94,7 +107,7 @@ def output(
 def functions(
     *,
     activations: Activations = None,
-    extent: Annotated[float, Parameter(group=NETWORK, metavar="X", help="Inputs go from -X to X.")] = 6.0,
+    extent: Annotated[float, REAL, Parameter(group=NETWORK, metavar="X", help="Inputs go from -X to X.")] = 6.0,
     out: OutFolder = Path("landscape"),
     as_json: AsJson = False,
 ) -> int:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from budgetnet.cli import show
 from budgetnet.cli.landscape import MostImages, OtherImages, OutFolder, SplitOption, check_folder, print_files
-from budgetnet.cli.options import BY_DATA, NETWORK, OUTPUT, AsJson, ByFolder, DeviceOption
+from budgetnet.cli.options import BY_DATA, NETWORK, OUTPUT, REAL, WHOLE, AsJson, ByFolder, DeviceOption
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -24,15 +24,19 @@ def loss(
     folders: ByFolder = BY_DATA,
     split: SplitOption = None,
     images: MostImages = 256,
-    size: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Points along a side of the grid, odd.")] = 21,
+    size: Annotated[
+        int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Points along a side of the grid, odd.")
+    ] = 21,
     extent: Annotated[
-        float, Parameter(group=NETWORK, metavar="X", help="Steps go from -X to X; at 1 a move is as long as a filter.")
+        float,
+        REAL,
+        Parameter(group=NETWORK, metavar="X", help="Steps go from -X to X; at 1 a move is as long as a filter."),
     ] = 1.0,
     draws: Annotated[
-        int, Parameter(group=NETWORK, metavar="N", help="Random directions for the rise of the loss.")
+        int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Random directions for the rise of the loss.")
     ] = 10,
-    radius: Annotated[float, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
-    seed: Annotated[int, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
+    radius: Annotated[float, REAL, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
+    seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),
     fresh: Annotated[bool, Parameter(group=OUTPUT, help="Start anew instead of going on.")] = False,

@@ -11,6 +11,7 @@ from budgetnet.cli.options import (
     AS_PUBLISHED,
     COMPUTING,
     TIME,
+    WHOLE,
     AsJson,
     DeviceOption,
     Shape,
@@ -30,8 +31,8 @@ def measure(
     network: Networks,
     /,
     *,
-    batch: Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")] = 1,
-    threads: Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Computing threads.")] = 1,
+    batch: Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Images at once.")] = 1,
+    threads: Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Computing threads.")] = 1,
     seconds: Annotated[
         float, TIME, Parameter(group=COMPUTING, show_default="1s", help="How long each network runs, as 2s.")
     ] = 1.0,

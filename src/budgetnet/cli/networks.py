@@ -13,12 +13,14 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     AsJson,
     CoefficientsOption,
     Limits,
     Out,
     Shape,
     StrategyOption,
+    check_out,
     open_network,
     save_network,
 )
@@ -45,6 +47,12 @@ def zoo(
 
     Example: budgetnet zoo --macs 300M --params 4M
     """
+    limits.check()
+    shape.check()
+    if plot is not None:
+        from budgetnet.show.zoo import check_picture
+
+        check_picture(plot)
     if devices:
         pricing.print_devices(as_json)
         return 0
@@ -75,8 +83,10 @@ def cost(
 
     Example: budgetnet cost mobilenet_v2 --dtype int8 --peak-activation-bytes 512KiB
     """
+    limits.check()
+    budget = limits.budget() if limits.any_limit() else None
     value = shape.apply(open_network(network))
-    certificate = limits.budget().check(value) if limits.any_limit() else None
+    certificate = budget.check(value) if budget else None
     pricing.print_cost(pricing.price(value, limits), certificate, ops, as_json)
     return 0 if certificate is None or certificate.fits else 1
 
@@ -85,7 +95,9 @@ def scale(
     base: NameOrFile,
     /,
     *,
-    phi: Annotated[float, Parameter(group=NETWORK, help="The dial: every strategy nominally costs 2**phi.")] = 1.0,
+    phi: Annotated[
+        float, REAL, Parameter(group=NETWORK, help="The dial: every strategy nominally costs 2**phi.")
+    ] = 1.0,
     strategy: StrategyOption = "compound",
     coefficients: CoefficientsOption = PAPER,
     shape: Shape = AS_PUBLISHED,
@@ -98,6 +110,7 @@ def scale(
 
     Example: budgetnet scale efficientnet_b0 --phi -2 --strategy compound
     """
+    check_out(out)
     from budgetnet import path
 
     start = shape.apply(open_network(base))
@@ -124,9 +137,11 @@ def fit(
 
     Example: budgetnet fit efficientnet_b0 --macs 60M --params 3M --out network.json
     """
+    check_out(out)
+    limit = limits.budget()
     from budgetnet import budget
 
-    answer = budget.fit(shape.apply(open_network(base)), limits.budget(), strategy, coefficients)
+    answer = budget.fit(shape.apply(open_network(base)), limit, strategy, coefficients)
     save_network(answer.network, out)
     show.print_json(answer) if as_json else pricing.print_fit(answer)
     return 0

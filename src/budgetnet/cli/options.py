@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter, Token
 
+from budgetnet.arguments import integer
 from budgetnet.cli import sizes
 from budgetnet.reading import file_content
 from budgetnet.scaling import Coefficients, Strategy, adapt
@@ -49,7 +52,7 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
     """Numbers apart by spaces or by commas. Raises a one-line `ValueError` for what is none."""
     words = [word for token in tokens for word in token.value.split(",") if word]
     try:
-        return tuple(map(float, words))
+        return tuple(map(sizes.number, words))
     except ValueError as error:
         raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
 
@@ -69,6 +72,9 @@ def read_coefficients(text: str) -> Coefficients:
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
 BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
 TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")
+WHOLE = Parameter(converter=read(sizes.whole))
+"""Of every option that is an integer: cyclopts alone would round 1.5."""
+REAL = Parameter(converter=read(sizes.number))
 
 AsJson = Annotated[bool, Parameter(name="--json", group=OUTPUT, help="Print one JSON object and nothing else.")]
 Out = Annotated[Path | None, Parameter(group=OUTPUT, metavar="FILE", help="Write the network to this .json file.")]
@@ -104,7 +110,9 @@ class Limits:
     peak_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes of weights and activations together.")] = None
     train_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes while training at --batch, as 2GiB.")] = None
     dtype: Annotated[Number | None, Parameter(help="Number type that the bytes are counted in.")] = None
-    batch: Annotated[int | None, Parameter(metavar="N", help="Images at once that the bytes are counted for.")] = None
+    batch: Annotated[
+        int | None, WHOLE, Parameter(metavar="N", help="Images at once that the bytes are counted for.")
+    ] = None
     target: Annotated[
         str | None,
         Parameter(metavar="DEVICE", help="Limits of a device: `budgetnet zoo --devices` lists them; others override."),
@@ -118,6 +126,13 @@ class Limits:
     def any_limit(self) -> bool:
         """Whether there is a limit at all: a dtype or a batch alone is none."""
         return self.target is not None or bool(self.given().keys() - {"dtype", "batch"})
+
+    def check(self) -> None:
+        """Raise a one-line `ValueError` for a value that cannot be, also where nothing is asked of it."""
+        if self.any_limit():
+            self.budget()
+        elif self.batch is not None:
+            integer("batch", self.batch)
 
     def budget(self) -> Budget:
         """The budget that these options describe. Raises `ValueError` where they describe none."""
@@ -212,10 +227,12 @@ class OnCluster:
         Parameter(metavar="auto|ADDRESS", help="Run trials on a Ray cluster: the one of this machine, or HOST:PORT."),
     ] = None
     cpus_per_trial: Annotated[
-        float | None, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
+        float | None, REAL, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
     ] = None
     gpus_per_trial: Annotated[
-        float | None, Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part.")
+        float | None,
+        REAL,
+        Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part."),
     ] = None
 
     def value(self) -> Cluster | None:
@@ -242,17 +259,24 @@ LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_
 class Shape:
     """What is set on a network before anything else: its classes, its resolution, its first strides."""
 
-    classes: Annotated[int | None, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
+    classes: Annotated[int | None, WHOLE, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
     resolution: Annotated[
         Px | None,
         Parameter(converter=read(sizes.resolution_px), n_tokens=1, metavar="PX", help="Pixels: 224, or 192x256."),
     ] = None
     dropped_strides: Annotated[
-        int, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
+        int, WHOLE, Parameter(metavar="N", help="First strides of 2 that become 1: for small images.")
     ] = 0
+
+    def check(self) -> None:
+        """Raise a one-line `ValueError` for a value that no network has."""
+        if self.classes is not None:
+            integer("classes", self.classes)
+        integer("dropped_strides", self.dropped_strides, 0)
 
     def apply(self, network: Network) -> Network:
         """The network with these set."""
+        self.check()
         if self.classes is not None and self.classes != network.classes:
             network = dataclasses.replace(network, classes=self.classes)
         if self.resolution is None and not self.dropped_strides:
@@ -286,11 +310,26 @@ def open_network(name: str) -> Network:
         raise ValueError(f"{name}: {error}") from error
 
 
+def check_file(option: str, path: Path | None, what: str) -> None:
+    """Raise `ValueError` or `OSError` before the work, not after it, where no .json file can be written there."""
+    if path is None:
+        return
+    if path.suffix != ".json":
+        raise ValueError(f"{option} is {path}; {what} ends in .json")
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def check_out(out: Path | None) -> None:
+    """`check_file` of the file that `save_network` writes."""
+    check_file("--out", out, "a network's file")
+
+
 def save_network(network: Network, out: Path | None) -> None:
-    """Write the network's file where one was asked for. Raises `ValueError` unless it ends in .json."""
+    """Write the network's file where one was asked for."""
     if out is None:
         return
-    if out.suffix != ".json":
-        raise ValueError(f"--out is {out}; a network's file ends in .json")
     with written_aside(out) as aside:
         aside.write_text(network.to_json() + "\n", encoding="utf-8")

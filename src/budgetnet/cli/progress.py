@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from budgetnet.show.wording import printable
+from budgetnet.cli.show import line as plain_line
+from budgetnet.cli.show import notice
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def _bars(console: Console) -> Iterator[Progress]:
             ends = update.done >= update.total
             if update.lines:
                 for line in update.lines:
-                    bars.console.print(printable(line), soft_wrap=True, markup=False)
+                    bars.console.print(plain_line(line), soft_wrap=True, markup=False)
                 return
             with lock:
                 if update.phase not in tasks:
@@ -82,6 +83,7 @@ def _labelled(phase: str, text: str) -> str:
     """The phase, indented where it is inside another, with its figures in a second line."""
     outer, _, name = phase.rpartition("/")
     indent = "  " if outer else ""
+    name, text = plain_line(name), plain_line(text)
     return f"{indent}{name}\n{indent}  {text}" if text else f"{indent}{name}"
 
 
@@ -93,7 +95,7 @@ def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
 
     def show(update: Update) -> None:
         for line in update.lines:
-            print(printable(line), file=sys.stderr, flush=True)
+            print(plain_line(line), file=sys.stderr, flush=True)
         if update.lines:
             return
         with lock:
@@ -103,7 +105,7 @@ def plain_lines(clock: Callable[[], float] = time.monotonic) -> Progress:
             if now - start >= QUICK_SECONDS and (due or ends):
                 said[update.phase] = now
                 line = f"{update.phase}: {update.done}/{update.total} {update.text}"
-                print(" ".join(line.split()), file=sys.stderr, flush=True)
+                notice(" ".join(line.split()))
             if ends:
                 began.pop(update.phase)
                 said.pop(update.phase, None)

@@ -20,8 +20,10 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     TIME,
     TRAINING,
+    WHOLE,
     AsJson,
     Augmenting,
     ByFolder,
@@ -53,7 +55,9 @@ NewRun = Annotated[
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
 ]
 Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
-Seed = Annotated[int, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")]
+Seed = Annotated[
+    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")
+]
 RecipeOption = Annotated[
     str | None,
     Parameter(group=TRAINING, metavar="NAME", help="modern or paper; from pretrained weights finetune unless given."),
@@ -87,7 +91,7 @@ Precision = Annotated[
 ]
 ImageFiles = Annotated[str, Parameter(required=True, help="Files, folders or globs.")]
 """A star argument, whose values may stand on both sides of options."""
-BatchOption = Annotated[int, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
+BatchOption = Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Images at once.")]
 
 
 @Parameter(name="*")
@@ -204,7 +208,7 @@ def train(
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
     epochs: Annotated[
-        float | None, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
+        float | None, REAL, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
     time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
     recipe: RecipeOption = None,
@@ -222,6 +226,9 @@ def train(
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
     images = folders.data(data)
+    shape.check()
+    budget = limits.budget() if limits.any_limit() else None
+    limits.check()
     if (epochs is None) == (time is None):
         raise ValueError("give either --epochs N or --time 15m")
     if network is None and weights is None and pretrained in ("none", "auto"):
@@ -230,7 +237,6 @@ def train(
     from budgetnet.learn.train import network_of
 
     value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
-    budget = limits.budget() if limits.any_limit() else None
 
     with resumable() as shown:
         trained = train_now(
@@ -244,6 +250,7 @@ def train(
             progress=shown,
             weights=weights,
             pretrained=pretrained,
+            classes=shape.classes,
             **made.values(),
         )
     from budgetnet.show.report import write_report
@@ -299,7 +306,7 @@ def predict(
     run: RunFolder,
     /,
     *image: ImageFiles,
-    top: Annotated[int, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
+    top: Annotated[int, WHOLE, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
     batch: BatchOption = 32,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
@@ -335,7 +342,7 @@ def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool
         if as_json:
             good.append(answer)
         else:
-            print(results.prediction_line(answer), flush=True)
+            show.tell(results.prediction_line(answer))
     if as_json:
         show.print_json({"predictions": good, "unreadable": bad})
     return 1 if bad else 0

@@ -16,8 +16,10 @@ from budgetnet.cli.options import (
     HERE,
     NETWORK,
     OUTPUT,
+    REAL,
     TIME,
     TRAINING,
+    WHOLE,
     AsJson,
     Augmenting,
     ByFolder,
@@ -39,7 +41,9 @@ app = App(
     sort_key=50,  # between the commands that train and those that show
 )
 
-Growth = Annotated[float, Parameter(group=NETWORK, metavar="X", help="What one step of phi multiplies the cost by.")]
+Growth = Annotated[
+    float, REAL, Parameter(group=NETWORK, metavar="X", help="What one step of phi multiplies the cost by.")
+]
 Tolerance = Annotated[
     float,
     Parameter(
@@ -54,7 +58,7 @@ Tolerance = Annotated[
 MeasureOption = Annotated[
     Literal["macs", "activations", "peak_bytes"], Parameter(group=NETWORK, help="What counts as cost.")
 ]
-Most = Annotated[int, Parameter(group=NETWORK, metavar="N", help="At most so many networks of the space.")]
+Most = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="At most so many networks of the space.")]
 
 
 @app.command(sort_key=0)
@@ -72,9 +76,11 @@ def coefficients(
     measure: MeasureOption = "macs",
     candidates: Most = 24,
     finalists: Annotated[
-        int, Parameter(group=TRAINING, metavar="N", help="At most so many in the last rung; fewer are cheaper.")
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="At most so many in the last rung; fewer are cheaper.")
     ] = 4,
-    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")] = 3,
+    seeds: Annotated[
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")
+    ] = 3,
     time: Annotated[
         float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
     ] = 2700.0,

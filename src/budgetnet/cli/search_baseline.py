@@ -16,6 +16,7 @@ from budgetnet.cli.options import (
     NETWORK,
     NO_LIMITS,
     OUTPUT,
+    REAL,
     TIME,
     TRAINING,
     AsJson,
@@ -23,6 +24,7 @@ from budgetnet.cli.options import (
     ByFolder,
     Limits,
     OnCluster,
+    check_file,
 )
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.reading import file_content
@@ -43,6 +45,7 @@ ScoredBy = Annotated[
 ]
 Exponent = Annotated[
     float,
+    REAL,
     Parameter(group=TRAINING, help="Of MACs in the objective: half of them are worth 5 %; 0: accuracy alone."),
 ]
 Storage = Annotated[
@@ -94,6 +97,7 @@ def baseline(
     """
     given, budget = folders.data(data), limits.budget()
     cluster = on.value()
+    check_file("--write-space", write_space, "a space's file")
     asked = None if space is None else read_space(space)
     from budgetnet import baseline as job
     from budgetnet.learn.data import open_images
@@ -137,11 +141,9 @@ def read_space(path: Path) -> Space:
 
 
 def save_space(space: Space, path: Path) -> None:
-    """Write a space's file. Raises a one-line `ValueError` unless it ends in .json."""
+    """Write a space's file."""
     from budgetnet.writing import written_aside
 
-    if path.suffix != ".json":
-        raise ValueError(f"--write-space is {path}; a space's file ends in .json")
     with written_aside(path) as aside:
         aside.write_text(space.to_json() + "\n", encoding="utf-8")
     show.say(f"{path}: {float(space.count):.3g} networks around {space.base.name}")

@@ -28,14 +28,24 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
+def line(text: str) -> str:
+    """One line that a terminal can only show: no escape sequences of names, no line ends, no turned direction."""
+    return wording.printable(text).replace("\n", wording.HIDDEN).replace("\t", " ")
+
+
 def say(text: str = "", style: str | None = None) -> None:
     """A line of text; long ones wrap between words in a terminal only."""
-    console().print(text, style=style, soft_wrap=not sys.stdout.isatty())
+    console().print(line(text), style=style, soft_wrap=not sys.stdout.isatty())
 
 
 def notice(text: str) -> None:
     """A line to standard error, which leaves standard output to the answer."""
-    print(text, file=sys.stderr, flush=True)
+    print(line(text), file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """A line of the answer at once: plain, in one piece, and told before the next is known."""
+    print(line(text), flush=True)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", text_columns: int = 1) -> None:
@@ -45,9 +55,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for index, header in enumerate(headers):
         left = index < text_columns
-        grid.add_column(header, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+        grid.add_column(line(header), justify="left" if left else "right", no_wrap=not left, overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(line, row))
     if title:
         say(title, "bold")
     console().print(grid)
@@ -110,15 +120,24 @@ def sides(network: Network) -> str:
 
 def stages(network: Network) -> None:
     """The network's table of stages, its first line as a title."""
-    title, *rows = str(network).splitlines()
+    title, *rows = str(dataclasses.replace(network, name=line(network.name))).splitlines()
     say(title, "bold")
     for row in rows:
         say(row)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on standard output; what a terminal or the output's encoding cannot show is escaped."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print("".join(sign if sign == "\n" or _is_plain(sign, encoding) else json.dumps(sign)[1:-1] for sign in text))
+
+
+def _is_plain(sign: str, encoding: str) -> bool:
+    """Whether a sign of a JSON text may stand as it is."""
+    if " " <= sign <= "~":
+        return True
+    return wording.printable(sign) == sign and sign.encode(encoding, "replace").decode(encoding) == sign
 
 
 def plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from budgetnet.cli.options import (
     BY_DATA,
     NETWORK,
     TRAINING,
+    WHOLE,
     AsJson,
     Augmenting,
     ByFolder,
@@ -49,14 +50,14 @@ def training(
             help="As relu, swish, swish:0.5 (its beta), swish:trainable (beta is trained in every layer), gelu.",
         ),
     ] = ("relu", "swish", "swish:trainable"),
-    seeds: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Trainings of each twin.")] = 5,
-    steps: Annotated[int, Parameter(group=TRAINING, metavar="N", help="Steps of each training.")] = 400,
+    seeds: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each twin.")] = 5,
+    steps: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Steps of each training.")] = 400,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="One for all: modern or paper.")] = "modern",
     probes: Annotated[
-        int, Parameter(group=TRAINING, metavar="N", help="How often on the way the gradient is probed.")
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="How often on the way the gradient is probed.")
     ] = 20,
     probe_images: Annotated[
-        int, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
+        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
     ] = 128,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from budgetnet.arguments import integer, run_arguments
 from budgetnet.coefficients.entrants import Entrants, base_of, drawn_words, entrants_for, entrants_of, first_of
 from budgetnet.coefficients.plan import FINALISTS, planned
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
 from budgetnet.learn.leg import Place
@@ -34,10 +36,10 @@ from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.trainer import Course
-from budgetnet.learn.where import check_trials, trials_on
+from budgetnet.learn.where import check_cluster, check_trials, trials_on
 from budgetnet.search.answer import FILE
-from budgetnet.search.regions import MEASURES, Measure
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.search.regions import Measure, check_space
+from budgetnet.spec import Network
 
 BASE = "efficientnet_b0"
 COMMAND = "search coefficients"
@@ -78,10 +80,19 @@ def search_coefficients(
     """
     began = time.monotonic()
     data = data_of(data)
-    counts = {"candidates": candidates, "finalists": finalists, "seeds": seeds}
-    _check(counts, time_seconds, measure, device, precision)
+    out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    base, recipe, time_seconds = given_base("base", base), recipe_of(recipe), check_time(time_seconds)
+    counts = {
+        "candidates": integer("candidates", candidates, 2),
+        "finalists": integer("finalists", finalists, 2),
+        "seeds": integer("seeds", seeds),
+    }
+    candidates, finalists, seeds = counts.values()
+    growth, tolerance = check_space(growth, tolerance, measure)
+    check_cluster(cluster)
+    check_computing(device, precision)
     check_trials(cluster, precision)
-    recipe, augment = recipe_of(recipe), augment_of(augment)
+    augment = augment_of(augment)
     asked = {
         "base": base if isinstance(base, str) else base.to_json(),
         "growth": growth,
@@ -127,14 +138,6 @@ def search_coefficients(
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
             return Work(run, plan, images, place, where, progress or silent).finish()
-
-
-def _check(counts: Mapping[str, int], time_seconds: float, measure: str, device: str, precision: str) -> None:
-    for name, count in counts.items():
-        check_integer(name, count, 1 if name == "seeds" else 2)
-    check_time(time_seconds)
-    choose("measure", measure, MEASURES)
-    check_computing(device, precision)
 
 
 def _row(data: Data, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:

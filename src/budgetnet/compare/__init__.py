@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from budgetnet.budget import Budget
+from budgetnet.arguments import integer, number, path, run_arguments
+from budgetnet.budget import Budget, budget_of
 from budgetnet.compare.ablation import WHOLE
 from budgetnet.compare.drafts import Draft, augmented, begin, drafts_of, training_id
 from budgetnet.compare.entrants import FAMILIES, Entrant, LeftOut
@@ -30,6 +31,7 @@ from budgetnet.learn.augmenting import (
     given_augment,
     tell_augmentation,
 )
+from budgetnet.learn.bases import given_bases
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
@@ -56,8 +58,8 @@ from budgetnet.learn.run import read_events, read_json, write_json
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.where import Here
 from budgetnet.measure import Measurement, measure_each
-from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound
-from budgetnet.spec import Network, check_integer
+from budgetnet.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
+from budgetnet.spec import Network
 from budgetnet.writing import written_aside
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
@@ -102,9 +104,18 @@ def compare(
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
     """
     began = time.monotonic()
-    _check(time_seconds, seeds, device, precision)
-    data, augment = data_of(data), augment_of(augment)
-    bases = bases_of(question, networks, strategy)
+    data = data_of(data)
+    out, _, fresh, progress = run_arguments(out, 0, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds, seeds = check_time(time_seconds), integer("seeds", seeds)
+    given = None if networks is None else given_bases("networks", networks)
+    pretrained = path("pretrained", pretrained)
+    recipe = None if recipe is None else recipe_of(recipe)
+    start_share = number("start_share", start_share)
+    coefficients_of(coefficients)
+    check_computing(device, precision)
+    bases = bases_of(question, given, strategy)
+    augment = augment_of(augment)
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
     asked = {
         "question": question,
@@ -115,7 +126,7 @@ def compare(
         "strategy": strategy,
         "coefficients": given_coefficients(coefficients),
         "pretrained": pretrained,
-        "recipe_name": None if recipe is None else recipe_of(recipe).name,
+        "recipe_name": None if recipe is None else recipe.name,
         "precision": precision,
         "augment": given_augment(augment),
         **({"start_share": start_share} if question == "scaling" else {}),
@@ -163,12 +174,6 @@ def _first_choice(plan: Mapping[str, Any] | None, drafts: Sequence[Draft]) -> tu
     if plan is None:
         return drafts[0].augmentation[0]
     return chosen_of((plan["entrants"][0].get("augmentation") or [()])[0])
-
-
-def _check(time_seconds: float, seeds: int, device: str, precision: str) -> None:
-    check_time(time_seconds)
-    check_integer("seeds", seeds)
-    check_computing(device, precision)
 
 
 def _row(

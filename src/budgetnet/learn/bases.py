@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from budgetnet import zoo
+from budgetnet.arguments import of_kind, several
 from budgetnet.learn.data import ImageSet
 from budgetnet.scaling import adapt, droppable_strides
 from budgetnet.spec import Network, Px
@@ -23,6 +24,19 @@ MACs ended with a last map of 2 px, because such networks are fast and lead earl
 
 AdaptedBase = tuple[str, int, Network]
 """A base's name, how many of its strides are dropped, and its network."""
+
+
+def given_base(what: str, value: object) -> str | Network:
+    """A base as it was given, a name of the zoo or a network. Raises a one-line `ValueError` for anything else."""
+    base = of_kind(what, value, (str, Network), "a name of the zoo or a Network")
+    if isinstance(base, str):
+        zoo.network(base)
+    return base
+
+
+def given_bases(what: str, value: object) -> tuple[str | Network, ...]:
+    """Bases as they were given, each as `given_base`; one alone is a list of one."""
+    return several(what, value, given_base, (str, Network), "a list of names of the zoo or Networks")
 
 
 def base_px(images: ImageSet) -> int:

@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from budgetnet.arguments import RUN, listener, path
 from budgetnet.learn.data import (
     Folders,
     ImageSet,
     Pixels,
     Preprocessing,
     data_in,
+    data_of,
     input_batches,
     open_cache,
     open_images,
@@ -243,8 +245,10 @@ def evaluate(
     Where the run learned from some of the images a warning counts them. Raises one-line `ValueError`s: no data known,
     data that changed since the run, a class that the model does not know, an empty split, and those of `load_run`.
     """
+    run, data = path("run", run, RUN), None if data is None else data_of(data)
     if split is not None:
         choose("split", split, CHOICES)
+    listener("progress", progress)
     check_device(device)
     loaded = load_run(run, network, class_names)
     scored = images_of(run, loaded, data, split, "test", progress)

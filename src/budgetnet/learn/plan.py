@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import __version__
+from budgetnet.arguments import seconds
 from budgetnet.budget import Budget
 from budgetnet.learn.data import (
     Data,
@@ -57,10 +58,9 @@ class TooShort(ValueError):
         )
 
 
-def check_time(time_seconds: float) -> None:
-    """Raise a one-line `ValueError` unless the time is above 0."""
-    if not math.isfinite(time_seconds) or time_seconds <= 0:
-        raise ValueError(f"time is {time_seconds!r} s; it must be above 0")
+def check_time(time_seconds: float | str) -> float:
+    """The seconds of a time above 0, given as a number or as text with its unit. Raises a one-line `ValueError`."""
+    return seconds("time", time_seconds)
 
 
 def run_folder(out: Path | str | None, data: Data, arguments: Mapping[str, Any]) -> Path:
@@ -83,6 +83,7 @@ def only_one(run: Path) -> Iterator[None]:
     a folder of something else, which is left as it is.
     """
     _refuse_foreign(run)
+    made = [folder for folder in run.parents if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("a") as lock:
         try:
@@ -101,6 +102,9 @@ def only_one(run: Path) -> Iterator[None]:
                 INITIAL,
             }:  # nothing came of it: bad input, most often
                 shutil.rmtree(run)
+                for folder in made:
+                    with contextlib.suppress(OSError):  # another run has come into it
+                        folder.rmdir()
 
 
 def _refuse_foreign(run: Path) -> None:

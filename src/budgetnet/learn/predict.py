@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from budgetnet.arguments import RUN, integer, path, wrong
 from budgetnet.learn.data import prepare
 from budgetnet.learn.data.decode import decode_noted
 from budgetnet.learn.data.walk import matching, walk
 from budgetnet.learn.run import Loaded, check_device, load_run
-from budgetnet.spec import Network, check_integer
+from budgetnet.spec import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +60,40 @@ def predict(
     weights of another library that do not say them (`load_run`). Raises a one-line `ValueError`, at once, for no run
     or where no path is a file, and for answers that are no numbers.
     """
-    check_integer("batch", batch)
-    check_integer("top", top)
+    run = run if isinstance(run, Loaded) else path("run", run, RUN)
+    batch, top = integer("batch", batch), integer("top", top)
+    asked = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(asked, bytes | dict) or not isinstance(asked, Iterable):
+        raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
+    if isinstance(asked, list | tuple):  # else they come one by one
+        asked = [path("one of the paths", one) for one in asked]
     check_device(device)
     loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
-    files = found_files([paths] if isinstance(paths, str | os.PathLike) else paths)
+    files = found_files(asked)
     nowhere: list[Unreadable] = []
     for file in files:
         if not isinstance(file, Unreadable):
             break
         nowhere.append(file)
     else:
-        asked = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
-        raise ValueError(f"there is no image at {asked}; give image files, folders or globs")
+        where = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
+        raise ValueError(f"there is no image at {where}; give image files, folders or globs")
     return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
 def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
     """The files of each path as they are found; what leads nowhere or cannot be read as `Unreadable`."""
-    for path in (os.fspath(one) for one in asked):
-        if os.path.lexists(path) and not os.path.isdir(path):
-            yield path
+    for name in (path("one of the paths", one) for one in asked):
+        if os.path.lexists(name) and not os.path.isdir(name):
+            yield name
             continue
-        matches = _below(path) if os.path.isdir(path) else _matching(path)
+        matches = _below(name) if os.path.isdir(name) else _matching(name)
         first = next(matches, None)
         if first is not None:
             yield first
             yield from matches
         else:
-            yield Unreadable(path, "it holds no images" if os.path.isdir(path) else "there is no such file")
+            yield Unreadable(name, "it holds no images" if os.path.isdir(name) else "there is no such file")
 
 
 def _matching(pattern: str) -> Iterator[str | Unreadable]:

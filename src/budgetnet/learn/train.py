@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from budgetnet.budget import Budget
+from budgetnet import spec
+from budgetnet.arguments import integer, number, path, run_arguments
+from budgetnet.budget import Budget, budget_of
 from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.chance import AgainstChance, against_chance
@@ -25,6 +26,7 @@ from budgetnet.learn.outcome import conclude, finished, write_split
 from budgetnet.learn.plan import (
     TooShort,
     check_plan,
+    check_time,
     course_of,
     course_row,
     data_row,
@@ -85,8 +87,9 @@ def train(
     fresh: bool = False,
     progress: Progress | None = None,
     weights: str | Path | None = None,
-    pretrained: str = "none",
+    pretrained: str | Path = "none",
     augment: Augment | Everything = "auto",
+    classes: int | None = None,
 ) -> Trained:
     """Train `network`, its classes and input channels set from the data, and test it once.
 
@@ -100,19 +103,26 @@ def train(
     Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
     kept in plan.json; a time in which each image would be seen fewer than four times (twice with pretrained weights)
     is refused. A network that breaks the `budget` is refused, and its `train_bytes` are kept by a smaller batch. The
-    batch is smaller, too, where memory is short.
+    batch is smaller, too, where memory is short. `classes`, where given, must be as many as the images have.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`. It starts one
     process a core or one a GPU itself. Raises `ValueError` for bad arguments or images, for a run that was begun with
     other arguments, and where the training learned nothing.
     """
     began = time.monotonic()
-    _check(epochs, time_seconds, device, precision)
+    data = data_of(data)
+    out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    epochs, time_seconds = _bound(epochs, time_seconds)
+    network = None if network is None else spec.network_of("network", network)
+    budget = None if budget is None else budget_of("budget", budget)
+    classes = None if classes is None else integer("classes", classes)
+    weights, pretrained = None if weights is None else path("weights", weights), path("pretrained", pretrained)
+    recipe = None if recipe is None else recipe_of(recipe)
+    check_computing(device, precision)
     if weights is not None and pretrained != "none":
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     network = network_of(network, weights, pretrained)
     given, augment = pretrained if weights is None else str(weights), augment_of(augment)
-    data = data_of(data)
     arguments = {
         "network": network.to_json(),
         "epochs": epochs,
@@ -128,6 +138,7 @@ def train(
     with only_one(run):
         plan = load_plan(run, "train", fresh)
         images = open_images(data, seed, progress)
+        check_classes(classes, images)
         source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         asked = recipe_of(recipe or default_recipe(source))
@@ -238,13 +249,22 @@ def timed(
     return Timings(timings, stopwatch.startup_seconds)
 
 
-def _check(epochs: float | None, time_seconds: float | None, device: str, precision: str) -> None:
+def _bound(epochs: float | None, time_seconds: float | None) -> tuple[float | None, float | None]:
+    """Epochs or seconds, checked."""
     if (epochs is None) == (time_seconds is None):
         raise ValueError("give either epochs or a time, not both and not neither")
-    bound = epochs if time_seconds is None else time_seconds
-    if bound is None or not math.isfinite(bound) or bound <= 0:
-        raise ValueError(f"{'epochs' if time_seconds is None else 'time'} is {bound!r}; it must be above 0")
-    check_computing(device, precision)
+    return None if epochs is None else number("epochs", epochs, above=0.0), (
+        None if time_seconds is None else check_time(time_seconds)
+    )
+
+
+def check_classes(classes: int | None, images: ImageSet) -> None:
+    """Raise a one-line `ValueError` where the images have another number of classes than was asked for."""
+    if classes is not None and classes != len(images.classes):
+        raise ValueError(
+            f"classes is {classes}, but {images.name} has {len(images.classes)} classes; leave it out, for the "
+            "images say how many there are"
+        )
 
 
 def check_computing(device: str, precision: str) -> None:

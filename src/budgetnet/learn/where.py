@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from budgetnet.arguments import of_kind
 from budgetnet.learn.cluster import Cluster, connected, places_of
 from budgetnet.learn.data import Data
 from budgetnet.learn.data.packed import packed_of, pieces
@@ -252,6 +253,12 @@ def _time(job: _TimedCourse) -> Timing:
 
 def _no_files(job: object) -> Errand:
     return Errand()
+
+
+def check_cluster(cluster: object) -> None:
+    """Raise a one-line `TypeError` for what is neither a cluster nor None."""
+    if cluster is not None:
+        of_kind("cluster", cluster, Cluster, "a Cluster, as budgetnet.learn.cluster.Cluster('auto'), or None")
 
 
 def check_trials(cluster: Cluster | None, precision: str) -> None:

@@ -12,8 +12,10 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -38,6 +40,7 @@ LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR
 """What torchrun and the like set: a worker is told by its parent alone."""
 
 _reports: Any = None
+OWN = Path(__file__).parents[1]
 _asked_to_stop = threading.Event()
 _stop_is_held = threading.Event()
 
@@ -245,6 +248,7 @@ def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, 
     _reports = updates
     updates.cancel_join_thread()  # words that nobody hears any more must not keep us from ending
     rank = ranks.get()
+    warnings.showwarning = _warned
     for name in LAUNCHER:
         os.environ.pop(name, None)
     # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
@@ -269,6 +273,12 @@ def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, 
     elif device == "cuda":
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         os.environ["CUDA_VISIBLE_DEVICES"] = given.split(",")[rank] if given else str(rank)
+
+
+def _warned(message: Warning | str, category: type[Warning], filename: str, *more: object) -> None:
+    """In a worker: what we warn of is one plain line; what libraries tell their developers is nobody's to read here."""
+    if category is UserWarning and Path(filename).is_relative_to(OWN):
+        print(f"budgetnet: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
 
 
 def _pin(rank: int, team: Team) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet import spec
+from budgetnet.arguments import MOST_SEED, integer, of_kind
 from budgetnet.model.layers import Block, ConvNorm, activation, block_module
 
 
@@ -99,11 +100,18 @@ def _hidden(row: spec.Conv, norm: spec.Norm) -> nn.Linear | ConvNorm:
     return ConvNorm(row, norm) if row.norm else nn.Linear(row.in_channels, row.out_channels)
 
 
+def model_of(what: str, value: object) -> Model:
+    """The value, if it is a model of ours. Raises a one-line `TypeError` that says how one is got."""
+    return of_kind(what, value, Model, "a Model, as budgetnet.build(network) gives")
+
+
 def build(network: spec.Network, seed: int | None = None) -> Model:
     """The model of a network, initialised as the paper's code does, in channels_last memory.
 
     With a seed the weights are a function of it, and the global random state stays untouched.
     """
+    spec.network_of("network", network)
+    seed = None if seed is None else integer("seed", seed, 0, MOST_SEED)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

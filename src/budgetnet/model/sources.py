@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -292,27 +293,40 @@ def _checkpoint(prefix: Path) -> Foreign:
     return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
 
 
-def _hub(name: str) -> Foreign:
-    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration."""
+def _hub(asked: str) -> Foreign:
+    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration.
+
+    `asked` is OWNER/NAME, or OWNER/NAME@REVISION for the model as it was at a commit, a tag or a branch.
+    """
+    name, revision = _revised(asked)
     from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     told = logging.get_verbosity()
     logging.set_verbosity_error()  # its retries would stand before our one line
     try:
-        files = [Path(hf_hub_download(name, file)) for file in ("config.json", "model.safetensors")]
+        asked_files = ("config.json", "model.safetensors")
+        files = [Path(hf_hub_download(name, file, revision=revision)) for file in asked_files]
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
-            f"cannot get {name} from the hub ({type(error).__name__}); check the name and the network connection"
+            f"cannot get {asked} from the hub ({type(error).__name__}); check the name and the network connection"
         ) from error
     finally:
         logging.set_verbosity(told)
     try:
         config, tensors = read_json_file(files[0]), load_tensors(files[1])[0]
     except ValueError as error:
-        what = f"what the hub gave for {name} is damaged"
+        what = f"what the hub gave for {asked} is damaged"
         raise ValueError(f"{what}; remove it from its cache and try again ({error})") from error
-    return timm_config(f"{HUB}{name}", tensors, config if isinstance(config, dict) else {})
+    return timm_config(f"{HUB}{asked}", tensors, config if isinstance(config, dict) else {})
+
+
+def _revised(asked: str) -> tuple[str, str | None]:
+    """The name, and the revision where one is asked for."""
+    name, at, revision = asked.partition("@")
+    if at and not re.fullmatch(r"[\w.][\w./-]*", revision):
+        raise ValueError(f"{HUB}{asked} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
+    return name, revision if at else None
 
 
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:

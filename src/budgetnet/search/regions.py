@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from budgetnet.arguments import number
 from budgetnet.cost import cost
 from budgetnet.path import first_float, without_skips
 from budgetnet.scaling import Coefficients, Scaling, integers, resize, scale
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.spec import Network, check_integer, choose, network_of
 
 Measure = Literal["macs", "activations", "peak_bytes"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -148,7 +149,10 @@ def space(
     itself is none of them. Raises a one-line `ValueError` for a growth that is not above 1 or above 16, a
     tolerance outside of (0, 1), and where no network is as near, with the nearest cost.
     """
-    _check(growth, tolerance, measure, largest_px)
+    network_of("base", base)
+    growth, tolerance = check_space(growth, tolerance, measure)
+    if largest_px is not None:
+        check_integer("largest_px", largest_px)
     base_cost = price(base, measure)
     low, high = growth * (1 - tolerance) * base_cost, growth * (1 + tolerance) * base_cost
     found = tuple(_within(base, low, high, measure, largest_px))
@@ -158,14 +162,15 @@ def space(
     return Space(base, base_cost, measure, growth, tolerance, tuple(rows))
 
 
-def _check(growth: float, tolerance: float, measure: Measure, largest_px: int | None) -> None:
+def check_space(growth: float, tolerance: float, measure: Measure) -> tuple[float, float]:
+    """Growth and tolerance as numbers. Raises the one-line `ValueError`s of `space` for what they cannot be."""
     choose("measure", measure, MEASURES)
+    growth, tolerance = number("growth", growth), number("tolerance", tolerance)
     if not 1.0 < growth <= MOST_GROWTH:
         raise ValueError(f"growth is {growth!r}; it must be above 1 and at most {MOST_GROWTH:g}")
     if not 0.0 < tolerance < 1.0:
         raise ValueError(f"tolerance is {tolerance!r}; it must be above 0 and below 1, as 0.05")
-    if largest_px is not None:
-        check_integer("largest_px", largest_px)
+    return growth, tolerance
 
 
 def _candidate(base: Network, region: Region, growth: float, measure: Measure) -> Candidate:

@@ -126,6 +126,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+SPACE = "a Space, as Space.from_json reads one"
+"""What is wanted where none is given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Space:
     """A base and what each of its stages may become. Raises a one-line `ValueError` where those are not as many."""

@@ -6,9 +6,11 @@ One process writes it, the one that searches: workers never see it, so that a ki
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -26,27 +28,65 @@ TOO_LONG = 160
 
 def url_of(storage: str) -> str:
     """The URL that opens a database named as people name it. Raises a one-line `ValueError` for another kind."""
-    kind, _, rest = storage.partition("://")
-    base = kind.partition("+")[0]
-    if base not in DRIVERS or _parsed(storage) is None:
-        raise ValueError(f"storage is {shown_url(storage)!r}; give postgresql://user:password@host/database")
-    return f"{kind if '+' in kind else DRIVERS[base]}://{rest}"
+    url = _parsed(storage)
+    if url is None:
+        raise ValueError(
+            "storage is no address of a database for studies; give postgresql://user:password@host/database, "
+            "with @ : / ? in user and password written as %40 %3A %2F %3F"
+        )
+    kind = url.drivername.lower()
+    return url.set(drivername=DRIVERS.get(kind, kind)).render_as_string(hide_password=False)
 
 
 def shown_url(storage: str) -> str:
-    """The URL without its password, for files and messages."""
+    """The database's kind, host and name, for files and messages: no user, no password, no query.
+
+    What cannot be parsed, or may hold a secret in a wrong place, is not shown.
+    """
     url = _parsed(storage)
-    return storage.rpartition("@")[2] if url is None else url.render_as_string(hide_password=True)
+    if url is None:
+        return "of an address that cannot be read"
+    kind = url.drivername.lower().partition("+")[0]
+    if kind == "sqlite":
+        return f"sqlite:///{url.database or ''}"
+    host = url.host or url.query.get("host", "")
+    host = f"[{host}]" if isinstance(host, str) and ":" in host else host
+    port = f":{url.port}" if url.port else ""
+    return f"{kind}://{_plain(host)}{port}/{_plain(url.database or '')}"
+
+
+def _plain(name: object) -> str:
+    """A host or a database's name; dots where it has signs that neither usually has."""
+    return name if isinstance(name, str) and re.fullmatch(r"[\w.\-\[\]:]*", name) else "..."
 
 
 def _parsed(storage: str) -> URL | None:
+    """The parts of a database's URL; None for what is none, of another kind, or with an @ too many."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(storage)
+        url = make_url(storage)
     except (ArgumentError, ValueError):  # a ValueError is of its port
         return None
+    known = url.drivername.lower().partition("+")[0] in DRIVERS
+    return url if known and not any("@" in part for part in (url.host or "", url.database or "")) else None
+
+
+def _without_secrets(words: str, storage: str) -> str:
+    """A database's words without user, password and values of the query, as they were written or are meant."""
+    url = _parsed(storage)
+    if url is None:
+        return words
+    values = [url.username, url.password]
+    for value in url.query.values():
+        values += [value] if isinstance(value, str) else value
+    kept = {url.host, *(url.query.get(name) for name in ("host", "port", "dbname"))}
+    secrets = {value for value in values if value and value not in kept}
+    secrets |= {quote(value, safe="") for value in secrets} | {quote_plus(value) for value in secrets}
+    for secret in sorted(secrets, key=len, reverse=True):
+        words = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", words)
+    return words
 
 
 def check_storage(storage: str) -> None:
@@ -115,10 +155,11 @@ def _usable(storage: str) -> Iterator[None]:
         yield
     except refusals as error:
         lines = str(error.__cause__ or error).splitlines() or [type(error).__name__]
-        reason = lines[0][:TOO_LONG]
+        reason = _without_secrets(lines[0], storage)[:TOO_LONG]
         if "psycopg" in reason and isinstance(error.__cause__ or error, ImportError):
             reason = "its driver is not installed: pip install 'budgetnet[cluster]'"
-        raise ValueError(f"cannot use the study {shown_url(storage)}: {reason}") from error
+        # Not from the error: it may show the whole address.
+        raise ValueError(f"cannot use the study {shown_url(storage)}: {reason}") from None
 
 
 def retry_lost(study: Study) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+HIDDEN = "\N{REPLACEMENT CHARACTER}"
+"""In place of a sign that is not to be shown."""
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what follows, beyond the name that they stand in."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 LIMIT_TITLES = {
     "macs": "Multiply-adds (MACs)",
@@ -100,13 +104,14 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without signs that no page may hold (control signs, halves of a surrogate in a file's name)."""
-    return "".join(map(_shown, text))
+    """The text without signs that no page and no terminal may get: control signs, halves of a surrogate in a file's
+    name, separators of lines, signs that turn the direction."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
 
 
 def _shown(sign: str) -> str:
-    hidden = sign not in "\n\t" and unicodedata.category(sign) in ("Cc", "Cs")
-    return "\N{REPLACEMENT CHARACTER}" if hidden else sign
+    hidden = sign in TURNING or (sign not in "\n\t" and unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp"))
+    return HIDDEN if hidden else sign
 
 
 def shortened(text: str, most: int) -> str:

@@ -43,6 +43,12 @@ class Point:
     top1: float
 
 
+def check_picture(path: Path) -> None:
+    """Raise a one-line `ValueError` for an ending that is no picture's."""
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path} is no picture that can be drawn; give a name that ends in {', '.join(FORMATS)}")
+
+
 def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) -> Path:
     """Draw every point, join those of the front; name all for which there is room, those of `FIRST` first.
 
@@ -51,8 +57,7 @@ def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) 
     Raises a one-line `ValueError` for an ending that is no picture's, or no points.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"{path} is no picture that can be drawn; give a name that ends in {', '.join(FORMATS)}")
+    check_picture(path)
     if not points:
         raise ValueError("none of the networks has a published accuracy; loosen the limits")
     from matplotlib.backends.backend_agg import FigureCanvasAgg

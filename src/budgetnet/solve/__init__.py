@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import zoo
-from budgetnet.budget import Budget, Certificate, Fit
+from budgetnet.arguments import path, run_arguments, seconds, several
+from budgetnet.budget import Budget, Certificate, Fit, budget_of
 from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.learn.bases import given_bases
 from budgetnet.learn.data import (
     Data,
     Folders,
@@ -58,7 +60,15 @@ from budgetnet.learn.statistics import wilson
 from budgetnet.learn.stopwatch import MACHINE, Clock
 from budgetnet.learn.train import chance_of, check_computing, check_learned, run_together
 from budgetnet.learn.workers import Team, Workers, workers_for
-from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, check_compound
+from budgetnet.scaling import (
+    PAPER,
+    STRATEGIES,
+    Coefficients,
+    Strategy,
+    check_compound,
+    coefficients_of,
+    strategy_of,
+)
 from budgetnet.search.race import race
 from budgetnet.solve.candidates import (
     BASES,
@@ -127,12 +137,20 @@ def solve(
     nothing that keeps the budget can be trained, and where the training learned nothing.
     """
     began = clock.now()
-    if not math.isfinite(time_seconds) or time_seconds < LEAST_SECONDS:
-        raise ValueError(f"time is {time_seconds!r} s; a race and a training need at least {LEAST_SECONDS:g} s")
+    data = data_of(data)
+    out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    budget_of("budget", budget)
+    long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
+    time_seconds = seconds("time", time_seconds, LEAST_SECONDS, long)
+    recipe = None if recipe is None else recipe_of(recipe)
+    bases = None if bases is None else given_bases("bases", bases)
+    strategies = None if strategies is None else several("strategies", strategies, strategy_of)
+    pretrained = path("pretrained", pretrained)
+    coefficients_of(coefficients)
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(
-        data_of(data),
+        data,
         budget,
         time_seconds,
         seed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from budgetnet.spec.block import Block, block_macs, check_block, check_kernel
 from budgetnet.spec.bounds import MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PX, MOST_STAGES
-from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem
+from budgetnet.spec.network import FORMAT, Head, Network, Rounding, Stage, Stem, network_of
 from budgetnet.spec.values import (
     HARD_SIGMOID,
     HARD_SWISH,
@@ -77,6 +77,7 @@ __all__ = [
     "check_share",
     "check_text",
     "choose",
+    "network_of",
     "round_channels",
     "square",
 ]

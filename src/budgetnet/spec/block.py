@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from budgetnet.reading import shown
+from budgetnet.arguments import number, shown
 from budgetnet.spec.bounds import MOST_EXPANSION, MOST_KERNEL
 from budgetnet.spec.values import (
     IDENTITY,
@@ -193,8 +193,7 @@ def check_block(
     for value in (kernel, start_kernel) if kind == "universal" else (kernel,):
         if kind != "universal" or value != 0:
             check_kernel(value)
-    if not 1.0 <= expansion <= MOST_EXPANSION:
-        raise ValueError(f"expansion is {shown(expansion)}; it must be at least 1 and at most {MOST_EXPANSION:,.0f}")
+    number("expansion", expansion, least=1.0, most=MOST_EXPANSION)
     if kind == "separable" and expansion != 1.0:
         raise ValueError(f"a separable block has no expansion, but {shown(expansion)} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast, get_args
 
+from budgetnet.arguments import flag, of_kind, plain_numbers, several
+from budgetnet.arguments import text as text_of
 from budgetnet.reading import named_json
 from budgetnet.spec.block import Block, check_block, check_kernel, check_stride
 from budgetnet.spec.bounds import (
@@ -60,8 +62,13 @@ class Stage:
     start_kernel: int = 0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("stage channels", self.channels, most=MOST_CHANNELS)
         check_integer("stage repeats", self.repeats, most=MOST_BLOCKS)
+        if self.squeeze is not None:
+            of_kind("squeeze", self.squeeze, Squeeze, "a Squeeze, or None")
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("residual", self.residual)
         check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
@@ -76,9 +83,12 @@ class Stem:
     pool: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("stem channels", self.channels, most=MOST_CHANNELS)
         check_kernel(self.kernel)
         check_stride(self.stride)
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("pool", self.pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,9 @@ class Head:
     hidden_norm: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
+        of_kind("activation", self.activation, Activation, "an Activation")
+        flag("hidden_norm", self.hidden_norm)
         for what, value in (("head channels", self.channels), ("hidden units", self.hidden)):
             if value is not None:
                 check_integer(what, value, most=MOST_CHANNELS)
@@ -119,6 +132,8 @@ class Rounding:
     least_share: float = 0.9
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
+        flag("keeps_end_repeats", self.keeps_end_repeats)
         choose("depth rounding", self.depth, get_args(DepthRounding))
         choose("stem rounding", self.stem, get_args(Keeping))
         choose("head rounding", self.head, get_args(Keeping))
@@ -149,13 +164,19 @@ class Network:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not self.name:
+        if not text_of("a network's name", self.name):
             raise ValueError("a network needs a name")
+        plain_numbers(self)
+        object.__setattr__(self, "stages", several("stages", self.stages, _stage, (Stage,), "Stages", empty=True))
         check_text("a network's name", self.name, MOST_NAME)
         check_text("a network's source", self.source, MOST_SOURCE)
         if not self.stages:
             raise ValueError(f"{self.name} has no stages; give at least one")
-        object.__setattr__(self, "stages", tuple(self.stages))
+        of_kind("stem", self.stem, Stem, "a Stem")
+        of_kind("head", self.head, Head, "a Head")
+        of_kind("norm", self.norm, Norm, "a Norm")
+        of_kind("rounding", self.rounding, Rounding, "a Rounding")
+        text_of("source", self.source)
         object.__setattr__(self, "resolution_px", square(self.resolution_px))
         if len(self.stages) > MOST_STAGES:
             raise ValueError(f"{self.name} has {len(self.stages):,} stages; a network has at most {MOST_STAGES:,}")
@@ -271,6 +292,8 @@ class Network:
     @staticmethod
     def from_json(text: str | bytes) -> Network:
         """The network of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
+        if not isinstance(text, bytes):
+            text_of("text", text)
         if len(text) > MOST_TEXT:
             raise ValueError(f"this has {len(text):,} characters; a network file has at most {MOST_TEXT:,}")
         row: object = named_json("this", text)
@@ -281,6 +304,15 @@ class Network:
 
     def __str__(self) -> str:
         return "\n".join(table(self))
+
+
+def network_of(what: str, value: object) -> Network:
+    """The value, if it is a network. Raises a one-line `TypeError` that says how one is got."""
+    return of_kind(what, value, Network, "a Network, as budgetnet.network('efficientnet_b0') gives")
+
+
+def _stage(what: str, value: object) -> Stage:
+    return of_kind(f"one of {what}", value, Stage, "a Stage")
 
 
 _NESTED: dict[type, dict[str, type]] = {

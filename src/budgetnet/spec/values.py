@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from budgetnet.reading import shown
+from budgetnet.arguments import choose, flag, integer, number, of_kind, plain_numbers, shown, wrong
 from budgetnet.spec.bounds import MOST_BETA, MOST_CHANNELS, MOST_PX
 
 Px = tuple[int, int]
@@ -23,18 +23,13 @@ TOLERANCE = 1e-9
 """Ceil is ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
 
 
-def choose(what: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise the one-line `ValueError` that names the valid choices."""
-    if value not in choices:
-        raise ValueError(f"{what} is {shown(value)}; choose one of {', '.join(map(str, choices))}")
-
-
 def check_integer(what: str, value: object, least: int = 1, most: int | None = None) -> None:
     """Raise a one-line `ValueError` unless `value` is an integer of at least `least`, and at most `most`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{what} is {shown(value)}; it must be an integer of at least {least}")
+    if type(value) is not int or value < least:
+        integer(what, value, least)
+        raise wrong(what, value, f"an integer of at least {least}, and no other kind of number")
     if most is not None and value > most:
-        raise ValueError(f"{what} is {shown(value)}; it must be at most {most:,}")
+        raise wrong(what, value, f"at most {most:,}")
 
 
 def check_text(what: str, value: object, most: int) -> None:
@@ -49,8 +44,7 @@ def check_text(what: str, value: object, most: int) -> None:
 
 def check_share(what: str, value: float) -> None:
     """Raise a one-line `ValueError` unless 0 <= value < 1."""
-    if not 0.0 <= value < 1.0:
-        raise ValueError(f"{what} is {shown(value)}; it must be at least 0 and below 1")
+    number(what, value, least=0.0, below=1.0)
 
 
 def square(resolution_px: int | Px) -> Px:
@@ -58,15 +52,17 @@ def square(resolution_px: int | Px) -> Px:
 
     Raises `ValueError` for anything else, and for a side below 1 or above `MOST_PX` pixels.
     """
-    sides: tuple[object, ...] = (resolution_px, resolution_px)
-    if isinstance(resolution_px, Sequence) and not isinstance(resolution_px, str):
-        sides = tuple(resolution_px)
+    given: object = resolution_px
+    sides: tuple[object, ...] = (given, given)
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | dict) and getattr(given, "ndim", 1):
+        sides = tuple(cast("Iterable[object]", given))
     if len(sides) != 2:
-        raise ValueError(f"resolution_px is {shown(resolution_px)}; it must be an integer or (height, width)")
-    height, width = sides
+        raise wrong("resolution_px", given, "an integer or (height, width)")
+    height, width = (
+        integer(what, side) for what, side in zip(("height in pixels", "width in pixels"), sides, strict=True)
+    )
     check_integer("height in pixels", height, most=MOST_PX)
     check_integer("width in pixels", width, most=MOST_PX)
-    assert isinstance(height, int) and isinstance(width, int)
     return height, width
 
 
@@ -98,9 +94,10 @@ class Activation:
     trainable: bool = False
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         choose("activation", self.kind, get_args(ActivationKind))
-        if not -MOST_BETA <= self.beta <= MOST_BETA:
-            raise ValueError(f"beta is {shown(self.beta)}; it must be a finite number of at most {MOST_BETA:,.0f}")
+        number("beta", self.beta, least=-MOST_BETA, most=MOST_BETA)
+        flag("trainable", self.trainable)
         if self.kind != "swish" and (self.beta != 1.0 or self.trainable):
             raise ValueError(f"beta belongs to swish, not to {self.kind}")
 
@@ -135,8 +132,10 @@ class Squeeze:
     channel_multiple: int = 1
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.ratio <= 1.0:
-            raise ValueError(f"squeeze ratio is {shown(self.ratio)}; it must be above 0 and at most 1")
+        plain_numbers(self)
+        number("squeeze ratio", self.ratio, above=0.0, most=1.0)
+        of_kind("inner activation", self.inner, Activation, "an Activation")
+        of_kind("gate", self.gate, Activation, "an Activation")
         choose("squeeze source", self.source, ("input", "expanded"))
         check_integer("squeeze channel multiple", self.channel_multiple, most=MOST_CHANNELS)
 
@@ -156,9 +155,10 @@ class Norm:
     momentum: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.eps <= 1.0 and 0.0 < self.momentum <= 1.0):
-            values = f"eps {shown(self.eps)}, momentum {shown(self.momentum)}"
-            raise ValueError(f"BatchNorm has {values}; both must be above 0 and at most 1")
+        plain_numbers(self)
+        eps, momentum = number("BatchNorm eps", self.eps), number("BatchNorm momentum", self.momentum)
+        if not (0.0 < eps <= 1.0 and 0.0 < momentum <= 1.0):
+            raise ValueError(f"BatchNorm eps {eps!r} must be within (0, 1], momentum {momentum!r} within (0, 1]")
 
 
 @dataclass(frozen=True, slots=True)

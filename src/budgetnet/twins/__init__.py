@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.arguments import integer, path, run_arguments, several
 from budgetnet.cost import cost
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, chosen_of, given_augment, tell_augmentation
+from budgetnet.learn.bases import given_base
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.outcome import clear
 from budgetnet.learn.plan import (
@@ -27,9 +29,10 @@ from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.recipe import Recipe, recipe_of
 from budgetnet.learn.train import check_computing
 from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.show.landscape.functions import given_activation
 from budgetnet.show.landscape.page import write_training
 from budgetnet.show.landscape.training.page import TRAINING, TRAINING_FORMAT
-from budgetnet.spec import Activation, Network, check_integer
+from budgetnet.spec import Activation, Network
 from budgetnet.twins.networks import ACTIVATIONS, base_for, base_name, twin_activations, twin_name
 from budgetnet.twins.plan import COMMAND, augmentations, jobs_of, place_of, planned
 from budgetnet.twins.result import Twin, TwinDifference, curve_steps, differences_of, last_steps, twin_row, twins_of
@@ -99,9 +102,13 @@ def train_twins(
     1, a network without activations, a folder that was begun with other arguments.
     """
     data = data_of(data)
-    rows = twin_activations(activations)
-    for what, value in (("seeds", seeds), ("steps", steps), ("probes", probes), ("probe images", probe_images)):
-        check_integer(what, value)
+    _, _, fresh, progress = run_arguments(None, 0, fresh, progress)
+    out = path("out", out)
+    network = None if network is None else given_base("network", network)
+    rows = twin_activations(several("activations", activations, given_activation, (str, Activation), empty=True))
+    seeds, steps = integer("seeds", seeds), integer("steps", steps)
+    probes, probe_images = integer("probes", probes), integer("probe_images", probe_images)
+    recipe = recipe_of(recipe)
     check_computing(device, "float32")
     run, recipe, augment = Path(out) / TRAINING, recipe_of(recipe), augment_of(augment)
     asked = {

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from budgetnet.arguments import integer, text
 from budgetnet.scaling import Scaling, resize
-from budgetnet.spec import Network, Norm, Px, check_integer
+from budgetnet.spec import Network, Norm, Px
 from budgetnet.zoo import (
     efficientnet,
     efficientnet_edgetpu,
@@ -57,8 +58,8 @@ def network(name: str, classes: int = 1000, resolution_px: int | Px | None = Non
     The prefix tf_ gives the original TensorFlow form: SAME padding and BatchNorm epsilon 0.001.
     Raises `ValueError` for an unknown name.
     """
-    row = _row(name)
-    check_integer("classes", classes)
+    row = _row(text("name", name))
+    classes = integer("classes", classes)
     row = row if classes == row.classes else dataclasses.replace(row, classes=classes)
     return row if resolution_px is None else dataclasses.replace(row, resolution_px=resolution_px)
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from budgetnet.arguments import flag, run_arguments
 from budgetnet.learn.data import digits
 from budgetnet.learn.data.decode import Seen, look, quiet
 from budgetnet.learn.data.deep import training_range
@@ -39,6 +40,8 @@ def open_images(
     lacks, more than 5 % unreadable.
     """
     data = data_of(data)
+    _, seed, _, progress = run_arguments(None, seed, False, progress)
+    whole = flag("whole", whole)
     if data == "digits":
         return digits.image_set(seed)
     folder = folder_of(data, whole)

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from budgetnet.model.build import Model
+from budgetnet.arguments import of_kind, path
+from budgetnet.model.build import Model, model_of
 from budgetnet.model.inherit.fitting import refit
 from budgetnet.model.inherit.plan import plan_bridges
 from budgetnet.model.inherit.relatives import are_relatives, check_relatives, distance, losses
@@ -36,6 +37,10 @@ def inherit(model: Model, parent: Model | str | Path, images: Tensor | None = No
     (`adapted_stem`). Raises a one-line `ValueError` for networks that are no relatives, and for a model that
     has less when no images are given; the model is then left as it was.
     """
+    model_of("model", model)
+    parent = parent if isinstance(parent, Model) else path("parent", parent, "a Model, or a source of weights")
+    if images is not None and of_kind("images", images, Tensor, "a tensor (n, c, h, w), or None").ndim != 4:
+        raise ValueError(f"images are a tensor of {images.ndim} dimensions; give (n, c, h, w)")
     elder = parent if isinstance(parent, Model) else load_model(parent).model
     check_relatives(model.network, elder.network)
     lost = next(losses(model.network, elder.network), None)

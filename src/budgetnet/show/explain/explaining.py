@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from budgetnet.arguments import RUN, integer, listener, path, several, text
+from budgetnet.learn.data.images import SPLITS
 from budgetnet.learn.predict import Prediction, Unreadable, found_files, predict
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device, write_json
@@ -30,7 +32,7 @@ from budgetnet.show.explain.subjects import (
 from budgetnet.show.explain.true_classes import true_class
 from budgetnet.show.explain.values import Answer, Explanation, Gates, ImageRow
 from budgetnet.show.twins import source_name
-from budgetnet.spec import check_integer
+from budgetnet.spec import choose
 
 DRAWN = 8
 
@@ -51,7 +53,7 @@ def explain(
     batch: int = 32,
     device: str = "cpu",
     split: str | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Explanation:
     """Explain a trained network on images: Grad-CAM, activation maps, squeeze-and-excitation's gates.
 
@@ -71,9 +73,18 @@ def explain(
     a class, stage or map that a network does not have, one of `beside` that is no twin, a source without
     weights, or a folder of something else.
     """
-    check_integer("drawn", drawn)
+    run, drawn, batch = path("run", run, RUN), integer("drawn", drawn), integer("batch", batch)
+    asked = list(several("images", images, path, wanted="files, folders or globs", empty=True))
+    beside = several("beside", beside, path, wanted="runs", empty=True)
+    others = several("others", others, path, wanted="runs", empty=True)
+    classes = several("classes", classes, text, wanted="names of classes", empty=True)
+    stages = several("stages", stages, text, wanted="names of maps", empty=True)
+    layer = None if layer is None else text("layer", layer)
+    out = None if out is None else path("out", out)
+    if split is not None:
+        choose("split", split, SPLITS)
+    tell: Progress = listener("progress", progress) or silent
     check_device(device)
-    asked = [os.fspath(one) for one in ([images] if isinstance(images, str | os.PathLike) else images)]
     if bool(asked) == (split is not None):
         raise ValueError(
             "give images (files, folders or globs), or a split of the run's own as --split test; "
@@ -83,14 +94,14 @@ def explain(
     names = tuple(dict.fromkeys(map_name(subjects[0].network, one) for one in stages))
     named = _named(subjects, classes)
     folder = check_folder(_folder(subjects[0], out))
-    files = asked if split is None else split_files(subjects[0], split, progress)
-    predictions, recorded = _answered(subjects[0], files, batch, device, progress)
+    files = asked if split is None else split_files(subjects[0], split, tell)
+    predictions, recorded = _answered(subjects[0], files, batch, device, tell)
     labels = [true_class(one.path, subjects[0].loaded.classes) for one in predictions]
     chosen = evenly(len(predictions), drawn)
     shown = [(predictions[index].path, labels[index]) for index in chosen]
     maps = names or default_maps(subjects[0].network)
     with new_folder(folder) as aside:
-        drawing = draw_images(subjects, shown, named, maps, aside, device, progress)
+        drawing = draw_images(subjects, shown, named, maps, aside, device, tell)
         explanation = Explanation(
             folder=folder,
             page=folder / PAGE,

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from budgetnet.arguments import number, of_kind, several
 from budgetnet.model.layers import activation as layer
 from budgetnet.spec import RELU, Activation, ActivationKind
 
@@ -74,6 +75,11 @@ def title_of(activation: Activation) -> str:
     """As people write it: ReLU, Swish β = 0.5."""
     title = TITLES.get(activation.kind, activation.kind)
     return f"{title} β = {activation.beta:g}" if activation.kind == "swish" else title
+
+
+def given_activation(what: str, value: object) -> str | Activation:
+    """The value, if it is a name or an activation. Raises a one-line `TypeError` for anything else."""
+    return of_kind(f"one of {what}", value, (str, Activation), "a name, as swish:0.5, or an Activation")
 
 
 def distinct(activations: Sequence[str | Activation]) -> tuple[Activation, ...]:
@@ -253,6 +259,7 @@ def functions_landscape(
     Without `activations`, ReLU, ReLU6, hard-swish, GELU, tanh and Swish from beta = 0.1 to 10. Raises a
     one-line `ValueError` for an unknown activation, or an extent that is no positive number.
     """
-    if not (math.isfinite(extent) and extent > 0):
-        raise ValueError(f"extent is {extent!r}; it must be a number above 0")
-    return tuple(facts(row, extent) for row in distinct(FUNCTIONS if activations is None else activations))
+    extent = number("extent", extent, above=0.0)
+    names = FUNCTIONS if activations is None else activations
+    rows = distinct(several("activations", names, given_activation, (str, Activation), empty=True))
+    return tuple(facts(row, extent) for row in rows)

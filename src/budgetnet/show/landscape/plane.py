@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from budgetnet.arguments import integer, listener, number, plain_numbers, several
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.model.layers import activation as layer
-from budgetnet.show.landscape.functions import KINKS, distinct, gain, name_of, slope_growth, title_of
+from budgetnet.show.landscape.functions import KINKS, distinct, gain, given_activation, name_of, slope_growth, title_of
 from budgetnet.spec import Activation, check_integer
 
 ACTIVATIONS = ("relu", "swish:0.5", "swish", "swish:2", "swish:10", "hard_swish", "gelu", "tanh")
@@ -43,13 +44,13 @@ class Plane:
     extent: float = 3.0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("size", self.size, 8)
         check_integer("layers", self.layers)
         check_integer("units", self.units)
         if self.size % 2:
             raise ValueError(f"size is {self.size}; it must be even, so that every second point is a grid as well")
-        if not (math.isfinite(self.extent) and self.extent > 0):
-            raise ValueError(f"extent is {self.extent!r}; it must be a number above 0")
+        number("extent", self.extent, above=0.0)
 
     @property
     def spacing(self) -> float:
@@ -159,8 +160,8 @@ def output_landscape(
     the same everywhere. Source: the first version of Ramachandran et al., arXiv:1710.05941, shows such
     landscapes; Alcaide, arXiv:1801.07145, figures 4 and 5, has 6 layers of 128 units.
     """
-    rows, plane = distinct(activations), Plane(size, layers, units, extent)
-    check_integer("seeds", seeds)
+    rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
+    plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)
     tell, done = progress or silent, 0
     found: list[ActivationLandscape] = []
     for row in rows:

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from budgetnet.learn.data import Folders, evenly, input_batches, open_cache
+from budgetnet.arguments import RUN, integer, of_kind, path, wrong
+from budgetnet.learn.data import Folders, data_of, evenly, input_batches, open_cache
 from budgetnet.learn.evaluate import images_of
 from budgetnet.learn.progress import Progress, Update, silent
 from budgetnet.learn.run import check_device, load_run
 from budgetnet.model.layers import activation_row
 from budgetnet.show.landscape.functions import DEAD_SLOPE, largest_slope, name_of, with_slope
-from budgetnet.spec import Activation, check_integer
+from budgetnet.spec import Activation
 
 SILENT_DEVIATION = 0.01
 """A unit is silent below this share of its layer's deviation."""
@@ -143,6 +144,11 @@ def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> UnitUse:
     mode and is left in the mode it was in. Raises a one-line `ValueError` for no images, or a model
     without activations. Source: dying ReLUs, Lu et al., arXiv:1903.06733, section 1.
     """
+    of_kind("model", model, nn.Module, "a torch module, as budgetnet.build(network) gives")
+    if isinstance(batches, Tensor):
+        batches = [batches]
+    if isinstance(batches, str | bytes) or not isinstance(batches, Iterable):
+        raise wrong("batches", batches, "tensors (n, channels, h, w)", of_type=True)
     images, was_training = 0, model.training
     model.eval()
     try:
@@ -150,6 +156,8 @@ def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> UnitUse:
             if not watches:
                 raise ValueError("the model has no activation that is known here; build it with budgetnet.build")
             for batch in batches:
+                if of_kind("one of the batches", batch, Tensor, "a tensor (n, channels, h, w)").ndim != 4:
+                    raise ValueError(f"a batch has {batch.ndim} dimensions; give tensors (n, channels, h, w)")
                 model(batch)
                 images += len(batch)
     finally:
@@ -205,8 +213,8 @@ def dead_units_of(
     Without `data` the run's own images, of the validation split unless said otherwise; other data whole. Raises
     one-line `ValueError`s as `evaluate` does.
     """
-    check_integer("images", images)
-    check_integer("batch", batch)
+    run, data = path("run", run, RUN), None if data is None else data_of(data)
+    images, batch = integer("images", images), integer("batch", batch)
     check_device(device)
     loaded = load_run(run)
     scored = images_of(run, loaded, data, split, "validation", progress)

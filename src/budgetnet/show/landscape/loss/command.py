@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from budgetnet.learn.data import Folders
+from budgetnet.arguments import RUN, flag, listener, of_kind, path, several
+from budgetnet.learn.data import Folders, data_of
 from budgetnet.learn.evaluate import CHOICES
 from budgetnet.learn.plan import load_plan, only_one, same_arguments, save_plan, start_anew
 from budgetnet.learn.progress import Progress, Update, silent
@@ -72,9 +73,12 @@ def loss_landscape(
     something else or begun with other arguments (then `fresh` starts anew). Source: Li et al.,
     arXiv:1712.09913.
     """
-    around, place = around or Around(), Path(folder)
+    runs = several("runs", runs, lambda what, one: path(f"one of {what}", one, RUN), wanted="runs' folders")
+    place, data = Path(path("folder", folder)), None if data is None else data_of(data)
+    around = Around() if around is None else of_kind("around", around, Around, "an Around, or None")
     if split is not None:
         choose("split", split, CHOICES)
+    fresh, progress = flag("fresh", fresh), listener("progress", progress)
     check_device(device)
     subjects, data_digest, split = open_subjects(runs, data, split, around.images, around.seed, device, progress)
     for subject in subjects:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import statistics
 from dataclasses import dataclass
 from typing import Any
 
+from budgetnet.arguments import number, plain_numbers
 from budgetnet.show.landscape.plane import Spread
 from budgetnet.spec import check_integer
 
@@ -32,6 +32,7 @@ class Around:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_integer("size", self.size, 5)
         check_integer("images", self.images)
         check_integer("draws", self.draws)
@@ -39,9 +40,7 @@ class Around:
         if self.size % 2 == 0:
             raise ValueError(f"size is {self.size}; it must be odd, so that the trained weights are in the middle")
         for name in ("extent", "radius"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} is {value!r}; it must be a number above 0")
+            number(name, getattr(self, name), above=0.0)
 
     def steps(self, size: int) -> tuple[float, ...]:
         """So many steps from -extent to extent, the one in the middle exactly 0."""
