@@ -31,11 +31,13 @@ from budgetnet.cli import main
 from budgetnet.coefficients.entrants import base_of, space_of
 from budgetnet.learn import where as where_module
 from budgetnet.learn.answers import Answered, answers_path
+from budgetnet.learn.augmenting import Augment
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
 from budgetnet.learn.plan import TooShort, course_row
 from budgetnet.learn.progress import silent
+from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.train import Timings, with_steps
 from budgetnet.learn.where import Here
 from budgetnet.model.weights import load_model
@@ -269,9 +271,9 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
         raise TooShort(45, "for a supernet", 60.0)
 
     monkeypatch.setattr("budgetnet.chain.search_baseline", short)
-    plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32"}
+    plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32", "augmentation": []}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", -0.07, "modern")
+    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", -0.07, MODERN)
     chain = _Chain(tmp_path, plan, asked, digits, silent)
     with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
         chain.finish()
@@ -293,6 +295,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     line = ["search", "all", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
     line += ["--scorer", "supernet", "--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
+    line += ["--flip", "off"]
     line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "postgresql://host/studies"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
@@ -306,6 +309,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "scorer": "supernet",
         "exponent": -0.02,
         "seed": 7,
+        "augment": Augment(flip="off"),
         "recipe": "paper",
         "precision": "bfloat16",
         "device": "cpu",

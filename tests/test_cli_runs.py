@@ -13,6 +13,7 @@ from test_formats import hold
 
 import budgetnet
 from budgetnet.cli import main
+from budgetnet.learn.augmenting import Augment
 
 Capture = pytest.CaptureFixture[str]
 CLASSES = ("bird", "cat", "dog")
@@ -174,7 +175,7 @@ def test_arguments_reach_solve(monkeypatch: pytest.MonkeyPatch, capsys: Capture,
     main(
         ["solve", "photos", "--macs", "60M", "--weight-bytes", "4MiB", "--dtype", "int8", "--time", "1h", "--seed", "7",
          "--base", "mobilenet_v1", str(file), "--strategy", "width", "tiny", "--recipe", "paper", "--fresh",
-         "--out", "here", "--precision", "bfloat16", "--coefficients", "1.3,1.1,1.05"]
+         "--out", "here", "--precision", "bfloat16", "--coefficients", "1.3,1.1,1.05", "--flip", "on", "--color", "off"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
@@ -185,6 +186,7 @@ def test_arguments_reach_solve(monkeypatch: pytest.MonkeyPatch, capsys: Capture,
         "time_seconds": 3600.0,
         "out": Path("here"),
         "seed": 7,
+        "augment": Augment(flip="on", colour="off"),
         "recipe": "paper",
         "bases": ["mobilenet_v1", own],
         "strategies": ("width", "tiny"),

@@ -29,6 +29,7 @@ from budgetnet.coefficients.plan import Seconds
 from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
 from budgetnet.coefficients.statement import statement
 from budgetnet.learn import where
+from budgetnet.learn.augmenting import Augment
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
@@ -399,6 +400,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
     line = ["search", "coefficients", "photos", "--base", str(file), "--growth", "3", "--tolerance", "2%"]
     line += ["--measure", "peak_bytes", "--candidates", "9", "--seeds", "5", "--time", "2h", "--seed", "7"]
     line += ["--finalists", "3", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
+    line += ["--crop", "off"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
@@ -413,6 +415,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "seeds": 5,
         "time_seconds": 7200.0,
         "seed": 7,
+        "augment": Augment(crop="off"),
         "recipe": "paper",
         "precision": "bfloat16",
         "device": "cpu",

@@ -39,6 +39,7 @@ from budgetnet.cost import cost
 from budgetnet.learn import pretrained
 from budgetnet.learn import where as where_module
 from budgetnet.learn.answers import Answered, training_seconds
+from budgetnet.learn.augmenting import Augment
 from budgetnet.learn.bases import adapted_bases, largest_px, last_px
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Leg, Place, Timing
@@ -617,7 +618,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     main(
         ["compare", "photos", "--params", "3M", "--seeds", "5", "--time", "2h", "--networks", "mobilenet_v1",
          str(tmp_path / "own.json"), "--strategy", "width", "--pretrained", "auto", "--recipe", "paper",
-         "--precision", "bfloat16", "--out", "here", "--fresh", "--coefficients", "1.3,1.1,1.05"]
+         "--precision", "bfloat16", "--out", "here", "--fresh", "--coefficients", "1.3,1.1,1.05", "--turn", "off"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
@@ -632,6 +633,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
         "coefficients": Coefficients(1.3, 1.1, 1.05),
         "question": "families",
         "pretrained": "auto",
+        "augment": Augment(turn="off"),
         "recipe": "paper",
         "precision": "bfloat16",
         "device": "cpu",

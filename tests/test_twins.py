@@ -25,6 +25,7 @@ import budgetnet
 from budgetnet import network, train_twins
 from budgetnet.cli import main
 from budgetnet.learn import leg as legs
+from budgetnet.learn.augmenting import Augment
 from budgetnet.learn.data import Batch, ImageSet, open_images
 from budgetnet.learn.statistics import from_seeds, mean_interval
 from budgetnet.learn.trainer import Trainer
@@ -449,7 +450,7 @@ def test_arguments_reach_train_twins(monkeypatch: pytest.MonkeyPatch, capsys: Ca
     main(
         ["landscape", "training", "photos", "--network", "mobilenet_v2", "--activations", "relu", "swish:2,gelu",
          "--seeds", "3", "--steps", "70", "--recipe", "paper", "--probes", "7", "--probe-images", "30",
-         "--out", str(tmp_path), "--fresh"]
+         "--out", str(tmp_path), "--fresh", "--augment", "none"]
     )  # fmt: skip
     capsys.readouterr()
     assert seen.pop("progress") is not None
@@ -459,6 +460,7 @@ def test_arguments_reach_train_twins(monkeypatch: pytest.MonkeyPatch, capsys: Ca
         "activations": ("relu", "swish:2", "gelu"),
         "seeds": 3,
         "steps": 70,
+        "augment": Augment("off", "off", "off", "off"),
         "recipe": "paper",
         "probes": 7,
         "probe_images": 30,
