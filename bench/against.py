@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import open_cache, open_images
+from budgetnet.learn.data import data_in, open_cache, open_images
 from budgetnet.learn.evaluate import probabilities
 from budgetnet.learn.run import load_run, read_json
 from budgetnet.learn.statistics import paired_difference, wilson
@@ -24,7 +24,7 @@ from budgetnet.learn.statistics import paired_difference, wilson
 def run_answers(run: Path) -> tuple[str, list[str], NDArray[np.bool_]]:
     """(name, test files, which of them its network gets right) of a finished run."""
     plan, loaded = read_json(run / "plan.json"), load_run(run)
-    images = open_images(plan["data"]["path"], plan["seed"])
+    images = open_images(data_in(plan["data"]), plan["seed"])
     indices = images.indices("test")
     pixels = open_cache(images, loaded.side_px)
     answers = probabilities(loaded.model, images, pixels, indices, loaded.preprocessing)
@@ -37,7 +37,7 @@ def rival_answers(rival: Path, run: Path) -> tuple[str, list[str], NDArray[np.bo
     if rival.is_dir():
         return run_answers(rival)
     plan, file = read_json(run / "plan.json"), np.load(rival)
-    images = open_images(plan["data"]["path"], plan["seed"])
+    images = open_images(data_in(plan["data"]), plan["seed"])
     labels = np.asarray(images.labels)[images.indices("test")]
     files = file["files"].tolist()
     right = file["probabilities"].argmax(1) == labels if len(files) == len(labels) else np.zeros(len(files), bool)

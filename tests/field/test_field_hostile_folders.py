@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from budgetnet import build, network, open_images, predict
+from budgetnet import build, explain, network, open_images, predict
 from budgetnet.cli import main
 from budgetnet.learn.data import decode
 from budgetnet.learn.data import files as files_module
@@ -379,3 +379,16 @@ def test_progress_begins_before_the_first_item_and_ends_with_the_last() -> None:
     assert [update.done for update in told] == sorted(update.done for update in told)
     told.clear()
     assert in_threads(lambda item: item, [], "counting", told.append) == [] and not told
+
+
+@pytest.mark.slow
+def test_explain_passes_over_what_a_folder_holds_besides(photos: Path, run: Path, tmp_path: Path) -> None:
+    (photos / "cat" / "around").symlink_to(photos, target_is_directory=True)
+    os.mkfifo(photos / "dog" / "pipe.png")
+    with pytest.warns(UserWarning, match="it is passed over") as told:
+        found = explain(run, photos, drawn=1, out=tmp_path / "explain")
+    assert len(found.images) == 20
+    assert sorted(str(one.message).split(": ")[1] for one in told) == [
+        "a link to a folder that it lies in; it is passed over",
+        "a named pipe, not a file; it is passed over",
+    ]

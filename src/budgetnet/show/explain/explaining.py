@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -142,13 +143,22 @@ def _answered(
     subject: Subject, asked: Sequence[str], batch: int, device: str, progress: Progress
 ) -> tuple[list[Prediction], Recorded]:
     """What the network says of every image, and its gates meanwhile. Raises a `ValueError` for a file that is none."""
-    found = list(found_files(asked))
+    found = list(_found(asked))
     answers: list[Prediction] = []
     with recording(subject.loaded.model) as gates:
-        for answer in predict(subject.loaded, [_readable(one) for one in found], batch, device=device):
+        for answer in predict(subject.loaded, found, batch, device=device):
             answers.append(_readable(answer))
             progress(Update("answering", len(answers), len(found)))
     return answers, joined(gates)
+
+
+def _found(asked: Sequence[str]) -> Iterator[str]:
+    """The files of the paths; what a folder holds that is no file is told and passed over."""
+    for one in found_files(asked):
+        if isinstance(one, Unreadable) and one.path not in asked:
+            warnings.warn(f"{one.path}: {one.reason}; it is passed over", stacklevel=2)
+        else:
+            yield _readable(one)
 
 
 def _readable(one: Answered | Unreadable) -> Answered:
