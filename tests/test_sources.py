@@ -261,7 +261,7 @@ def test_the_hubs_models_bring_their_configuration(tmp_path: Path, monkeypatch: 
 def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    def unreachable(name: str, file: str) -> str:
+    def unreachable(name: str, file: str, revision: str | None) -> str:
         raise LocalEntryNotFoundError("no network\nand no cache")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)

@@ -99,11 +99,13 @@ def test_folders_that_were_there_stay(tmp_path: Path, capsys: Capture, monkeypat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 def test_a_time_that_is_gone_before_training_leaves_no_folder(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "1 s are gone" in refused(capsys, "train", "digits", "--network", "mobilenet_v2", "--time", "1s")
+    line = ["train", "digits", "--network", "mobilenet_v3_small", "--resolution", "32", "--time", "1s"]
+    assert "1 s are gone" in refused(capsys, *line)
     assert list(tmp_path.iterdir()) == []
 
 
