@@ -12,7 +12,7 @@ from budgetnet.baseline.usual import space_for
 from budgetnet.baseline.work import Studied, Work, shown
 from budgetnet.budget import Budget
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import Folders, data_of, open_cache
+from budgetnet.learn.data import Folders, data_of, open_cache, tell_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -120,6 +120,7 @@ def search_baseline(
             check_storage(storage)
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
+            tell_images(images, progress)
             open_cache(images, side_px, progress=progress)
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)

@@ -22,7 +22,7 @@ from budgetnet.coefficients import search_coefficients
 from budgetnet.coefficients.entrants import base_of, space_of
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import Data, Folders, ImageSet, data_of
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, tell_images
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,
@@ -123,6 +123,7 @@ def search_all(
             if storage is not None:
                 check_storage(storage)
             with trials_on(cluster, device) as where:
+                tell_images(images, progress)
                 job = job_for(networks, images, data, recipe, seed, run, where, precision, progress)
                 steps = shared(job, stand_in, began, time_seconds, progress)
             if fresh:

@@ -13,7 +13,7 @@ from budgetnet.coefficients.plan import FINALISTS, planned
 from budgetnet.coefficients.result import CoefficientSearch
 from budgetnet.coefficients.work import Work, shown
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -106,6 +106,7 @@ def search_coefficients(
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:
                 side_px = plan["side_px"]
+            tell_images(images, progress)
             open_cache(images, side_px, progress=progress)
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:

@@ -118,7 +118,6 @@ def compare(
             if (run / "comparison.json").exists():
                 return _shown(run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
-        tell_images(images[0], progress)
         drafts, left_out = (
             ((), ())
             if plan
@@ -129,6 +128,7 @@ def compare(
             if plan
             else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
         )
+        tell_images(images[0], progress)
         open_cache(images[0], side_px, progress=progress)
         place = Place(data, 0, side_px, str(run / "training"), device, precision)
         if fresh:

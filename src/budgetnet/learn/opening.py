@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.cluster import Cluster, reach
-from budgetnet.learn.data import Data, ImageSet, open_images, tell_images
+from budgetnet.learn.data import Data, ImageSet, open_images
 from budgetnet.learn.plan import load_plan, same_arguments, same_data
 from budgetnet.learn.progress import Progress
 
@@ -45,6 +45,4 @@ def opened_run(
     if plan is not None:
         same_arguments(plan, asked, run)
         same_data(plan["data"]["fingerprint"], images, run)
-    if not finished:
-        tell_images(images, progress)
     return Opened(plan, images, finished)
