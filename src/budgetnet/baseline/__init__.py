@@ -15,7 +15,7 @@ from budgetnet.budget import Budget, budget_of
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import Folders, data_of, open_cache
+from budgetnet.learn.data import Folders, data_of, open_cache, tell_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -137,8 +137,13 @@ def search_baseline(
             check_storage(storage)
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
+<<<<<<< HEAD
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
+=======
+            tell_images(images, progress)
+            open_cache(images, side_px, progress=progress)
+>>>>>>> folders
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)
             if fresh:

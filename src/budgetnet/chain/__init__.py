@@ -33,7 +33,11 @@ from budgetnet.learn.augmenting import (
 )
 from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
+<<<<<<< HEAD
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
+=======
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, tell_images
+>>>>>>> folders
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,
@@ -145,6 +149,7 @@ def search_all(
             if storage is not None:
                 check_storage(storage)
             with trials_on(cluster, device) as where:
+                tell_images(images, progress)
                 job = job_for(networks, images, data, recipe, seed, run, where, precision, progress)
                 pixels = open_cache(images, job.place.side_px, progress=progress)
                 drawn = augmentation_for(None, augment, recipe, images, pixels, seed, progress)

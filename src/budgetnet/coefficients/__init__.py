@@ -16,7 +16,7 @@ from budgetnet.coefficients.work import Work, shown
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
@@ -122,8 +122,13 @@ def search_coefficients(
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:
                 side_px = plan["side_px"]
+<<<<<<< HEAD
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
+=======
+            tell_images(images, progress)
+            open_cache(images, side_px, progress=progress)
+>>>>>>> folders
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:
                 start_anew(run)

@@ -143,7 +143,6 @@ def compare(
                 return _shown(run)
             same_values(plan, images[0], run)
             team_of(plan, run)  # says where the machine has other cores than the plan's
-        tell_images(images[0], progress)
         drafts, left_out = (
             ((), ())
             if plan
@@ -156,9 +155,14 @@ def compare(
             if plan
             else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
         )
+<<<<<<< HEAD
         pixels = open_cache(images[0], side_px, progress=progress)
         drafts = augmented(drafts, augment, images, pixels)
         tell_augmentation(_first_choice(plan, drafts), progress)
+=======
+        tell_images(images[0], progress)
+        open_cache(images[0], side_px, progress=progress)
+>>>>>>> folders
         place = Place(data, 0, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)
