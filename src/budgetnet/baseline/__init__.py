@@ -137,13 +137,9 @@ def search_baseline(
             check_storage(storage)
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
-<<<<<<< HEAD
+            tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-=======
-            tell_images(images, progress)
-            open_cache(images, side_px, progress=progress)
->>>>>>> folders
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, storage)
             if fresh:

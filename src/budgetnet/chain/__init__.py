@@ -33,11 +33,7 @@ from budgetnet.learn.augmenting import (
 )
 from budgetnet.learn.bases import given_base
 from budgetnet.learn.cluster import Cluster
-<<<<<<< HEAD
-from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache
-=======
-from budgetnet.learn.data import Data, Folders, ImageSet, data_of, tell_images
->>>>>>> folders
+from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.learn.opening import opened_run
 from budgetnet.learn.plan import (
     TooShort,

@@ -122,13 +122,9 @@ def search_coefficients(
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:
                 side_px = plan["side_px"]
-<<<<<<< HEAD
+            tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-=======
-            tell_images(images, progress)
-            open_cache(images, side_px, progress=progress)
->>>>>>> folders
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:
                 start_anew(run)

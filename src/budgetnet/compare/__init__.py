@@ -155,14 +155,10 @@ def compare(
             if plan
             else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
         )
-<<<<<<< HEAD
+        tell_images(images[0], progress)
         pixels = open_cache(images[0], side_px, progress=progress)
         drafts = augmented(drafts, augment, images, pixels)
         tell_augmentation(_first_choice(plan, drafts), progress)
-=======
-        tell_images(images[0], progress)
-        open_cache(images[0], side_px, progress=progress)
->>>>>>> folders
         place = Place(data, 0, side_px, str(run / "training"), device, precision)
         if fresh:
             start_anew(run)

@@ -8,13 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.learn.cluster import Cluster, reach
-<<<<<<< HEAD
-from budgetnet.learn.data import Data, ImageSet, open_images, tell_images
-from budgetnet.learn.plan import load_plan, same_arguments, same_data, same_values
-=======
 from budgetnet.learn.data import Data, ImageSet, open_images
-from budgetnet.learn.plan import load_plan, same_arguments, same_data
->>>>>>> folders
+from budgetnet.learn.plan import load_plan, same_arguments, same_data, same_values
 from budgetnet.learn.progress import Progress
 
 
@@ -50,11 +45,6 @@ def opened_run(
     if plan is not None:
         same_arguments(plan, asked, run)
         same_data(plan["data"]["fingerprint"], images, run)
-<<<<<<< HEAD
         if not finished:
             same_values(plan, images, run)
-    if not finished:
-        tell_images(images, progress)
-=======
->>>>>>> folders
     return Opened(plan, images, finished)

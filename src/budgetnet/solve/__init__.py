@@ -188,11 +188,12 @@ def solve(
                     f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
                 )
             same_values(plan, images, run)
-        tell_images(images, progress)
         opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
         deadline = Deadline(clock, began, time_seconds)
         estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
-        opening.place([row.network for row in (found or find(estimate)) if row.raced])
+        raced = [row.network for row in (found or find(estimate)) if row.raced]
+        tell_images(images, progress)  # not before: of a budget that nothing keeps one line is said
+        opening.place(raced)
         drawn = augmentation_for(plan, asked.augment, asked.recipe, images, opening.pixels, seed, progress)
         if fresh:
             start_anew(run)
