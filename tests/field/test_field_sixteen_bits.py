@@ -351,6 +351,8 @@ def test_a_range_that_is_none_is_refused(wrong: tuple[float, float]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the images of band have more than 8 bits")
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("apart", [0, 60])
 def test_a_narrow_band_and_a_level_alone_are_learned(tmp_path: Path, apart: int) -> None:
     folder = thermal(tmp_path / "band", 40, apart=apart)
