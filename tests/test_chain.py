@@ -125,7 +125,7 @@ def test_members_train_for_equal_steps_in_the_time(job: Job, monkeypatch: pytest
         left = seconds * 0.97 - 6.0
         assert takes[0] <= left < takes[1] + 0.2, "as many steps as the time allows"
         assert plan["seeds"] == 1 or plan["steps"] >= job.enough_steps
-    with pytest.raises(TooShort, match="4 trainings of 10 steps; give at least"):
+    with pytest.raises(TooShort, match=r"4 trainings of \d+ steps; give at least"):
         planned(job, members, time.monotonic(), 7.0, None)
 
 
@@ -154,13 +154,14 @@ def test_the_first_seeds_weights_are_kept(job: Job, tmp_path: Path) -> None:
     assert answers_path(leg).exists() and not leg.weights.exists()
 
 
+@pytest.mark.slow
 def test_a_family_goes_on_to_the_same_weights(
     digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Inline.done = []
     timed_as(monkeypatch, 150.0, 150.0, 150.0, 150.0)
     monkeypatch.setattr(where_module, "Workers", Inline)
-    whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 25}}
+    whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 100}}
 
     def made() -> Family:
         training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", Here(), silent)

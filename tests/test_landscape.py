@@ -449,7 +449,7 @@ def test_dead_units_of_a_run(
         (["output", "--size", "31"], "even"),
         (["output", "--out", "file"], "give a folder"),
         (["functions", "--extent", "-1"], "above 0"),
-        (["functions", "--extent", "nan"], "above 0"),
+        (["functions", "--extent", "nan"], "no finite number"),
         (["dead"], "landscape dead needs RUN"),
         (["dead", "nowhere"], "nowhere"),
         (["dead", "nowhere", "--images", "0"], "images is 0"),

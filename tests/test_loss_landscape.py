@@ -500,7 +500,7 @@ def test_the_command_prints_its_numbers(runs: dict[str, str], photos: Path, tmp_
         (["relu", "--images", "0"], "images is 0"),
         (["relu", "--draws", "0"], "draws is 0"),
         (["relu", "--radius", "0"], "above 0"),
-        (["relu", "--extent", "nan"], "above 0"),
+        (["relu", "--extent", "nan"], "no finite number"),
         (["relu", "--seed", "-1"], "seed"),
         (["relu", "--out", "file"], "give a folder"),
         (["relu"], "give the images"),

@@ -36,9 +36,8 @@ from budgetnet.learn.statistics import right_of
 from budgetnet.learn.train import run_together, shared_batch, train
 from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
 from budgetnet.learn.workers import Team, Workers, _quota_cores, cores
-from budgetnet.model.build import build
 from budgetnet.model.files import load_tensors
-from budgetnet.model.weights import save_weights
+from budgetnet.model.weights import load_model, save_weights
 from budgetnet.scaling import Scaling, adapt, resize
 from budgetnet.spec import Network
 from budgetnet.zoo import network
@@ -183,8 +182,14 @@ def test_a_team_leaves_each_enough_images(
     machine: int, recipe_batch: int, expected: tuple[int, Team], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers_module, "cores", lambda: machine)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     recipe = dataclasses.replace(MODERN, batch=recipe_batch)
     assert shared_batch(recipe, open_images("digits", 0), "cpu") == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    assert shared_batch(recipe, open_images("digits", 0), "cpu")[1].threads == min(2, expected[1].threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="OMP_NUM_THREADS is 'many'; give a whole number"):
+        shared_batch(recipe, open_images("digits", 0), "cpu")
 
 
 def test_a_containers_quota_counts(tmp_path: Path) -> None:
@@ -348,12 +353,8 @@ def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
 
 def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -> None:
     """At a rate of nothing they come out as they went in, BatchNorm's statistics too."""
-    given = dataclasses.replace(tiny, classes=10, in_channels=1)
-    preprocessing = {"mean": [0.3], "std": [0.4], "crop_share": 0.9, "fit": "crop"}
-    model = build(given, seed=77)
-    for name, tensor in model.state_dict().items():
-        if name.endswith("running_mean"):
-            tensor.fill_(0.01)
+    before = load_model(train("digits", tiny, out=tmp_path / "before", epochs=4).run)
+    model, preprocessing = before.model, {**before.preprocessing, "std": [0.4]}
     save_weights(tmp_path / "given.safetensors", model, [str(digit) for digit in range(10)], preprocessing)
     still = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0, zero_classifier=False)
     done = train("digits", out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "given.safetensors")
@@ -361,8 +362,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point():
             torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-5, msg=name)
-    assert json.loads(metadata["preprocessing"])["mean"] == [0.3], "preprocessing comes with the weights"
-    assert json.loads(metadata["preprocessing"])["crop_share"] == 0.9
+    assert json.loads(metadata["preprocessing"])["std"] == [0.4], "preprocessing comes with the weights"
     assert done.network.stages == tiny.stages
     assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())

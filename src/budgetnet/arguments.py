@@ -26,7 +26,6 @@ MOST_DIGITS = 40
 RUN = "a run's folder or a source of weights"
 MOST_SEED = 2**63 - 1
 """The largest that every generator of random numbers takes."""
-DATA = "a folder that holds a folder of images for each class, or digits"
 
 
 class WrongType(TypeError, ValueError):
@@ -158,10 +157,8 @@ def number(
 
 def _bounds(above: float | None, least: float | None, most: float | None, below: float | None) -> str:
     """The bounds in words; nothing where there are none."""
-    if least is not None and most is not None:
-        return f"from {least:g} to {most:g}"
     words = {"above": above, "at least": least, "below": below, "at most": most}
-    return " and ".join(f"{word} {bound:g}" for word, bound in words.items() if bound is not None)
+    return " and ".join(f"{word} {bound:,g}" for word, bound in words.items() if bound is not None)
 
 
 def seconds(what: str, value: object, least: float | None = None, wanted: str = "") -> float:
@@ -216,9 +213,9 @@ def of_kind(what: str, value: object, kind: type[Kind] | tuple[type[Kind], ...],
 
 
 def listener(what: str, value: object) -> Any:
-    """A function that is told how far the work is, or None."""
+    """A function that is told something as the work goes on, or None."""
     if value is not None and not callable(value):
-        raise wrong(what, value, "a function of one update, or None", of_type=True)
+        raise wrong(what, value, "a function of one argument, or None", of_type=True)
     return value
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from budgetnet.amounts import count, size_bytes
-from budgetnet.arguments import integer, number, of_kind
+from budgetnet.arguments import integer, listener, number, of_kind
 from budgetnet.cost import Cost, DType, cost
 from budgetnet.path import LEAST_PHI, Path, without_skips
 from budgetnet.scaling import PAPER, Coefficients, Strategy
@@ -250,6 +250,7 @@ def fit(
     network_of("base", base)
     budget_of("budget", budget)
     path = Path(base, strategy, coefficients, largest_px)
+    listener("obstacles", obstacles)
 
     def breaks(network: Network) -> tuple[str, ...]:
         return budget.check(network).breaks + (obstacles(network) if obstacles else ())

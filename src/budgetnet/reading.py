@@ -95,7 +95,7 @@ def _check_values(value: object) -> None:
         one, place = left.pop()
         if isinstance(one, float):
             if not math.isfinite(one):
-                raise ValueError(f"has {one} in {_place(place)}, which is no number")
+                raise ValueError(f"has {one} in {_place(place)}, not a number")
         elif isinstance(one, dict | list):
             if len(place) >= MOST_DEPTH:
                 raise ValueError(_TOO_DEEP)

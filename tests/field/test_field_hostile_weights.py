@@ -97,7 +97,7 @@ def test_images_of_floats_are_checked(value: float, tmp_path: Path) -> None:
     assert decode(tmp_path / "good.tif", 1).max() == 255
     pixels[5, 7] = value
     Image.fromarray(pixels).save(tmp_path / "bad.tif")
-    with pytest.raises(ValueError, match=rf"bad.tif: its pixel in row 5, column 7 is {value}, which is no number"):
+    with pytest.raises(ValueError, match=rf"bad.tif: its pixel in row 5, column 7 is {value}, not a number"):
         decode(tmp_path / "bad.tif", 1)
     with pytest.raises(ValueError, match="its pixel in row 5, column 7"):
         look(tmp_path / "bad.tif")
@@ -106,9 +106,9 @@ def test_images_of_floats_are_checked(value: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"loss": [1.0, {"a": NaN}]}', r"has nan in loss\[1\].a, which is no number"),
-        ('{"loss": -Infinity}', "has -inf in loss, which is no number"),
-        ('{"loss": 1e999}', "has inf in loss, which is no number"),
+        ('{"loss": [1.0, {"a": NaN}]}', r"has nan in loss\[1\].a, not a number"),
+        ('{"loss": -Infinity}', "has -inf in loss, not a number"),
+        ('{"loss": 1e999}', "has inf in loss, not a number"),
         ('{"a": 1, "a": 2}', "has the key 'a' twice"),
         ('{"a": ' + "9" * 5000 + "}", "has an integer of 5,000 digits; 40 are the most"),
         ("[" * 100_000 + "]" * 100_000, "is nested deeper than 64 levels"),

@@ -143,7 +143,7 @@ def test_the_terminal_and_the_page_show_what_can_be_seen(capsys: pytest.CaptureF
 def test_all_classes_with_too_few_images_are_counted() -> None:
     labels = [0, 0, 0, 1, 1, 2]
     digests = [str(number) for number in range(6)]
-    with pytest.raises(ValueError, match=r"class b has 2 distinct .* at least 3 \(1 more classes have too few\)"):
+    with pytest.raises(ValueError, match=r"class b has 2 distinct .* at least 3 \(1 more with too few\)"):
         assign(labels, digests, [None] * 6, ("a", "b", "c"), 0)
 
 

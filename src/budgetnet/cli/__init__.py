@@ -142,6 +142,6 @@ def _parse_error(error: CycloptsError) -> str:
 
 def _system_error(error: OSError) -> str:
     reason = (error.strerror or str(error)).lower()
-    if error.errno in FULL:
+    if error.errno in FULL and error.filename != streams.OUTPUT:
         reason += "; make space there, then give the same command again: a run goes on where it was"
     return f"{error.filename}: {reason}" if error.filename else reason

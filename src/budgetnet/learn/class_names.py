@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from budgetnet.arguments import several, text
 from budgetnet.model.state_dicts import named_classes
 from budgetnet.reading import file_content, named_json, shown
 
@@ -22,7 +23,7 @@ def read_class_names(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     be printed or are there twice, and for a file that is neither.
     """
     if not isinstance(given, str | os.PathLike):
-        return _checked("class_names", tuple(given))
+        return _checked("class_names", several("class_names", given, text, (), "names of classes"))
     path = Path(given)
     if not path.exists() and isinstance(given, str) and "," in given:
         return _checked("the list of class names", tuple(name.strip() for name in given.split(",")))

@@ -35,7 +35,7 @@ from budgetnet.learn.run import Loaded, check_device, learned_validation, load_r
 from budgetnet.learn.statistics import wilson
 from budgetnet.model.build import Model
 from budgetnet.model.weights import numbered_classes
-from budgetnet.spec import Network, check_integer, choose
+from budgetnet.spec import Network, check_integer, choose, network_of
 
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
@@ -248,6 +248,7 @@ def evaluate(
     run, data = path("run", run, RUN), None if data is None else data_of(data)
     if split is not None:
         choose("split", split, CHOICES)
+    network = None if network is None else network_of("network", network)
     listener("progress", progress)
     check_device(device)
     loaded = load_run(run, network, class_names)

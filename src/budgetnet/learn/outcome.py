@@ -59,9 +59,6 @@ def conclude(
     metrics.json comes last: where it exists the run is finished. `judged` is the leg whose validation scores count,
     if not this one: a leg that learned from those images has none.
     """
-    if not leg.weights.exists():
-        what = f"{run / 'metrics.json'} is missing, though the run was finished: what it was measured with was removed"
-        raise ValueError(f"{what}; put the file back, or begin anew with --fresh")
     course, model = leg.course, trained_model(leg)
     indices = images.indices("test")
     device = leg.place.device
@@ -87,6 +84,13 @@ def conclude(
     )
     clear(Path(leg.place.folder))
     return outcome
+
+
+def check_trained(run: Path, leg: Leg) -> None:
+    """Raise a one-line `ValueError` where a leg that is done has lost its weights: its run was finished once."""
+    if not leg.weights.exists():
+        what = f"{run / 'metrics.json'} is missing, though the run was finished: what it was measured with was removed"
+        raise ValueError(f"{what}; put the file back, or begin anew with --fresh")
 
 
 def trained_model(leg: Leg) -> Model:

@@ -18,7 +18,7 @@ from budgetnet.learn.data import prepare
 from budgetnet.learn.data.decode import decode_noted
 from budgetnet.learn.data.walk import matching, walk
 from budgetnet.learn.run import Loaded, check_device, load_run
-from budgetnet.spec import Network
+from budgetnet.spec import Network, network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def predict(
     if isinstance(asked, list | tuple):  # else they come one by one
         asked = [path("one of the paths", one) for one in asked]
     check_device(device)
+    network = None if network is None else network_of("network", network)
     loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
     files = found_files(asked)
     nowhere: list[Unreadable] = []

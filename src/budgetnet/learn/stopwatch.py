@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from budgetnet.learn.leg import Place, Timing, time_apart, time_course
 from budgetnet.learn.progress import Progress, Update, silent
@@ -29,6 +29,7 @@ class Stopwatch(Protocol):
         ...
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Where a plan's seconds come from."""
 

@@ -22,7 +22,7 @@ from budgetnet.learn.data import Data, Folders, ImageSet, Pixels, data_of, open_
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, whole_leg
 from budgetnet.learn.memory import training_batch
-from budgetnet.learn.outcome import conclude, finished, write_split
+from budgetnet.learn.outcome import check_trained, conclude, finished, write_split
 from budgetnet.learn.plan import (
     TooShort,
     check_plan,
@@ -193,7 +193,7 @@ def _trained(
     if not run_together(leg, team, progress):
         what = f"the training of {network.name} diverged: its answers are no numbers"
         raise ValueError(f"{what}; give another --recipe or --seed, and --fresh if it is to lie in {run} as well")
-    check_learned(leg, images)
+    check_learned(leg, images, run)
     write_split(run, images)
     if budget is not None:
         write_json(run / "certificate.json", {"network": network.name, **budget.check(network).to_dict()})
@@ -201,8 +201,9 @@ def _trained(
     return Trained(run, network, done.validation, done.test)
 
 
-def check_learned(leg: Leg, images: ImageSet) -> None:
+def check_learned(leg: Leg, images: ImageSet, run: Path) -> None:
     """Raise a one-line `ValueError` unless the leg's answers to the validation images beat the class frequencies."""
+    check_trained(run, leg)
     epochs = leg.course.steps * leg.course.batch / len(images.indices("train"))
     chance_of(leg, images).check(leg.course.network.name, epochs)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet import zoo
-from budgetnet.arguments import path, run_arguments, seconds, several
+from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
 from budgetnet.budget import Budget, Certificate, Fit, budget_of
 from budgetnet.learn.answers import validation_answers
 from budgetnet.learn.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
@@ -136,7 +136,6 @@ def solve(
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input, for a time in which
     nothing that keeps the budget can be trained, and where the training learned nothing.
     """
-    began = clock.now()
     data = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     budget_of("budget", budget)
@@ -147,6 +146,7 @@ def solve(
     strategies = None if strategies is None else several("strategies", strategies, strategy_of)
     pretrained = path("pretrained", pretrained)
     coefficients_of(coefficients)
+    of_kind("clock", clock, Clock, "a Clock, as budgetnet.learn.stopwatch has it")
     check_computing(device, precision)
     nothing = pretrained == "none"
     asked = _Asked(
@@ -162,6 +162,7 @@ def solve(
         augment_of(augment),
     )
     check_compound(coefficients, asked.strategies)
+    began = clock.now()
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
     with only_one(run):
         plan = load_plan(run, "solve", fresh)
@@ -377,7 +378,7 @@ class _Run:
             choice = self._choose(left)
             final = self._ended(next(leg for leg in left if leg.course.id == choice.id))
             if final is not None:
-                check_learned(final, self.images)
+                check_learned(final, self.images, self.run)
                 diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
                 return dataclasses.replace(choice, reason=diverged + choice.reason), final
             lost.append(choice.id)

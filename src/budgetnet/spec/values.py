@@ -96,7 +96,9 @@ class Activation:
     def __post_init__(self) -> None:
         plain_numbers(self)
         choose("activation", self.kind, get_args(ActivationKind))
-        number("beta", self.beta, least=-MOST_BETA, most=MOST_BETA)
+        number(
+            "beta", self.beta, least=-MOST_BETA, most=MOST_BETA, wanted=f"a finite number of at most {MOST_BETA:,.0f}"
+        )
         flag("trainable", self.trainable)
         if self.kind != "swish" and (self.beta != 1.0 or self.trainable):
             raise ValueError(f"beta belongs to swish, not to {self.kind}")
@@ -158,7 +160,7 @@ class Norm:
         plain_numbers(self)
         eps, momentum = number("BatchNorm eps", self.eps), number("BatchNorm momentum", self.momentum)
         if not (0.0 < eps <= 1.0 and 0.0 < momentum <= 1.0):
-            raise ValueError(f"BatchNorm eps {eps!r} must be within (0, 1], momentum {momentum!r} within (0, 1]")
+            raise ValueError(f"BatchNorm has eps {eps!r}, momentum {momentum!r}; both must be above 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)

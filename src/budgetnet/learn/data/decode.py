@@ -19,6 +19,7 @@ from budgetnet.learn.data.deep import (
     UNKNOWN_RANGE,
     Range,
     Spread,
+    check_finite,
     deep_values,
     eight_bits,
     in_words,
@@ -233,11 +234,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     """Deep greyscale to uint8: 16 bit divided by 257, 0..1 times 255, 0..255 as it is, else its own range."""
     values = np.asarray(image).astype(np.float64)
-    if len(wrong := np.argwhere(~np.isfinite(values))):
-        row, column = wrong[0].tolist()
-        raise ValueError(
-            f"its pixel in row {row}, column {column} is {values[row, column]}, which is no number; fill such pixels"
-        )
+    check_finite(values)
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0.0 and 255.0 < high <= 65535.0):
         scaled = values / 257.0
@@ -246,5 +243,5 @@ def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     elif low >= 0.0 and high <= 255.0:
         scaled = values
     else:
-        scaled = (values - low) * (255.0 / max(high - low, np.finfo(np.float64).tiny))
+        scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
     return np.rint(scaled).astype(np.uint8)

@@ -107,14 +107,21 @@ def _share(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def spread_of(values: NDArray[np.float32]) -> Spread:
-    """What an image's values span, alpha and what is no number aside. Raises `ValueError` where no number is left."""
-    plain = values[..., : 1 if values.shape[2] < 3 else 3].reshape(-1)
-    numbers = plain[np.isfinite(plain)]
-    if not numbers.size:
-        raise ValueError("none of its values is a number")
+    """What an image's values span, alpha aside. Raises `ValueError` for a value that is no number."""
+    plain = values[..., : 1 if values.shape[2] < 3 else 3]
+    check_finite(plain)
+    numbers = plain.reshape(-1)
     some = numbers[:: -(-numbers.size // MOST_VALUES)]
     low, high = np.quantile(some, (TAIL, 1.0 - TAIL), method="nearest").tolist()
     return float(numbers.min()), low, high, float(numbers.max())
+
+
+def check_finite(values: NDArray[np.floating]) -> None:
+    """Raise a one-line `ValueError` for a value that is no number: (height, width), or with channels behind."""
+    if len(wrong := np.argwhere(~np.isfinite(values))):
+        row, column = wrong[0].tolist()[:2]
+        value = np.asarray(values[tuple(wrong[0])]).item()
+        raise ValueError(f"its pixel in row {row}, column {column} is {value}, not a number; fill such pixels")
 
 
 def training_range(spreads: Sequence[Spread | None], labels: Sequence[int], train: Sequence[bool]) -> Range | None:
@@ -151,10 +158,11 @@ def _ranked(values: list[float]) -> float:
 def eight_bits(values: NDArray[np.float32], value_range: Range, in_channels: int) -> NDArray[np.uint8]:
     """Values of `deep_values` as pixels (height, width, in_channels): the range becomes 0 to 255, beyond it is clipped.
 
-    What is no number becomes 0, alpha lies on white.
+    Alpha lies on white. Raises `ValueError` for a value that is no number.
     """
     low, high = value_range
-    share = (np.nan_to_num(values.astype(np.float64), nan=low) - low) / (high - low)
+    check_finite(values)
+    share = (values.astype(np.float64) - low) / (high - low)
     channels = 1 if values.shape[2] < 3 else 3
     colour = np.clip(share[..., :channels], 0.0, 1.0)
     if values.shape[2] > channels:

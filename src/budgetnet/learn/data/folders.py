@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.arguments import wrong
+
+DATA = "a folder that holds a folder of images for each class, digits, or Folders(train=..., val=..., test=...)"
 PARTS = ("train", "val", "test")
 """The fields of `Folders`, in the order of the splits."""
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -62,10 +65,12 @@ def data_of(data: str | os.PathLike[str] | Folders) -> Data:
     if isinstance(data, Folders):
         return data
     if not isinstance(data, str | os.PathLike):
-        raise TypeError(f"data is {data!r}; give a folder, digits, or Folders(train=..., val=..., test=...)")
+        raise wrong("data", data, DATA, of_type=True)
     path = os.fspath(data)
+    if not isinstance(path, str) or "\0" in path:
+        raise wrong("data", data, DATA)
     if not path.strip():
-        raise ValueError("the folder of images is an empty name; give a folder that holds a folder for each class")
+        raise ValueError("data is an empty name; give a folder that holds a folder for each class")
     return path
 
 

@@ -101,8 +101,6 @@ def _check_held(
         if len(distinct) >= least:
             continue
         what = f"class {classes[label]} has {len(distinct)} distinct images to train on; it needs at least {least}"
-        if others := sum(len(row) < least for row in held[label + 1 :]):
-            what += f" ({others:,} more classes have too few)"
         lost = [(left_out, equal) for left_out, equal in pairs if labels[left_out] == label]
         if lost and files:
             first, equal = lost[0]
@@ -111,6 +109,8 @@ def _check_held(
                 f": {len(lost)} more are left out because the same picture lies {where}, as {files[first]} and "
                 f"{files[equal]}; keep each picture in one place"
             )
+        elif others := sum(len(row) < least for row in held[label + 1 :]):
+            what += f" ({others:,} more with too few)"
         raise ValueError(what)
 
 
