@@ -244,7 +244,7 @@ def test_folders_that_cannot_be_meant(
 def test_an_empty_name_is_no_folder(empty: str) -> None:
     with pytest.raises(ValueError, match="an empty name"):
         open_images(empty)
-    with pytest.raises(TypeError, match="data is 3; it must be a folder .*, digits, or Folders"):
+    with pytest.raises(TypeError, match=r"data is 3; it must be a folder .*, digits, or Folders"):
         open_images(3)  # pyright: ignore[reportArgumentType]
 
 
