@@ -102,6 +102,7 @@ def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: 
     assert after.log_loss < before.log_loss
 
 
+@pytest.mark.slow
 def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
     place = Place("digits", 0, 8, str(tmp_path / "training"))
     (tmp_path / "training").mkdir()

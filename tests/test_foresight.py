@@ -69,6 +69,7 @@ def test_without_noise_the_fit_is_what_was_scored() -> None:
     assert [model.of(one) for one in rows] == pytest.approx([truth(one) for one in rows], abs=0.02)
 
 
+@pytest.mark.slow
 def test_half_of_the_looks_are_foreseen_and_all_keep_the_budget() -> None:
     rows = scored(60, noise=0.05)
     found = worth_a_longer_look(OPTIONS, rows, OBJECTIVE, 16, seed=0)

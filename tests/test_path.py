@@ -136,7 +136,7 @@ def test_a_base_above_largest_px_says_what_to_do() -> None:
 def test_a_phi_off_the_path_is_refused(phi: float) -> None:
     with pytest.raises(ValueError, match=r"the path of efficientnet_b0 runs from -10 to 10"):
         Path(B0).at(phi)
-    with pytest.raises(ValueError, match=r"it must be from -10 to 10"):
+    with pytest.raises(ValueError, match=r"it must be at least -10 and at most 10"):
         step(B0, phi)
 
 

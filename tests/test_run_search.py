@@ -62,6 +62,7 @@ def test_every_trial_keeps_the_budget_and_is_new(sampler: Sampler, tmp_path: Pat
     assert told == list(range(1, 25))
 
 
+@pytest.mark.slow
 def test_evolution_finds_better_ones_than_its_first_generation(tmp_path: Path) -> None:
     found = run_search(search(60), Judge(), url(tmp_path))
     first, last = found[:20], found[-20:]
@@ -72,6 +73,7 @@ def mean(rows: Sequence[Scored]) -> float:
     return sum(row.score.accuracy for row in rows) / len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [pytest.param(22, marks=pytest.mark.slow), 23])
 def test_a_study_goes_on_and_repeats_nothing(after: int, tmp_path: Path) -> None:
     (whole := tmp_path / "whole").mkdir()

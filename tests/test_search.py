@@ -61,6 +61,7 @@ def points_of(region: Region) -> list[tuple[float, float, float]]:
     return [*itertools.product(*ends), tuple(side.middle for side in region.sides)]
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(bases(), st.sampled_from([1.5, 2.0, 3.0]), st.sampled_from(MEASURES))
 def test_all_of_a_box_gives_its_network_and_what_lies_next_to_it_another(

@@ -158,6 +158,7 @@ def test_a_finalist_whose_training_diverges_is_passed_over(
         leg.folder.mkdir(parents=True)
         np.savez(leg.scores, probabilities=answers, indices=indices)
     np.savez(second.folder / "final.npz", probabilities=right, indices=indices)
+    (second.folder / "final.safetensors").touch()
     monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: leg.course.id != best.course.id)
     choice, final = run._final([best, second])
     assert choice.id == final.course.id == second.course.id
@@ -205,6 +206,7 @@ def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tm
     unsure = 0.5 * right + 0.05
     for leg, answers in zip(legs, (unsure, right), strict=True):
         leg.folder.mkdir(parents=True)
+        leg.weights.touch()
         np.savez(leg.scores, probabilities=answers, indices=indices)
     choice, final = run._final(legs)
     assert final is legs[1] and choice.id == found[1].id

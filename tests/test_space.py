@@ -79,6 +79,7 @@ def test_the_smallest_is_the_smallest(space: Space) -> None:
     assert options.macs(options.smallest()) <= min(map(options.macs, every))
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(spaces, st.floats(1.0, 3.0))
 def test_only_choices_that_no_network_within_the_budget_has_are_left_out(space: Space, share: float) -> None:

@@ -351,6 +351,7 @@ def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -> None:
     """At a rate of nothing they come out as they went in, BatchNorm's statistics too."""
     before = load_model(train("digits", tiny, out=tmp_path / "before", epochs=4).run)

@@ -135,24 +135,28 @@ def number(
     wanted: str = "",
 ) -> float:
     """The finite number that a value is, within the bounds; an int stays one."""
-    wanted, value = wanted or _bounds(above, least, most, below), _single(value)
-    if not _is_real(value):
-        raise wrong(what, value, " ".join(["a number", wanted]).strip(), of_type=True)
-    try:
-        found = value if isinstance(value, int) and type(value) is int else float(cast("Any", value))
+    if type(value) is float or type(value) is int:  # most values are: a search builds many thousand networks
+        found, finite = value, type(value) is int or math.isfinite(value)
+    else:
+        value = _single(value)
+        if not _is_real(value):
+            told = wanted or _bounds(above, least, most, below)
+            raise wrong(what, value, " ".join(["a number", told]).strip(), of_type=True)
+        try:
+            found = float(cast("Any", value))
+        except OverflowError:
+            found = math.inf
         finite = math.isfinite(found)
-    except OverflowError:
-        raise wrong(what, value, wanted or "a finite number") from None
-    inside = (
+    if (
         finite
         and (above is None or found > above)
         and (least is None or found >= least)
         and (below is None or found < below)
         and (most is None or found <= most)
-    )
-    if not inside:
-        raise wrong(what, value, wanted or "a finite number")
-    return found
+        and (type(found) is float or abs(found) < 10**300)
+    ):
+        return found
+    raise wrong(what, value, wanted or _bounds(above, least, most, below) or "a finite number")
 
 
 def _bounds(above: float | None, least: float | None, most: float | None, below: float | None) -> str:
@@ -199,6 +203,8 @@ def path(what: str, value: object, wanted: str = "a path, as text or pathlib's")
 
 def choose(what: str, value: object, choices: Sequence[object]) -> None:
     """Raise the one-line `ValueError` that names the valid choices."""
+    if type(value) is str and value in choices:
+        return
     if not any(type(value) is type(choice) and value == choice for choice in choices) and not (
         isinstance(value, str) and value in choices
     ):

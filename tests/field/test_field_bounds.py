@@ -71,7 +71,7 @@ def test_a_file_beyond_the_bounds_is_one_line(row: Any, says: str) -> None:
     [
         (B0.to_json().replace('"classes": 1000', '"classes": 1000, "classes": 10'), "has the key 'classes' twice"),
         ("[" * 100_000 + "]" * 100_000, "is nested deeper than 64 levels"),
-        (B0.to_json().replace('"drop_path": 0.2', '"drop_path": NaN'), "has nan in drop_path, which is no number"),
+        (B0.to_json().replace('"drop_path": 0.2', '"drop_path": NaN'), "has nan in drop_path, not a number"),
         ('"' + "a" * (5 << 20) + '"', "characters; a network file has at most 4,194,304"),
     ],
 )
