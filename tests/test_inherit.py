@@ -129,6 +129,7 @@ def one_stage_changed(row: Network, place: int, **changes: object) -> Network:
     return dataclasses.replace(row, stages=tuple(stages))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     (

@@ -175,7 +175,10 @@ WITHOUT_STOCHASTIC_DEPTH = {
 TRAINED = SMALL | VARIANTS | SAME_PADDING | SWISHES | WITHOUT_STOCHASTIC_DEPTH
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name[:3] == "tf_" or name == "resnet50")) for name in TRAINED],
+)
 def test_train_bytes_bound_a_real_step_and_closely(name: str) -> None:
     priced = TRAINED[name]
     cases: tuple[tuple[int, Optimiser, bool], ...] = ((2, "sgd", False), (4, "adamw", True), (7, "rmsprop", False))

@@ -49,6 +49,7 @@ class Judge:
         return sum((row.kernel == 5) + (row.squeeze > 0) + (row.kind == "mbconv") for row in architecture.stages) / 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_trial_keeps_the_budget_and_is_new(sampler: Sampler, tmp_path: Path) -> None:
     judge, told = Judge(), list[int]()

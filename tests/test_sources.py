@@ -80,7 +80,7 @@ def worst_error(ours: nn.Module, other: nn.Module) -> float:
 
 
 @pytest.mark.parametrize("name", marked(TIMM))
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", pytest.param(".safetensors", marks=pytest.mark.slow)])
 def test_timms_files_give_timms_outputs(name: str, suffix: str, tmp_path: Path) -> None:
     other, file = theirs("timm", name), tmp_path / f"{TIMM[name]}{suffix}"
     torch.save(other.state_dict(), file) if suffix == ".pth" else save_file(other.state_dict(), file)
