@@ -21,7 +21,7 @@ test: $(VENV)/.development  ## the quick tests, in two processes
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: export OMP_NUM_THREADS := 1
-test-slow: $(VENV)/.development  ## the tests that take more than about ten seconds each
+test-slow: $(VENV)/.development  ## the tests that take more than about seven seconds each, or repeat a quick one's check
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
 check: $(VENV)/.development  ## lint, format, types, layers, every snippet of the docs, known advisories

@@ -44,4 +44,4 @@ class SimulatedClock:
 
 def limits_of(work: float, images: int = 1257, batch: int = 64, seconds: float = 60.0) -> TrainingLimits:
     """What there is to train with: so much work, and memory enough for anything."""
-    return TrainingLimits(seconds, work, images, batch, 4.0, 20.0, 10**15, 8, "adamw", True)
+    return TrainingLimits(seconds, seconds / 2, work, images, batch, 4.0, 20.0, 10**15, 8, "adamw", True)

@@ -171,8 +171,9 @@ def _value(text: str, units: Mapping[str, int], clear: str) -> Decimal:
     if factor is None:
         raise ValueError(f"{text!r} has the unknown unit {unit!r}; {clear}")
     value = Decimal(number)
-    if not unit and re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", number):
-        raise ValueError(f"{text!r} could be two numbers; write {number.replace('.', '')} or {_written(value)}")
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", number):
+        whole, real = number.replace(".", ""), _written(value)
+        raise ValueError(f"{text!r} could be two numbers; write {whole}{unit} or {real}{unit}")
     if not unit and value > 1 and value != value.to_integral_value():
         raise ValueError(f"{text!r} is no whole number; {clear}")
     return value * factor

@@ -56,6 +56,8 @@ def test_one_reading_is_taken(read: Callable[[str], float], text: str, value: fl
         (amounts.count, "60,000K", ["60K", "60000K"]),
         (amounts.count, "1.500", ["1500", "1.5"]),
         (amounts.count, "60.000", ["60000", "60"]),
+        (amounts.count, "1.500M", ["1500M", "1.5M"]),
+        (amounts.size_bytes, "1.500KB", ["1500KB", "1.5KB"]),
         (amounts.count, "60MFLOPs", ["60M", "30M"]),
         (amounts.count, "3 GFLOP", ["3G", "1.5G"]),
         (amounts.size_bytes, "4M", ["4MiB", "4MB"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from budgetnet.learn.plan import TooShort
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.speed import LEAST_EPOCHS
 from budgetnet.learn.statistics import log_losses
+from budgetnet.learn.workers import Workers
 from budgetnet.path import LEAST_PHI
 from budgetnet.path import Path as ScalingPath
 from budgetnet.solve.candidates import candidates
@@ -144,6 +146,20 @@ def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / "run").exists()
 
 
+def test_the_time_that_is_needed_grows_with_the_training_alone() -> None:
+    """Half of 100 s are the final training's: for twice the epochs the other half stays, and the race grows with it."""
+    limits = dataclasses.replace(limits_of(1e12, seconds=100.0), least_epochs=4.0)
+    assert limits.least_seconds(4.0) == 100.0
+    assert limits.least_seconds(2.0) == pytest.approx(100.0 + 50.0 / 0.7)
+
+
+def test_limits_hold_for_a_finished_run_too(tmp_path: Path) -> None:
+    row = dataclasses.replace(network("mobilenet_v3_small"), resolution_px=(16, 16))
+    train("digits", row, epochs=3, out=tmp_path / "run")
+    with pytest.raises(ValueError, match="where the limit is 1,000"):
+        train("digits", row, epochs=3, out=tmp_path / "run", budget=Budget(macs=1000))
+
+
 def test_train_refuses_a_network_that_breaks_its_limits_or_the_time(tmp_path: Path) -> None:
     row = network("mobilenet_v2")
     with pytest.raises(ValueError, match=r"macs 29\d,\d{3},\d{3} where the limit is 1,000") as caught:
@@ -169,6 +185,15 @@ def test_the_batch_follows_the_memory() -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="of memory are free"):
         training_batch(MODERN, images, [row], "cpu", free=10**9)
+
+
+def test_waiting_threads_of_a_worker_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for policy, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if policy is not None:
+            monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+        with Workers(os.getenv, 1) as workers:
+            assert workers.run(["OMP_WAIT_POLICY"]) == [expected]
 
 
 def test_a_control_groups_limit_counts(tmp_path: Path) -> None:
@@ -197,6 +222,9 @@ def test_answers_must_beat_the_class_frequencies(digits: ImageSet) -> None:
     with pytest.raises(ValueError, match="learned nothing: after 3 times through the images") as caught:
         none.check("a network", 3.0)
     assert "\n" not in str(caught.value)
+    few = against_chance(np.array([0.1, 2.2]), labels[:2], digits)
+    with pytest.raises(ValueError, match="2 validation images do not tell whether a network learned anything"):
+        few.check("a network", 3.0)
 
 
 def noise_folder(folder: Path, images: int) -> Path:
@@ -224,7 +252,7 @@ def test_a_training_that_learned_nothing_is_refused_and_refused_again(tmp_path: 
 @pytest.mark.timeout(3600)
 def test_more_of_either_limit_never_costs_accuracy(tmp_path: Path) -> None:
     """The mean of three seeds on a grid of budgets and times, on a machine of one chosen speed."""
-    budgets, times, seeds = (500_000, 4_000_000, 60_000_000), (30.0, 60.0, 120.0), (0, 1, 2)
+    budgets, times, seeds = (500_000, 4_000_000, 60_000_000), (40.0, 80.0, 160.0), (0, 1, 2)
     mean: dict[tuple[int, float], float] = {}
     for macs in budgets:
         for seconds in times:
@@ -235,7 +263,7 @@ def test_more_of_either_limit_never_costs_accuracy(tmp_path: Path) -> None:
                     time_seconds=seconds,
                     seed=seed,
                     out=tmp_path / f"{macs}-{seconds:g}-{seed}",
-                    clock=SimulatedClock(4e9),
+                    clock=SimulatedClock(1e9),
                 ).test.top1
                 for seed in seeds
             ]

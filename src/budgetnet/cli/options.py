@@ -108,7 +108,13 @@ class Limits:
         int | None, BYTES, Parameter(help="Most bytes of live activations (SRAM), as 512KiB.")
     ] = None
     peak_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes of weights and activations together.")] = None
-    train_bytes: Annotated[int | None, BYTES, Parameter(help="Most bytes while training at --batch, as 2GiB.")] = None
+    train_bytes: Annotated[
+        int | None,
+        BYTES,
+        Parameter(
+            help="Most bytes while training, as 2GiB: priced at --batch; train and solve keep it by their batch."
+        ),
+    ] = None
     dtype: Annotated[Number | None, Parameter(help="Number type that the bytes are counted in.")] = None
     batch: Annotated[
         int | None, WHOLE, Parameter(metavar="N", help="Images at once that the bytes are counted for.")
@@ -259,7 +265,9 @@ LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_
 class Shape:
     """What is set on a network before anything else: its classes, its resolution, its first strides."""
 
-    classes: Annotated[int | None, WHOLE, Parameter(metavar="N", help="Classes, 1000 unless given.")] = None
+    classes: Annotated[
+        int | None, WHOLE, Parameter(metavar="N", help="Classes, 1000 unless given; beside data as many as it has.")
+    ] = None
     resolution: Annotated[
         Px | None,
         Parameter(converter=read(sizes.resolution_px), n_tokens=1, metavar="PX", help="Pixels: 224, or 192x256."),

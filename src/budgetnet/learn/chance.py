@@ -31,6 +31,12 @@ class AgainstChance:
         """Raise a one-line `ValueError` that says what to change, unless something was learned."""
         if self.learned:
             return
+        if self.loss < self.chance_loss:
+            raise ValueError(
+                f"{self.count:,} validation images do not tell whether {name} learned anything: its log loss on them "
+                f"is {self.loss:.3f}, that of the class frequencies {self.chance_loss:.3f}, and the difference may be "
+                "chance; give more images, or more --time or --epochs; --fresh or another --out starts again"
+            )
         raise ValueError(
             f"the training of {name} learned nothing: after {epochs:.2g} times through the images its log loss on "
             f"{self.count:,} validation images is {self.loss:.3f}, and that of the class frequencies alone "

@@ -42,10 +42,13 @@ PAIR_SHARE, PAIR_CHANCE = 0.25, 0.01
 is what a coin does), and chance would do it for any pair less often than this (Bonferroni's correction)."""
 KEPT_SKILL, SKILL_CHANCE = 0.8, 0.001
 """Of all classes: less than this is left of what the classifier is better than chance, by more than chance. Photos keep
-0.94 and more (docs/lab-log.md)."""
+0.97 and more (docs/lab-log.md)."""
 HUELESS_SKILL = 0.5
 """The same where no colour is left as it was: what is better than chance then sees by shape. Photos keep 0.75 and more.
 """
+RIGHT_SHARE = 0.7
+"""Of a class's images that the classifier is right about, as photos have it or less: the others cannot be lost."""
+TOO_MANY = "a pair of classes would not show among so many, of so few images each"
 SWAPPED_SHARE = 0.5
 """Of both of two classes: so many mirror images are taken for the other, and more than for their own class."""
 ALL_HUES = Augmentation(hue=0.5)
@@ -78,7 +81,12 @@ def label_changes(
     if not judge.able:
         unable = "a quick classifier cannot tell the classes apart"
         return {kind: Looked(None, unable, len(sample)) for kind in kinds}
-    return {kind: Looked(judge.changed(kind, augmentation), "", len(sample)) for kind in kinds}
+    vague = "" if judge.tells_pairs and len(judge.classes) == len(images.classes) else TOO_MANY
+    looked: dict[Kind, Looked] = {}
+    for kind in kinds:
+        pair = judge.changed(kind, augmentation)
+        looked[kind] = Looked(pair, "" if pair else vague, len(sample))
+    return looked
 
 
 def _sample(images: ImageSet, seed: int) -> NDArray[np.int64] | None:
@@ -150,6 +158,12 @@ class _Judge:
         chance = 1.0 / len(self.classes)
         deviation = chance * math.sqrt(chance * (1.0 - chance) * float((1.0 / np.bincount(self.labels)).sum()))
         return _balanced(self.before == self.labels, self.labels) - chance > ABLE_DEVIATIONS * deviation
+
+    @property
+    def tells_pairs(self) -> bool:
+        """Whether two classes that are mixed up would be told from chance: not of many with few images each."""
+        count, each = len(self.classes), float(np.bincount(self.labels).mean())
+        return 0.5 ** (2 * RIGHT_SHARE * each) * count * (count - 1) / 2 <= PAIR_CHANCE
 
     def changed(self, kind: Kind, augmentation: Augmentation) -> tuple[str, str] | None:
         """Two classes, the first of which looks like the second after a change of this kind; None for none."""

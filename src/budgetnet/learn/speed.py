@@ -36,6 +36,10 @@ ENOUGH_EPOCHS, ENOUGH_EPOCHS_INHERITED = 20.0, 8.0
 """Times through the training images from which on a larger network was worth more than another pass."""
 
 
+RACE_SHARE = 0.3
+"""Of a solve's time: what the race takes. The winner goes on from its own part of it."""
+
+
 def least_epochs(inherited: bool) -> tuple[float, float]:
     """How often a network must see each image for a training, and how often is enough; less with inherited weights."""
     if inherited:
@@ -56,12 +60,14 @@ def _work(counts: Computing, batch: int) -> float:
 class TrainingLimits:
     """How much training there is time and memory for, where a run may take `seconds` in all.
 
-    The final training can do `work`, in multiply-add equivalents, on `images` training images, `batch` at once. A
-    network is trained where it sees each image `least_epochs` times; with `enough_epochs` the time is no limit for it.
-    `bytes` are what one training of `least_batch` images may take, with this optimiser, and a moving average (`ema`).
+    `final_seconds` of them are the final training's. It can do `work`, in multiply-add equivalents, on `images`
+    training images, `batch` at once. A network is trained where it sees each image `least_epochs` times; with
+    `enough_epochs` the time is no limit for it. `bytes` are what one training of `least_batch` images may take, with
+    this optimiser, and a moving average (`ema`).
     """
 
     seconds: float
+    final_seconds: float
     work: float
     images: int
     batch: int
@@ -98,9 +104,13 @@ class TrainingLimits:
         """Whether the network can be trained, but for so few epochs that a smaller one may be better."""
         return self.epochs(network) < self.enough_epochs
 
-    def times(self, factor: float) -> Self:
-        """The same with `factor` times the work: the machine is that much faster than was thought."""
-        return replace(self, work=self.work * factor)
+    def least_seconds(self, epochs: float) -> float:
+        """Seconds in all that give the least epochs, where these give so many: all but the training takes as long."""
+        return self.seconds + self.final_seconds * (self.least_epochs / epochs - 1) / (1 - RACE_SHARE)
+
+    def times(self, factor: float, final_seconds: float) -> Self:
+        """The same with `factor` times the work: the machine is that much faster, or leaves other `final_seconds`."""
+        return replace(self, work=self.work * factor, final_seconds=final_seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for plan.json."""

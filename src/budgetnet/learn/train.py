@@ -21,7 +21,7 @@ from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import Data, Folders, ImageSet, Pixels, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.evaluate import Evaluation
 from budgetnet.learn.leg import Leg, Place, Timing, run_leg, whole_leg
-from budgetnet.learn.memory import training_batch
+from budgetnet.learn.memory import training_batch, training_bytes
 from budgetnet.learn.outcome import check_trained, conclude, finished, write_split
 from budgetnet.learn.plan import (
     TooShort,
@@ -49,7 +49,7 @@ from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_s
 from budgetnet.learn.progress import Progress, silent
 from budgetnet.learn.recipe import Recipe, guarded_batch, recipe_of
 from budgetnet.learn.run import check_device, write_json
-from budgetnet.learn.speed import MOST_SPEED, image_work, least_epochs
+from budgetnet.learn.speed import MOST_SPEED, USUAL_SPEED, image_work, least_epochs
 from budgetnet.learn.stopwatch import MACHINE, TIMING_SECONDS, Clock, median_timing
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.workers import Team, Workers, check_launcher, team_for, workers_for
@@ -142,15 +142,15 @@ def train(
         source = source_of(plan, given, network)
         network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
         asked = recipe_of(recipe or default_recipe(source))
+        check_keeps(network, budget)
         if plan is not None:
             check_plan(plan, run)
+            _check_planned_bytes(plan, asked, network, budget, run)
             _check_same(plan, arguments, asked, network, run)
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
                 return Trained(run, network, done.validation, done.test)
             same_values(plan, images, run)
-        else:
-            check_keeps(network, budget)
         tell_images(images, progress)
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
@@ -348,6 +348,21 @@ def check_keeps(network: Network, budget: Budget | None) -> None:
         )
 
 
+def _check_planned_bytes(
+    plan: Mapping[str, Any], recipe: Recipe, network: Network, budget: Budget | None, run: Path
+) -> None:
+    """Raise a one-line `ValueError` where a begun run's batch, which its bits depend on, breaks the train bytes."""
+    if budget is None or budget.train_bytes is None:
+        return
+    processes, batch = plan["processes"], plan["final"]["course"]["batch"]
+    need = processes * training_bytes(network, recipe, max(1, batch // processes))
+    if need > budget.train_bytes:
+        raise ValueError(
+            f"{run} was begun with {batch} images at once, which take {need:,} bytes where train_bytes allows "
+            f"{budget.train_bytes:,}; give --fresh or another --out"
+        )
+
+
 def check_possible(draft: Course, images: ImageSet, device: str, time_seconds: float, inherited: bool) -> None:
     """Raise `TooShort` for a time that no processor of today would do with: nothing needs to be timed for that."""
     count = len(images.indices("train"))
@@ -358,7 +373,7 @@ def check_possible(draft: Course, images: ImageSet, device: str, time_seconds: f
         raise TooShort(
             time_seconds,
             f"for {draft.network.name}: to see {count:,} training images {least:g} times takes this machine far longer",
-            seconds,
+            seconds * MOST_SPEED[device] / USUAL_SPEED[device],
         )
 
 

@@ -165,7 +165,7 @@ def _nothing(failures: Sequence[BudgetError], budget: Budget, training: Training
             f"to train any network that keeps the budget: the quickest, {best.name}, would see each of the "
             f"{training.images:,} training images {epochs:.2g} times, and fewer than {training.least_epochs:g} times "
             "is no training",
-            training.seconds * training.least_epochs / epochs,
+            training.least_seconds(epochs),
         )
     if any(error.limit == MEMORY for error in failures) and training is not None:
         return ValueError(

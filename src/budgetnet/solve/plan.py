@@ -18,7 +18,7 @@ from budgetnet.learn.memory import most_training_bytes
 from budgetnet.learn.plan import TooShort, course_row, team_row
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe
-from budgetnet.learn.speed import USUAL_SPEED, TrainingLimits, image_work, least_epochs
+from budgetnet.learn.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
 from budgetnet.learn.stopwatch import TIMING_SECONDS, Clock, Stopwatch
 from budgetnet.learn.train import (
     SPARE_SHARE,
@@ -33,8 +33,6 @@ from budgetnet.search.race import survivors
 from budgetnet.solve.candidates import Candidate
 from budgetnet.spec import Network
 
-RACE_SHARE = 0.3
-"""Of the time: what the race takes. The winner goes on from its own part of it."""
 CORE_SECONDS_AN_ENTRANT = 100.0
 MOST_ENTRANTS = 12
 ENOUGH_STEPS = 0.6
@@ -49,6 +47,8 @@ TIMING_SHARE = 0.1
 """Of the time: the most that timing takes."""
 ROUNDS = 3
 """Of choosing candidates and timing them: each corrects the estimate that the next chooses by."""
+LEAST_LEFT_SHARE = 0.75
+"""Of the time: once less is left, what is timed by then is planned with."""
 CLOSE = 1.25
 """A measured speed within this factor of the estimate corrects nothing."""
 
@@ -115,11 +115,11 @@ def estimated_limits(
     count = len(images.indices("train"))
     (batch, _), workers = shared_batch(recipe, images, device), workers_for(device)
     least, enough = least_epochs(inherited)
+    final_seconds = _final_seconds(deadline, USUAL_STARTUP_SECONDS, TIMING_SHARE * deadline.seconds)
     return TrainingLimits(
         seconds=deadline.seconds,
-        work=_final_seconds(deadline, USUAL_STARTUP_SECONDS, TIMING_SHARE * deadline.seconds)
-        * USUAL_SPEED[device]
-        * workers,
+        final_seconds=final_seconds,
+        work=final_seconds * USUAL_SPEED[device] * workers,
         images=count,
         batch=max(1, batch),
         least_epochs=least,
@@ -161,11 +161,11 @@ def chosen_field(
         known: dict[Network, Timing] = {}
         place = open_place(list(raced.values()))
         known[quickest.network] = stopwatch.time([quickest], place, seconds)[0]
-        ratio = _ratio(known, limits, deadline, stopwatch, seconds * len(drafts))
+        ratio, final_seconds = _ratio(known, limits, deadline, stopwatch, seconds * len(drafts))
         again = not 1 / CLOSE < ratio < CLOSE
         for _ in range(ROUNDS):
             if again:
-                limits = limits.times(ratio)
+                limits = limits.times(ratio, final_seconds)
                 found = find(limits)
                 raced = _raced(found)
                 drafts, team = draft(raced)
@@ -177,9 +177,10 @@ def chosen_field(
             if new:
                 known |= zip([row.network for row in new], stopwatch.time(new, place, seconds), strict=True)
             timed = {row.network: known[row.network] for row in drafts}
-            ratio = _ratio(timed, limits, deadline, stopwatch, 0.0)
-            again = ratio < 1 / CLOSE and any(limits.times(ratio).is_short_for(network) for network in timed)
-            if not again:
+            ratio, final_seconds = _ratio(timed, limits, deadline, stopwatch, 0.0)
+            slower = limits.times(ratio, final_seconds)
+            again = ratio < 1 / CLOSE and any(slower.is_short_for(network) for network in timed)
+            if not again or deadline.left_seconds < LEAST_LEFT_SHARE * deadline.seconds:
                 break
         startup = stopwatch.startup_seconds
     timings = tuple(known[row.network] for row in drafts)
@@ -196,11 +197,11 @@ def _ratio(
     deadline: Deadline,
     stopwatch: Stopwatch,
     timing_seconds: float,
-) -> float:
-    """How much more work there is time for than the limits say, by the slowest of the timed networks."""
+) -> tuple[float, float]:
+    """How much more work there is time for than the limits say, by the slowest of the timed networks; in how long."""
     seconds = _final_seconds(deadline, stopwatch.startup_seconds, timing_seconds)
     speed = min(timing.together * image_work(network, limits.batch) for network, timing in known.items())
-    return seconds * speed / limits.work
+    return seconds * speed / limits.work, seconds
 
 
 def planned(
@@ -230,7 +231,7 @@ def planned(
                 deadline.seconds,
                 f"for a training on {field.training.images:,} images: the quickest of the networks that could be raced "
                 f"would see each {best:.2g} times, and fewer than {least:g} times is no training",
-                deadline.seconds * least / max(best, 0.01),
+                field.training.least_seconds(max(best, 0.01)),
             )
         field = _without(field, {name: epochs[name] for name in slow})
 
