@@ -117,7 +117,6 @@ def field_of(digits: ImageSet, budget: Budget, seconds: float, speed: float) -> 
         draft,
         place,
         estimated_limits(digits, MODERN, deadline, "cpu", False, None),
-        digits,
         deadline,
         "cpu",
     )

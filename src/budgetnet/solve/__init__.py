@@ -206,7 +206,6 @@ def solve(
                 lambda networks: drafted(networks, images, trained_by, preprocessing, seed, device, budget.train_bytes),
                 opening.place,
                 estimate,
-                images,
                 deadline,
                 device,
                 progress,

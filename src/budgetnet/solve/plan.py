@@ -142,7 +142,6 @@ def chosen_field(
     draft: Callable[[Mapping[str, Network]], tuple[tuple[Course, ...], Team]],
     open_place: Callable[[Sequence[Network]], Place],
     limits: TrainingLimits,
-    images: ImageSet,
     deadline: Deadline,
     device: str,
     progress: Progress | None = None,
