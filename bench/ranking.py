@@ -166,7 +166,7 @@ def _trained(
 
 
 def _reached(leg: Leg, images: ImageSet) -> Trained:
-    test = answered(leg)
+    test = answered(leg, images)
     if not leg.scores.exists():  # it diverged
         return Trained(0.0, 0.0, 0.0)
     right = validation_answers(leg, images)[0].right

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from budgetnet.learn.chance import AgainstChance
 from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.speed import TrainingLimits, image_work
@@ -45,3 +46,8 @@ class SimulatedClock:
 def limits_of(work: float, images: int = 1257, batch: int = 64, seconds: float = 60.0) -> TrainingLimits:
     """What there is to train with: so much work, and memory enough for anything."""
     return TrainingLimits(seconds, seconds / 2, work, images, batch, 4.0, 20.0, 10**15, 8, "adamw", True)
+
+
+LEARNED = AgainstChance(0.5, 2.3, -1.5, 100, "test")
+"""What a training that learned something has."""
+LEARNED_NOTHING = AgainstChance(2.4, 2.3, 0.2, 100, "test")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline import Inline
 from killed import kill_when, start
+from simulated import LEARNED
 from test_baseline import SMALL
 from test_formats import hold
 from test_report import Page
@@ -181,7 +182,7 @@ def test_a_family_goes_on_to_the_same_weights(
 
 
 def answered(right: list[bool]) -> list[Answered]:
-    return [Answered(0, np.arange(len(right)), np.array(right), False)]
+    return [Answered(0, np.arange(len(right)), np.array(right), False, LEARNED)]
 
 
 def test_a_step_gains_what_its_images_say() -> None:

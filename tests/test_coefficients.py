@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from inline import Inline
 from killed import kill_when, start
+from simulated import LEARNED, LEARNED_NOTHING
 from test_compare import PLAIN
 from test_formats import hold
 from test_report import Page
@@ -33,6 +34,7 @@ from budgetnet.learn.augmenting import Augment
 from budgetnet.learn.cluster import Cluster
 from budgetnet.learn.data import ImageSet, open_images
 from budgetnet.learn.leg import Timing
+from budgetnet.learn.progress import silent
 from budgetnet.learn.statistics import on_one_split, over_seeds
 from budgetnet.learn.train import Timings, validation_seconds
 from budgetnet.scaling import PAPER, Coefficients
@@ -81,7 +83,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
-    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 100.0}
+    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 600.0}
     return search_coefficients("digits", out=run, **{**asked, **options})
 
 
@@ -122,6 +124,15 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     killed(run)
     assert made(run) == found, "the same bits"
     assert Inline.done == ["n02", f"{best.id}-seed1", "found-seed0"], "what is done is not done again"
+
+
+def test_a_race_in_which_nothing_was_learned_has_no_answer(digits: ImageSet, tmp_path: Path) -> None:
+    plan = {"entrants": [{"id": "n01", "last": {"course": {"steps": 5, "batch": 64}}}]}
+    work = work_module.Work(tmp_path, plan, digits, None, None, silent)  # type: ignore[arg-type]
+    lost = [dataclasses.replace(one, chance=LEARNED_NOTHING) for one in answers(0.0)]
+    with pytest.raises(ValueError, match=r"the training of n01, the best of the race, learned nothing"):
+        work._check_learned("n01", lost)
+    work._check_learned("n01", [*lost, *answers(0.0, seeds=1)])
 
 
 def killed(run: Path) -> None:
@@ -284,7 +295,7 @@ def answers(shift: float, seeds: int = 3, luck: float = 0.0, count: int = 400, s
     for seed in range(seeds):
         random = np.random.default_rng(100 * start + seed)
         losses = np.abs(random.normal(0.5 + shift, 0.2, count)) + luck * random.normal()
-        found.append(Answers(seed, np.arange(count), losses < 0.7, losses, False))
+        found.append(Answers(seed, np.arange(count), losses < 0.7, losses, False, LEARNED))
     return found
 
 
@@ -400,7 +411,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
     line = ["search", "coefficients", "photos", "--base", str(file), "--growth", "3", "--tolerance", "2%"]
     line += ["--measure", "peak_bytes", "--candidates", "9", "--seeds", "5", "--time", "2h", "--seed", "7"]
     line += ["--finalists", "3", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
-    line += ["--crop", "off"]
+    line += ["--crop", "off", "--train-bytes", "2GB"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
@@ -416,6 +427,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "time_seconds": 7200.0,
         "seed": 7,
         "augment": Augment(crop="off"),
+        "train_bytes": 2 * 10**9,
         "recipe": "paper",
         "precision": "bfloat16",
         "device": "cpu",

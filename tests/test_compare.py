@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline import Inline
 from killed import kill_when, start
+from simulated import LEARNED, LEARNED_NOTHING
 from test_formats import hold
 from test_report import Page
 
@@ -273,6 +274,19 @@ def test_a_comparison_from_end_to_end(short: None, tmp_path: Path) -> None:
     assert [row.seeds for row in again.networks] == [row.seeds for row in found.networks]
 
 
+def test_where_nothing_was_learned_nothing_is_compared(
+    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_step(drafts: Sequence[Draft], *_: Any) -> dict[str, Any]:
+        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 0.0) for row in drafts]
+        return {"processes": 1, "threads": 1, "seconds_each": 0.0, "entrants": rows}
+
+    monkeypatch.setattr(module, "planned", one_step)
+    with pytest.raises(ValueError, match=r"the training of .*, the best of all, learned nothing") as caught:
+        made(tmp_path / "run", seeds=1)
+    assert "\n" not in str(caught.value) and not (tmp_path / "run" / "comparison.json").exists()
+
+
 def killed(run: Path) -> None:
     """As a kill in one of the trainings leaves it; the test that is slow kills in earnest."""
     (run / "comparison.json").unlink()
@@ -454,7 +468,13 @@ def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, li
     found: dict[str, list[Answered]] = {}
     for name, shares in rights.items():
         found[name] = [
-            Answered(seed, np.arange(count) + seed * count, np.arange(count) < share * count, diverged=share == 0.0)
+            Answered(
+                seed,
+                np.arange(count) + seed * count,
+                np.arange(count) < share * count,
+                diverged=share == 0.0,
+                chance=LEARNED if share > 0.1 else LEARNED_NOTHING,
+            )
             for seed, share in enumerate(shares)
         ]
     return found
@@ -549,6 +569,7 @@ def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
     assert "Of 1 change to a: none is shown to cost accuracy or to gain some." in none and "No pair" not in none
     assert "c than a by +6.0 points" in parts and "a than b by +10.0 points" in parts
     assert "b diverged in seed 1" in said({"a": [0.9, 0.9], "b": [0.8, 0.0]})
+    assert "b learned nothing in seed 1:" in said({"a": [0.9, 0.9], "b": [0.8, 0.1]})
 
 
 def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> None:

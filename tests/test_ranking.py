@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from simulated import LEARNED
 from test_baseline import BUDGET, teaching
 
 from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
@@ -41,7 +42,7 @@ def test_the_supernet_costs_all_its_networks(tmp_path: Path) -> None:
 def trainings(*accuracies: float, images: int = 2000) -> list[Trainings]:
     """One training of each network, right on the first images."""
     return [
-        Trainings((Answered(0, np.arange(images), np.arange(images) < accuracy * images, False),), ())
+        Trainings((Answered(0, np.arange(images), np.arange(images) < accuracy * images, False, LEARNED),), ())
         for accuracy in accuracies
     ]
 

@@ -174,16 +174,16 @@ def test_train_refuses_a_network_that_breaks_its_limits_or_the_time(tmp_path: Pa
 
 def test_the_batch_follows_the_memory() -> None:
     row, images = network("mobilenet_v2"), 10_000
-    whole = training_batch(MODERN, images, [row], "cpu", free=10**12)
+    whole = training_batch(MODERN, images, [row], "cpu", room=10**12)
     assert whole == MODERN.batch
     need = training_bytes(row, MODERN, whole)
-    smaller = training_batch(MODERN, images, [row], "cpu", most_bytes=need // 3, free=10**12)
+    smaller = training_batch(MODERN, images, [row], "cpu", most_bytes=need // 3, room=10**12)
     assert 8 <= smaller < whole and training_bytes(row, MODERN, smaller) <= need // 3
     with pytest.raises(ValueError, match="the fewest that train well, and --train-bytes allows") as caught:
-        training_batch(MODERN, images, [row], "cpu", most_bytes=10**6, free=10**12)
+        training_batch(MODERN, images, [row], "cpu", most_bytes=10**6, room=10**12)
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="of memory are free"):
-        training_batch(MODERN, images, [row], "cpu", free=10**9)
+        training_batch(MODERN, images, [row], "cpu", room=10**8)
 
 
 def test_waiting_threads_of_a_worker_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

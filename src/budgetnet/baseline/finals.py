@@ -18,14 +18,13 @@ from typing import Any
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Leg, Place, whole_leg
 from budgetnet.learn.recipe import Recipe
+from budgetnet.learn.speed import least_steps
 from budgetnet.learn.train import FORWARD_RATE, with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.spec import Network
 
-LEAST_STEPS = 10
-"""Of a final training: fewer are no training at all."""
 LEAST_SCORE_STEPS = 40
-"""Of a training that only ranks: fewer say nothing (docs/lab-log.md)."""
+"""Of a training that only ranks, and of a supernet's: fewer say nothing (docs/lab-log.md)."""
 FINALS = ((3, 3), (3, 2), (2, 2), (2, 1))
 """Finalists and seeds, the most first: so many that a training sees its images `LEAST_EPOCHS` times."""
 MOST_FINALISTS = 7
@@ -64,7 +63,13 @@ def as_many_as_fit(finalists: int, seeds: int, workers: int) -> int:
 
 def least_finals(course: Course, images: ImageSet, slowest: float, workers: int) -> float:
     """Seconds of the fewest and shortest finals."""
-    return _turns(*FINALS[-1], workers) * (LEAST_STEPS * course.batch / slowest + _answer_seconds(images, slowest))
+    steps = least_final_steps(course, images)
+    return _turns(*FINALS[-1], workers) * (steps * course.batch / slowest + _answer_seconds(images, slowest))
+
+
+def least_final_steps(course: Course, images: ImageSet) -> int:
+    """Of a final training: fewer are no training at all."""
+    return least_steps(len(images.indices("train")), course.batch)
 
 
 def semifinals_of(

@@ -11,7 +11,7 @@ from typing import Any
 
 from budgetnet.baseline.by_supernet import BySupernet, Candidate, candidate_errand, judge
 from budgetnet.baseline.by_training import ByTraining
-from budgetnet.baseline.finals import LEAST_SCORE_STEPS, LEAST_STEPS, finals_of, least_finals, semifinals_of
+from budgetnet.baseline.finals import LEAST_SCORE_STEPS, finals_of, least_final_steps, least_finals, semifinals_of
 from budgetnet.baseline.scorer import Scorer, ScorerName
 from budgetnet.baseline.teaching import Teaching, time_teaching
 from budgetnet.budget import Budget
@@ -43,6 +43,8 @@ LEAST_CANDIDATES, MOST_CANDIDATES = 4, 1000
 SCORE_LENGTH = 1 / 16
 """Of the length of a final training what a candidate has that is scored by one, but at least `LEAST_SCORE_STEPS`: twice
 as many say hardly more (docs/lab-log.md)."""
+MEMORY_NETWORKS = 32
+"""Drawn networks whose training must fit into memory."""
 STARTS = 3
 """Of workers: for the scores by training, the semifinals and the finals. A supernet's are timed with it."""
 MANY_STEPS = 1_000_000
@@ -89,7 +91,8 @@ def planned(
         scores = _by_training(draft, images, speeds, workers, seconds, finals)
     else:
         scores = _by_supernet(draft, timed, workers, seconds)
-    if finals["course"]["steps"] < LEAST_STEPS or scores.candidates < LEAST_CANDIDATES or scores.steps < scores.least:
+    untrained = finals["course"]["steps"] < least_final_steps(course, images)
+    if untrained or scores.candidates < LEAST_CANDIDATES or scores.steps < scores.least:
         shortest = least_finals(course, images, speeds.slowest, workers) / FINALS_SHARE
         needed = max(scores.seconds / (1 - FINALS_SHARE - SEMIFINALS_SHARE), shortest)
         raise TooShort(time_seconds, "for a search and final trainings", 1.2 * (time_seconds - left + needed))
@@ -174,8 +177,8 @@ def _by_supernet(draft: Draft, timed: _Supernet, workers: int, time_seconds: flo
         "candidate": None,
         "seconds_a_candidate": timed.judged,
     }
-    least = max(LEAST_STEPS * batch / timed.taught / SUPERNET_SHARE, LEAST_CANDIDATES * each / share)
-    return _Scores(int(share * time_seconds / each), steps, LEAST_STEPS, least, rows)
+    least = max(LEAST_SCORE_STEPS * batch / timed.taught / SUPERNET_SHARE, LEAST_CANDIDATES * each / share)
+    return _Scores(int(share * time_seconds / each), steps, LEAST_SCORE_STEPS, least, rows)
 
 
 def _timed_teaching(draft: Draft, progress: Progress | None) -> Timing:
@@ -222,8 +225,15 @@ def draft_of(
     place: Place,
     where: Where,
 ) -> Draft:
-    """A draft with the recipe's batch, shared by all processes, or less where memory is short."""
-    batch, team = shared_batch(recipe, images, place.device)
-    alone = where.batch_for(recipe, len(images.indices("train")), [options.space.base])
+    """A draft with the recipe's batch, or less where memory is short.
+
+    That of a supernet, which all processes share, is for its largest network; that of the trainings of single ones for
+    the most demanding of some drawn networks.
+    """
+    base, most_bytes = options.space.base, options.budget.train_bytes
+    largest = [options.network(options.largest())] if scorer == "supernet" else []
+    batch, team = shared_batch(recipe, images, place.device, largest, most_bytes, apart=False)
+    drawn = [options.network(options.drawn("memory", number)) for number in range(MEMORY_NETWORKS)]
+    alone = where.batch_for(recipe, len(images.indices("train")), [base, *drawn], most_bytes)
     course = Course("base", options.space.base, recipe, preprocessing, place.split_seed, alone, 1, 1)
     return Draft(scorer, options, place, team, batch, course)

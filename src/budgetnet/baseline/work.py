@@ -17,6 +17,7 @@ from budgetnet.baseline.plan import scorer_of
 from budgetnet.baseline.result import BASE, Baseline, Final, Trainings
 from budgetnet.baseline.scorer import Scorer, score_of
 from budgetnet.learn.answers import answered, validation_answers
+from budgetnet.learn.chance import check_any_learned
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.missing import train_missing
@@ -129,7 +130,9 @@ class Work:
             ]
         )
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
-        winner = found[0]
+        winner, course = found[0], self.plan["finals"]["course"]
+        epochs = course["steps"] * course["batch"] / len(self.images.indices("train"))
+        check_any_learned(winner.id, [test.chance for test in done[winner.id].tests], epochs)
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")
         made = self._result(scorer, scored, again, [*found, base], done)
@@ -174,7 +177,7 @@ def trainings_of(legs: Sequence[Leg], images: ImageSet) -> dict[str, Trainings]:
     for leg in legs:
         grouped.setdefault(leg.course.id.rpartition("-seed")[0], []).append(leg)
     return {
-        name: Trainings(tuple(map(answered, rows)), tuple(_right(leg, images) for leg in rows))
+        name: Trainings(tuple(answered(leg, images) for leg in rows), tuple(_right(leg, images) for leg in rows))
         for name, rows in grouped.items()
     }
 

@@ -146,7 +146,8 @@ def search_all(
                 check_storage(storage)
             with trials_on(cluster, device) as where:
                 tell_images(images, progress)
-                job = job_for(networks, images, data, recipe, seed, run, where, precision, progress)
+                most = budget.train_bytes
+                job = job_for(networks, images, data, recipe, seed, run, where, precision, progress, most_bytes=most)
                 pixels = open_cache(images, job.place.side_px, progress=progress)
                 drawn = augmentation_for(None, augment, recipe, images, pixels, seed, progress)
                 steps = shared(job, stand_in, began, time_seconds, progress)
@@ -276,6 +277,7 @@ class _Chain:
                 seeds=self.plan["coefficient_seeds"],
                 time_seconds=self.plan["seconds"]["coefficients"],
                 out=self.run / "coefficients",
+                train_bytes=self.asked.budget.train_bytes,
                 **self._shared(progress),
             )
 

@@ -17,6 +17,7 @@ from budgetnet.chain.result import Family, Member, Part, gains_of, member_of
 from budgetnet.chain.statement import statement
 from budgetnet.learn.answers import Answered, answered, train_and_test, training_seconds
 from budgetnet.learn.augmenting import chosen_of, fitted
+from budgetnet.learn.chance import check_any_learned
 from budgetnet.learn.data import Data, ImageSet, open_cache
 from budgetnet.learn.leg import Leg, Place, opened, run_leg
 from budgetnet.learn.missing import train_missing
@@ -56,12 +57,16 @@ def job_for(
     precision: str,
     progress: Progress | None,
     side_px: int | None = None,
+    most_bytes: int | None = None,
 ) -> Job:
-    """The images open at that side, or one that serves all these networks, and a course without network and steps."""
+    """The images open at that side, or one that serves all these networks, and a course without network and steps.
+
+    A training takes at most `most_bytes`.
+    """
     chosen, preprocessing = recipe_of(recipe), preprocessing_for(images)
     side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
-    batch = where.batch_for(chosen, len(images.indices("train")), networks)
+    batch = where.batch_for(chosen, len(images.indices("train")), networks, most_bytes)
     draft = Course("draft", networks[0], chosen, preprocessing, seed, batch, 1, 1)
     return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
 
@@ -84,7 +89,8 @@ class Training:
         where, place = self.job.where, self.job.place
         train_missing(legs, "family", where, place, most, self.progress, train_member, member_errand)
         clear(self.folder / "training")
-        done = {leg.course.id: answered(leg) for leg in legs}
+        done = {leg.course.id: answered(leg, self.job.images) for leg in legs}
+        check_any_learned("every member of the family", [one.chance for one in done.values()], self.plan["epochs"])
         return {row["id"]: [done[leg.course.id] for leg in self.legs(row["id"])] for row in self.plan["members"]}
 
     def legs(self, member: str) -> list[Leg]:
@@ -157,6 +163,7 @@ def train_family(
         whole["precision"],
         progress,
         side_px=None if plan is None else plan["side_px"],
+        most_bytes=Budget.from_dict(whole["budget"]).train_bytes,
     )
     if plan is None:
         steps = planned(job, members, began, whole["seconds"]["family"], progress)

@@ -24,7 +24,7 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
-from budgetnet.learn.speed import least_epochs
+from budgetnet.learn.speed import least_steps
 from budgetnet.learn.train import FORWARD_RATE, SPARE_SHARE, Timings, with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
@@ -37,7 +37,7 @@ SHARES: Mapping[str, float] = {"baseline": 0.5, "coefficients": 0.25, "family": 
 CANDIDATES = 24
 MOST_SEEDS = 3
 """Of coefficients' last rung and of the family: fewer where a training would see its images fewer than 12 times."""
-LEAST_STEPS, MOST_STEPS = 10, 10**9
+MOST_STEPS = 10**9
 MARGIN = 1.2
 """On a least time: what is timed once is timed too fast by this, at worst."""
 PAGE_SECONDS = 5.0
@@ -70,8 +70,7 @@ class Job:
     @property
     def least_steps(self) -> int:
         """Steps in which a training sees its images as often as makes it one."""
-        epochs, _ = least_epochs(inherited=False)
-        return math.ceil(epochs * len(self.images.indices("train")) / self.draft.batch)
+        return least_steps(len(self.images.indices("train")), self.draft.batch)
 
     def course(self, name: str, network: Network) -> Course:
         """The course of one network, still without steps."""
@@ -101,7 +100,7 @@ def shared(
     wanted = [count for count in range(MOST_SEEDS, 1, -1)]
     seeds = next((n for n in wanted if race_seconds(n, job.enough_steps) <= seconds["coefficients"]), 1)
     least = {
-        "coefficients": race_seconds(1, LEAST_STEPS),
+        "coefficients": race_seconds(1, job.least_steps),
         "family": MARGIN * (overhead + family_seconds(job, timings, 1, job.least_steps)),
     }
     if any(seconds[part] < needed for part, needed in least.items()):

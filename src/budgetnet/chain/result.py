@@ -27,7 +27,7 @@ class Member:
     """A trained network of the family: accuracy on the test images with its 95 % interval, mean over `seeds`.
 
     `training_seconds` is how long a training's steps took on one core or GPU, mean over seeds; None where it was too
-    short to tell.
+    short to tell. `unlearned` are the trainings, counted from 0, that learned nothing (`learn.chance`).
     """
 
     id: str
@@ -44,6 +44,7 @@ class Member:
     low: float
     high: float
     seeds: tuple[float, ...]
+    unlearned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Family:
 
 def _member(row: Mapping[str, Any]) -> Member:
     network = Network.from_json(json.dumps(row["network"]))
-    return Member(**{**row, "network": network, "seeds": tuple(row["seeds"])})
+    tuples = {name: tuple(row.get(name, ())) for name in ("seeds", "unlearned")}
+    return Member(**{**row, "network": network, **tuples})
 
 
 def member_of(
@@ -152,6 +154,7 @@ def member_of(
         low=accuracy.low,
         high=accuracy.high,
         seeds=tuple(float(test.right.mean()) for test in tests),
+        unlearned=tuple(place for place, test in enumerate(tests) if not test.chance.learned),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from budgetnet.chain.result import Family, Gain, Member
+from budgetnet.learn.chance import nothing_learned
 from budgetnet.show.wording import listed
 
 
 def statement(family: Family) -> tuple[str, ...]:
     """Sentences: the ends of the family, what each step gains, how it was trained, what does not compare."""
-    return (_ends(family), _gains(family.gains), *_training(family), _beware(family))
+    return (_ends(family), _gains(family.gains), *_training(family), *_beware(family))
 
 
 def _ends(family: Family) -> str:
@@ -51,9 +52,12 @@ def _training(family: Family) -> Iterator[str]:
         yield "One seed is one training of each: another could change a difference by more than the intervals say."
 
 
-def _beware(family: Family) -> str:
+def _beware(family: Family) -> Iterator[str]:
+    for member in family.members:
+        if member.unlearned:
+            yield nothing_learned(member.id, member.unlearned)
     larger = listed([row.id for row in family.members[1:]])
-    return (
+    yield (
         f"The budget is that of S0: {larger} are what it grows into, whatever they cost. The published B0 to B3 are "
         "others' trainings on ImageNet: they show how the paper's family grows, not how good this one is."
     )

@@ -111,9 +111,7 @@ class Limits:
     train_bytes: Annotated[
         int | None,
         BYTES,
-        Parameter(
-            help="Most bytes while training, as 2GiB: priced at --batch; train and solve keep it by their batch."
-        ),
+        Parameter(help="Most bytes while training, as 2GiB: priced at --batch; trainings keep it by their batch."),
     ] = None
     dtype: Annotated[Number | None, Parameter(help="Number type that the bytes are counted in.")] = None
     batch: Annotated[

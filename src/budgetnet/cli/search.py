@@ -13,6 +13,7 @@ from budgetnet.cli.options import (
     AS_PUBLISHED,
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
+    BYTES,
     HERE,
     NETWORK,
     OUTPUT,
@@ -85,6 +86,11 @@ def coefficients(
         float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
     ] = 2700.0,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="modern or paper.")] = "modern",
+    train_bytes: Annotated[
+        int | None,
+        BYTES,
+        Parameter(group=TRAINING, help="Most bytes of one training, as 2GiB: the batch is made smaller for it."),
+    ] = None,
     on: OnCluster = HERE,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
@@ -116,6 +122,7 @@ def coefficients(
             time_seconds=time,
             recipe=recipe,
             augment=augmenting.value(),
+            train_bytes=train_bytes,
             progress=shown,
             cluster=cluster,
             **made.values(),

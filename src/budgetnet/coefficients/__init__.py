@@ -64,6 +64,7 @@ def search_coefficients(
     progress: Progress | None = None,
     cluster: Cluster | None = None,
     augment: Augment | Everything = "auto",
+    train_bytes: int | None = None,
 ) -> CoefficientSearch:
     """alpha, beta and gamma for these images: which network of `growth` times the base's cost is the most accurate.
 
@@ -73,7 +74,7 @@ def search_coefficients(
     `seeds` times. Then the found and the paper's coefficients are compared at phi = 2 on the test images. A zoo's base
     is adapted to the images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where one is
     given, else here. `augment` says which kinds of the recipe's augmentation are drawn: those that change no class,
-    unless given.
+    unless given. `train_bytes` is a limit on the memory of one training step: the batch is made smaller for it.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
@@ -88,6 +89,7 @@ def search_coefficients(
         "seeds": integer("seeds", seeds),
     }
     candidates, finalists, seeds = counts.values()
+    train_bytes = None if train_bytes is None else integer("train_bytes", train_bytes)
     growth, tolerance = check_space(growth, tolerance, measure)
     check_cluster(cluster)
     check_computing(device, precision)
@@ -104,6 +106,7 @@ def search_coefficients(
         "recipe": recipe.to_dict(),
         "precision": precision,
         "augment": given_augment(augment),
+        "train_bytes": train_bytes,
     }
     run = run_folder(out, data, {"command": COMMAND, **asked})
     with only_one(run):
@@ -130,7 +133,7 @@ def search_coefficients(
                 start_anew(run)
             if entrants is not None:
                 trained_by = fitted(recipe, drawn)
-                batch = where.batch_for(trained_by, len(images.indices("train")), _all_networks(entrants))
+                batch = where.batch_for(trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes)
                 draft = Course("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))

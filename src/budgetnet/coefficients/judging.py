@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from budgetnet.coefficients.result import Difference, Needed, Score, SeedScore
 from budgetnet.learn.answers import test_answers, validation_answers
+from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.image_scores import ImageScores
 from budgetnet.learn.leg import Leg
@@ -35,28 +36,31 @@ MOST_LOSS = -math.log(LEAST_PROBABILITY)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """One training's answers: which images, which of them right, the log loss of each."""
+    """One training's answers: which images, which of them right, the log loss of each, and whether it learned anything
+    (`chance`)."""
 
     seed: int
     indices: NDArray[np.int64]
     right: NDArray[np.bool_]
     losses: NDArray[np.float64]
     diverged: bool
+    chance: AgainstChance
 
 
 def on_validation(leg: Leg, images: ImageSet) -> Answers:
     """What a leg's model answered to the validation images."""
-    return _answers(leg.course.seed, *validation_answers(leg, images))
+    return _answers(leg.course.seed, *validation_answers(leg, images), images, "validation")
 
 
-def on_test(leg: Leg) -> Answers:
+def on_test(leg: Leg, images: ImageSet) -> Answers:
     """What a training of the check answered to the test images."""
-    return _answers(leg.course.seed, *test_answers(leg))
+    return _answers(leg.course.seed, *test_answers(leg), images, "test")
 
 
-def _answers(seed: int, answers: ImageScores, indices: NDArray[np.int64]) -> Answers:
+def _answers(seed: int, answers: ImageScores, indices: NDArray[np.int64], images: ImageSet, split: str) -> Answers:
+    chance = against_chance(answers.losses, np.asarray(images.labels)[indices], images, split)
     losses = np.minimum(answers.losses, MOST_LOSS)
-    return Answers(seed, indices, answers.right, losses, not bool(answers.finite.all()))
+    return Answers(seed, indices, answers.right, losses, not bool(answers.finite.all()), chance)
 
 
 def score_of(tests: Sequence[Answers]) -> Score:
@@ -70,8 +74,12 @@ def score_of(tests: Sequence[Answers]) -> Score:
         high,
         right.mean,
         *accuracy_interval(right),
-        tuple(SeedScore(one.seed, float(one.losses.mean()), float(one.right.mean()), one.diverged) for one in tests),
+        tuple(map(_seed_score, tests)),
     )
+
+
+def _seed_score(one: Answers) -> SeedScore:
+    return SeedScore(one.seed, float(one.losses.mean()), float(one.right.mean()), one.diverged, one.chance.learned)
 
 
 def _losses(tests: Sequence[Answers]) -> Seeds:

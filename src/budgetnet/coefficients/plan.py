@@ -18,6 +18,7 @@ from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
 from budgetnet.learn.plan import TooShort, course_of, course_row, team_row
 from budgetnet.learn.progress import Progress
+from budgetnet.learn.speed import least_steps
 from budgetnet.learn.train import FORWARD_RATE, validation_seconds, with_steps
 from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
@@ -34,8 +35,6 @@ CHECK_SHARE = 0.33
 EARLY_LENGTH, SHORTER = 0.25, 0.5
 """Of the length of a training in the last rung what one of the rung before has; of that what one before that has, and
 so on. By measurement: docs/lab-log.md."""
-LEAST_STEPS = 10
-"""Of a training: fewer are no training at all."""
 LEAST_EARLY_STEPS = 40
 """Of the first rung, or fewer race: the order after 20 steps had nothing to do with that of full trainings, after 40 it
 had as much as after 80 (docs/lab-log.md)."""
@@ -79,7 +78,8 @@ def planned(
     kept = survivors(len(rows), finalists)
     seconds = shared(left, kept, seeds, workers)
     first, check = (min((speeds[one] for one in each), key=lambda one: one.apart) for each in (networks, checks))
-    least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check)
+    fewest = least_steps(len(images.indices("train")), draft.batch)
+    least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check, fewest)
     if left < least:
         what = f"to race {len(rows)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
         needed = 1.2 * (spent + max(10.0, least))
@@ -146,7 +146,7 @@ def least_seconds(
     splits: Sequence[int],
     first: Timing,
     check: Timing,
-    steps: int = LEAST_STEPS,
+    steps: int,
 ) -> float:
     """The least time for the race and the check: each training has so many steps and its answers.
 

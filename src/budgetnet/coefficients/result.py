@@ -17,12 +17,16 @@ from budgetnet.spec import Network
 
 @dataclass(frozen=True, slots=True)
 class SeedScore:
-    """One training's answers: mean log loss in nats, share of right ones. A diverged one's are no numbers."""
+    """One training's answers: mean log loss in nats, share of right ones. A diverged one's are no numbers.
+
+    `learned`: the log loss is below that of the class frequencies (`learn.chance`).
+    """
 
     seed: int
     log_loss: float
     accuracy: float
     diverged: bool
+    learned: bool = True  # a file from before this was asked does not say
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from budgetnet.coefficients.result import Check, Difference, Needed, Ranked
+from budgetnet.learn.chance import nothing_learned
 from budgetnet.search.regions import Interval, Region
 from budgetnet.show.wording import counted, listed
 
@@ -146,6 +147,9 @@ def _beware(ranking: Sequence[Ranked], seeds: int) -> Iterator[str]:
         lost = [str(one.seed) for one in row.score.seeds if one.diverged]
         if lost:
             yield f"{named(row)} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+        nothing = [one.seed for one in row.score.seeds if not one.learned and not one.diverged]
+        if nothing and row.finalist:
+            yield nothing_learned(named(row), nothing)
 
 
 def _apart(found: int, paper: int) -> str:

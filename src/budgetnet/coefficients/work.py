@@ -30,6 +30,7 @@ from budgetnet.coefficients.result import Check, Checked, CoefficientSearch, Ran
 from budgetnet.coefficients.statement import statement
 from budgetnet.cost import cost
 from budgetnet.learn.answers import answers_path, train_and_test
+from budgetnet.learn.chance import check_any_learned
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, run_leg
 from budgetnet.learn.missing import run_missing
@@ -78,6 +79,7 @@ class Work:
                 raise ValueError(
                     f"every finalist diverged; give another --recipe or --seed, and --fresh for {self.run}"
                 )
+            self._check_learned(ranking[0].id, answers[-1][ranking[0].id])
             check = self._checked(workers, ranking[0].id)
         self._write(ranking, answers[-1], check)
         return shown(self.run)
@@ -129,6 +131,12 @@ class Work:
             score=score_of(rungs[-1][name]),
         )
 
+    def _check_learned(self, name: str, answers: Sequence[Answers]) -> None:
+        """Raise a one-line `ValueError` where the best of all learned nothing: then the order is chance."""
+        course = entrant_of(self.plan, name)["last"]["course"]
+        epochs = course["steps"] * course["batch"] / len(self.images.indices("train"))
+        check_any_learned(f"{name}, the best of the race,", [one.chance for one in answers], epochs)
+
     def _checked(self, workers: Trials[Leg, bool], name: str) -> Check:
         found, paper = entrant_of(self.plan, name)["check"], self.plan["paper"]
         legs = check_legs(self.plan, self.place, name)
@@ -136,7 +144,7 @@ class Work:
         if same_network(networks[FOUND], networks[PAPER_ID]):
             return Check(True, 2.0, paper["cost"], (), None)
         self._train(workers, "check", legs, answers_path)
-        answers = {who: [on_test(leg) for leg in rows] for who, rows in legs.items()}
+        answers = {who: [on_test(leg, self.images) for leg in rows] for who, rows in legs.items()}
         chosen = {FOUND: _coefficients(entrant_of(self.plan, name)), PAPER_ID: PAPER}
         rows = {FOUND: found, PAPER_ID: paper}
         return Check(

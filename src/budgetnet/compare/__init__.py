@@ -32,6 +32,7 @@ from budgetnet.learn.augmenting import (
     tell_augmentation,
 )
 from budgetnet.learn.bases import given_bases
+from budgetnet.learn.chance import check_any_learned
 from budgetnet.learn.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.learn.leg import Leg, Place
 from budgetnet.learn.missing import train_missing
@@ -216,8 +217,9 @@ class _Run:
         legs = legs_of(self.plan, self.place)
         where = Here(self.place.device)
         train_missing(legs, "compare", where, self.place, where.places(), self.progress)
-        tests, took = self._by_entrant(legs, answered), self._took(legs)
-        rows = self.plan["entrants"]
+        tests = self._by_entrant(legs, lambda leg: answered(leg, self.images[leg.place.split_seed]))
+        took, rows = self._took(legs), self.plan["entrants"]
+        self._check_learned(tests)
         entrants = [Entrant.from_dict(row) for row in rows]
         speeds = measure_each(
             [entrant.network for entrant in entrants],
@@ -238,6 +240,14 @@ class _Run:
         done = {leg.course.id: found(leg) for leg in legs}
         ids = [row["id"] for row in self.plan["entrants"]]
         return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
+
+    def _check_learned(self, tests: Mapping[str, Sequence[Answered]]) -> None:
+        """Raise a one-line `ValueError` where no training learned anything: then there is nothing to compare."""
+        best = min(self.plan["entrants"], key=lambda row: min(test.chance.loss for test in tests[row["id"]]))
+        course = best["course"]
+        epochs = course["steps"] * course["batch"] / len(self.images[0].indices("train"))
+        every = [test.chance for row in tests.values() for test in row]
+        check_any_learned(f"{best['label']}, the best of all,", every, epochs)
 
     def _took(self, legs: Sequence[Leg]) -> dict[str, float | None]:
         """Mean seconds of every entrant's trainings."""

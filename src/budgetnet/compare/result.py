@@ -34,7 +34,7 @@ FORMAT = "budgetnet.comparison.v1"
 @dataclass(frozen=True, slots=True)
 class SeedScore:
     """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,
-    which are wrong."""
+    which are wrong. `learned`: its log loss is below that of the class frequencies (`learn.chance`)."""
 
     seed: int
     correct: int
@@ -43,6 +43,7 @@ class SeedScore:
     low: float
     high: float
     diverged: bool
+    learned: bool = True  # a file from before this was asked does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ def seed_score(test: Answered) -> SeedScore:
     """A training's test in numbers."""
     correct, count = int(test.right.sum()), len(test.right)
     low, high = wilson(correct, count)
-    return SeedScore(test.seed, correct, count, correct / count, low, high, test.diverged)
+    return SeedScore(test.seed, correct, count, correct / count, low, high, test.diverged, test.chance.learned)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.compare.result import Compared, Pair
+from budgetnet.learn.chance import nothing_learned
 from budgetnet.show.wording import counted, listed
 
 UNEVEN = 1.2
@@ -116,6 +117,9 @@ def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str
         lost = [str(one.seed) for one in row.seeds if one.diverged]
         if lost:
             yield f"{row.label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+        nothing = [one.seed for one in row.seeds if not one.learned and not one.diverged]
+        if nothing:
+            yield nothing_learned(row.label, nothing)
     took = [row.training_seconds for row in networks if row.training_seconds is not None]
     if took and max(took) > UNEVEN * min(took):
         yield (

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.learn.chance import AgainstChance, against_chance
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.evaluate import answer, answer_rows
 from budgetnet.learn.image_scores import ImageScores, scores_in
@@ -62,12 +63,14 @@ def training_seconds(events: Sequence[Mapping[str, Any]], leg: Leg) -> float | N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """A training's test: which images (positions in the image set), and which of them it got right."""
+    """A training's test: which images (positions in the image set), which of them it got right, and whether it learned
+    anything (`chance`)."""
 
     seed: int
     indices: NDArray[np.int64]
     right: NDArray[np.bool_]
     diverged: bool
+    chance: AgainstChance
 
 
 def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
@@ -88,7 +91,8 @@ def test_answers(leg: Leg) -> tuple[ImageScores, NDArray[np.int64]]:
         return scores_in(rows, rows["labels"]), rows["indices"]
 
 
-def answered(leg: Leg) -> Answered:
-    """What `train_and_test` wrote; answers that are no numbers are wrong ones."""
+def answered(leg: Leg, images: ImageSet) -> Answered:
+    """What `train_and_test` wrote; answers that are no numbers are wrong ones. `images` are split as the leg's were."""
     answers, indices = test_answers(leg)
-    return Answered(leg.place.split_seed, indices, answers.right, not bool(answers.finite.all()))
+    chance = against_chance(answers.losses, np.asarray(images.labels)[indices], images, "test")
+    return Answered(leg.place.split_seed, indices, answers.right, not bool(answers.finite.all()), chance)

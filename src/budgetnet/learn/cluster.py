@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import math
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,19 @@ def places_of(cluster: Cluster) -> int:
     import ray
 
     return sum(_places(node["Resources"], cluster) for node in ray.nodes() if node["Alive"])
+
+
+def place_bytes(cluster: Cluster) -> int:
+    """Memory of a trial's place on the node that has the least, as the nodes told Ray when they started.
+
+    Without a bound for trials on GPUs: Ray does not know their memory.
+    """
+    import ray
+
+    if cluster.gpus_per_trial:
+        return sys.maxsize
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and _places(node["Resources"], cluster)]
+    return min((int(row["memory"]) // _places(row, cluster) for row in nodes if "memory" in row), default=sys.maxsize)
 
 
 def _places(resources: Mapping[str, float], cluster: Cluster) -> int:

@@ -81,9 +81,14 @@ def most_training_bytes(device: str, most_bytes: int | None = None, free: int | 
     `free` bytes of memory are those that `free_bytes` finds, unless given.
     """
     count = workers_for(device)
-    here = int(USABLE_SHARE * (free_bytes(device) if free is None else free)) // (count if device == "cpu" else 1)
-    room = max(0, here - (PROCESS_BYTES if device == "cpu" else 0))
+    here = (free_bytes(device) if free is None else free) // (count if device == "cpu" else 1)
+    room = process_room(here, device)
     return room if most_bytes is None else min(room, most_bytes)
+
+
+def process_room(free: int, device: str) -> int:
+    """What a training may take in a process that has so many free bytes for itself."""
+    return max(0, int(USABLE_SHARE * free) - (PROCESS_BYTES if device == "cpu" else 0))
 
 
 def training_batch(
@@ -93,16 +98,17 @@ def training_batch(
     device: str,
     apart: bool = True,
     most_bytes: int | None = None,
-    free: int | None = None,
+    room: int | None = None,
 ) -> int:
     """The recipe's batch for so many images, halved until training any of the networks fits into memory.
 
     `apart`: every worker trains one by itself, with a whole batch; else all share one batch. `most_bytes` is a limit on
-    one training, all its processes together. Raises a one-line `ValueError` where not even 8 images at once fit.
+    one training, all its processes together; `room` is what a process may take, that of `most_training_bytes` unless
+    given. Raises a one-line `ValueError` where not even 8 images at once fit.
     """
     batch = guarded_batch(recipe, train_images)
     least = min(LEAST_IMAGES, batch)
-    room = most_training_bytes(device, free=free)
+    room = most_training_bytes(device) if room is None else room
     while True:
         processes = 1 if apart else team_for(device, batch).processes
         share = max(1, batch // processes)

@@ -44,6 +44,7 @@ NOT_GIVEN = (
     ("storage", None),
     ("finalists", 4),
     ("augment", None),
+    ("train_bytes", None),
 )
 """Arguments that say nothing: those of a run from before there were others keep their folder's name."""
 

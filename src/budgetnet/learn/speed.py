@@ -10,6 +10,7 @@ docs/lab-log.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -45,6 +46,11 @@ def least_epochs(inherited: bool) -> tuple[float, float]:
     if inherited:
         return LEAST_EPOCHS_INHERITED, ENOUGH_EPOCHS_INHERITED
     return LEAST_EPOCHS, ENOUGH_EPOCHS
+
+
+def least_steps(train_images: int, batch: int, inherited: bool = False) -> int:
+    """Steps of `batch` images in which a network sees the training images as often as makes it a training."""
+    return math.ceil(least_epochs(inherited)[0] * train_images / batch)
 
 
 def image_work(network: Network, batch: int) -> float:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from budgetnet.arguments import of_kind
-from budgetnet.learn.cluster import Cluster, connected, places_of
+from budgetnet.learn.cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.learn.data import Data
 from budgetnet.learn.data.packed import packed_of, pieces
 from budgetnet.learn.leg import Place, Timing, opened, time_apart
-from budgetnet.learn.memory import training_batch
+from budgetnet.learn.memory import process_room, training_batch
 from budgetnet.learn.parcel import (
     Errand,
     Images,
@@ -34,7 +34,7 @@ from budgetnet.learn.parcel import (
 )
 from budgetnet.learn.pool import Pool, fetched, say
 from budgetnet.learn.progress import Progress, Update, silent
-from budgetnet.learn.recipe import Recipe, guarded_batch
+from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.stopwatch import TIMING_SECONDS
 from budgetnet.learn.train import Timings, timed
 from budgetnet.learn.trainer import Course
@@ -67,8 +67,10 @@ class Where(Protocol):
         """How many run at a time."""
         ...
 
-    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
-        """The batch for training any of the networks on so many images."""
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
+        """The batch for training any of the networks on so many images, in at most so many bytes each."""
         ...
 
     def workers(
@@ -97,9 +99,11 @@ class Here:
         """One a core, one a GPU."""
         return workers_for(self.device)
 
-    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
         """The recipe's batch for so many images, or less where memory is short; see `training_batch`."""
-        return training_batch(recipe, train_images, networks, self.device)
+        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes)
 
     def workers(
         self,
@@ -129,9 +133,12 @@ class There:
         """Of the nodes that are there now."""
         return places_of(self.cluster)
 
-    def batch_for(self, recipe: Recipe, train_images: int, networks: Sequence[Network]) -> int:
-        """The recipe's batch for so many images: what memory the nodes have is theirs to know."""
-        return guarded_batch(recipe, train_images)
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
+        """The recipe's batch for so many images, or less where a place of the smallest node has less memory."""
+        room = process_room(place_bytes(self.cluster), self.device)
+        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes, room=room)
 
     def workers(
         self,

@@ -99,6 +99,17 @@ class Options:
             best = ways
         return Architecture(min(best.items(), key=lambda row: row[1][0] + self.head_macs(row[0]))[1][1])
 
+    def largest(self) -> Architecture:
+        """In every stage the choice of the most multiply-adds: what a supernet of these options holds at least."""
+        channels = [max(row.channels for row in rows) for rows in self.stages]
+        before = [self.space.base.stem.channels, *channels]
+        return Architecture(
+            tuple(
+                max(choices, key=lambda row, index=index: self.stage_macs(index, before[index], row))
+                for index, choices in enumerate(self.stages)
+            )
+        )
+
     def smallest_like(self, architecture: Architecture) -> Architecture:
         """The smallest of those whose stages have the same blocks and squeeze-and-excitation.
 
