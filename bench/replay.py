@@ -112,7 +112,7 @@ def judged(
     `first_macs` is what the weights cost that the heirs begin from.
     """
     tables = {False: table_of(plain, images), True: table_of(heirs, images)}
-    tests = {name: [on_test(legs[-1]) for legs in rows] for name, rows in plain.items()}
+    tests = {name: [on_test(legs[-1], images) for legs in rows] for name, rows in plain.items()}
     names, truth = list(plain), tables[False].losses[:, :, -1].mean(1)
     best = int(truth.argmin())
     gaps = [_gap(names[best], name, tests) for name in names]

@@ -237,7 +237,7 @@ from pathlib import Path
 def work():
     network = budgetnet.network("mobilenet_v3_small", 10, 32)
     for _ in range(2):
-        trained = budgetnet.train("digits", network, Path("run"), epochs=0.1, progress=seen.append)
+        trained = budgetnet.train("digits", network, Path("run"), epochs=4, progress=seen.append)
         print(trained.test.count, len(list(budgetnet.predict("run", "digit.png"))), len(seen) > 0)
 
 from budgetnet.learn.data.digits import image_set

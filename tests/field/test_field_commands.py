@@ -105,7 +105,8 @@ def test_a_time_that_is_gone_before_training_leaves_no_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     line = ["train", "digits", "--network", "mobilenet_v3_small", "--resolution", "32", "--time", "1s"]
-    assert "1 s are gone" in refused(capsys, *line)
+    assert main(line) == 2
+    assert "1 s are too short for mobilenet_v3_small" in capsys.readouterr().err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -125,3 +126,15 @@ def test_the_exit_codes_of_the_docs_are_the_programs() -> None:
     table = text.partition("## Exit codes")[2].partition("\n## ")[0]
     codes = [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
     assert codes == [0, 1, 2, INTERRUPTED, BROKEN_PIPE]
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "--network", "mobilenet_v3_small", "--epochs", "1"], ["search", "coefficients"]]
+)
+def test_an_empty_folder_of_the_users_stays(command: list[str], tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "data").mkdir()
+    refused(capsys, *command, str(tmp_path / "data"), "--out", str(tmp_path / "mine"))
+    assert (tmp_path / "mine").is_dir() and not list((tmp_path / "mine").iterdir())
+    refused(capsys, *command, str(tmp_path / "data"), "--out", str(tmp_path / "new" / "run"))
+    assert not (tmp_path / "new").exists()

@@ -228,7 +228,7 @@ def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> N
     """`train` in a process that may not write large files fails in one line; without the limit it goes on."""
     course = tiny_course()
     (tmp_path / "net.json").write_text(course.network.to_json())
-    words = ["train", "digits", "--network", str(tmp_path / "net.json"), "--epochs", "0.4", "--out"]
+    words = ["train", "digits", "--network", str(tmp_path / "net.json"), "--epochs", "20", "--out"]
     program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main())"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
 

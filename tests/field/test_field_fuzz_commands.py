@@ -91,6 +91,7 @@ LIMITS = {
     "--weight-bytes": BYTES,
     "--peak-activation-bytes": BYTES,
     "--peak-bytes": BYTES,
+    "--train-bytes": BYTES,
     "--dtype": CHOICE,
     "--batch": NUMBER,
     "--target": st.one_of(st.sampled_from(["phone", "browser", "stm32f746"]), TEXT),
@@ -99,7 +100,12 @@ SHAPE = {"--classes": NUMBER, "--resolution": RESOLUTION, "--dropped-strides": N
 SCALED = {"--strategy": CHOICE, "--coefficients": COEFFICIENTS}
 OUT = {"--out": FILES}
 FLAGS = {"--json": None, "--bogus": None, "--help": None}
+SWITCH = st.one_of(st.sampled_from(["auto", "on", "off", "ON", "all", "none"]), TEXT)
+DRAWN = {name: SWITCH for name in ("--flip", "--turn", "--colour", "--crop", "--augment")}
+FOLDERS = {"--train": FILES, "--val": FILES, "--test": FILES}
 MADE = {
+    **DRAWN,
+    **FOLDERS,
     "--seed": NUMBER,
     "--device": CHOICE,
     "--precision": CHOICE,
@@ -134,7 +140,15 @@ WITH_DATA: dict[str, dict[str, Any]] = {
         "--shares": NUMBER,
         **FLAGS,
     },
-    "search coefficients": {**SEARCH, **MADE, "--base": NAME, "--finalists": NUMBER, "--seeds": NUMBER, **FLAGS},
+    "search coefficients": {
+        **SEARCH,
+        **MADE,
+        "--base": NAME,
+        "--finalists": NUMBER,
+        "--seeds": NUMBER,
+        "--train-bytes": BYTES,
+        **FLAGS,
+    },
     "search baseline": {**LIMITS, **MADE, "--space": FILES, "--exponent": NUMBER, "--storage": STORAGE, **FLAGS},
     "search all": {**LIMITS, **MADE, "--space": FILES, "--exponent": NUMBER, "--storage": STORAGE, **FLAGS},
     "landscape training": {
@@ -142,11 +156,20 @@ WITH_DATA: dict[str, dict[str, Any]] = {
         "--activations": TEXT,
         "--seeds": NUMBER,
         "--steps": NUMBER,
+        **DRAWN,
+        **FOLDERS,
         **OUT,
         **FLAGS,
     },
-    "evaluate": {"--split": CHOICE, "--device": CHOICE, **FLAGS},
-    "predict": {"--top": NUMBER, "--batch": NUMBER, "--device": CHOICE, **FLAGS},
+    "evaluate": {"--split": CHOICE, "--device": CHOICE, "--network": NAME, "--class-names": FILES, **FLAGS},
+    "predict": {
+        "--top": NUMBER,
+        "--batch": NUMBER,
+        "--device": CHOICE,
+        "--network": NAME,
+        "--class-names": FILES,
+        **FLAGS,
+    },
     "explain": {"--split": CHOICE, "--drawn": NUMBER, "--layer": TEXT, **OUT, **FLAGS},
     "landscape dead": {"--images": NUMBER, "--data": FILES, **FLAGS},
     "landscape loss": {"--size": NUMBER, "--extent": NUMBER, "--seed": NUMBER, **OUT, **FLAGS},

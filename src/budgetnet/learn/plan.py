@@ -84,7 +84,7 @@ def only_one(run: Path) -> Iterator[None]:
     a folder of something else, which is left as it is.
     """
     _refuse_foreign(run)
-    made = [folder for folder in run.parents if not folder.exists()]
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("a") as lock:
         try:
@@ -98,12 +98,10 @@ def only_one(run: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if {child.name for child in run.iterdir()} <= {
-                ".lock",
-                INITIAL,
-            }:  # nothing came of it: bad input, most often
-                shutil.rmtree(run)
-                for folder in made:
+            if {child.name for child in run.iterdir()} <= {".lock", INITIAL}:  # bad input, most often
+                (run / ".lock").unlink()
+                shutil.rmtree(run / INITIAL, ignore_errors=True)
+                for folder in made:  # one that the user made stays
                     with contextlib.suppress(OSError):  # another run has come into it
                         folder.rmdir()
 

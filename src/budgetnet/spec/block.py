@@ -188,7 +188,7 @@ def check_block(
     if kind == "universal":
         if stride == 2 and not (kernel or start_kernel):
             raise ValueError("a universal block without a depthwise convolution cannot have stride 2")
-    elif start_kernel:
+    elif start_kernel != 0:
         raise ValueError(f"start_kernel is {shown(start_kernel)}; only a universal block has one")
     for value in (kernel, start_kernel) if kind == "universal" else (kernel,):
         if kind != "universal" or value != 0:

@@ -138,12 +138,14 @@ def train_twins(
 
 @contextlib.contextmanager
 def _no_trace(out: Path) -> Iterator[None]:
-    """Bad input leaves no empty folder."""
+    """Bad input leaves no empty folder that was not there."""
+    existed = out.exists()
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            out.rmdir()
+        if not existed:
+            with contextlib.suppress(OSError):
+                out.rmdir()
 
 
 def _studied(
