@@ -244,12 +244,28 @@ from budgetnet.learn.data.digits import image_set
 from PIL import Image
 import numpy
 Image.fromarray(numpy.zeros((8, 8), numpy.uint8)).save("digit.png")
-if __name__ == "__main__":
-    seen = []
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+seen = []
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
 """
+
+PLAIN = """
+import os
+from budgetnet.learn.workers import Workers
+
+print("once")
+with Workers(os.path.basename, 2) as workers:
+    print(workers.run(["a/b", "c/d"]))
+"""
+
+
+def test_a_script_without_a_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(PLAIN)
+    done = subprocess.run(
+        [sys.executable, "plain.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout.splitlines() == ["once", "['b', 'd']"], done.stderr
 
 
 @pytest.mark.slow

@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from budgetnet.learn.progress import Progress, Update, silent
@@ -152,6 +153,38 @@ def most_threads() -> int:
     return int(given)
 
 
+_main_is_hidden = threading.Lock()
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """The user's script is not there: who starts a process meanwhile does not tell it to run that script again."""
+    with _main_is_hidden:
+        own = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = own
+
+
+class _Process(SpawnProcess):
+    """A process that runs nothing but what it is given.
+
+    A spawned process first runs the script that its parent was started with, in case its work is defined there. So a
+    script without `if __name__ == "__main__":` starts itself again and again. Our work is defined in our modules.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _hidden_main():
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+
+
+class _Context(SpawnContext):
+    Process = _Process  # type: ignore[assignment]
+
+
 class Workers(Generic[Job, Result]):
     """`count` processes that run one module-level function on jobs. Use in a with statement.
 
@@ -171,7 +204,7 @@ class Workers(Generic[Job, Result]):
         self.count = count
         self.together = together
         self.progress = progress or silent
-        context = multiprocessing.get_context("spawn")
+        context = _Context() if function.__module__ != "__main__" else multiprocessing.get_context("spawn")
         self._ranks: Any = context.Queue()
         self._updates: Any = context.Queue()
         for rank in range(count):
