@@ -340,7 +340,7 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]],
 def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[int, str]], capsys: Capture) -> None:
     run, arguments, _ = killed_run
     file = str(run / "network.json")
-    for command in (["cost", file], ["fit", file, "--macs", "60K"], ["scale", file, "--phi", "1"]):
+    for command in (["cost", file], ["fit", file, "--macs", "150K"], ["scale", file, "--phi", "1"]):
         assert main([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)
     assert main(["scale", str(run), "--phi", "0", "--json"]) == 0  # a run's folder is its network, too

@@ -222,7 +222,7 @@ def test_a_family_is_a_file(tmp_path: Path) -> None:
     hold(row, "family.json")
     assert Family.from_file(row, tmp_path, made.report) == made
     del row["gains"]
-    with pytest.raises(ValueError, match=r"family.json in .* is damaged: 'gains'"):
+    with pytest.raises(ValueError, match=r"family.json in .* is damaged: gains is missing"):
         Family.from_file(row, tmp_path, made.report)
 
 

@@ -97,9 +97,9 @@ def test_score_refuses_what_is_no_answer(shares, labels, what):
 def test_evaluation_survives_json():
     found = score(*answers(60, 7, seed=4), tuple("abcdefg"))
     assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    with pytest.raises(ValueError, match="no evaluation"):
+    with pytest.raises(ValueError, match="the evaluation is damaged: count is missing"):
         Evaluation.from_dict({"top1": 0.5})
-    with pytest.raises(ValueError, match="no evaluation"):
+    with pytest.raises(ValueError, match="the evaluation is damaged: top9 is not known"):
         Evaluation.from_dict({**found.to_dict(), "top9": 0.5})
 
 

@@ -8,7 +8,6 @@ Source: Tan & Le, arXiv:1905.11946, section 3.1, equation 2, solved on the integ
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, get_args
 
 from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, listener, number, of_kind
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.cost import Cost, DType, cost
 from budgetnet.path import LEAST_PHI, Path, without_skips
 from budgetnet.scaling import PAPER, Coefficients, Strategy
@@ -142,6 +142,10 @@ class Certificate:
     next: NextStep | None = None
     end: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.limits:
+            raise ValueError("a certificate needs at least one limit")
+
     @property
     def fits(self) -> bool:
         """Whether every limit is kept."""
@@ -159,26 +163,16 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON's types; `from_dict` gives an equal certificate back."""
-        following = self.next and {
-            "network": json.loads(self.next.network.to_json()),
-            "phi": self.next.phi,
-            "breaks": list(self.next.breaks),
-        }
-        return {"limits": [dataclasses.asdict(row) for row in self.limits], "next": following, "end": self.end}
+        return to_plain(self)
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Certificate:
-        """The certificate of `to_dict`. Raises `ValueError` for anything else."""
-        try:
-            limits = tuple(LimitRow(**each) for each in row["limits"])
-            following = row["next"] and NextStep(
-                network=Network.from_json(json.dumps(row["next"]["network"])),
-                phi=row["next"]["phi"],
-                breaks=tuple(row["next"]["breaks"]),
-            )
-            return Certificate(limits, following, row["end"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"this is no certificate: {error!r} is wrong; it has limits, next and end") from error
+        """The certificate of `to_dict`, or of certificate.json, which names the network as well.
+
+        Raises a one-line `ValueError` for anything else.
+        """
+        limits = {name: value for name, value in row.items() if name != "network"}
+        return from_plain(Certificate, limits, "the certificate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.budget import Budget
+from budgetnet.codec import NOT_STORED, from_record, to_plain
 from budgetnet.learn.answers import Answered, right_over_seeds
 from budgetnet.learn.statistics import (
     accuracy_interval,
@@ -29,8 +29,6 @@ from budgetnet.spec import Network
 FORMAT = "budgetnet.baseline.v1"
 BASE = "base"
 """The id of the space's base among the finals."""
-AS_THEY_ARE = ("winner", "scored_by", "target_macs", "exponent", "networks_in_space", "hypervolume", "test_images")
-"""Of baseline.json what a result has as it stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +100,8 @@ class Baseline:
     the rectangle of target MACs and accuracy 1 that the front dominates.
     """
 
-    run: Path
+    run: Path = field(metadata=NOT_STORED)
     winner: str
-    network: Network
     scored_by: str
     target_macs: int
     exponent: float
@@ -116,38 +113,21 @@ class Baseline:
     against_base: Against
     test_images: int
     statement: tuple[str, ...]
-    report: Path
+    report: Path = field(metadata=NOT_STORED)
+
+    @property
+    def network(self) -> Network:
+        """The winner's."""
+        return self.finals[0].network
 
     def to_file(self) -> dict[str, Any]:
         """baseline.json."""
-        row = dataclasses.asdict(dataclasses.replace(self, finals=()))
-        finals = [{**dataclasses.asdict(one), "network": json.loads(one.network.to_json())} for one in self.finals]
-        left_out = ("run", "report", "network")
-        return {"format": FORMAT, **{key: row[key] for key in row if key not in left_out}, "finals": finals}
+        return {"format": FORMAT, **to_plain(self)}
 
     @staticmethod
     def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Baseline:
         """The result of `to_file`. Raises a one-line `ValueError` for anything else."""
-        try:
-            finals = tuple(_final(one) for one in row["finals"])
-            return Baseline(
-                **{name: row[name] for name in AS_THEY_ARE},
-                run=run,
-                network=finals[0].network,
-                candidates=tuple(Candidate(**one) for one in row["candidates"]),
-                semifinals=tuple(Semifinal(**one) for one in row["semifinals"]),
-                finals=finals,
-                against_base=Against(**row["against_base"]),
-                statement=tuple(row["statement"]),
-                report=report,
-            )
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"baseline.json in {run} is damaged: {error}") from error
-
-
-def _final(row: Mapping[str, Any]) -> Final:
-    network = Network.from_json(json.dumps(row["network"]))
-    return Final(**{**row, "network": network, "seeds": tuple(row["seeds"])})
+        return from_record(Baseline, row, FORMAT, f"baseline.json in {run}", run=run, report=report)
 
 
 def candidates_of(scored: Sequence[Scored]) -> tuple[Candidate, ...]:

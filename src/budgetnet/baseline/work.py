@@ -150,7 +150,6 @@ class Work:
         made = Baseline(
             run=self.run,
             winner=winner.id,
-            network=winner.network,
             scored_by=scorer.name,
             target_macs=objective.target_macs,
             exponent=objective.exponent,

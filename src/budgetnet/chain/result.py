@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from budgetnet.budget import Budget
 from budgetnet.chain.members import PublishedMember
+from budgetnet.codec import NOT_STORED, from_record, to_plain
 from budgetnet.compare.result import accuracy_of
 from budgetnet.learn.answers import Answered, right_over_seeds
 from budgetnet.learn.statistics import counted_together, difference_interval, on_one_split, paired_over_seeds
@@ -81,7 +80,7 @@ class Family:
     `published` are the paper's B0 to B3, whose accuracy is ImageNet's and others'.
     """
 
-    run: Path
+    run: Path = field(metadata=NOT_STORED)
     coefficients: Coefficients
     members: tuple[Member, ...]
     gains: tuple[Gain, ...]
@@ -92,40 +91,16 @@ class Family:
     test_images: int
     parts: tuple[Part, ...]
     statement: tuple[str, ...]
-    report: Path
+    report: Path = field(metadata=NOT_STORED)
 
     def to_file(self) -> dict[str, Any]:
         """family.json."""
-        row = dataclasses.asdict(dataclasses.replace(self, members=()))
-        members = [{**dataclasses.asdict(one), "network": json.loads(one.network.to_json())} for one in self.members]
-        kept = {key: value for key, value in row.items() if key not in ("run", "report")}
-        return {"format": FORMAT, **kept, "members": members}
+        return {"format": FORMAT, **to_plain(self)}
 
     @staticmethod
     def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Family:
         """The result of `to_file`. Raises a one-line `ValueError` for anything else."""
-        try:
-            return Family(
-                **{name: row[name] for name in ("steps", "batch", "epochs", "test_images")},
-                run=run,
-                coefficients=Coefficients(**row["coefficients"]),
-                members=tuple(map(_member, row["members"])),
-                gains=tuple(Gain(**one) for one in row["gains"]),
-                published=tuple(
-                    PublishedMember(**{**one, "resolution_px": tuple(one["resolution_px"])}) for one in row["published"]
-                ),
-                parts=tuple(Part(**{**one, "said": tuple(one["said"])}) for one in row["parts"]),
-                statement=tuple(row["statement"]),
-                report=report,
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{FILE} in {run} is damaged: {error}") from error
-
-
-def _member(row: Mapping[str, Any]) -> Member:
-    network = Network.from_json(json.dumps(row["network"]))
-    tuples = {name: tuple(row.get(name, ())) for name in ("seeds", "unlearned")}
-    return Member(**{**row, "network": network, **tuples})
+        return from_record(Family, row, FORMAT, f"{FILE} in {run}", run=run, report=report)
 
 
 def member_of(

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from budgetnet.codec import to_plain
 from budgetnet.coefficients.entrants import Entrant, Entrants, Matched
 from budgetnet.learn.data import ImageSet
 from budgetnet.learn.leg import Leg, Place, Timing, whole_leg
@@ -24,7 +25,6 @@ from budgetnet.learn.trainer import Course
 from budgetnet.learn.where import Where
 from budgetnet.learn.workers import Team
 from budgetnet.search.race import survivors
-from budgetnet.search.regions import Region
 from budgetnet.solve.plan import entrant_row as rungs_row
 from budgetnet.spec import Network
 
@@ -170,7 +170,7 @@ def _entrant_row(
         "alpha": chosen.alpha,
         "beta": chosen.beta,
         "gamma": chosen.gamma,
-        "region": region_row(candidate.region),
+        "region": to_plain(candidate.region),
         "cost": candidate.cost,
         "images_per_second": timing.apart,
         "rungs": raced["rungs"],
@@ -178,11 +178,6 @@ def _entrant_row(
         "last": _training_row(course, seconds.last - validation_seconds(splits[0], timing), timing),
         "check": _check_row(row.check, draft, seconds.check, splits, speeds),
     }
-
-
-def region_row(region: Region) -> dict[str, list[float]]:
-    """[low, high) of each coefficient."""
-    return {name: [side.low, side.high] for name, side in zip(("alpha", "beta", "gamma"), region.sides, strict=True)}
 
 
 def _check_row(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from budgetnet.codec import NOT_STORED, from_record, to_plain
 from budgetnet.scaling import Coefficients
 from budgetnet.search.answer import FORMAT
-from budgetnet.search.regions import Interval, Region
+from budgetnet.search.regions import Region
 from budgetnet.spec import Network
 
 
@@ -131,7 +130,7 @@ class CoefficientSearch:
     `alike` are the ids of finalists that are not told apart from the answer when all pairs are counted.
     """
 
-    run: Path
+    run: Path = field(metadata=NOT_STORED)
     coefficients: Coefficients
     region: Region
     base: Network
@@ -148,7 +147,7 @@ class CoefficientSearch:
     needed: tuple[Needed, ...]
     check: Check
     statement: tuple[str, ...]
-    report: Path
+    report: Path = field(metadata=NOT_STORED)
 
     @property
     def best(self) -> Ranked:
@@ -160,87 +159,14 @@ class CoefficientSearch:
         return {**self.to_file(), "run": str(self.run), "report": str(self.report)}
 
     def to_file(self) -> dict[str, Any]:
-        """coefficients.json."""
-        chosen = self.coefficients
-        rows = {
-            field.name: _plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-            if field.name not in ("run", "report", "coefficients")
-        }
-        answer = {"alpha": chosen.alpha, "beta": chosen.beta, "gamma": chosen.gamma}
-        return {"format": FORMAT, **answer, **rows, "score": _plain(self.best.score)}
+        """coefficients.json: the answer stands first, as `--coefficients` reads it."""
+        rows = to_plain(self)
+        return {"format": FORMAT, **rows.pop("coefficients"), **rows, "score": to_plain(self.best.score)}
 
     @staticmethod
     def from_file(row: Mapping[str, Any], run: Path, report: Path) -> CoefficientSearch:
         """The search of `to_file`. Raises a one-line `ValueError` for anything else."""
-        plain = ("base_cost", "measure", "growth", "tolerance", "networks", "drawn", "seeds")
-        try:
-            return CoefficientSearch(
-                run=run,
-                coefficients=Coefficients(row["alpha"], row["beta"], row["gamma"]),
-                region=region_of(row["region"]),
-                base=_network(row["base"]),
-                **{name: row[name] for name in plain},
-                ranking=tuple(map(_ranked, row["ranking"])),
-                differences=tuple(Difference(**one) for one in row["differences"]),
-                alike=tuple(row["alike"]),
-                needed=tuple(Needed(**one) for one in row["needed"]),
-                check=_check(row["check"]),
-                statement=tuple(row["statement"]),
-                report=report,
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"coefficients.json in {run} is damaged: {error}") from error
-
-
-def region_of(row: Mapping[str, Any]) -> Region:
-    """The region of a file: [low, high) of each coefficient."""
-    return Region(*(Interval(*row[name]) for name in ("alpha", "beta", "gamma")))
-
-
-def _plain(value: Any) -> Any:
-    """JSON's types; an interval is [low, high]."""
-    if isinstance(value, Network):
-        return json.loads(value.to_json())
-    if isinstance(value, Interval):
-        return [value.low, value.high]
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return value
-
-
-def _network(row: Mapping[str, Any]) -> Network:
-    return Network.from_json(json.dumps(row))
-
-
-def _score(row: Mapping[str, Any]) -> Score:
-    return Score(**{**row, "seeds": tuple(SeedScore(**one) for one in row["seeds"])})
-
-
-def _ranked(row: Mapping[str, Any]) -> Ranked:
-    parts = {
-        "coefficients": Coefficients(**row["coefficients"]),
-        "region": region_of(row["region"]),
-        "network": _network(row["network"]),
-        "first": _score(row["first"]),
-        "score": _score(row["score"]),
-    }
-    return Ranked(**{**row, **parts})
-
-
-def _check(row: Mapping[str, Any]) -> Check:
-    networks = [
-        Checked(
-            **{
-                **one,
-                "coefficients": Coefficients(**one["coefficients"]),
-                "network": _network(one["network"]),
-                "score": _score(one["score"]),
-            }
-        )
-        for one in row["networks"]
-    ]
-    difference = row["difference"] and Difference(**row["difference"])
-    return Check(**{**row, "networks": tuple(networks), "difference": difference})
+        rows = {name: value for name, value in row.items() if name != "score"}
+        answer = {name: rows.pop(name) for name in ("alpha", "beta", "gamma") if name in rows}
+        rows["coefficients"] = answer
+        return from_record(CoefficientSearch, rows, FORMAT, f"coefficients.json in {run}", run=run, report=report)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.codec import from_plain
 from budgetnet.coefficients.entrants import same_network
 from budgetnet.coefficients.judging import (
     Answers,
@@ -26,7 +27,7 @@ from budgetnet.coefficients.plan import (
     entrant_of,
     last_legs,
 )
-from budgetnet.coefficients.result import Check, Checked, CoefficientSearch, Ranked, region_of
+from budgetnet.coefficients.result import Check, Checked, CoefficientSearch, Ranked
 from budgetnet.coefficients.statement import statement
 from budgetnet.cost import cost
 from budgetnet.learn.answers import answers_path, train_and_test
@@ -42,6 +43,7 @@ from budgetnet.learn.where import Trials, Where
 from budgetnet.scaling import PAPER, Coefficients
 from budgetnet.search.answer import FILE
 from budgetnet.search.race import race
+from budgetnet.search.regions import Region
 from budgetnet.spec import Network
 
 
@@ -120,7 +122,7 @@ class Work:
         return Ranked(
             id=name,
             coefficients=_coefficients(row),
-            region=region_of(row["region"]),
+            region=from_plain(Region, row["region"], "the region of an entrant in plan.json"),
             network=network,
             cost=row["cost"],
             macs=cost(network).macs,

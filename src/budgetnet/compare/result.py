@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from budgetnet import zoo
+from budgetnet.codec import NOT_STORED, from_record, to_plain
 from budgetnet.compare.entrants import LeftOut
 from budgetnet.learn.answers import Answered, right_over_seeds
 from budgetnet.learn.statistics import (
@@ -129,7 +129,7 @@ class Comparison:
     why there is no speed of this machine, where there is none.
     """
 
-    run: Path
+    run: Path = field(metadata=NOT_STORED)
     networks: tuple[Compared, ...]
     reference: str | None
     pairs: tuple[Pair, ...]
@@ -138,49 +138,16 @@ class Comparison:
     test_images: int
     seconds_each: float
     disturbance: str | None
-    report: Path
+    report: Path = field(metadata=NOT_STORED)
 
     def to_file(self) -> dict[str, Any]:
         """comparison.json."""
-        row = dataclasses.asdict(dataclasses.replace(self, networks=()))
-        networks = [{**dataclasses.asdict(one), "network": json.loads(one.network.to_json())} for one in self.networks]
-        return {
-            "format": FORMAT,
-            **{key: row[key] for key in row if key not in ("run", "report")},
-            "networks": networks,
-        }
+        return {"format": FORMAT, **to_plain(self)}
 
     @staticmethod
     def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Comparison:
         """The comparison of `to_file`. Raises a one-line `ValueError` for anything else."""
-        try:
-            return Comparison(
-                run=run,
-                networks=tuple(map(_compared, row["networks"])),
-                pairs=tuple(
-                    Pair(**{**one, "seeds": tuple(Paired(**each) for each in one["seeds"])}) for one in row["pairs"]
-                ),
-                reference=row["reference"],
-                statement=tuple(row["statement"]),
-                left_out=tuple(LeftOut(**one) for one in row["left_out"]),
-                test_images=row["test_images"],
-                seconds_each=row["seconds_each"],
-                disturbance=row["disturbance"],
-                report=report,
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"comparison.json in {run} is damaged: {error}") from error
-
-
-def _compared(row: Mapping[str, Any]) -> Compared:
-    return Compared(
-        **{
-            **row,
-            "network": Network.from_json(json.dumps(row["network"])),
-            "seeds": tuple(SeedScore(**one) for one in row["seeds"]),
-            "measurement": Measurement(**row["measurement"]),
-        }
-    )
+        return from_record(Comparison, row, FORMAT, f"comparison.json in {run}", run=run, report=report)
 
 
 def seed_score(test: Answered) -> SeedScore:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.learn.data import ImageSet, Pixels
 from budgetnet.learn.data.augment import KINDS, Kind
 from budgetnet.learn.label_changes import Looked, label_changes
@@ -83,12 +84,12 @@ class Chosen:
 
     def to_dict(self) -> dict[str, Any]:
         """The row of plan.json."""
-        return dataclasses.asdict(self)
+        return to_plain(self)
 
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> Chosen:
-        """The choice of `to_dict`."""
-        return Chosen(**{**row, "classes": row["classes"] and tuple(row["classes"])})
+        """The choice of `to_dict`. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Chosen, row, "the augmentation in plan.json")
 
 
 def choose_augmentation(

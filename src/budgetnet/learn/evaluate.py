@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from budgetnet.arguments import RUN, listener, path
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.learn.data import (
     Folders,
     ImageSet,
@@ -77,23 +78,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON has them; `from_dict` gives an equal value back."""
-        return dataclasses.asdict(self)
+        return to_plain(self)
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Evaluation:
-        """The evaluation of a JSON object. Raises a one-line `ValueError` for unknown or missing keys."""
-        try:
-            per_class = tuple(ClassRow(**one) for one in row["per_class"])
-            table = row["confusion"]
-            confusion = None if table is None else tuple(tuple(counts) for counts in table)
-            confused = tuple(tuple(map(int, pair)) for pair in row["confused"]) if "confused" in row else ()
-            if "confused" not in row:  # of an older version
-                counts = np.array(table, np.int64)
-                np.fill_diagonal(counts, 0)
-                confused = _most_first(np.array(counts.nonzero()), counts[counts.nonzero()])
-            return Evaluation(**{**row, "per_class": per_class, "confusion": confusion, "confused": confused})
-        except (TypeError, KeyError, ValueError, IndexError) as error:
-            raise ValueError(f"this is no evaluation: {error}") from error
+        """The evaluation of a JSON object. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Evaluation, row, "the evaluation")
 
 
 def answer(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.learn.data import Augmentation
 from budgetnet.spec import Network, Norm, check_share, choose
 
@@ -74,20 +75,13 @@ class Recipe:
         return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for plan.json; operations that are left out only where some are."""
-        row = dataclasses.asdict(self)
-        if not self.augmentation.randaugment_leaves_out:
-            del row["augmentation"]["randaugment_leaves_out"]
-        return row
+        """Plain values for plan.json."""
+        return to_plain(self)
 
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> Recipe:
-        """The recipe of `to_dict`."""
-        values = dict(row)
-        drawn: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in row["augmentation"].items()
-        }
-        return Recipe(**{**values, "augmentation": Augmentation(**drawn)})
+        """The recipe of `to_dict`. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Recipe, row, "the recipe in plan.json")
 
 
 PAPER = Recipe(

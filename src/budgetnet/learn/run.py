@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import torch
 
+from budgetnet.codec import DamagedError
 from budgetnet.learn.class_names import read_class_names
 from budgetnet.learn.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
@@ -111,6 +112,7 @@ def reading(path: str | Path, instead: str = "begin anew with --fresh") -> Itera
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         what = str(error) if isinstance(error, ValueError) else f"{error!r} is wrong in it"
+        what = error.what if isinstance(error, DamagedError) else what
         named = what if str(path) in what else f"{path} is damaged: {what}"
         raise ValueError(f"{named}; put the file back, or {instead}") from error
 

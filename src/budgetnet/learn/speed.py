@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from budgetnet.budget import MEMORY, TIME
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.cost import Computing, computing
 from budgetnet.spec import Network
 from budgetnet.tape import FLOAT_BYTES
@@ -120,9 +121,9 @@ class TrainingLimits:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for plan.json."""
-        return asdict(self)
+        return to_plain(self)
 
-    @classmethod
-    def from_dict(cls, row: Mapping[str, Any]) -> Self:
-        """What `to_dict` wrote."""
-        return cls(**row)
+    @staticmethod
+    def from_dict(row: Mapping[str, Any]) -> TrainingLimits:
+        """What `to_dict` wrote. Raises a one-line `ValueError` for anything else."""
+        return from_plain(TrainingLimits, row, "the row training in plan.json")

@@ -8,12 +8,13 @@ Source of the problem: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.3, st
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from budgetnet.arguments import number
+from budgetnet.arguments import number, shown
 from budgetnet.cost import cost
 from budgetnet.path import first_float, without_skips
 from budgetnet.scaling import Coefficients, Scaling, integers, resize, scale
@@ -43,6 +44,21 @@ class Interval:
 
     low: float
     high: float
+
+    def to_json(self) -> str:
+        """[low, high]."""
+        return json.dumps([self.low, self.high])
+
+    @staticmethod
+    def from_json(text: str | bytes) -> Interval:
+        """The interval of `to_json`. Raises a one-line `ValueError` for anything else."""
+        row: object = json.loads(text)
+        if not isinstance(row, list):
+            raise ValueError(f"{shown(row)} is not an interval; it must be [low, high]")
+        pair = cast("list[object]", row)
+        if len(pair) != 2 or not all(isinstance(end, int | float) for end in pair):
+            raise ValueError(f"{shown(pair)} is not an interval; it must be [low, high]")
+        return Interval(*cast("list[float]", pair))
 
     @property
     def last(self) -> float:

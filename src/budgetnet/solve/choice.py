@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.codec import to_plain
 from budgetnet.learn.statistics import Paired, paired_difference
 
 LEAST_SAVED = 0.1
@@ -47,12 +48,7 @@ class Choice:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for metrics.json."""
-        return {
-            "id": self.id,
-            "best_id": self.best_id,
-            "reason": self.reason,
-            "difference": asdict(self.difference) if self.difference else None,
-        }
+        return to_plain(self)
 
 
 def choose_winner(judged: Mapping[str, Judged], macs: Mapping[str, int]) -> Choice:

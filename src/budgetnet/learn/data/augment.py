@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from budgetnet.codec import ONLY_IF_SET
 from budgetnet.learn.data.draw import MASK, draw
 from budgetnet.learn.data.images import Preprocessing
 from budgetnet.spec import check_integer, choose
@@ -81,7 +82,7 @@ class Augmentation:
     randaugment: tuple[int, float] | None = None
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
-    randaugment_leaves_out: tuple[Kind, ...] = ()
+    randaugment_leaves_out: tuple[Kind, ...] = field(default=(), metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         for name in ("flip", "translate", "brightness", "contrast", "saturation", "erase"):

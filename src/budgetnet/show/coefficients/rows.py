@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from budgetnet.codec import from_plain
 from budgetnet.scaling import Coefficients
 from budgetnet.search.draw import Shares, corners, shares
 from budgetnet.search.regions import Interval, Region
@@ -49,7 +50,7 @@ class Line:
 
 def region_of(row: Row) -> Region:
     """The region of a file."""
-    return Region(*(Interval(*row[name]) for name in ("alpha", "beta", "gamma")))
+    return from_plain(Region, row, "a region")
 
 
 def spots(found: Row) -> tuple[Spot, ...]:
