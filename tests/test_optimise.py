@@ -12,9 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional
 
 from budgetnet.learn.data import Augmentation
-from budgetnet.learn.optimise import RMSpropTF, Schedule, average, optimiser_of
+from budgetnet.learn.optimise import RMSpropTF, Schedule, average, optimiser_of, rare_class_eps
 from budgetnet.learn.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_of
 from budgetnet.spec import Norm
 
@@ -42,6 +43,57 @@ def test_weight_decay_spares_biases_and_batchnorm(recipe: Recipe) -> None:
     assert [param.ndim for param in decayed["params"]] == [4, 2]
     assert all(param.ndim == 1 for param in spared["params"]) and len(spared["params"]) == 4
     assert decayed["weight_decay"] == recipe.weight_decay and spared["weight_decay"] == 0.0
+
+
+class Classifying(nn.Module):
+    """A layer of features and a classifier."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Linear(features, features)
+        self.classifier = nn.Linear(features, classes)
+
+
+def test_the_classifier_alone_has_an_epsilon_of_its_own_where_one_is_given() -> None:
+    model = Classifying(4, 9)
+    usual = optimiser_of(model, MODERN, 0.1).param_groups
+    assert [group["eps"] for group in usual] == [MODERN.eps] * 2
+    groups = optimiser_of(model, MODERN, 0.1, 0.25).param_groups
+    own = [param for group in groups if group["eps"] == 0.25 for param in group["params"]]
+    assert {id(param) for param in own} == {id(param) for param in model.classifier.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for group in groups:
+        assert all((param.ndim > 1) == (group["weight_decay"] > 0.0) for param in group["params"])
+    assert [group["eps"] for group in optimiser_of(model, PAPER, 0.1, 0.25).param_groups] == [PAPER.eps] * 2
+
+
+def test_only_few_images_of_each_of_many_classes_change_the_epsilon() -> None:
+    assert rare_class_eps(20_000, 64, 625) == pytest.approx(1 / math.sqrt(64 * 20_000))
+    for classes, batch, steps in ((10, 64, 1), (1000, 64, 20), (1024, 64, 10**6), (20_000, 64, 1_250)):
+        assert rare_class_eps(classes, batch, steps) is None
+
+
+def test_classes_whose_images_come_late_are_not_left_behind() -> None:
+    """Features that say nothing: two images of each class, once through, must leave all classes about alike."""
+    classes, batch, seen = 600, 8, 2
+    steps = classes * seen // batch
+    worse: dict[float | None, float] = {}
+    for eps in (None, rare_class_eps(classes, batch, steps)):
+        draw = torch.Generator().manual_seed(0)
+        model = Classifying(8, classes)
+        nn.init.zeros_(model.classifier.weight)
+        nn.init.zeros_(model.classifier.bias)
+        optimiser = optimiser_of(model, MODERN, MODERN.learning_rate, eps)
+        order = torch.arange(classes).repeat(seen)[torch.randperm(classes * seen, generator=draw)]
+        for labels in order.split(batch):
+            loss = functional.cross_entropy(model.classifier(torch.rand(batch, 8, generator=draw)), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        answers = model.classifier(torch.rand(classes, 8, generator=draw))
+        worse[eps] = float(functional.cross_entropy(answers, torch.arange(classes)).detach()) - math.log(classes)
+    usual, own = worse.values()
+    assert usual > 0.05 and 0.0 < own < 0.1 * usual, worse
 
 
 @given(st.integers(10, 500), st.integers(1, 9), st.floats(0.01, 1.0))

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
+import time
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from budgetnet import network, scale
+from budgetnet import adapt, cost, network, scale
 from budgetnet.cli import results
 from budgetnet.learn.data import default_preprocessing, open_cache, open_images
 from budgetnet.learn.data.split import assign
@@ -135,7 +140,8 @@ def test_the_terminal_and_the_page_show_what_can_be_seen(capsys: pytest.CaptureF
     found = evaluation_of(guessed(9_000, 5_000), labels, names(5_000))
     results.print_evaluation(found)
     said = capsys.readouterr().out
-    assert len(said.splitlines()) < 80 and "4,950 more classes were found as often or oftener" in said
+    more = len(np.unique(labels)) - results.MOST_CLASSES
+    assert len(said.splitlines()) < 80 and f"\n{more:,} more classes were found as often or oftener" in said
     assert len(class_rows(found)) == MOST_ROWS and len(confused_pairs(found)) == 20
     assert all(row.count for row in class_rows(found)), "classes without a test image were not asked"
 
@@ -160,3 +166,82 @@ def test_diverged_answers_of_many_classes_are_told() -> None:
     assert not answers.right.any() and np.isinf(answers.losses).all()
     with pytest.raises(ValueError, match="are no numbers"):
         evaluation_of(answers, np.zeros(3, np.int64), names(1_500))
+
+
+MOST_BYTES = 4e9
+CLASSES, EACH, SIDE_PX = 20_000, 4, 16
+
+
+def class_folders(root: Path, first: int, count: int, each: int, seed: int) -> Path:
+    """Small images whose red, green and blue are the class's number to the base 28, with some noise."""
+    draw = np.random.default_rng(seed)
+    header = f"P6 {SIDE_PX} {SIDE_PX} 255\n".encode()
+    for number in range(first, first + count):
+        folder = root / f"c{number:05d}"
+        folder.mkdir(parents=True)
+        colour = [20 + 8 * (number // 28**place % 28) for place in range(3)]
+        for image in range(each):
+            pixels = draw.normal(colour, 12, (SIDE_PX, SIDE_PX, 3))
+            (folder / f"{image}.ppm").write_bytes(header + pixels.clip(0, 255).astype(np.uint8).tobytes())
+    return root
+
+
+def ran(arguments: tuple[str, ...], folder: Path, code: int = 0) -> tuple[str, float]:
+    """What a command says, and the most bytes that it and its processes hold together, shared pages counted once."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "100"}
+    most = 0.0
+    with (folder / "said").open("w+") as said:
+        command = [sys.executable, "-m", "budgetnet", *arguments]
+        with subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said) as process:
+            while process.poll() is None:
+                most = max(most, held_bytes(process.pid))
+                time.sleep(0.5)
+        said.seek(0)
+        text = said.read()
+    assert process.returncode == code, text
+    return text, most
+
+
+def held_bytes(process: int) -> float:
+    held = 0.0
+    try:
+        root = psutil.Process(process)
+        for one in (root, *root.children(recursive=True)):
+            held += one.memory_full_info().pss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it ended meanwhile: the next look counts
+        return 0.0
+    return held
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="shared pages are counted once on Linux only")
+def test_20000_classes_are_priced_trained_for_an_epoch_reported_and_evaluated_in_4_gb(tmp_path: Path) -> None:
+    class_folders(tmp_path / "data", 0, CLASSES, EACH, seed=0)
+    class_folders(tmp_path / "others", 300, 200, 2, seed=1)
+    tiny = scale(adapt(network("mobilenet_v1", classes=CLASSES), SIDE_PX, 2), phi=-6, strategy="width")
+    (tmp_path / "tiny.json").write_text(tiny.to_json(), encoding="utf-8")
+    most: dict[str, float] = {}
+
+    said, most["cost"] = ran(("cost", "tiny.json", "--json"), tmp_path)
+    assert json.loads(said)["params"] > 100 * CLASSES
+    _, most["fit"] = ran(("fit", "efficientnet_b0", "--classes", f"{CLASSES}", "--macs", "60M"), tmp_path)
+    training = ("train", "data", "--network", "tiny.json", "--epochs", "1", "--out", "run")
+    said, most["train"] = ran(training, tmp_path)
+    assert f"{CLASSES * EACH:,} images of {CLASSES:,} classes" in said and len(said) < 20_000
+    said, most["evaluate"] = ran(("evaluate", "run"), tmp_path)
+    assert f"taken: {CLASSES:,} images" in said and len(said) < 20_000
+    said, most["evaluate others"] = ran(("evaluate", "run", "others"), tmp_path)
+    assert "taken: 400 images" in said
+    said, most["predict"] = ran(("predict", "run", "others/c00300", "--top", "5"), tmp_path)
+    assert len(said.splitlines()) == 2
+    said, most["again"] = ran(training, tmp_path)
+    assert "report.html" in said
+    assert min(most.values()) > 0.0 and max(most.values()) < MOST_BYTES, most
+
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "run").iterdir() if path.is_file()}
+    images, limits = CLASSES * EACH, {"plan.json": 40 * CLASSES, "metrics.json": 600 * CLASSES}
+    limits |= {"split.json": 40 * images, "report.html": 500_000, "weights.safetensors": 6 * cost(tiny).params}
+    assert limits.keys() <= sizes.keys() and all(sizes[name] < limit for name, limit in limits.items()), sizes
+    scores = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*.npz"))
+    assert 0 < scores < 60 * images, scores

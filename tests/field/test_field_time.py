@@ -23,7 +23,7 @@ from budgetnet.learn.chance import against_chance
 from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
 from budgetnet.learn.leg import Place
 from budgetnet.learn.memory import _group_bytes, training_batch, training_bytes
-from budgetnet.learn.plan import TooShort
+from budgetnet.learn.plan import TooShort, too_few
 from budgetnet.learn.recipe import MODERN
 from budgetnet.learn.speed import LEAST_EPOCHS
 from budgetnet.learn.statistics import log_losses
@@ -276,3 +276,10 @@ def test_more_of_either_limit_never_costs_accuracy(tmp_path: Path) -> None:
     for seconds in times:
         for less, more in itertools.pairwise(budgets):
             assert mean[more, seconds] >= mean[less, seconds] - 0.02, (seconds, less, more)
+
+
+@pytest.mark.parametrize("least", [2.0, 4.0])
+@pytest.mark.parametrize("missing", [3.0, 0.9, 0.04, 0.004, 1e-9])
+def test_a_number_that_is_too_small_is_not_rounded_up_to_what_would_do(least: float, missing: float) -> None:
+    shown = too_few(max(0.0, least - missing), least)
+    assert float(shown.split(" ")[0]) < least and shown.endswith(f"fewer than {least:g} times is no training")

@@ -41,9 +41,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
     show.facts(rows)
     show.say()
-    shown = evaluation.per_class
+    asked = shown = evaluation.per_class
     if len(shown) > MOST_CLASSES:
-        shown = sorted((row for row in shown if row.count), key=lambda row: row.recall)[:MOST_CLASSES]
+        asked = [row for row in shown if row.count]
+        shown = sorted(asked, key=lambda row: row.recall)[:MOST_CLASSES]
     show.table(
         ("class", "images", "precision", "recall", "F1"),
         [
@@ -51,7 +52,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
             for row in shown
         ],
     )
-    if others := len(evaluation.per_class) - len(shown):
+    if others := len(asked) - len(shown):
         show.say(f"{others:,} more classes were found as often or oftener; --json lists all.", "dim")
     _print_confusions(evaluation)
 

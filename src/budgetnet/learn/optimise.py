@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from budgetnet.learn.recipe import Recipe
+
+MANY_CLASSES, FEW_VIEWS = 16, 4
+"""Classes for each image of a step, and images of each class in all steps: `rare_class_eps`. With 2 images of each
+class it was worth 0.1 nats, with 7 it cost as much (docs/lab-log.md); nothing between was measured."""
 
 
 class RMSpropTF(torch.optim.Optimizer):
@@ -51,18 +56,49 @@ class RMSpropTF(torch.optim.Optimizer):
                 param.sub_(state["momentum"])
 
 
-def optimiser_of(model: nn.Module, recipe: Recipe, rate: float) -> torch.optim.Optimizer:
-    """The recipe's optimiser; weight decay on kernels and matrices only, not on biases, BatchNorm or beta."""
-    params = [param for param in model.parameters() if param.requires_grad]
-    groups = [
-        {"params": [param for param in params if param.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},
-    ]
+def rare_class_eps(classes: int, batch: int, steps: int) -> float | None:
+    """AdamW's epsilon for the classifier of a training that sees few images of each of many classes; else None.
+
+        1 / sqrt(batch * classes)   where classes > 16 * batch and batch * steps < 4 * classes
+
+    While nothing is known, a step's gradient is -1 / batch at the bias of a class for each image of it, and 1 / classes
+    at all others: this is their root mean square. AdamW divides a gradient by its own past size, so with the usual
+    epsilon a class whose first image is still to come moves down by the whole rate at every step, and one whose image
+    came hardly moves any more: classes end up as far apart as their first images were in time. That is noise, and
+    after one epoch more of it than of what was learned (docs/lab-log.md); more images of each class make it good. With
+    this epsilon a class that waits moves sqrt(batch / classes) as fast at most.
+    """
+    few = classes > MANY_CLASSES * batch and batch * steps < FEW_VIEWS * classes
+    return 1.0 / math.sqrt(batch * classes) if few else None
+
+
+def optimiser_of(
+    model: nn.Module, recipe: Recipe, rate: float, classifier_eps: float | None = None
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser; weight decay on kernels and matrices only, not on biases, BatchNorm or beta.
+
+    `classifier_eps`: AdamW's epsilon for the parameters of `model.classifier`, where it is another than the recipe's.
+    """
+    own = classifier_eps is not None and recipe.optimiser == "adamw"
+    named = [(name, param) for name, param in model.named_parameters() if param.requires_grad]
+    rest = [param for name, param in named if not (own and name.startswith("classifier."))]
+    groups = _decayed(rest, recipe)
+    if own:
+        classifier = [param for name, param in named if name.startswith("classifier.")]
+        groups += [{**group, "eps": classifier_eps} for group in _decayed(classifier, recipe)]
     if recipe.optimiser == "rmsprop":
         return RMSpropTF(groups, lr=rate, momentum=recipe.momentum, eps=recipe.eps)
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=True)
     return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), eps=recipe.eps, foreach=True)
+
+
+def _decayed(params: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+    params = list(params)
+    return [
+        {"params": [param for param in params if param.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ class TooShort(ValueError):
         )
 
 
+def too_few(epochs: float, least: float) -> str:
+    """How often images would be seen, and that it is no training; never a number that rounds up to the least."""
+    seen = f"{epochs:.2g}" if float(f"{epochs:.2g}") < least else f"{math.floor(100 * epochs) / 100:g}"
+    return f"{seen} times, and fewer than {least:g} times is no training"
+
+
 def check_time(time_seconds: float | str) -> float:
     """The seconds of a time above 0, given as a number or as text with its unit. Raises a one-line `ValueError`."""
     return seconds("time", time_seconds)

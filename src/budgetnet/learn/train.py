@@ -44,6 +44,7 @@ from budgetnet.learn.plan import (
     start_anew,
     team_of,
     team_row,
+    too_few,
 )
 from budgetnet.learn.pretrained import Start, default_recipe, source_of, write_starts
 from budgetnet.learn.progress import Progress, silent
@@ -331,7 +332,7 @@ def _planned(
         raise TooShort(
             time_seconds,
             f"for {draft.network.name}: it would see each of the {count:,} training images "
-            f"{steps * draft.batch / count:.2g} times, and fewer than {least:g} times is no training",
+            + too_few(steps * draft.batch / count, least),
             1.1 * needed / (1 - SPARE_SHARE),
         )
     return with_steps(draft, steps)

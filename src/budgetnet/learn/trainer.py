@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from budgetnet.learn.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
-from budgetnet.learn.optimise import Schedule, average, optimiser_of
+from budgetnet.learn.optimise import Schedule, average, optimiser_of, rare_class_eps
 from budgetnet.learn.recipe import Recipe, trained_network
 from budgetnet.learn.workers import stopping
 from budgetnet.model.build import Model, build
@@ -102,7 +102,8 @@ class Trainer:
         network = trained_network(course.network, course.recipe, course.steps)
         self.model: Model = initial_model(network, course).to(accelerator.device)
         self.mean: Model = initial_model(network, course).to(accelerator.device).requires_grad_(False)
-        optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate)
+        eps = rare_class_eps(course.network.classes, course.batch, course.steps)
+        optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate, eps)
         self.wrapped: nn.Module = self.model
         if self.world > 1 and accelerator.device.type != "cpu":
             self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)

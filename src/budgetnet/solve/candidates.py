@@ -18,7 +18,7 @@ from typing import Any
 from budgetnet.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.learn.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.learn.data import ImageSet
-from budgetnet.learn.plan import TooShort
+from budgetnet.learn.plan import TooShort, too_few
 from budgetnet.learn.speed import TrainingLimits
 from budgetnet.scaling import PAPER, STRATEGIES, Coefficients, Strategy, for_strategy
 from budgetnet.spec import Network
@@ -163,8 +163,7 @@ def _nothing(failures: Sequence[BudgetError], budget: Budget, training: Training
         return TooShort(
             training.seconds,
             f"to train any network that keeps the budget: the quickest, {best.name}, would see each of the "
-            f"{training.images:,} training images {epochs:.2g} times, and fewer than {training.least_epochs:g} times "
-            "is no training",
+            f"{training.images:,} training images {too_few(epochs, training.least_epochs)}",
             training.least_seconds(epochs),
         )
     if any(error.limit == MEMORY for error in failures) and training is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from budgetnet.learn.data import ImageSet, Preprocessing
 from budgetnet.learn.leg import Place, Timing
 from budgetnet.learn.memory import most_training_bytes
-from budgetnet.learn.plan import TooShort, course_row, team_row
+from budgetnet.learn.plan import TooShort, course_row, team_row, too_few
 from budgetnet.learn.progress import Progress
 from budgetnet.learn.recipe import Recipe
 from budgetnet.learn.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
@@ -229,7 +229,7 @@ def planned(
             raise TooShort(
                 deadline.seconds,
                 f"for a training on {field.training.images:,} images: the quickest of the networks that could be raced "
-                f"would see each {best:.2g} times, and fewer than {least:g} times is no training",
+                f"would see each {too_few(best, least)}",
                 field.training.least_seconds(max(best, 0.01)),
             )
         field = _without(field, {name: epochs[name] for name in slow})
