@@ -84,12 +84,6 @@ def test_the_confusion_table_is_left_out_above_200_classes_and_the_mistakes_are_
         assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
-def test_the_metrics_of_an_older_version_are_read() -> None:
-    found = score(*drawn(90, 7), names(7))
-    row = {name: value for name, value in found.to_dict().items() if name != "confused"}
-    assert Evaluation.from_dict(json.loads(json.dumps(row))) == found
-
-
 def test_files_grow_with_the_classes_and_not_with_their_square(tmp_path: Path) -> None:
     sizes: dict[int, int] = {}
     for classes in (2_000, 20_000):
