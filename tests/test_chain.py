@@ -163,6 +163,7 @@ def test_a_family_goes_on_to_the_same_weights(
     timed_as(monkeypatch, 150.0, 150.0, 150.0, 150.0)
     monkeypatch.setattr(where_module, "Workers", Inline)
     whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 100}}
+    whole |= {"budget": {"macs": 10**6}}
 
     def made() -> Family:
         training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", Here(), silent)

@@ -323,7 +323,7 @@ def test_what_a_plan_holds_is_read_and_said_and_not_chosen_anew() -> None:
 @pytest.mark.slow
 def test_a_run_says_its_choice_and_keeps_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data, run = signs(tmp_path / "signs", each=60), tmp_path / "run"
-    command = ["train", str(data), "--network", "mobilenet_v3_small", "--resolution", "48", "--epochs", "20"]
+    command = ["train", str(data), "--network", "mobilenet_v3_small", "--resolution", "48", "--epochs", "60"]
     assert main([*command, "--out", str(run)]) == 0
     told = "augmentation: mirroring off (mirrored 'left' looks like 'right'), colours on, crops on"
     assert told in capfd.readouterr().err.replace("'right' looks like 'left'", "'left' looks like 'right'")
