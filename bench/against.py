@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.learn.data import data_in, open_cache, open_images
-from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.run import load_run, read_json
-from budgetnet.learn.statistics import paired_difference, wilson
+from budgetnet.data import data_in, open_cache, open_images
+from budgetnet.runs.run import load_run, read_json
+from budgetnet.statistics import paired_difference, wilson
+from budgetnet.training.evaluate import probabilities
 
 
 def run_answers(run: Path) -> tuple[str, list[str], NDArray[np.bool_]]:

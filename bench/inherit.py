@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from budgetnet import build, cost, inherit, open_images
-from budgetnet.learn.data import Preprocessing, needed_side_px, open_cache, prepare
-from budgetnet.learn.evaluate import class_places
+from budgetnet.data import Preprocessing, needed_side_px, open_cache, prepare
 from budgetnet.model.build import Model
 from budgetnet.model.inherit import losses
 from budgetnet.model.weights import load_model
-from budgetnet.scaling import Scaling, resize
-from budgetnet.spec import RELU6, SWISH, Network, Squeeze, Stage
+from budgetnet.networks import RELU6, SWISH, Network, Squeeze, Stage
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.training.evaluate import class_places
 
 
 def changes(parent: Network) -> Iterator[tuple[str, Network]]:

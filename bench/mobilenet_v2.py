@@ -26,10 +26,10 @@ import torch
 from torch.nn import functional
 
 from budgetnet import adapt, cost, network, open_images
-from budgetnet.learn.data import Augmentation, Preprocessing, TrainBatches, batches, needed_side_px, open_cache
-from budgetnet.learn.statistics import wilson
-from budgetnet.scaling import Scaling, resize
-from budgetnet.spec import Network
+from budgetnet.data import Augmentation, Preprocessing, TrainBatches, batches, needed_side_px, open_cache
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.statistics import wilson
 
 BATCH, RATE, DECAY_PER_EPOCH, EPOCHS = 64, 0.045, 0.98, 300
 USUAL = (

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from budgetnet.model.weights import Weights, load_model
-from budgetnet.zoo import names
+from budgetnet.networks.zoo import names
 from tests import keras_models as keras
 from tests.drawn import filled, images
 

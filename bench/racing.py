@@ -24,23 +24,23 @@ from bench.random_search import BACKWARD
 from bench.replay import forms_for, judged
 from budgetnet import Network, cost, open_images
 from budgetnet.cli.progress import progress
-from budgetnet.coefficients.entrants import base_of, entrants_of
-from budgetnet.learn.answers import answers_path, train_and_test
-from budgetnet.learn.augmenting import AUTO, choose_augmentation, fitted
-from budgetnet.learn.data import open_cache
-from budgetnet.learn.leg import Leg, Place, opened, run_leg
-from budgetnet.learn.outcome import trained_model
-from budgetnet.learn.plan import preprocessing_for, side_px_for
-from budgetnet.learn.pretrained import fitting_images
-from budgetnet.learn.progress import Update
-from budgetnet.learn.recipe import guarded_batch, recipe_of
-from budgetnet.learn.run import write_json
-from budgetnet.learn.train import with_steps
-from budgetnet.learn.trainer import Course, initial_model
-from budgetnet.learn.workers import Workers, workers_for
+from budgetnet.data import open_cache
+from budgetnet.experiments.coefficients.entrants import base_of, entrants_of
+from budgetnet.experiments.solve.plan import RUNG_COOLDOWN_SHARE
 from budgetnet.model.files import save_tensors
 from budgetnet.model.inherit import inherit
-from budgetnet.solve.plan import RUNG_COOLDOWN_SHARE
+from budgetnet.parallel.progress import Update
+from budgetnet.parallel.workers import Workers, workers_for
+from budgetnet.runs.run import write_json
+from budgetnet.training.answers import answers_path, train_and_test
+from budgetnet.training.augmenting import AUTO, choose_augmentation, fitted
+from budgetnet.training.leg import Leg, Place, opened, run_leg
+from budgetnet.training.outcome import trained_model
+from budgetnet.training.plan import preprocessing_for, side_px_for
+from budgetnet.training.pretrained import fitting_images
+from budgetnet.training.recipe import guarded_batch, recipe_of
+from budgetnet.training.train import with_steps
+from budgetnet.training.trainer import Course, initial_model
 
 FORMAT = "budgetnet.racing.v1"
 MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)

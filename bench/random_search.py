@@ -21,18 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet import Network
-from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
-from budgetnet.baseline.finals import final_legs
-from budgetnet.baseline.result import Final, Trainings, against, final_of, ranked
-from budgetnet.baseline.scorer import Scorer
-from budgetnet.baseline.teaching import Teaching, sandwich_of
-from budgetnet.baseline.work import objective_of, trainings_of
-from budgetnet.learn.data import ImageSet
-from budgetnet.learn.missing import train_missing
-from budgetnet.learn.progress import Progress
-from budgetnet.learn.statistics import OverSeeds, difference_interval
-from budgetnet.learn.where import Here
-from budgetnet.search.options import Options
+from budgetnet.budgets.feasible_space import Options
+from budgetnet.cluster.missing import train_missing
+from budgetnet.cluster.where import Here
+from budgetnet.data import ImageSet
+from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
+from budgetnet.experiments.baseline.finals import final_legs
+from budgetnet.experiments.baseline.result import Final, Trainings, against, final_of, ranked
+from budgetnet.experiments.baseline.scorer import Scorer
+from budgetnet.experiments.baseline.teaching import Teaching, sandwich_of
+from budgetnet.experiments.baseline.work import objective_of, trainings_of
+from budgetnet.parallel.progress import Progress
+from budgetnet.statistics import OverSeeds, difference_interval
 
 BACKWARD = 3
 """Multiply-adds of a training step to those of its forward passes."""

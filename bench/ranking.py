@@ -29,26 +29,26 @@ from scipy.stats import kendalltau
 
 from bench.random_search import Drawn, RandomSearch, made_by
 from budgetnet import Network, open_images
-from budgetnet.baseline.by_supernet import BySupernet
-from budgetnet.baseline.plan import scorer_of
-from budgetnet.baseline.scorer import Scorer
-from budgetnet.baseline.work import search_of
+from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli.progress import progress
-from budgetnet.learn.answers import answered, validation_answers
-from budgetnet.learn.data import ImageSet, Preprocessing, open_cache
-from budgetnet.learn.leg import Leg, Place, whole_leg
-from budgetnet.learn.missing import train_missing
-from budgetnet.learn.plan import load_plan, same_data
-from budgetnet.learn.progress import Progress, Update
-from budgetnet.learn.recipe import Recipe
-from budgetnet.learn.run import read_json, write_json
-from budgetnet.learn.train import with_steps
-from budgetnet.learn.trainer import Course
-from budgetnet.learn.where import Here
-from budgetnet.search.baseline import Score, run_search
-from budgetnet.search.foresight import additive_model
-from budgetnet.search.space import Architecture
-from budgetnet.show.baseline.page import RANKING, write_page
+from budgetnet.cluster.missing import train_missing
+from budgetnet.cluster.where import Here
+from budgetnet.data import ImageSet, Preprocessing, open_cache
+from budgetnet.experiments.baseline.by_supernet import BySupernet
+from budgetnet.experiments.baseline.page import RANKING, write_page
+from budgetnet.experiments.baseline.plan import scorer_of
+from budgetnet.experiments.baseline.scorer import Scorer
+from budgetnet.experiments.baseline.search import Score, run_search
+from budgetnet.experiments.baseline.surrogate import additive_model
+from budgetnet.experiments.baseline.work import search_of
+from budgetnet.parallel.progress import Progress, Update
+from budgetnet.runs.run import read_json, write_json
+from budgetnet.training.answers import answered, validation_answers
+from budgetnet.training.leg import Leg, Place, whole_leg
+from budgetnet.training.plan import load_plan, same_data
+from budgetnet.training.recipe import Recipe
+from budgetnet.training.train import with_steps
+from budgetnet.training.trainer import Course
 
 FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000

@@ -25,15 +25,15 @@ import torch
 from accelerate import Accelerator
 
 from budgetnet import Budget, inherit, open_images
-from budgetnet.learn.data import Augmentation, ImageSet, Pixels, Preprocessing, needed_side_px, open_cache
-from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.plan import preprocessing_for
-from budgetnet.learn.pretrained import base_of, fitting_images
-from budgetnet.learn.recipe import FINETUNE, MODERN, PAPER, Recipe, guarded_batch
-from budgetnet.learn.trainer import Course, StepReport, Trainer
+from budgetnet.data import Augmentation, ImageSet, Pixels, Preprocessing, needed_side_px, open_cache
+from budgetnet.experiments.solve.candidates import BASES, candidates
 from budgetnet.model.build import Model
-from budgetnet.solve.candidates import BASES, candidates
-from budgetnet.spec import Network
+from budgetnet.networks import Network
+from budgetnet.training.evaluate import probabilities
+from budgetnet.training.plan import preprocessing_for
+from budgetnet.training.pretrained import base_of, fitting_images
+from budgetnet.training.recipe import FINETUNE, MODERN, PAPER, Recipe, guarded_batch
+from budgetnet.training.trainer import Course, StepReport, Trainer
 
 TORCHVISION = Recipe(
     name="torchvision",

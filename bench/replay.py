@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bench.random_search import BACKWARD
 from bench.ranking import tau
 from budgetnet import cost
-from budgetnet.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
-from budgetnet.learn.data import ImageSet
-from budgetnet.learn.leg import Leg
+from budgetnet.data import ImageSet
+from budgetnet.experiments.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
+from budgetnet.training.leg import Leg
 
 REPLAYS = 2000
 Floats = NDArray[np.float64]

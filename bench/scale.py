@@ -23,19 +23,19 @@ from dataclasses import dataclass
 from bench.random_search import BACKWARD, sandwich_macs
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
-from budgetnet.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
-from budgetnet.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
-from budgetnet.baseline.work import LEAST_BATCHES
-from budgetnet.coefficients.entrants import matched
-from budgetnet.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
-from budgetnet.learn.parcel import KEEP_SECONDS
-from budgetnet.scaling import PAPER
-from budgetnet.search.baseline import POPULATION, Objective, Score, Search, Told, run_search
-from budgetnet.search.draw import draw
-from budgetnet.search.options import Options, options_of
-from budgetnet.search.race import survivors
-from budgetnet.search.regions import space
-from budgetnet.search.space import Architecture, default_space
+from budgetnet.budgets.coefficient_sample import draw
+from budgetnet.budgets.coefficient_space import space
+from budgetnet.budgets.feasible_space import Options, options_of
+from budgetnet.budgets.search_space import Architecture, default_space
+from budgetnet.cluster.parcel import KEEP_SECONDS
+from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
+from budgetnet.experiments.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
+from budgetnet.experiments.baseline.search import POPULATION, Objective, Score, Search, Told, run_search
+from budgetnet.experiments.baseline.work import LEAST_BATCHES
+from budgetnet.experiments.coefficients.entrants import matched
+from budgetnet.experiments.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
+from budgetnet.experiments.race import survivors
+from budgetnet.networks.scaling import PAPER
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 1_281_167, 50_000
 BASE, SIDE_PX, TOLERANCE, CANDIDATES, SEEDS = "efficientnet_b0", 224, 0.02, 24, 3

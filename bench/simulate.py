@@ -4,7 +4,7 @@
     python -m bench.simulate --study RUN/study.db
 
 A queue of events: trials that end or fail, nodes that are lost and come back. The rules are those of the executor
-(`budgetnet.learn.pool`): the driver proposes a batch, one trial after another; all of it is launched; a place takes
+(`budgetnet.cluster.pool`): the driver proposes a batch, one trial after another; all of it is launched; a place takes
 the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins when
 the last is in. What is lost or fails starts again, from the last checkpoint that came back. Trial times come in,
 measured or computed.
@@ -254,8 +254,8 @@ def against_reality(lengths: Sequence[float], at_once: int) -> tuple[float, floa
     """Wall seconds of these jobs in batches on two real nodes of one place each, and as simulated."""
     from ray.cluster_utils import Cluster as Local
 
-    from budgetnet.learn.cluster import Cluster, connected
-    from budgetnet.learn.pool import Pool
+    from budgetnet.cluster.pool import Pool
+    from budgetnet.cluster.ray_cluster import Cluster, connected
 
     local = Local(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
     try:

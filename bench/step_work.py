@@ -1,4 +1,4 @@
-"""How well a network's description says how long its training steps take: the weights in `budgetnet.learn.speed`.
+"""How well a network's description says how long its training steps take: the weights in `budgetnet.training.speed`.
 
     python -m bench.step_work
 
@@ -17,9 +17,9 @@ import torch
 from scipy.optimize import nnls
 
 import budgetnet
-from budgetnet.cost import computing
-from budgetnet.learn.speed import ACTIVATION_WORK, OPERATION_WORK
-from budgetnet.spec import Network
+from budgetnet.costs.network_cost import computing
+from budgetnet.networks import Network
+from budgetnet.training.speed import ACTIVATION_WORK, OPERATION_WORK
 
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small")
 SIZES = ((32, 4_000_000), (32, 8_000_000), (64, 8_000_000), (112, 25_000_000), (112, 60_000_000))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from budgetnet import Network, build, network
 from budgetnet.model.layouts import LAYOUTS, Layout
-from budgetnet.spec import Head, Stage, Stem
+from budgetnet.networks import Head, Stage, Stem
 
 TINY = Network(
     "tiny",

@@ -7,7 +7,7 @@ import itertools
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from budgetnet.show.style import house_style
+from budgetnet.draw.style import house_style
 
 SHOWN_PX, LEAST_PX = 900, 11.9
 """How wide a page of docs shows a picture, and 9 pt, which are 12 pixels of such a page."""

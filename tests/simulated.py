@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from budgetnet.learn.chance import AgainstChance
-from budgetnet.learn.leg import Place, Timing
-from budgetnet.learn.progress import Progress
-from budgetnet.learn.speed import TrainingLimits, image_work
-from budgetnet.learn.stopwatch import TIMING_SECONDS
-from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team
+from budgetnet.parallel.progress import Progress
+from budgetnet.parallel.workers import Team
+from budgetnet.training.chance import AgainstChance
+from budgetnet.training.leg import Place, Timing
+from budgetnet.training.speed import TrainingLimits, image_work
+from budgetnet.training.stopwatch import TIMING_SECONDS
+from budgetnet.training.trainer import Course
 
 
 @dataclass(frozen=True)

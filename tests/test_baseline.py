@@ -20,25 +20,25 @@ from test_space import BASE
 
 from bench.ranking import main as rank
 from budgetnet import Budget
-from budgetnet.baseline import space_for
-from budgetnet.baseline.by_supernet import Candidate, judge, recalibrate
-from budgetnet.baseline.by_training import ByTraining
-from budgetnet.baseline.finals import final_legs, finals_of, semifinal_legs, semifinals_of
-from budgetnet.baseline.scorer import SCORERS
-from budgetnet.baseline.teaching import Teacher, Teaching, teach
+from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.search_space import Architecture, Space, StageSpace
 from budgetnet.cli import main
-from budgetnet.learn.bases import last_px
-from budgetnet.learn.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
-from budgetnet.learn.leg import Place, run_leg
-from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.train import with_steps
-from budgetnet.learn.trainer import Course
-from budgetnet.learn.where import Here
-from budgetnet.search.baseline import Score
-from budgetnet.search.options import options_of
-from budgetnet.search.space import Architecture, Space, StageSpace
-from budgetnet.spec import Network
+from budgetnet.cluster.where import Here
+from budgetnet.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
+from budgetnet.experiments.baseline import space_for
+from budgetnet.experiments.baseline.by_supernet import Candidate, judge, recalibrate
+from budgetnet.experiments.baseline.by_training import ByTraining
+from budgetnet.experiments.baseline.finals import final_legs, finals_of, semifinal_legs, semifinals_of
+from budgetnet.experiments.baseline.scorer import SCORERS
+from budgetnet.experiments.baseline.search import Score
+from budgetnet.experiments.baseline.teaching import Teacher, Teaching, teach
+from budgetnet.experiments.bases import last_px
+from budgetnet.networks import Network
+from budgetnet.parallel.progress import silent
+from budgetnet.training.leg import Place, run_leg
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.train import with_steps
+from budgetnet.training.trainer import Course
 
 Capture = pytest.CaptureFixture[str]
 SMALL = Space(BASE, (StageSpace(expansions=(1.0, 2.0)), StageSpace(expansions=(2.0, 3.0))))

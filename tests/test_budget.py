@@ -14,12 +14,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from budgetnet import adapt, scale, zoo
-from budgetnet.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, fit, used
-from budgetnet.cost import cost
-from budgetnet.path import LEAST_PHI, Path
-from budgetnet.scaling import STRATEGIES, Coefficients, Strategy
-from budgetnet.spec import Head, Network, Stage, Stem
+from budgetnet import adapt, scale
+from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, fit, used
+from budgetnet.budgets.path import LEAST_PHI, Path
+from budgetnet.costs.network_cost import cost
+from budgetnet.networks import Head, Network, Stage, Stem, zoo
+from budgetnet.networks.scaling import STRATEGIES, Coefficients, Strategy
 
 B0 = zoo.network("efficientnet_b0")
 BASES = tuple(name for name in zoo.names() if not name.startswith("tf_"))

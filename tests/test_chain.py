@@ -22,28 +22,28 @@ from test_report import Page
 from test_space import BASE
 
 from budgetnet import PAPER, Budget, Coefficients, cost, scale
-from budgetnet.chain import _Asked, _Chain, tolerance_for
-from budgetnet.chain.family import family_of, job_for, train_family, train_member
-from budgetnet.chain.members import PHIS, members_of, published_members
-from budgetnet.chain.plan import SHARES, Job, family_seconds, legs_of, makespan, planned, shared
-from budgetnet.chain.result import Family, Part, gains_of, member_of
-from budgetnet.chain.statement import statement
 from budgetnet.cli import main
-from budgetnet.coefficients.entrants import base_of, space_of
-from budgetnet.learn import where as where_module
-from budgetnet.learn.answers import Answered, answers_path
-from budgetnet.learn.augmenting import Augment
-from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_images
-from budgetnet.learn.leg import Timing
-from budgetnet.learn.plan import TooShort, course_row
-from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.train import Timings, with_steps
-from budgetnet.learn.where import Here
+from budgetnet.cluster import where as where_module
+from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.cluster.where import Here
+from budgetnet.data import ImageSet, open_images
+from budgetnet.experiments.coefficients.entrants import base_of, space_of
+from budgetnet.experiments.family import _Asked, _Chain, tolerance_for
+from budgetnet.experiments.family.family import family_of, job_for, train_family, train_member
+from budgetnet.experiments.family.members import PHIS, members_of, published_members
+from budgetnet.experiments.family.plan import SHARES, Job, family_seconds, legs_of, makespan, planned, shared
+from budgetnet.experiments.family.result import Family, Part, gains_of, member_of
+from budgetnet.experiments.family.statement import statement
 from budgetnet.model.weights import load_model
-from budgetnet.scaling import factors
-from budgetnet.spec import Network
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import factors
+from budgetnet.parallel.progress import silent
+from budgetnet.training.answers import Answered, answers_path
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.leg import Timing
+from budgetnet.training.plan import TooShort, course_row
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.train import Timings, with_steps
 
 Capture = pytest.CaptureFixture[str]
 CHOSEN = Coefficients(1.3, 1.2, 1.0)
@@ -273,7 +273,7 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
     def short(*_: object, **more: object) -> None:
         raise TooShort(45, "for a supernet", 60.0)
 
-    monkeypatch.setattr("budgetnet.chain.search_baseline", short)
+    monkeypatch.setattr("budgetnet.experiments.family.search_baseline", short)
     plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32", "augmentation": []}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", -0.07, MODERN)

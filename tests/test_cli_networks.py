@@ -10,7 +10,7 @@ import pytest
 
 import budgetnet
 from budgetnet.cli import main
-from budgetnet.spec import Network
+from budgetnet.networks import Network
 
 Capture = pytest.CaptureFixture[str]
 

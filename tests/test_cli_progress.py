@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from budgetnet.cli import progress as module
-from budgetnet.learn.progress import Update
+from budgetnet.parallel.progress import Update
 
 
 class Clock:

@@ -13,7 +13,7 @@ from test_formats import hold
 
 import budgetnet
 from budgetnet.cli import main
-from budgetnet.learn.augmenting import Augment
+from budgetnet.training.augmenting import Augment
 
 Capture = pytest.CaptureFixture[str]
 CLASSES = ("bird", "cat", "dog")
@@ -22,7 +22,7 @@ CLASSES = ("bird", "cat", "dog")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run's folder with the weights of a network as it was initialised."""
-    from budgetnet.learn.data import default_preprocessing
+    from budgetnet.data import default_preprocessing
     from budgetnet.model.build import build
     from budgetnet.model.weights import save_weights
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetnet.cli import show, sizes
-from budgetnet.scaling import Coefficients
+from budgetnet.networks.scaling import Coefficients
 
 
 @pytest.mark.parametrize(

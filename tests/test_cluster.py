@@ -18,22 +18,22 @@ from test_space import BASE
 from two_nodes import Errand, TwoNodes, square, starts, two_nodes
 
 from budgetnet import Budget, search_all, search_baseline, search_coefficients
+from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli import main
-from budgetnet.learn import leg as leg_module
-from budgetnet.learn import parcel as parcel_module
-from budgetnet.learn.cluster import Cluster, connected, places_of
-from budgetnet.learn.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
-from budgetnet.learn.data.packed import packed_of, pieces, unpacked
-from budgetnet.learn.leg import Leg, Place
-from budgetnet.learn.parcel import Errand as Files
-from budgetnet.learn.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
-from budgetnet.learn.pool import ATTEMPTS, Pool, say
-from budgetnet.learn.progress import Update
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.trainer import Course
-from budgetnet.search.baseline import Score, Search, Told, run_search
-from budgetnet.search.options import options_of
-from budgetnet.search.space import Architecture
+from budgetnet.cluster import parcel as parcel_module
+from budgetnet.cluster.parcel import Errand as Files
+from budgetnet.cluster.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
+from budgetnet.cluster.pool import ATTEMPTS, Pool, say
+from budgetnet.cluster.ray_cluster import Cluster, connected, places_of
+from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
+from budgetnet.data.packed import packed_of, pieces, unpacked
+from budgetnet.experiments.baseline.search import Score, Search, Told, run_search
+from budgetnet.parallel.progress import Update
+from budgetnet.training import leg as leg_module
+from budgetnet.training.leg import Leg, Place
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.trainer import Course
 
 Capture = pytest.CaptureFixture[str]
 

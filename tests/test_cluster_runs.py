@@ -18,8 +18,8 @@ from test_baseline import SMALL, finished_trials
 from test_coefficients import BASE
 from two_nodes import TwoNodes, two_nodes
 
-from budgetnet.baseline.scorer import SCORERS
 from budgetnet.cli import main
+from budgetnet.experiments.baseline.scorer import SCORERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 PATIENCE_SECONDS = 1200

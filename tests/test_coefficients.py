@@ -23,30 +23,37 @@ from test_formats import hold
 from test_report import Page
 
 from budgetnet import scale, search_coefficients
+from budgetnet.budgets.coefficient_space import Interval, Region, price
 from budgetnet.cli import main
-from budgetnet.coefficients.entrants import base_of, entrants_for, entrants_of, first_of, matched, same_network
-from budgetnet.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
-from budgetnet.coefficients.plan import Seconds
-from budgetnet.coefficients.result import Check, CoefficientSearch, Ranked
-from budgetnet.coefficients.statement import statement
-from budgetnet.learn import where
-from budgetnet.learn.augmenting import Augment
-from budgetnet.learn.cluster import Cluster
-from budgetnet.learn.data import ImageSet, open_images
-from budgetnet.learn.leg import Timing
-from budgetnet.learn.progress import silent
-from budgetnet.learn.statistics import on_one_split, over_seeds
-from budgetnet.learn.train import Timings, validation_seconds
-from budgetnet.scaling import PAPER, Coefficients
-from budgetnet.search.race import survivors
-from budgetnet.search.regions import Interval, Region, price
-from budgetnet.show.coefficients.triangle import at, hull
-from budgetnet.spec import RELU, Head, Stage
-from budgetnet.twins.networks import SMALL
+from budgetnet.cluster import where
+from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.data import ImageSet, open_images
+from budgetnet.experiments.activations.networks import SMALL
+from budgetnet.experiments.coefficients.entrants import (
+    base_of,
+    entrants_for,
+    entrants_of,
+    first_of,
+    matched,
+    same_network,
+)
+from budgetnet.experiments.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
+from budgetnet.experiments.coefficients.plan import Seconds
+from budgetnet.experiments.coefficients.result import Check, CoefficientSearch, Ranked
+from budgetnet.experiments.coefficients.statement import statement
+from budgetnet.experiments.coefficients.triangle import at, hull
+from budgetnet.experiments.race import survivors
+from budgetnet.networks import RELU, Head, Stage
+from budgetnet.networks.scaling import PAPER, Coefficients
+from budgetnet.parallel.progress import silent
+from budgetnet.statistics import on_one_split, over_seeds
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.leg import Timing
+from budgetnet.training.train import Timings, validation_seconds
 
 module = sys.modules[search_coefficients.__module__]
-plan_module = sys.modules["budgetnet.coefficients.plan"]
-work_module = sys.modules["budgetnet.coefficients.work"]
+plan_module = sys.modules["budgetnet.experiments.coefficients.plan"]
+work_module = sys.modules["budgetnet.experiments.coefficients.work"]
 Capture = pytest.CaptureFixture[str]
 BASE = dataclasses.replace(
     PLAIN,
@@ -371,11 +378,11 @@ def test_a_hull_holds_its_points() -> None:
 
 def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) -> None:
     from budgetnet import Budget, fit
-    from budgetnet.compare.entrants import families
-    from budgetnet.compare.scalings import scalings
-    from budgetnet.learn.bases import adapted_bases, largest_px
-    from budgetnet.learn.plan import run_folder
-    from budgetnet.solve.candidates import candidates
+    from budgetnet.experiments.bases import adapted_bases, largest_px
+    from budgetnet.experiments.compare.entrants import families
+    from budgetnet.experiments.compare.scalings import scalings
+    from budgetnet.experiments.solve.candidates import candidates
+    from budgetnet.training.plan import run_folder
 
     deep = Coefficients(1.6, 1.02, 1.02)
     budget = Budget(macs=1_500_000)

@@ -26,37 +26,37 @@ from test_formats import hold
 from test_report import Page
 
 import budgetnet
-from budgetnet import Budget, BudgetError, Network, compare, fit, network, zoo
+from budgetnet import Budget, BudgetError, Network, compare, fit, network
 from budgetnet.cli import main
-from budgetnet.compare.ablation import ablations
-from budgetnet.compare.drafts import Draft, drafts_of
-from budgetnet.compare.entrants import FAMILIES, families
-from budgetnet.compare.plan import entrant_row
-from budgetnet.compare.result import Comparison, pairs_of, published_of, seed_score
-from budgetnet.compare.scalings import SCALINGS, grown_from, scalings
-from budgetnet.compare.statement import statement
-from budgetnet.compare.words import blocks, design, origin
-from budgetnet.cost import cost
-from budgetnet.learn import pretrained
-from budgetnet.learn import where as where_module
-from budgetnet.learn.answers import Answered, training_seconds
-from budgetnet.learn.augmenting import Augment
-from budgetnet.learn.bases import adapted_bases, largest_px, last_px
-from budgetnet.learn.data import ImageSet, open_images
-from budgetnet.learn.leg import Leg, Place, Timing
-from budgetnet.learn.recipe import trained_network
-from budgetnet.learn.stopwatch import MachineClock
-from budgetnet.learn.train import Timings, timed, with_steps
-from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team
-from budgetnet.measure import Measurement
+from budgetnet.cluster import where as where_module
+from budgetnet.costs.network_cost import cost
+from budgetnet.data import ImageSet, open_images
+from budgetnet.experiments.bases import adapted_bases, largest_px, last_px
+from budgetnet.experiments.compare.ablation import ablations
+from budgetnet.experiments.compare.drafts import Draft, drafts_of
+from budgetnet.experiments.compare.entrants import FAMILIES, families
+from budgetnet.experiments.compare.pictures import MOST_TICKS, cost_ticks
+from budgetnet.experiments.compare.plan import entrant_row
+from budgetnet.experiments.compare.published import published_lines
+from budgetnet.experiments.compare.result import Comparison, pairs_of, published_of, seed_score
+from budgetnet.experiments.compare.scalings import SCALINGS, grown_from, scalings
+from budgetnet.experiments.compare.statement import statement
+from budgetnet.experiments.compare.suited import suited
+from budgetnet.experiments.compare.words import blocks, design, origin
+from budgetnet.inspect.latency import Measurement
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
-from budgetnet.scaling import Coefficients
-from budgetnet.show.compare.pictures import MOST_TICKS, cost_ticks
-from budgetnet.show.compare.published import published_lines
-from budgetnet.show.compare.suited import suited
-from budgetnet.spec import RELU, SWISH, Head, Squeeze, Stage, Stem
+from budgetnet.networks import RELU, SWISH, Head, Squeeze, Stage, Stem, zoo
+from budgetnet.networks.scaling import Coefficients
+from budgetnet.parallel.workers import Team
+from budgetnet.training import pretrained
+from budgetnet.training.answers import Answered, training_seconds
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.leg import Leg, Place, Timing
+from budgetnet.training.recipe import trained_network
+from budgetnet.training.stopwatch import MachineClock
+from budgetnet.training.train import Timings, timed, with_steps
+from budgetnet.training.trainer import Course
 
 module = sys.modules[compare.__module__]
 train_module = sys.modules[timed.__module__]

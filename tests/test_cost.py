@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from budgetnet import adapt, cost, network, scale, zoo
-from budgetnet.cost import FORMULAS, lower
-from budgetnet.cost import _op as priced_op  # pyright: ignore[reportPrivateUsage]  # no public way to an unknown op
+from budgetnet import adapt, cost, network, scale
+from budgetnet.costs.network_cost import FORMULAS, lower
+from budgetnet.costs.network_cost import _op as priced_op  # pyright: ignore[reportPrivateUsage]  # no public way to an unknown op
 from budgetnet.model.build import Model
-from budgetnet.spec import Activation, Network, Squeeze
+from budgetnet.networks import Activation, Network, Squeeze, zoo
 
 GOLDENS = json.loads((Path(__file__).parent / "goldens" / "exact_counts.json").read_text(encoding="utf-8"))["rows"]
 WIDTHS = (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from budgetnet.learn.data import (
+from budgetnet.data import (
     Augmentation,
     ImageSet,
     Pixels,
@@ -28,7 +28,7 @@ from budgetnet.learn.data import (
     train_batch,
     train_order,
 )
-from budgetnet.learn.data.randaugment import OPERATIONS, randaugment
+from budgetnet.data.randaugment import OPERATIONS, randaugment
 
 PLAIN = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3)
 EVERYTHING = Augmentation(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from budgetnet.learn.data import ImageSet, cache, decode, open_cache, open_images
+from budgetnet.data import ImageSet, cache, decode, open_cache, open_images
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 BUILD = """
 import sys
 from pathlib import Path
-from budgetnet.learn.data.cache import open_cache
-from budgetnet.learn.data.scan import open_images
+from budgetnet.data.cache import open_cache
+from budgetnet.data.scan import open_images
 report = (lambda update: print(update.done, flush=True))
 pixels = open_cache(open_images(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), progress=report)
 print(pixels.source, int(sum(int(pixels[index].sum()) for index in range(len(pixels)))))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from budgetnet.learn.data import decode
-from budgetnet.learn.data.decode import TURNS, look, quiet, scaled_px
+from budgetnet.data import decode
+from budgetnet.data.decode import TURNS, look, quiet, scaled_px
 
 RED, WHITE, GREEN = (255, 0, 0), (255, 255, 255), (0, 128, 0)
 

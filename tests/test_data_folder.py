@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from budgetnet.learn.data import ImageSet, open_images, scan
-from budgetnet.learn.data.split import assign
-from budgetnet.learn.progress import Update
+from budgetnet.data import ImageSet, open_images, scan
+from budgetnet.data.split import assign
+from budgetnet.parallel.progress import Update
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from budgetnet import zoo
-from budgetnet.budget import Budget, fit
-from budgetnet.devices import DEVICES, FIRMWARE_FLASH_BYTES, FIRMWARE_SRAM_BYTES, Device, budget_for, device
+from budgetnet.budgets.budget import Budget, fit
+from budgetnet.budgets.devices import DEVICES, FIRMWARE_FLASH_BYTES, FIRMWARE_SRAM_BYTES, Device, budget_for, device
+from budgetnet.networks import zoo
 
 BY_NAME = {row.name: row for row in DEVICES}
 

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetnet import build, evaluate, network, open_images
-from budgetnet.learn.data import default_preprocessing, open_cache
-from budgetnet.learn.evaluate import Evaluation, calibration_error, probabilities, score
-from budgetnet.learn.run import append_event, check_device, load_run, read_events, read_json, write_json
-from budgetnet.learn.statistics import paired_difference, wilson
+from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.run import append_event, check_device, load_run, read_events, read_json, write_json
+from budgetnet.statistics import paired_difference, wilson
+from budgetnet.training.evaluate import Evaluation, calibration_error, probabilities, score
 
 DIGITS = tuple(str(digit) for digit in range(10))
 

@@ -23,24 +23,24 @@ from torch.nn import functional
 
 import budgetnet
 from budgetnet.cli import main
-from budgetnet.learn.data import Preprocessing, decode, prepare
-from budgetnet.learn.run import load_run
+from budgetnet.data import Preprocessing, decode, prepare
+from budgetnet.inspect.explain import Explanation, explain
+from budgetnet.inspect.explain.cam import class_maps
+from budgetnet.inspect.explain.explaining import evenly
+from budgetnet.inspect.explain.gate_figures import classes_figure
+from budgetnet.inspect.explain.gates import class_share, gate_rows, joined, recording
+from budgetnet.inspect.explain.maps import mean_absolute, stage_rows, strongest, telling
+from budgetnet.inspect.explain.overlay import displayed, grey, painted
+from budgetnet.inspect.explain.place import seen_box, spread_cells
+from budgetnet.inspect.explain.subjects import class_index, default_maps, map_name, open_subjects
+from budgetnet.inspect.explain.true_classes import true_class
+from budgetnet.inspect.explain.values import ClassGates
 from budgetnet.model.build import Model, build
 from budgetnet.model.layers import SqueezeExcite
 from budgetnet.model.weights import save_weights
-from budgetnet.show.explain import Explanation, explain
-from budgetnet.show.explain.cam import class_maps
-from budgetnet.show.explain.explaining import evenly
-from budgetnet.show.explain.gate_figures import classes_figure
-from budgetnet.show.explain.gates import class_share, gate_rows, joined, recording
-from budgetnet.show.explain.maps import mean_absolute, stage_rows, strongest, telling
-from budgetnet.show.explain.overlay import displayed, grey, painted
-from budgetnet.show.explain.place import seen_box, spread_cells
-from budgetnet.show.explain.subjects import class_index, default_maps, map_name, open_subjects
-from budgetnet.show.explain.true_classes import true_class
-from budgetnet.show.explain.values import ClassGates
-from budgetnet.spec import Activation, Head, Network, Squeeze, Stage, Stem
-from budgetnet.spec.values import RELU, SWISH
+from budgetnet.networks import Activation, Head, Network, Squeeze, Stage, Stem
+from budgetnet.networks.values import RELU, SWISH
+from budgetnet.runs.run import load_run
 
 Capture = pytest.CaptureFixture[str]
 CLASSES = ("cat", "dog", "tiger cat")

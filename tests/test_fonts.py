@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_explain import CROP, drawn_model, saved, small
 
-from budgetnet.learn.bases import safe_name
-from budgetnet.show import fonts
-from budgetnet.show.explain import explain
-from budgetnet.show.explain.figures import save
-from budgetnet.show.style import house_style
-from budgetnet.show.svg import new_figure
+from budgetnet.draw import fonts
+from budgetnet.draw.style import house_style
+from budgetnet.draw.svg import new_figure
+from budgetnet.experiments.bases import safe_name
+from budgetnet.inspect.explain import explain
+from budgetnet.inspect.explain.figures import save
 
 needs_font = pytest.mark.skipif(len(fonts.families()) == 1, reason="no font with Korean letters is installed")
 
@@ -40,7 +40,7 @@ def test_korean_letters_are_drawn_each_as_itself(tmp_path: Path) -> None:
 
 
 def test_letters_that_no_font_has_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("budgetnet.show.style.families", lambda: (fonts.OWN,))
+    monkeypatch.setattr("budgetnet.draw.style.families", lambda: (fonts.OWN,))
     with pytest.warns(UserWarning) as said:
         written("고양이", tmp_path / "cat.png")
     (line,) = [str(one.message) for one in said]

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import kendalltau
 from test_baseline import BUDGET, SMALL
 
-from budgetnet.search.baseline import Objective, Score, Scored, judged
-from budgetnet.search.foresight import additive_model, best_of, worth_a_longer_look
-from budgetnet.search.options import options_of
-from budgetnet.search.space import Architecture
+from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.search_space import Architecture
+from budgetnet.experiments.baseline.search import Objective, Score, Scored, judged
+from budgetnet.experiments.baseline.surrogate import additive_model, best_of, worth_a_longer_look
 
 OPTIONS = options_of(SMALL, BUDGET)
 OBJECTIVE = Objective(BUDGET.macs or 1)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from budgetnet.show.style import COLOURS, house_style
-from budgetnet.show.svg import inline_svg, new_figure, svg_file
+from budgetnet.draw.style import COLOURS, house_style
+from budgetnet.draw.svg import inline_svg, new_figure, svg_file
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"

@@ -17,8 +17,8 @@ from budgetnet.model.build import Model
 from budgetnet.model.inherit import are_relatives, losses
 from budgetnet.model.inherit.bridges import Moments, chosen, copies, principal, selection
 from budgetnet.model.weights import save_weights
-from budgetnet.scaling import Scaling, resize
-from budgetnet.spec import Activation, Squeeze
+from budgetnet.networks import Activation, Squeeze
+from budgetnet.networks.scaling import Scaling, resize
 
 FAMILIES = (
     "efficientnet_b0",

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 
 from budgetnet import build, load_weights, network, predict
-from budgetnet.learn.predict import Prediction
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.model.weights import load_model
+from budgetnet.training.predict import Prediction
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 

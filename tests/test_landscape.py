@@ -18,8 +18,8 @@ from test_report import Page
 from torch import nn
 
 from budgetnet.cli import main
-from budgetnet.model.layers import activation, activation_row
-from budgetnet.show.landscape import (
+from budgetnet.draw.wording import MINUS
+from budgetnet.inspect.landscape import (
     dead_units,
     functions_landscape,
     gain,
@@ -29,13 +29,13 @@ from budgetnet.show.landscape import (
     write_output,
     write_page,
 )
-from budgetnet.show.landscape import functions as known
-from budgetnet.show.landscape.chart import measures_chart
-from budgetnet.show.landscape.curves import function_cards, functions_sheet
-from budgetnet.show.landscape.drawing import output_figures
-from budgetnet.show.landscape.plane import MEASURES, OutputLandscape, Plane, Roughness
-from budgetnet.show.wording import MINUS
-from budgetnet.spec import Activation, ActivationKind
+from budgetnet.inspect.landscape import functions as known
+from budgetnet.inspect.landscape.chart import measures_chart
+from budgetnet.inspect.landscape.curves import function_cards, functions_sheet
+from budgetnet.inspect.landscape.drawing import output_figures
+from budgetnet.inspect.landscape.plane import MEASURES, OutputLandscape, Plane, Roughness
+from budgetnet.model.layers import activation, activation_row
+from budgetnet.networks import Activation, ActivationKind
 
 __all__ = ["photos", "run"]  # fixtures
 

@@ -20,23 +20,23 @@ from torch.nn import functional
 
 import budgetnet
 from budgetnet.cli import main
-from budgetnet.learn.data import default_preprocessing
-from budgetnet.learn.evaluate import evaluate
-from budgetnet.learn.run import read_events
+from budgetnet.data import default_preprocessing
+from budgetnet.draw.wording import MINUS
+from budgetnet.inspect.landscape import LossLandscape, loss_landscape, write_loss
+from budgetnet.inspect.landscape.loss import command
+from budgetnet.inspect.landscape.loss import words as loss_words
+from budgetnet.inspect.landscape.loss.charts import chart_figures
+from budgetnet.inspect.landscape.loss.curvature import hessian_product, largest_eigenvalue, parameter_count
+from budgetnet.inspect.landscape.loss.drawing import Levels, heights, loss_figures
+from budgetnet.inspect.landscape.loss.subjects import open_subjects
+from budgetnet.inspect.landscape.loss.values import Around, Eigenvalue, RunLoss
+from budgetnet.inspect.landscape.loss.weights import Probe, direction, fingerprint, kept, moving
 from budgetnet.model.build import build
 from budgetnet.model.layers import activation
 from budgetnet.model.weights import save_weights
-from budgetnet.show.landscape import LossLandscape, loss_landscape, write_loss
-from budgetnet.show.landscape.loss import command
-from budgetnet.show.landscape.loss import words as loss_words
-from budgetnet.show.landscape.loss.charts import chart_figures
-from budgetnet.show.landscape.loss.curvature import hessian_product, largest_eigenvalue, parameter_count
-from budgetnet.show.landscape.loss.drawing import Levels, heights, loss_figures
-from budgetnet.show.landscape.loss.subjects import open_subjects
-from budgetnet.show.landscape.loss.values import Around, Eigenvalue, RunLoss
-from budgetnet.show.landscape.loss.weights import Probe, direction, fingerprint, kept, moving
-from budgetnet.show.wording import MINUS
-from budgetnet.spec import Activation, Network
+from budgetnet.networks import Activation, Network
+from budgetnet.runs.run import read_events
+from budgetnet.training.evaluate import evaluate
 
 __all__ = ["photos"]  # a fixture
 

@@ -17,9 +17,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from budgetnet import adapt, build, cost, network
+from budgetnet.costs.training_memory import Optimiser
 from budgetnet.model.layers import ConvNorm
-from budgetnet.spec import RELU, Activation, BlockKind, Head, Network, Padding, Squeeze, Stage, Stem
-from budgetnet.train_memory import Optimiser
+from budgetnet.networks import RELU, Activation, BlockKind, Head, Network, Padding, Squeeze, Stage, Stem
 
 torch.set_num_threads(1)
 

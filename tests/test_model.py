@@ -29,7 +29,7 @@ from budgetnet.model.layers import (
     activation,
     block_module,
 )
-from budgetnet.spec import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Norm, Squeeze
+from budgetnet.networks import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Norm, Squeeze
 
 HU = Squeeze(1 / 4, source="expanded", inner=RELU, gate=SIGMOID)
 EFFICIENTNET = Squeeze(1 / 4)

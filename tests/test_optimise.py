@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from budgetnet.learn.data import Augmentation
-from budgetnet.learn.optimise import RMSpropTF, Schedule, average, optimiser_of, rare_class_eps
-from budgetnet.learn.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_of
-from budgetnet.spec import Norm
+from budgetnet.data import Augmentation
+from budgetnet.networks import Norm
+from budgetnet.training.optimise import RMSpropTF, Schedule, average, optimiser_of, rare_class_eps
+from budgetnet.training.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_of
 
 
 def test_rmsprop_is_tensorflows_formula() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from budgetnet.learn.statistics import (
+from budgetnet.statistics import (
     Z_95,
     accuracy_interval,
     difference_interval,

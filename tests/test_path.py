@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budgetnet import adapt, scale, zoo
-from budgetnet.cost import cost
-from budgetnet.path import LEAST_PHI, MOST_PHI, Path, first_float, step, without_skips
-from budgetnet.scaling import STRATEGIES, Coefficients, Strategy
-from budgetnet.spec import Network
+from budgetnet import adapt, scale
+from budgetnet.budgets.path import LEAST_PHI, MOST_PHI, Path, first_float, step, without_skips
+from budgetnet.costs.network_cost import cost
+from budgetnet.networks import Network, zoo
+from budgetnet.networks.scaling import STRATEGIES, Coefficients, Strategy
 
 PUBLISHED = json.loads((File(__file__).parent / "goldens" / "published.json").read_text(encoding="utf-8"))
 B0 = zoo.network("efficientnet_b0")

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from matplotlib.text import Annotation
 
-from budgetnet.show.compare.curves import curves_svg
-from budgetnet.show.compare.pictures import accuracy_svg, pareto_svg
-from budgetnet.show.compare.rows import Network
-from budgetnet.show.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
-from budgetnet.show.figures import Place
-from budgetnet.show.labels import FAR, Label, label_points
-from budgetnet.show.style import house_style
-from budgetnet.show.svg import new_figure
-from budgetnet.show.zoo import FIRST
+from budgetnet.draw.figures import Place
+from budgetnet.draw.labels import FAR, Label, label_points
+from budgetnet.draw.style import house_style
+from budgetnet.draw.svg import new_figure
+from budgetnet.experiments.compare.curves import curves_svg
+from budgetnet.experiments.compare.pictures import accuracy_svg, pareto_svg
+from budgetnet.experiments.compare.rows import Network
+from budgetnet.inspect.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
+from budgetnet.inspect.zoo_picture import FIRST
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from test_run_search import Judge, search, url
 
-from budgetnet.search.baseline import run_search
-from budgetnet.search.study import check_storage, forget_study
+from budgetnet.experiments.baseline.search import run_search
+from budgetnet.experiments.baseline.study import check_storage, forget_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PASSWORD = "hidden-word"

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 from budgetnet import build, network, open_images, predict
-from budgetnet.learn.data import Preprocessing, open_cache
-from budgetnet.learn.evaluate import probabilities
-from budgetnet.learn.predict import Prediction, Unreadable
-from budgetnet.learn.run import load_run
+from budgetnet.data import Preprocessing, open_cache
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.run import load_run
+from budgetnet.training.evaluate import probabilities
+from budgetnet.training.predict import Prediction, Unreadable
 
 CLASSES = ("cat", "dog", "fish")
 PREPROCESSING = Preprocessing(crop_share=0.875, fit="crop", interpolation="bicubic")

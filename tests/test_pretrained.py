@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from budgetnet import Budget, Network, build, cost, network, open_images, solve, train
-from budgetnet.learn import pretrained
-from budgetnet.learn.bases import shaped_px
-from budgetnet.learn.data import ImageSet, default_preprocessing
-from budgetnet.learn.leg import Place
-from budgetnet.learn.pretrained import Start, base_of, parent_for, write_start
-from budgetnet.learn.recipe import FINETUNE
-from budgetnet.learn.trainer import Course
+from budgetnet.data import ImageSet, default_preprocessing
+from budgetnet.experiments.bases import shaped_px
+from budgetnet.experiments.solve.candidates import candidates
 from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import save_weights
-from budgetnet.scaling import Scaling, resize
-from budgetnet.solve.candidates import candidates
-from budgetnet.spec import Head, Stage, Stem
+from budgetnet.networks import Head, Stage, Stem
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.training import pretrained
+from budgetnet.training.leg import Place
+from budgetnet.training.pretrained import Start, base_of, parent_for, write_start
+from budgetnet.training.recipe import FINETUNE
+from budgetnet.training.trainer import Course
 
 STILL = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0)
 PARENT = Network(

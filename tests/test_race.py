@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet.learn.statistics import log_losses
-from budgetnet.search.race import race, survivors
-from budgetnet.solve.choice import MOST_LOST, Judged, choose_winner
+from budgetnet.experiments.race import race, survivors
+from budgetnet.experiments.solve.choice import MOST_LOST, Judged, choose_winner
+from budgetnet.statistics import log_losses
 
 
 @given(st.integers(1, 200))

@@ -14,8 +14,8 @@ from test_coefficients import BASE
 from bench.racing import MARKS, training_of
 from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
-from budgetnet.learn.train import with_steps
-from budgetnet.learn.trainer import Course
+from budgetnet.training.train import with_steps
+from budgetnet.training.trainer import Course
 
 SEEDS = 3
 

@@ -11,8 +11,8 @@ from test_baseline import BUDGET, teaching
 
 from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
 from bench.ranking import interval, tau
-from budgetnet.baseline.result import Trainings
-from budgetnet.learn.answers import Answered
+from budgetnet.experiments.baseline.result import Trainings
+from budgetnet.training.answers import Answered
 
 
 def test_tau_of_equal_opposite_and_constant_orders() -> None:

@@ -20,24 +20,25 @@ from PIL import Image
 
 import budgetnet
 from budgetnet import Budget
-from budgetnet.budget import Fit
-from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
-from budgetnet.learn.evaluate import Evaluation, score
-from budgetnet.learn.image_scores import image_scores
-from budgetnet.learn.outcome import mistakes, write_split
-from budgetnet.learn.plan import data_row, preprocessing_row
-from budgetnet.learn.recipe import RECIPES
-from budgetnet.learn.run import append_event, write_json
-from budgetnet.learn.statistics import wilson
-from budgetnet.scaling import Strategy
-from budgetnet.show import views, wording
-from budgetnet.show.again import run_command
-from budgetnet.show.evidence import read_evidence
-from budgetnet.show.figures import spread
-from budgetnet.show.report import render, write_report
-from budgetnet.show.style import COLOURS
-from budgetnet.show.thumbnails import thumbnail
-from budgetnet.spec import Network
+from budgetnet.budgets.budget import Fit
+from budgetnet.data import ImageSet, default_preprocessing, open_images
+from budgetnet.draw import wording
+from budgetnet.draw.figures import spread
+from budgetnet.draw.style import COLOURS
+from budgetnet.draw.thumbnails import thumbnail
+from budgetnet.experiments.report import views
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.experiments.report.page import render, write_report
+from budgetnet.experiments.report.reproduce import run_command
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Strategy
+from budgetnet.runs.run import append_event, write_json
+from budgetnet.statistics import wilson
+from budgetnet.training.evaluate import Evaluation, score
+from budgetnet.training.image_scores import image_scores
+from budgetnet.training.outcome import mistakes, write_split
+from budgetnet.training.plan import data_row, preprocessing_row
+from budgetnet.training.recipe import RECIPES
 
 BUDGET = Budget(macs=2_000_000, weight_bytes=4 * 1024**2)
 HOSTILE = ("<b>&\"'$x$", "日本語", 'zz\x01\x7f id="stolen"', "</style><script>")
@@ -285,7 +286,7 @@ def test_thumbnails_show_the_digits_themselves(digits_run: Path, digits_page: Pa
     sources = [attributes["src"] for tag, attributes in digits_page.tags if tag == "img"]
     wanted = read_evidence(digits_run).metrics["mistakes"]
     assert len(sources) == len(wanted) == 24
-    from budgetnet.learn.data import digits
+    from budgetnet.data import digits
 
     files = digits.image_set().files
     for source, row in zip(sources[:3], wanted, strict=False):
@@ -408,7 +409,7 @@ def test_no_event_no_curves_and_diverged_losses_leave_gaps(digits_run: Path) -> 
     )
     found = views.curves(dataclasses.replace(evidence, events=events))
     assert found is not None and found.losses[0] is not None and found.losses[-1] is None
-    from budgetnet.show.figures import curves_svg
+    from budgetnet.draw.figures import curves_svg
 
     ElementTree.fromstring(curves_svg(found, 880, "x-"))
 

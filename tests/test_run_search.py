@@ -11,10 +11,10 @@ import pytest
 from test_space import BASE
 
 from budgetnet import Budget
-from budgetnet.search.baseline import SAMPLERS, Objective, Sampler, Score, Scored, Search, Told, run_search
-from budgetnet.search.options import options_of
-from budgetnet.search.space import Architecture, Space, StageSpace, default_space
-from budgetnet.search.study import check_storage, forget_study, open_study, shown_url
+from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.search_space import Architecture, Space, StageSpace, default_space
+from budgetnet.experiments.baseline.search import SAMPLERS, Objective, Sampler, Score, Scored, Search, Told, run_search
+from budgetnet.experiments.baseline.study import check_storage, forget_study, open_study, shown_url
 
 SPACE = default_space(BASE)
 WHOLE = options_of(SPACE, Budget(macs=10**9))

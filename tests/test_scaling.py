@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet import adapt, scale, zoo
-from budgetnet.scaling import (
+from budgetnet import adapt, scale
+from budgetnet.networks import Head, Network, Rounding, Stage, Stem, zoo
+from budgetnet.networks.scaling import (
     PAPER,
     STRATEGIES,
     Coefficients,
@@ -26,7 +27,6 @@ from budgetnet.scaling import (
     rounding,
     source,
 )
-from budgetnet.spec import Head, Network, Rounding, Stage, Stem
 
 PUBLISHED = json.loads((Path(__file__).parent / "goldens" / "published.json").read_text(encoding="utf-8"))
 B0 = zoo.network("efficientnet_b0")

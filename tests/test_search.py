@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from test_formats import hold
 
 from budgetnet import Network, adapt, network, scale
+from budgetnet.budgets.coefficient_sample import corners, draw, shares
+from budgetnet.budgets.coefficient_space import MEASURES, Interval, Measure, Region, Space, price, space
+from budgetnet.budgets.coefficients_file import read_coefficients
 from budgetnet.cli import main
-from budgetnet.scaling import PAPER, Coefficients, Scaling, integers
-from budgetnet.search.answer import read_coefficients
-from budgetnet.search.draw import corners, draw, shares
-from budgetnet.search.race import race, survivors
-from budgetnet.search.regions import MEASURES, Interval, Measure, Region, Space, price, space
-from budgetnet.spec import RELU, Head, Rounding, Squeeze, Stage, Stem
+from budgetnet.experiments.race import race, survivors
+from budgetnet.networks import RELU, Head, Rounding, Squeeze, Stage, Stem
+from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, integers
 
 Capture = pytest.CaptureFixture[str]
 
@@ -212,7 +212,7 @@ def test_a_race_may_end_with_up_to_four() -> None:
         survivors(4, 1)
 
 
-GOOD = {"format": "budgetnet.coefficients.v1", "alpha": 1.3, "beta": 1.05, "gamma": 1.1}
+GOOD = {"format": "budgetnet.experiments.coefficients.v1", "alpha": 1.3, "beta": 1.05, "gamma": 1.1}
 
 
 def test_scale_and_fit_take_the_file_without_torch(tmp_path: Path, capsys: Capture) -> None:

@@ -19,22 +19,22 @@ from killed import kill_when, start
 from simulated import SimulatedClock, limits_of
 from test_space import BASE
 
-from budgetnet.budget import Budget, BudgetError
-from budgetnet.learn.bases import adapted_bases, base_px
-from budgetnet.learn.data import ImageSet, default_preprocessing, open_cache, open_images
-from budgetnet.learn.leg import Place, Timing
-from budgetnet.learn.outcome import finished
-from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.train import train
-from budgetnet.learn.trainer import Course
-from budgetnet.learn.workers import Team
+from budgetnet.budgets.budget import Budget, BudgetError
+from budgetnet.data import ImageSet, default_preprocessing, open_cache, open_images
+from budgetnet.experiments.bases import adapted_bases, base_px
+from budgetnet.experiments.solve import plan as plan_module
+from budgetnet.experiments.solve import solve
+from budgetnet.experiments.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
+from budgetnet.experiments.solve.plan import Deadline, Field, drafted, entrant_row, entrants_for, planned
 from budgetnet.model.files import load_tensors
-from budgetnet.solve import plan as plan_module
-from budgetnet.solve import solve
-from budgetnet.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
-from budgetnet.solve.plan import Deadline, Field, drafted, entrant_row, entrants_for, planned
-from budgetnet.zoo import network
+from budgetnet.networks.zoo import network
+from budgetnet.parallel.progress import silent
+from budgetnet.parallel.workers import Team
+from budgetnet.training.leg import Place, Timing
+from budgetnet.training.outcome import finished
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.train import train
+from budgetnet.training.trainer import Course
 
 
 @pytest.fixture(scope="module")

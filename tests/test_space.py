@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetnet import Budget, adapt, network
-from budgetnet.search.options import Options, front, hypervolume, options_of
-from budgetnet.search.space import KINDS, Architecture, Space, StageSpace, default_space
-from budgetnet.spec import RELU, Head, Network, Squeeze, Stage, Stem
+from budgetnet.budgets.feasible_space import Options, front, hypervolume, options_of
+from budgetnet.budgets.search_space import KINDS, Architecture, Space, StageSpace, default_space
+from budgetnet.networks import RELU, Head, Network, Squeeze, Stage, Stem
 
 BASE = Network(
     "small",

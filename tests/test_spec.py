@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet import zoo
-from budgetnet.spec import (
+from budgetnet.networks import (
     RELU6,
     SWISH,
     Activation,
@@ -27,6 +26,7 @@ from budgetnet.spec import (
     ceil,
     round_channels,
     square,
+    zoo,
 )
 
 SMALL = Network("small", Stem(8), (Stage(16, 2, stride=2, expansion=4.0),), Head(channels=32), (32, 48), classes=3)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from test_space import BASE, LOOSE, spaces
 
 from budgetnet import build, network
+from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.search_space import Space, StageSpace, default_space
 from budgetnet.model.supernet import Supernet
-from budgetnet.search.options import options_of
-from budgetnet.search.space import Space, StageSpace, default_space
-from budgetnet.spec import SWISH, Activation, Head, Network, Stem
+from budgetnet.networks import SWISH, Activation, Head, Network, Stem
 
 HEADS = (
     Head(16),

@@ -15,32 +15,24 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from budgetnet.budget import Budget
-from budgetnet.learn import leg as leg_module
-from budgetnet.learn import workers as workers_module
-from budgetnet.learn.data import default_preprocessing, open_cache, open_images
-from budgetnet.learn.leg import Leg, Place, run_leg
-from budgetnet.learn.plan import (
-    load_plan,
-    only_one,
-    run_folder,
-    same_arguments,
-    start_anew,
-    team_of,
-    team_row,
-)
-from budgetnet.learn.progress import silent
-from budgetnet.learn.recipe import FINETUNE, MODERN
-from budgetnet.learn.run import read_events
-from budgetnet.learn.statistics import right_of
-from budgetnet.learn.train import run_together, shared_batch, train
-from budgetnet.learn.trainer import Course, StepReport, Trainer, seed_of
-from budgetnet.learn.workers import Team, Workers, _quota_cores, cores
+from budgetnet.budgets.budget import Budget
+from budgetnet.data import default_preprocessing, open_cache, open_images
 from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import load_model, save_weights
-from budgetnet.scaling import Scaling, adapt, resize
-from budgetnet.spec import Network
-from budgetnet.zoo import network
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Scaling, adapt, resize
+from budgetnet.networks.zoo import network
+from budgetnet.parallel import workers as workers_module
+from budgetnet.parallel.progress import silent
+from budgetnet.parallel.workers import Team, Workers, _quota_cores, cores
+from budgetnet.runs.run import read_events
+from budgetnet.statistics import right_of
+from budgetnet.training import leg as leg_module
+from budgetnet.training.leg import Leg, Place, run_leg
+from budgetnet.training.plan import load_plan, only_one, run_folder, same_arguments, start_anew, team_of, team_row
+from budgetnet.training.recipe import FINETUNE, MODERN
+from budgetnet.training.train import run_together, shared_batch, train
+from budgetnet.training.trainer import Course, StepReport, Trainer, seed_of
 
 
 @pytest.fixture(scope="module")

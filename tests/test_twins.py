@@ -24,21 +24,21 @@ from test_report import Page
 import budgetnet
 from budgetnet import network, train_twins
 from budgetnet.cli import main
-from budgetnet.learn import leg as legs
-from budgetnet.learn.augmenting import Augment
-from budgetnet.learn.data import Batch, ImageSet, open_images
-from budgetnet.learn.statistics import from_seeds, mean_interval
-from budgetnet.learn.trainer import Trainer
+from budgetnet.data import Batch, ImageSet, open_images
+from budgetnet.experiments.activations.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
+from budgetnet.experiments.activations.plan import probe_steps
+from budgetnet.experiments.activations.probe import ModelProbe, probe
+from budgetnet.experiments.activations.result import MEASURES, Training, Twin, differences_of, twin_row
+from budgetnet.experiments.activations.statement import statement
+from budgetnet.inspect.landscape import sheets
+from budgetnet.inspect.landscape.training.cards import betas_sheet, training_cards, training_sheet
+from budgetnet.inspect.landscape.training.look import look
 from budgetnet.model.build import build
-from budgetnet.show.landscape import sheets
-from budgetnet.show.landscape.training.cards import betas_sheet, training_cards, training_sheet
-from budgetnet.show.landscape.training.look import look
-from budgetnet.spec import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
-from budgetnet.twins.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
-from budgetnet.twins.plan import probe_steps
-from budgetnet.twins.probe import ModelProbe, probe
-from budgetnet.twins.result import MEASURES, Training, Twin, differences_of, twin_row
-from budgetnet.twins.statement import statement
+from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
+from budgetnet.statistics import from_seeds, mean_interval
+from budgetnet.training import leg as legs
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.trainer import Trainer
 
 module = sys.modules[train_twins.__module__]
 Capture = pytest.CaptureFixture[str]
@@ -336,7 +336,7 @@ def made_up(seed: int, loss: float, shift: float = 0.0, dead: int = 0, betas: Se
 
 
 def known_probe(change: float) -> Any:
-    from budgetnet.twins.probe import Probe
+    from budgetnet.experiments.activations.probe import Probe
 
     return Probe((0.1,), 2.0, 1.0, 1.0, (1.9,), (change,))
 

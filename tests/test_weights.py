@@ -17,12 +17,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from budgetnet import build, load_weights, network
-from budgetnet.learn.data import Preprocessing
-from budgetnet.learn.run import load_run
+from budgetnet.data import Preprocessing
 from budgetnet.model.build import Model
 from budgetnet.model.files import load_tensors, save_tensors
 from budgetnet.model.weights import load_model, save_weights
-from budgetnet.spec import Activation, Network
+from budgetnet.networks import Activation, Network
+from budgetnet.runs.run import load_run
 
 CLASSES = ("cat", "dog", "poisson d'avril é")
 ROW = network("mobilenet_v3_small", classes=3, resolution_px=64)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from budgetnet import zoo
-from budgetnet.cost import cost
-from budgetnet.spec import Network
-from budgetnet.zoo.published import TOP1, pareto
+from budgetnet.costs.network_cost import cost
+from budgetnet.networks import Network, zoo
+from budgetnet.networks.zoo.published import TOP1, pareto
 
 PUBLISHED = json.loads((Path(__file__).parent / "goldens" / "published.json").read_text(encoding="utf-8"))
 EFFICIENTNETS = PUBLISHED["efficientnet"]["rows"]

@@ -13,10 +13,10 @@ from bench.gallery.insides import insides
 from bench.gallery.landscapes import landscapes
 from bench.gallery.page import page
 from bench.gallery.runs import Asked
+from budgetnet.atomic_write import written_aside
 from budgetnet.cli.progress import progress
-from budgetnet.learn.progress import Progress
-from budgetnet.show.evidence import read_evidence
-from budgetnet.writing import written_aside
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.parallel.progress import Progress
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet.learn.evaluate import Evaluation
-from budgetnet.show.again import in_lines, run_command
-from budgetnet.show.compare.page import compare_command
-from budgetnet.show.compare.rows import Row
-from budgetnet.show.evidence import Evidence, read_evidence
-from budgetnet.show.wording import percent
+from budgetnet.draw.wording import percent
+from budgetnet.experiments.compare.page import compare_command
+from budgetnet.experiments.compare.rows import Row
+from budgetnet.experiments.report.evidence import Evidence, read_evidence
+from budgetnet.experiments.report.reproduce import in_lines, run_command
+from budgetnet.training.evaluate import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

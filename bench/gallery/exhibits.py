@@ -10,18 +10,18 @@ from bench.gallery.files import save_drawing, save_page, take_drawing
 from bench.gallery.runs import Asked, compared_runs, solved_run
 from budgetnet import cost, names, network
 from budgetnet.cli.pricing import listed, plot_networks
-from budgetnet.compare.questions import Question
-from budgetnet.learn.progress import Progress
-from budgetnet.learn.run import read_json
-from budgetnet.show.compare.curves import curves_svg as costs_svg
-from budgetnet.show.compare.page import write_page
-from budgetnet.show.compare.pictures import accuracy_svg, forest_svg, pareto_svg
-from budgetnet.show.compare.rows import Row, differences_of, networks_of
-from budgetnet.show.evidence import read_evidence
-from budgetnet.show.figures import curves_svg, trials_svg
-from budgetnet.show.report import WIDE_PX, render
-from budgetnet.show.views import curves, trials
-from budgetnet.show.wording import count, duration, percent
+from budgetnet.draw.figures import curves_svg, trials_svg
+from budgetnet.draw.wording import count, duration, percent
+from budgetnet.experiments.compare.curves import curves_svg as costs_svg
+from budgetnet.experiments.compare.page import write_page
+from budgetnet.experiments.compare.pictures import accuracy_svg, forest_svg, pareto_svg
+from budgetnet.experiments.compare.questions import Question
+from budgetnet.experiments.compare.rows import Row, differences_of, networks_of
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.experiments.report.page import WIDE_PX, render
+from budgetnet.experiments.report.views import curves, trials
+from budgetnet.parallel.progress import Progress
+from budgetnet.runs.run import read_json
 
 
 def zoo(asked: Asked) -> Exhibit:

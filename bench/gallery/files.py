@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from budgetnet.show.svg import inline_svg, svg_file
-from budgetnet.writing import written_aside
+from budgetnet.atomic_write import written_aside
+from budgetnet.draw.svg import inline_svg, svg_file
 
 MOST_BYTES = 300_000
 QUALITIES = (88, 82, 76)

@@ -10,14 +10,14 @@ from bench.gallery.exhibit import Exhibit, Picture, reached, shown_images, shown
 from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
 from budgetnet import explain
-from budgetnet.learn.progress import Progress
-from budgetnet.show.evidence import read_evidence
-from budgetnet.show.explain import Explanation
-from budgetnet.show.explain.command import written_out
-from budgetnet.show.explain.page import FINE_CELLS
-from budgetnet.show.explain.subjects import shown_name
-from budgetnet.show.wording import count, percent
-from budgetnet.spec import Network
+from budgetnet.draw.wording import count, percent
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.inspect.explain import Explanation
+from budgetnet.inspect.explain.command import written_out
+from budgetnet.inspect.explain.page import FINE_CELLS
+from budgetnet.inspect.explain.subjects import shown_name
+from budgetnet.networks import Network
+from budgetnet.parallel.progress import Progress
 
 FEW = 4
 

@@ -9,10 +9,8 @@ from typing import Any
 from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command, trained_as
 from bench.gallery.files import take_drawing, take_photo
 from bench.gallery.runs import Asked, studied, twin_pair
-from budgetnet.learn.progress import Progress
-from budgetnet.learn.run import read_json
-from budgetnet.show.evidence import read_evidence
-from budgetnet.show.landscape import (
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.inspect.landscape import (
     functions_landscape,
     loss_landscape,
     output_landscape,
@@ -20,10 +18,12 @@ from budgetnet.show.landscape import (
     write_loss,
     write_output,
 )
-from budgetnet.show.landscape.loss import words
-from budgetnet.show.landscape.page import write_training
-from budgetnet.show.landscape.plane import ACTIVATIONS
-from budgetnet.show.landscape.training.page import BETAS
+from budgetnet.inspect.landscape.loss import words
+from budgetnet.inspect.landscape.page import write_training
+from budgetnet.inspect.landscape.plane import ACTIVATIONS
+from budgetnet.inspect.landscape.training.page import BETAS
+from budgetnet.parallel.progress import Progress
+from budgetnet.runs.run import read_json
 
 EXTENT = 6.0
 BETAS_SHOW = "Where each layer's trained beta goes"

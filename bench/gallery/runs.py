@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet import Budget, adapt, compare, fit, network, solve, train, train_twins
-from budgetnet.compare.ablation import CHANGES
-from budgetnet.compare.costs import at_costs
-from budgetnet.compare.questions import Question
-from budgetnet.compare.result import Comparison
-from budgetnet.compare.scalings import START_SHARE
-from budgetnet.learn.progress import Progress
-from budgetnet.learn.run import read_json
-from budgetnet.scaling import Scaling, Strategy, resize
-from budgetnet.show.evidence import read_evidence
-from budgetnet.spec import Network
+from budgetnet.experiments.compare.ablation import CHANGES
+from budgetnet.experiments.compare.costs import at_costs
+from budgetnet.experiments.compare.questions import Question
+from budgetnet.experiments.compare.result import Comparison
+from budgetnet.experiments.compare.scalings import START_SHARE
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Scaling, Strategy, resize
+from budgetnet.parallel.progress import Progress
+from budgetnet.runs.run import read_json
 
 EPOCHS = 10.0
 SCALED = Budget(macs=5_500_000)

@@ -3,68 +3,66 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from budgetnet.baseline import search_baseline
-    from budgetnet.budget import Budget, BudgetError, fit
-    from budgetnet.chain import search_all
-    from budgetnet.coefficients import search_coefficients
-    from budgetnet.compare import compare
-    from budgetnet.cost import cost
-    from budgetnet.learn.augmenting import Augment
-    from budgetnet.learn.data import Folders, open_images
-    from budgetnet.learn.evaluate import evaluate
-    from budgetnet.learn.predict import predict
-    from budgetnet.learn.train import train
-    from budgetnet.measure import measure
+    from budgetnet.budgets.budget import Budget, BudgetError, fit
+    from budgetnet.costs.network_cost import cost
+    from budgetnet.data import Folders, open_images
+    from budgetnet.experiments.activations import train_twins
+    from budgetnet.experiments.baseline import search_baseline
+    from budgetnet.experiments.coefficients import search_coefficients
+    from budgetnet.experiments.compare import compare
+    from budgetnet.experiments.family import search_all
+    from budgetnet.experiments.solve import solve
+    from budgetnet.inspect.explain import explain
+    from budgetnet.inspect.landscape import dead_units, loss_landscape, output_landscape
+    from budgetnet.inspect.latency import measure
     from budgetnet.model.build import build
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
-    from budgetnet.scaling import PAPER, Coefficients, adapt, scale
-    from budgetnet.show.explain import explain
-    from budgetnet.show.landscape import dead_units, loss_landscape, output_landscape
-    from budgetnet.solve import solve
-    from budgetnet.spec import Network
-    from budgetnet.twins import train_twins
-    from budgetnet.zoo import names, network
+    from budgetnet.networks import Network
+    from budgetnet.networks.scaling import PAPER, Coefficients, adapt, scale
+    from budgetnet.networks.zoo import names, network
+    from budgetnet.training.augmenting import Augment
+    from budgetnet.training.evaluate import evaluate
+    from budgetnet.training.predict import predict
+    from budgetnet.training.train import train
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "Augment": "learn.augmenting",
-    "Budget": "budget",
-    "BudgetError": "budget",
-    "Coefficients": "scaling",
-    "Folders": "learn.data",
-    "Network": "spec",
-    "PAPER": "scaling",
-    "adapt": "scaling",
+    "Augment": "training.augmenting",
+    "Budget": "budgets.budget",
+    "BudgetError": "budgets.budget",
+    "Coefficients": "networks.scaling",
+    "Folders": "data",
+    "Network": "networks",
+    "PAPER": "networks.scaling",
+    "adapt": "networks.scaling",
     "build": "model.build",
-    "compare": "compare",
-    "cost": "cost",
-    "dead_units": "show.landscape",
-    "evaluate": "learn.evaluate",
-    "explain": "show.explain",
-    "fit": "budget",
+    "compare": "experiments.compare",
+    "cost": "costs.network_cost",
+    "dead_units": "inspect.landscape",
+    "evaluate": "training.evaluate",
+    "explain": "inspect.explain",
+    "fit": "budgets.budget",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
-    "loss_landscape": "show.landscape",
-    "measure": "measure",
-    "names": "zoo",
-    "network": "zoo",
-    "open_images": "learn.data",
-    "output_landscape": "show.landscape",
-    "predict": "learn.predict",
-    "scale": "scaling",
-    "search_all": "chain",
-    "search_baseline": "baseline",
-    "search_coefficients": "coefficients",
-    "solve": "solve",
-    "train": "learn.train",
-    "train_twins": "twins",
+    "loss_landscape": "inspect.landscape",
+    "measure": "inspect.latency",
+    "names": "networks.zoo",
+    "network": "networks.zoo",
+    "open_images": "data",
+    "output_landscape": "inspect.landscape",
+    "predict": "training.predict",
+    "scale": "networks.scaling",
+    "search_all": "experiments.family",
+    "search_baseline": "experiments.baseline",
+    "search_coefficients": "experiments.coefficients",
+    "solve": "experiments.solve",
+    "train": "training.train",
+    "train_twins": "experiments.activations",
 }
 
 __all__ = [
@@ -100,17 +98,6 @@ __all__ = [
     "train",
     "train_twins",
 ]
-
-
-class _Package(ModuleType):
-    """The public function `cost` shares its name with the module it lives in; the function wins."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _PLACES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

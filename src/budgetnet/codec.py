@@ -146,7 +146,8 @@ def _value(kind: Any, row: object, path: str) -> Any:
     if kind in PLAIN:
         return _plain_value(kind, row, path)
     if origin in (tuple, list):
-        return origin(_items(origin, parts, row, path))
+        items = _items(origin, parts, row, path)
+        return tuple(items) if origin is tuple else items
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(row, Mapping):
             raise _WrongError(f"{path} is {shown(row)}; it must be an object")

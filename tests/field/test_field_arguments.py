@@ -211,7 +211,7 @@ def test_networks_parts_are_checked_as_well() -> None:
     network = budgetnet.network("mobilenet_v2")
     from dataclasses import replace
 
-    from budgetnet.spec import Stage, Stem
+    from budgetnet.networks import Stage, Stem
 
     makers: list[Callable[[], object]] = [
         lambda: replace(network, stem="stem"),  # pyright: ignore[reportArgumentType]
@@ -240,7 +240,7 @@ def work():
         trained = budgetnet.train("digits", network, Path("run"), epochs=4, progress=seen.append)
         print(trained.test.count, len(list(budgetnet.predict("run", "digit.png"))), len(seen) > 0)
 
-from budgetnet.learn.data.digits import image_set
+from budgetnet.data.digits import image_set
 from PIL import Image
 import numpy
 Image.fromarray(numpy.zeros((8, 8), numpy.uint8)).save("digit.png")
@@ -252,7 +252,7 @@ thread.join()
 
 PLAIN = """
 import os
-from budgetnet.learn.workers import Workers
+from budgetnet.parallel.workers import Workers
 
 print("once")
 with Workers(os.path.basename, 2) as workers:

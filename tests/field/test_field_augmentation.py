@@ -16,7 +16,12 @@ from PIL import Image, ImageDraw
 
 from budgetnet import Augment, adapt, network, open_images, train
 from budgetnet.cli import main
-from budgetnet.learn.augmenting import (
+from budgetnet.data import Augmentation, ImageSet, Pixels, open_cache
+from budgetnet.data.augment import KINDS, Kind
+from budgetnet.data.label_changes import MOST_IMAGES, label_changes
+from budgetnet.data.randaugment import OPERATIONS, operations_without
+from budgetnet.parallel.progress import Update
+from budgetnet.training.augmenting import (
     AUTO,
     GREY,
     Chosen,
@@ -29,12 +34,7 @@ from budgetnet.learn.augmenting import (
     settled,
     words_of,
 )
-from budgetnet.learn.data import Augmentation, ImageSet, Pixels, open_cache
-from budgetnet.learn.data.augment import KINDS, Kind
-from budgetnet.learn.data.randaugment import OPERATIONS, operations_without
-from budgetnet.learn.label_changes import MOST_IMAGES, label_changes
-from budgetnet.learn.progress import Update
-from budgetnet.learn.recipe import FINETUNE, MODERN, PAPER, RECIPES, Recipe
+from budgetnet.training.recipe import FINETUNE, MODERN, PAPER, RECIPES, Recipe
 
 DATA = Path(__file__).parents[3] / "shared/data"
 Painter = Callable[[np.random.Generator, str, ImageDraw.ImageDraw], None]

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from budgetnet import Budget, cost, fit, network, scale
+from budgetnet.budgets.path import MOST_PHI, Path
+from budgetnet.budgets.search_space import Space, default_space
 from budgetnet.cli import main
-from budgetnet.path import MOST_PHI, Path
-from budgetnet.scaling import Coefficients
-from budgetnet.search.space import Space, default_space
-from budgetnet.spec import MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PX, MOST_STAGES, Network, Squeeze, Stage
-from budgetnet.train_memory import train_bytes
+from budgetnet.costs.training_memory import train_bytes
+from budgetnet.networks import MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PX, MOST_STAGES, Network, Squeeze, Stage
+from budgetnet.networks.scaling import Coefficients
 
 B0 = network("efficientnet_b0")
 ROW = json.loads(B0.to_json())

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from budgetnet import build, evaluate, inherit, load_weights, predict
 from budgetnet.cli import main
-from budgetnet.learn.class_names import read_class_names
-from budgetnet.learn.run import load_run
+from budgetnet.model.class_names import read_class_names
 from budgetnet.model.files import load_torch
 from budgetnet.model.weights import load_model, source_preprocessing
+from budgetnet.runs.run import load_run
 
 CLASSES = ("ant", "bee", "cat", "dog")
 

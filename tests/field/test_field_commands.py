@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from budgetnet.cli import BROKEN_PIPE, INTERRUPTED, main
-from budgetnet.learn.data import open_images
-from budgetnet.learn.train import check_classes
+from budgetnet.data import open_images
+from budgetnet.training.train import check_classes
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,18 +17,18 @@ import pytest
 import torch
 
 from budgetnet import network, scale
+from budgetnet.atomic_write import written_aside
 from budgetnet.cli import main
-from budgetnet.learn.data import default_preprocessing, open_images
-from budgetnet.learn.leg import Place, run_leg, whole_leg
-from budgetnet.learn.outcome import conclude, finished, write_split
-from budgetnet.learn.plan import course_row, data_row, machine_row, preprocessing_row, save_plan
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.run import append_event, read_events, write_json
-from budgetnet.learn.train import train
-from budgetnet.learn.trainer import Course
+from budgetnet.data import default_preprocessing, open_images
+from budgetnet.experiments.report.page import write_report
 from budgetnet.model.files import load_tensors, save_checkpoint
-from budgetnet.show.report import write_report
-from budgetnet.writing import written_aside
+from budgetnet.runs.run import append_event, read_events, write_json
+from budgetnet.training.leg import Place, run_leg, whole_leg
+from budgetnet.training.outcome import conclude, finished, write_split
+from budgetnet.training.plan import course_row, data_row, machine_row, preprocessing_row, save_plan
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.train import train
+from budgetnet.training.trainer import Course
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 Capture = pytest.CaptureFixture[str]
@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     append_event(folder / "events.jsonl", {"kind": "step", "phase": "final", "step": 1, "loss": 2.3, "accuracy": 0.1,
                                            "epoch": 0.1, "learning_rate": 0.1, "seconds": 1.0})  # fmt: skip
     write_split(folder, images)
-    from budgetnet.learn.leg import opened
+    from budgetnet.training.leg import opened
 
     conclude(folder, leg, images, opened("digits", 0, 32)[1], {})
     write_report(folder)
@@ -165,9 +165,9 @@ sys.path.insert(0, SOURCE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from pathlib import Path
 import numpy as np, torch
-from budgetnet.learn.run import append_event, write_json
+from budgetnet.runs.run import append_event, write_json
 from budgetnet.model.files import save_checkpoint, save_tensors
-from budgetnet.writing import written_aside
+from budgetnet.atomic_write import written_aside
 folder = Path(FOLDER)
 big = torch.zeros(100_000)
 def answers(path):
@@ -214,7 +214,7 @@ def test_the_command_line_says_what_to_do_about_a_full_disk(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "trunk.pt"))
 
-    monkeypatch.setattr("budgetnet.learn.train.train", full)
+    monkeypatch.setattr("budgetnet.training.train.train", full)
     monkeypatch.setattr("budgetnet.train", full, raising=False)
     words = ["train", "digits", "--network", "mobilenet_v1", "--epochs", "1", "--out", str(tmp_path / "run")]
     assert main(words) == 1

@@ -19,12 +19,12 @@ from budgetnet import Folders, open_images
 from budgetnet.cli import main
 from budgetnet.cli.options import ByFolder
 from budgetnet.cli.progress import plain_lines
-from budgetnet.learn.data import data_in
-from budgetnet.learn.data.structure import spoken_splits
-from budgetnet.learn.data.telling import lines_of, tell_images
-from budgetnet.learn.leg import Place, opened
-from budgetnet.learn.plan import data_row, run_folder
-from budgetnet.show.again import data_words
+from budgetnet.data import data_in
+from budgetnet.data.structure import spoken_splits
+from budgetnet.data.telling import lines_of, tell_images
+from budgetnet.experiments.report.reproduce import data_words
+from budgetnet.training.leg import Place, opened
+from budgetnet.training.plan import data_row, run_folder
 
 Capture = pytest.CaptureFixture[str]
 numbers = itertools.count(1)

@@ -22,7 +22,7 @@ from test_field_terminal import is_shown
 import budgetnet
 from budgetnet import Budget, BudgetError
 from budgetnet.cli import main
-from budgetnet.scaling import STRATEGIES
+from budgetnet.networks.scaling import STRATEGIES
 
 BASES = (
     "mobilenet_v3_small",

@@ -23,15 +23,15 @@ from PIL import Image
 
 from budgetnet import build, explain, network, open_images, predict
 from budgetnet.cli import main
-from budgetnet.learn.data import decode
-from budgetnet.learn.data import files as files_module
-from budgetnet.learn.data.decode import flatten, look
-from budgetnet.learn.data.files import MOST_PIXELS, _Room, kind_of, open_image
-from budgetnet.learn.data.store import in_threads
-from budgetnet.learn.data.walk import matching, walk
-from budgetnet.learn.predict import Prediction, Unreadable
-from budgetnet.learn.progress import Update
+from budgetnet.data import decode
+from budgetnet.data import files as files_module
+from budgetnet.data.decode import flatten, look
+from budgetnet.data.files import MOST_PIXELS, _Room, kind_of, open_image
+from budgetnet.data.store import in_threads
+from budgetnet.data.walk import matching, walk
 from budgetnet.model.weights import save_weights
+from budgetnet.parallel.progress import Update
+from budgetnet.training.predict import Prediction, Unreadable
 
 Capture = pytest.CaptureFixture[str]
 
@@ -367,7 +367,7 @@ def test_alpha_in_strips_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     for image in (pixels, grey, palette):
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
-        monkeypatch.setattr(sys.modules["budgetnet.learn.data.decode"], "STRIP_PIXELS", 50)
+        monkeypatch.setattr(sys.modules["budgetnet.data.decode"], "STRIP_PIXELS", 50)
         for channels, mode in ((3, "RGB"), (1, "L")):
             np.testing.assert_array_equal(flatten(image, channels), white.convert("RGB").convert(mode))
 

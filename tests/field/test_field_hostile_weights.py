@@ -20,10 +20,10 @@ from torch import Tensor
 
 from budgetnet import build, evaluate, load_weights, predict
 from budgetnet.cli import main
-from budgetnet.learn.data.decode import decode, look
-from budgetnet.learn.run import read_events, read_json
+from budgetnet.data.decode import decode, look
 from budgetnet.model.files import load_tensors, read_header, save_tensors
 from budgetnet.model.weights import load_model, save_weights
+from budgetnet.runs.run import read_events, read_json
 
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.25] * 3}
 
@@ -133,7 +133,7 @@ def test_json_of_any_editor_is_read(encoding: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["plan.json", "metrics.json", "network.json", "coefficients.json", "certificate.json"])
 def test_the_command_line_names_a_file_with_nan(name: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = {**json.loads(TINY.to_json()), "format": "budgetnet.coefficients.v1", "alpha": float("nan")}
+    row = {**json.loads(TINY.to_json()), "format": "budgetnet.experiments.coefficients.v1", "alpha": float("nan")}
     row |= {"format": "budgetnet.network.v1", "drop_path": float("nan")} if name == "network.json" else {}
     file = own.with_name(name)
     file.write_text(json.dumps(row))
@@ -271,7 +271,7 @@ from pathlib import Path
 from budgetnet.cli import main
 from budgetnet.model.weights import load_model
 from budgetnet import build
-import budgetnet.learn.run
+import budgetnet.runs.run
 
 (size,) = (row.split()[1] for row in Path("/proc/self/status").read_text().splitlines() if row.startswith("VmSize"))
 limit = int(size) * 1024 + (400 << 20)

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from budgetnet import adapt, cost, network, scale
 from budgetnet.cli import results
-from budgetnet.learn.data import default_preprocessing, open_cache, open_images
-from budgetnet.learn.data.split import assign
-from budgetnet.learn.evaluate import Evaluation, answer, answer_rows, evaluation_of, probabilities, score
-from budgetnet.learn.image_scores import ImageScores, image_scores, joined, scores_in
-from budgetnet.learn.run import read_json, write_json
-from budgetnet.learn.statistics import log_losses, right_of
+from budgetnet.data import default_preprocessing, open_cache, open_images
+from budgetnet.data.split import assign
+from budgetnet.experiments.report.views import MOST_ROWS, class_rows, confused_pairs
 from budgetnet.model.build import build
-from budgetnet.show.views import MOST_ROWS, class_rows, confused_pairs
+from budgetnet.runs.run import read_json, write_json
+from budgetnet.statistics import log_losses, right_of
+from budgetnet.training.evaluate import Evaluation, answer, answer_rows, evaluation_of, probabilities, score
+from budgetnet.training.image_scores import ImageScores, image_scores, joined, scores_in
 
 
 def drawn(images: int, classes: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -109,7 +109,7 @@ def test_memory_grows_with_the_images_and_the_classes_alone() -> None:
 def test_probabilities_are_held_a_part_at_a_time_for_more_than_1000_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("budgetnet.learn.evaluate.ROWS", 50)
+    monkeypatch.setattr("budgetnet.training.evaluate.ROWS", 50)
     images = open_images("digits")
     pixels, indices = open_cache(images, 32), images.indices("validation")
     labels = np.array(images.labels)[indices]

@@ -12,8 +12,8 @@ from _pytest.mark import ParameterSet
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from budgetnet.learn.data import ImageSet, Pixels
-from budgetnet.learn.label_changes import (
+from budgetnet.data import ImageSet, Pixels
+from budgetnet.data.label_changes import (
     FIRST_IMAGES,
     MOST_CLASSES,
     MOST_IMAGES,
@@ -22,7 +22,7 @@ from budgetnet.learn.label_changes import (
     Looked,
     label_changes,
 )
-from budgetnet.learn.recipe import MODERN
+from budgetnet.training.recipe import MODERN
 
 SIDE_PX = 32
 COLOURS = ((200, 30, 30), (30, 60, 190), (240, 240, 240), (230, 200, 30), (30, 140, 60))

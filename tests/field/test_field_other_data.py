@@ -15,12 +15,12 @@ from PIL import Image
 
 from budgetnet import Folders, build, evaluate, network, open_images
 from budgetnet.cli import main
-from budgetnet.learn.data import default_preprocessing, open_cache
-from budgetnet.learn.leg import Place, lend, opened
-from budgetnet.learn.outcome import write_split
-from budgetnet.learn.plan import data_row
-from budgetnet.learn.run import write_json
+from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.run import write_json
+from budgetnet.training.leg import Place, lend, opened
+from budgetnet.training.outcome import write_split
+from budgetnet.training.plan import data_row
 
 CLASSES = ("cat", "dog")
 

@@ -10,7 +10,7 @@ import pytest
 
 from budgetnet import Budget, search_all, search_baseline
 from budgetnet.cli import main
-from budgetnet.search.study import check_storage, forget_study, open_study, shown_url, url_of
+from budgetnet.experiments.baseline.study import check_storage, forget_study, open_study, shown_url, url_of
 
 SECRET = "hush"
 PORT = "127.0.0.1:1"  # nobody listens there

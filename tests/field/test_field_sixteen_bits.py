@@ -19,16 +19,16 @@ from PIL import Image
 
 from budgetnet import network, train
 from budgetnet.cli import main
-from budgetnet.learn.data import Preprocessing, decode, open_cache, open_images
-from budgetnet.learn.data.decode import decode_noted, look
-from budgetnet.learn.data.deep import FULL, eight_bits, training_range
-from budgetnet.learn.evaluate import evaluate
-from budgetnet.learn.plan import preprocessing_for, preprocessing_row, same_values
-from budgetnet.learn.predict import Prediction, predict
-from budgetnet.learn.run import Loaded, load_run
+from budgetnet.data import Preprocessing, decode, open_cache, open_images
+from budgetnet.data.decode import decode_noted, look
+from budgetnet.data.deep import FULL, eight_bits, training_range
+from budgetnet.experiments.report.page import write_report
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
-from budgetnet.show.report import write_report
+from budgetnet.runs.run import Loaded, load_run
+from budgetnet.training.evaluate import evaluate
+from budgetnet.training.plan import preprocessing_for, preprocessing_row, same_values
+from budgetnet.training.predict import Prediction, predict
 
 SIDE = 24
 Words = NDArray[np.uint16]

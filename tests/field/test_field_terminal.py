@@ -177,7 +177,7 @@ def test_the_name_of_a_class_reaches_the_terminal_as_text(tmp_path: Path, capsys
 
 
 def test_a_worker_tells_our_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    from budgetnet.learn import workers
+    from budgetnet.parallel import workers
 
     for category, file in ((DeprecationWarning, workers.__file__), (UserWarning, "torch/nn/functional.py")):
         workers._warned("for developers", category, file, 1)
@@ -187,12 +187,12 @@ def test_a_worker_tells_our_warnings_alone(capsys: pytest.CaptureFixture[str]) -
 
 WORKER = """
 import warnings
-from budgetnet.learn.workers import Workers
+from budgetnet.parallel.workers import Workers
 
 def work(job):
     warnings.warn("a library tells its developers", DeprecationWarning, stacklevel=1)
     warnings.warn("another as well", UserWarning, stacklevel=1)
-    from budgetnet.learn import plan
+    from budgetnet.training import plan
     warnings.warn_explicit("what the user\\n should know", UserWarning, plan.__file__, 1)
     return job
 

@@ -17,22 +17,22 @@ from PIL import Image
 from simulated import SimulatedClock, limits_of
 
 from budgetnet import Budget, network, solve, train
-from budgetnet.budget import MEMORY, TIME
-from budgetnet.learn.bases import adapted_bases
-from budgetnet.learn.chance import against_chance
-from budgetnet.learn.data import ImageSet, default_preprocessing, open_images
-from budgetnet.learn.leg import Place
-from budgetnet.learn.memory import _group_bytes, training_batch, training_bytes
-from budgetnet.learn.plan import TooShort, too_few
-from budgetnet.learn.recipe import MODERN
-from budgetnet.learn.speed import LEAST_EPOCHS
-from budgetnet.learn.statistics import log_losses
-from budgetnet.learn.workers import Workers
-from budgetnet.path import LEAST_PHI
-from budgetnet.path import Path as ScalingPath
-from budgetnet.solve.candidates import candidates
-from budgetnet.solve.plan import Deadline, Field, chosen_field, drafted, estimated_limits, planned
-from budgetnet.spec import Network
+from budgetnet.budgets.budget import MEMORY, TIME
+from budgetnet.budgets.path import LEAST_PHI
+from budgetnet.budgets.path import Path as ScalingPath
+from budgetnet.data import ImageSet, default_preprocessing, open_images
+from budgetnet.experiments.bases import adapted_bases
+from budgetnet.experiments.solve.candidates import candidates
+from budgetnet.experiments.solve.plan import Deadline, Field, chosen_field, drafted, estimated_limits, planned
+from budgetnet.networks import Network
+from budgetnet.parallel.workers import Workers
+from budgetnet.statistics import log_losses
+from budgetnet.training.chance import against_chance
+from budgetnet.training.leg import Place
+from budgetnet.training.memory import _group_bytes, training_batch, training_bytes
+from budgetnet.training.plan import TooShort, too_few
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.speed import LEAST_EPOCHS
 
 SMALL = ("mobilenet_v1", "efficientnet_b0")
 

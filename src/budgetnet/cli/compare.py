@@ -27,15 +27,15 @@ from budgetnet.cli.options import (
     read_numbers,
 )
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
-from budgetnet.scaling import PAPER
+from budgetnet.networks.scaling import PAPER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from budgetnet.compare import Comparison
-    from budgetnet.compare.costs import AtCosts
-    from budgetnet.compare.questions import Question
-    from budgetnet.compare.together import Together
+    from budgetnet.experiments.compare import Comparison
+    from budgetnet.experiments.compare.costs import AtCosts
+    from budgetnet.experiments.compare.questions import Question
+    from budgetnet.experiments.compare.together import Together
 
 Networks = Annotated[
     tuple[str, ...] | None,
@@ -127,10 +127,10 @@ def compare(
     if start_share is not None and not (scaling or every):
         raise ValueError("--start-share is for --scaling and --all: give both or leave it out")
     from budgetnet import compare as compare_now
-    from budgetnet.compare.costs import at_costs
-    from budgetnet.compare.entrants import FAMILIES
-    from budgetnet.compare.scalings import START_SHARE
-    from budgetnet.compare.together import all_questions
+    from budgetnet.experiments.compare.costs import at_costs
+    from budgetnet.experiments.compare.entrants import FAMILIES
+    from budgetnet.experiments.compare.scalings import START_SHARE
+    from budgetnet.experiments.compare.together import all_questions
 
     bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
@@ -183,7 +183,7 @@ def _print_together(together: Together) -> None:
 
 def _print_at_costs(several: AtCosts) -> None:
     """Accuracy of every network at every cost, the best at the largest first; what each comparison says."""
-    from budgetnet.show.compare.rows import order_of
+    from budgetnet.experiments.compare.rows import order_of
 
     rows = {row.id: row for comparison in several.comparisons for row in comparison.networks}
     found = [{row.id: row for row in comparison.networks} for comparison in several.comparisons]

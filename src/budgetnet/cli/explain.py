@@ -13,8 +13,8 @@ from budgetnet.cli.progress import progress
 from budgetnet.cli.runs import BatchOption, RunFolder
 
 if TYPE_CHECKING:
-    from budgetnet.show.explain import Explanation
-    from budgetnet.show.explain.values import ImageRow
+    from budgetnet.inspect.explain import Explanation
+    from budgetnet.inspect.explain.values import ImageRow
 
 IMAGES = Group("Images", sort_key=0)
 OTHERS = Group("Other networks", sort_key=1)

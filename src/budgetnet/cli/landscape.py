@@ -27,7 +27,7 @@ from budgetnet.cli.options import (
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
-    from budgetnet.show.landscape import FunctionFacts, OutputLandscape, RunUse
+    from budgetnet.inspect.landscape import FunctionFacts, OutputLandscape, RunUse
 
 app = App(
     name="landscape",
@@ -87,8 +87,8 @@ def output(
 
     Example: budgetnet landscape output --activations relu swish:0.5 swish gelu
     """
-    from budgetnet.show import landscape as landscapes
-    from budgetnet.show.landscape.plane import ACTIVATIONS
+    from budgetnet.inspect import landscape as landscapes
+    from budgetnet.inspect.landscape.plane import ACTIVATIONS
 
     check_folder(out)
     with progress() as shown:
@@ -117,7 +117,7 @@ def functions(
 
     Example: budgetnet landscape functions --activations relu swish:0.1 swish swish:10
     """
-    from budgetnet.show import landscape as landscapes
+    from budgetnet.inspect import landscape as landscapes
 
     check_folder(out)
     found = landscapes.functions_landscape(activations, extent)
@@ -151,7 +151,7 @@ def dead(
 
     Example: budgetnet landscape dead runs/photos-1a2b3c runs/photos-4d5e6f
     """
-    from budgetnet.show.landscape import dead_units_of
+    from budgetnet.inspect.landscape import dead_units_of
 
     given = folders.others(data)
     with progress() as shown:
@@ -174,8 +174,8 @@ def check_folder(out: Path) -> None:
 
 def _print_output(found: OutputLandscape, files: Sequence[Path]) -> None:
     """A row an activation, a column a measure."""
-    from budgetnet.show.landscape import words
-    from budgetnet.show.landscape.functions import name_of
+    from budgetnet.inspect.landscape import words
+    from budgetnet.inspect.landscape.functions import name_of
 
     show.table(
         ("activation", *(words.MEASURE_TITLES[name] for name in words.ON_A_CARD)),
@@ -194,7 +194,7 @@ def _print_output(found: OutputLandscape, files: Sequence[Path]) -> None:
 
 def _print_functions(found: Sequence[FunctionFacts], files: Sequence[Path]) -> None:
     """A row a function."""
-    from budgetnet.show.landscape.functions import name_of
+    from budgetnet.inspect.landscape.functions import name_of
 
     rows: list[tuple[str, ...]] = []
     for row in found:

@@ -13,7 +13,7 @@ from budgetnet.cli.options import BY_DATA, NETWORK, OUTPUT, REAL, WHOLE, AsJson,
 from budgetnet.cli.progress import progress
 
 if TYPE_CHECKING:
-    from budgetnet.show.landscape.loss import LossLandscape
+    from budgetnet.inspect.landscape.loss import LossLandscape
 
 
 def loss(
@@ -50,9 +50,9 @@ def loss(
 
     Example: budgetnet landscape loss runs/relu runs/swish
     """
-    from budgetnet.show.landscape import write_loss
-    from budgetnet.show.landscape.loss import loss_landscape
-    from budgetnet.show.landscape.loss.values import Around
+    from budgetnet.inspect.landscape import write_loss
+    from budgetnet.inspect.landscape.loss import loss_landscape
+    from budgetnet.inspect.landscape.loss.values import Around
 
     check_folder(out)
     around = Around(size, extent, images, draws, radius, seed)
@@ -60,7 +60,7 @@ def loss(
         found = loss_landscape(run, out / "loss", folders.others(data), split, around, device, fresh, shown)
         files = write_loss(out, found, shown)
     if as_json:
-        from budgetnet.show.landscape import loss_row
+        from budgetnet.inspect.landscape import loss_row
 
         show.print_json({"files": files, "landscape": loss_row(found)})
     else:
@@ -71,7 +71,7 @@ def loss(
 
 def _print(found: LossLandscape) -> None:
     """A row a run."""
-    from budgetnet.show.landscape.loss import words
+    from budgetnet.inspect.landscape.loss import words
 
     rows = [
         (

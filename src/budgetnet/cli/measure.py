@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import (
-    AS_PUBLISHED,
-    COMPUTING,
-    TIME,
-    WHOLE,
-    AsJson,
-    DeviceOption,
-    Shape,
-    open_network,
-)
+from budgetnet.cli.options import AS_PUBLISHED, COMPUTING, TIME, WHOLE, AsJson, DeviceOption, Shape, open_network
 from budgetnet.cli.progress import progress
-from budgetnet.show.wording import counted
-from budgetnet.spec import Network
+from budgetnet.draw.wording import counted
+from budgetnet.networks import Network
 
 if TYPE_CHECKING:
-    from budgetnet.measure import Measurement
+    from budgetnet.inspect.latency import Measurement
 
 Networks = Annotated[tuple[str, ...], Parameter(help="Names of the zoo, network .json files or runs' folders.")]
 
@@ -47,7 +38,7 @@ def measure(
     Example: budgetnet measure efficientnet_b0 mobilenet_v2 --batch 1 --threads 1
     """
     rows = [shape.apply(open_network(name)) for name in network]
-    from budgetnet.measure import measure_each
+    from budgetnet.inspect.latency import measure_each
 
     with progress() as shown:
         found = measure_each(rows, batch, threads, seconds, device, shown)

@@ -24,7 +24,7 @@ from budgetnet.cli.options import (
     open_network,
     save_network,
 )
-from budgetnet.scaling import PAPER
+from budgetnet.networks.scaling import PAPER
 
 NameOrFile = Annotated[str, Parameter(help="A name of the zoo, a network .json file or a run's folder.")]
 
@@ -50,13 +50,13 @@ def zoo(
     limits.check()
     shape.check()
     if plot is not None:
-        from budgetnet.show.zoo import check_picture
+        from budgetnet.inspect.zoo_picture import check_picture
 
         check_picture(plot)
     if devices:
         pricing.print_devices(as_json)
         return 0
-    from budgetnet import zoo as networks_of
+    from budgetnet.networks import zoo as networks_of
 
     budget = limits.budget() if limits.any_limit() else None
     rows = [shape.apply(networks_of.network(name)) for name in networks_of.names()]
@@ -111,7 +111,7 @@ def scale(
     Example: budgetnet scale efficientnet_b0 --phi -2 --strategy compound
     """
     check_out(out)
-    from budgetnet import path
+    from budgetnet.budgets import path
 
     start = shape.apply(open_network(base))
     step = path.step(start, phi, strategy, coefficients)
@@ -139,7 +139,7 @@ def fit(
     """
     check_out(out)
     limit = limits.budget()
-    from budgetnet import budget
+    from budgetnet.budgets import budget
 
     answer = budget.fit(shape.apply(open_network(base)), limit, strategy, coefficients)
     save_network(answer.network, out)

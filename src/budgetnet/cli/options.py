@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter, Token
 
 from budgetnet.arguments import integer
+from budgetnet.atomic_write import written_aside
 from budgetnet.cli import sizes
+from budgetnet.networks import Network, Px
+from budgetnet.networks.scaling import Coefficients, Strategy, adapt
 from budgetnet.reading import file_content
-from budgetnet.scaling import Coefficients, Strategy, adapt
-from budgetnet.spec import Network, Px
-from budgetnet.writing import written_aside
 
 if TYPE_CHECKING:
-    from budgetnet.budget import Budget
-    from budgetnet.learn.augmenting import Augment
-    from budgetnet.learn.cluster import Cluster
-    from budgetnet.learn.data import Data
+    from budgetnet.budgets.budget import Budget
+    from budgetnet.cluster.ray_cluster import Cluster
+    from budgetnet.data import Data
+    from budgetnet.training.augmenting import Augment
 
 Number = Literal["float32", "float16", "int8"]
 Device = Literal["cpu", "cuda", "mps"]
@@ -59,7 +59,7 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
 
 def read_coefficients(text: str) -> Coefficients:
     """alpha,beta,gamma, or the coefficients.json of a search, or its run's folder. Raises a one-line `ValueError`."""
-    from budgetnet.search import answer
+    from budgetnet.budgets import coefficients_file as answer
 
     if Path(text).exists():
         return answer.read_coefficients(Path(text))
@@ -144,10 +144,10 @@ class Limits:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in LIMIT_NAMES)
             raise ValueError(f"give at least one limit: {flags} or --target")
         if self.target is not None:
-            from budgetnet.devices import budget_for
+            from budgetnet.budgets.devices import budget_for
 
             return budget_for(self.target, **self.given())
-        from budgetnet.budget import Budget
+        from budgetnet.budgets.budget import Budget
 
         return Budget(**self.given())
 
@@ -175,7 +175,7 @@ class Augmenting:
 
     def value(self) -> Augment:
         """What these options ask for. Raises `ValueError` for a kind beside --augment none."""
-        from budgetnet.learn.augmenting import Augment, augment_of
+        from budgetnet.training.augmenting import Augment, augment_of
 
         kinds = {kind: getattr(self, kind) for kind in ("flip", "turn", "colour", "crop")}
         given = [kind for kind, switch in kinds.items() if switch not in ("auto", "off")]
@@ -216,7 +216,7 @@ class ByFolder:
             return data
         if data is not None:
             raise ValueError("give either DATA or --train, --val and --test: the images are those of one or the other")
-        from budgetnet.learn.data import Folders
+        from budgetnet.data import Folders
 
         return Folders(self.train, self.val, self.test)
 
@@ -247,7 +247,7 @@ class OnCluster:
             if given:
                 raise ValueError(f"--{next(iter(given)).replace('_', '-')} is of trials on a cluster; give --cluster")
             return None
-        from budgetnet.learn.cluster import Cluster
+        from budgetnet.cluster.ray_cluster import Cluster
 
         return Cluster(self.cluster, **given)
 
@@ -295,7 +295,7 @@ AS_PUBLISHED = Shape()
 
 def open_network(name: str) -> Network:
     """The network of the zoo, of a .json file or of a run's folder. Raises `ValueError` with the nearest name."""
-    from budgetnet import zoo
+    from budgetnet.networks import zoo
 
     path = Path(name)
     if path.is_dir() and (path / "network.json").is_file():

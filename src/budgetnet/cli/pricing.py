@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.options import Limits
-from budgetnet.scaling import Strategy, source
-from budgetnet.spec import Network
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Strategy, source
 
 if TYPE_CHECKING:
-    from budgetnet.budget import Certificate, Fit, NextStep
-    from budgetnet.cost import Cost
-    from budgetnet.path import Step
+    from budgetnet.budgets.budget import Certificate, Fit, NextStep
+    from budgetnet.budgets.path import Step
+    from budgetnet.costs.network_cost import Cost
 
 OPTIMISERS = ("sgd", "adamw", "rmsprop")
 
@@ -41,8 +41,8 @@ class Listed:
 
 def listed(priced: Sequence[tuple[Network, Cost]]) -> tuple[Listed, ...]:
     """The rows of a list, with what was published of a network at its own resolution."""
-    from budgetnet.zoo import network
-    from budgetnet.zoo.published import TOP1, pareto
+    from budgetnet.networks.zoo import network
+    from budgetnet.networks.zoo.published import TOP1, pareto
 
     published = {
         each.name: TOP1[each.name].top1
@@ -55,7 +55,7 @@ def listed(priced: Sequence[tuple[Network, Cost]]) -> tuple[Listed, ...]:
 
 def plot_networks(rows: Sequence[Listed], path: Path) -> None:
     """The rows with a published accuracy as a picture."""
-    from budgetnet.show.zoo import Point, draw_zoo
+    from budgetnet.inspect.zoo_picture import Point, draw_zoo
 
     points = [Point(row.network.name, row.cost.macs, row.top1) for row in rows if row.top1 is not None]
     draw_zoo(path, points, {row.network.name for row in rows if row.pareto})
@@ -242,7 +242,7 @@ def _print_ratios(base: Network, step: Step) -> None:
 
 def print_devices(as_json: bool) -> None:
     """The presets of --target: a row a device, and where each limit comes from."""
-    from budgetnet.devices import DEVICES
+    from budgetnet.budgets.devices import DEVICES
 
     if as_json:
         return show.print_json({"devices": list(DEVICES)})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from budgetnet.learn.progress import Progress, Update
+    from budgetnet.parallel.progress import Progress, Update
 
 LINE_SECONDS = 10.0
 """Least time between two plain lines of one phase."""

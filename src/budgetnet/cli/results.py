@@ -10,10 +10,10 @@ from budgetnet.cli.pricing import print_certificate
 from budgetnet.reading import read_json_file
 
 if TYPE_CHECKING:
-    from budgetnet.learn.evaluate import Evaluation
-    from budgetnet.learn.predict import Prediction
-    from budgetnet.learn.train import Trained
-    from budgetnet.solve import Solution
+    from budgetnet.experiments.solve import Solution
+    from budgetnet.training.evaluate import Evaluation
+    from budgetnet.training.predict import Prediction
+    from budgetnet.training.train import Trained
 
 MOST_CONFUSIONS = 8
 MOST_CLASSES = 50
@@ -99,7 +99,7 @@ def print_solution(solution: Solution) -> None:
 
 def _print_candidates(solution: Solution) -> None:
     """The raced candidates, the best last score first, and how many others fitted."""
-    from budgetnet.show.evidence import placing, read_evidence
+    from budgetnet.experiments.report.evidence import placing, read_evidence
 
     evidence = read_evidence(solution.run)
     raced = [row for row in solution.candidates if row.raced]

@@ -35,12 +35,12 @@ from budgetnet.cli.options import (
     read_list,
 )
 from budgetnet.cli.progress import progress
-from budgetnet.scaling import PAPER, Strategy
-from budgetnet.spec import Network
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import PAPER, Strategy
 
 if TYPE_CHECKING:
-    from budgetnet.learn.predict import Prediction, Unreadable
-    from budgetnet.learn.progress import Progress
+    from budgetnet.parallel.progress import Progress
+    from budgetnet.training.predict import Prediction, Unreadable
 
 Data = Annotated[
     str | None,
@@ -182,7 +182,7 @@ def solve(
 
 def base_of(name: str) -> str | Network:
     """A zoo name as it is, so that the run is named after it; else the network of a file."""
-    from budgetnet import zoo
+    from budgetnet.networks import zoo
 
     return name if name in zoo.names() else open_network(name)
 
@@ -234,7 +234,7 @@ def train(
     if network is None and weights is None and pretrained in ("none", "auto"):
         raise ValueError("give --network NAME, --weights SOURCE or --pretrained SOURCE")
     from budgetnet import train as train_now
-    from budgetnet.learn.train import network_of
+    from budgetnet.training.train import network_of
 
     value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
 
@@ -253,7 +253,7 @@ def train(
             classes=shape.classes,
             **made.values(),
         )
-    from budgetnet.show.report import write_report
+    from budgetnet.experiments.report.page import write_report
 
     report = write_report(trained.run)
     show.print_json(trained) if as_json else results.print_trained(trained, report)
@@ -328,7 +328,7 @@ def predict(
 
 def _print_predictions(answers: Iterator[Prediction | Unreadable], as_json: bool) -> int:
     """A line an image as soon as it is known, or one JSON document at the end."""
-    from budgetnet.learn.predict import Unreadable
+    from budgetnet.training.predict import Unreadable
 
     good: list[Prediction] = []
     bad: list[Unreadable] = []

@@ -32,9 +32,9 @@ from budgetnet.cli.options import (
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
-    from budgetnet.coefficients.result import CoefficientSearch, Ranked
-    from budgetnet.search.draw import Drawn
-    from budgetnet.search.regions import Candidate, Interval, Space
+    from budgetnet.budgets.coefficient_sample import Drawn
+    from budgetnet.budgets.coefficient_space import Candidate, Interval, Space
+    from budgetnet.experiments.coefficients.result import CoefficientSearch, Ranked
 
 app = App(
     name="search",
@@ -150,7 +150,8 @@ def space(
 
     Example: budgetnet search space efficientnet_b0 --resolution 112 --tolerance 5%
     """
-    from budgetnet.search import draw, regions
+    from budgetnet.budgets import coefficient_sample as draw
+    from budgetnet.budgets import coefficient_space as regions
 
     found = regions.space(shape.apply(open_network(base)), growth, tolerance, measure)
     drawn = draw.draw(found, candidates)

@@ -24,8 +24,8 @@ from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
 
 if TYPE_CHECKING:
-    from budgetnet.chain.members import PublishedMember
-    from budgetnet.chain.result import Family, Member
+    from budgetnet.experiments.family.members import PublishedMember
+    from budgetnet.experiments.family.result import Family, Member
 
 
 def everything(

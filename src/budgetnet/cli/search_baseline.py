@@ -30,8 +30,8 @@ from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.reading import file_content
 
 if TYPE_CHECKING:
-    from budgetnet.baseline import Baseline
-    from budgetnet.search.space import Space
+    from budgetnet.budgets.search_space import Space
+    from budgetnet.experiments.baseline import Baseline
 
 SpaceBase = Annotated[
     str, Parameter(group=NETWORK, metavar="NAME", help="What the space lies around: a zoo name or a .json file.")
@@ -99,8 +99,8 @@ def baseline(
     cluster = on.value()
     check_file("--write-space", write_space, "a space's file")
     asked = None if space is None else read_space(space)
-    from budgetnet import baseline as job
-    from budgetnet.learn.data import open_images
+    from budgetnet.data import open_images
+    from budgetnet.experiments import baseline as job
 
     with resumable() as shown:
         if write_space is not None:
@@ -129,7 +129,7 @@ def baseline(
 
 def read_space(path: Path) -> Space:
     """The space of a file. Raises a one-line `ValueError` that names the file and what is wrong."""
-    from budgetnet.search.space import Space
+    from budgetnet.budgets.search_space import Space
 
     if not path.exists():
         raise ValueError(f"there is no space file {path}; --write-space writes one")
@@ -142,7 +142,7 @@ def read_space(path: Path) -> Space:
 
 def save_space(space: Space, path: Path) -> None:
     """Write a space's file."""
-    from budgetnet.writing import written_aside
+    from budgetnet.atomic_write import written_aside
 
     with written_aside(path) as aside:
         aside.write_text(space.to_json() + "\n", encoding="utf-8")

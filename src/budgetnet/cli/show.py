@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from budgetnet.cost import Cost
-from budgetnet.show import wording
-from budgetnet.spec import Network
+from budgetnet.costs.network_cost import Cost
+from budgetnet.draw import wording
+from budgetnet.networks import Network
 
 if TYPE_CHECKING:
     from rich.console import Console

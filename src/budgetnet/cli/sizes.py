@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from budgetnet.amounts import count, number, seconds, share, size_bytes, whole
-from budgetnet.scaling import Coefficients
-from budgetnet.spec import Px, square
+from budgetnet.networks import Px, square
+from budgetnet.networks.scaling import Coefficients
 
 __all__ = ["coefficients", "count", "number", "resolution_px", "seconds", "share", "size_bytes", "whole"]
 

@@ -24,7 +24,7 @@ from budgetnet.cli.options import (
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
 
 if TYPE_CHECKING:
-    from budgetnet.twins import Study
+    from budgetnet.experiments.activations import Study
 
 
 def training(
@@ -104,7 +104,7 @@ def training(
 
 def _print(study: Study) -> None:
     """A row a measure, a column a twin; then what the numbers show."""
-    from budgetnet.show.landscape.training import words
+    from budgetnet.inspect.landscape.training import words
 
     rows = [
         (words.end_title(name), *(words.spread_of(name, twin["measures"][name]) for twin in study.row["twins"]))

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from budgetnet import spec
+from budgetnet import networks as spec
 from budgetnet.arguments import MOST_SEED, integer, of_kind
 from budgetnet.model.layers import Block, ConvNorm, activation, block_module
 

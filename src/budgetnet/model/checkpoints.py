@@ -15,7 +15,7 @@ from torch import Tensor
 
 from budgetnet.model.layouts import Layout
 from budgetnet.model.tensorflow_reader import LEAVES, read_apart, shards
-from budgetnet.spec import Block, Network
+from budgetnet.networks import Block, Network
 
 FILES = re.compile(r"\.(?:index|data-\d{5}-of-\d{5})$")
 # Keras numbers its layers through the whole network (mnas_blocks_5/conv2d_16), tf.layers within a block.

@@ -16,9 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from budgetnet.atomic_write import written_aside
 from budgetnet.model.pickled import RefusedError, load_pickled
 from budgetnet.model.state_dicts import StateDict, state_dict_of
-from budgetnet.writing import written_aside
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16", "I8", "U8", "BOOL")

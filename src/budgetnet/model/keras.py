@@ -14,10 +14,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from budgetnet import zoo
 from budgetnet.model.hdf5 import KerasFile, KerasLayer
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
-from budgetnet.spec import Conv, Network, Norm
+from budgetnet.networks import Conv, Network, Norm, zoo
 
 HALF = (0.5,) * 3
 """Mean and std of inputs in [-1, 1]."""

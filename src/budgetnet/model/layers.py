@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from budgetnet import spec
+from budgetnet import networks as spec
 
 
 class Swish(nn.Module):

@@ -13,7 +13,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from budgetnet.spec import Block, Network
+from budgetnet.networks import Block, Network
 
 Pairs = Iterator[tuple[str, str]]
 """(our module, their module): each holds tensors of its own, called weight, bias and so on."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from budgetnet import spec
+from budgetnet import networks as spec
 from budgetnet.model.build import Model, build, initialise
 from budgetnet.model.layers import ConvNorm, SqueezeExcite, activation, same_padded, squeeze_excite
 

@@ -22,8 +22,8 @@ from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
 from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
 from budgetnet.model.state_dicts import state_dict_of
+from budgetnet.networks import Network, Norm, Rounding
 from budgetnet.reading import named_json, shown
-from budgetnet.spec import Network, Norm, Rounding
 
 FORMAT = "budgetnet.weights.v1"
 FILE = "weights.safetensors"

@@ -13,7 +13,7 @@ from budgetnet.model.build import Model
 from budgetnet.model.inherit.bridges import Bridge, Moments, chosen, copies, principal, same
 from budgetnet.model.inherit.folded import effective
 from budgetnet.model.layers import Block, ConvNorm
-from budgetnet.spec import Network
+from budgetnet.networks import Network
 
 SEED = 0
 """Of which channels are copied, and how their readers share them out."""

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
-from budgetnet.cost import cost
-from budgetnet.spec import Block, Network, Stage
+from budgetnet.costs.network_cost import cost
+from budgetnet.networks import Block, Network, Stage
 
 
 def check_relatives(child: Network, parent: Network) -> None:

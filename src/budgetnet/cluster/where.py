@@ -1,0 +1,287 @@
+"""Where the trials of a search run: in processes of this machine, or on a Ray cluster. One search code asks either."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from budgetnet.arguments import of_kind
+from budgetnet.cluster.parcel import (
+    Errand,
+    Images,
+    Kept,
+    Movable,
+    Parcel,
+    Reply,
+    accept,
+    carry_out,
+    parcel_of,
+    run_of,
+    stamp_of,
+    write_whole,
+)
+from budgetnet.cluster.pool import Pool, fetched, say
+from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
+from budgetnet.data import Data
+from budgetnet.data.packed import packed_of, pieces
+from budgetnet.networks import Network
+from budgetnet.parallel.progress import Progress, Update, silent
+from budgetnet.parallel.workers import Team, Workers, workers_for
+from budgetnet.training.leg import Place, Timing, opened, time_apart
+from budgetnet.training.memory import process_room, training_batch
+from budgetnet.training.recipe import Recipe
+from budgetnet.training.stopwatch import TIMING_SECONDS
+from budgetnet.training.train import Timings, timed
+from budgetnet.training.trainer import Course
+
+Job = TypeVar("Job", bound=Movable)
+Result = TypeVar("Result")
+ROUNDS = 2
+"""In which the courses are timed on a cluster: the median counts, for nodes differ."""
+
+
+class Trials(Protocol[Job, Result]):
+    """Runs trials, as many at a time as it has places."""
+
+    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `done` is told each as it comes in."""
+        ...
+
+
+class Where(Protocol):
+    """Somewhere that trials run."""
+
+    @property
+    def device(self) -> str:
+        """What a trial computes on."""
+        ...
+
+    def places(self) -> int:
+        """How many run at a time."""
+        ...
+
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
+        """The batch for training any of the networks on so many images, in at most so many bytes each."""
+        ...
+
+    def workers(
+        self,
+        function: Callable[[Job], Result],
+        errand: Callable[[Job], Errand],
+        place: Place,
+        count: int,
+        progress: Progress | None = None,
+    ) -> AbstractContextManager[Trials[Job, Result]]:
+        """Workers that run `function` on jobs at `place`; `errand` says which files each needs and leaves."""
+        ...
+
+    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+        """How fast each course trains in a trial, while all places have one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This machine: a process a core, or one a GPU."""
+
+    device: str = "cpu"
+
+    def places(self) -> int:
+        """One a core, one a GPU."""
+        return workers_for(self.device)
+
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
+        """The recipe's batch for so many images, or less where memory is short; see `training_batch`."""
+        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes)
+
+    def workers(
+        self,
+        function: Callable[[Job], Result],
+        errand: Callable[[Job], Errand],
+        place: Place,
+        count: int,
+        progress: Progress | None = None,
+    ) -> Workers[Job, Result]:
+        """They see the run's folder themselves."""
+        return Workers(function, count, self.device, progress=progress)
+
+    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+        """All places time the same course at once."""
+        return timed(courses, place, Team(self.places(), 1), progress, apart=True)
+
+
+class There:
+    """A Ray cluster to which this process is connected. Images are sent once, whatever is then asked of them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.device = cluster.device
+        self._sent: dict[tuple[Data, int, int], Images] = {}
+
+    def places(self) -> int:
+        """Of the nodes that are there now."""
+        return places_of(self.cluster)
+
+    def batch_for(
+        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    ) -> int:
+        """The recipe's batch for so many images, or less where a place of the smallest node has less memory."""
+        room = process_room(place_bytes(self.cluster), self.device)
+        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes, room=room)
+
+    def workers(
+        self,
+        function: Callable[[Job], Result],
+        errand: Callable[[Job], Errand],
+        place: Place,
+        count: int,
+        progress: Progress | None = None,
+    ) -> _Couriers[Job, Result]:
+        """As many at a time as the nodes have places, whatever `count` says: a plan may be made on another cluster."""
+        couriers = _Couriers(function, errand, self.cluster, progress)
+        couriers.images = self._images(couriers.pool, place)
+        return couriers
+
+    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+        """Each course by itself on some node, as many at a time as there are places."""
+        jobs = [_TimedCourse(course, place, TIMING_SECONDS / ROUNDS) for course in courses] * ROUNDS
+        count, before = self.places(), time.monotonic()
+        told = progress or silent
+        with self.workers(_time, _no_files, place, count, progress) as workers:
+            found = workers.run(jobs, lambda *_: told(Update("timing", 0, len(jobs), "on the cluster")))
+        worked = sum(timing.seconds for timing in found) / min(count, len(jobs))
+        rates = [statistics.median(row.apart for row in found[at :: len(courses)]) for at in range(len(courses))]
+        startup = max(0.0, time.monotonic() - before - worked)
+        return Timings(tuple(Timing(rate, rate, 0.0) for rate in rates), startup)
+
+    def _images(self, pool: Pool[Any, Any], place: Place) -> Images:
+        key = place.data, place.split_seed, place.side_px
+        if key not in self._sent:
+            images, pixels = opened(*key)
+            if pixels.source == "decoded":
+                raise ValueError("the decoded images are more than a cluster's nodes are sent; take fewer or smaller")
+            references: list[Any] = []
+
+            def put() -> Iterator[Any]:
+                for piece in pieces(pixels):
+                    references.append(pool.put(piece))
+                    yield piece
+
+            packed = packed_of(pixels, put())
+            self._sent[key] = Images(images.fingerprint, packed, pool.put(images), tuple(references))
+        return self._sent[key]
+
+
+class _Couriers(Generic[Job, Result]):
+    """Workers elsewhere: every job goes out as a parcel, and what comes back is written here."""
+
+    images: Images
+
+    def __init__(
+        self,
+        function: Callable[[Job], Result],
+        errand: Callable[[Job], Errand],
+        cluster: Cluster,
+        progress: Progress | None,
+    ) -> None:
+        self.errand, self.cluster = errand, cluster
+        self.pool: Pool[Parcel[Job], Reply[Result]] = Pool(
+            partial(carry_out, function, fetched, say), cluster, progress, self._keep
+        )
+        self._put: dict[str, Any] = {}
+        self._under_way: dict[str, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.__exit__()
+
+    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """As `Pool.run`; a job's files are in the run's folder when `done` hears of it."""
+        parcels = [self._parcel(job) for job in jobs]
+        wanted = {stamp for parcel in parcels for stamp, _ in parcel.files.values()}
+        self._put = {stamp: reference for stamp, reference in self._put.items() if stamp in wanted}
+        self._under_way = {name: run_of(parcel.job) / name for parcel in parcels for name in parcel.keeps}
+        results: dict[int, Result] = {}
+        for at, reply in self.pool.landing(parcels, lambda parcel: self._parcel(parcel.job)):
+            for name in parcels[at].keeps:
+                self._under_way.pop(name)
+            results[at] = accept(jobs[at], reply)
+            if done:
+                done(jobs[at], results[at])
+        return [results[at] for at in range(len(jobs))]
+
+    def _parcel(self, job: Job) -> Parcel[Job]:
+        """With the files as they now are: checkpoints of an attempt that was lost among them."""
+        return parcel_of(job, self.errand(job), self.images, self._refer, self.cluster.device, self.cluster.threads)
+
+    def _keep(self, kept: Kept) -> None:
+        """A checkpoint of a job at work; one that comes behind its job's end is of no use."""
+        if kept.name in self._under_way:
+            write_whole(self._under_way[kept.name], kept.content)
+
+    def _refer(self, path: Path) -> tuple[str, Any]:
+        """A file is put once, so that it goes to each node once, until it changes."""
+        stamp = stamp_of(path)
+        if stamp not in self._put:
+            self._put[stamp] = self.pool.put(path.read_bytes())
+        return stamp, self._put[stamp]
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedCourse:
+    """A course to be timed over so many seconds."""
+
+    course: Course
+    place: Place
+    seconds: float
+
+    def at(self, place: Place) -> _TimedCourse:
+        return replace(self, place=place)
+
+
+def _time(job: _TimedCourse) -> Timing:
+    found = time_apart((job.course, job.place, job.seconds))
+    assert found is not None, "a trial is one process"
+    return found
+
+
+def _no_files(job: object) -> Errand:
+    return Errand()
+
+
+def check_cluster(cluster: object) -> None:
+    """Raise a one-line `TypeError` for what is neither a cluster nor None."""
+    if cluster is not None:
+        of_kind("cluster", cluster, Cluster, "a Cluster, as budgetnet.cluster.ray_cluster.Cluster('auto'), or None")
+
+
+def check_trials(cluster: Cluster | None, precision: str) -> None:
+    """Raise a one-line `ValueError` where a cluster's trials cannot compute in these numbers."""
+    if cluster is not None and precision == "float16" and cluster.device == "cpu":
+        raise ValueError("precision float16 needs GPUs; give gpus_per_trial, or choose float32 or bfloat16")
+
+
+@contextlib.contextmanager
+def trials_on(cluster: Cluster | None, device: str) -> Iterator[Where]:
+    """Where a search's trials run: on a cluster that is reached first, or on this machine's `device`.
+
+    Raises a one-line `ValueError` for a cluster that cannot be reached.
+    """
+    if cluster is None:
+        yield Here(device)
+        return
+    with connected(cluster):
+        yield There(cluster)

@@ -1,0 +1,299 @@
+"""What a network costs, from its description alone: one row an op, and sums over the rows.
+
+`lower` gives the rows; `cost` the sums, which it keeps for every distinct block, so that a search can
+price thousands of networks. Definitions and what they are held against: docs/cost.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal, NamedTuple, get_args
+
+from budgetnet.arguments import integer
+from budgetnet.costs import inference_memory as memory
+from budgetnet.costs import training_memory as train_memory
+from budgetnet.costs.training_memory import Optimiser
+from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
+
+Shape = tuple[int, int, int]
+"""Channels, height, width of one image's tensor. A vector is (features, 1, 1)."""
+
+DType = Literal["float32", "float16", "int8"]
+OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
+
+WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
+"""Bytes of a kernel's element and of an activation's."""
+BIAS_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 4}
+"""Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and ONNX quantisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One op of a network, for one image.
+
+    `kind` is one of FORMULAS. `bytes_moved` is 4 bytes (float32) for every element read and written
+    in the deployed form: inputs, folded weights, output. BatchNorm ("norm") is folded into the
+    convolution before it and moves nothing; its params are what training learns.
+    """
+
+    name: str
+    kind: OpKind
+    in_shapes: tuple[Shape, ...]
+    out_shape: Shape
+    macs: int
+    params: int
+    output_elements: int
+    bytes_moved: int
+
+    @property
+    def activations(self) -> int:
+        """Output elements of a convolution or linear layer; 0 for the other kinds."""
+        return self.output_elements if self.kind in ("conv", "linear") else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network costs at a batch and a dtype.
+
+    macs, activations: for one image. params: what training learns, BatchNorm's scale and shift
+    included. weight_bytes: BatchNorm folded, so every convolution has a bias; int8 is 1 byte a
+    weight and 4 a bias. peak_activation_bytes: the most that is live at once in an inference of
+    `batch` images. peak_bytes: weight_bytes + peak_activation_bytes. `ops` are made when asked for.
+    """
+
+    params: int
+    macs: int
+    activations: int
+    weight_bytes: int
+    peak_activation_bytes: int
+    peak_bytes: int
+    batch: int
+    dtype: DType
+    network: Network = field(repr=False)
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """One row an op, from the image to the logits."""
+        return lower(self.network)
+
+    def train_bytes(self, batch: int, optimiser: Optimiser = "sgd", ema: bool = False) -> int:
+        """Upper bound on the live tensor bytes of a training step; see `train_memory.train_bytes`."""
+        return train_memory.train_bytes(self.network, batch, optimiser, ema)
+
+
+def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
+    """The cost of a network; see `Cost` for what each number counts.
+
+    Raises `ValueError` for an unknown dtype or a batch below 1.
+    """
+    network_of("network", network)
+    batch = integer("batch", batch)
+    choose("dtype", dtype, get_args(DType))
+    sums = _sums(network)
+    weight_bytes = sums.weights * WEIGHT_BYTES[dtype] + sums.biases * BIAS_BYTES[dtype]
+    peak_bytes = memory.peak_activation_elements(network) * batch * WEIGHT_BYTES[dtype]
+    return Cost(
+        params=sums.params,
+        macs=sums.macs,
+        activations=sums.activations,
+        weight_bytes=weight_bytes,
+        peak_activation_bytes=peak_bytes,
+        peak_bytes=weight_bytes + peak_bytes,
+        batch=batch,
+        dtype=dtype,
+        network=network,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    params: int
+    macs: int
+    activations: int
+    weights: int
+    biases: int
+    operations: int
+
+
+class Computing(NamedTuple):
+    """What one image takes of a network: sums over its operations, and how many they are."""
+
+    macs: int
+    activations: int
+    params: int
+    operations: int
+
+
+def computing(network: Network) -> Computing:
+    """The same numbers as `cost` has, where memory is not asked for: quicker, since no inference is walked."""
+    sums = _sums(network)
+    return Computing(sums.macs, sums.activations, sums.params, sums.operations)
+
+
+def _sum_rows(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> _Sums:
+    return _Sums(
+        params=sum(row.params for row in rows),
+        macs=sum(row.macs for row in rows),
+        activations=sum(row.activations for row in rows),
+        weights=sum(conv.weights for conv in convs),
+        biases=sum(map(folded_biases, convs)),
+        operations=len(rows),
+    )
+
+
+@lru_cache(maxsize=memory.CACHED_BLOCKS)
+def _block_sums(block: Block, in_px: Px) -> _Sums:
+    return _sum_rows(_block_rows(block, in_px), block.convs)
+
+
+def _sums(network: Network) -> _Sums:
+    """Sums over all rows: what every distinct block adds, as often as it is repeated, and both ends."""
+    blocks = tuple(memory.distinct_blocks(network))
+    block, at, _ = blocks[-1]
+    ends = (network.stem_conv, network.head_conv, network.hidden_linear, network.classifier)
+    rows = (*_stem_rows(network), *_tail_rows(network, block.out_px(at)))
+    total = _sum_rows(rows, tuple(conv for conv in ends if conv))
+    parts = [(total, 1), *((_block_sums(block, px), times) for block, px, times in blocks)]
+    return _Sums(*(sum(getattr(part, name) * times for part, times in parts) for name in _NAMES))
+
+
+_NAMES = tuple(row.name for row in dataclasses.fields(_Sums))
+
+
+def lower(network: Network) -> tuple[Op, ...]:
+    """The ops of a network from the image to the logits; names are those of the model's modules."""
+    return tuple(_rows(network))
+
+
+def _rows(network: Network) -> Iterator[Op]:
+    yield from _stem_rows(network)
+    px = network.stem_px
+    for i, blocks in enumerate(network.stage_blocks()):
+        for j, block in enumerate(blocks):
+            yield from (dataclasses.replace(row, name=f"stages.{i}.{j}.{row.name}") for row in _block_rows(block, px))
+            px = block.out_px(px)
+    yield from _tail_rows(network, px)
+
+
+def _stem_rows(network: Network) -> Iterator[Op]:
+    yield from _conv_rows(network.stem_conv, network.resolution_px, "stem.")
+    if network.stem.pool:
+        channels, px = network.stem.channels, network.stem_conv.out_px(network.resolution_px)
+        yield _op("stem_pool", "maximum", ((channels, *px),), (channels, *network.stem_px))
+
+
+def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
+    channels = network.stages[-1].channels
+    if network.head_conv is not None:
+        yield from _conv_rows(network.head_conv, px, "head.")
+        channels = network.head_conv.out_channels
+    yield _op("pool", "average", ((channels, *px),), (channels, 1, 1))
+    hidden = network.hidden_linear
+    if hidden is not None:
+        yield from _conv_rows(hidden, (1, 1), "hidden.") if hidden.norm else _linear_rows("hidden", hidden)
+    yield from _linear_rows("classifier", network.classifier)
+
+
+@lru_cache(maxsize=memory.CACHED_BLOCKS)
+def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
+    rows: list[Op] = []
+    px = in_px
+    for name, conv in block.inner:
+        rows += _conv_rows(conv, px, f"{name}.")
+        px = conv.out_px(px)
+    if block.excitation is not None:
+        rows += _excitation_rows(block.excitation, px)
+    rows += _conv_rows(block.project, px, "project.")
+    shape = (block.out_channels, *block.out_px(in_px))
+    if block.shortcut is not None:
+        rows += _conv_rows(block.shortcut, in_px, "shortcut.")
+    if block.shortcut is not None or block.has_skip:
+        rows.append(_op("add", "add", (shape, shape), shape))
+    if block.after.kind != "identity":
+        rows.append(_op("after", "activation", (shape,), shape, Conv(1, 1, norm=False, activation=block.after)))
+    return tuple(rows)
+
+
+def _conv_rows(conv: Conv, in_px: Px, prefix: str) -> Iterator[Op]:
+    """A convolution, its BatchNorm, its activation if it has one: `ConvNorm`."""
+    shape = (conv.out_channels, *conv.out_px(in_px))
+    yield _op(f"{prefix}conv", "conv", ((conv.in_channels, *in_px),), shape, conv)
+    yield _op(f"{prefix}norm", "norm", (shape,), shape, conv)
+    yield from _activation_rows(f"{prefix}activation", conv, shape)
+
+
+def _excitation_rows(excitation: tuple[Conv, Conv], px: Px) -> Iterator[Op]:
+    reduce, expand = excitation
+    wide, vector, inside = (reduce.in_channels, *px), (reduce.in_channels, 1, 1), (reduce.out_channels, 1, 1)
+    yield _op("squeeze.average", "average", (wide,), vector)
+    yield _op("squeeze.reduce", "conv", (vector,), inside, reduce)
+    yield from _activation_rows("squeeze.inner", reduce, inside)
+    yield _op("squeeze.expand", "conv", (inside,), vector, expand)
+    yield from _activation_rows("squeeze.gate", expand, vector)
+    yield _op("squeeze.multiply", "multiply", (wide, vector), wide)
+
+
+def _linear_rows(name: str, linear: Conv) -> Iterator[Op]:
+    shape = (linear.out_channels, 1, 1)
+    yield _op(name, "linear", ((linear.in_channels, 1, 1),), shape, linear)
+    yield from _activation_rows(f"{name}_activation", linear, shape)
+
+
+def _activation_rows(name: str, conv: Conv, shape: Shape) -> Iterator[Op]:
+    if conv.activation.kind != "identity":
+        yield _op(name, "activation", (shape,), shape, conv)
+
+
+Price = tuple[int, int, int]
+"""(macs, params, elements read and written)."""
+
+
+def _multiply_adds(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:
+    """height * width * kernel**2 * in / groups * out multiply-adds; the bias adds none."""
+    macs = out[1] * out[2] * conv.weights
+    folded = conv.weights + folded_biases(conv)
+    return macs, conv.weights + conv.bias * conv.out_channels, math.prod(shapes[0]) + folded + math.prod(out)
+
+
+def _norm(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:
+    """Scale and shift of every channel are learned; once folded, nothing is computed or moved."""
+    return 0, 2 * conv.out_channels, 0
+
+
+def _activation(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:
+    return 0, conv.activation.params, math.prod(shapes[0]) + math.prod(out)
+
+
+def _elementwise(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:
+    return 0, 0, sum(map(math.prod, shapes)) + math.prod(out)
+
+
+FORMULAS: Mapping[OpKind, Callable[[tuple[Shape, ...], Shape, Conv], Price]] = {
+    "conv": _multiply_adds,
+    "linear": _multiply_adds,
+    "norm": _norm,
+    "activation": _activation,
+    "average": _elementwise,
+    "maximum": _elementwise,
+    "multiply": _elementwise,
+    "add": _elementwise,
+}
+"""The price of every kind of op, from its shapes and the convolution that it belongs to."""
+
+_NO_CONV = Conv(1, 1, norm=False)
+
+
+def _op(name: str, kind: OpKind, in_shapes: tuple[Shape, ...], out_shape: Shape, conv: Conv = _NO_CONV) -> Op:
+    if kind not in FORMULAS:
+        raise ValueError(f"there is no formula for an op of kind {kind!r}; add it to cost.FORMULAS")
+    macs, params, moved = FORMULAS[kind](in_shapes, out_shape, conv)
+    return Op(name, kind, in_shapes, out_shape, macs, params, math.prod(out_shape), moved * WEIGHT_BYTES["float32"])
+
+
+def folded_biases(conv: Conv) -> int:
+    """One bias a channel once BatchNorm is folded, or where there is a bias; a trainable beta counts as one."""
+    return conv.out_channels * (conv.bias or conv.norm) + conv.activation.params

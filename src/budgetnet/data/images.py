@@ -1,0 +1,131 @@
+"""What a folder of images holds, and how pixels become a network's input: frozen values, no pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.data.deep import Range, Spread
+from budgetnet.networks import Px, choose
+
+Fit = Literal["stretch", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
+SPLITS = ("train", "validation", "test")
+LEFT_OUT = 3
+"""In `ImageSet.split`: an image that equals one of another split, or whose class is contradicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How uint8 pixels become inputs: fit to (height, width), then (pixel / 255 - mean) / std per channel.
+
+    "stretch" squeezes the whole image; "crop" takes the largest centred box of the target's shape,
+    `crop_share` of it, as resizing the short side to size / crop_share and cropping does. Travels
+    with the weights. `value_range`: images of more than 8 bits a value are scaled by it before, so that its
+    ends become 0 and 255; None where the training images had 8. Raises `ValueError` for values that are no
+    preprocessing.
+    """
+
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    crop_share: float = 1.0
+    fit: Fit = "stretch"
+    interpolation: Interpolation = "bilinear"
+    value_range: Range | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
+        object.__setattr__(self, "std", tuple(float(value) for value in self.std))
+        if not self.mean or len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} channels and std {len(self.std)}; give one of each per channel"
+            )
+        if not all(math.isfinite(value) for value in self.mean + self.std) or min(self.std) <= 0.0:
+            raise ValueError(f"mean {self.mean} and std {self.std} must be finite, and std above 0")
+        if not 0.0 < self.crop_share <= 1.0:
+            raise ValueError(f"crop_share is {self.crop_share!r}; it must be above 0 and at most 1")
+        if self.value_range is not None:
+            low, high = map(float, self.value_range)
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"value_range is {self.value_range}; it must be a lower and a higher number")
+            object.__setattr__(self, "value_range", (low, high))
+        choose("fit", self.fit, get_args(Fit))
+        choose("interpolation", self.interpolation, get_args(Interpolation))
+
+
+def default_preprocessing(in_channels: int) -> Preprocessing:
+    """ImageNet's mean and std for 3 channels, (0.5, 0.25) for 1. Raises `ValueError` for others."""
+    choose("input channels", in_channels, (1, 3))
+    return Preprocessing() if in_channels == 3 else Preprocessing(mean=(0.5,), std=(0.25,))
+
+
+def needed_side_px(resolution_px: Px, preprocessing: Preprocessing) -> int:
+    """The short side that `open_cache` must keep so that evaluation at `resolution_px` never scales up."""
+    share = preprocessing.crop_share if preprocessing.fit == "crop" else 1.0
+    return math.ceil(max(resolution_px) / share - 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Labelled images and their split; `open_images` makes it.
+
+    `files` are relative to `root` and sorted; `labels`, `digests` (SHA-256 of the file's content, or
+    of the pixels), `sizes_px` (height, width after EXIF rotation) and `split` (0 train, 1 validation,
+    2 test, 3 left out) run along them. `in_channels` is 1 if every image is greyscale.
+    `unreadable` holds (file or folder, reason), `duplicates` (file left out, the one it equals), `ignored` the
+    number of files that are no images of a class: `loose` images outside of class folders, `others` by their suffix.
+    `given` names the splits that the data gives itself; the others are carved. `spreads`, along the files or empty,
+    says what the values of images of more than 8 bits span; all images are scaled by `value_range`, that of the
+    training images.
+    """
+
+    name: str
+    root: str
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+    digests: tuple[str, ...]
+    sizes_px: tuple[Px, ...]
+    in_channels: int
+    split: tuple[int, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[tuple[str, str], ...] = ()
+    ignored: int = 0
+    loose: tuple[str, ...] = ()
+    others: tuple[tuple[str, int], ...] = ()
+    given: tuple[str, ...] = ()
+    spreads: tuple[Spread | None, ...] = ()
+    value_range: Range | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def median_short_side_px(self) -> int:
+        """Median of the images' shorter sides, rounded down."""
+        return int(statistics.median(min(size) for size in self.sizes_px))
+
+    def with_validation(self) -> ImageSet:
+        """The same with the images for validation among those for training: for when nothing is left to choose."""
+        return dataclasses.replace(self, split=tuple(0 if place == 1 else place for place in self.split))
+
+    def indices(self, split: str) -> NDArray[np.int64]:
+        """Positions of "train", "validation" or "test" in `files`, ascending."""
+        choose("split", split, SPLITS)
+        return np.flatnonzero(np.asarray(self.split) == SPLITS.index(split)).astype(np.int64)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over classes, digests, labels and split, in the order of the files, but not their names.
+
+        The order counts: what is drawn for an image is a function of its index.
+        """
+        rows = list(zip(self.digests, self.labels, self.split, strict=True))
+        return hashlib.sha256(repr((self.classes, rows)).encode("utf-8", "surrogateescape")).hexdigest()[:16]

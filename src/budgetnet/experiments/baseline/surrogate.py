@@ -1,0 +1,129 @@
+"""Which networks are worth a longer look, from the noisy scores of many: an additive model of them over the space.
+
+    score(a) ~ mean + sum over stages and factors of what the factor's value adds
+
+A score says as much about the network's values as about luck, and hundreds of others share each of these values. So the
+fitted value ranks better than the score itself, and also ranks networks that nobody has scored. Ridge regression, its
+penalty by leaving one out. Source: Hoerl and Kennard, Technometrics 12 (1970); Wen et al., Neural Predictor for Neural
+Architecture Search, arXiv:1912.00848, for the use of predictions. What it is worth: docs/lab-log.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.budgets.feasible_space import Options
+from budgetnet.budgets.search_space import Architecture
+from budgetnet.experiments.baseline.search import Objective, Scored
+
+PENALTIES = tuple(10.0**power for power in (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0))
+LEAST_SCORES = 20
+"""Fewer are no base for a model of dozens of values."""
+CLIMB_STEPS = 300
+Floats = NDArray[np.float64]
+Value = tuple[int, str, Any]
+"""Of a factor: which stage, which factor, what it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Additive:
+    """A fitted model: what each value adds to the `mean`, over how often it occurred (`shares`)."""
+
+    mean: float
+    places: Mapping[Value, int]
+    shares: Floats
+    adds: Floats
+
+    def of(self, architecture: Architecture) -> float:
+        """The score that the model expects. What a value adds that no scored network had is not known: nothing."""
+        row = np.zeros(len(self.shares))
+        row[[self.places[value] for value in _values(architecture) if value in self.places]] = 1.0
+        return self.mean + float((row - self.shares) @ self.adds)
+
+
+def additive_model(architectures: Sequence[Architecture], scores: Sequence[float]) -> Additive | None:
+    """The model of so many scores; None where it foretells those that are left out no better than their mean does.
+
+    Better is a squared error that is lower by more than one standard error: luck has a little of its own.
+    """
+    if len(scores) < LEAST_SCORES:
+        return None
+    rows = [set(_values(one)) for one in architectures]
+    places = {value: at for at, value in enumerate(sorted(set().union(*rows), key=repr))}
+    table = np.array([[value in row for value in places] for row in rows], dtype=np.float64)
+    shares, targets = table.mean(0), np.asarray(scores, dtype=np.float64)
+    left, sizes, right = np.linalg.svd(table - shares, full_matrices=False)
+    along = left.T @ (targets - targets.mean())
+    errors = [_left_out(left, sizes, along, targets, penalty) for penalty in PENALTIES]
+    best = int(np.argmin([each.mean() for each in errors]))
+    gains = ((targets - targets.mean()) / (1 - 1 / len(targets))) ** 2 - errors[best]
+    if gains.mean() <= gains.std(ddof=1) / math.sqrt(len(gains)):
+        return None
+    penalty = PENALTIES[best]
+    return Additive(float(targets.mean()), places, shares, right.T @ (sizes / (sizes**2 + penalty) * along))
+
+
+def _values(architecture: Architecture) -> Iterator[Value]:
+    for index, choice in enumerate(architecture.stages):
+        for name, value in dataclasses.asdict(choice).items():
+            yield index, name, value
+
+
+def _left_out(left: Floats, sizes: Floats, along: Floats, targets: Floats, penalty: float) -> Floats:
+    """Squared error of each score by the model of the others: residual / (1 - leverage)."""
+    kept = sizes**2 / (sizes**2 + penalty)
+    fitted = targets.mean() + left @ (kept * along)
+    leverage = (left**2) @ kept + 1 / len(targets)
+    return ((targets - fitted) / np.maximum(1 - leverage, 1e-9)) ** 2
+
+
+def worth_a_longer_look(
+    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int, apart: bool = True
+) -> tuple[Architecture, ...]:
+    """So many networks, or fewer where there are none: half are the best scored by the model's accuracy, the others
+    what it foresees as better by steps from these. Without a model they are the best scored by their own objective.
+
+    `apart`: the scores share nothing. What they get wrong alike a model would learn, so else there is none.
+    """
+    rows, scores = [row.architecture for row in scored], [row.score.accuracy for row in scored]
+    model = additive_model(rows, scores) if apart else None
+    if model is None:
+        return tuple(row.architecture for row in best_of(scored, count))
+    found = {row.architecture.id: row.architecture for row in scored}
+
+    def worth(one: Architecture) -> float:
+        return objective.of(model.of(one), options.macs(one))
+
+    best = sorted(found.values(), key=lambda one: (-worth(one), one.id))
+    chosen = best[: count - count // 2]
+    for start in best[: count // 2]:
+        foreseen = [one for one in _climb(options, start, worth, seed) if one.id not in found]
+        if foreseen:
+            found[foreseen[-1].id] = foreseen[-1]
+            chosen.append(foreseen[-1])
+    return tuple(chosen)
+
+
+def best_of(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
+    """The best by reward; of equals the one with the lower log loss."""
+    return tuple(sorted(scored, key=lambda row: (-row.reward, row.score.log_loss, row.architecture.id))[:count])
+
+
+def _climb(
+    options: Options, start: Architecture, worth: Callable[[Architecture], float], seed: int
+) -> Iterator[Architecture]:
+    """Networks that keep the budget, each worth more than the one before, by one factor of one stage after another."""
+    now, best = start, worth(start)
+    for attempt in range(CLIMB_STEPS):
+        near = options.mutated(now, seed, "foreseen", start.id, attempt)
+        value = worth(near)
+        if value > best and options.fits(near):
+            now, best = near, value
+            yield now

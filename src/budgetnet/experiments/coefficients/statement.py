@@ -1,0 +1,158 @@
+"""What a search shows and what it does not, in plain sentences made from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from budgetnet.budgets.coefficient_space import Interval, Region
+from budgetnet.draw.wording import counted, listed
+from budgetnet.experiments.coefficients.result import Check, Difference, Needed, Ranked
+from budgetnet.training.chance import nothing_learned
+
+MOST_SEEDS = 1000
+"""Beyond, two networks are equal for all that matters."""
+
+
+def statement(
+    ranking: Sequence[Ranked],
+    differences: Sequence[Difference],
+    alike: Sequence[str],
+    needed: Sequence[Needed],
+    check: Check,
+) -> tuple[str, ...]:
+    """Sentences: the answer, what it is not told apart from, its region, the cost of knowing more, the check."""
+    labels = {row.id: named(row) for row in ranking}
+    best, seeds = ranking[0], len(ranking[0].score.seeds)
+    return (
+        _answer(best),
+        *_alike(best, alike, labels, len(differences)),
+        *_against_paper(ranking, differences),
+        _region(best.region),
+        *_needed(needed, labels, seeds),
+        *_check(check),
+        *_beware(ranking, seeds),
+    )
+
+
+def named(row: Ranked) -> str:
+    """n03 (1.24, 1.06, 1.12)."""
+    return f"{row.id} ({triple(row)})"
+
+
+def triple(row: Ranked) -> str:
+    """alpha, beta, gamma to three digits."""
+    chosen = row.coefficients
+    return f"{chosen.alpha:.3g}, {chosen.beta:.3g}, {chosen.gamma:.3g}"
+
+
+def _answer(best: Ranked) -> str:
+    score = best.score
+    return (
+        f"alpha, beta, gamma = {triple(best)} has the lowest log loss on the validation images: {score.log_loss:.3f} "
+        f"({score.log_loss_low:.3f} to {score.log_loss_high:.3f}), {100 * score.accuracy:.1f} % right."
+    )
+
+
+def _alike(best: Ranked, alike: Sequence[str], labels: dict[str, str], pairs: int) -> Iterator[str]:
+    if alike:
+        yield f"It is not told apart from {listed([labels[name] for name in alike])}: the answer could be any of them."
+    elif pairs:
+        yield "It is told apart from every other of the last rung, also when all pairs are counted."
+
+
+def _against_paper(ranking: Sequence[Ranked], differences: Sequence[Difference]) -> Iterator[str]:
+    paper = next(row for row in ranking if row.paper)
+    if paper is ranking[0]:
+        yield "That network is the one nearest to the paper's choice (1.2, 1.1, 1.15)."
+        return
+    row = next((row for row in differences if row.b == paper.id and row.a == ranking[0].id), None)
+    if row is not None:
+        verdict = "which is shown to be better" if row.stands else "not told apart"
+        yield (
+            f"Against {named(paper)}, the network nearest to the paper's choice: {row.log_loss:+.3f} in log loss "
+            f"({row.low:+.3f} to {row.high:+.3f}), {points(row)}; {verdict}."
+        )
+
+
+def points(row: Difference) -> str:
+    """+1.2 points of accuracy (-0.3 to +2.7)."""
+    low, high = 100 * row.accuracy_low, 100 * row.accuracy_high
+    return f"{100 * row.accuracy:+.1f} points of accuracy ({low:+.1f} to {high:+.1f})"
+
+
+def _region(region: Region) -> str:
+    sides = zip(("alpha", "beta", "gamma"), region.sides, strict=True)
+    parts = [f"{name} {between(side)}" for name, side in sides]
+    return f"No data can say more than the box that gives this network: {listed(parts)}."
+
+
+def between(side: Interval) -> str:
+    """from 1.12 to 1.16; exactly 1."""
+    return f"exactly {side.low:g}" if side.top == side.low else f"from {side.low:.4g} to {side.high:.4g}"
+
+
+def _needed(needed: Sequence[Needed], labels: dict[str, str], seeds: int) -> Iterator[str]:
+    for row in needed:
+        what = f"To tell {labels[row.a]} from {labels[row.b]}, if they differ as much as they seemed to,"
+        many = seeds * row.times
+        if many > MOST_SEEDS:
+            yield f"{what} would take more than {MOST_SEEDS:,} seeds: take them as equal."
+            continue
+        alone = (
+            f", or {row.seeds} seeds on these images"
+            if row.seeds is not None
+            else "; no number of seeds is enough on these"
+        )
+        yield (
+            f"{what} takes {row.times:.1f} times the seeds and the images ({many:.0f} seeds, {row.hours:.1f} h of "
+            f"training here){alone}."
+        )
+
+
+def _check(check: Check) -> Iterator[str]:
+    if check.same:
+        yield (
+            f"At phi = {check.phi:g} the found coefficients and the paper's give the same network at this cost: there "
+            "is nothing to check."
+        )
+        return
+    row = check.difference
+    assert row is not None
+    found, paper = check.networks
+    verdict = (
+        "shown to be better"
+        if row.stands and row.log_loss < 0
+        else "shown to be worse"
+        if row.stands
+        else "not told apart"
+    )
+    yield (
+        f"Checked at phi = {check.phi:g} on the test images, which no choice has seen: the found coefficients get "
+        f"{100 * found.score.accuracy:.1f} %, the paper's {100 * paper.score.accuracy:.1f} % with a cost that is "
+        f"{_apart(found.cost, paper.cost)}; {row.log_loss:+.3f} in log loss "
+        f"({row.low:+.3f} to {row.high:+.3f}), {points(row)}; {verdict}."
+    )
+
+
+def _beware(ranking: Sequence[Ranked], seeds: int) -> Iterator[str]:
+    if seeds == 1:
+        yield "One seed is one training of each: another could change the order by more than the intervals say."
+    early = sum(not row.finalist for row in ranking)
+    if early:
+        yield (
+            f"{counted(early, 'network')} left the race earlier, on one seed and short trainings: their scores compare "
+            "with those of their own rung alone."
+        )
+    for row in ranking:
+        lost = [str(one.seed) for one in row.score.seeds if one.diverged]
+        if lost:
+            yield f"{named(row)} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+        nothing = [one.seed for one in row.score.seeds if not one.learned and not one.diverged]
+        if nothing and row.finalist:
+            yield nothing_learned(named(row), nothing)
+
+
+def _apart(found: int, paper: int) -> str:
+    """the same; 10 % lower: whole blocks, channels and pixels do not allow any nearer."""
+    percent = round(100 * (paper / found - 1))
+    return "the same" if percent == 0 else f"{abs(percent)} % {'lower' if percent < 0 else 'higher'}"

@@ -1,0 +1,328 @@
+"""Families side by side: one budget, one recipe, the same seeds, and what the differences are worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from budgetnet.arguments import integer, number, path, run_arguments
+from budgetnet.atomic_write import written_aside
+from budgetnet.budgets.budget import Budget, budget_of
+from budgetnet.cluster.missing import train_missing
+from budgetnet.cluster.where import Here
+from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
+from budgetnet.experiments.bases import given_bases
+from budgetnet.experiments.compare.ablation import WHOLE
+from budgetnet.experiments.compare.drafts import Draft, augmented, begin, drafts_of, training_id
+from budgetnet.experiments.compare.entrants import FAMILIES, Entrant, LeftOut
+from budgetnet.experiments.compare.plan import MEASURED_SECONDS, legs_of, planned
+from budgetnet.experiments.compare.questions import Question, bases_of
+from budgetnet.experiments.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
+from budgetnet.experiments.compare.scalings import SCALINGS, START_SHARE
+from budgetnet.experiments.compare.statement import statement
+from budgetnet.experiments.compare.words import blocks, design, origin
+from budgetnet.inspect.latency import Measurement, measure_each
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
+from budgetnet.parallel.progress import Progress, silent
+from budgetnet.runs.run import read_events, read_json, write_json
+from budgetnet.training.answers import Answered, answered, training_seconds
+from budgetnet.training.augmenting import (
+    Augment,
+    Chosen,
+    Everything,
+    augment_of,
+    chosen_of,
+    given_augment,
+    tell_augmentation,
+)
+from budgetnet.training.chance import check_any_learned
+from budgetnet.training.leg import Leg, Place
+from budgetnet.training.outcome import clear
+from budgetnet.training.plan import (
+    check_time,
+    data_row,
+    given_coefficients,
+    load_plan,
+    machine_row,
+    only_one,
+    run_folder,
+    same_arguments,
+    same_data,
+    same_values,
+    save_plan,
+    side_px_for,
+    start_anew,
+    team_of,
+)
+from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.train import check_computing
+
+__all__ = ["FAMILIES", "Comparison", "compare"]
+
+
+def compare(
+    data: str | Path | Folders,
+    budget: Budget,
+    time_seconds: float = 3600.0,
+    seeds: int = 3,
+    networks: Sequence[str | Network] | None = None,
+    strategy: Strategy = "compound",
+    pretrained: str = "none",
+    recipe: str | Recipe | None = None,
+    question: Question = "families",
+    out: Path | str | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    fresh: bool = False,
+    progress: Progress | None = None,
+    start_share: float = START_SHARE,
+    coefficients: Coefficients = PAPER,
+    augment: Augment | Everything = "auto",
+) -> Comparison:
+    """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
+
+    The question says which: the bases `networks` ("families"; `FAMILIES` unless given), one base under several
+    strategies ("scaling"), or one base and the same without one of its parts ("ablation"; `ablation.CHANGES`; trained
+    with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
+    draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
+    are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+
+    Under the question "scaling" all strategies grow from one network, of at most `start_share` of the budget: the base
+    or, where it is larger, a smaller one of its compound path (`scalings.grown_from`).
+
+    With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
+    inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
+    or "finetune" for what inherits. `augment` says which kinds of its augmentation are drawn: those that change no
+    class of the seed's training images, unless given.
+
+    The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
+    A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
+    """
+    began = time.monotonic()
+    data = data_of(data)
+    out, _, fresh, progress = run_arguments(out, 0, fresh, progress)
+    budget_of("budget", budget)
+    time_seconds, seeds = check_time(time_seconds), integer("seeds", seeds)
+    given = None if networks is None else given_bases("networks", networks)
+    pretrained = path("pretrained", pretrained)
+    recipe = None if recipe is None else recipe_of(recipe)
+    start_share = number("start_share", start_share)
+    coefficients_of(coefficients)
+    check_computing(device, precision)
+    bases = bases_of(question, given, strategy)
+    augment = augment_of(augment)
+    check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
+    asked = {
+        "question": question,
+        "budget": budget.to_dict(),
+        "time_seconds": time_seconds,
+        "seeds": seeds,
+        "networks": [base if isinstance(base, str) else base.to_json() for base in bases],
+        "strategy": strategy,
+        "coefficients": given_coefficients(coefficients),
+        "pretrained": pretrained,
+        "recipe_name": None if recipe is None else recipe.name,
+        "precision": precision,
+        "augment": given_augment(augment),
+        **({"start_share": start_share} if question == "scaling" else {}),
+    }
+    run = run_folder(out, data, asked)
+    with only_one(run):
+        plan = load_plan(run, "compare", fresh)
+        images = tuple(open_images(data, seed, progress) for seed in range(seeds))
+        if plan is not None:
+            same_arguments(plan, asked, run)
+            for fingerprint, one in zip(plan["fingerprints"], images, strict=True):
+                same_data(fingerprint, one, run)
+            if (run / "comparison.json").exists():
+                return _shown(run)
+            same_values(plan, images[0], run)
+            team_of(plan, run)  # says where the machine has other cores than the plan's
+        drafts, left_out = (
+            ((), ())
+            if plan
+            else drafts_of(
+                images[0], budget, question, bases, strategy, pretrained, recipe, start_share, coefficients, device
+            )
+        )
+        side_px = (
+            plan["side_px"]
+            if plan
+            else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
+        )
+        tell_images(images[0], progress)
+        pixels = open_cache(images[0], side_px, progress=progress)
+        drafts = augmented(drafts, augment, images, pixels)
+        tell_augmentation(_first_choice(plan, drafts), progress)
+        place = Place(data, 0, side_px, str(run / "training"), device, precision)
+        if fresh:
+            start_anew(run)
+        if plan is None:
+            begin(drafts, seeds, place, progress)
+            steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
+            plan = save_plan(run, {**_row(data, images, asked, left_out, side_px), **steps})
+        return _Run(run, plan, budget, images, place, progress or silent).finish()
+
+
+def _first_choice(plan: Mapping[str, Any] | None, drafts: Sequence[Draft]) -> tuple[Chosen, ...]:
+    """What the first entrant draws under the first seed; empty for a plan from before there was a choice."""
+    if plan is None:
+        return drafts[0].augmentation[0]
+    return chosen_of((plan["entrants"][0].get("augmentation") or [()])[0])
+
+
+def _row(
+    data: Data, images: Sequence[ImageSet], asked: Mapping[str, Any], left_out: Sequence[LeftOut], side_px: int
+) -> dict[str, Any]:
+    return {
+        "command": "compare",
+        "data": data_row(data, images[0]),
+        "fingerprints": [one.fingerprint for one in images],
+        **asked,
+        "machine": machine_row(),
+        "left_out": [{"base": row.base, "reason": row.reason} for row in left_out],
+        "side_px": side_px,
+    }
+
+
+def _shown(run: Path) -> Comparison:
+    """The comparison that a finished run's files hold."""
+    from budgetnet.experiments.compare.page import write_page
+
+    clear(run / "training")
+    return Comparison.from_file(read_json(run / "comparison.json"), run, write_page(run))
+
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A planned comparison: what is done is read, what is missing is made."""
+
+    run: Path
+    plan: Mapping[str, Any]
+    budget: Budget
+    images: Sequence[ImageSet]
+    place: Place
+    progress: Progress
+
+    def finish(self) -> Comparison:
+        legs = legs_of(self.plan, self.place)
+        where = Here(self.place.device)
+        train_missing(legs, "compare", where, self.place, where.places(), self.progress)
+        tests = self._by_entrant(legs, lambda leg: answered(leg, self.images[leg.place.split_seed]))
+        took, rows = self._took(legs), self.plan["entrants"]
+        self._check_learned(tests)
+        entrants = [Entrant.from_dict(row) for row in rows]
+        speeds = measure_each(
+            [entrant.network for entrant in entrants],
+            seconds=MEASURED_SECONDS,
+            device=self.place.device,
+            progress=self.progress,
+        )
+        found = [
+            self._compared(entrant, row, tests[entrant.id], took[entrant.id], speed)
+            for entrant, row, speed in zip(entrants, rows, speeds, strict=True)
+        ]
+        found.sort(key=lambda row: (-row.accuracy, row.macs, row.id))
+        self._write(tuple(found), tests)
+        return _shown(self.run)
+
+    def _by_entrant(self, legs: Sequence[Leg], found: Callable[[Leg], Found]) -> dict[str, list[Found]]:
+        """What was found of every entrant's trainings, seed by seed."""
+        done = {leg.course.id: found(leg) for leg in legs}
+        ids = [row["id"] for row in self.plan["entrants"]]
+        return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
+
+    def _check_learned(self, tests: Mapping[str, Sequence[Answered]]) -> None:
+        """Raise a one-line `ValueError` where no training learned anything: then there is nothing to compare."""
+        best = min(self.plan["entrants"], key=lambda row: min(test.chance.loss for test in tests[row["id"]]))
+        course = best["course"]
+        epochs = course["steps"] * course["batch"] / len(self.images[0].indices("train"))
+        every = [test.chance for row in tests.values() for test in row]
+        check_any_learned(f"{best['label']}, the best of all,", every, epochs)
+
+    def _took(self, legs: Sequence[Leg]) -> dict[str, float | None]:
+        """Mean seconds of every entrant's trainings."""
+        events = read_events(self.run / "events.jsonl")
+        each = self._by_entrant(legs, lambda leg: training_seconds(events, leg))
+        return {name: _mean(found) for name, found in each.items()}
+
+    def _compared(
+        self,
+        entrant: Entrant,
+        row: Mapping[str, Any],
+        tests: Sequence[Answered],
+        took: float | None,
+        speed: Measurement,
+    ) -> Compared:
+        price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
+        binding = self.budget.check(entrant.network).binding
+        published = published_of(entrant.base, entrant.network) if self.plan["question"] == "families" else None
+        course, train_images = row["course"], len(self.images[0].indices("train"))
+        return Compared(
+            **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
+            **{name: getattr(price, name) for name in PRICE_FIELDS},
+            origin=origin(entrant.base, entrant.network.source),
+            design=design(entrant.strategy, entrant.network.rounding),
+            blocks=blocks(entrant.network),
+            accuracy=accuracy.found.mean,
+            low=accuracy.low,
+            high=accuracy.high,
+            error_images=accuracy.found.error_images,
+            error_seeds=accuracy.found.error_seeds,
+            seeds=tuple(map(seed_score, tests)),
+            binding=binding.name,
+            share=binding.share,
+            measurement=speed,
+            images_per_second=row["images_per_second"],
+            batch=course["batch"],
+            steps=course["steps"],
+            epochs=course["steps"] * course["batch"] / train_images,
+            recipe=row["recipe"]["name"],
+            parent=row["parent"],
+            published_top1=published and published.top1,
+            published_source=published and published.source,
+            training_seconds=took,
+        )
+
+    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Answered]]) -> None:
+        """The networks' files, then comparison.json: where that is, the run is finished."""
+        reference = WHOLE if self.plan["question"] == "ablation" and WHOLE in tests else None
+        pairs = pairs_of(tests, [row.id for row in found], reference)
+        left_out = tuple(LeftOut(**row) for row in self.plan["left_out"])
+        images = len(np.unique(np.concatenate([test.indices for test in tests[found[0].id]])))
+        (self.run / "networks").mkdir(exist_ok=True)
+        for row in found:
+            with written_aside(self.run / "networks" / f"{row.id}.json") as aside:
+                aside.write_text(row.network.to_json() + "\n", encoding="utf-8")
+        result = Comparison(
+            run=self.run,
+            networks=found,
+            reference=reference,
+            pairs=pairs,
+            statement=statement(found, pairs, images, reference),
+            left_out=left_out,
+            test_images=images,
+            seconds_each=self.plan["seconds_each"],
+            disturbance=found[0].measurement.disturbance,
+            report=self.run / "report.html",
+        )
+        write_json(self.run / "comparison.json", result.to_file())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean; None where one is not known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+ENTRANT_FIELDS = ("id", "label", "base", "strategy", "phi", "dropped_strides", "network")
+PRICE_FIELDS = ("params", "macs", "activations", "weight_bytes", "peak_activation_bytes", "peak_bytes")

@@ -1,0 +1,130 @@
+"""What is compared: networks at one budget, scaled from the images' own size.
+
+Families, one base under several strategies, or one base with a part taken away: whatever the list, an entrant is an
+id, a label and a network, and everything behind this file treats all alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from budgetnet.budgets.budget import Budget, BudgetError, Fit, fit, nearest_miss
+from budgetnet.data import ImageSet
+from budgetnet.experiments.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, for_strategy
+
+FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
+BASE = "efficientnet_b0"
+"""What is scaled or taken apart, unless another is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A network to train: `id` names its files, `label` is what people read, `base` is what it was scaled from."""
+
+    id: str
+    label: str
+    base: str
+    strategy: Strategy
+    phi: float
+    dropped_strides: int
+    network: Network
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of plan.json, but for the network, which stands in its course."""
+        return {
+            "id": self.id,
+            "label": self.label,
+            "base": self.base,
+            "strategy": self.strategy,
+            "phi": self.phi,
+            "dropped_strides": self.dropped_strides,
+        }
+
+    @staticmethod
+    def from_dict(row: Mapping[str, Any]) -> Entrant:
+        """The entrant of plan.json."""
+        network = Network.from_json(json.dumps(row["course"]["network"]))
+        names = ("id", "label", "base", "strategy", "phi", "dropped_strides")
+        return Entrant(**{name: row[name] for name in names}, network=network)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What cannot keep the budget, and why, in a line."""
+
+    base: str
+    reason: str
+
+
+Entered = tuple[tuple[Entrant, ...], tuple[LeftOut, ...]]
+"""Those that take part, and those that cannot."""
+
+
+def families(
+    images: ImageSet,
+    budget: Budget,
+    bases: Sequence[str | Network] = FAMILIES,
+    strategy: Strategy = "compound",
+    inherited: bool = False,
+    coefficients: Coefficients = PAPER,
+) -> Entered:
+    """The largest network of every base's path within the budget, and the bases that have none.
+
+    Bases start in the images' own size. Where images are small, strides are dropped by one rule for all: as few as
+    leave a last map of 4 px. `inherited`: with none dropped, in the images' shape. Raises `BudgetError` where
+    no base keeps the budget, `ValueError` for two bases of one name.
+    """
+    groups = groupby(adapted_bases(images, bases, inherited), key=lambda row: row[0])
+    return entered(
+        [(name, name, name, strategy, fitted(rows, images, budget, strategy, coefficients)) for name, rows in groups],
+        budget,
+    )
+
+
+Fitted = tuple[int, Fit] | BudgetError
+"""Strides dropped and the fit, or why there is none."""
+
+
+def fitted(
+    rows: Iterable[AdaptedBase],
+    images: ImageSet,
+    budget: Budget,
+    strategy: Strategy,
+    coefficients: Coefficients = PAPER,
+) -> Fitted:
+    """The fit of one base among its numbers of dropped strides."""
+    chosen = for_strategy(coefficients, strategy)
+    fits: list[tuple[int, Fit]] = []
+    failures: list[BudgetError] = []
+    for _, dropped, base in rows:
+        try:
+            fits.append((dropped, fit(base, budget, strategy, chosen, largest_px(images))))
+        except BudgetError as error:
+            failures.append(error)
+    return min(fits, key=lambda row: map_rank(row[0], row[1].network)) if fits else failures[0]
+
+
+def entered(rows: Sequence[tuple[str, str, str, Strategy, Fitted]], budget: Budget) -> Entered:
+    """Rows of (id, label, base, strategy, fit) as entrants, and those that have no fit."""
+    entrants: list[Entrant] = []
+    failures: list[tuple[str, BudgetError]] = []
+    for name, label, base, strategy, outcome in rows:
+        if isinstance(outcome, BudgetError):
+            failures.append((label, outcome))
+        else:
+            dropped, found = outcome
+            entrants.append(Entrant(safe_name(name), label, base, strategy, found.phi, dropped, found.network))
+    if not entrants:
+        raise nearest_miss((error for _, error in failures), budget)
+    return tuple(entrants), tuple(LeftOut(label, _reason(error, budget)) for label, error in failures)
+
+
+def _reason(error: BudgetError, budget: Budget) -> str:
+    limit = getattr(budget, error.limit)
+    return f"its smallest network has {error.limit} {limit + error.excess:,} of {limit:,}"

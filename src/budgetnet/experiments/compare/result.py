@@ -1,0 +1,212 @@
+"""What a comparison found: a row a network, a row a pair, and what the numbers do and do not show."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from budgetnet.codec import NOT_STORED, from_record, to_plain
+from budgetnet.experiments.compare.entrants import LeftOut
+from budgetnet.inspect.latency import Measurement
+from budgetnet.networks import Network, zoo
+from budgetnet.networks.zoo.published import TOP1, Published
+from budgetnet.statistics import (
+    OverSeeds,
+    Paired,
+    accuracy_interval,
+    counted_together,
+    difference_interval,
+    over_seeds,
+    paired_difference,
+    paired_over_seeds,
+    wilson,
+)
+from budgetnet.training.answers import Answered, right_over_seeds
+
+FORMAT = "budgetnet.comparison.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedScore:
+    """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,
+    which are wrong. `learned`: its log loss is below that of the class frequencies (`learn.chance`)."""
+
+    seed: int
+    correct: int
+    count: int
+    accuracy: float
+    low: float
+    high: float
+    diverged: bool
+    learned: bool = True  # a file from before this was asked does not say
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A network and all that was found of it; accuracy is the mean over seeds on their test splits.
+
+    `origin` is how its base was designed, by hand or by search. `design` and `blocks` are read from the network's rows.
+    `measurement` is this machine's speed.
+    `training_seconds` is how long a training took, mean over seeds; None where it was too short to tell.
+    `published_top1` is ImageNet's in percent of the family's base, by its authors and their recipe.
+    """
+
+    id: str
+    label: str
+    base: str
+    strategy: str
+    phi: float
+    dropped_strides: int
+    network: Network
+    design: str
+    blocks: str
+    accuracy: float
+    low: float
+    high: float
+    error_images: float
+    error_seeds: float | None
+    seeds: tuple[SeedScore, ...]
+    params: int
+    macs: int
+    activations: int
+    weight_bytes: int
+    peak_activation_bytes: int
+    peak_bytes: int
+    binding: str
+    share: float
+    measurement: Measurement
+    images_per_second: float
+    batch: int
+    steps: int
+    epochs: float
+    recipe: str
+    parent: str | None
+    published_top1: float | None
+    published_source: str | None
+    training_seconds: float | None = None
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Accuracy of a minus accuracy of b on the same test images, mean over seeds, with its 95 % interval.
+
+    `differs`: the interval leaves 0 out. `stands`: so it does when all pairs are counted (Holm). `seeds` holds the
+    difference of each seed.
+    """
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    standard_error: float
+    error_images: float
+    error_seeds: float | None
+    chance: float
+    differs: bool
+    stands: bool
+    seeds: tuple[Paired, ...]
+
+    def turned(self) -> Pair:
+        """The same of b and a."""
+        seeds = tuple(Paired(-one.difference, -one.high, -one.low, one.standard_error) for one in self.seeds)
+        turned = {"a": self.b, "b": self.a, "difference": -self.difference, "low": -self.high, "high": -self.low}
+        return dataclasses.replace(self, **turned, seeds=seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Networks at one budget, one recipe and the same seeds, the most accurate first, and what that shows.
+
+    Pairs are all, or where there is a `reference` (the base of an ablation) those with it. `test_images` counts the
+    different ones of all seeds; `seconds_each` is what every training had. `disturbance` says
+    why there is no speed of this machine, where there is none.
+    """
+
+    run: Path = field(metadata=NOT_STORED)
+    networks: tuple[Compared, ...]
+    reference: str | None
+    pairs: tuple[Pair, ...]
+    statement: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    test_images: int
+    seconds_each: float
+    disturbance: str | None
+    report: Path = field(metadata=NOT_STORED)
+
+    def to_file(self) -> dict[str, Any]:
+        """comparison.json."""
+        return {"format": FORMAT, **to_plain(self)}
+
+    @staticmethod
+    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Comparison:
+        """The comparison of `to_file`. Raises a one-line `ValueError` for anything else."""
+        return from_record(Comparison, row, FORMAT, f"comparison.json in {run}", run=run, report=report)
+
+
+def seed_score(test: Answered) -> SeedScore:
+    """A training's test in numbers."""
+    correct, count = int(test.right.sum()), len(test.right)
+    low, high = wilson(correct, count)
+    return SeedScore(test.seed, correct, count, correct / count, low, high, test.diverged, test.chance.learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A mean accuracy over seeds with its 95 % interval."""
+
+    found: OverSeeds
+    low: float
+    high: float
+
+
+def accuracy_of(tests: Sequence[Answered]) -> Accuracy:
+    """The accuracy of one network over its seeds."""
+    found = over_seeds(right_over_seeds(tests))
+    return Accuracy(found, *accuracy_interval(found))
+
+
+def pairs_of(
+    tests: Mapping[str, Sequence[Answered]], order: Sequence[str], reference: str | None = None
+) -> tuple[Pair, ...]:
+    """Every pair of networks, the one that stands first in `order` as a; or the `reference` as a with each other."""
+    both = itertools.combinations(order, 2)
+    if reference is not None:
+        both = ((reference, other) for other in order if other != reference)
+    return counted_together([_pair(a, b, tests[a], tests[b]) for a, b in both])
+
+
+def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) -> Pair:
+    found = paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs))
+    low, high = difference_interval(found)
+    return Pair(
+        a=a,
+        b=b,
+        difference=found.mean,
+        low=low,
+        high=high,
+        standard_error=found.standard_error,
+        error_images=found.error_images,
+        error_seeds=found.error_seeds,
+        chance=found.chance,
+        differs=low > 0.0 or high < 0.0,
+        stands=False,
+        seeds=tuple(paired_difference(one.right, other.right) for one, other in zip(ours, theirs, strict=True)),
+    )
+
+
+def published_of(base: str, network: Network) -> Published | None:
+    """What was published of the family's base, where the network has the rows of the zoo's of that name.
+
+    Scaling changes widths and repeats, never how many stages there are nor their kinds and kernels.
+    """
+    name = base.removeprefix("tf_")
+    if name not in TOP1:
+        return None
+    forms = [[(stage.kind, stage.kernel) for stage in one.stages] for one in (network, zoo.network(name))]
+    return TOP1[name] if forms[0] == forms[1] else None

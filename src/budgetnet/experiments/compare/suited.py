@@ -1,0 +1,71 @@
+"""What each network of a comparison is suited for: read from what it costs and gains beside the others, and from the
+device table, never from its family's name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from budgetnet.budgets.devices import DEVICES, Device
+from budgetnet.draw.wording import listed
+from budgetnet.inspect.latency import Measurement
+from budgetnet.networks import Network
+from budgetnet.networks.zoo.published import pareto
+
+COSTS = {
+    "macs": "multiply-adds",
+    "params": "parameters",
+    "activations": "activations",
+    "peak_bytes": "memory",
+    "image_ms": "time an image",
+}
+"""What may be scarce, in words."""
+
+
+def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """For the id of every network: under which limits it is the choice among them, and which presets it fits.
+
+    It is the choice for a cost if no other that costs less of it has as high a mean accuracy; what is not known of all,
+    such as milliseconds that were disturbed, is left out. A preset has the limits of `devices`.
+    """
+    best = max(networks, key=lambda row: row["accuracy"])["id"]
+    scarce: dict[str, list[str]] = {row["id"]: [] for row in networks}
+    for cost, words in COSTS.items():
+        points = [(row["id"], _cost(row, cost), row["accuracy"]) for row in networks]
+        known = [(name, used, gain) for name, used, gain in points if used is not None]
+        if len(known) < len(points):
+            continue
+        least, unbeaten = min(used for _, used, _ in known), pareto(known)
+        for name, used, _ in known:
+            if name in unbeaten and (name != best or used == least):
+                scarce[name].append(words)
+    return {row["id"]: f"{_case(scarce[row['id']], row['id'] == best)}; {_devices(row)}" for row in networks}
+
+
+def _cost(row: Mapping[str, Any], cost: str) -> float | None:
+    return Measurement(**row["measurement"]).image_ms if cost == "image_ms" else row[cost]
+
+
+def _case(words: Sequence[str], best: bool) -> str:
+    if best:
+        return f"where accuracy counts most{f', with the least {listed(words)}' if words else ''}"
+    if not words:
+        return "under no limit better than another here"
+    return f"under a tight limit on {listed(words)}"
+
+
+def _devices(row: Mapping[str, Any]) -> str:
+    """Which presets hold the network, the one with the least memory by name."""
+    network = Network.from_json(json.dumps(row["network"]))
+    fitting = [device for device in DEVICES if device.limits.check(network).fits]
+    if not fitting:
+        return "fits no device preset"
+    least = min(fitting, key=_bytes)
+    return f"fits {len(fitting)} of {len(DEVICES)} device presets, the smallest {least.name}"
+
+
+def _bytes(device: Device) -> float:
+    """The bytes that a preset has for weights and activations; infinite where it limits none."""
+    limits = device.limits.limits()
+    return sum(limits[name] for name in limits if name.endswith("bytes")) or float("inf")

@@ -1,0 +1,325 @@
+"""The networks that could answer: every base and strategy that fits, duplicates merged, a diverse few raced.
+
+A network that the time does not let train is no answer, however well it keeps the budget. So where time is short each
+path offers two networks: the largest that can be trained at all, and the largest for which the time is no limit. The
+race takes some of both. A network that can be trained within a budget and a time can be with more of either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit, nearest_miss
+from budgetnet.data import ImageSet
+from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, Strategy, for_strategy
+from budgetnet.training.plan import TooShort, too_few
+from budgetnet.training.speed import TrainingLimits
+
+BASES = (
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+)
+LEAST_SHARE = 0.85
+"""A raced candidate uses at least this share of the limit that binds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that keeps the budget. `binding` is the limit that it uses most of, `share` how much.
+
+    `why` says why it is raced or not. `epochs` is the estimate, before anything was timed, of how often the final
+    training shows it each image; None where the time was not asked for.
+    """
+
+    id: str
+    base: str
+    strategy: Strategy
+    dropped_strides: int
+    fit: Fit
+    raced: bool
+    why: str
+    epochs: float | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network that would be trained."""
+        return self.fit.network
+
+    @property
+    def binding(self) -> str:
+        """The name of the limit that it uses most of."""
+        return self.fit.certificate.binding.name
+
+    @property
+    def share(self) -> float:
+        """Used share of the binding limit, 0 to 1."""
+        return self.fit.certificate.binding.share
+
+    @property
+    def at_its_limit(self) -> bool:
+        """Whether it uses most of what binds it: of a limit, or of the time or memory for its training."""
+        following = self.fit.certificate.next
+        hindered = following is not None and {TIME, MEMORY} & set(following.breaks)
+        return self.share >= LEAST_SHARE or bool(hindered)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of plan.json."""
+        cost = self.fit.cost
+        return {
+            "id": self.id,
+            "base": self.base,
+            "strategy": self.strategy,
+            "phi": self.fit.phi,
+            "dropped_strides": self.dropped_strides,
+            "resolution_px": list(self.network.resolution_px),
+            "network": self.network.name,
+            "macs": cost.macs,
+            "params": cost.params,
+            "activations": cost.activations,
+            "weight_bytes": cost.weight_bytes,
+            "peak_activation_bytes": cost.peak_activation_bytes,
+            "peak_bytes": cost.peak_bytes,
+            "binding": self.binding,
+            "share": self.share,
+            "epochs": self.epochs,
+            "raced": self.raced,
+            "why": self.why,
+        }
+
+
+def candidates(
+    images: ImageSet,
+    budget: Budget,
+    entrants: int,
+    bases: Sequence[str | Network] = BASES,
+    strategies: Sequence[Strategy] = STRATEGIES,
+    inherited: bool = False,
+    coefficients: Coefficients = PAPER,
+    training: TrainingLimits | None = None,
+) -> tuple[Candidate, ...]:
+    """Everything that fits and, by `training`, can be trained; the raced ones are marked.
+
+    At most `entrants` are raced, as unlike as can be; where time is short, half of them such that it is no limit for
+    them. `inherited`: they start from pretrained weights of the bases. Raises `BudgetError` where nothing fits: the
+    one that misses by least; `TooShort` where nothing that fits can be trained in the time; `ValueError` where memory
+    is too small for any training, and for two bases of one name.
+    """
+    found: dict[str, Candidate] = {}
+    failures: list[BudgetError] = []
+    most_px = largest_px(images)
+    for name, dropped, base in adapted_bases(images, bases, inherited):
+        for strategy in strategies:
+            rows: list[Fit] = []
+            for quick, obstacles in _conditions(training):
+                if quick and rows and training is not None and not training.is_short_for(rows[0].network):
+                    continue  # the largest that fits has time enough: there is no smaller one to look for
+                try:
+                    fitted = fit(base, budget, strategy, for_strategy(coefficients, strategy), most_px, obstacles)
+                except BudgetError as error:
+                    failures.append(error)
+                    break
+                rows.append(fitted)
+                tail = (f"-{dropped}" if dropped else "") + ("-quick" if quick else "")
+                key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
+                epochs = None if training is None else training.epochs(fitted.network)
+                row = Candidate(
+                    f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "", epochs
+                )
+                found.setdefault(key, row)
+    if not found:
+        raise _nothing(failures, budget, training)
+    return _chosen(tuple(found.values()), entrants, inherited, training)
+
+
+Obstacles = Callable[[Network], tuple[str, ...]]
+
+
+def _conditions(training: TrainingLimits | None) -> tuple[tuple[bool, Obstacles | None], ...]:
+    """What a path's candidates must keep besides the budget. The second, a `quick` one, is another network only where
+    time is short."""
+    if training is None:
+        return ((False, None),)
+    return (False, training.obstacles), (True, lambda network: training.obstacles(network, well=True))
+
+
+def _nothing(failures: Sequence[BudgetError], budget: Budget, training: TrainingLimits | None) -> ValueError:
+    """Why there is no candidate: the budget, or what there is to train those that keep it."""
+    smallest = [error.smallest for error in failures if error.limit == TIME]
+    if training is not None and smallest:
+        best = max(smallest, key=training.epochs)
+        epochs = training.epochs(best)
+        return TooShort(
+            training.seconds,
+            f"to train any network that keeps the budget: the quickest, {best.name}, would see each of the "
+            f"{training.images:,} training images {too_few(epochs, training.least_epochs)}",
+            training.least_seconds(epochs),
+        )
+    if any(error.limit == MEMORY for error in failures) and training is not None:
+        return ValueError(
+            f"no network that keeps the budget can be trained in the {training.bytes / 1e9:.2g} GB that each training "
+            f"may take, with {training.least_batch} images at once; free some memory or raise --train-bytes"
+        )
+    return nearest_miss(failures, budget)
+
+
+def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
+    """Whether the raced networks are the plan's; those of another version may differ under one id."""
+    raced = [(row.id, row.network) for row in found if row.raced]
+    entrants = plan["race"]["entrants"]
+    return raced == [(row["id"], Network.from_json(json.dumps(row["course"]["network"]))) for row in entrants]
+
+
+def marked_as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> tuple[Candidate, ...]:
+    """The candidates with the marks and in the order of a plan: of those chosen, one may have been timed too slow."""
+    rows = {row["id"]: row for row in plan["candidates"]}
+    order = {name: index for index, name in enumerate(rows)}
+    marked = [
+        dataclasses.replace(row, raced=rows[row.id]["raced"], why=rows[row.id]["why"]) if row.id in rows else row
+        for row in found
+    ]
+    return tuple(sorted(marked, key=lambda row: order.get(row.id, len(order))))
+
+
+def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
+    """The raced candidates as a plan keeps them: all that can be told of a run that another version planned."""
+    rows = {row["id"]: row for row in plan["candidates"]}
+    found: list[Candidate] = []
+    for entrant in plan["race"]["entrants"]:
+        row, network = rows[entrant["id"]], Network.from_json(json.dumps(entrant["course"]["network"]))
+        fitted = Fit(network, row["phi"], budget.price(network), budget.check(network), row["strategy"])
+        found.append(
+            Candidate(
+                row["id"],
+                row["base"],
+                row["strategy"],
+                row["dropped_strides"],
+                fitted,
+                True,
+                row["why"],
+                row.get("epochs"),
+            )
+        )
+    return tuple(found)
+
+
+def _chosen(
+    found: Sequence[Candidate], entrants: int, inherited: bool, training: TrainingLimits | None
+) -> tuple[Candidate, ...]:
+    """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
+
+    So they are unlike each other, and each stands for many: the farthest from all would be freaks.
+    Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
+    Where the parent itself fits at a lower resolution, it comes first. If only one may meet it, that is the compound
+    network: ahead of it where both were trained to the end (docs/lab-log.md), though most like the others.
+    Those for which the time is too short to train them well are chosen from by themselves, for half of the places.
+    """
+    hurried = [row for row in found if training is not None and training.is_short_for(row.network)]
+    unhurried = [row for row in found if row not in hurried]
+    if unhurried and hurried:
+        places = entrants - entrants // 2, entrants // 2
+        groups = [_open(rows, count, inherited) for rows, count in zip((unhurried, hurried), places, strict=True)]
+    else:
+        groups, places = [_open(found, entrants, inherited)], (entrants,)
+    distance = _distances([row for rows in groups for row in rows])
+    chosen: list[str] = []
+    for rows, count in zip(groups, places, strict=True):
+        chosen += _representatives(rows, count, distance, inherited and not chosen, entrants == 2 and inherited)
+    rows = [
+        dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance, training)) for row in found
+    ]
+    place = {name: position for position, name in enumerate(chosen)}
+    return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
+
+
+def _representatives(
+    rows: Sequence[Candidate],
+    count: int,
+    distance: Mapping[tuple[str, str], float],
+    with_incumbent: bool,
+    with_opponent: bool,
+) -> list[str]:
+    """The `count` of these that stand for all of them, the parent at a lower resolution and the compound one first."""
+    incumbent = incumbent_of(rows) if with_incumbent else None
+    opponent = _compound_of(rows) if with_opponent and (incumbent is not None or not with_incumbent) else None
+    chosen = [name for name in dict.fromkeys((incumbent, opponent)) if name is not None][:count]
+    nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in rows}
+    while len(chosen) < min(count, len(rows)):
+        rest = [row.id for row in rows if row.id not in chosen]
+        best = min(rest, key=lambda new: (sum(min(near, distance[new, old]) for old, near in nearest.items()), new))
+        chosen.append(best)
+        nearest = {old: min(near, distance[best, old]) for old, near in nearest.items()}
+    return chosen
+
+
+def incumbent_of(rows: Sequence[Candidate]) -> str | None:
+    """The parent at a lower resolution among inherited candidates: what one would do by hand."""
+    return next((row.id for row in rows if row.strategy == "resolution"), None)
+
+
+def _compound_of(rows: Sequence[Candidate]) -> str | None:
+    return next((row.id for row in rows if row.strategy == "compound"), None)
+
+
+def _open(found: Sequence[Candidate], entrants: int, inherited: bool) -> Sequence[Candidate]:
+    """Those that may race: they use the budget or the time and, where enough do, end in a map that a kernel fits on.
+
+    From pretrained weights also the parent at a lower resolution: at few pixels its steps are coarse.
+    """
+    full = [row for row in found if row.at_its_limit] or [max(found, key=lambda row: row.share)]
+    if inherited:
+        ids = {row.id for row in full}
+        return [row for row in found if row.id in ids or row.strategy == "resolution"]
+    roomy = [row for row in full if last_px(row.network) >= LEAST_LAST_PX]
+    return roomy if len(roomy) >= entrants else full
+
+
+def _why(
+    row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str], float], training: TrainingLimits | None
+) -> str:
+    hurried = training is not None and training.is_short_for(row.network)
+    pace = f"; the time lets it see each image about {row.epochs:.0f} times" if hurried else ""
+    if row.id in chosen:
+        names = {pair[1] for pair in distance}
+        alike = [name for name in names if min(chosen, key=lambda one: (distance[one, name], one)) == row.id]
+        return (f"stands for {len(alike) - 1} like it" if len(alike) > 1 else "like no other that fits") + pace
+    if not row.at_its_limit:
+        return f"uses only {100 * row.share:.0f} % of its binding limit"
+    if (row.id, row.id) not in distance:
+        return f"ends in a map of {last_px(row.network)} px"
+    return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced" + pace
+
+
+def _features(row: Candidate) -> tuple[float, ...]:
+    """What makes networks unlike at matched cost: depth, width, size of maps, params, activations; in octaves."""
+    network, cost = row.network, row.fit.cost
+    width = sum(stage.channels * stage.repeats for stage in network.stages) / network.depth
+    values = (network.depth, width, network.resolution_px[0], last_px(network), cost.params, cost.activations)
+    return tuple(math.log2(value) for value in values)
+
+
+def _distances(rows: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+    """Euclidean between features of deviation 1, and 1 more where the base differs: blocks differ in
+    ways that sizes do not say."""
+    columns = list(zip(*map(_features, rows), strict=True))
+    spreads = [statistics.pstdev(column) or 1.0 for column in columns]
+    places = [
+        tuple(value / spread for value, spread in zip(values, spreads, strict=True))
+        for values in zip(*columns, strict=True)
+    ]
+    return {
+        (row.id, other.id): math.dist(here, there) + (1.0 if row.base != other.base else 0.0)
+        for row, here in zip(rows, places, strict=True)
+        for other, there in zip(rows, places, strict=True)
+    }

@@ -1,0 +1,164 @@
+"""`budgetnet landscape loss`: a plan, then point after point of it, each written down once it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from budgetnet.arguments import RUN, flag, listener, of_kind, path, several
+from budgetnet.data import Folders, data_of
+from budgetnet.inspect.landscape.loss.curvature import TOLERANCE, hessian_product, largest_eigenvalue, parameter_count
+from budgetnet.inspect.landscape.loss.subjects import Subject, open_subjects
+from budgetnet.inspect.landscape.loss.values import Around, Eigenvalue, Losses, LossLandscape, RunLoss
+from budgetnet.inspect.landscape.loss.weights import Direction, Moved, kept
+from budgetnet.networks import choose
+from budgetnet.parallel.progress import Progress, Update, silent
+from budgetnet.runs.run import append_event, check_device, read_events
+from budgetnet.training.evaluate import CHOICES
+from budgetnet.training.plan import load_plan, only_one, same_arguments, save_plan, start_anew
+
+COMMAND = "landscape loss"
+POINTS = "points.jsonl"
+ACROSS, UP, FIRST_DRAW = 0, 1, 2
+"""Directions by their index: the plane's two, then one a draw."""
+LOSSLESS = "the loss of {} is no number at its own weights; its training diverged"
+Kind = Literal["line", "rise", "eigenvalue", "row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is computed and written down as one: a point of the line, a draw, the eigenvalue, a row of the grid."""
+
+    kind: Kind
+    run: int
+    index: int
+
+    def losses(self, around: Around) -> int:
+        """How many times the loss is computed for it."""
+        return around.size if self.kind == "row" else 0 if self.kind == "eigenvalue" else 1
+
+
+def tasks(around: Around, run: int) -> Iterator[Task]:
+    """All tasks of a run in their order: what is quick first."""
+    yield from (Task("line", run, index) for index in range(len(around.line_steps)))
+    yield from (Task("rise", run, index) for index in range(around.draws))
+    yield Task("eigenvalue", run, 0)
+    yield from (Task("row", run, index) for index in range(around.size))
+
+
+def loss_landscape(
+    runs: Sequence[str | Path],
+    folder: str | Path,
+    data: str | Path | Folders | None = None,
+    split: str | None = None,
+    around: Around | None = None,
+    device: str = "cpu",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> LossLandscape:
+    """The loss around the weights of a run, or of twins: the same networks but for their activations.
+
+    L(w + a d1 + b d2), the mean cross entropy without augmentation or label smoothing of a fixed draw of
+    images, along the line of d1 and over the plane of d1 and d2: random directions, filter by filter as long
+    as w (`weights.direction`). Models compute in evaluation mode: BatchNorm keeps its statistics. How sharp
+    it is: the largest eigenvalue of the Hessian at w, and the rises L(w + radius d) - L(w) of more
+    directions. Twins get the same directions, filter-normalised by their own weights, and the same images.
+
+    Every point is written to `folder`/points.jsonl once it is known; the same call goes on where a killed one
+    was, to the same numbers. The images are the training split of the runs' own unless said otherwise, and other `data`
+    whole. Raises one-line `ValueError`s: no weights, no twins, no images, a folder of
+    something else or begun with other arguments (then `fresh` starts anew). Source: Li et al.,
+    arXiv:1712.09913.
+    """
+    runs = several("runs", runs, lambda what, one: path(f"one of {what}", one, RUN), wanted="runs' folders")
+    place, data = Path(path("folder", folder)), None if data is None else data_of(data)
+    around = Around() if around is None else of_kind("around", around, Around, "an Around, or None")
+    if split is not None:
+        choose("split", split, CHOICES)
+    fresh, progress = flag("fresh", fresh), listener("progress", progress)
+    check_device(device)
+    subjects, data_digest, split = open_subjects(runs, data, split, around.images, around.seed, device, progress)
+    for subject in subjects:
+        if subject.probe.loss() is None:
+            raise ValueError(LOSSLESS.format(subject.run))
+    weights = [subject.weights for subject in subjects]
+    asked = {"run_weights": weights, "data_digest": data_digest, "split": split, **dataclasses.asdict(around)}
+    with only_one(place):
+        if fresh:
+            start_anew(place)
+        plan = load_plan(place, COMMAND, fresh)
+        if plan is None:
+            plan = save_plan(place, {"command": COMMAND, "runs": [subject.run for subject in subjects], **asked})
+        same_arguments(plan, asked, place)
+        found = _computed(subjects, around, place / POINTS, progress or silent)
+    rows = tuple(_row(subject, index, around, found) for index, subject in enumerate(subjects))
+    return LossLandscape(split, subjects[0].probe.images, around, TOLERANCE, rows)
+
+
+def _computed(
+    subjects: Sequence[Subject], around: Around, file: Path, tell: Progress
+) -> Mapping[Task, Mapping[str, Any]]:
+    """What each task gave: read where it was written down, else computed."""
+    found = {Task(row["kind"], row["run"], row["index"]): row for row in read_events(file)}
+    todo = [task for index in range(len(subjects)) for task in tasks(around, index)]
+    total = sum(task.losses(around) for task in todo)
+    done = sum(task.losses(around) for task in todo if task in found)
+    for index, subject in enumerate(subjects):
+        left = [task for task in todo if task.run == index and task not in found]
+        if not left:
+            continue
+        with kept(subject.probe) as moved:
+            plane = tuple(moved.direction(around.seed, one) for one in (ACROSS, UP))
+            for task in left:
+                found[task] = {**dataclasses.asdict(task), **_value(subject, moved, plane, around, task, tell)}
+                append_event(file, found[task])
+                done += task.losses(around)
+                tell(Update("loss", done, total, subject.label))
+    return found
+
+
+def _value(
+    subject: Subject, moved: Moved, plane: Sequence[Direction], around: Around, task: Task, tell: Progress
+) -> dict[str, Any]:
+    """What a task gives, as points.jsonl has it."""
+    if task.kind == "eigenvalue":
+        moved.put_back()
+        probe = subject.probe
+        count = parameter_count(probe.model)
+        value = largest_eigenvalue(
+            lambda vector: hessian_product(probe, vector), count, around.seed, progress=tell, label=subject.label
+        )
+        return {"eigenvalue": dataclasses.asdict(value)}
+    if task.kind == "line":
+        points = [[(around.line_steps[task.index], plane[ACROSS])]]
+    elif task.kind == "rise":
+        points = [[(around.radius, moved.direction(around.seed, FIRST_DRAW + task.index))]]
+    else:
+        up = (around.grid_steps[task.index], plane[UP])
+        points = [[(step, plane[ACROSS]), up] for step in around.grid_steps]
+    return {"losses": [moved.loss_at(steps) for steps in points]}
+
+
+def _row(subject: Subject, index: int, around: Around, found: Mapping[Task, Mapping[str, Any]]) -> RunLoss:
+    """What the tasks of a run say together."""
+
+    def losses(kind: Kind, count: int) -> Losses:
+        return tuple(found[Task(kind, index, one)]["losses"][0] for one in range(count))
+
+    loss, accuracy = subject.probe.loss_and_accuracy()
+    assert loss is not None  # checked before anything was computed
+    return RunLoss(
+        run=subject.run,
+        label=subject.label,
+        network=subject.network,
+        activations=subject.activations,
+        loss=loss,
+        accuracy=accuracy,
+        line=losses("line", len(around.line_steps)),
+        grid=tuple(tuple(found[Task("row", index, one)]["losses"]) for one in range(around.size)),
+        rises=tuple(None if one is None else one - loss for one in losses("rise", around.draws)),
+        eigenvalue=Eigenvalue(**found[Task("eigenvalue", index, 0)]["eigenvalue"]),
+    )

@@ -1,0 +1,145 @@
+"""What the loss around trained weights is, as values: all that the pictures, the page and the JSON read."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from budgetnet.arguments import number, plain_numbers
+from budgetnet.inspect.landscape.plane import Spread
+from budgetnet.networks import check_integer
+
+Losses = tuple[float | None, ...]
+"""None is a loss that is no finite number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Which weights around the trained ones are tried, and on how many images.
+
+    `size` points along a side of the grid over [-extent, extent], odd, so that the trained weights are its
+    middle; the line has 2 size - 1. `draws` directions at the distance `radius`. Raises `ValueError` for sizes
+    that are none.
+    """
+
+    size: int = 21
+    extent: float = 1.0
+    images: int = 256
+    draws: int = 10
+    radius: float = 0.25
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        check_integer("size", self.size, 5)
+        check_integer("images", self.images)
+        check_integer("draws", self.draws)
+        check_integer("seed", self.seed, 0)
+        if self.size % 2 == 0:
+            raise ValueError(f"size is {self.size}; it must be odd, so that the trained weights are in the middle")
+        for name in ("extent", "radius"):
+            number(name, getattr(self, name), above=0.0)
+
+    def steps(self, size: int) -> tuple[float, ...]:
+        """So many steps from -extent to extent, the one in the middle exactly 0."""
+        half = size // 2
+        return tuple(self.extent * place / half for place in range(-half, half + 1))
+
+    @property
+    def grid_steps(self) -> tuple[float, ...]:
+        """Along a side of the grid."""
+        return self.steps(self.size)
+
+    @property
+    def line_steps(self) -> tuple[float, ...]:
+        """Along the line: every second one is a column of the grid."""
+        return self.steps(2 * self.size - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Eigenvalue:
+    """The largest eigenvalue of the Hessian of the loss, from `products` products with it.
+
+    `residual` is |H v - value v| for the unit vector v that was found: some eigenvalue is that near.
+    `converged` says that it is within the tolerance; else the value is a lower bound.
+    """
+
+    value: float
+    residual: float
+    products: int
+    converged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunLoss:
+    """The loss around the weights of one run.
+
+    `loss` and `accuracy` are at the trained weights; `line` runs along the first direction, `grid` has a row a
+    step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw.
+    """
+
+    run: str
+    label: str
+    network: str
+    activations: tuple[str, ...]
+    loss: float
+    accuracy: float
+    line: Losses
+    grid: tuple[Losses, ...]
+    rises: Losses
+    eigenvalue: Eigenvalue
+
+    @property
+    def rise(self) -> Spread | None:
+        """Mean and standard deviation of the rises; None where one of them is no finite number."""
+        values = tuple(value for value in self.rises if value is not None)
+        if len(values) < len(self.rises):
+            return None
+        return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
+
+
+@dataclass(frozen=True, slots=True)
+class LossLandscape:
+    """The loss around the weights of one run, or of several twins, on the same `images` images of a split."""
+
+    split: str
+    images: int
+    around: Around
+    tolerance: float
+    runs: tuple[RunLoss, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; `from_dict` gives an equal value back."""
+        around = dataclasses.asdict(self.around)
+        return {
+            "split": self.split,
+            **around,
+            "images": self.images,
+            "asked_images": around["images"],
+            "tolerance": self.tolerance,
+            "steps": self.around.grid_steps,
+            "line_steps": self.around.line_steps,
+            "runs": [
+                {**dataclasses.asdict(run), "rise": run.rise and dataclasses.asdict(run.rise)} for run in self.runs
+            ],
+        }
+
+    @staticmethod
+    def from_dict(row: dict[str, Any]) -> LossLandscape:
+        """The landscape of a JSON object. Raises a one-line `ValueError` for unknown or missing keys."""
+        try:
+            names = {field.name for field in dataclasses.fields(Around)}
+            around = {name: row[name] for name in names} | {"images": row["asked_images"]}
+            runs = tuple(_run(one) for one in row["runs"])
+            return LossLandscape(row["split"], row["images"], Around(**around), row["tolerance"], runs)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"this is no loss landscape: {error}") from error
+
+
+def _run(row: dict[str, Any]) -> RunLoss:
+    own = {name: value for name, value in row.items() if name != "rise"}
+    lists = {name: tuple(own[name]) for name in ("activations", "line", "rises")}
+    grid = tuple(tuple(losses) for losses in own["grid"])
+    return RunLoss(**{**own, **lists, "grid": grid, "eigenvalue": Eigenvalue(**own["eigenvalue"])})

@@ -1,0 +1,289 @@
+"""The output of dense networks as they are initialised, over a plane of inputs, and how rough it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from budgetnet.arguments import integer, listener, number, plain_numbers, several
+from budgetnet.inspect.landscape.functions import (
+    KINKS,
+    distinct,
+    gain,
+    given_activation,
+    name_of,
+    slope_growth,
+    title_of,
+)
+from budgetnet.model.layers import activation as layer
+from budgetnet.networks import Activation, check_integer
+from budgetnet.parallel.progress import Progress, Update, silent
+
+ACTIVATIONS = ("relu", "swish:0.5", "swish", "swish:2", "swish:10", "hard_swish", "gelu", "tanh")
+BIAS_SHARE = 0.2
+"""Share of the biases in the variance of what a unit sums. Without biases the output of a ReLU network is a cone:
+f(c x) = c f(x), and all its edges meet in the origin."""
+LEAST_DEVIATION, FLAT = 1e-6, 1e-9
+"""An output that varies less, against its largest value, is rounding; so are scaled second differences below FLAT."""
+ROWS_AT_ONCE = 32
+"""Grid rows that are computed together: memory stays small however fine the grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The networks, and the plane of their inputs: [-extent, extent] in both directions, `size` steps a side.
+
+    `layers` dense layers of `units` units each, and one linear output. Raises `ValueError` for sizes below
+    1, an odd or tiny `size`, or an extent that is no positive number.
+    """
+
+    size: int = 240
+    layers: int = 6
+    units: int = 128
+    extent: float = 3.0
+
+    def __post_init__(self) -> None:
+        plain_numbers(self)
+        check_integer("size", self.size, 8)
+        check_integer("layers", self.layers)
+        check_integer("units", self.units)
+        if self.size % 2:
+            raise ValueError(f"size is {self.size}; it must be even, so that every second point is a grid as well")
+        number("extent", self.extent, above=0.0)
+
+    @property
+    def spacing(self) -> float:
+        """Distance of two neighbours of the grid."""
+        return 2 * self.extent / self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Roughness:
+    """How rough one landscape is. With y in standard deviations over the plane, h the grid's spacing, and d and d2
+    the first and second differences along all rows and columns:
+
+    total_variation  mean |d| / h            what y goes up and down by along a line of length 1
+    bend             mean |d2| / h**2        what the slope turns by along a line of length 1
+    largest_bend     max |d2| / h**2         grows without end as h falls, where there are edges
+    edge_growth      rms d2 / h**2 over that of every second point (2 h): 1 where the surface is smooth at this
+                     scale, or flat, sqrt(2) where it consists of edges: an edge gives h**-1 in a share h of the cells
+    kink_share       the share of cells between whose corners any unit goes from one region of its function
+                     into another (ReLU: turns on or off); 0 for a function without kinks
+    kinks_per_length   how many units do so along a line of length 1
+    """
+
+    total_variation: float
+    bend: float
+    largest_bend: float
+    edge_growth: float
+    kink_share: float
+    kinks_per_length: float
+
+
+MEASURES = tuple(field.name for field in dataclasses.fields(Roughness))
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A measure over the seeds: mean, sample standard deviation (None for one seed), and the value of each seed."""
+
+    mean: float
+    deviation: float | None
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ActivationLandscape:
+    """One activation: `heights` is the output of the first seed's network, (size + 1, size + 1), x along the rows'
+    direction, scaled to mean 0 and standard deviation 1; `roughness` has an entry a seed.
+    """
+
+    activation: Activation
+    gain: float
+    slope_growth: float
+    heights: NDArray[np.float64]
+    roughness: tuple[Roughness, ...]
+
+    def spread(self, measure: str) -> Spread:
+        """A measure of `Roughness` over the seeds."""
+        values = tuple(getattr(row, measure) for row in self.roughness)
+        return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it: the numbers, not the heights."""
+        return {
+            "name": name_of(self.activation),
+            "kind": self.activation.kind,
+            "beta": self.activation.beta,
+            "gain": self.gain,
+            "slope_growth": self.slope_growth,
+            "measures": {name: dataclasses.asdict(self.spread(name)) for name in MEASURES},
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputLandscape:
+    """The landscapes of several activations, from the same draws of weights: `seeds` of them, 0, 1, 2 and so on."""
+
+    plane: Plane
+    seeds: int
+    rows: tuple[ActivationLandscape, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            **dataclasses.asdict(self.plane),
+            "seeds": self.seeds,
+            "bias_share": BIAS_SHARE,
+            "activations": [row.to_dict() for row in self.rows],
+        }
+
+
+def output_landscape(
+    activations: Sequence[str | Activation] = ACTIVATIONS,
+    seeds: int = 10,
+    size: int = 240,
+    layers: int = 6,
+    units: int = 128,
+    extent: float = 3.0,
+    progress: Progress | None = None,
+) -> OutputLandscape:
+    """The scalar output of dense networks, as they are initialised, over the plane [-extent, extent]**2.
+
+    z_1 = W_1 x + b_1, z_l = W_l f(z_(l-1)) + b_l, y = w f(z_layers), with the weights from
+    N(0, (1 - v) g**2 / inputs), the biases from N(0, v), v = 0.2, g the activation's `gain` (1 for the first
+    layer, which reads x). So every z has the variance 1 for inputs of mean square 1. For one seed all
+    activations get the same normal numbers, each with its own gain. y is scaled to mean 0 and standard
+    deviation 1 over the plane, so that only its shape counts. In float64; the same arguments give the same
+    numbers. Raises `ValueError` for unknown activations, sizes that are none, or a network whose output is
+    the same everywhere. Source: the first version of Ramachandran et al., arXiv:1710.05941, shows such
+    landscapes; Alcaide, arXiv:1801.07145, figures 4 and 5, has 6 layers of 128 units.
+    """
+    rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
+    plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)
+    tell, done = progress or silent, 0
+    found: list[ActivationLandscape] = []
+    for row in rows:
+        roughness: list[Roughness] = []
+        first: NDArray[np.float64] | None = None
+        for seed in range(seeds):
+            heights, along_x, along_y = surface(row, seed, plane)
+            first = heights if first is None else first
+            roughness.append(measure(heights, along_x, along_y, plane.spacing))
+            done += 1
+            tell(Update("landscape", done, len(rows) * seeds, title_of(row)))
+        assert first is not None
+        found.append(ActivationLandscape(row, gain(row), slope_growth(row), first, tuple(roughness)))
+    return OutputLandscape(plane, seeds, tuple(found))
+
+
+def surface(
+    activation: Activation, seed: int, plane: Plane
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The scaled output over the grid, (size + 1, size + 1), and how many units change their region along its edges.
+
+    The edges are those between neighbours in a row, (size + 1, size), and in a column, (size, size + 1).
+    """
+    network = draw_network(activation, seed, plane)
+    side = torch.linspace(-plane.extent, plane.extent, plane.size + 1, dtype=torch.float64)
+    heights: list[Tensor] = []
+    along_x: list[Tensor] = []
+    along_y: list[Tensor] = []
+    for start in range(0, plane.size, ROWS_AT_ONCE):
+        # One row more than counts: the edges that lead to the next part.
+        part = side[start : min(start + ROWS_AT_ONCE, plane.size) + 1]
+        last = start + ROWS_AT_ONCE >= plane.size
+        output, across, down = network(torch.stack(torch.meshgrid(part, side, indexing="ij"), -1).flip(-1))
+        keep = slice(None) if last else slice(-1)
+        heights.append(output[keep])
+        along_x.append(across[keep])
+        along_y.append(down)
+    scaled = _scaled(torch.cat(heights).numpy(), activation, seed)
+    return scaled, torch.cat(along_x).numpy(), torch.cat(along_y).numpy()
+
+
+def _scaled(heights: NDArray[np.float64], activation: Activation, seed: int) -> NDArray[np.float64]:
+    """Mean 0 and standard deviation 1."""
+    deviation = heights.std()
+    if not deviation > LEAST_DEVIATION * np.abs(heights).max():
+        raise ValueError(
+            f"the output of the network with {name_of(activation)} and seed {seed} is the same everywhere; "
+            "give more units, fewer layers or a larger extent"
+        )
+    return (heights - heights.mean()) / deviation
+
+
+def draw_network(activation: Activation, seed: int, plane: Plane) -> Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """A network as it is initialised: points (rows, columns, 2) -> output (rows, columns), changes along edges."""
+    generator = torch.Generator().manual_seed(seed)
+    function, kinks = layer(activation), KINKS.get(activation.kind, ())
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    rows: list[tuple[Tensor, Tensor]] = []
+    inputs, factor = 2, 1.0
+    for _ in range(plane.layers):
+        weights = normal(plane.units, inputs) * factor * math.sqrt((1 - BIAS_SHARE) / inputs)
+        rows.append((weights, normal(plane.units) * math.sqrt(BIAS_SHARE)))
+        inputs, factor = plane.units, gain(activation)
+    last = normal(inputs) * factor / math.sqrt(inputs)
+
+    def output(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        high, wide = points.shape[:2]
+        across = torch.zeros(high, wide - 1, dtype=torch.int64)
+        down = torch.zeros(high - 1, wide, dtype=torch.int64)
+        x = points
+        for weights, biases in rows:
+            z = x @ weights.T + biases
+            for kink in kinks:
+                beyond = z > kink
+                across += (beyond[:, 1:] != beyond[:, :-1]).sum(-1)
+                down += (beyond[1:] != beyond[:-1]).sum(-1)
+            x = function(z)
+        return x @ last, across, down
+
+    return output
+
+
+def measure(
+    heights: NDArray[np.float64], along_x: NDArray[np.int64], along_y: NDArray[np.int64], spacing: float
+) -> Roughness:
+    """The roughness of a landscape; the class has the formulas. Arrays are those of `surface`."""
+    steps = np.concatenate([np.abs(np.diff(heights, axis=axis)).ravel() for axis in (0, 1)])
+    bends, coarse = _bends(heights, spacing), _bends(heights[::2, ::2], 2 * spacing)
+    rms, coarse_rms = (float(np.sqrt(np.mean(array**2))) for array in (bends, coarse))
+    changed = (along_x[:-1] > 0) | (along_x[1:] > 0) | (along_y[:, :-1] > 0) | (along_y[:, 1:] > 0)
+    kinks = (along_x.mean() + along_y.mean()) / 2
+    return Roughness(
+        total_variation=float(steps.mean() / spacing),
+        bend=float(bends.mean()),
+        largest_bend=float(bends.max()),
+        edge_growth=rms / coarse_rms if rms * spacing**2 > FLAT else 1.0,
+        kink_share=float(changed.mean()),
+        kinks_per_length=float(kinks / spacing),
+    )
+
+
+def _bends(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+    """|second difference| / spacing**2 along all rows and columns."""
+    both = [np.abs(np.diff(heights, 2, axis=axis)).ravel() for axis in (0, 1)]
+    return np.concatenate(both) / spacing**2
+
+
+def bend_map(heights: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+    """How much the surface bends at each inner point: |second difference| / spacing**2 of both directions together.
+
+    sqrt(d2x**2 + d2y**2) / spacing**2: heights (n, n) -> (n - 2, n - 2).
+    """
+    across, down = np.diff(heights, 2, axis=1)[1:-1], np.diff(heights, 2, axis=0)[:, 1:-1]
+    return np.hypot(across, down) / spacing**2

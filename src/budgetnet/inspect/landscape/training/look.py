@@ -1,0 +1,75 @@
+"""What all cards of a study of twins share: colours of the twins, axes, titles, numbers with gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.draw.figures import Place
+from budgetnet.draw.style import COLOURS
+from budgetnet.inspect.landscape.sheets import write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+Curves = NDArray[np.float64]
+CARD = Place(0, 0, 440, 352)
+"""A card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
+TEXT_PX = 13
+"""Least size of a text, which a page of 900 pixels still shows whole."""
+TITLE_PX, LONG_TITLE = (16, 13.5), 49
+"""Sizes of a title, and from how many signs on it takes the smaller one."""
+DASHES = ("-", (0, (5, 2.5)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)), (0, (7, 2, 1.5, 2, 1.5, 2)), (0, (12, 4)))
+USUAL_DASH = {"accent": 0, "warm": 1, "ink": 2, "quiet": 3}
+"""ReLU dashed, Swish whole, a trained beta dotted: told apart in grey, too."""
+
+
+def look(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """Colour and kind of line of a twin: ReLU warm, Swish blue, a trained beta dark; no two have one kind of line."""
+    taken: dict[str, int] = {}
+    for one in rows:
+        usual = USUAL_DASH[_colour(one)]
+        free = [place for place in (usual, *range(len(DASHES))) if place not in taken.values()]
+        taken[one["name"]] = free[0] if free else usual
+    return {"color": COLOURS[_colour(row)], "linestyle": DASHES[taken[row["name"]]]}
+
+
+def _colour(row: Row) -> str:
+    return "ink" if row["trainable"] else {"relu": "warm", "swish": "accent"}.get(row["kind"], "quiet")
+
+
+def name_card(figure: Figure, box: Place, text: str) -> None:
+    """The title of the card that lies there."""
+    size = TITLE_PX[len(text) > LONG_TITLE]
+    write(figure, box.left + 6, box.bottom + box.height - 16, text, fontsize=size, fontweight="bold")
+
+
+def curve_card(figure: Figure, box: Place, text: str, name_px: float = 104) -> tuple[Axes, Place]:
+    """Axes with room for names at their right."""
+    name_card(figure, box, text)
+    place = Place(box.left + 62, box.bottom + 52, box.width - 68 - name_px, box.height - 100)
+    return place.on(figure), place
+
+
+def steps_axis(axes: Axes, steps: int, text: str = "training step") -> None:
+    """The steps of a training, from 0 to the last."""
+    axes.set_xlabel(text, fontsize=TEXT_PX, labelpad=2)
+    axes.set_xlim(0, steps)
+    axes.locator_params(axis="x", nbins=5)
+    axes.tick_params(labelsize=TEXT_PX)
+
+
+def short_title(title: str) -> str:
+    """A twin's title beside those of others: trained beta, of Swish."""
+    return title.removeprefix("Swish with ")
+
+
+def table(rows: Sequence[Sequence[float | None]]) -> Curves:
+    """Numbers with NaN where there are none."""
+    return np.array([[math.nan if value is None else value for value in row] for row in rows], np.float64)

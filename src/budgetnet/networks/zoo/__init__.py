@@ -1,0 +1,89 @@
+"""The published networks: one file a family, a network is a row, each row cites its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+
+from budgetnet.arguments import integer, text
+from budgetnet.networks import Network, Norm, Px
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.networks.zoo import (
+    efficientnet,
+    efficientnet_edgetpu,
+    efficientnet_lite,
+    efficientnetv2,
+    mnasnet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    mobilenet_v4,
+    resnet,
+    tinynet,
+)
+
+TF_NORM = Norm(eps=1e-3, momentum=0.01)
+"""BatchNorm of the original TensorFlow models: epsilon 0.001, decay 0.99 (efficientnet_builder.py)."""
+
+_FAMILIES = (
+    efficientnet,
+    efficientnetv2,
+    efficientnet_lite,
+    efficientnet_edgetpu,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    mobilenet_v4,
+    mnasnet,
+    tinynet,
+    resnet,
+)
+ROWS: Mapping[str, Callable[[], Network]] = {name: row for family in _FAMILIES for name, row in family.ROWS.items()}
+_WITH_WIDTH = tuple(
+    name for family in (mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, mnasnet) for name in family.ROWS
+)
+_WITH_TF_FORM = tuple(name for name in ROWS if name.startswith(("efficientnet", "mobilenet_v3")))
+
+
+def names() -> tuple[str, ...]:
+    """Names of the zoo; MobileNets and MnasNets take a width in percent as a suffix, too: mobilenet_v2_140."""
+    return (*ROWS, *(f"tf_{name}" for name in _WITH_TF_FORM))
+
+
+def network(name: str, classes: int = 1000, resolution_px: int | Px | None = None) -> Network:
+    """The network of that name, with another number of classes or another resolution if given.
+
+    The prefix tf_ gives the original TensorFlow form: SAME padding and BatchNorm epsilon 0.001.
+    Raises `ValueError` for an unknown name.
+    """
+    row = _row(text("name", name))
+    classes = integer("classes", classes)
+    row = row if classes == row.classes else dataclasses.replace(row, classes=classes)
+    return row if resolution_px is None else dataclasses.replace(row, resolution_px=resolution_px)
+
+
+def origin(name: str) -> str:
+    """How the family of that network was designed, by hand or by search, with its source. Raises as `network` does."""
+    _row(name)
+    plain = _plain(name.removeprefix("tf_"))
+    # Names of rows may end in what looks like a width.
+    return next(family.ORIGIN for family in _FAMILIES if name in family.ROWS or plain in family.ROWS)
+
+
+@cache
+def _row(name: str) -> Network:
+    if name.startswith("tf_") and (match := name.removeprefix("tf_")) and _plain(match) in _WITH_TF_FORM:
+        return dataclasses.replace(_row(match), name=name, padding="same", norm=TF_NORM)
+    if name in ROWS:
+        return ROWS[name]()
+    if _plain(name) in _WITH_WIDTH:
+        percent = int(name.rpartition("_")[2])
+        return resize(ROWS[_plain(name)](), Scaling(width=percent / 100), name=name)
+    raise ValueError(f"there is no network {name!r}; choose one of {', '.join(names())}")
+
+
+def _plain(name: str) -> str:
+    """The name without a width suffix of two or three digits."""
+    return re.sub(r"_(?=\d*[1-9])\d{2,3}$", "", name)

@@ -1,0 +1,337 @@
+"""Processes that train: pinned to their cores, or one a GPU, apart or together.
+
+Apart, each takes the next job (trials of a race, one thread each). Together, all take the same job and
+share its batches, as under torchrun. A worker ends within a second of its parent's death, however that came.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from budgetnet.parallel.progress import Progress, Update, silent
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+STOP_SECONDS = 20.0
+"""Enough for a step and a checkpoint."""
+LISTEN_SECONDS = 2.0
+"""For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
+LEAST_IMAGES = 8
+"""Of a step in each process that shares it: fewer make BatchNorm's statistics useless."""
+MANY_THREADS = 10**6
+LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun and the like set: a worker is told by its parent alone."""
+
+_reports: Any = None
+OWN = Path(__file__).parents[1]
+_asked_to_stop = threading.Event()
+_stop_is_held = threading.Event()
+
+
+def report(update: Update) -> None:
+    """Tell the parent how far this worker is; in a process that is no worker, tell nobody."""
+    if _reports is not None:
+        _reports.put(update)
+
+
+def report_to(reports: Any) -> None:
+    """In a worker that another executor started: say how far it is by `reports.put`."""
+    global _reports
+    _reports = reports
+
+
+def check_launcher() -> None:
+    """Raise a one-line `ValueError` under torchrun and the like, of whose processes each would start a run."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count != "1":
+        raise ValueError(
+            f"a launcher started {count} processes; start this once, without torchrun: "
+            "it starts a process for each core or GPU itself"
+        )
+
+
+@contextlib.contextmanager
+def hold_stop() -> Iterator[None]:
+    """Work in here sees to its own end when `stopping`; elsewhere a worker that is asked to stop just ends."""
+    _stop_is_held.set()
+    try:
+        yield
+    finally:
+        _stop_is_held.clear()
+
+
+def stopping() -> bool:
+    """Whether this worker was asked to save what it has and end."""
+    return _asked_to_stop.is_set()
+
+
+def _on_stop(signal_number: int, frame: object) -> None:
+    _asked_to_stop.set()
+    if not _stop_is_held.is_set():
+        os._exit(0)
+
+
+def cores() -> int:
+    """Cores that this process may use: those it may run on, or fewer where a container's quota is less."""
+    return max(1, int(min(_affinity(), _quota_cores())))
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _quota_cores(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float:
+    """The tightest cpu.max of this process's control groups (version 2), in cores; infinite without one."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:  # not Linux
+        return math.inf
+    inner = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
+    limits = [math.inf]
+    for group in (root / inner, *(root / inner).parents):
+        file = group / "cpu.max"
+        if group.is_relative_to(root) and file.is_file():
+            quota, period = file.read_text().split()
+            limits.append(math.inf if quota == "max" else int(quota) / int(period))
+    return min(limits)
+
+
+def workers_for(device: str) -> int:
+    """How many workers a device feeds: one a core, one a GPU."""
+    if device == "cpu":
+        return cores()
+    import torch
+
+    return max(1, torch.cuda.device_count()) if device == "cuda" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """The processes that share the steps of one training, and the threads of each. Its bits depend on both."""
+
+    processes: int
+    threads: int
+
+
+def team_for(device: str, batch: int) -> Team:
+    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images.
+
+    The cores that are left over become threads of each, at most as many as OMP_NUM_THREADS says.
+    """
+    processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
+    return Team(processes, min(max(1, cores() // processes), most_threads()))
+
+
+def most_threads() -> int:
+    """Computing threads of one process that the user allows by OMP_NUM_THREADS; any number where it says none.
+
+    Its first number, as OpenMP has it. Raises a one-line `ValueError` for what is none.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not given:
+        return MANY_THREADS
+    if not given.isdecimal() or int(given) < 1:
+        raise ValueError(f"OMP_NUM_THREADS is {given!r}; give a whole number of threads above 0, or unset it")
+    return int(given)
+
+
+_main_is_hidden = threading.Lock()
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    """The user's script is not there: who starts a process meanwhile does not tell it to run that script again."""
+    with _main_is_hidden:
+        own = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = own
+
+
+class _Process(SpawnProcess):
+    """A process that runs nothing but what it is given.
+
+    A spawned process first runs the script that its parent was started with, in case its work is defined there. So a
+    script without `if __name__ == "__main__":` starts itself again and again. Our work is defined in our modules.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        with _hidden_main():
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+
+
+class _Context(SpawnContext):
+    Process = _Process  # type: ignore[assignment]
+
+
+class Workers(Generic[Job, Result]):
+    """`count` processes that run one module-level function on jobs. Use in a with statement.
+
+    On the CPU each has `threads` threads and as many cores of its own, where there are enough.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Job], Result],
+        count: int,
+        device: str = "cpu",
+        together: bool = False,
+        progress: Progress | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.function = function
+        self.count = count
+        self.together = together
+        self.progress = progress or silent
+        context = _Context() if function.__module__ != "__main__" else multiprocessing.get_context("spawn")
+        self._ranks: Any = context.Queue()
+        self._updates: Any = context.Queue()
+        for rank in range(count):
+            self._ranks.put(rank)
+        port = _free_port() if together else None
+        setup = (self._ranks, self._updates, Team(count, threads), device, port, os.getpid())
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=setup)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._listener.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stop()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._updates.cancel_join_thread()
+        self._updates.put(None)
+        self._listener.join(LISTEN_SECONDS)
+
+    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `done` is called in this thread as each comes in.
+
+        Together, every worker runs every job, and the first result that is not None counts. Raises what a job
+        raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
+        """
+        copies = self.count if self.together else 1
+        futures: dict[Future[Result], int] = {}
+        answers: list[list[Result]] = [[] for _ in jobs]
+        try:
+            for place, job in enumerate(jobs):
+                futures |= {self._pool.submit(self.function, job): place for _ in range(copies)}
+            # Not in the order of submission: one that failed may be what the one before it waits for.
+            for future in as_completed(futures):
+                place = futures[future]
+                answers[place].append(future.result())
+                if done and len(answers[place]) == copies:
+                    done(jobs[place], _answer(answers[place]))
+            return [_answer(group) for group in answers]
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a training process died, perhaps for want of memory; run the same command again"
+            ) from error
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+    def _stop(self) -> None:
+        """Ask the workers to save and end; whoever does not in time is killed, and goes on from its last checkpoint."""
+        processes = list(self._pool._processes.values())
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            process.kill()
+
+    def _listen(self) -> None:
+        while (update := self._updates.get()) is not None:
+            self.progress(update)
+
+
+def _answer(answers: Sequence[Result]) -> Result:
+    return next(answer for answer in answers if answer is not None)
+
+
+def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, parent: int) -> None:
+    """Set a new worker up: its cores, its threads, its place among the others."""
+    global _reports
+    _reports = updates
+    updates.cancel_join_thread()  # words that nobody hears any more must not keep us from ending
+    rank = ranks.get()
+    warnings.showwarning = _warned
+    for name in LAUNCHER:
+        os.environ.pop(name, None)
+    # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _on_stop)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    # Before torch is loaded: threads that wait give their core to others. Spinning ones take it from whoever works, and
+    # beside other programs that made a training several times slower (docs/lab-log.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if device == "cpu":
+        os.environ["OMP_NUM_THREADS"] = str(team.threads)
+        _pin(rank, team)
+    if port is not None and team.processes > 1:
+        os.environ |= {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(team.processes),
+            "LOCAL_WORLD_SIZE": str(team.processes),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+    elif device == "cuda":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        os.environ["CUDA_VISIBLE_DEVICES"] = given.split(",")[rank] if given else str(rank)
+
+
+def _warned(message: Warning | str, category: type[Warning], filename: str, *more: object) -> None:
+    """In a worker: what we warn of is one plain line; what libraries tell their developers is nobody's to read here."""
+    if category is UserWarning and Path(filename).is_relative_to(OWN):
+        print(f"budgetnet: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+
+def _pin(rank: int, team: Team) -> None:
+    """Cores of our own, where there are enough for all; under a quota any core may be the one that is left."""
+    import torch
+
+    if hasattr(os, "sched_setaffinity") and team.processes * team.threads <= cores() == _affinity():
+        mine = sorted(os.sched_getaffinity(0))[rank * team.threads : (rank + 1) * team.threads]
+        with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
+            os.sched_setaffinity(0, mine)
+    torch.set_num_threads(team.threads)
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

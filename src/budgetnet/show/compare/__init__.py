@@ -1,1 +1,0 @@
-"""A comparison's pictures and its page."""

@@ -1,6 +1,0 @@
-"""Inside a network: Grad-CAM, activation maps, squeeze-and-excitation's gates, and the page that shows them."""
-
-from budgetnet.show.explain.explaining import DRAWN, explain
-from budgetnet.show.explain.values import Explanation
-
-__all__ = ["DRAWN", "Explanation", "explain"]

@@ -1,0 +1,193 @@
+"""Which kinds of augmentation a training draws, and why: as asked, or by what the training images say.
+
+Decided once, before anything is planned, and kept in plan.json; the recipe that is kept there draws no other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from budgetnet.codec import from_plain, to_plain
+from budgetnet.data import ImageSet, Pixels
+from budgetnet.data.augment import KINDS, Kind
+from budgetnet.data.label_changes import Looked, label_changes
+from budgetnet.networks import choose
+from budgetnet.parallel.progress import Progress, Update
+from budgetnet.training.recipe import Recipe
+
+Switch = Literal["auto", "on", "off"]
+Everything = Literal["auto", "none"]
+WORDS: Mapping[Kind, str] = {"flip": "mirroring", "turn": "turns", "colour": "colours", "crop": "crops"}
+LOOKS: Mapping[Kind, str] = {
+    "flip": "mirrored {!r} looks like {!r}",
+    "turn": "turned {!r} looks like {!r}",
+    "colour": "{!r} in other colours looks like {!r}",
+    "crop": "cropped {!r} looks like {!r}",
+}
+GREY = "greyscale images are digits, letters and scans more often than photos"
+NO_KIND = "the recipe draws none"
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """Which kinds of the recipe's augmentation are drawn: left-right mirroring, turns, changes of colour, crops.
+
+    "auto" leaves out what changes the class of the training images (`learn.label_changes`), and mirroring of greyscale
+    images; crops are not looked at. "on" keeps what the recipe draws, untested, "off" leaves it out. With all off
+    nothing is drawn at all, no mixing and no erasing either. Raises `ValueError` for another word.
+    """
+
+    flip: Switch = "auto"
+    turn: Switch = "auto"
+    colour: Switch = "auto"
+    crop: Switch = "auto"
+
+    def __post_init__(self) -> None:
+        for kind in KINDS:
+            choose(kind, getattr(self, kind), get_args(Switch))
+
+
+AUTO = Augment()
+
+
+def augment_of(asked: Augment | Everything) -> Augment:
+    """The kinds that were asked for; "none" is all of them off.
+
+    Raises `ValueError` for another word, `TypeError` for what is no word.
+    """
+    if isinstance(asked, Augment):
+        return asked
+    if not isinstance(asked, str):
+        raise TypeError(f"augment is {asked!r}; give an Augment, 'auto' or 'none'")
+    choose("augment", asked, get_args(Everything))
+    return AUTO if asked == "auto" else Augment("off", "off", "off", "off")
+
+
+def given_augment(augment: Augment) -> dict[str, str] | None:
+    """What was asked for, as a run's arguments name it; None for the usual."""
+    return None if augment == AUTO else dataclasses.asdict(augment)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One kind of augmentation: whether it is drawn, and why. `classes`: changed images of the first look like the
+    second, where that is why; `images`: so many training images were looked at."""
+
+    kind: Kind
+    on: bool
+    why: str
+    classes: tuple[str, str] | None = None
+    images: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row of plan.json."""
+        return to_plain(self)
+
+    @staticmethod
+    def from_dict(row: Mapping[str, Any]) -> Chosen:
+        """The choice of `to_dict`. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Chosen, row, "the augmentation in plan.json")
+
+
+def choose_augmentation(
+    augment: Augment, recipe: Recipe, images: ImageSet, pixels: Pixels, seed: int
+) -> tuple[Chosen, ...]:
+    """Each kind, on or off. Looks at training images alone; a function of its arguments.
+
+    Raises a one-line `ValueError` where a kind is wanted on that the recipe does not draw.
+    """
+    drawn: list[Kind] = [kind for kind in KINDS if recipe.augmentation.draws(kind)]
+    for kind in KINDS:
+        if getattr(augment, kind) == "on" and kind not in drawn:
+            raise ValueError(
+                f"{kind} is 'on', but the recipe {recipe.name} draws no {WORDS[kind]}; give another recipe"
+            )
+    open_kinds: list[Kind] = [kind for kind in drawn if getattr(augment, kind) == "auto" and kind != "crop"]
+    if images.in_channels == 1:
+        open_kinds = [kind for kind in open_kinds if kind != "flip"]
+    looked = label_changes(images, pixels, recipe.augmentation, open_kinds, seed) if open_kinds else {}
+    return tuple(_chosen(kind, augment, kind in drawn, images, looked.get(kind)) for kind in KINDS)
+
+
+def _chosen(kind: Kind, augment: Augment, drawn: bool, images: ImageSet, looked: Looked | None) -> Chosen:
+    asked = getattr(augment, kind)
+    if not drawn or asked == "off":
+        return Chosen(kind, False, "as asked" if asked == "off" else NO_KIND)
+    if asked == "on":
+        return Chosen(kind, True, "as asked")
+    if kind == "flip" and images.in_channels == 1:
+        return Chosen(kind, False, GREY)
+    if looked is None:
+        return Chosen(kind, True, "as the recipe has it, not tested")
+    if looked.pair is not None:
+        return Chosen(kind, False, LOOKS[kind].format(*looked.pair), looked.pair, looked.images)
+    if looked.unable:
+        return Chosen(kind, True, f"not tested: {looked.unable}", None, looked.images)
+    return Chosen(kind, True, "changes no class that a quick classifier sees", None, looked.images)
+
+
+def fitted(recipe: Recipe, chosen: Sequence[Chosen]) -> Recipe:
+    """The recipe without the kinds that are off."""
+    off: list[Kind] = [one.kind for one in chosen if not one.on]
+    return dataclasses.replace(recipe, augmentation=recipe.augmentation.without(*off)) if off else recipe
+
+
+def settled(chosen: Sequence[Chosen]) -> Augment:
+    """What was chosen, as asked for by the parts of a whole: they do not choose anew."""
+    switches: dict[str, Switch] = {
+        one.kind: "on" if one.on else "auto" if one.why == NO_KIND else "off" for one in chosen
+    }
+    return Augment(**switches)
+
+
+def chosen_of(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Chosen, ...]:
+    """The choice that a plan's rows hold; empty for a plan from before there was one."""
+    return tuple(map(Chosen.from_dict, rows or ()))
+
+
+def words_of(chosen: Sequence[Chosen]) -> str:
+    """In one line, without what the recipe does not draw: mirroring off (mirrored 'b' looks like 'd'), crops on."""
+    said = [_words(one) for one in chosen if one.why != NO_KIND]
+    return ", ".join(said) if said else "none"
+
+
+def _words(one: Chosen) -> str:
+    plain = one.on and not one.why.startswith("not tested")
+    return f"{WORDS[one.kind]} {'on' if one.on else 'off'}" + ("" if plain else f" ({one.why})")
+
+
+def augmentation_for(
+    plan: Mapping[str, Any] | None,
+    augment: Augment,
+    recipe: Recipe,
+    images: ImageSet,
+    pixels: Pixels,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Chosen, ...]:
+    """The choice that the plan holds, or before there is a plan `choose_augmentation`; said before anything is trained.
+
+    Empty for a plan from before there was a choice: its recipe says what is drawn.
+    """
+    if plan is None:
+        chosen = choose_augmentation(augment, recipe, images, pixels, seed)
+    else:
+        chosen = chosen_of(plan.get("augmentation"))
+    tell_augmentation(chosen, progress)
+    return chosen
+
+
+def choices_by_seed(
+    augment: Augment, recipe: Recipe, images: Sequence[ImageSet], pixels: Pixels
+) -> tuple[tuple[Chosen, ...], ...]:
+    """The choice for each seed's split: the images that one seed is tested on are another's to train on."""
+    return tuple(choose_augmentation(augment, recipe, one, pixels, seed) for seed, one in enumerate(images))
+
+
+def tell_augmentation(chosen: Sequence[Chosen], progress: Progress | None) -> None:
+    """Say in a line what is on and why."""
+    if chosen and progress is not None:
+        progress(Update("augmentation", 1, 1, lines=(f"augmentation: {words_of(chosen)}",)))

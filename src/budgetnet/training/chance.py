@@ -1,0 +1,85 @@
+"""Whether a training learned anything: it must beat the answer that knows the class frequencies and sees no image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.data import ImageSet
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstChance:
+    """Mean log loss on `count` images, that of the class frequencies, and the upper end of the difference, in nats.
+
+    `upper` ends the one-sided 95 % interval of loss minus chance loss, paired by images (Student's t).
+    `split` says whose images they are. A training that diverged loses infinitely.
+    """
+
+    loss: float
+    chance_loss: float
+    upper: float
+    count: int
+    split: str = "validation"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the loss is below that of the class frequencies, and not by luck."""
+        return self.upper < 0.0
+
+    def check(self, name: str, epochs: float) -> None:
+        """Raise a one-line `ValueError` that says what to change, unless something was learned."""
+        if self.learned:
+            return
+        if self.loss < self.chance_loss:
+            raise ValueError(
+                f"{self.count:,} {self.split} images do not tell whether {name} learned anything: its log loss on them "
+                f"is {self.loss:.3f}, that of the class frequencies {self.chance_loss:.3f}, and the difference may be "
+                "chance; give more images, or more --time or --epochs; --fresh or another --out starts again"
+            )
+        raise ValueError(
+            f"the training of {name} learned nothing: after {epochs:.2g} times through the images its log loss on "
+            f"{self.count:,} {self.split} images is {self.loss:.3f}, and that of the class frequencies alone "
+            f"{self.chance_loss:.3f}, so this is no answer; give more --time or --epochs, a smaller budget, or see "
+            "whether the labels are right; --fresh or another --out starts again"
+        )
+
+
+def check_any_learned(name: str, found: Sequence[AgainstChance], epochs: float) -> None:
+    """Raise as `AgainstChance.check` does for the best of a network's trainings, unless one of them learned."""
+    if not any(one.learned for one in found):
+        min(found, key=lambda one: one.loss).check(name, epochs)
+
+
+def nothing_learned(label: str, seeds: Sequence[object]) -> str:
+    """What is to be said of a network whose trainings by these seeds learned nothing."""
+    which = ", ".join(map(str, seeds))
+    return (
+        f"{label} learned nothing in seed {which}: its log loss is not shown to be below that of the class frequencies "
+        "alone, so its accuracy there says nothing about the network."
+    )
+
+
+def against_chance(
+    losses: NDArray[np.floating], labels: NDArray[np.integer], images: ImageSet, split: str = "validation"
+) -> AgainstChance:
+    """Log losses (n,) on images with these true classes (n,), against the class frequencies of the training images.
+
+    The frequencies have one image more in each class, so that none is 0. `split` names the images that were asked.
+    """
+    from scipy.special import stdtrit
+
+    counts = np.bincount(np.asarray(images.labels)[images.indices("train")], minlength=len(images.classes)) + 1.0
+    chance = -np.log(counts / counts.sum())[labels]
+    count = len(labels)
+    if not np.isfinite(losses).all():
+        return AgainstChance(math.inf, float(chance.mean()), math.inf, count, split)
+    worse = losses - chance
+    mean = float(worse.mean())
+    error = float(worse.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
+    quantile = float(stdtrit(count - 1, 0.95)) if count > 1 else 0.0
+    return AgainstChance(float(losses.mean()), float(chance.mean()), mean + quantile * error, count, split)

@@ -1,0 +1,434 @@
+"""How well a model answers: probabilities on images, and what follows from them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from budgetnet.arguments import RUN, listener, path
+from budgetnet.codec import from_plain, to_plain
+from budgetnet.data import (
+    Folders,
+    ImageSet,
+    Pixels,
+    Preprocessing,
+    data_in,
+    data_of,
+    input_batches,
+    open_cache,
+    open_images,
+)
+from budgetnet.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
+from budgetnet.data.images import SPLITS
+from budgetnet.data.telling import classes_line, left_out_lines
+from budgetnet.model.build import Model
+from budgetnet.model.weights import numbered_classes
+from budgetnet.networks import Network, check_integer, choose, network_of
+from budgetnet.parallel.progress import Progress, Update
+from budgetnet.runs.run import Loaded, check_device, learned_validation, load_run, read_json, reading
+from budgetnet.statistics import wilson
+from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ROWS, ImageScores, image_scores, joined
+
+CALIBRATION_BINS = 15
+CHOICES = (*SPLITS, "all")
+SHOWN_CLASSES = 20
+MOST_TABLE_CLASSES = 200
+"""Of a confusion table: with 2,000 it is 89 MB of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class: its images, and precision, recall and F1 as shares; 0 where nothing is divided by."""
+
+    name: str
+    count: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Shares in [0, 1] over `count` images; `top1_low` and `top1_high` are Wilson's 95 % interval.
+
+    `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images; None for more than
+    200 classes, for it grows with their square. `confused` has the mistakes as (true, predicted, images), those
+    made most often first.
+    """
+
+    count: int
+    top1: float
+    top1_low: float
+    top1_high: float
+    top5: float | None
+    balanced_accuracy: float
+    expected_calibration_error: float
+    per_class: tuple[ClassRow, ...]
+    confusion: tuple[tuple[int, ...], ...] | None
+    confused: tuple[tuple[int, int, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON has them; `from_dict` gives an equal value back."""
+        return to_plain(self)
+
+    @staticmethod
+    def from_dict(row: dict[str, Any]) -> Evaluation:
+        """The evaluation of a JSON object. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Evaluation, row, "the evaluation")
+
+
+def answer(
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    preprocessing: Preprocessing,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> tuple[ImageScores, NDArray[np.float32] | None]:
+    """What the model answers to the images at `indices` with these true labels, and the `probabilities` themselves.
+
+    These are None for more than 1,000 classes: of many images they would not fit into memory.
+    """
+    if model.network.classes <= MOST_WHOLE_CLASSES:
+        whole = probabilities(model, images, pixels, indices, preprocessing, device=device, progress=progress)
+        return image_scores(whole, labels), whole
+    parts: list[ImageScores] = []
+    for start in range(0, len(indices), ROWS):
+        some = slice(start, start + ROWS)
+        found = probabilities(model, images, pixels, indices[some], preprocessing, device=device)
+        parts.append(image_scores(found, labels[some]))
+        if progress:
+            progress(Update("evaluate", min(start + ROWS, len(indices)), len(indices), images.name))
+    return joined(parts), None
+
+
+def answer_rows(answers: ImageScores, whole: NDArray[np.float32] | None) -> dict[str, NDArray[np.generic]]:
+    """The arrays of a file of answers: whole probabilities, or of many classes what the answers are worth."""
+    return answers.rows() if whole is None else {"probabilities": whole}
+
+
+@torch.inference_mode()
+def probabilities(
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    batch: int = 64,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> NDArray[np.float32]:
+    """softmax(model(image)) of the images at `indices`, in their order: float32 (n, classes).
+
+    The model computes in evaluation mode, at its network's resolution, and is left in the mode it
+    was in; it must be on `device`. Raises `ValueError` for a batch below 1.
+    """
+    check_integer("batch", batch)
+    answers = np.empty((len(indices), model.network.classes), np.float32)
+    was_training = model.training
+    model.eval()
+    try:
+        done = 0
+        for inputs in input_batches(pixels, indices, batch, model.network.resolution_px, preprocessing, device):
+            answers[done : done + len(inputs)] = model(inputs).float().softmax(1).cpu().numpy()
+            done += len(inputs)
+            if progress:
+                progress(Update("evaluate", done, len(indices), images.name))
+    finally:
+        model.train(was_training)
+    return answers
+
+
+def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
+    """What (n, classes) probabilities say about (n,) true labels.
+
+    top-k: the true class is among the k most probable (the lower class first where two are equal);
+    balanced accuracy: mean recall over the classes that have images. Raises `ValueError` for other
+    shapes, no images, labels out of range, or probabilities that are no numbers.
+    """
+    answers, truth = np.asarray(probabilities), np.asarray(labels, dtype=np.int64)
+    if answers.ndim != 2 or answers.shape != (len(truth), len(classes)) or not len(truth):
+        raise ValueError(
+            f"probabilities are {answers.shape}, but there are {len(truth)} labels and {len(classes)} classes; "
+            "give a row an image and a column a class"
+        )
+    _check_labels(truth, classes)
+    return evaluation_of(image_scores(answers, truth), truth, classes)
+
+
+def evaluation_of(answers: ImageScores, labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
+    """As `score`, of what each answer is worth. Raises `ValueError` for answers that are no numbers."""
+    truth = np.asarray(labels, dtype=np.int64)
+    _check_labels(truth, classes)
+    if not answers.finite.all():
+        raise ValueError("some probabilities are no numbers; the training of this model diverged")
+    predicted = answers.predicted
+    right = int((answers.rank == 0).sum())
+    rows = _class_rows(truth, predicted, classes)
+    pairs, images = np.unique(np.stack([truth, predicted]), axis=1, return_counts=True)
+    wrong = pairs[0] != pairs[1]
+    low, high = wilson(right, len(truth))
+    return Evaluation(
+        count=len(truth),
+        top1=right / len(truth),
+        top1_low=low,
+        top1_high=high,
+        top5=float((answers.rank < 5).mean()) if len(classes) > 5 else None,
+        balanced_accuracy=float(np.mean([row.recall for row in rows if row.count])),
+        expected_calibration_error=calibration_error(answers.confidence.astype(np.float64), predicted == truth),
+        per_class=rows,
+        confusion=_table(pairs, images, len(classes)) if len(classes) <= MOST_TABLE_CLASSES else None,
+        confused=_most_first(pairs[:, wrong], images[wrong]),
+    )
+
+
+def _table(pairs: NDArray[np.int64], images: NDArray[np.int64], classes: int) -> tuple[tuple[int, ...], ...]:
+    """Rows of true classes, columns of predicted ones."""
+    table = np.zeros((classes, classes), np.int64)
+    table[pairs[0], pairs[1]] = images
+    return tuple(tuple(row) for row in table.tolist())
+
+
+def _most_first(pairs: NDArray[np.int64], images: NDArray[np.int64]) -> tuple[tuple[int, int, int], ...]:
+    """(true, predicted, images), the most images first, then in the order of the classes."""
+    order = np.argsort(-images, kind="stable")
+    return tuple(zip(*(row[order].tolist() for row in (pairs[0], pairs[1], images)), strict=True))
+
+
+def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = CALIBRATION_BINS) -> float:
+    """Expected calibration error: sum over bins of |bin| / n * |accuracy(bin) - mean confidence(bin)|.
+
+    Bins are ((m - 1) / bins, m / bins] over the probability of the predicted class.
+    Source: Guo et al., arXiv:1706.04599, section 2, equation 3.
+    """
+    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(places, weights=right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | Folders | None = None,
+    split: str | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    network: Network | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
+) -> Evaluation:
+    """Score a run's model, or weights alone (`load_weights` says which), on labelled images.
+
+    Without `data`, on those that the run was trained from, in the run's own split: "test" unless said otherwise.
+    Other data is scored whole ("all"), unless `split` names a part of it; for weights that no run made "test" is all
+    that is not given as another split. Classes are matched by name, capitals and underscores aside; weights of another
+    library that do not say their network or their classes are given them by `network` and `class_names` (`load_run`).
+    Where the run learned from some of the images a warning counts them. Raises one-line `ValueError`s: no data known,
+    data that changed since the run, a class that the model does not know, an empty split, and those of `load_run`.
+    """
+    run, data = path("run", run, RUN), None if data is None else data_of(data)
+    if split is not None:
+        choose("split", split, CHOICES)
+    network = None if network is None else network_of("network", network)
+    listener("progress", progress)
+    check_device(device)
+    loaded = load_run(run, network, class_names)
+    scored = images_of(run, loaded, data, split, "test", progress)
+    images, indices = scored.images, scored.indices
+    pixels = open_cache(images, loaded.side_px, progress=progress)
+    model = loaded.model.to(device)
+    labels = np.array([scored.places[images.labels[i]] for i in indices])
+    answers, _ = answer(model, images, pixels, indices, labels, loaded.preprocessing, device=device, progress=progress)
+    return evaluation_of(answers, labels, loaded.classes)
+
+
+def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
+    """Where the model has each class of the images. Raises a one-line `ValueError` for one that it does not know."""
+    exact = {name: place for place, name in enumerate(known)}
+    loose = {loosened(name): place for place, name in reversed(list(enumerate(known)))}
+    places = [exact.get(name, loose.get(loosened(name), -1)) for name in names]
+    if -1 in places:
+        some = ", ".join(known[:SHOWN_CLASSES]) + (", ..." if len(known) > SHOWN_CLASSES else "")
+        unnamed = known == numbered_classes(len(known))
+        hint = "; its classes have no names: give them with --class-names (class_names)" if unnamed else ""
+        missing = names[places.index(-1)]
+        raise ValueError(f"{where} has class {missing}, which the model does not know; it has {some}{hint}")
+    return places
+
+
+def known_class(name: str, classes: Sequence[str]) -> int | None:
+    """Where a class stands among those of a model, capitals and underscores aside; None where it does not."""
+    if name in classes:
+        return classes.index(name)
+    wanted = loosened(name)
+    return next((place for place, one in enumerate(classes) if loosened(one) == wanted), None)
+
+
+def loosened(name: str) -> str:
+    """A class's name as names are compared: without capitals, with spaces for underscores."""
+    return name.replace("_", " ").casefold()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """The images of an answer, with as many channels as the model takes.
+
+    `places`: where the model has each of their classes. `indices`: those of `split`, which are looked at.
+    """
+
+    images: ImageSet
+    places: list[int]
+    split: str
+    indices: NDArray[np.int64]
+
+
+def images_of(
+    run: str | Path,
+    loaded: Loaded,
+    data: str | Path | Folders | None,
+    split: str | None,
+    usual: str,
+    progress: Progress | None,
+) -> Scored:
+    """The images to look at: without `data` those that the run was trained from, by its own split.
+
+    Where no split is asked for it is the `usual` of the run's own images, and "all" of others. Raises the one-line
+    `ValueError`s of `evaluate`, and one for a split without images.
+    """
+    plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
+    plan = None
+    if Path(run).exists() and plan_file.is_file():
+        with reading(plan_file):
+            plan = read_json(plan_file)
+            _ = plan["data"]["path"] + plan["data"]["fingerprint"], plan["seed"] + 0
+    if data is None and plan is None:
+        raise ValueError(
+            f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "
+            "landscape ... --data DATA, explain RUN IMAGE"
+        )
+    images, own = _opened(data, plan, split, progress)
+    chosen = split or (usual if own else "all")
+    if chosen == "all":
+        indices = np.sort(np.concatenate([images.indices(name) for name in SPLITS]))
+    else:
+        indices = images.indices(chosen)
+    if not len(indices):
+        raise ValueError(f"{images.name} has no {chosen} images; choose another split")
+    if progress:
+        lines = (classes_line(images), *left_out_lines(images), f"taken: {len(indices):,} images, {_what(chosen, own)}")
+        progress(Update("images", len(images), len(images), lines=lines))
+    if plan is not None and not (own and chosen in ("train", "test")):  # everyone knows it of the training images
+        _warn_of_learned(Path(run), plan, images, indices, own)
+    places = class_places(images.classes, loaded.classes, images.name if data is None else str(data))
+    value_range = loaded.preprocessing.value_range
+    _check_values(images, value_range)
+    images = dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range)
+    return Scored(images, places, chosen, indices)
+
+
+def _opened(
+    data: str | Path | Folders | None, plan: Mapping[str, Any] | None, split: str | None, progress: Progress | None
+) -> tuple[ImageSet, bool]:
+    """The images, and whether they are the run's own in its own split; a moved folder is still its own."""
+    if plan is None:
+        assert data is not None
+        return open_images(data, 0, progress, whole=split in (None, "all", "test")), False
+    row, seed = plan["data"], plan["seed"]
+    if data is None:
+        images = open_images(data_in(row), seed, progress)
+        if images.fingerprint != row["fingerprint"]:
+            raise ValueError(
+                f"the images in {data_in(row)} have changed since this run, and its split with them; "
+                "name the images to score anyway"
+            )
+        return images, True
+    images = open_images(data, seed, progress, whole=True)
+    if split not in (None, "all", *images.given) and (not images.given or "train" in images.given):
+        images = open_images(data, seed)  # a part that the data does not give is carved
+    if len(images) == sum(row.get("counts", {}).values()):
+        with contextlib.suppress(ValueError):  # other images that cannot be split
+            split_anew = open_images(data, seed)
+            images = split_anew if split_anew.fingerprint == row["fingerprint"] else images
+    return images, images.fingerprint == row["fingerprint"]
+
+
+def _what(split: str, own: bool) -> str:
+    if own:
+        return f"{'all' if split == 'all' else f'the {split} split'} of the run's own"
+    return "all of them; --split takes a part" if split == "all" else f"the {split} split of these others"
+
+
+def _warn_of_learned(
+    run: Path, plan: Mapping[str, Any], images: ImageSet, indices: NDArray[np.int64], own: bool
+) -> None:
+    """Warn where the run learned from images that are scored: the score is too high, and nothing else shows it.
+
+    Of other data those count that equal an image of the run's folder that its split.json has among those it learned
+    from; where that folder has gone there is no telling.
+    """
+    folder = run if run.is_dir() else run.parent
+    metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else None
+    splits = ("train", "validation") if learned_validation(plan, metrics) else ("train",)
+    if own:
+        learned = frozenset(images.digests[index] for name in splits for index in images.indices(name).tolist())
+    else:
+        learned = _learned(folder, plan, splits)
+    if count := sum(images.digests[index] in learned for index in indices.tolist()):
+        instead = "--split test is not" if own else "evaluate RUN without DATA scores its own test images alone"
+        warnings.warn(
+            f"the run learned from {count:,} of these {len(indices):,} images, so this score is too high; {instead}",
+            stacklevel=4,
+        )
+
+
+def _learned(run: Path, plan: Mapping[str, Any], splits: tuple[str, ...]) -> frozenset[str]:
+    """Digests of the images that the run learned from, as far as they are still where they were."""
+    if not (run / "split.json").is_file():
+        return frozenset()
+    rows = read_json(run / "split.json")
+    files = frozenset(file for name in splits for file in rows[name])
+    try:
+        images = open_images(data_in(plan["data"]), plan["seed"], whole=True)
+    except ValueError:  # the folder has gone, or holds something else now
+        return frozenset()
+    return frozenset(digest for file, digest in zip(images.files, images.digests, strict=True) if file in files)
+
+
+def _check_values(images: ImageSet, value_range: Range | None) -> None:
+    """Refuse images of other bits than those of the model's training; warn where their values lie elsewhere."""
+    spreads = images.spreads or (None,) * len(images)
+    deep = [spread for spread in spreads if spread is not None]
+    if value_range is None:
+        if deep:
+            what = f"{len(deep)} of {len(spreads)} images of {images.name} have more than 8 bits a value"
+            warnings.warn(f"{what}, {UNKNOWN_RANGE.partition(' a value, ')[2]}", stacklevel=4)
+        return
+    check_mixture(images.name, images.files, spreads, value_range)
+    if outside := sum(is_outside(spread, value_range) for spread in deep):
+        what = f"{outside} of {len(spreads)} images of {images.name}"
+        warnings.warn(f"of {what} {outside_note(value_range).replace(' of its', '')}", stacklevel=4)
+
+
+def _check_labels(truth: NDArray[np.int64], classes: tuple[str, ...]) -> None:
+    if truth.min() < 0 or truth.max() >= len(classes):
+        raise ValueError(f"labels go from {truth.min()} to {truth.max()}; they must be from 0 to {len(classes) - 1}")
+
+
+def _class_rows(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: tuple[str, ...]
+) -> tuple[ClassRow, ...]:
+    counts = [np.bincount(of, minlength=len(classes)) for of in (truth[truth == predicted], truth, predicted)]
+    rows: list[ClassRow] = []
+    for name, hits, count, called in zip(classes, *(row.tolist() for row in counts), strict=True):
+        precision, recall = hits / max(called, 1), hits / max(count, 1)
+        rows.append(ClassRow(name, count, precision, recall, 2 * hits / max(count + called, 1)))
+    return tuple(rows)

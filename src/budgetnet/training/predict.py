@@ -1,0 +1,160 @@
+"""Answers for image files: a stream of labels with probabilities, and of files that cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from budgetnet.arguments import RUN, integer, path, wrong
+from budgetnet.data import prepare
+from budgetnet.data.decode import decode_noted
+from budgetnet.data.walk import matching, walk
+from budgetnet.networks import Network, network_of
+from budgetnet.runs.run import Loaded, check_device, load_run
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The most probable class of a file, and the `top` (class, probability) pairs, best first.
+
+    `note` says in a line what of the file is unlike the training images, so that the answer may be none.
+    """
+
+    path: str
+    label: str
+    probability: float
+    top: tuple[tuple[str, float], ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file without an answer, and why in one line."""
+
+    path: str
+    reason: str
+
+
+def predict(
+    run: str | Path | Loaded,
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    batch: int = 32,
+    top: int = 1,
+    device: str = "cpu",
+    network: Network | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
+) -> Iterator[Prediction | Unreadable]:
+    """Answer files, folders (all images below them) and globs (** goes into folders), in their order.
+
+    Images are decoded and preprocessed as in the run's own evaluation, `batch` at a time, so that
+    any number of them takes the same memory. A file or a folder that cannot be read, a device and a pipe give an
+    `Unreadable` and the rest goes on. Links are followed, each folder once. `network` and `class_names` are for
+    weights of another library that do not say them (`load_run`). Raises a one-line `ValueError`, at once, for no run
+    or where no path is a file, and for answers that are no numbers.
+    """
+    run = run if isinstance(run, Loaded) else path("run", run, RUN)
+    batch, top = integer("batch", batch), integer("top", top)
+    asked = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(asked, bytes | dict) or not isinstance(asked, Iterable):
+        raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
+    if isinstance(asked, list | tuple):  # else they come one by one
+        asked = [path("one of the paths", one) for one in asked]
+    check_device(device)
+    network = None if network is None else network_of("network", network)
+    loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
+    files = found_files(asked)
+    nowhere: list[Unreadable] = []
+    for file in files:
+        if not isinstance(file, Unreadable):
+            break
+        nowhere.append(file)
+    else:
+        where = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
+        raise ValueError(f"there is no image at {where}; give image files, folders or globs")
+    return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
+
+
+def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
+    """The files of each path as they are found; what leads nowhere or cannot be read as `Unreadable`."""
+    for name in (path("one of the paths", one) for one in asked):
+        if os.path.lexists(name) and not os.path.isdir(name):
+            yield name
+            continue
+        matches = _below(name) if os.path.isdir(name) else _matching(name)
+        first = next(matches, None)
+        if first is not None:
+            yield first
+            yield from matches
+        else:
+            yield Unreadable(name, "it holds no images" if os.path.isdir(name) else "there is no such file")
+
+
+def _matching(pattern: str) -> Iterator[str | Unreadable]:
+    """Files that a glob matches, and the images in folders that it matches."""
+    for entry in matching(pattern):
+        if entry.problem is not None:
+            yield Unreadable(entry.path, entry.problem)
+        elif not os.path.isdir(entry.path):
+            yield entry.path
+        elif "**" not in pattern:  # with ** the glob goes into folders itself
+            yield from _below(entry.path)
+
+
+def _below(folder: str) -> Iterator[str | Unreadable]:
+    """Images in a folder and the folders inside it, sorted; hidden ones are passed over."""
+    for entry in walk(folder):
+        if entry.status is not None:
+            yield entry.path
+        elif entry.problem is not None:
+            yield Unreadable(entry.path, entry.problem)
+
+
+def _answers(
+    loaded: Loaded, files: Iterator[str | Unreadable], batch: int, top: int, device: str
+) -> Iterator[Prediction | Unreadable]:
+    loaded.model.to(device).eval()
+    channels, side_px, value_range = loaded.network.in_channels, loaded.side_px, loaded.preprocessing.value_range
+
+    def read(file: str | Unreadable) -> tuple[NDArray[np.uint8], str | None] | Unreadable:
+        if isinstance(file, Unreadable):
+            return file
+        try:
+            return decode_noted(file, channels, side_px, value_range)
+        except ValueError as error:
+            return Unreadable(file, str(error).removeprefix(f"{file}: "))
+
+    with ThreadPoolExecutor() as threads:
+        while part := list(islice(files, batch)):
+            found = list(threads.map(read, part))
+            good = [one[0] for one in found if not isinstance(one, Unreadable)]
+            shares = iter(_probabilities(loaded, good, device) if good else [])
+            for file, one in zip(part, found, strict=True):
+                if isinstance(one, Unreadable):
+                    yield one
+                else:
+                    yield _prediction(str(file), next(shares), loaded.classes, top, one[1])
+
+
+@torch.inference_mode()
+def _probabilities(loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str) -> NDArray[np.float32]:
+    inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
+    shares = loaded.model(inputs).float().softmax(1).cpu().numpy()
+    if not np.isfinite(shares).all():
+        raise ValueError("the model answers with values that are no numbers; its weights are too large or damaged")
+    return shares
+
+
+def _prediction(
+    path: str, shares: NDArray[np.float32], classes: tuple[str, ...], top: int, note: str | None
+) -> Prediction:
+    best = np.argsort(-shares, kind="stable")[:top].tolist()
+    pairs = tuple((classes[index], float(shares[index])) for index in best)
+    return Prediction(path, *pairs[0], pairs, note)

@@ -1,0 +1,143 @@
+"""Pretrained weights for a run: whose, and what each of its networks begins from."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from budgetnet.budgets.budget import Budget
+from budgetnet.data import ImageSet, Pixels, prepare
+from budgetnet.model.files import save_tensors
+from budgetnet.model.inherit import are_relatives, check_relatives, distance, inherit
+from budgetnet.model.sources import installed
+from budgetnet.model.weights import load_model, load_weights
+from budgetnet.networks import Network, zoo
+from budgetnet.parallel.progress import Progress
+from budgetnet.parallel.workers import Workers, workers_for
+from budgetnet.runs.run import INITIAL
+from budgetnet.training.leg import Place, opened
+from budgetnet.training.trainer import Course, initial_model, seed_of
+
+IMAGES = 192
+"""Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
+than they bring: docs/lab-log.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a course begins from: weights that fit as they are (`exact`), or those of a relative of another size."""
+
+    course: Course
+    place: Place
+    source: str
+    exact: bool
+
+
+def parent_for(asked: str, wanted: Network | Budget) -> str | None:
+    """The source that was asked for; for "auto" the nearest relative installed or cached, None where there is none.
+
+    Nearest to a network is the relative of most equal multiply-adds, to a budget the network that exceeds
+    or keeps its limits by least. "none" is None.
+    """
+    if asked == "none":
+        return None
+    if asked != "auto":
+        return asked
+    rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
+    if not rows:
+        whose = f" of {wanted.name}" if isinstance(wanted, Network) else ""
+        warnings.warn(
+            f"no pretrained relative{whose} is installed or cached; training begins from nothing "
+            "(docs/weights.md says what there is)",
+            stacklevel=3,
+        )
+    return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
+
+
+def forms_for(asked: str, bases: Sequence[str | Network]) -> list[str | Network]:
+    """Each base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
+
+    Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
+    """
+    if asked == "none":
+        return list(bases)
+    rows = tuple(installed().values()) if asked == "auto" else (load_model(asked).network,)
+    return [_form_for(rows, base) for base in bases]
+
+
+def _form_for(rows: Sequence[Network], base: str | Network) -> str | Network:
+    if not isinstance(base, str) or f"tf_{base}" not in zoo.names():
+        return base
+    plain, original = (any(_relative(row, zoo.network(name)) for row in rows) for name in (base, f"tf_{base}"))
+    return f"tf_{base}" if original and not plain else base
+
+
+def source_of(plan: Mapping[str, Any] | None, asked: str, wanted: Network | Budget) -> str | None:
+    """Whose weights a run begins from: those that its plan was made with, or before there is one `parent_for`.
+
+    What "auto" finds may be another by the time a run is taken up or shown again.
+    """
+    return parent_for(asked, wanted) if plan is None else plan.get("parent")
+
+
+def default_recipe(source: str | None) -> str:
+    """The recipe's name, unless one is given: "finetune" from pretrained weights, else "modern"."""
+    return "modern" if source is None else "finetune"
+
+
+def _relative(network: Network, wanted: Network | Budget) -> bool:
+    return isinstance(wanted, Budget) or are_relatives(wanted, network)
+
+
+def _far(network: Network, wanted: Network | Budget) -> float:
+    if isinstance(wanted, Network):
+        return distance(wanted, network)
+    return abs(math.log2(wanted.check(network).binding.share))
+
+
+def base_of(source: str) -> str | Network:
+    """The source's network, by its name where it is the zoo's."""
+    network = load_model(source).network
+    return network.name if network.name in zoo.names() and zoo.network(network.name) == network else network
+
+
+def write_starts(starts: Sequence[Start], device: str, progress: Progress | None = None) -> None:
+    """Make the initial weights of courses, several at once: files under the run's folder `initial`.
+
+    Raises a one-line `ValueError` for a course whose network is no relative of its source's.
+    """
+    inheriting = [start for start in starts if not start.exact]
+    parents = {source: load_model(source).network for source in {start.source for start in inheriting}}
+    for start in inheriting:
+        check_relatives(start.course.network, parents[start.source])
+    (Path(starts[0].place.folder).parent / INITIAL).mkdir(exist_ok=True)
+    with Workers(write_start, min(workers_for(device), len(starts)), device, progress=progress) as workers:
+        workers.run(list(starts))
+
+
+def write_start(start: Start) -> bool:
+    """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
+    course = start.course
+    model = initial_model(course.network, course)
+    if start.exact:
+        load_weights(model, start.source)
+    else:
+        images, pixels = opened(start.place.data, start.place.split_seed, start.place.side_px)
+        inherit(model, start.source, fitting_images(course, images, pixels))
+    save_tensors(Path(start.place.folder).parent / INITIAL / f"{course.id}.safetensors", model.state_dict())
+    return True
+
+
+def fitting_images(course: Course, images: ImageSet, pixels: Pixels) -> Tensor:
+    """Some training images as the course's network takes them, drawn by its seed: (n, c, h, w)."""
+    indices = images.indices("train")
+    generator = np.random.default_rng(seed_of(course.seed, "inherit"))
+    drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
+    return prepare([pixels[index] for index in drawn], course.network.resolution_px, course.preprocessing)

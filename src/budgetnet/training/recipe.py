@@ -1,0 +1,173 @@
+"""Recipes: how a network is trained, as data. A recipe is a row with its source; nothing here runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from budgetnet.codec import from_plain, to_plain
+from budgetnet.data import Augmentation
+from budgetnet.networks import Network, Norm, check_share, choose
+
+OptimiserKind = Literal["adamw", "rmsprop", "sgd"]
+ScheduleKind = Literal["trapezoid", "exponential"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to train. Shares are of all steps.
+
+    `learning_rate` holds for `batch` images a step, and follows a smaller batch by its root (AdamW)
+    or in proportion (RMSprop, SGD). "trapezoid": warm-up, constant, linear cool-down to 0;
+    "exponential": warm-up, then falling to `final_rate` of the peak by the last step, with the
+    cool-down on top. `ema_share` is the horizon of the weights' moving average (0: none).
+    `dropout` and `drop_path` None leave the network's own. `zero_classifier` starts the classifier at 0:
+    the paper's 1 / sqrt(classes) is meant for 1000 of them, and with few the first loss is far above
+    log(classes). A training of fewer than `full_epochs` takes the augmentation milder, by the root of its
+    share of them: it has less time to overfit, and strong changes slow it down (0: always as given).
+    `frozen_norm` leaves BatchNorm's statistics as they came with pretrained weights.
+    """
+
+    name: str
+    optimiser: OptimiserKind
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    augmentation: Augmentation
+    source: str
+    momentum: float = 0.9
+    eps: float = 1e-8
+    schedule: ScheduleKind = "trapezoid"
+    warmup_share: float = 0.03
+    cooldown_share: float = 0.4
+    final_rate: float = 1.0
+    ema_share: float = 0.0
+    label_smoothing: float = 0.1
+    clip_norm: float | None = None
+    dropout: float | None = None
+    drop_path: float | None = None
+    zero_classifier: bool = False
+    full_epochs: float = 0.0
+    frozen_norm: bool = False
+
+    def __post_init__(self) -> None:
+        choose("optimiser", self.optimiser, get_args(OptimiserKind))
+        choose("schedule", self.schedule, get_args(ScheduleKind))
+        for what in ("warmup_share", "cooldown_share", "ema_share", "label_smoothing"):
+            check_share(what, getattr(self, what))
+
+    def rate_for(self, batch: int) -> float:
+        """Peak learning rate for a batch of another size than the recipe's."""
+        ratio = batch / self.batch
+        return self.learning_rate * (math.sqrt(ratio) if self.optimiser == "adamw" else ratio)
+
+    def cooldown_steps(self, steps: int) -> int:
+        """Of a whole training's steps the last, in which the rate falls to 0."""
+        return min(steps, round(self.cooldown_share * steps))
+
+    def augmentation_for(self, epochs: float) -> Augmentation:
+        """What is drawn in a training of so many epochs: eased by sqrt(epochs / full_epochs)."""
+        if not self.full_epochs:
+            return self.augmentation
+        return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for plan.json."""
+        return to_plain(self)
+
+    @staticmethod
+    def from_dict(row: Mapping[str, Any]) -> Recipe:
+        """The recipe of `to_dict`. Raises a one-line `ValueError` for anything else."""
+        return from_plain(Recipe, row, "the recipe in plan.json")
+
+
+PAPER = Recipe(
+    name="paper",
+    optimiser="rmsprop",
+    batch=256,
+    learning_rate=0.016,
+    weight_decay=1e-5,
+    eps=1e-3,
+    schedule="exponential",
+    # 0.97 every 2.4 epochs over 350 epochs; a shorter run falls as far.
+    final_rate=0.97 ** (350 / 2.4),
+    warmup_share=5 / 350,
+    cooldown_share=0.02,
+    # Decay 0.9999 at 4096 images a step is 32 epochs of 350.
+    ema_share=32 / 350,
+    augmentation=Augmentation(crop_scale=(0.08, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, randaugment=(2, 9)),
+    source="arXiv:1905.11946, section 5.2; the authors' main.py (batch, epsilon, EMA, decay by epochs)",
+)
+
+MODERN = Recipe(
+    name="modern",
+    optimiser="adamw",
+    batch=64,
+    learning_rate=4e-3,
+    weight_decay=0.05,
+    momentum=0.9,
+    warmup_share=0.03,
+    cooldown_share=0.5,
+    ema_share=0.01,
+    clip_norm=2.0,
+    dropout=0.2,
+    drop_path=0.0,
+    zero_classifier=True,
+    full_epochs=100,
+    augmentation=Augmentation(
+        crop_scale=(0.35, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3
+    ),
+    source="chosen by measurement: docs/lab-log.md",
+)
+
+FINETUNE = dataclasses.replace(
+    MODERN,
+    name="finetune",
+    learning_rate=5e-4,
+    weight_decay=0.01,
+    warmup_share=0.05,
+    frozen_norm=True,
+    # Colours are what pretrained weights know: only position is changed, as much in a training of any length.
+    augmentation=Augmentation(crop_scale=(0.6, 1.0), crop_ratio=(3 / 4, 4 / 3), flip=0.5),
+    full_epochs=0,
+)
+
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (PAPER, MODERN, FINETUNE)}
+
+
+def recipe_of(name: str | Recipe) -> Recipe:
+    """The recipe of that name; a recipe is itself. Raises `ValueError` that names the choices."""
+    if isinstance(name, Recipe):
+        return name
+    choose("recipe", name, tuple(RECIPES))
+    return RECIPES[name]
+
+
+def guarded_batch(recipe: Recipe, train_images: int) -> int:
+    """The batch for a data set: the recipe's, but at least 16 steps an epoch, and at least 8 images.
+
+    Fewer than 8 images make BatchNorm's statistics useless.
+    """
+    return max(min(8, train_images), min(recipe.batch, train_images // 16))
+
+
+def guarded_norm(norm: Norm, steps: int) -> Norm:
+    """BatchNorm whose running statistics settle in the run: a window of at most a twentieth of its steps.
+
+    TensorFlow's 0.01 remembers 100 steps, longer than a short run's whole cool-down.
+    """
+    return dataclasses.replace(norm, momentum=min(0.5, max(norm.momentum, 20 / max(steps, 1))))
+
+
+def trained_network(network: Network, recipe: Recipe, steps: int) -> Network:
+    """The network as the recipe trains it: its dropout, stochastic depth and guarded BatchNorm."""
+    dropout = network.head.dropout if recipe.dropout is None else recipe.dropout
+    return dataclasses.replace(
+        network,
+        head=dataclasses.replace(network.head, dropout=dropout),
+        drop_path=network.drop_path if recipe.drop_path is None else recipe.drop_path,
+        norm=guarded_norm(network.norm, steps),
+    )

@@ -1,0 +1,268 @@
+"""Training steps: a model, its optimiser and moving average, moved from one step to another.
+
+Everything random is a function of (seed, step), so that a training stopped anywhere and gone on
+with from a checkpoint gives the same bits as one left alone, for one count of processes and threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from budgetnet.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
+from budgetnet.model.build import Model, build
+from budgetnet.model.files import AGAIN, load_checkpoint, load_tensors, save_checkpoint
+from budgetnet.networks import Network
+from budgetnet.parallel.workers import stopping
+from budgetnet.training.optimise import Schedule, average, optimiser_of, rare_class_eps
+from budgetnet.training.recipe import Recipe, trained_network
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """All that a training is a function of, but for the images: what plan.json keeps of it.
+
+    `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
+    """
+
+    id: str
+    network: Network
+    recipe: Recipe
+    preprocessing: Preprocessing
+    seed: int
+    batch: int
+    steps: int
+    warmup_steps: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate of the trunk, for this batch."""
+        rate = self.recipe.rate_for(self.batch)
+        return Schedule(rate, self.steps, self.warmup_steps, self.recipe.final_rate)
+
+    @property
+    def cooldown_steps(self) -> int:
+        """Of the whole training, by the recipe."""
+        return self.recipe.cooldown_steps(self.steps)
+
+    def augmentation_for(self, train_images: int) -> Augmentation:
+        """What is drawn in this training: milder where it sees its images only a few times."""
+        return self.recipe.augmentation_for(self.steps * self.batch / train_images)
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Figures of one step: the loss and the share of right answers in its (augmented) batch."""
+
+    step: int
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+class Trainer:
+    """The moving parts of one training in this process. Mutable by nature: `step` counts up.
+
+    The accelerator's processes share each step's batch, unless this one is to train `alone`. `stop`
+    turns true behind the same step in all of them when one was asked to stop.
+    """
+
+    def __init__(
+        self, course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator, alone: bool = False
+    ) -> None:
+        self.course = course
+        self.accelerator = accelerator
+        self.rank, self.world = (0, 1) if alone else (accelerator.process_index, accelerator.num_processes)
+        self.step = 0
+        self.stop = False
+        # Process r of w takes batch w * step + r of batches w times smaller: together the step's batch.
+        self.batches = TrainBatches(
+            images,
+            pixels,
+            max(1, course.batch // self.world),
+            course.network.resolution_px,
+            course.preprocessing,
+            course.augmentation_for(len(images.indices("train"))),
+            course.seed,
+            accelerator.device,
+        )
+        network = trained_network(course.network, course.recipe, course.steps)
+        self.model: Model = initial_model(network, course).to(accelerator.device)
+        self.mean: Model = initial_model(network, course).to(accelerator.device).requires_grad_(False)
+        eps = rare_class_eps(course.network.classes, course.batch, course.steps)
+        optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate, eps)
+        self.wrapped: nn.Module = self.model
+        if self.world > 1 and accelerator.device.type != "cpu":
+            self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
+        else:
+            self.optimiser = accelerator.prepare(optimiser)
+
+    def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
+        """Take steps until `self.step` is `until`; `after` is called behind each."""
+        self.wrapped.train()
+        if self.course.recipe.frozen_norm:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        while self.step < until:
+            rate = rate_at(self.step)
+            loss, accuracy = self._take_step(rate)
+            self.step += 1
+            after(StepReport(self.step, loss, accuracy, rate))
+
+    def _take_step(self, rate: float) -> tuple[float, float]:
+        course, accelerator = self.course, self.accelerator
+        torch.manual_seed(seed_of(course.seed, self.step, self.rank))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        # Before the forward pass: old gradients must not live beside the activations.
+        self.optimiser.zero_grad(set_to_none=True)
+        batch = self.batches.batch_at(self.step * self.world + self.rank)
+        with accelerator.autocast():
+            logits = self.wrapped(batch.inputs)
+        loss = loss_of(logits.float(), batch, course.recipe.label_smoothing)
+        accelerator.backward(loss)
+        self._exchange()
+        if course.recipe.clip_norm is not None:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), course.recipe.clip_norm)
+        self.optimiser.step()
+        if course.recipe.ema_share:
+            average(
+                self._tensors(self.mean), self._tensors(self.model), self.step, course.recipe.ema_share * course.steps
+            )
+        right = (logits.argmax(1) == batch.labels).float().mean()
+        return float(loss.detach()), float(right)
+
+    def _exchange(self) -> None:
+        """The mean of all processes' gradients, in one piece, and whether any was asked to stop.
+
+        On a GPU DistributedDataParallel sees to the gradients.
+        """
+        self.stop = stopping()
+        if self.wrapped is self.model and self.world > 1:
+            self.stop = exchange(self.model, self.world, self.stop)
+
+    @staticmethod
+    def _tensors(model: Model) -> list[Tensor]:
+        return list(model.state_dict().values())
+
+    @property
+    def result(self) -> Model:
+        """The model to use: the moving average where the recipe has one."""
+        return self.mean if self.course.recipe.ema_share else self.model
+
+    def save(self, path: Path) -> None:
+        """The whole state, written aside and renamed; only the first process writes."""
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        save_checkpoint(path, state)
+
+    def begin_from(self, path: Path) -> None:
+        """Take the weights of a safetensors file instead of the drawn ones; before the first step."""
+        tensors = load_tensors(path)[0]
+        for model in (self.model, self.mean):
+            model.load_state_dict(tensors)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of this course. Raises a one-line `ValueError` for a file that is none."""
+        state = load_checkpoint(path)
+        try:
+            self.model.load_state_dict(state["model"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = int(state["step"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
+
+
+def initial_model(network: Network, course: Course) -> Model:
+    """The model before the first step: a function of the network, the recipe and the seed."""
+    model = build(network, course.seed)
+    if course.recipe.zero_classifier:
+        torch.nn.init.zeros_(model.classifier.weight)
+    return model
+
+
+def loss_of(logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
+    """Cross entropy with label smoothing: logits (n, classes) -> a scalar. Mixed targets are taken as given."""
+    target = batch.labels if batch.targets is None else batch.targets
+    return functional.cross_entropy(logits, target, label_smoothing=label_smoothing)
+
+
+def seed_of(*values: object) -> int:
+    """A 63-bit seed that is a pure function of the values, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(repr(values).encode()).digest()[:8], "big") >> 1
+
+
+@torch.no_grad()
+def exchange(model: nn.Module, world: int, stop: bool) -> bool:
+    """Give every process the mean of all processes' gradients; whether any was asked to `stop`.
+
+    By hand on the CPU: DistributedDataParallel's buckets change after the first step, and the order of its sums with
+    them, so that a resumed training of three processes or more would have other bits.
+    """
+    gradients = [param.grad for param in model.parameters() if param.grad is not None]
+    flag = torch.tensor([float(stop)], device=gradients[0].device)
+    flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flag])
+    torch.distributed.all_reduce(flat)
+    stop = bool(flat[-1] > 0)
+    flat.div_(world)
+    for gradient, part in zip(gradients, flat[:-1].split([each.numel() for each in gradients]), strict=True):
+        gradient.copy_(part.view(gradient.shape))
+    return stop
+
+
+def of_all(accelerator: Accelerator, value: float) -> Tensor:
+    """The values of all processes, in order."""
+    values = accelerator.gather(torch.tensor([value], device=accelerator.device))
+    assert isinstance(values, Tensor)
+    return values
+
+
+LONG_FIRST_STEP = 4.0
+"""Times the seconds that a timing may take: a first step that is longer is the only one."""
+
+
+def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:
+    """Images a second of this process's training steps, by the median step; the first two warm up.
+
+    Where already the first step takes four times the `seconds`, that step is the answer: it tells what matters, that
+    the network is slow, and more of them would not be told in time. Steps are real ones, so the trainer is spent: throw
+    it away.
+    """
+    durations: list[float] = []
+
+    def take(steps: int) -> None:
+        for _ in range(steps):
+            before = time.perf_counter()
+            trainer.advance(trainer.step + 1, trainer.course.schedule.trunk, lambda report: None)
+            durations.append(time.perf_counter() - before)
+
+    # Processes that exchange gradients must take equally many steps, or the last waits for ever: no own clocks.
+    take(1)
+    first = float(of_all(trainer.accelerator, durations[0]).max())
+    if first > LONG_FIRST_STEP * seconds:
+        return trainer.course.batch / first
+    take(1 + at_least)
+    slowest = float(of_all(trainer.accelerator, float(np.median(durations[2:]))).max())
+    take(max(0, math.ceil(seconds / slowest) - at_least))
+    return trainer.course.batch / float(np.median(durations[2:]))
