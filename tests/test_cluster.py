@@ -25,7 +25,7 @@ from budgetnet.cluster import parcel as parcel_module
 from budgetnet.cluster.parcel import Errand as Files
 from budgetnet.cluster.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
 from budgetnet.cluster.pool import ATTEMPTS, Pool, say
-from budgetnet.cluster.ray_cluster import Cluster, connected, places_of
+from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.packed import packed_of, pieces, unpacked
 from budgetnet.experiments.baseline.search import Score, Search, Told, run_search
@@ -371,3 +371,17 @@ def test_a_lost_job_goes_on_from_what_it_said(cluster: TwoNodes, tmp_path: Path)
     with connected(asked), Pool(talk, asked, heard=heard.append) as pool:
         jobs = [Errand(number, "") for number in (1, 2)]
         assert dict(pool.landing(jobs, anew)) == {0: "went on from 7", 1: "went on from 7"}
+
+
+def test_a_places_memory_is_that_of_the_smallest_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 4.0, "memory": 8e9}},
+        {"Alive": True, "Resources": {"CPU": 2.0, "memory": 3e9}},
+        {"Alive": False, "Resources": {"CPU": 8.0, "memory": 1e9}},
+        {"Alive": True, "Resources": {"memory": 1e9}},
+    ]
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    assert place_bytes(Cluster("127.0.0.1:1")) == 1_500_000_000
+    assert place_bytes(Cluster("127.0.0.1:1", 2.0)) == 3_000_000_000
+    assert place_bytes(Cluster("127.0.0.1:1", 0.0, 1.0)) == sys.maxsize, "of a GPU's memory Ray knows nothing"

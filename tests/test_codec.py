@@ -87,6 +87,7 @@ def row(**changed: Any) -> dict[str, Any]:
     [
         ({"name": None}, "name is missing"),
         ({"more": 1}, "more is not known"),
+        ({"mo\nre": 1}, r"mo\\nre is not known"),
         ({"name": 5}, "name is 5; it must be a text"),
         ({"count": 1.5}, "count is 1.5; it must be an integer"),
         ({"count": True}, "count is True; it must be an integer"),

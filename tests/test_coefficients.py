@@ -90,7 +90,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
-    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 600.0}
+    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 300.0}
     return search_coefficients("digits", out=run, **{**asked, **options})
 
 
@@ -226,9 +226,20 @@ def test_the_time_is_shared_by_lengths() -> None:
     assert found.rungs == pytest.approx([found.last / 16, found.last / 8, found.last / 4])
     turns = [*zip(found.rungs, (12, 6, 3), strict=True), (found.last, 5), (found.check, 3)]
     assert sum(one * many for one, many in turns) == pytest.approx(1000.0)
-    assert 3 * found.check == pytest.approx(330.0) and found.least == found.rungs[0]
+    assert 3 * found.check == pytest.approx(330.0)
     alone = plan_module.shared(1000.0, [3], 1, 3)
     assert alone == Seconds((), 670.0, 330.0), "no early rung where all meet in the last"
+
+
+def test_the_last_rung_and_the_check_have_the_least_steps_and_early_rungs_need_them_not() -> None:
+    one, splits, kept = Timing(400.0, 400.0, 0.0), [100, 200], [24, 12, 6, 4]
+    least = plan_module.least_seconds(kept, 3, 8, 64, splits, one, one, steps=900)
+    found = plan_module.shared(least, kept, 3, 8)
+    steps = [
+        (seconds - validation_seconds(count, one)) * one.apart / 64
+        for seconds, count in ((found.last, splits[0]), (found.check, sum(splits)))
+    ]
+    assert min(steps) == pytest.approx(900.0) and found.rungs[0] < found.last / 10
 
 
 def test_few_race_where_the_first_rung_would_be_too_short() -> None:

@@ -77,11 +77,16 @@ def from_plain(kind: type[Kind], row: object, where: str, **given: object) -> Ki
         raise DamagedError(where, str(error)) from error
 
 
-def from_record(kind: type[Kind], row: object, format_name: str, where: str, **given: object) -> Kind:
-    """As `from_plain`, of a file whose object has this format name under "format". Raises for another one."""
+def as_object(row: object, where: str) -> Mapping[str, Any]:
+    """The row, if it is a JSON object. Raises a one-line `ValueError` for anything else."""
     if not isinstance(row, Mapping):
         raise DamagedError(where, f"it is {shown(row)}; it must be an object")
-    rows = dict(cast("Mapping[str, object]", row))
+    return cast("Mapping[str, Any]", row)
+
+
+def from_record(kind: type[Kind], row: object, format_name: str, where: str, **given: object) -> Kind:
+    """As `from_plain`, of a file whose object has this format name under "format". Raises for another one."""
+    rows = dict(as_object(row, where))
     found = rows.pop("format", None)
     if found != format_name:
         raise ValueError(f"{where} has the format {shown(found)}; this version reads {format_name}")
@@ -113,7 +118,7 @@ def _dataclass(kind: type[Kind], row: object, path: str, given: Mapping[str, obj
     rows, hints, values = cast("Mapping[str, object]", row), _hints(kind), dict(given)
     names = {field.name: field for field in dataclasses.fields(cast(Any, kind)) if field.name not in given}
     if unknown := sorted(set(rows) - set(names)):
-        raise _WrongError(f"{_at(path, unknown[0])} is not known")
+        raise _WrongError(f"{_at(path, shown(unknown[0])[1:-1])} is not known")
     for name, field in names.items():
         if name in rows:
             values[name] = _value(hints[name], rows[name], _at(path, name))

@@ -125,6 +125,16 @@ def test_where_no_two_classes_are_mirror_images_none_are_named(
 def test_only_where_classes_have_too_few_images_is_it_said_that_nothing_could_be_told() -> None:
     assert mirroring(120, 5, either_way, 0).unable == TOO_FEW
     assert mirroring(90, 20, either_way, 0).unable == TOO_FEW
+    assert mirroring(60, 14, with_a_pair, 0).unable == TOO_FEW, "a pair of them would not surely show"
+
+
+def test_classes_of_too_few_images_among_others_are_counted() -> None:
+    """A mirrored pair is found where its two classes have images enough; else it is said that they have not."""
+    images, pixels = signs(60, 40, with_a_pair, 0)
+    kept = [place for place in range(len(images)) if place // 40 not in PAIR or place % 40 < 12]
+    few = dataclasses.replace(images, split=tuple(0 if place in set(kept) else 2 for place in range(len(images))))
+    found = label_changes(few, pixels, MODERN.augmentation, ("flip",), 0)["flip"]
+    assert found.pair is None and found.unable == "2 of 60 classes have too few images for it"
 
 
 @pytest.mark.parametrize("each", [32, pytest.param(200, marks=pytest.mark.slow)])

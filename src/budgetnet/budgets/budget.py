@@ -16,7 +16,7 @@ from typing import Any, get_args
 from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, listener, number, of_kind
 from budgetnet.budgets.path import LEAST_PHI, Path, without_skips
-from budgetnet.codec import from_plain, to_plain
+from budgetnet.codec import as_object, from_plain, to_plain
 from budgetnet.costs.network_cost import Cost, DType, cost
 from budgetnet.networks import Network, choose, network_of
 from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
@@ -171,7 +171,7 @@ class Certificate:
 
         Raises a one-line `ValueError` for anything else.
         """
-        limits = {name: value for name, value in row.items() if name != "network"}
+        limits = {name: value for name, value in as_object(row, "the certificate").items() if name != "network"}
         return from_plain(Certificate, limits, "the certificate")
 
 

@@ -56,7 +56,7 @@ class Interval:
         if not isinstance(row, list):
             raise ValueError(f"{shown(row)} is not an interval; it must be [low, high]")
         pair = cast("list[object]", row)
-        if len(pair) != 2 or not all(isinstance(end, int | float) for end in pair):
+        if len(pair) != 2 or not all(type(end) in (int, float) for end in pair):
             raise ValueError(f"{shown(pair)} is not an interval; it must be [low, high]")
         return Interval(*cast("list[float]", pair))
 

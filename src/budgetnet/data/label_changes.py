@@ -1,7 +1,7 @@
 """Whether a change of images changes their class: found on the training images, by a quick classifier.
 
 It is fitted to four fifths of the images and asked about the last fifth, in turn; then again with the changed images,
-under their old labels, beside the originals or instead of them (`learn.changed_pairs` has what counts as proof). One
+under their old labels, beside the originals or instead of them (`data.changed_pairs` has what counts as proof). One
 look, at a bounded number of images, is enough where there are so many of each class that two which are made one show.
 Of many classes there are too few of each. Then the first look only finds the most suspect pairs, and a second is at
 further images of these alone: what made a pair suspect is no proof, and few pairs need less proof than all do.
@@ -159,13 +159,19 @@ def _sample(images: ImageSet, seed: int) -> _Sample | None:
     few = min(_each(counts, FIRST_IMAGES), max(FEWEST_IMAGES, int(FIRST_SHARE * usual)))
     surely = min(usual, each) >= _needed(pairs)
     twice = not surely and usual - few >= _needed(MOST_SUSPECTS)
-    shows = twice or 2 * min(usual, each) >= _needed(pairs)  # where all of both classes are taken for the other
-    unable = ""
-    if len(places) < len(enough):
-        unable = TOO_MANY
-    elif len(places) < len(images.classes) or not shows:
-        unable = TOO_FEW
+    if twice:
+        shown = int((counts - few >= _needed(MOST_SUSPECTS)).sum())
+    else:
+        shown = int((np.minimum(counts, each) >= _needed(pairs)).sum())
+    unable = TOO_MANY if len(places) < len(enough) else _untested(shown, len(images.classes))
     return _Sample(tuple(images.classes[place] for place in places), drawn, few if twice else each, twice, unable)
+
+
+def _untested(shown: int, classes: int) -> str:
+    """Why a changed pair might not be found, where only `shown` of the classes have enough images for it."""
+    if shown == classes:
+        return ""
+    return TOO_FEW if shown < 2 else f"{classes - shown:,} of {classes:,} classes have too few images for it"
 
 
 def _needed(pairs: int) -> int:

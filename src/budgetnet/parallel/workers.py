@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from budgetnet.parallel.progress import Progress, Update, silent
@@ -153,19 +154,19 @@ def most_threads() -> int:
     return int(given)
 
 
-_main_is_hidden = threading.Lock()
+_starting = threading.local()
+_preparation_data = spawn.get_preparation_data
 
 
-@contextlib.contextmanager
-def _hidden_main() -> Iterator[None]:
-    """The user's script is not there: who starts a process meanwhile does not tell it to run that script again."""
-    with _main_is_hidden:
-        own = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = own
+def _without_script(name: str) -> dict[str, Any]:
+    """What a new process is told of its parent; one of ours is not told which script that ran."""
+    told = _preparation_data(name)
+    if getattr(_starting, "one_of_ours", False):
+        told = {key: value for key, value in told.items() if not key.startswith("init_main_from_")}
+    return told
+
+
+spawn.get_preparation_data = _without_script
 
 
 class _Process(SpawnProcess):
@@ -177,8 +178,11 @@ class _Process(SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:
-        with _hidden_main():
+        _starting.one_of_ours = True
+        try:
             return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+        finally:
+            _starting.one_of_ours = False
 
 
 class _Context(SpawnContext):

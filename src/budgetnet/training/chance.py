@@ -31,28 +31,31 @@ class AgainstChance:
         """Whether the loss is below that of the class frequencies, and not by luck."""
         return self.upper < 0.0
 
-    def check(self, name: str, epochs: float) -> None:
-        """Raise a one-line `ValueError` that says what to change, unless something was learned."""
+    def check(self, name: str, epochs: float, instead: str = "--time or --epochs, a smaller budget") -> None:
+        """Raise a one-line `ValueError` that says what to change (`instead`: what more of), unless it learned."""
         if self.learned:
             return
         if self.loss < self.chance_loss:
             raise ValueError(
                 f"{self.count:,} {self.split} images do not tell whether {name} learned anything: its log loss on them "
                 f"is {self.loss:.3f}, that of the class frequencies {self.chance_loss:.3f}, and the difference may be "
-                "chance; give more images, or more --time or --epochs; --fresh or another --out starts again"
+                f"chance; give more images, or more {instead}; --fresh or another --out starts again"
             )
         raise ValueError(
             f"the training of {name} learned nothing: after {epochs:.2g} times through the images its log loss on "
             f"{self.count:,} {self.split} images is {self.loss:.3f}, and that of the class frequencies alone "
-            f"{self.chance_loss:.3f}, so this is no answer; give more --time or --epochs, a smaller budget, or see "
+            f"{self.chance_loss:.3f}, so this is not an answer; give more {instead}, or see "
             "whether the labels are right; --fresh or another --out starts again"
         )
 
 
 def check_any_learned(name: str, found: Sequence[AgainstChance], epochs: float) -> None:
-    """Raise as `AgainstChance.check` does for the best of a network's trainings, unless one of them learned."""
+    """Raise as `AgainstChance.check` does for the best of several trainings, unless one of them learned.
+
+    Each is tested at 95 %: of twenty that learned nothing, one may pass by luck.
+    """
     if not any(one.learned for one in found):
-        min(found, key=lambda one: one.loss).check(name, epochs)
+        min(found, key=lambda one: one.loss).check(name, epochs, "--time")
 
 
 def nothing_learned(label: str, seeds: Sequence[object]) -> str:

@@ -66,7 +66,8 @@ def rare_class_eps(classes: int, batch: int, steps: int) -> float | None:
     epsilon a class whose first image is still to come moves down by the whole rate at every step, and one whose image
     came hardly moves any more: classes end up as far apart as their first images were in time. That is noise, and
     after one epoch more of it than of what was learned (docs/lab-log.md); more images of each class make it good. With
-    this epsilon a class that waits moves sqrt(batch / classes) as fast at most.
+    this epsilon a class that waits moves sqrt(batch / classes) as fast at most. A training that sees each image four
+    times, as those that are planned by time do, never has it: it is for the epochs that a user asks for.
     """
     few = classes > MANY_CLASSES * batch and batch * steps < FEW_VIEWS * classes
     return 1.0 / math.sqrt(batch * classes) if few else None

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import platform
 import shutil
 import warnings
@@ -47,6 +48,9 @@ NOT_GIVEN = (
     ("train_bytes", None),
 )
 """Arguments that say nothing: those of a run from before there were others keep their folder's name."""
+
+SAID: Mapping[str, str] = {"train_bytes": "--train-bytes"}
+"""Arguments by the names that people know, where the first word of ours is another."""
 
 
 class TooShort(ValueError):
@@ -97,6 +101,8 @@ def only_one(run: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_that_file(lock.fileno(), run / ".lock"):  # who held it has just removed it
+                raise BlockingIOError
         except ImportError:  # Windows: the files are written whole all the same
             pass
         except BlockingIOError as error:
@@ -105,11 +111,19 @@ def only_one(run: Path) -> Iterator[None]:
             yield
         finally:
             if {child.name for child in run.iterdir()} <= {".lock", INITIAL}:  # bad input, most often
-                (run / ".lock").unlink()
+                (run / ".lock").unlink(missing_ok=True)
                 shutil.rmtree(run / INITIAL, ignore_errors=True)
                 for folder in made:  # one that the user made stays
                     with contextlib.suppress(OSError):  # another run has come into it
                         folder.rmdir()
+
+
+def _is_that_file(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one that this path names."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _refuse_foreign(run: Path) -> None:
@@ -150,7 +164,8 @@ def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path)
         begun = plan.get(name, dict(NOT_GIVEN).get(name, value))
         same = begun["name"] == value["name"] if name == "recipe" else begun == value
         if not same:
-            raise ValueError(f"{run} was begun with another {name.split('_')[0]}; give another --out, or --fresh")
+            what = SAID.get(name, name.split("_")[0])
+            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
 
 
 def same_version(plan: Mapping[str, Any] | None, name: str, run: Path) -> None:

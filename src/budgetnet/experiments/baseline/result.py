@@ -19,6 +19,7 @@ from budgetnet.experiments.baseline.surrogate import best_of
 from budgetnet.networks import Network
 from budgetnet.statistics import accuracy_interval, difference_interval, on_one_split, over_seeds, paired_over_seeds
 from budgetnet.training.answers import Answered, right_over_seeds
+from budgetnet.training.chance import nothing_learned
 
 FORMAT = "budgetnet.experiments.baseline.v1"
 BASE = "base"
@@ -57,7 +58,8 @@ class Final:
     """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
 
     `search_accuracy` is its score's, None for the base and for what was foreseen and not scored; `reward` goes by
-    `validation_accuracy`, which chose the winner and is optimistic.
+    `validation_accuracy`, which chose the winner and is optimistic. `unlearned` are the seeds, counted from 0, whose
+    trainings learned nothing (`training.chance`).
     """
 
     id: str
@@ -72,6 +74,7 @@ class Final:
     low: float
     high: float
     seeds: tuple[float, ...]
+    unlearned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,19 @@ class Baseline:
     def network(self) -> Network:
         """The winner's."""
         return self.finals[0].network
+
+    def __post_init__(self) -> None:
+        if not self.finals:
+            raise ValueError("it has no finals")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What --json prints: baseline.json, the winner's network, the run and its report."""
+        return {
+            **to_plain(self),
+            "network": to_plain(self.network),
+            "run": str(self.run),
+            "report": str(self.report),
+        }
 
     def to_file(self) -> dict[str, Any]:
         """baseline.json."""
@@ -178,6 +194,7 @@ def final_of(
         low=low,
         high=high,
         seeds=tuple(float(test.right.mean()) for test in done.tests),
+        unlearned=tuple(seed for seed, test in enumerate(done.tests) if not test.chance.learned),
     )
 
 
@@ -204,7 +221,9 @@ def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
         if pair.differs
         else f"The test images do not tell it from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
     )
-    if base.reward > winner.reward:
+    if len(base.unlearned) == seeds:
+        verdict = "No training of the base learned anything, so the winner compares with nothing."
+    elif base.reward > winner.reward:
         verdict += (
             " By the objective on validation, which chose among the finalists, the base is ahead: "
             f"{base.reward:.3f} against {winner.reward:.3f}."
@@ -221,6 +240,7 @@ def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
         f"{_semifinals_said(result, plan)}",
         "Such a score ranks; it does not say how accurate a network is at the end of a whole training, and how well it "
         "ranks here was not measured by this search.",
+        *(nothing_learned(row.id, row.unlearned) for row in result.finals if row.unlearned),
     )
     return dataclasses.replace(result, statement=said)
 

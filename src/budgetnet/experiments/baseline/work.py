@@ -211,5 +211,6 @@ def shown(run: Path) -> Baseline:
     from budgetnet.experiments.baseline.page import write_page
 
     clear(run / "training")
-    row = read_json(run / "baseline.json")
-    return Baseline.from_file(row, run, write_page(run))
+    found = Baseline.from_file(read_json(run / "baseline.json"), run, run / "report.html")
+    write_page(run)
+    return found

@@ -106,11 +106,6 @@ class Seconds:
     last: float
     check: float
 
-    @property
-    def least(self) -> float:
-        """Of the shortest in the race."""
-        return min((*self.rungs, self.last))
-
 
 def shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> Seconds:
     """The time by rule: lengths of trainings times the turns that so many workers take for them."""
@@ -148,14 +143,16 @@ def least_seconds(
     check: Timing,
     steps: int,
 ) -> float:
-    """The least time for the race and the check: each training has so many steps and its answers.
+    """The least time for the race and the check: each training of the last rung and the check has so many steps.
 
-    `splits` are the counts of validation and test images; `first` is the speed of a candidate, `check` at phi = 2.
+    Those of early rungs only say who goes on: for them `LEAST_EARLY_STEPS` are enough, or fewer race (`most_racing`).
+    All have their answers. `splits` are the counts of validation and test images; `first` is the speed of a candidate,
+    `check` that of one at phi = 2.
     """
     shares = shared(1.0, kept, seeds, workers)
     raced = validation_seconds(splits[0], first) + steps * batch / first.apart
     checked = validation_seconds(sum(splits), check) + steps * batch / check.apart
-    return max(raced / shares.least, checked / shares.check)
+    return max(raced / shares.last, checked / shares.check)
 
 
 def _entrant_row(

@@ -9,7 +9,7 @@ from typing import Any
 
 from budgetnet.budgets.coefficient_space import Region
 from budgetnet.budgets.coefficients_file import FORMAT
-from budgetnet.codec import NOT_STORED, from_record, to_plain
+from budgetnet.codec import NOT_STORED, as_object, from_record, to_plain
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 
@@ -149,6 +149,10 @@ class CoefficientSearch:
     statement: tuple[str, ...]
     report: Path = field(metadata=NOT_STORED)
 
+    def __post_init__(self) -> None:
+        if not self.ranking:
+            raise ValueError("its ranking is empty")
+
     @property
     def best(self) -> Ranked:
         """The network whose coefficients are the answer."""
@@ -166,7 +170,7 @@ class CoefficientSearch:
     @staticmethod
     def from_file(row: Mapping[str, Any], run: Path, report: Path) -> CoefficientSearch:
         """The search of `to_file`. Raises a one-line `ValueError` for anything else."""
-        rows = {name: value for name, value in row.items() if name != "score"}
-        answer = {name: rows.pop(name) for name in ("alpha", "beta", "gamma") if name in rows}
-        rows["coefficients"] = answer
-        return from_record(CoefficientSearch, rows, FORMAT, f"coefficients.json in {run}", run=run, report=report)
+        where = f"coefficients.json in {run}"
+        rows = {name: value for name, value in as_object(row, where).items() if name != "score"}
+        rows["coefficients"] = {name: rows.pop(name, None) for name in ("alpha", "beta", "gamma")}
+        return from_record(CoefficientSearch, rows, FORMAT, where, run=run, report=report)

@@ -119,6 +119,12 @@ def _check(check: Check) -> Iterator[str]:
     row = check.difference
     assert row is not None
     found, paper = check.networks
+    lost = {one.id: [seed.seed for seed in one.score.seeds if not seed.learned] for one in check.networks}
+    for one, seeds in lost.items():
+        if seeds:
+            yield nothing_learned(f"In the check at phi = {check.phi:g} the {one} coefficients' network", seeds)
+    if any(len(lost[one.id]) == len(one.score.seeds) for one in check.networks):
+        return
     verdict = (
         "shown to be better"
         if row.stands and row.log_loss < 0

@@ -45,7 +45,9 @@ def shown(run: Path) -> CoefficientSearch:
     from budgetnet.experiments.coefficients.page import write_page
 
     clear(run / "training")
-    return CoefficientSearch.from_file(read_json(run / FILE), run, write_page(run))
+    found = CoefficientSearch.from_file(read_json(run / FILE), run, run / "report.html")
+    write_page(run)
+    return found
 
 
 def _work(leg: Leg) -> bool:

@@ -196,7 +196,9 @@ def _shown(run: Path) -> Comparison:
     from budgetnet.experiments.compare.page import write_page
 
     clear(run / "training")
-    return Comparison.from_file(read_json(run / "comparison.json"), run, write_page(run))
+    found = Comparison.from_file(read_json(run / "comparison.json"), run, run / "report.html")
+    write_page(run)
+    return found
 
 
 Found = TypeVar("Found")

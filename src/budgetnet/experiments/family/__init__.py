@@ -177,7 +177,9 @@ def _shown(run: Path) -> Family:
     """The family that a finished run's files hold, and its page."""
     from budgetnet.experiments.family.page import write_page
 
-    return Family.from_file(read_json(run / FILE), run, write_page(run))
+    found = Family.from_file(read_json(run / FILE), run, run / "report.html")
+    write_page(run)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
