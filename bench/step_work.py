@@ -83,7 +83,7 @@ def main() -> int:
     work = np.array([[1.0, ACTIVATION_WORK, OPERATION_WORK] @ np.array(row.parts) for row in rows])
     speeds = work / np.array([row.seconds for row in rows])
     print(
-        f"work a second by learn/speed.py: {np.median(speeds):.3g} (median), {speeds.min():.3g} to {speeds.max():.3g}"
+        f"work a second (training/speed.py): {np.median(speeds):.3g} (median), {speeds.min():.3g} to {speeds.max():.3g}"
     )
     return 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Inline:
-    """As `learn.workers.Workers`; `done` has the ids of the trainings in their order."""
+    """As `parallel.workers.Workers`; `done` has the ids of the trainings in their order."""
 
     done: list[str]
 

@@ -36,7 +36,7 @@ class Path:
     """The distinct networks of `base` under a strategy for phi from -10 to `last_phi`, each made when asked for.
 
     `last_phi` is 10, or 0 for tiny, which only shrinks; less where a network would be beyond the bounds of
-    `spec.bounds`; with `largest_px` it is the last phi whose shorter side is not above that. A network
+    `networks.bounds`; with `largest_px` it is the last phi whose shorter side is not above that. A network
     stands for all phi from its `start` to before the next one's. No integer falls as phi grows. Raises
     `ValueError` where `factors` does, and where already the first network is above `largest_px`.
     """

@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster: what `learn.workers.Workers` is to this machine's cores, `Pool` is to a cluster's nodes.
+"""Jobs on a Ray cluster: what `parallel.workers.Workers` is to this machine's cores, `Pool` is to a cluster's nodes.
 
 A job's function is pure, so a job that is lost with its node is run again somewhere else, a bounded number of times.
 Only this process, the driver, keeps anything. Ray is imported where a cluster is asked for, and nowhere else.
@@ -54,7 +54,7 @@ class _Hub:
 
 
 class _Line:
-    """A worker's end of the hub, as `learn.workers.report` uses it."""
+    """A worker's end of the hub, as `parallel.workers.report` uses it."""
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub

@@ -81,7 +81,7 @@ class Cost:
         return lower(self.network)
 
     def train_bytes(self, batch: int, optimiser: Optimiser = "sgd", ema: bool = False) -> int:
-        """Upper bound on the live tensor bytes of a training step; see `train_memory.train_bytes`."""
+        """Upper bound on the live tensor bytes of a training step; see `costs.training_memory.train_bytes`."""
         return train_memory.train_bytes(self.network, batch, optimiser, ema)
 
 

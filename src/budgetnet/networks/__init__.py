@@ -2,7 +2,7 @@
 
 A `Network` is a stem, a row for every stage, and a head. `Network.blocks` places the rows: each
 `Block` knows its channels and derives its convolutions (`Conv`). `model.build` makes layers from
-those same rows and `cost.lower` prices them, so a derived number cannot differ between the two.
+those same rows and `costs.network_cost.lower` prices them, so a derived number cannot differ between the two.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class Rounding:
 class Network:
     """A whole description: what `build` makes, `cost` prices and `scale` scales.
 
-    Raises `ValueError` for anything that is no network, and for one beyond the bounds of `spec.bounds`, which are
+    Raises `ValueError` for anything that is no network, and for one beyond the bounds of `networks.bounds`, which are
     far above any published. `str()` is a table of its stages.
     """
 

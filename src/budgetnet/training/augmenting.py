@@ -35,7 +35,7 @@ NO_KIND = "the recipe draws none"
 class Augment:
     """Which kinds of the recipe's augmentation are drawn: left-right mirroring, turns, changes of colour, crops.
 
-    "auto" leaves out what changes the class of the training images (`learn.label_changes`), and mirroring of greyscale
+    "auto" leaves out what changes the class of the training images (`data.label_changes`), and mirroring of greyscale
     images; crops are not looked at. "on" keeps what the recipe draws, untested, "off" leaves it out. With all off
     nothing is drawn at all, no mixing and no erasing either. Raises `ValueError` for another word.
     """

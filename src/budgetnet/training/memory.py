@@ -1,7 +1,7 @@
 """Memory for training: what is free here, and the largest batch whose training fits into it.
 
-A training's need is predicted before it starts (`train_memory.train_bytes`), so that it is not the system's memory
-killer that says that a batch was too large.
+A training's need is predicted before it starts (`costs.training_memory.train_bytes`), so that it is not the system's
+memory killer that says that a batch was too large.
 """
 
 from __future__ import annotations

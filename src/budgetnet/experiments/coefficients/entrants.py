@@ -68,7 +68,7 @@ def entrants_for(asked: int, time_seconds: float, workers: int) -> int:
 def space_of(images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure) -> Space:
     """The space of a base on these images: none of its networks is above twice the images' own size, as everywhere.
 
-    Raises as `search.regions.space` does.
+    Raises as `budgets.coefficient_space.space` does.
     """
     return space(base, growth, tolerance, measure, max(largest_px(images), min(base.resolution_px)))
 

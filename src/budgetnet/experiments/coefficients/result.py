@@ -18,7 +18,7 @@ from budgetnet.networks.scaling import Coefficients
 class SeedScore:
     """One training's answers: mean log loss in nats, share of right ones. A diverged one's are no numbers.
 
-    `learned`: the log loss is below that of the class frequencies (`learn.chance`).
+    `learned`: the log loss is below that of the class frequencies (`training.chance`).
     """
 
     seed: int

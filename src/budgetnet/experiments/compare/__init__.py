@@ -91,7 +91,7 @@ def compare(
     strategies ("scaling"), or one base and the same without one of its parts ("ablation"; `ablation.CHANGES`; trained
     with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
     draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
-    are paired (`learn.statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+    are paired (`statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
 
     Under the question "scaling" all strategies grow from one network, of at most `start_share` of the budget: the base
     or, where it is larger, a smaller one of its compound path (`scalings.grown_from`).

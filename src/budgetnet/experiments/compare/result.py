@@ -33,7 +33,7 @@ FORMAT = "budgetnet.comparison.v1"
 @dataclass(frozen=True, slots=True)
 class SeedScore:
     """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,
-    which are wrong. `learned`: its log loss is below that of the class frequencies (`learn.chance`)."""
+    which are wrong. `learned`: its log loss is below that of the class frequencies (`training.chance`)."""
 
     seed: int
     correct: int

@@ -26,7 +26,7 @@ class Member:
     """A trained network of the family: accuracy on the test images with its 95 % interval, mean over `seeds`.
 
     `training_seconds` is how long a training's steps took on one core or GPU, mean over seeds; None where it was too
-    short to tell. `unlearned` are the trainings, counted from 0, that learned nothing (`learn.chance`).
+    short to tell. `unlearned` are the trainings, counted from 0, that learned nothing (`training.chance`).
     """
 
     id: str

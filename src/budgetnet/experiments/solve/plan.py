@@ -1,8 +1,8 @@
 """How the time of a solve is shared, as counts of steps: made once, kept in plan.json.
 
-First an estimate says which networks there is time to train (`learn.speed`). One small network is timed, which corrects
-the estimate; the candidates that are then raced are timed themselves, the quickest first. Whoever turns out to be too
-slow for a training is not raced. So nothing is timed that could not be trained.
+First an estimate says which networks there is time to train (`training.speed`). One small network is timed, which
+corrects the estimate; the candidates that are then raced are timed themselves, the quickest first. Whoever turns out to
+be too slow for a training is not raced. So nothing is timed that could not be trained.
 """
 
 from __future__ import annotations
