@@ -78,10 +78,10 @@ def search_coefficients(
     The candidates are distinct integer networks (`budgets.coefficient_space.space`), at most `candidates`, drawn as
     `budgets.coefficient_sample.draw` does, and fewer where the time is short. They race by successive halving on the
     validation images; the last, at most `finalists`, with the network nearest to the paper's choice among them, are
-    trained `seeds` times. Then the found and the paper's coefficients are compared at phi = 2 on the test images. A zoo's base
-    is adapted to the images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where one is
-    given, else here. `augment` says which kinds of the recipe's augmentation are drawn: those that change no class,
-    unless given. `train_bytes` is a limit on the memory of one training step: the batch is made smaller for it.
+    trained `seeds` times. Then the found and the paper's coefficients are compared at phi = 2 on the test images. A
+    zoo's base is adapted to the images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where
+    one is given, else here. `augment` says which kinds of the recipe's augmentation are drawn: those that change no
+    class, unless given. `train_bytes` is a limit on the memory of one training step: the batch is made smaller for it.
 
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
