@@ -17,7 +17,7 @@ from test_baseline import BUDGET, SMALL
 from test_space import BASE
 from two_nodes import Errand, TwoNodes, square, starts, two_nodes
 
-from budgetnet import Budget, search_all, search_baseline, search_coefficients
+from budgetnet import Budget, search_baseline, search_coefficients, search_family
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli import main
@@ -70,7 +70,7 @@ def test_what_a_trial_computes_on() -> None:
     [
         ["search", "baseline", "digits", "--macs", "1M"],
         ["search", "coefficients", "digits"],
-        ["search", "all", "digits", "--macs", "1M"],
+        ["search", "family", "digits", "--macs", "1M"],
     ],
 )
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_cluster_is_knocked_at_before_images_are_read(tmp_path: Path) -> None:
     for search in (
         lambda: search_coefficients(absent, cluster=nobody, out=tmp_path / "run"),
         lambda: search_baseline(absent, Budget(macs=10**6), cluster=nobody, out=tmp_path / "run"),
-        lambda: search_all(absent, Budget(macs=10**6), cluster=nobody, out=tmp_path / "run"),
+        lambda: search_family(absent, Budget(macs=10**6), cluster=nobody, out=tmp_path / "run"),
     ):
         with pytest.raises(ValueError, match=r"cannot reach the cluster 127\.0\.0\.1:1: connection refused"):
             search()

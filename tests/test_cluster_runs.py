@@ -111,7 +111,7 @@ def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path
     """Killed while the family is trained."""
     space, run = tmp_path / "space.json", tmp_path / "run"
     space.write_text(SMALL.to_json())
-    asked = ["search", "all", "digits", "--macs", "150K", "--space", str(space), "--time", "240s"]
+    asked = ["search", "family", "digits", "--macs", "150K", "--space", str(space), "--time", "240s"]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
     run_until(command, lambda: any(run.glob("family/answers/*.npz")), kill)
     done = {path: path.stat().st_mtime_ns for path in run.glob("family/answers/*.npz")}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.baseline import search_baseline
     from budgetnet.experiments.coefficients import search_coefficients
     from budgetnet.experiments.compare import compare
-    from budgetnet.experiments.family import search_all
+    from budgetnet.experiments.family import search_family
     from budgetnet.experiments.solve import solve
     from budgetnet.inspect.explain import explain
     from budgetnet.inspect.landscape import dead_units, loss_landscape, output_landscape
@@ -57,13 +57,15 @@ _PLACES = {
     "output_landscape": "inspect.landscape",
     "predict": "training.predict",
     "scale": "networks.scaling",
-    "search_all": "experiments.family",
+    "search_family": "experiments.family",
     "search_baseline": "experiments.baseline",
     "search_coefficients": "experiments.coefficients",
     "solve": "experiments.solve",
     "train": "training.train",
     "train_twins": "experiments.activations",
 }
+
+_RENAMED = {"search_all": "search_family"}
 
 __all__ = [
     "PAPER",
@@ -91,9 +93,9 @@ __all__ = [
     "output_landscape",
     "predict",
     "scale",
-    "search_all",
     "search_baseline",
     "search_coefficients",
+    "search_family",
     "solve",
     "train",
     "train_twins",
@@ -102,6 +104,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562): `import budgetnet` costs nothing."""
+    if name in _RENAMED:
+        raise AttributeError(f"budgetnet.{name} is now called budgetnet.{_RENAMED[name]}")
     if name not in _PLACES:
         raise AttributeError(f"budgetnet has no {name!r}; it has {', '.join(__all__)}")
     value = getattr(importlib.import_module(f"budgetnet.{_PLACES[name]}"), name)

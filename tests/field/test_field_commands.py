@@ -51,7 +51,7 @@ NOWHERE = "no-such-folder"
         (["compare", NOWHERE, "--macs", "1M", "--networks", "nonsense", "mobilenet_v2"], "nonsense"),
         (["search", "baseline", NOWHERE, "--macs", "1M", "--write-space", "space.txt"], "ends in .json"),
         (["search", "baseline", NOWHERE, "--macs", "1M", "--storage", "nonsense"], "storage is no address"),
-        (["search", "all", NOWHERE, "--macs", "1M", "--exponent", "2"], "exponent is 2"),
+        (["search", "family", NOWHERE, "--macs", "1M", "--exponent", "2"], "exponent is 2"),
         (["search", "coefficients", NOWHERE, "--growth", "1"], "growth is 1"),
         (["evaluate", NOWHERE, "--split", "nonsense"], "nonsense"),
         (["predict", NOWHERE, "x.png", "--top", "0"], "top is 0"),
@@ -76,7 +76,7 @@ def test_options_are_checked_before_the_work(
         ["compare", "empty", "--macs", "2M"],
         ["search", "coefficients", "empty"],
         ["search", "baseline", "digits", "--macs", "1"],
-        ["search", "all", "empty", "--macs", "2M"],
+        ["search", "family", "empty", "--macs", "2M"],
         ["landscape", "training", "empty"],
     ],
 )

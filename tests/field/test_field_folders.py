@@ -287,7 +287,7 @@ def test_a_name_cannot_write_to_the_terminal(tmp_path: Path, capsys: Capture) ->
 
 
 @pytest.mark.parametrize(
-    "command", ["solve", "train", "compare", "search coefficients", "search baseline", "search all"]
+    "command", ["solve", "train", "compare", "search coefficients", "search baseline", "search family"]
 )
 def test_commands_take_folders_or_data_and_leave_nothing_behind(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture

@@ -150,7 +150,7 @@ WITH_DATA: dict[str, dict[str, Any]] = {
         **FLAGS,
     },
     "search baseline": {**LIMITS, **MADE, "--space": FILES, "--exponent": NUMBER, "--storage": STORAGE, **FLAGS},
-    "search all": {**LIMITS, **MADE, "--space": FILES, "--exponent": NUMBER, "--storage": STORAGE, **FLAGS},
+    "search family": {**LIMITS, **MADE, "--space": FILES, "--exponent": NUMBER, "--storage": STORAGE, **FLAGS},
     "landscape training": {
         "--network": NAME,
         "--activations": TEXT,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from budgetnet import Budget, search_all, search_baseline
+from budgetnet import Budget, search_baseline, search_family
 from budgetnet.cli import main
 from budgetnet.experiments.baseline.study import check_storage, forget_study, open_study, shown_url, url_of
 
@@ -83,7 +83,7 @@ def test_searches_leave_no_secret(
         assert main(line) == 2
         out, said = capfd.readouterr()
         assert out == "" and len(said.splitlines()) == 1 and silent(said)
-    for search in (search_baseline, search_all):
+    for search in (search_baseline, search_family):
         with pytest.raises(ValueError) as caught:
             search("digits", Budget(macs=1_000_000), storage=storage)
         assert silent(str(caught.value))

@@ -9,7 +9,7 @@ import errno
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
@@ -24,8 +24,8 @@ from budgetnet.cli import (
     networks,
     runs,
     search,
-    search_all,
     search_baseline,
+    search_family,
     show,
     streams,
     training,
@@ -73,7 +73,7 @@ for place, command in enumerate(COMMANDS):
 landscape.app.command(loss.loss, sort_key=3)
 landscape.app.command(training.training, sort_key=4)
 search.app.command(search_baseline.baseline)
-search.app.command(search_all.everything, name="all")
+search.app.command(search_family.family)
 app.command(search.app)
 app.command(landscape.app)
 
@@ -96,7 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+RENAMED: Mapping[tuple[str, ...], str] = {("search", "all"): "search family"}
+"""Commands by their former names."""
+
+
 def _run(arguments: list[str]) -> int:
+    for former, name in RENAMED.items():
+        if tuple(arguments[: len(former)]) == former:
+            return _say(f"{' '.join(former)} is now called {name}; see budgetnet {name} --help", 2)
     try:
         result = app(arguments, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
         return result if isinstance(result, int) else 0

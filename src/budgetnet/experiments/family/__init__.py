@@ -58,7 +58,7 @@ from budgetnet.training.plan import (
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.train import check_computing
 
-COMMAND = "search all"
+COMMAND = "search family"
 BASELINE = "baseline"
 """The folder of the first part."""
 GROWTH = 2.0
@@ -67,7 +67,7 @@ TOLERANCES = (0.05, 0.1, 0.2, 0.4)
 """Of the networks that race for coefficients: the first that leaves at least two of the winner's."""
 
 
-def search_all(
+def search_family(
     data: str | Path | Folders,
     budget: Budget,
     time_seconds: float = 10800.0,

@@ -42,7 +42,7 @@ from budgetnet.training.plan import (
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import Course
 
-COMMAND = "search all, family"
+COMMAND = "search family, family"
 """In the plan.json of the family's own folder."""
 
 

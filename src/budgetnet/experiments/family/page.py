@@ -65,7 +65,7 @@ def asked(plan: Row) -> str:
 
 def command(plan: Row) -> str:
     """The command that makes the chain again, every argument written out."""
-    words = ["budgetnet", "search", "all", *data_words(plan)]
+    words = ["budgetnet", "search", "family", *data_words(plan)]
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]

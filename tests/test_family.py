@@ -21,6 +21,7 @@ from test_formats import hold
 from test_report import Page
 from test_space import BASE
 
+import budgetnet
 from budgetnet import PAPER, Budget, Coefficients, cost, scale
 from budgetnet.cli import main
 from budgetnet.cluster import where as where_module
@@ -258,7 +259,7 @@ def test_the_tolerance_leaves_a_choice(digits: ImageSet) -> None:
 )
 def test_bad_input_is_one_line(arguments: list[str], words: str, tmp_path: Path, capsys: Capture) -> None:
     run = tmp_path / "run"
-    assert main(["search", "all", "digits", *arguments, "--out", str(run)]) == 2
+    assert main(["search", "family", "digits", *arguments, "--out", str(run)]) == 2
     printed = capsys.readouterr()
     (line,) = [line for line in printed.err.splitlines() if line.startswith("budgetnet:")]
     assert words.lower() in line.lower() and printed.out == ""
@@ -294,8 +295,8 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
 
     file = tmp_path / "space.json"
     file.write_text(SMALL.to_json(), encoding="utf-8")
-    monkeypatch.setattr(budgetnet, "search_all", noted)
-    line = ["search", "all", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
+    monkeypatch.setattr(budgetnet, "search_family", noted)
+    line = ["search", "family", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
     line += ["--scorer", "supernet", "--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--flip", "off"]
@@ -328,7 +329,7 @@ def test_too_little_time_leaves_nothing(tmp_path: Path, capsys: Capture) -> None
     run = tmp_path / "run"
     space = tmp_path / "space.json"
     space.write_text(SMALL.to_json())
-    arguments = ["search", "all", "digits", "--macs", "150K", "--space", str(space), "--time", "10s"]
+    arguments = ["search", "family", "digits", "--macs", "150K", "--space", str(space), "--time", "10s"]
     assert main([*arguments, "--out", str(run)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "10 s are too short for a baseline, coefficients and a family; give at least" in line
@@ -349,7 +350,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("chain")
     space, run = folder / "space.json", folder / "whole"
     space.write_text(SMALL.to_json())
-    arguments = ["search", "all", "digits", "--macs", "150K", "--space", str(space), "--time", SECONDS, "--out"]
+    arguments = ["search", "family", "digits", "--macs", "150K", "--space", str(space), "--time", SECONDS, "--out"]
     assert main([*arguments, str(run)]) == 0
     return run, arguments
 
@@ -368,7 +369,7 @@ def test_the_result_as_files(whole: tuple[Path, list[str]], capsys: Capture) -> 
         hold(json.loads((run / name).read_text()), schema)
     assert main([*arguments, str(run), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    hold(found, "search all --json")
+    hold(found, "search family --json")
     winner = Network.from_json((run / "baseline" / "network.json").read_text())
     members = [Network.from_json((run / "family" / f"S{phi}.json").read_text()) for phi in PHIS]
     assert members[0].stages == winner.stages and Budget(macs=150_000).check(members[0]).fits
@@ -422,3 +423,12 @@ def test_kills_in_every_part_change_nothing(whole: tuple[Path, list[str]], tmp_p
     for row in (*ours["members"], *theirs["members"]):
         row.pop("training_seconds")  # the clock's
     assert ours == theirs
+
+
+def test_the_former_name_says_the_new_one(capsys: Capture) -> None:
+    assert main(["search", "all", "digits", "--macs", "2M"]) == 2
+    assert capsys.readouterr().err == (
+        "budgetnet: search all is now called search family; see budgetnet search family --help\n"
+    )
+    with pytest.raises(AttributeError, match=r"budgetnet.search_all is now called budgetnet.search_family"):
+        budgetnet.search_all  # noqa: B018

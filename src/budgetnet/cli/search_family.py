@@ -1,4 +1,4 @@
-"""The command search all: a baseline, coefficients on it, and the family that they give."""
+"""The command search family: a baseline, coefficients on it, and the family that they give."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.family.result import Family, Member
 
 
-def everything(
+def family(
     data: Data = None,
     /,
     *,
@@ -54,19 +54,19 @@ def everything(
 
     Half of the time is for the baseline within the budget, a quarter for alpha, beta
     and gamma on it, a quarter for the family: the winner and its scalings at
-    phi = 1, 2, 3, trained alike. docs/search-all.md says how.
+    phi = 1, 2, 3, trained alike. docs/search-family.md says how.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
-    Example: budgetnet search all photos/ --macs 8M --time 3h
+    Example: budgetnet search family photos/ --macs 8M --time 3h
     """
     given, budget = folders.data(data), limits.budget()
     cluster = on.value()
     asked = None if space is None else read_space(space)
-    from budgetnet import search_all
+    from budgetnet import search_family
 
     with resumable() as shown:
-        found = search_all(
+        found = search_family(
             given,
             budget,
             time_seconds=time,
