@@ -18,7 +18,7 @@ demo: $(VENV)/.runtime  ## the environment with run-time packages only, then a b
 # One computing thread a process: two processes with more would fight over the cores.
 test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.development  ## the quick tests, in two processes
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" --durations=25
 
 test-slow: export OMP_NUM_THREADS := 1
 test-slow: $(VENV)/.development  ## the tests that take more than about seven seconds each, or repeat a quick one's check

@@ -28,7 +28,7 @@ from budgetnet.cluster.pool import ATTEMPTS, Pool, say
 from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.packed import packed_of, pieces, unpacked
-from budgetnet.experiments.baseline.search import Score, Search, Told, run_search
+from budgetnet.experiments.baseline.search import Objective, Score, Search, Told, run_search
 from budgetnet.parallel.progress import Update
 from budgetnet.training import leg as leg_module
 from budgetnet.training.leg import Leg, Place
@@ -324,7 +324,7 @@ def rule(job: Judged) -> Score:
 
 @pytest.mark.slow
 def test_a_study_is_the_same_whatever_is_lost(cluster: TwoNodes, tmp_path: Path) -> None:
-    search = Search(OPTIONS, 24, 4, BUDGET.macs or 1)
+    search = Search(OPTIONS, 24, 4, Objective(BUDGET.macs or 1))
     asked, path = Cluster(cluster.address), tmp_path / "starts"
 
     def here(architectures: Sequence[Architecture], told: Told) -> None:

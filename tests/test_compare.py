@@ -423,6 +423,7 @@ def test_published_scalings_are_counted(digits: ImageSet) -> None:
     assert b0.apart == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_time_that_is_too_short_says_what_is_needed(
     digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,7 @@ def test_a_damaged_length_is_made_anew(tmp_path: Path) -> None:
     assert np.array_equal(open_cache(images, 16, tmp_path)[5], expected)
 
 
+@pytest.mark.slow
 def test_kill_while_writing(tmp_path: Path) -> None:
     data = photos(tmp_path / "data", count=160, side=200)
     process = start(data, 150, tmp_path)
@@ -139,6 +140,7 @@ def test_kill_while_writing(tmp_path: Path) -> None:
     assert not files(tmp_path, "*.part")
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tmp_path: Path) -> None:
     data = photos(tmp_path / "data", count=100, side=100)
     processes = [start(data, 80, tmp_path) for _ in range(2)]

@@ -364,6 +364,7 @@ def test_trashnet(shared_data: Callable[[str], Path]) -> None:
     assert dict(images.duplicates)["glass/glass115.jpg"] == "metal/metal91.jpg"
 
 
+@pytest.mark.slow
 def test_cifar10(shared_data: Callable[[str], Path]) -> None:
     images = open_images(shared_data("cifar10"))
     assert [len(images.indices(split)) for split in ("train", "validation", "test")] == [8750, 1250, 2000]

@@ -90,6 +90,7 @@ def test_a_larger_network_begins_as_its_parent(name: str) -> None:
     assert difference(inherit(child, parent), parent, images(4, 3, 64, 64)) < 1e-4
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(
     name=st.sampled_from(("efficientnet_b0", "tf_efficientnet_lite0", "mobilenet_v3_large", "tinynet_e", "resnet50")),

@@ -472,6 +472,7 @@ def test_the_verdict_has_the_numbers(found: tuple[Path, LossLandscape]) -> None:
     assert loss_words.verdict(made([[1.0] * 5] * 5)) == ""
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_numbers(runs: dict[str, str], photos: Path, tmp_path: Path, capsys: Capture) -> None:
     arguments = ["landscape", "loss", runs["relu"], runs["beta"], "--data", str(photos), *FLAGS, "--out", str(tmp_path)]
     assert main([*arguments, "--json"]) == 0

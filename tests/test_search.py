@@ -103,6 +103,7 @@ def beyond(base: Network, region: Region) -> None:
                 assert integers(base, Scaling(*other)) != here
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(bases(), st.data())
 def test_no_network_is_missing(base: Network, data: st.DataObject) -> None:

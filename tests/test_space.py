@@ -94,6 +94,7 @@ def test_only_choices_that_no_network_within_the_budget_has_are_left_out(space: 
                 assert whole.macs(least) > budget.macs
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(spaces, st.integers(0, 20))
 def test_draws_and_repairs_keep_the_budget(space: Space, seed: int) -> None:

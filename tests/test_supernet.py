@@ -57,6 +57,7 @@ def answers_alike(supernet: Supernet, one: Network, images: torch.Tensor) -> Non
             torch.testing.assert_close(alone(images), supernet(images, one), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(bases, spaces, st.integers(0, 1000))
 def test_a_standalone_model_answers_as_the_supernet(base: Network, drawn: Space, seed: int) -> None:

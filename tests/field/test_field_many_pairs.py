@@ -122,6 +122,7 @@ def test_where_no_two_classes_are_mirror_images_none_are_named(
     assert mirroring(classes, each, figure, seed).pair is None
 
 
+@pytest.mark.slow
 def test_only_where_classes_have_too_few_images_is_it_said_that_nothing_could_be_told() -> None:
     assert mirroring(120, 5, either_way, 0).unable == TOO_FEW
     assert mirroring(90, 20, either_way, 0).unable == TOO_FEW

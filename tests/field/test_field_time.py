@@ -152,6 +152,7 @@ def test_the_time_that_is_needed_grows_with_the_training_alone() -> None:
     assert limits.least_seconds(2.0) == pytest.approx(100.0 + 50.0 / 0.7)
 
 
+@pytest.mark.slow
 def test_limits_hold_for_a_finished_run_too(tmp_path: Path) -> None:
     row = dataclasses.replace(network("mobilenet_v3_small"), resolution_px=(16, 16))
     train("digits", row, epochs=3, out=tmp_path / "run")
@@ -237,6 +238,7 @@ def noise_folder(folder: Path, images: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_training_that_learned_nothing_is_refused_and_refused_again(tmp_path: Path) -> None:
     data = noise_folder(tmp_path / "noise", 60)
     row = dataclasses.replace(network("mobilenet_v3_small"), resolution_px=(16, 16))

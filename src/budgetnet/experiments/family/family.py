@@ -31,6 +31,7 @@ from budgetnet.training.chance import check_any_learned
 from budgetnet.training.leg import Leg, Place, opened, run_leg
 from budgetnet.training.outcome import clear, trained_model
 from budgetnet.training.plan import (
+    data_row,
     load_plan,
     machine_row,
     preprocessing_for,
@@ -169,6 +170,7 @@ def train_family(
         steps = planned(job, members, began, whole["seconds"]["family"], progress)
         row = {
             "command": COMMAND,
+            "data": data_row(data, images),  # its weights are evaluated by themselves, too
             "seed": whole["seed"],
             "precision": whole["precision"],
             "recipe": job.draft.recipe.to_dict(),
