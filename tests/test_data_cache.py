@@ -151,6 +151,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_no_room_on_the_disk(tmp_path: Path) -> None:
     """A real write that fails half way, by a limit on file size: no damaged file, the same pixels."""
     data = photos(tmp_path / "data", count=40, side=100)

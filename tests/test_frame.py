@@ -50,6 +50,7 @@ def test_public_names_all_resolve() -> None:  # ruff keeps them sorted (RUF022)
     assert set(budgetnet.__all__) <= set(dir(budgetnet))
 
 
+@pytest.mark.slow
 def test_a_submodule_of_the_same_name_does_not_hide_a_function() -> None:
     """Importing budgetnet.cost binds the module to the package's attribute `cost`, where the function must be."""
     code = """

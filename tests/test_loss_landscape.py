@@ -399,6 +399,7 @@ def test_one_page_pictures_and_numbers(found: tuple[Path, LossLandscape], tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_the_pictures_can_be_read(found: tuple[Path, LossLandscape]) -> None:
     runs = found[1].runs
     far = dataclasses.replace(runs[0], label="a-run-with-quite-a-long-name", line=tuple(1e6 for _ in runs[0].line))

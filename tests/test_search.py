@@ -134,6 +134,7 @@ def test_a_box_speaks_by_its_point_nearest_to_the_growth(sides: list[tuple[float
     assert found.growth == pytest.approx(min(max(growth, least), most), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_doubling_of_b0_at_112_px() -> None:
     base = adapt(network("efficientnet_b0"), 112)
     found = space(base, 2.0, 0.05)
@@ -265,6 +266,7 @@ def test_an_absent_file_is_one_line(tmp_path: Path, capsys: Capture) -> None:
     assert "cannot read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_space_is_listed_without_torch(capsys: Capture) -> None:
     command = ["search", "space", "mobilenet_v2", "--resolution", "64", "--tolerance", "2%"]
     assert main([*command, "--json"]) == 0

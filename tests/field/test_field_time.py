@@ -187,6 +187,7 @@ def test_the_batch_follows_the_memory() -> None:
         training_batch(MODERN, images, [row], "cpu", room=10**8)
 
 
+@pytest.mark.slow
 def test_waiting_threads_of_a_worker_sleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     for policy, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
         monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
