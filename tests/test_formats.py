@@ -12,7 +12,8 @@ import pytest
 
 from budgetnet.cli import main
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "formats.md"
 SCHEMAS: dict[str, Any] = {
     name: json.loads(text)
     for name, text in re.findall(
@@ -151,3 +152,14 @@ def test_a_solved_run(capsys: Capture, tmp_path: Path) -> None:
     assert "500,000" in shown and f"{100 * row['test']['top1']:.1f} % (95 % interval" in shown
     raced = [candidate["id"] for candidate in row["candidates"] if candidate["raced"]]
     assert len(raced) >= 2 and all(name in shown for name in raced)
+
+
+def test_files_have_the_format_names_of_the_docs() -> None:
+    """A format's name stands in people's files: it does not follow where its code lies."""
+    written = {
+        name
+        for file in (ROOT / "src" / "budgetnet").rglob("*.py")
+        for name in re.findall(r'"(budgetnet\.[a-z_.]+\.v\d+)"', file.read_text(encoding="utf-8"))
+    }
+    named = set(re.findall(r"`(budgetnet\.[a-z_.]+\.v\d+)`", PAGE.read_text(encoding="utf-8")))
+    assert len(named) >= 8 and named <= written, named - written

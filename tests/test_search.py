@@ -214,7 +214,7 @@ def test_a_race_may_end_with_up_to_four() -> None:
         survivors(4, 1)
 
 
-GOOD = {"format": "budgetnet.experiments.coefficients.v1", "alpha": 1.3, "beta": 1.05, "gamma": 1.1}
+GOOD = {"format": "budgetnet.coefficients.v1", "alpha": 1.3, "beta": 1.05, "gamma": 1.1}
 
 
 def test_scale_and_fit_take_the_file_without_torch(tmp_path: Path, capsys: Capture) -> None:

@@ -133,7 +133,7 @@ def test_json_of_any_editor_is_read(encoding: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["plan.json", "metrics.json", "network.json", "coefficients.json", "certificate.json"])
 def test_the_command_line_names_a_file_with_nan(name: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    row = {**json.loads(TINY.to_json()), "format": "budgetnet.experiments.coefficients.v1", "alpha": float("nan")}
+    row = {**json.loads(TINY.to_json()), "format": "budgetnet.coefficients.v1", "alpha": float("nan")}
     row |= {"format": "budgetnet.network.v1", "drop_path": float("nan")} if name == "network.json" else {}
     file = own.with_name(name)
     file.write_text(json.dumps(row))

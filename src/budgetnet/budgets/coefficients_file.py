@@ -8,7 +8,7 @@ from typing import Any, cast
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.reading import read_json_file
 
-FORMAT = "budgetnet.experiments.coefficients.v1"
+FORMAT = "budgetnet.coefficients.v1"
 FILE = "coefficients.json"
 
 

@@ -21,7 +21,7 @@ from budgetnet.statistics import accuracy_interval, difference_interval, on_one_
 from budgetnet.training.answers import Answered, right_over_seeds
 from budgetnet.training.chance import nothing_learned
 
-FORMAT = "budgetnet.experiments.baseline.v1"
+FORMAT = "budgetnet.baseline.v1"
 BASE = "base"
 """The id of the space's base among the finals."""
 
