@@ -28,6 +28,7 @@ from budgetnet.cluster import where as where_module
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.cluster.where import Here
 from budgetnet.data import ImageSet, open_images
+from budgetnet.experiments.baseline.request import SearchRequest
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
 from budgetnet.experiments.family import _Asked, _Chain, tolerance_for
 from budgetnet.experiments.family.family import family_of, job_for, train_family, train_member
@@ -277,7 +278,10 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
     monkeypatch.setattr("budgetnet.experiments.family.search_baseline", short)
     plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32", "augmentation": []}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    asked = _Asked("digits", Budget(macs=1), None, "mobilenet_v2", "training", -0.07, MODERN)
+    request = SearchRequest(
+        Budget(macs=1), 100.0, None, "mobilenet_v2", "training", -0.07, 0, MODERN, "float32", None, Augment()
+    )
+    asked = _Asked("digits", request)
     chain = _Chain(tmp_path, plan, asked, digits, silent)
     with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
         chain.finish()

@@ -5,28 +5,27 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from budgetnet.arguments import of_kind, run_arguments, text
-from budgetnet.budgets.budget import Budget, budget_of
+from budgetnet.arguments import run_arguments
+from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import options_of
-from budgetnet.budgets.search_space import SPACE, Space
+from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import check_cluster, check_trials, trials_on
+from budgetnet.cluster.where import trials_on
 from budgetnet.data import Folders, data_of, open_cache, tell_images
 from budgetnet.experiments.baseline.plan import draft_of, planned
+from budgetnet.experiments.baseline.request import search_request
 from budgetnet.experiments.baseline.result import Baseline
-from budgetnet.experiments.baseline.scorer import SCORERS, ScorerName
-from budgetnet.experiments.baseline.search import EXPONENT, SAMPLERS, Sampler, check_exponent
-from budgetnet.experiments.baseline.study import check_storage, shown_url, url_of
+from budgetnet.experiments.baseline.scorer import ScorerName
+from budgetnet.experiments.baseline.search import EXPONENT, SAMPLERS, Sampler
+from budgetnet.experiments.baseline.study import check_storage
 from budgetnet.experiments.baseline.usual import space_for
 from budgetnet.experiments.baseline.work import Studied, Work, shown
-from budgetnet.experiments.bases import given_base
 from budgetnet.experiments.opening import opened_run
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress, silent
-from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.training.augmenting import Augment, Everything, augmentation_for, fitted
 from budgetnet.training.leg import Place
 from budgetnet.training.plan import (
-    check_time,
     data_row,
     machine_row,
     only_one,
@@ -39,8 +38,7 @@ from budgetnet.training.plan import (
     start_anew,
     team_of,
 )
-from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.train import check_computing
+from budgetnet.training.recipe import Recipe
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
 
@@ -92,33 +90,23 @@ def search_baseline(
     began = time.monotonic()
     data = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
-    budget_of("budget", budget)
-    time_seconds, exponent = check_time(time_seconds), check_exponent(exponent)
-    space = None if space is None else of_kind("space", space, Space, SPACE)
-    base, recipe = given_base("base", base), recipe_of(recipe)
     choose("sampler", sampler, SAMPLERS)
-    choose("scorer", scorer, SCORERS)
-    check_cluster(cluster)
-    storage = None if storage is None else text("storage", storage)
-    if storage is not None:
-        url_of(storage)
-    check_computing(device, precision)
-    check_trials(cluster, precision)
-    augment = augment_of(augment)
-    asked = {
-        "budget": budget.to_dict(),
-        "time_seconds": time_seconds,
-        "space_asked": None if space is None else space.to_json(),
-        "base": base if isinstance(base, str) else base.to_json(),
-        "sampler": sampler,
-        "scorer": scorer,
-        "exponent": exponent,
-        "seed": seed,
-        "recipe_name": recipe.name,
-        "precision": precision,
-        "storage": None if storage is None else shown_url(storage),
-        "augment": given_augment(augment),
-    }
+    request = search_request(
+        budget,
+        time_seconds,
+        space,
+        base,
+        scorer,
+        exponent,
+        seed,
+        recipe,
+        device,
+        precision,
+        cluster,
+        storage,
+        augment,
+    )
+    asked = {**request.to_dict(), "sampler": sampler}
     run = run_folder(out, data, asked)
     with only_one(run):
         opened = opened_run(run, COMMAND, "baseline.json", asked, data, fresh, cluster, progress)
@@ -128,27 +116,27 @@ def search_baseline(
         plan, images = opened.plan, opened.images
         preprocessing = preprocessing_for(images)
         if plan is None:
-            space = space or space_for(images, budget, base)
-            space = space.with_data(len(images.classes), images.in_channels)
+            usual = request.space or space_for(images, budget, request.base)
+            space = usual.with_data(len(images.classes), images.in_channels)
         else:
             space = Space.from_json(plan["space"])
         options = options_of(space, budget)
-        if storage is not None:
-            check_storage(storage)
+        if request.storage is not None:
+            check_storage(request.storage)
         with trials_on(cluster, device) as where:
             side_px = side_px_for([space.base], preprocessing)
             tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
-            drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
+            drawn = augmentation_for(plan, request.augment, request.recipe, images, pixels, seed, progress)
             place = Place(data, seed, side_px, str(run / "training"), device, precision)
-            study = Studied.of(run, storage)
+            study = Studied.of(run, request.storage)
             if fresh:
                 start_anew(run)
                 study.forget()
             if plan is None:
-                trained_by = fitted(recipe, drawn)
+                trained_by = fitted(request.recipe, drawn)
                 draft = draft_of(scorer, options, images, trained_by, preprocessing, place, where)
-                steps = planned(draft, images, where, began, time_seconds, progress)
+                steps = planned(draft, images, where, began, request.time_seconds, progress)
                 row = {
                     "command": COMMAND,
                     "data": data_row(data, images),

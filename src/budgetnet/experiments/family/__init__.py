@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.arguments import of_kind, run_arguments, text
-from budgetnet.budgets.budget import Budget, budget_of
+from budgetnet.arguments import run_arguments
+from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import options_of
-from budgetnet.budgets.search_space import SPACE, Space
+from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import check_cluster, check_trials, trials_on
+from budgetnet.cluster.where import trials_on
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.experiments.baseline import BASE_NAME, Baseline, search_baseline, space_for
-from budgetnet.experiments.baseline.scorer import SCORERS, ScorerName
-from budgetnet.experiments.baseline.search import EXPONENT, check_exponent
-from budgetnet.experiments.baseline.study import check_storage, shown_url, url_of
+from budgetnet.experiments.baseline.request import SearchRequest, search_request
+from budgetnet.experiments.baseline.scorer import ScorerName
+from budgetnet.experiments.baseline.search import EXPONENT
+from budgetnet.experiments.baseline.study import check_storage
 from budgetnet.experiments.baseline.work import Studied
-from budgetnet.experiments.bases import given_base
 from budgetnet.experiments.coefficients import search_coefficients
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
 from budgetnet.experiments.coefficients.result import CoefficientSearch
@@ -31,22 +31,13 @@ from budgetnet.experiments.family.members import members_of
 from budgetnet.experiments.family.plan import SHARES, shared
 from budgetnet.experiments.family.result import FILE, Family, Part
 from budgetnet.experiments.opening import opened_run
-from budgetnet.networks import Network, choose
+from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.run import read_json, write_json
-from budgetnet.training.augmenting import (
-    Augment,
-    Everything,
-    augment_of,
-    augmentation_for,
-    chosen_of,
-    given_augment,
-    settled,
-)
+from budgetnet.training.augmenting import Augment, Everything, augmentation_for, chosen_of, settled
 from budgetnet.training.plan import (
     TooShort,
-    check_time,
     data_row,
     machine_row,
     only_one,
@@ -55,8 +46,7 @@ from budgetnet.training.plan import (
     save_plan,
     start_anew,
 )
-from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.train import check_computing
+from budgetnet.training.recipe import Recipe
 
 COMMAND = "search family"
 BASELINE = "baseline"
@@ -106,31 +96,22 @@ def search_family(
     began = time.monotonic()
     data = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
-    budget_of("budget", budget)
-    time_seconds, exponent = check_time(time_seconds), check_exponent(exponent)
-    space = None if space is None else of_kind("space", space, Space, SPACE)
-    base, recipe = given_base("base", base), recipe_of(recipe)
-    choose("scorer", scorer, SCORERS)
-    check_cluster(cluster)
-    storage = None if storage is None else text("storage", storage)
-    if storage is not None:
-        url_of(storage)
-    check_computing(device, precision)
-    check_trials(cluster, precision)
-    augment = augment_of(augment)
-    asked = {
-        "budget": budget.to_dict(),
-        "time_seconds": time_seconds,
-        "space_asked": None if space is None else space.to_json(),
-        "base": base if isinstance(base, str) else base.to_json(),
-        "scorer": scorer,
-        "exponent": exponent,
-        "seed": seed,
-        "recipe_name": recipe.name,
-        "precision": precision,
-        "storage": None if storage is None else shown_url(storage),
-        "augment": given_augment(augment),
-    }
+    request = search_request(
+        budget,
+        time_seconds,
+        space,
+        base,
+        scorer,
+        exponent,
+        seed,
+        recipe,
+        device,
+        precision,
+        cluster,
+        storage,
+        augment,
+    )
+    asked = request.to_dict()
     run = run_folder(out, data, {"command": COMMAND, **asked})
     with only_one(run):
         opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
@@ -140,25 +121,26 @@ def search_family(
         same_version(opened.plan, "augmentation", run)
         plan, images = opened.plan, opened.images
         if plan is None:
-            stand_in = _stand_in(images, budget, space, base)
+            stand_in = _stand_in(images, budget, request.space, request.base)
             networks = [row for _, _, row in stand_in]
-            if storage is not None:
-                check_storage(storage)
+            if request.storage is not None:
+                check_storage(request.storage)
             with trials_on(cluster, device) as where:
                 tell_images(images, progress)
                 most = budget.train_bytes
-                job = job_for(networks, images, data, recipe, seed, run, where, precision, progress, most_bytes=most)
+                job = job_for(
+                    networks, images, data, request.recipe, seed, run, where, precision, progress, most_bytes=most
+                )
                 pixels = open_cache(images, job.place.side_px, progress=progress)
-                drawn = augmentation_for(None, augment, recipe, images, pixels, seed, progress)
-                steps = shared(job, stand_in, began, time_seconds, progress)
+                drawn = augmentation_for(None, request.augment, request.recipe, images, pixels, seed, progress)
+                steps = shared(job, stand_in, began, request.time_seconds, progress)
             if fresh:
                 start_anew(run)
-                if storage is not None:  # else it went with the folder
-                    Studied.of(run / BASELINE, storage).forget()
+                if request.storage is not None:  # else it went with the folder
+                    Studied.of(run / BASELINE, request.storage).forget()
             row = {"command": COMMAND, "data": data_row(data, images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, "augmentation": [one.to_dict() for one in drawn], **steps})
-        asked_for = _Asked(data, budget, space, base, scorer, exponent, recipe, device, cluster, storage)
-        return _Chain(run, plan, asked_for, images, progress or silent).finish()
+        return _Chain(run, plan, _Asked(data, request, device, cluster), images, progress or silent).finish()
 
 
 def _stand_in(
@@ -187,15 +169,9 @@ class _Asked:
     """What the parts are asked for, as the whole was, and where they compute."""
 
     data: Data
-    budget: Budget
-    space: Space | None
-    base: str | Network
-    scorer: ScorerName
-    exponent: float
-    recipe: Recipe
+    request: SearchRequest
     device: str = "cpu"
     cluster: Cluster | None = None
-    storage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +200,9 @@ class _Chain:
                 where,
                 progress,
             )
-            family = family_of(training, self.run, found.coefficients, asked.budget, self._parts(baseline, found))
+            family = family_of(
+                training, self.run, found.coefficients, asked.request.budget, self._parts(baseline, found)
+            )
         write_json(self.run / FILE, family.to_file())
         return _shown(self.run)
 
@@ -253,14 +231,14 @@ class _Chain:
             with self._part("baseline") as progress:
                 return search_baseline(
                     self.asked.data,
-                    self.asked.budget,
+                    self.asked.request.budget,
                     time_seconds=self.plan["seconds"]["baseline"],
-                    space=self.asked.space,
-                    base=self.asked.base,
-                    scorer=self.asked.scorer,
-                    exponent=self.asked.exponent,
+                    space=self.asked.request.space,
+                    base=self.asked.request.base,
+                    scorer=self.asked.request.scorer,
+                    exponent=self.asked.request.exponent,
                     out=folder,
-                    storage=self.asked.storage,
+                    storage=self.asked.request.storage,
                     **self._shared(progress),
                 )
         except ValueError:
@@ -279,7 +257,7 @@ class _Chain:
                 seeds=self.plan["coefficient_seeds"],
                 time_seconds=self.plan["seconds"]["coefficients"],
                 out=self.run / "coefficients",
-                train_bytes=self.asked.budget.train_bytes,
+                train_bytes=self.asked.request.budget.train_bytes,
                 **self._shared(progress),
             )
 
@@ -287,7 +265,7 @@ class _Chain:
         """What both searches are told alike."""
         return {
             "seed": self.plan["seed"],
-            "recipe": self.asked.recipe,
+            "recipe": self.asked.request.recipe,
             "augment": settled(chosen_of(self.plan["augmentation"])),
             "device": self.asked.device,
             "precision": self.plan["precision"],
