@@ -12,27 +12,14 @@ import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-LAYERS = (
-    ("cli",),
-    ("experiments",),
-    ("inspect",),
-    ("cluster",),
-    ("training",),
-    ("runs",),
-    ("model", "draw"),
-    ("data",),
-    ("parallel",),
-    ("budgets",),
-    ("costs",),
-    ("networks",),
-)
-"""As the import contract in pyproject.toml has them; torch starts above `budgets`."""
-FIRST_WITH_TORCH = "parallel"
+SETTINGS = Path(__file__).resolve().parents[1] / "pyproject.toml"
 SOLVE = "budgetnet.experiments.solve"
 UNTYPED = re.compile(r"(?:Mapping|dict)\[str, Any\]")
 LOOK_UP = re.compile(r"""\[["'][a-z_]+["']\]""")
@@ -93,24 +80,40 @@ def figures(known: dict[str, Path]) -> dict[str, int]:
     }
 
 
-def room(name: str) -> str:
+def contract(name: str) -> dict[str, Any]:
+    """An import contract of pyproject.toml."""
+    settings = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
+    return next(row for row in settings["tool"]["importlinter"]["contracts"] if row["id"] == name)
+
+
+def layers() -> list[list[str]]:
+    """The folders of each layer that the import contract has, the upper ones first."""
+    rows = [[name.strip() for name in row.split(":")] for row in contract("layers")["layers"]]
+    there = [[name for name in row if (SOURCE / "budgetnet" / name).is_dir()] for row in rows]
+    return [row for row in there if row]
+
+
+def folder_of(name: str) -> str:
     """The folder of a module; empty for those that stand by themselves."""
-    first = name.partition(".")[0]
-    return first if any(first in layer for layer in LAYERS) else ""
+    first, inner, _ = name.partition(".")
+    return first if inner or (SOURCE / "budgetnet" / first).is_dir() else ""
 
 
 def picture(known: dict[str, Path]) -> str:
     """Folders as boxes, the upper ones import from the lower ones; a thicker arrow is more imports."""
-    sizes = Counter(room(name) for name in known)
+    sizes = Counter(folder_of(name) for name in known)
     lines = Counter[str]()
     arrows = Counter[tuple[str, str]]()
     for name, path in known.items():
-        lines[room(name)] += lines_of_code(path.read_text(encoding="utf-8"))
-        arrows.update((room(name), room(other)) for other in imports(path, known) if room(other) != room(name))
+        lines[folder_of(name)] += lines_of_code(path.read_text(encoding="utf-8"))
+        arrows.update(
+            (folder_of(name), folder_of(other)) for other in imports(path, known) if folder_of(other) != folder_of(name)
+        )
     wide, high, gap = 210, 44, 26
     places: dict[str, tuple[int, int]] = {}
     shapes: list[str] = []
-    for row, layer in enumerate(LAYERS):
+    rows = layers()
+    for row, layer in enumerate(rows):
         for column, folder in enumerate(layer):
             places[folder] = (300 + column * (wide + 60), 20 + row * (high + gap))
     for (above, below), count in sorted(arrows.items()):
@@ -127,7 +130,8 @@ def picture(known: dict[str, Path]) -> str:
                 f'<path d="{path}" fill="none" stroke="#0067b3" stroke-opacity="0.35" '
                 f'stroke-width="{min(8.0, 0.6 + count / 12):.1f}"><title>{above} to {below}: {count}</title></path>'
             )
-    line_y = places[FIRST_WITH_TORCH][1] + high + gap // 2
+    without_torch = {name.removeprefix("budgetnet.") for name in contract("torch-line")["source_modules"]}
+    line_y = max(y for folder, (_, y) in places.items() if folder not in without_torch) + high + gap // 2
     shapes.append(f'<path d="M 40 {line_y} H 830" stroke="#b34700" stroke-dasharray="6 5"/>')
     shapes.append(
         f'<text x="830" y="{line_y - 6}" text-anchor="end" fill="#b34700">torch is imported above this</text>'
@@ -137,7 +141,7 @@ def picture(known: dict[str, Path]) -> str:
         shapes.append(f'<text x="{x + 12}" y="{y + 19}" font-weight="bold">{folder}/</text>')
         note = f"{sizes[folder]} files, {lines[folder]:,} lines of code"
         shapes.append(f'<text x="{x + 12}" y="{y + 36}" font-size="11" fill="#5a6470">{note}</text>')
-    height = 20 + len(LAYERS) * (high + gap)
+    height = 20 + len(rows) * (high + gap)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {height}" font-family="sans-serif" font-size="14">'
         f'<rect width="860" height="{height}" fill="white"/>{"".join(shapes)}</svg>\n'

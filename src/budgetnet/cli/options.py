@@ -59,10 +59,10 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
 
 def read_coefficients(text: str) -> Coefficients:
     """alpha,beta,gamma, or the coefficients.json of a search, or its run's folder. Raises a one-line `ValueError`."""
-    from budgetnet.budgets import coefficients_file as answer
+    from budgetnet.budgets import coefficients_file
 
     if Path(text).exists():
-        return answer.read_coefficients(Path(text))
+        return coefficients_file.read_coefficients(Path(text))
     if "," in text and Path(text).suffix != ".json":
         return sizes.coefficients(text)
     clear = "write three numbers as in 1.2,1.1,1.15, or give a coefficients.json"

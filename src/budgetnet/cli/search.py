@@ -150,11 +150,10 @@ def space(
 
     Example: budgetnet search space efficientnet_b0 --resolution 112 --tolerance 5%
     """
-    from budgetnet.budgets import coefficient_sample as draw
-    from budgetnet.budgets import coefficient_space as regions
+    from budgetnet.budgets import coefficient_sample, coefficient_space
 
-    found = regions.space(shape.apply(open_network(base)), growth, tolerance, measure)
-    drawn = draw.draw(found, candidates)
+    found = coefficient_space.space(shape.apply(open_network(base)), growth, tolerance, measure)
+    drawn = coefficient_sample.draw(found, candidates)
     rows = found.candidates if every else drawn.candidates
     if as_json:
         show.print_json(_listed(found, drawn, rows))

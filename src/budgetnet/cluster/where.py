@@ -35,7 +35,7 @@ from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import Team, Workers, workers_for
 from budgetnet.training.leg import Place, Timing, opened, time_apart
-from budgetnet.training.memory import process_room, training_batch
+from budgetnet.training.memory import most_training_bytes, process_room, training_batch
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import TIMING_SECONDS
 from budgetnet.training.train import Timings, timed
@@ -67,10 +67,8 @@ class Where(Protocol):
         """How many run at a time."""
         ...
 
-    def batch_for(
-        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
-    ) -> int:
-        """The batch for training any of the networks on so many images, in at most so many bytes each."""
+    def room(self) -> int:
+        """Bytes that one trial may take, while all places have one."""
         ...
 
     def workers(
@@ -89,6 +87,16 @@ class Where(Protocol):
         ...
 
 
+def batch_for(
+    where: Where, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+) -> int:
+    """The recipe's batch for so many images, or less where a trial of any of the networks would take too much memory.
+
+    Each takes at most `most_bytes`, if given. Raises as `training_batch` does.
+    """
+    return training_batch(recipe, train_images, networks, where.device, most_bytes=most_bytes, room=where.room())
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """This machine: a process a core, or one a GPU."""
@@ -99,11 +107,9 @@ class Here:
         """One a core, one a GPU."""
         return workers_for(self.device)
 
-    def batch_for(
-        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
-    ) -> int:
-        """The recipe's batch for so many images, or less where memory is short; see `training_batch`."""
-        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes)
+    def room(self) -> int:
+        """A part of what is free on this machine."""
+        return most_training_bytes(self.device)
 
     def workers(
         self,
@@ -133,12 +139,9 @@ class There:
         """Of the nodes that are there now."""
         return places_of(self.cluster)
 
-    def batch_for(
-        self, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
-    ) -> int:
-        """The recipe's batch for so many images, or less where a place of the smallest node has less memory."""
-        room = process_room(place_bytes(self.cluster), self.device)
-        return training_batch(recipe, train_images, networks, self.device, most_bytes=most_bytes, room=room)
+    def room(self) -> int:
+        """A place's part of the node that has the least."""
+        return process_room(place_bytes(self.cluster), self.device)
 
     def workers(
         self,

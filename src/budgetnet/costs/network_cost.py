@@ -14,8 +14,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from budgetnet.arguments import integer
-from budgetnet.costs import inference_memory as memory
-from budgetnet.costs import training_memory as train_memory
+from budgetnet.costs import inference_memory, training_memory
 from budgetnet.costs.training_memory import Optimiser
 from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
 
@@ -82,7 +81,7 @@ class Cost:
 
     def train_bytes(self, batch: int, optimiser: Optimiser = "sgd", ema: bool = False) -> int:
         """Upper bound on the live tensor bytes of a training step; see `costs.training_memory.train_bytes`."""
-        return train_memory.train_bytes(self.network, batch, optimiser, ema)
+        return training_memory.train_bytes(self.network, batch, optimiser, ema)
 
 
 def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
@@ -95,7 +94,7 @@ def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
     choose("dtype", dtype, get_args(DType))
     sums = _sums(network)
     weight_bytes = sums.weights * WEIGHT_BYTES[dtype] + sums.biases * BIAS_BYTES[dtype]
-    peak_bytes = memory.peak_activation_elements(network) * batch * WEIGHT_BYTES[dtype]
+    peak_bytes = inference_memory.peak_activation_elements(network) * batch * WEIGHT_BYTES[dtype]
     return Cost(
         params=sums.params,
         macs=sums.macs,
@@ -145,14 +144,14 @@ def _sum_rows(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> _Sums:
     )
 
 
-@lru_cache(maxsize=memory.CACHED_BLOCKS)
+@lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
 def _block_sums(block: Block, in_px: Px) -> _Sums:
     return _sum_rows(_block_rows(block, in_px), block.convs)
 
 
 def _sums(network: Network) -> _Sums:
     """Sums over all rows: what every distinct block adds, as often as it is repeated, and both ends."""
-    blocks = tuple(memory.distinct_blocks(network))
+    blocks = tuple(inference_memory.distinct_blocks(network))
     block, at, _ = blocks[-1]
     ends = (network.stem_conv, network.head_conv, network.hidden_linear, network.classifier)
     rows = (*_stem_rows(network), *_tail_rows(network, block.out_px(at)))
@@ -198,7 +197,7 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
     yield from _linear_rows("classifier", network.classifier)
 
 
-@lru_cache(maxsize=memory.CACHED_BLOCKS)
+@lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
 def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
     rows: list[Op] = []
     px = in_px

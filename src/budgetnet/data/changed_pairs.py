@@ -93,17 +93,7 @@ def mixed_by_all(tried: Tried) -> Pair | None:
     if swapped:
         return swapped
     pairs, everyone = every_pair(tried.classifier.count), np.ones(len(tried.changed), np.bool_)
-    return _mixed(tried, pairs, everyone) or _unskilled(tried)
-
-
-def mixed_by(tried: Tried, suspects: Pairs, judged: NDArray[np.bool_]) -> Pair | None:
-    """Two classes of the suspects that the images `judged` prove to be made one. The first, changed, looks like the
-    second. These images must not have made them suspects.
-
-    Only being mixed up is proof. Of many classes one is the nearest to nearly any strange picture: that mirror images
-    of two are taken for each other, rather than for their own class which they do not look like, harms nothing.
-    """
-    return _mixed(tried, suspects, judged)
+    return mixed_by(tried, pairs, everyone) or _unskilled(tried)
 
 
 def suspects_of(tried: Tried, classes: NDArray[np.bool_], most: int) -> Pairs:
@@ -136,8 +126,14 @@ def _most(scores: NDArray[np.float64], pairs: Pairs, most: int) -> Pairs:
     return found.reshape(pairs.shape) & pairs
 
 
-def _mixed(tried: Tried, pairs: Pairs, judged: NDArray[np.bool_]) -> Pair | None:
-    """The two classes of these pairs that are most mixed up once the change is learned, by more than chance."""
+def mixed_by(tried: Tried, pairs: Pairs, judged: NDArray[np.bool_]) -> Pair | None:
+    """The two classes of these pairs that are most mixed up once the change is learned, if the images `judged` prove
+    it. The first, changed, looks like the second. These images must not have made the pairs suspects.
+
+    Only being mixed up is proof for suspects. Of many classes one is the nearest to nearly any strange picture: that
+    mirror images of two are taken for each other, rather than for their own class which they do not look like, harms
+    nothing.
+    """
     count, labels = tried.classifier.count, tried.classifier.labels[judged]
     before, after = tried.classifier.before[judged], answers_of(tried.after)[judged]
     lost, won = _moves(labels, before, after, count), _moves(labels, after, before, count)

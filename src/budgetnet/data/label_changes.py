@@ -110,14 +110,16 @@ def _look(sample: _Sample, classifier: Classifier, change: Change, pixels: Pixel
 class _Sample:
     """Training images of each class that is looked at, in an order drawn by the seed, of which `each` come first.
 
-    `twice`: whether there is a second look. `unable`: why a pair that is changed might not be found, else empty.
+    `twice`: whether there is a second look. `unseen` classes have too few images to be looked at, `left_out` of enough
+    are too many.
     """
 
     classes: tuple[str, ...]
     drawn: tuple[NDArray[np.int64], ...]
     each: int
     twice: bool
-    unable: str
+    unseen: int
+    left_out: int
 
     @property
     def first(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -126,8 +128,21 @@ class _Sample:
 
     @property
     def provable(self) -> NDArray[np.bool_]:
-        """Which classes have enough images for a second look."""
-        return np.asarray([len(rows) - self.each >= _needed(MOST_SUSPECTS) for rows in self.drawn])
+        """Which classes have enough images, in the look that decides, for a changed pair of them to be told."""
+        counts = np.asarray([len(rows) for rows in self.drawn])
+        if self.twice:
+            return counts - self.each >= _needed(MOST_SUSPECTS)
+        return np.minimum(counts, self.each) >= _needed(_pairs(len(counts)))
+
+    @property
+    def unable(self) -> str:
+        """Why a pair that is changed might not be found, else empty."""
+        if self.left_out:
+            return TOO_MANY
+        shown, classes = int(self.provable.sum()), len(self.classes) + self.unseen
+        if shown == classes:
+            return ""
+        return TOO_FEW if shown < 2 else f"{classes - shown:,} of {classes:,} classes have too few images for it"
 
     def more_of(self, classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Images of these classes that the first look did not take, evenly, and their classes."""
@@ -155,23 +170,22 @@ def _sample(images: ImageSet, seed: int) -> _Sample | None:
     places = sorted(enough[place] for place in generator.permutation(len(enough))[:MOST_CLASSES].tolist())
     drawn = tuple(by_class[place] for place in places)
     counts = np.asarray([len(rows) for rows in drawn])
-    usual, each, pairs = float(np.median(counts)), _each(counts, MOST_IMAGES), len(counts) * (len(counts) - 1) // 2
+    usual, each = float(np.median(counts)), _each(counts, MOST_IMAGES)
     few = min(_each(counts, FIRST_IMAGES), max(FEWEST_IMAGES, int(FIRST_SHARE * usual)))
-    surely = min(usual, each) >= _needed(pairs)
+    surely = min(usual, each) >= _needed(_pairs(len(counts)))
     twice = not surely and usual - few >= _needed(MOST_SUSPECTS)
-    if twice:
-        shown = int((counts - few >= _needed(MOST_SUSPECTS)).sum())
-    else:
-        shown = int((np.minimum(counts, each) >= _needed(pairs)).sum())
-    unable = TOO_MANY if len(places) < len(enough) else _untested(shown, len(images.classes))
-    return _Sample(tuple(images.classes[place] for place in places), drawn, few if twice else each, twice, unable)
+    return _Sample(
+        classes=tuple(images.classes[place] for place in places),
+        drawn=drawn,
+        each=few if twice else each,
+        twice=twice,
+        unseen=len(images.classes) - len(enough),
+        left_out=len(enough) - len(places),
+    )
 
 
-def _untested(shown: int, classes: int) -> str:
-    """Why a changed pair might not be found, where only `shown` of the classes have enough images for it."""
-    if shown == classes:
-        return ""
-    return TOO_FEW if shown < 2 else f"{classes - shown:,} of {classes:,} classes have too few images for it"
+def _pairs(classes: int) -> int:
+    return classes * (classes - 1) // 2
 
 
 def _needed(pairs: int) -> int:

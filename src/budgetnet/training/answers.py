@@ -78,6 +78,11 @@ def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
     return [(test.indices, test.right.astype(np.float64)) for test in tests]
 
 
+def unlearned(tests: Sequence[Answered]) -> tuple[int, ...]:
+    """Which of a network's trainings, counted from 0, learned nothing."""
+    return tuple(index for index, test in enumerate(tests) if not test.chance.learned)
+
+
 def validation_answers(leg: Leg, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
     """What a leg that is done answers on validation, and the indices of those images (n,)."""
     with np.load(leg.scores) as rows:

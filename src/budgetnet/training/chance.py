@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.data import ImageSet
+from budgetnet.draw.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,40 @@ def check_any_learned(name: str, found: Sequence[AgainstChance], epochs: float) 
 
 def nothing_learned(label: str, seeds: Sequence[object]) -> str:
     """What is to be said of a network whose trainings by these seeds learned nothing."""
-    which = ", ".join(map(str, seeds))
+    which = listed(list(map(str, seeds)))
     return (
         f"{label} learned nothing in seed {which}: its log loss is not shown to be below that of the class frequencies "
         "alone, so its accuracy there says nothing about the network."
     )
+
+
+class SeedOutcome(Protocol):
+    """What one training of several answered."""
+
+    @property
+    def seed(self) -> int:
+        """Of its weights and images."""
+        ...
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its answers are no numbers."""
+        ...
+
+    @property
+    def learned(self) -> bool:
+        """Whether its log loss is below that of the class frequencies."""
+        ...
+
+
+def failed_seeds(label: str, seeds: Sequence[SeedOutcome]) -> Iterator[str]:
+    """What is to be said of the trainings of a network that diverged, and of those that learned nothing."""
+    lost = [str(one.seed) for one in seeds if one.diverged]
+    if lost:
+        yield f"{label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+    nothing = [one.seed for one in seeds if not one.learned and not one.diverged]
+    if nothing:
+        yield nothing_learned(label, nothing)
 
 
 def against_chance(

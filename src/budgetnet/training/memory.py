@@ -75,13 +75,10 @@ def training_bytes(network: Network, recipe: Recipe, batch: int) -> int:
     return train_bytes(network, batch, recipe.optimiser, ema=recipe.ema_share > 0)
 
 
-def most_training_bytes(device: str, most_bytes: int | None = None, free: int | None = None) -> int:
-    """What one training may take where every worker has one: its part of the free memory, or `most_bytes` if less.
-
-    `free` bytes of memory are those that `free_bytes` finds, unless given.
-    """
+def most_training_bytes(device: str, most_bytes: int | None = None) -> int:
+    """What one training may take where every worker has one: its part of the free memory, or `most_bytes` if less."""
     count = workers_for(device)
-    here = (free_bytes(device) if free is None else free) // (count if device == "cpu" else 1)
+    here = free_bytes(device) // (count if device == "cpu" else 1)
     room = process_room(here, device)
     return room if most_bytes is None else min(room, most_bytes)
 

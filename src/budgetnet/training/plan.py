@@ -287,6 +287,11 @@ def course_row(course: Course) -> dict[str, Any]:
     }
 
 
+def epochs_of(course: Mapping[str, Any], images: ImageSet) -> float:
+    """How often a training with the course of this row sees each training image."""
+    return course["steps"] * course["batch"] / len(images.indices("train"))
+
+
 def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
     """The course of `course_row`."""
     return Course(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +128,7 @@ def train_twins(
         "probe_images": probe_images,
         "augment": given_augment(augment),
     }
-    with _no_trace(Path(out)), only_one(run):
+    with only_one(run):
         plan = load_plan(run, COMMAND, fresh)
         images = tuple(open_images(data, seed, progress) for seed in range(seeds))
         if plan is None:
@@ -142,18 +141,6 @@ def train_twins(
         tell_augmentation(chosen_of((plan.get("augmentation") or [()])[0]), progress)
         jobs = _trained(run, plan, data, images[0], device, progress or silent)
         return _studied(Path(out), plan, jobs, images, progress)
-
-
-@contextlib.contextmanager
-def _no_trace(out: Path) -> Iterator[None]:
-    """Bad input leaves no empty folder that was not there."""
-    existed = out.exists()
-    try:
-        yield
-    finally:
-        if not existed:
-            with contextlib.suppress(OSError):
-                out.rmdir()
 
 
 def _studied(

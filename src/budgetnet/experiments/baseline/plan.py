@@ -12,7 +12,7 @@ from typing import Any
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import Options, options_of
 from budgetnet.budgets.search_space import Space
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.where import Where, batch_for
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.baseline.by_supernet import BySupernet, Candidate, candidate_errand, judge
 from budgetnet.experiments.baseline.by_training import ByTraining
@@ -240,6 +240,6 @@ def draft_of(
     largest = [options.network(options.largest())] if scorer == "supernet" else []
     batch, team = shared_batch(recipe, images, place.device, largest, most_bytes, apart=False)
     drawn = [options.network(options.drawn("memory", number)) for number in range(MEMORY_NETWORKS)]
-    alone = where.batch_for(recipe, len(images.indices("train")), [base, *drawn], most_bytes)
+    alone = batch_for(where, recipe, len(images.indices("train")), [base, *drawn], most_bytes)
     course = Course("base", options.space.base, recipe, preprocessing, place.split_seed, alone, 1, 1)
     return Draft(scorer, options, place, team, batch, course)

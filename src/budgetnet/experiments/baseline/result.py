@@ -18,7 +18,7 @@ from budgetnet.experiments.baseline.search import Objective, Scored
 from budgetnet.experiments.baseline.surrogate import best_of
 from budgetnet.networks import Network
 from budgetnet.statistics import accuracy_interval, difference_interval, on_one_split, over_seeds, paired_over_seeds
-from budgetnet.training.answers import Answered, right_over_seeds
+from budgetnet.training.answers import Answered, right_over_seeds, unlearned
 from budgetnet.training.chance import nothing_learned
 
 FORMAT = "budgetnet.baseline.v1"
@@ -194,7 +194,7 @@ def final_of(
         low=low,
         high=high,
         seeds=tuple(float(test.right.mean()) for test in done.tests),
-        unlearned=tuple(seed for seed, test in enumerate(done.tests) if not test.chance.learned),
+        unlearned=unlearned(done.tests),
     )
 
 

@@ -33,6 +33,7 @@ from budgetnet.training.answers import answered, validation_answers
 from budgetnet.training.chance import check_any_learned
 from budgetnet.training.leg import Leg, Place, run_leg
 from budgetnet.training.outcome import clear
+from budgetnet.training.plan import epochs_of
 
 STUDY_FILE = "study.db"
 LEAST_BATCHES = 10
@@ -130,8 +131,7 @@ class Work:
             ]
         )
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
-        winner, course = found[0], self.plan["finals"]["course"]
-        epochs = course["steps"] * course["batch"] / len(self.images.indices("train"))
+        winner, epochs = found[0], epochs_of(self.plan["finals"]["course"], self.images)
         check_any_learned(winner.id, [test.chance for test in done[winner.id].tests], epochs)
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from budgetnet.arguments import integer, run_arguments
 from budgetnet.budgets.coefficient_space import Measure, check_space
 from budgetnet.budgets.coefficients_file import FILE
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import check_cluster, check_trials, trials_on
+from budgetnet.cluster.where import batch_for, check_cluster, check_trials, trials_on
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.experiments.bases import given_base
 from budgetnet.experiments.coefficients.entrants import (
@@ -140,7 +140,7 @@ def search_coefficients(
                 start_anew(run)
             if entrants is not None:
                 trained_by = fitted(recipe, drawn)
-                batch = where.batch_for(trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes)
+                batch = batch_for(where, trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes)
                 draft = Course("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
                 steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
                 racing = first_of(entrants, len(steps["entrants"]))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from budgetnet.budgets.coefficient_space import Interval, Region
 from budgetnet.draw.wording import counted, listed
 from budgetnet.experiments.coefficients.result import Check, Difference, Needed, Ranked
-from budgetnet.training.chance import nothing_learned
+from budgetnet.training.chance import failed_seeds, nothing_learned
 
 MOST_SEEDS = 1000
 """Beyond, two networks are equal for all that matters."""
@@ -150,12 +150,9 @@ def _beware(ranking: Sequence[Ranked], seeds: int) -> Iterator[str]:
             "with those of their own rung alone."
         )
     for row in ranking:
-        lost = [str(one.seed) for one in row.score.seeds if one.diverged]
-        if lost:
-            yield f"{named(row)} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
-        nothing = [one.seed for one in row.score.seeds if not one.learned and not one.diverged]
-        if nothing and row.finalist:
-            yield nothing_learned(named(row), nothing)
+        # Trainings of early rungs are so short that they need not have learned anything.
+        seeds_of = row.score.seeds if row.finalist else [one for one in row.score.seeds if one.diverged]
+        yield from failed_seeds(named(row), seeds_of)
 
 
 def _apart(found: int, paper: int) -> str:

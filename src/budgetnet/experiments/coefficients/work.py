@@ -38,6 +38,7 @@ from budgetnet.training.answers import answers_path, train_and_test
 from budgetnet.training.chance import check_any_learned
 from budgetnet.training.leg import Leg, Place, run_leg
 from budgetnet.training.outcome import clear
+from budgetnet.training.plan import epochs_of
 
 
 def shown(run: Path) -> CoefficientSearch:
@@ -130,8 +131,7 @@ class Work:
 
     def _check_learned(self, name: str, answers: Sequence[Answers]) -> None:
         """Raise a one-line `ValueError` where the best of all learned nothing: then the order is chance."""
-        course = entrant_of(self.plan, name)["last"]["course"]
-        epochs = course["steps"] * course["batch"] / len(self.images.indices("train"))
+        epochs = epochs_of(entrant_of(self.plan, name)["last"]["course"], self.images)
         check_any_learned(f"{name}, the best of the race,", [one.chance for one in answers], epochs)
 
     def _checked(self, workers: Trials[Leg, bool], name: str) -> Check:

@@ -47,6 +47,7 @@ from budgetnet.training.outcome import clear
 from budgetnet.training.plan import (
     check_time,
     data_row,
+    epochs_of,
     given_coefficients,
     load_plan,
     machine_row,
@@ -246,8 +247,7 @@ class _Run:
     def _check_learned(self, tests: Mapping[str, Sequence[Answered]]) -> None:
         """Raise a one-line `ValueError` where no training learned anything: then there is nothing to compare."""
         best = min(self.plan["entrants"], key=lambda row: min(test.chance.loss for test in tests[row["id"]]))
-        course = best["course"]
-        epochs = course["steps"] * course["batch"] / len(self.images[0].indices("train"))
+        epochs = epochs_of(best["course"], self.images[0])
         every = [test.chance for row in tests.values() for test in row]
         check_any_learned(f"{best['label']}, the best of all,", every, epochs)
 
@@ -268,7 +268,7 @@ class _Run:
         price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
         binding = self.budget.check(entrant.network).binding
         published = published_of(entrant.base, entrant.network) if self.plan["question"] == "families" else None
-        course, train_images = row["course"], len(self.images[0].indices("train"))
+        course = row["course"]
         return Compared(
             **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
             **{name: getattr(price, name) for name in PRICE_FIELDS},
@@ -287,7 +287,7 @@ class _Run:
             images_per_second=row["images_per_second"],
             batch=course["batch"],
             steps=course["steps"],
-            epochs=course["steps"] * course["batch"] / train_images,
+            epochs=epochs_of(course, self.images[0]),
             recipe=row["recipe"]["name"],
             parent=row["parent"],
             published_top1=published and published.top1,

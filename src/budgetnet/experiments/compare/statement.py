@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.draw.wording import counted, listed
 from budgetnet.experiments.compare.result import Compared, Pair
-from budgetnet.training.chance import nothing_learned
+from budgetnet.training.chance import failed_seeds
 
 UNEVEN = 1.2
 """Longest to shortest training: beyond, a statement says so."""
@@ -114,12 +114,7 @@ def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str
         of = f"In {many} of {len(pairs)} pairs" if many < len(pairs) else "In every pair"
         yield f"{of} the seeds differ by more than the choice of images explains; more seeds would tell more."
     for row in networks:
-        lost = [str(one.seed) for one in row.seeds if one.diverged]
-        if lost:
-            yield f"{row.label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
-        nothing = [one.seed for one in row.seeds if not one.learned and not one.diverged]
-        if nothing:
-            yield nothing_learned(row.label, nothing)
+        yield from failed_seeds(row.label, row.seeds)
     took = [row.training_seconds for row in networks if row.training_seconds is not None]
     if took and max(took) > UNEVEN * min(took):
         yield (

@@ -14,7 +14,7 @@ from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
 from budgetnet.cluster.missing import train_missing
 from budgetnet.cluster.parcel import Errand, leg_errand
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.where import Where, batch_for
 from budgetnet.data import Data, ImageSet, open_cache
 from budgetnet.experiments.family.members import members_of, published_members
 from budgetnet.experiments.family.plan import Job, legs_of, planned
@@ -67,7 +67,7 @@ def job_for(
     chosen, preprocessing = recipe_of(recipe), preprocessing_for(images)
     side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
-    batch = where.batch_for(chosen, len(images.indices("train")), networks, most_bytes)
+    batch = batch_for(where, chosen, len(images.indices("train")), networks, most_bytes)
     draft = Course("draft", networks[0], chosen, preprocessing, seed, batch, 1, 1)
     return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
 

@@ -15,7 +15,7 @@ from budgetnet.experiments.family.members import PublishedMember
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.statistics import counted_together, difference_interval, on_one_split, paired_over_seeds
-from budgetnet.training.answers import Answered, right_over_seeds
+from budgetnet.training.answers import Answered, right_over_seeds, unlearned
 
 FORMAT = "budgetnet.family.v1"
 FILE = "family.json"
@@ -129,7 +129,7 @@ def member_of(
         low=accuracy.low,
         high=accuracy.high,
         seeds=tuple(float(test.right.mean()) for test in tests),
-        unlearned=tuple(place for place, test in enumerate(tests) if not test.chance.learned),
+        unlearned=unlearned(tests),
     )
 
 

@@ -13,8 +13,7 @@ from budgetnet.data.deep import in_words
 from budgetnet.draw import thumbnails, wording
 from budgetnet.draw.figures import curves_svg, trials_svg
 from budgetnet.draw.page import render_page
-from budgetnet.experiments.report import reproduce as again
-from budgetnet.experiments.report import views
+from budgetnet.experiments.report import reproduce, views
 from budgetnet.experiments.report.evidence import Evidence, read_evidence
 
 TEMPLATES = Path(__file__).parent
@@ -70,10 +69,10 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "pairs": views.confused_pairs(test),
         "mistakes": tuple(_mistakes(evidence)),
         "wrong": sum(images for _, _, images in test.confused),
-        "command": again.run_command(evidence),
+        "command": reproduce.run_command(evidence),
         "run": shlex.quote(str(evidence.run)),
         "python_run": repr(str(evidence.run)),
-        "facts": again.facts(evidence),
+        "facts": reproduce.facts(evidence),
     }
 
 

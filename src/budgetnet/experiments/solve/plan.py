@@ -20,7 +20,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import LEAST_IMAGES, Team, workers_for
 from budgetnet.training.leg import Place, Timing
 from budgetnet.training.memory import most_training_bytes
-from budgetnet.training.plan import TooShort, course_row, team_row, too_few
+from budgetnet.training.plan import TooShort, course_row, epochs_of, team_row, too_few
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
 from budgetnet.training.stopwatch import TIMING_SECONDS, Clock, Stopwatch
@@ -213,7 +213,7 @@ def planned(
     """
     while True:
         steps = _shared(field, images, deadline, device, incumbent)
-        epochs = {row["id"]: _epochs(row, images) for row in steps["race"]["entrants"]}
+        epochs = {row["id"]: epochs_of(row["course"], images) for row in steps["race"]["entrants"]}
         slow = [name for name, count in epochs.items() if count < field.training.least_epochs]
         if not slow:
             return field, steps
@@ -227,11 +227,6 @@ def planned(
                 field.training.least_seconds(max(best, 0.01)),
             )
         field = _without(field, {name: epochs[name] for name in slow})
-
-
-def _epochs(row: Mapping[str, Any], images: ImageSet) -> float:
-    course = row["course"]
-    return course["steps"] * course["batch"] / len(images.indices("train"))
 
 
 def _without(field: Field, slow: Mapping[str, float]) -> Field:
@@ -275,7 +270,7 @@ def _shared(field: Field, images: ImageSet, deadline: Deadline, device: str, inc
     final: dict[str, Any] | None = {"seconds": left - race_seconds, "learns": ["train", "validation"]}
     whole_seconds = left + field.startup_seconds  # there is no final training that workers would start for
     whole = [whole_row(draft, timing, whole_seconds) for draft, timing in zip(drafts, timings, strict=True)]
-    enough = all(_epochs(row, images) >= field.training.least_epochs for row in whole)
+    enough = all(epochs_of(row["course"], images) >= field.training.least_epochs for row in whole)
     if 1 < len(drafts) <= workers and enough and _get_as_far(whole, entrants):
         entrants, race_seconds, final = whole, whole_seconds, None
     return {
