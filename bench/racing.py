@@ -32,15 +32,15 @@ from budgetnet.model.inherit import inherit
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import Workers, workers_for
 from budgetnet.runs.run import write_json
-from budgetnet.training.answers import answers_path, train_and_test
 from budgetnet.training.augmenting import AUTO, choose_augmentation, fitted
-from budgetnet.training.leg import Leg, Place, opened, run_leg
+from budgetnet.training.job import JobContext, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 from budgetnet.training.plan import preprocessing_for, side_px_for
+from budgetnet.training.predictions import predictions_path, train_and_test
 from budgetnet.training.pretrained import fitting_images
 from budgetnet.training.recipe import guarded_batch, recipe_of
 from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import Course, initial_model
+from budgetnet.training.trainer import TrainingConfig, initial_model
 
 FORMAT = "budgetnet.racing.v1"
 MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -50,17 +50,17 @@ INHERITED_MARKS = MARKS[:3]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One network's training: a leg for each score, in order. `parent` is the one whose weights it begins from."""
+    """One network's training: a job for each score, in order. `parent` is the one whose weights it begins from."""
 
-    legs: tuple[Leg, ...]
-    parent: Leg | None
+    jobs: tuple[TrainingJob, ...]
+    parent: TrainingJob | None
     tested: bool
 
     @property
     def done(self) -> bool:
         """Whether nothing of it is missing."""
-        last = self.legs[-1]
-        return (answers_path(last) if self.tested else last.scores).exists()
+        last = self.jobs[-1]
+        return (predictions_path(last) if self.tested else last.scores).exists()
 
 
 def main() -> None:
@@ -74,13 +74,13 @@ def main() -> None:
     side_px = side_px_for([base, *networks.values()], preprocessing)
     pixels = open_cache(images, side_px)
     recipe = fitted(recipe, choose_augmentation(AUTO, recipe, images, pixels, 0))
-    place = Place(asked.data, 0, side_px, str(asked.out / "training"))
+    context = JobContext(asked.data, 0, side_px, str(asked.out / "training"))
     batch = guarded_batch(recipe, len(images.indices("train")))
-    draft = with_steps(Course("draft", base, recipe, preprocessing, 0, batch, 1, 1), asked.steps)
-    parent = training_of(draft, base, "base", 0, place, (), None)
-    plain = {name: _seeds(draft, row, name, asked.seeds, place, None) for name, row in networks.items()}
-    begun = parent.legs[-1]
-    heirs = {name: _seeds(draft, row, f"{name}-heir", asked.seeds, place, begun) for name, row in networks.items()}
+    draft = with_steps(TrainingConfig("draft", base, recipe, preprocessing, 0, batch, 1, 1), asked.steps)
+    parent = training_of(draft, base, "base", 0, context, (), None)
+    plain = {name: _seeds(draft, row, name, asked.seeds, context, None) for name, row in networks.items()}
+    begun = parent.jobs[-1]
+    heirs = {name: _seeds(draft, row, f"{name}-heir", asked.seeds, context, begun) for name, row in networks.items()}
     _train([parent], "base")
     _train([one for group in (plain, heirs) for each in group.values() for one in each], "candidates")
     first_macs = BACKWARD * cost(base).macs * batch * asked.steps
@@ -102,46 +102,52 @@ def _asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _legs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, list[tuple[Leg, ...]]]:
-    return {name: [one.legs for one in rows] for name, rows in trainings.items()}
+def _legs(trainings: Mapping[str, Sequence[Training]]) -> dict[str, list[tuple[TrainingJob, ...]]]:
+    return {name: [one.jobs for one in rows] for name, rows in trainings.items()}
 
 
 def _seeds(
-    draft: Course, network: Network, name: str, seeds: int, place: Place, parent: Leg | None
+    draft: TrainingConfig, network: Network, name: str, seeds: int, context: JobContext, parent: TrainingJob | None
 ) -> tuple[Training, ...]:
     marks = MARKS if parent is None else INHERITED_MARKS
-    return tuple(training_of(draft, network, name, seed, place, marks, parent) for seed in range(seeds))
+    return tuple(training_of(draft, network, name, seed, context, marks, parent) for seed in range(seeds))
 
 
 def training_of(
-    draft: Course, network: Network, name: str, seed: int, place: Place, marks: Sequence[float], parent: Leg | None
+    draft: TrainingConfig,
+    network: Network,
+    name: str,
+    seed: int,
+    context: JobContext,
+    marks: Sequence[float],
+    parent: TrainingJob | None,
 ) -> Training:
     """A training that leaves its trunk at every mark for a score; without a parent it also goes on to its end."""
-    course = dataclasses.replace(draft, id=f"{name}-seed{seed}", network=network, seed=seed)
-    legs: list[Leg] = []
+    config = dataclasses.replace(draft, id=f"{name}-seed{seed}", network=network, seed=seed)
+    jobs: list[TrainingJob] = []
     for mark in marks:
-        steps = max(2, round(mark * course.steps))
+        steps = max(2, round(mark * config.steps))
         down = max(1, round(RUNG_COOLDOWN_SHARE * steps))
-        legs.append(Leg(course, place, f"mark-{len(legs)}", f"{course.id}, {mark:g}", steps - down, down))
+        jobs.append(TrainingJob(config, context, f"mark-{len(jobs)}", f"{config.id}, {mark:g}", steps - down, down))
     if parent is None:
-        down = course.cooldown_steps
-        legs.append(Leg(course, place, "end", f"{course.id}, 1", course.steps - down, down))
-    return Training(tuple(legs), parent, tested=parent is None and bool(marks))
+        down = config.cooldown_steps
+        jobs.append(TrainingJob(config, context, "end", f"{config.id}, 1", config.steps - down, down))
+    return Training(tuple(jobs), parent, tested=parent is None and bool(marks))
 
 
 def trained(one: Training) -> bool:
     """In a worker: what is missing of a training."""
-    first = one.legs[0]
+    first = one.jobs[0]
     if one.parent is not None and not first.initial.exists():
-        images, pixels = opened(first.place.data, first.place.split_seed, first.place.side_px)
-        model = initial_model(first.course.network, first.course)
-        inherit(model, trained_model(one.parent), fitting_images(first.course, images, pixels))
+        images, pixels = opened(first.context.data, first.context.split_seed, first.context.side_px)
+        model = initial_model(first.config.network, first.config)
+        inherit(model, trained_model(one.parent), fitting_images(first.config, images, pixels))
         first.initial.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(first.initial, model.state_dict())
-    for leg in one.legs[: len(one.legs) - one.tested]:
-        if not leg.scores.exists():
-            run_leg(leg)
-    return train_and_test(one.legs[-1]) if one.tested else True
+    for job in one.jobs[: len(one.jobs) - one.tested]:
+        if not job.scores.exists():
+            run_job(job)
+    return train_and_test(one.jobs[-1]) if one.tested else True
 
 
 def _train(rows: Sequence[Training], what: str) -> None:
@@ -152,7 +158,7 @@ def _train(rows: Sequence[Training], what: str) -> None:
     with progress() as shown, Workers(trained, count, "cpu", progress=shown) as workers:
 
         def tell(one: Training, _: bool) -> None:
-            shown(Update(what, sum(row.done for row in rows), len(rows), one.legs[0].course.id))
+            shown(Update(what, sum(row.done for row in rows), len(rows), one.jobs[0].config.id))
 
         workers.run(missing, tell)
 

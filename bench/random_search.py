@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from budgetnet import Network
 from budgetnet.budgets.feasible_space import Options
-from budgetnet.cluster.missing import train_missing
-from budgetnet.cluster.where import Here
+from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.pending import train_pending
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
 from budgetnet.experiments.baseline.finals import final_legs
@@ -58,16 +58,16 @@ def made_by(plan: Mapping[str, Any], **more: object) -> str:
 def search_macs(plan: Mapping[str, Any], scorer: Scorer, found: Mapping[str, Any], validation: int) -> float:
     """Multiply-adds of all that a finished search did before its finals, with so many validation images."""
     candidates, again = (sum(row["macs"] for row in found[name]) for name in ("candidates", "semifinals"))
-    total = training_macs(plan["semifinals"]["course"], again, validation) if again else 0.0
+    total = training_macs(plan["semifinals"]["config"], again, validation) if again else 0.0
     if isinstance(scorer, BySupernet):
         images = CALIBRATION_IMAGES + min(MOST_IMAGES, validation)
         return total + supernet_macs(scorer.teaching) + images * candidates
     return total + training_macs(plan["candidate"], candidates, validation)
 
 
-def training_macs(course: Mapping[str, Any], macs: float, validation: int) -> float:
+def training_macs(config: Mapping[str, Any], macs: float, validation: int) -> float:
     """Multiply-adds of a training and of its answers, for a network of so many."""
-    return (BACKWARD * course["steps"] * course["batch"] + validation) * macs
+    return (BACKWARD * config["steps"] * config["batch"] + validation) * macs
 
 
 def supernet_macs(teaching: Teaching) -> float:
@@ -100,9 +100,9 @@ class RandomSearch:
     @property
     def training_macs(self) -> float:
         """Of one drawn network, on average."""
-        course = {"steps": self.steps, "batch": self.plan["finals"]["course"]["batch"]}
+        config = {"steps": self.steps, "batch": self.plan["finals"]["config"]["batch"]}
         mean = float(np.mean([one.macs for one in self.drawn]))
-        return training_macs(course, mean, len(self.images.indices("validation")))
+        return training_macs(config, mean, len(self.images.indices("validation")))
 
     @property
     def affordable(self) -> int:
@@ -120,13 +120,13 @@ class RandomSearch:
 
     def finals(self, out: Path, shown: Progress) -> dict[str, Any]:
         """Train the finalists as the search's were, and compare."""
-        plan, place = self.plan, self.scorer.place
-        name = made_by(plan, finals=plan["finals"]["course"], seeds=plan["finals"]["seeds"])
+        plan, place = self.plan, self.scorer.context
+        name = made_by(plan, finals=plan["finals"]["config"], seeds=plan["finals"]["seeds"])
         chosen = [(row.id, row.network) for row in self.finalists]
-        legs = final_legs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
-        here = Here(place.device)
-        train_missing(legs, "random finals", here, legs[0].place, here.places(), shown)
-        done, objective = trainings_of(legs, self.images), objective_of(plan, self.scorer.options)
+        jobs = final_legs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
+        here = LocalExecutor(place.device)
+        train_pending(jobs, "random finals", here, jobs[0].context, here.places(), shown)
+        done, objective = trainings_of(jobs, self.images), objective_of(plan, self.scorer.options)
         budget = self.scorer.options.budget
         rows = ranked([final_of(name, row, None, done[name], budget, objective) for name, row in chosen])
         return self._row(rows, [done[row.id] for row in rows])
@@ -148,7 +148,7 @@ class RandomSearch:
     def _of_search(self) -> list[Trainings]:
         """The final trainings of the search's finalists, the winner first."""
         rows = [(row["id"], Network.from_json(json.dumps(row["network"]))) for row in self.found["finals"][:-1]]
-        done = trainings_of(final_legs(self.plan, rows, self.scorer.place), self.images)
+        done = trainings_of(final_legs(self.plan, rows, self.scorer.context), self.images)
         return [done[name] for name, _ in rows]
 
 

@@ -31,8 +31,8 @@ from bench.random_search import Drawn, RandomSearch, made_by
 from budgetnet import Network, open_images
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli.progress import progress
-from budgetnet.cluster.missing import train_missing
-from budgetnet.cluster.where import Here
+from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.pending import train_pending
 from budgetnet.data import ImageSet, Preprocessing, open_cache
 from budgetnet.experiments.baseline.by_supernet import BySupernet
 from budgetnet.experiments.baseline.page import RANKING, write_page
@@ -43,12 +43,12 @@ from budgetnet.experiments.baseline.surrogate import additive_model
 from budgetnet.experiments.baseline.work import search_of
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_json, write_json
-from budgetnet.training.answers import answered, validation_answers
-from budgetnet.training.leg import Leg, Place, whole_leg
+from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.plan import load_plan, same_data
+from budgetnet.training.predictions import read_validation_predictions, test_predictions
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000
@@ -83,17 +83,19 @@ def main() -> None:
     same_data(plan["data"]["fingerprint"], images, asked.run)
     open_cache(images, plan["side_px"])
     asked.out.mkdir(parents=True, exist_ok=True)
-    place = Place(asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"])
-    scorer = scorer_of(plan, place, images)
+    context = JobContext(
+        asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"]
+    )
+    scorer = scorer_of(plan, context, images)
     if isinstance(scorer, BySupernet) and not scorer.teaching.weights.exists():
         raise SystemExit(f"the supernet of {asked.run} is not trained")
     drawn = _drawn(scorer, plan["seed"], asked.networks)
-    steps = asked.steps or plan["finals"]["course"]["steps"]
+    steps = asked.steps or plan["finals"]["config"]["steps"]
     networks = {one.id: scorer.options.network(one) for one in drawn}
     found = read_json(asked.run / "baseline.json") if (asked.run / "baseline.json").exists() else None
     with progress() as shown:
         scores = _scored(scorer, drawn, asked.out / f"scores-{_scores_name(plan, scorer)}.json", shown)
-        reached = _trained(plan, place, networks, steps, asked.out, images, shown)
+        reached = _trained(plan, context, networks, steps, asked.out, images, shown)
         trained = [reached[one.id] for one in drawn]
         row = _row(scorer, drawn, scores, trained, steps)
         rows = [
@@ -136,7 +138,7 @@ def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Pr
         write_json(file, {name: dataclasses.asdict(row) for name, row in known.items()})
         shown(Update("scores", len(known), len(drawn)))
 
-    here = Here(scorer.place.device)
+    here = LocalExecutor(scorer.context.device)
     if missing := [one for one in drawn if one.id not in known]:
         with scorer.scores(here, here.places(), shown) as scores:
             scores(missing, tell)
@@ -145,7 +147,7 @@ def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Pr
 
 def _trained(
     plan: Mapping[str, Any],
-    place: Place,
+    context: JobContext,
     networks: Mapping[str, Network],
     steps: int,
     out: Path,
@@ -154,22 +156,22 @@ def _trained(
 ) -> dict[str, Trained]:
     """Every network's own training, from nothing; those that are done are read."""
     recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
-    batch, seed = plan["finals"]["course"]["batch"], plan["seed"] + OTHER_SEED
-    place = dataclasses.replace(place, folder=str(out / made_by(plan, batch=batch, steps=steps) / "training"))
-    legs: dict[str, Leg] = {}
+    batch, seed = plan["finals"]["config"]["batch"], plan["seed"] + OTHER_SEED
+    context = dataclasses.replace(context, folder=str(out / made_by(plan, batch=batch, steps=steps) / "training"))
+    jobs: dict[str, TrainingJob] = {}
     for name, network in networks.items():
-        course = with_steps(Course(name, network, recipe, preprocessing, seed, batch, 1, 1), steps)
-        legs[name] = whole_leg(course, place, f"ranking/{name}", course.cooldown_steps)
-    here = Here(place.device)
-    train_missing(list(legs.values()), "ranking", here, place, here.places(), shown)
-    return {name: _reached(leg, images) for name, leg in legs.items()}
+        config = with_steps(TrainingConfig(name, network, recipe, preprocessing, seed, batch, 1, 1), steps)
+        jobs[name] = whole_job(config, context, f"ranking/{name}", config.cooldown_steps)
+    here = LocalExecutor(context.device)
+    train_pending(list(jobs.values()), "ranking", here, context, here.places(), shown)
+    return {name: _reached(job, images) for name, job in jobs.items()}
 
 
-def _reached(leg: Leg, images: ImageSet) -> Trained:
-    test = answered(leg, images)
-    if not leg.scores.exists():  # it diverged
+def _reached(job: TrainingJob, images: ImageSet) -> Trained:
+    test = test_predictions(job, images)
+    if not job.scores.exists():  # it diverged
         return Trained(0.0, 0.0, 0.0)
-    right = validation_answers(leg, images)[0].right
+    right = read_validation_predictions(job, images)[0].right
     both = np.concatenate([right, test.right])
     return Trained(float(right.mean()), float(test.right.mean()), float(both.mean()))
 
@@ -242,7 +244,7 @@ def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[
     """The best objective of as many even draws, by the same scorer."""
     search = dataclasses.replace(search_of(plan, scorer), sampler="random")
     storage = f"sqlite:///{(out / f'random-{search.name}.db').resolve()}"
-    with progress() as shown, scorer.scores(Here(scorer.place.device), search.at_once, shown) as scores:
+    with progress() as shown, scorer.scores(LocalExecutor(scorer.context.device), search.at_once, shown) as scores:
         found = run_search(search, scores, storage)[: search.trials]
     return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
 

@@ -33,7 +33,7 @@ from budgetnet.training.evaluate import probabilities
 from budgetnet.training.plan import preprocessing_for
 from budgetnet.training.pretrained import base_of, fitting_images
 from budgetnet.training.recipe import FINETUNE, MODERN, PAPER, Recipe, guarded_batch
-from budgetnet.training.trainer import Course, StepReport, Trainer
+from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig
 
 TORCHVISION = Recipe(
     name="torchvision",
@@ -107,34 +107,34 @@ class Bench:
         """A fresh training of so many steps."""
         batch = guarded_batch(recipe, len(self.images.indices("train")))
         warmup = max(1, round(recipe.warmup_share * steps))
-        course = Course(name, network, recipe, self.preprocessing, self.seed, batch, steps, warmup)
-        return Trainer(course, self.images, self.pixels, Accelerator(cpu=True))
+        config = TrainingConfig(name, network, recipe, self.preprocessing, self.seed, batch, steps, warmup)
+        return Trainer(config, self.images, self.pixels, Accelerator(cpu=True))
 
     def inherit(self, trainer: Trainer) -> None:
         """Begin the training from the pretrained weights, if there are any."""
         if self.pretrained is not None:
-            inherit(trainer.model, self.pretrained, fitting_images(trainer.course, self.images, self.pixels))
+            inherit(trainer.model, self.pretrained, fitting_images(trainer.config, self.images, self.pixels))
             trainer.mean.load_state_dict(trainer.model.state_dict())
 
     def steps_in(self, seconds: float, network: Network, recipe: Recipe) -> int:
         """How many steps so many seconds of this core are, by a few timed ones."""
         trainer = self.trainer("timed", network, recipe, 1000)
-        trainer.advance(3, trainer.course.schedule.trunk, lambda report: None)
+        trainer.advance(3, trainer.config.schedule.trunk, lambda report: None)
         before = time.process_time()
-        trainer.advance(3 + TIMED_STEPS, trainer.course.schedule.trunk, lambda report: None)
+        trainer.advance(3 + TIMED_STEPS, trainer.config.schedule.trunk, lambda report: None)
         return int(seconds * TIMED_STEPS / (time.process_time() - before))
 
     def line(self, name: str, network: Network, recipe: Recipe, steps: int) -> str:
         """Train, and say how it went."""
         trainer = self.trainer(name, network, recipe, steps)
         self.inherit(trainer)
-        cooldown, schedule = round(recipe.cooldown_share * steps), trainer.course.schedule
+        cooldown, schedule = round(recipe.cooldown_share * steps), trainer.config.schedule
         reports: list[StepReport] = []
         began = time.process_time()
         trainer.advance(steps, lambda step: schedule.at(step, steps - cooldown, cooldown), reports.append)
-        rate = steps * trainer.course.batch / (time.process_time() - began)
+        rate = steps * trainer.config.batch / (time.process_time() - began)
         mean, last = (self._accuracy(model) for model in (trainer.mean, trainer.model))
-        epochs = steps * trainer.course.batch / len(self.images.indices("train"))
+        epochs = steps * trainer.config.batch / len(self.images.indices("train"))
         tail = reports[-200:]
         error = math.sqrt(last * (1 - last) / len(self.images.indices("validation")))
         average = f"{100 * mean:.1f}" if recipe.ema_share else "-"

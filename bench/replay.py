@@ -15,12 +15,12 @@ from bench.ranking import tau
 from budgetnet import cost
 from budgetnet.data import ImageSet
 from budgetnet.experiments.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
-from budgetnet.training.leg import Leg
+from budgetnet.training.job import TrainingJob
 
 REPLAYS = 2000
 Floats = NDArray[np.float64]
-Trainings = Mapping[str, Sequence[Sequence[Leg]]]
-"""For each candidate, for each seed, a leg for each mark in order."""
+Trainings = Mapping[str, Sequence[Sequence[TrainingJob]]]
+"""For each candidate, for each seed, a job for each mark in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def forms_for(candidates: int, seeds: int) -> tuple[Form, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """What trainings scored and cost: `losses` (candidates, seeds, marks) on validation; MACs of each leg by steps."""
+    """What trainings scored and cost: `losses` (candidates, seeds, marks) on validation; MACs of each job by steps."""
 
     losses: Floats
     trunk_macs: Floats
@@ -71,17 +71,17 @@ class Table:
 def table_of(trainings: Trainings, images: ImageSet) -> Table:
     """The scores of every training at every mark, and what each costs."""
     losses = [
-        [[float(on_validation(leg, images).losses.mean()) for leg in one] for one in rows]
+        [[float(on_validation(job, images).losses.mean()) for job in one] for one in rows]
         for rows in trainings.values()
     ]
     validation = len(images.indices("validation"))
     trunk, down = [], []
     for rows in trainings.values():
-        legs = rows[0]
-        macs = cost(legs[0].course.network).macs
-        a_step = BACKWARD * macs * legs[0].course.batch
-        trunk.append([leg.trunk_until * a_step for leg in legs])
-        down.append([leg.cooldown_steps * a_step + macs * validation for leg in legs])
+        jobs = rows[0]
+        macs = cost(jobs[0].config.network).macs
+        a_step = BACKWARD * macs * jobs[0].config.batch
+        trunk.append([job.trunk_until * a_step for job in jobs])
+        down.append([job.cooldown_steps * a_step + macs * validation for job in jobs])
     return Table(np.array(losses), np.array(trunk), np.array(down))
 
 
@@ -112,7 +112,7 @@ def judged(
     `first_macs` is what the weights cost that the heirs begin from.
     """
     tables = {False: table_of(plain, images), True: table_of(heirs, images)}
-    tests = {name: [on_test(legs[-1], images) for legs in rows] for name, rows in plain.items()}
+    tests = {name: [on_test(jobs[-1], images) for jobs in rows] for name, rows in plain.items()}
     names, truth = list(plain), tables[False].losses[:, :, -1].mean(1)
     best = int(truth.argmin())
     gaps = [_gap(names[best], name, tests) for name in names]
@@ -137,8 +137,8 @@ def _taus(table: Table, truth: Floats) -> list[float]:
     return [float(np.mean([tau(table.losses[:, seed, mark], truth) for seed in range(seeds)])) for mark in range(marks)]
 
 
-def _network(rows: Sequence[Sequence[Leg]]) -> dict[str, Any]:
-    network = rows[0][-1].course.network
+def _network(rows: Sequence[Sequence[TrainingJob]]) -> dict[str, Any]:
+    network = rows[0][-1].config.network
     return {"macs": cost(network).macs, "depth": network.depth, "resolution_px": network.resolution_px}
 
 

@@ -23,4 +23,4 @@ class Inline:
     def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
         for job in jobs:
             done(job, self.function(job))
-            Inline.done.append(getattr(job, "leg", job).course.id)
+            Inline.done.append(getattr(job, "training", job).config.id)

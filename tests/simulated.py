@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team
+from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training.chance import AgainstChance
-from budgetnet.training.leg import Place, Timing
+from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.speed import TrainingLimits, image_work
 from budgetnet.training.stopwatch import TIMING_SECONDS
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,10 @@ class SimulatedStopwatch:
     speed: float
     startup_seconds: float = 1.0
 
-    def time(self, courses: Sequence[Course], place: Place, seconds: float = TIMING_SECONDS) -> tuple[Timing, ...]:
-        rates = [self.speed / image_work(course.network, course.batch) for course in courses]
+    def time(
+        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+    ) -> tuple[Timing, ...]:
+        rates = [self.speed / image_work(config.network, config.batch) for config in configs]
         return tuple(Timing(rate, 1.8 * rate, seconds) for rate in rates)
 
 
@@ -38,7 +40,7 @@ class SimulatedClock:
 
     @contextmanager
     def stopwatch(
-        self, device: str, team: Team, progress: Progress | None = None, apart: bool = False
+        self, device: str, group: ProcessGroup, progress: Progress | None = None, single_process: bool = False
     ) -> Iterator[SimulatedStopwatch]:
         yield SimulatedStopwatch(self.speed)
 

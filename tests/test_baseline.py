@@ -23,7 +23,7 @@ from budgetnet import Budget
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Architecture, Space, StageSpace
 from budgetnet.cli import main
-from budgetnet.cluster.where import Here
+from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
 from budgetnet.experiments.baseline import space_for
 from budgetnet.experiments.baseline.by_supernet import Candidate, judge, recalibrate
@@ -35,10 +35,10 @@ from budgetnet.experiments.baseline.teaching import Teacher, Teaching, teach
 from budgetnet.experiments.bases import last_px
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import silent
-from budgetnet.training.leg import Place, run_leg
+from budgetnet.training.job import JobContext, run_job
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 Capture = pytest.CaptureFixture[str]
 SMALL = Space(BASE, (StageSpace(expansions=(1.0, 2.0)), StageSpace(expansions=(2.0, 3.0))))
@@ -53,8 +53,8 @@ def digits() -> ImageSet:
 
 
 def teaching(folder: Path, steps: int = 4) -> Teaching:
-    place = Place("digits", 0, 8, str(folder / "training"))
-    return Teaching(options_of(SMALL, BUDGET), place, GREY, PREPROCESSING, 0, 16, steps)
+    context = JobContext("digits", 0, 8, str(folder / "training"))
+    return Teaching(options_of(SMALL, BUDGET), context, GREY, PREPROCESSING, 0, 16, steps)
 
 
 def teacher(job: Teaching, images: ImageSet) -> Teacher:
@@ -93,7 +93,7 @@ def test_teaching_goes_on_to_the_same_bits(digits: ImageSet, tmp_path: Path) -> 
 def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: Path) -> None:
     untaught, job = (dataclasses.replace(teaching(tmp_path / name, 200), batch=32) for name in ("untaught", "taught"))
     for one in (untaught, job):
-        Path(one.place.folder).mkdir(parents=True)
+        Path(one.context.folder).mkdir(parents=True)
     assert teach(job) and job.weights.exists()
     architecture = job.options.drawn("scored")
     before, after = (judge(Candidate(architecture, one)).score for one in (untaught, job))
@@ -104,20 +104,20 @@ def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: 
 
 @pytest.mark.slow
 def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
-    place = Place("digits", 0, 8, str(tmp_path / "training"))
+    context = JobContext("digits", 0, 8, str(tmp_path / "training"))
     (tmp_path / "training").mkdir()
-    course = with_steps(Course("candidate", BASE, GREY, PREPROCESSING, 0, 32, 1, 1), 60)
-    scorer = ByTraining(options_of(SMALL, BUDGET), place, course, digits)
+    config = with_steps(TrainingConfig("candidate", BASE, GREY, PREPROCESSING, 0, 32, 1, 1), 60)
+    scorer = ByTraining(options_of(SMALL, BUDGET), context, config, digits)
     rows = [scorer.options.drawn(number) for number in range(2)]
-    assert run_leg(scorer.leg(rows[0]))
-    read = scorer.leg(rows[0]).scores
+    assert run_job(scorer.job(rows[0]))
+    read = scorer.job(rows[0]).scores
     when, told = read.stat().st_mtime_ns, dict[str, Score]()
 
     def tell(one: Architecture, found: Score) -> None:
         assert one.id != rows[0].id or read.stat().st_mtime_ns == when, "a finished training is not made again"
         told[one.id] = found
 
-    with scorer.scores(Here(), 1, silent) as score:
+    with scorer.scores(LocalExecutor(), 1, silent) as score:
         score(rows, tell)
         score(rows[:1], lambda _, found: pytest.fail("other bits") if found != told[rows[0].id] else None)
     assert set(told) == {row.id for row in rows} and all(0.2 < found.accuracy <= 1.0 for found in told.values())
@@ -158,21 +158,21 @@ def test_a_base_for_small_images_keeps_their_size_where_its_map_would_vanish(dig
 def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_their_own(tmp_path: Path) -> None:
     row = {"batch": 16, "steps": 30, "warmup_steps": 1}
     plan = {
-        "finals": {"seeds": 2, "course": row, "cooldown_steps": 10},
-        "semifinals": {"course": {**row, "steps": 8}, "cooldown_steps": 4},
+        "finals": {"seeds": 2, "config": row, "cooldown_steps": 10},
+        "semifinals": {"config": {**row, "steps": 8}, "cooldown_steps": 4},
         "recipe": MODERN.to_dict(),
         "preprocessing": dataclasses.asdict(PREPROCESSING),
         "seed": 5,
     }
-    place = Place("digits", 5, 8, str(tmp_path))
-    legs = final_legs(plan, [("one", BASE), ("base", BASE)], place)
-    assert [leg.course.id for leg in legs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
-    assert [leg.course.seed for leg in legs] == [5, 5, 6, 6]
-    assert {leg.place.split_seed for leg in legs} == {5}
-    assert {(leg.trunk_until, leg.cooldown_steps) for leg in legs} == {(20, 10)}
-    (again,) = semifinal_legs(plan, [("one", BASE)], place)
-    assert (again.trunk_until, again.cooldown_steps, again.course.seed, again.place.split_seed) == (4, 4, 7, 5)
-    assert again.folder not in {leg.folder for leg in legs}
+    context = JobContext("digits", 5, 8, str(tmp_path))
+    jobs = final_legs(plan, [("one", BASE), ("base", BASE)], context)
+    assert [job.config.id for job in jobs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
+    assert [job.config.seed for job in jobs] == [5, 5, 6, 6]
+    assert {job.context.split_seed for job in jobs} == {5}
+    assert {(job.trunk_until, job.cooldown_steps) for job in jobs} == {(20, 10)}
+    (again,) = semifinal_legs(plan, [("one", BASE)], context)
+    assert (again.trunk_until, again.cooldown_steps, again.config.seed, again.context.split_seed) == (4, 4, 7, 5)
+    assert again.folder not in {job.folder for job in jobs}
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_thei
 def test_no_core_waits_in_the_finals_for_want_of_finalists(
     digits: ImageSet, workers: int, seconds: float, finalists: int, seeds: int
 ) -> None:
-    course = Course("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
-    found = finals_of(course, digits, 100.0, workers, seconds)
+    config = TrainingConfig("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
+    found = finals_of(config, digits, 100.0, workers, seconds)
     assert (found["finalists"], found["seeds"]) == (finalists, seeds)
     turns = -(-(finalists + 1) * seeds // workers)
-    assert found["course"]["steps"] * 32 / 100.0 <= seconds / turns
+    assert found["config"]["steps"] * 32 / 100.0 <= seconds / turns
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_no_core_waits_in_the_finals_for_want_of_finalists(
 def test_as_many_semifinals_as_time_allows_or_none(
     digits: ImageSet, workers: int, seconds: float, networks: int | None
 ) -> None:
-    course = Course("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
-    finals = {"finalists": 3, "course": {"steps": 200}}
-    found = semifinals_of(course, digits, 100.0, workers, seconds, finals)
+    config = TrainingConfig("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
+    finals = {"finalists": 3, "config": {"steps": 200}}
+    found = semifinals_of(config, digits, 100.0, workers, seconds, finals)
     assert (found and found["networks"]) == networks
-    assert found is None or (found["seconds"] <= seconds and found["course"]["steps"] == 50)
-    few = semifinals_of(course, digits, 100.0, workers, seconds, finals, most=3)
+    assert found is None or (found["seconds"] <= seconds and found["config"]["steps"] == 50)
+    few = semifinals_of(config, digits, 100.0, workers, seconds, finals, most=3)
     assert few is None, "a space of as many networks as there are finalists"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from test_baseline import BUDGET, SMALL
 from test_space import BASE
-from two_nodes import Errand, TwoNodes, square, starts, two_nodes
+from two_nodes import Errand, TwoNodes, initial, square, two_nodes
 
 from budgetnet import Budget, search_baseline, search_coefficients, search_family
 from budgetnet.budgets.feasible_space import options_of
@@ -23,22 +23,22 @@ from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli import main
 from budgetnet.cluster import parcel as parcel_module
 from budgetnet.cluster.parcel import Errand as Files
-from budgetnet.cluster.parcel import Images, Kept, Parcel, accept, carry_out, leg_errand, parcel_of
+from budgetnet.cluster.parcel import Images, Kept, Parcel, accept, carry_out, job_errand, parcel_of
 from budgetnet.cluster.pool import ATTEMPTS, Pool, say
 from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.packed import packed_of, pieces, unpacked
 from budgetnet.experiments.baseline.search import Objective, Score, Search, Told, run_search
 from budgetnet.parallel.progress import Update
-from budgetnet.training import leg as leg_module
-from budgetnet.training.leg import Leg, Place
+from budgetnet.training import job as leg_module
+from budgetnet.training.job import JobContext, TrainingJob
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 Capture = pytest.CaptureFixture[str]
 
 
-COURSE = Course("one", BASE, MODERN, default_preprocessing(1), 0, 16, 15, 1)
+COURSE = TrainingConfig("one", BASE, MODERN, default_preprocessing(1), 0, 16, 15, 1)
 
 # Without Ray
 
@@ -155,17 +155,17 @@ def test_other_pixels_have_another_name(digits: ImageSet) -> None:
 class Look:
     """A job that reads a file of the run and an image, and leaves two files and an event."""
 
-    place: Place
+    context: JobContext
 
-    def at(self, place: Place) -> Look:
-        return dataclasses.replace(self, place=place)
+    def at(self, context: JobContext) -> Look:
+        return dataclasses.replace(self, context=context)
 
 
 def look(job: Look) -> tuple[int, str, str]:
-    run = Path(job.place.folder).parent
-    images, pixels = leg_module.opened(job.place.data, job.place.split_seed, job.place.side_px)
+    run = Path(job.context.folder).parent
+    images, pixels = leg_module.opened(job.context.data, job.context.split_seed, job.context.side_px)
     for name in ("first", "second"):
-        (Path(job.place.folder) / name).write_text(name)
+        (Path(job.context.folder) / name).write_text(name)
     leg_module.append_event(run / "events.jsonl", {"kind": "step"})
     return int(pixels[5].sum()) + len(images), (run / "weights").read_text(), str(run)
 
@@ -185,7 +185,7 @@ def test_a_worker_elsewhere_sees_only_its_parcel(
     monkeypatch.setattr(leg_module, "_lent", {})
     (run := tmp_path / "run").mkdir()
     (run / "weights").write_text("one")
-    job = Look(Place("nowhere", 0, 8, str(run / "training")))
+    job = Look(JobContext("nowhere", 0, 8, str(run / "training")))
     expected = int(open_cache(digits, 8)[5].sum()) + len(digits)
     for weights in ("one", "two"):
         (run / "weights").write_text(weights)
@@ -201,7 +201,7 @@ def test_a_worker_elsewhere_sees_only_its_parcel(
 
 
 def slow_look(job: Look) -> None:
-    checkpoint = Path(job.place.folder) / "first"
+    checkpoint = Path(job.context.folder) / "first"
     for text in ("one", "two"):
         checkpoint.write_text(text)
         time.sleep(0.3)
@@ -215,7 +215,7 @@ def test_checkpoints_come_back_while_a_job_is_at_work(
     monkeypatch.setattr(leg_module, "_lent", {})
     monkeypatch.setattr(parcel_module, "KEEP_SECONDS", 0.02)
     (run := tmp_path / "run").mkdir()
-    parcel = sent(Look(Place("nowhere", 0, 8, str(run / "training"))), run, digits)
+    parcel = sent(Look(JobContext("nowhere", 0, 8, str(run / "training"))), run, digits)
     kept: list[Kept] = []
     parcel = dataclasses.replace(parcel, keeps=("training/first", "training/absent"))
     reply = carry_out(slow_look, lambda value: value, kept.append, parcel)
@@ -224,13 +224,13 @@ def test_checkpoints_come_back_while_a_job_is_at_work(
 
 
 def test_what_a_leg_takes_along_and_leaves(tmp_path: Path) -> None:
-    place = Place("digits", 0, 8, str(tmp_path / "training"))
-    rung: Any = Leg(dataclasses.replace(COURSE, id="n01"), place, "rung-0", "race/n01", 10, 5)
+    context = JobContext("digits", 0, 8, str(tmp_path / "training"))
+    rung: Any = TrainingJob(dataclasses.replace(COURSE, id="n01"), context, "rung-0", "race/n01", 10, 5)
     final = dataclasses.replace(rung, name="final", phase="last/n01, seed 0")
-    assert [path.name for path in leg_errand(rung).leaves] == ["trunk.pt", "rung-0.diverged", "rung-0.npz", "n01.npz"]
-    assert [path.name for path in leg_errand(final).leaves] == ["final.diverged", "final.npz", "n01.npz"]
-    assert [path.name for path in leg_errand(rung).reads][:2] == ["trunk.pt", "rung-0.pt"]
-    assert leg_errand(rung).keeps == leg_errand(rung).reads[:2]
+    assert [path.name for path in job_errand(rung).leaves] == ["trunk.pt", "rung-0.diverged", "rung-0.npz", "n01.npz"]
+    assert [path.name for path in job_errand(final).leaves] == ["final.diverged", "final.npz", "n01.npz"]
+    assert [path.name for path in job_errand(rung).reads][:2] == ["trunk.pt", "rung-0.pt"]
+    assert job_errand(rung).keeps == job_errand(rung).reads[:2]
 
 
 # With Ray
@@ -251,7 +251,7 @@ def test_jobs_run_in_any_order_and_come_back_in_theirs(cluster: TwoNodes, tmp_pa
         assert places_of(asked) == 2 and places_of(Cluster(cluster.address, 0.25)) == 8
         assert pool.run(jobs, lambda job, _: told.append(job.number)) == [number**2 for number in range(12)]
         assert pool.run([]) == []
-    assert sorted(told) == list(range(12)) == sorted(starts(tmp_path / "starts"))
+    assert sorted(told) == list(range(12)) == sorted(initial(tmp_path / "starts"))
 
 
 @pytest.mark.slow
@@ -273,7 +273,7 @@ def test_a_lost_node_costs_what_ran_on_it(cluster: TwoNodes, tmp_path: Path) -> 
         pool.run(warm)  # both nodes have a process, so neither is idle when it is lost
         assert pool.run(jobs, done) == [job.number**2 for job in jobs]
     loss.join()
-    begun = starts(path)
+    begun = initial(path)
     assert sorted(told) == [job.number for job in jobs], "each is told once"
     again = [number for number in set(begun) if begun.count(number) > 1]
     assert len(again) <= 2 and not set(again) & set(told[:3]), "what was finished is not repeated"
@@ -289,10 +289,10 @@ def test_a_job_that_always_fails_ends_in_one_line_and_loses_no_other(cluster: Tw
         with pytest.raises(RuntimeError, match=r"job 1 of 3 failed \(OverflowError: thirteen\) 5 times") as error:
             pool.run([Errand(number, str(path)) for number in (13, 1, 2)], lambda job, _: told.append(job.number))
         assert "\n" not in str(error.value) and sorted(told) == [1, 2]
-        assert sorted(starts(path)) == [1, 2] + [13] * ATTEMPTS
+        assert sorted(initial(path)) == [1, 2] + [13] * ATTEMPTS
         with pytest.raises(ValueError, match="a number below 0"):
             pool.run([Errand(-3, str(path))])
-    assert starts(path).count(-3) == 1, "bad input is not tried again"
+    assert initial(path).count(-3) == 1, "bad input is not tried again"
 
 
 @pytest.mark.slow
@@ -311,11 +311,11 @@ class Judged:
     """An architecture to be judged by a rule, slowly, and a file in which each start leaves a line."""
 
     architecture: Architecture
-    starts: str
+    initial: str
 
 
 def rule(job: Judged) -> Score:
-    with Path(job.starts).open("a") as file:
+    with Path(job.initial).open("a") as file:
         file.write(f"{job.architecture.id}\n")
     time.sleep(0.3)
     rows = job.architecture.stages

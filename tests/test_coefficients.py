@@ -48,7 +48,7 @@ from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.progress import silent
 from budgetnet.statistics import on_one_split, over_seeds
 from budgetnet.training.augmenting import Augment
-from budgetnet.training.leg import Timing
+from budgetnet.training.job import Timing
 from budgetnet.training.train import Timings, validation_seconds
 
 module = sys.modules[search_coefficients.__module__]
@@ -76,8 +76,8 @@ def digits() -> ImageSet:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Speeds that are given, not measured; a clock that stands; training in this process."""
 
-    def timed(courses: Sequence[Any], *_: Any, **__: Any) -> Timings:
-        return Timings(tuple(Timing(160.0, 160.0, 0.0) for _ in courses), 0.0)
+    def timed(configs: Sequence[Any], *_: Any, **__: Any) -> Timings:
+        return Timings(tuple(Timing(160.0, 160.0, 0.0) for _ in configs), 0.0)
 
     Inline.done = []
     for one in (module, plan_module):
@@ -134,7 +134,7 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
 
 
 def test_a_race_in_which_nothing_was_learned_has_no_answer(digits: ImageSet, tmp_path: Path) -> None:
-    plan = {"entrants": [{"id": "n01", "last": {"course": {"steps": 5, "batch": 64}}}]}
+    plan = {"entrants": [{"id": "n01", "last": {"config": {"steps": 5, "batch": 64}}}]}
     work = work_module.Work(tmp_path, plan, digits, None, None, silent)  # type: ignore[arg-type]
     lost = [dataclasses.replace(one, chance=LEARNED_NOTHING) for one in answers(0.0)]
     with pytest.raises(ValueError, match=r"the training of n01, the best of the race, learned nothing"):
@@ -236,7 +236,7 @@ def test_the_last_rung_and_the_check_have_the_least_steps_and_early_rungs_need_t
     least = plan_module.least_seconds(kept, 3, 8, 64, splits, one, one, steps=900)
     found = plan_module.shared(least, kept, 3, 8)
     steps = [
-        (seconds - validation_seconds(count, one)) * one.apart / 64
+        (seconds - validation_seconds(count, one)) * one.single_process / 64
         for seconds, count in ((found.last, splits[0]), (found.check, sum(splits)))
     ]
     assert min(steps) == pytest.approx(900.0) and found.rungs[0] < found.last / 10
@@ -268,8 +268,8 @@ def test_too_little_time_says_what_is_needed_and_that_is_enough(
     needed = float(str(caught.value).split("at least ")[1].split(" s")[0])
     monkeypatch.setattr(work_module.Work, "finish", lambda self: self.plan)
     plan: Any = made(tmp_path / "run", time_seconds=needed, candidates=2)
-    assert all(row["last"]["course"]["steps"] >= 10 for row in plan["entrants"])
-    assert plan["paper"]["course"]["steps"] >= 10
+    assert all(row["last"]["config"]["steps"] >= 10 for row in plan["entrants"])
+    assert plan["paper"]["config"]["steps"] >= 10
 
 
 @pytest.mark.parametrize(

@@ -48,15 +48,15 @@ from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import RELU, SWISH, Head, Squeeze, Stage, Stem, zoo
 from budgetnet.networks.scaling import Coefficients
-from budgetnet.parallel.workers import Team
+from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training import pretrained
-from budgetnet.training.answers import Answered, training_seconds
 from budgetnet.training.augmenting import Augment
-from budgetnet.training.leg import Leg, Place, Timing
+from budgetnet.training.job import JobContext, Timing, TrainingJob
+from budgetnet.training.predictions import TestPredictions, training_seconds
 from budgetnet.training.recipe import trained_network
 from budgetnet.training.stopwatch import MachineClock
 from budgetnet.training.train import Timings, timed, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 module = sys.modules[compare.__module__]
 train_module = sys.modules[timed.__module__]
@@ -211,8 +211,8 @@ def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> N
 
 def test_ablations_are_trained_with_stochastic_depth(digits: ImageSet) -> None:
     drafts, _ = drafts_of(digits, Budget(macs=2_000_000), "ablation", ["efficientnet_b0"], "compound", "none", None)
-    assert all(row.course.recipe.drop_path is None for row in drafts)
-    kept = trained_network(drafts[0].course.network, drafts[0].course.recipe, 100)
+    assert all(row.config.recipe.drop_path is None for row in drafts)
+    kept = trained_network(drafts[0].config.network, drafts[0].config.recipe, 100)
     assert kept.drop_path == network("efficientnet_b0").drop_path > 0.0
 
 
@@ -224,7 +224,7 @@ def draft_of(digits: ImageSet, base: Network) -> Draft:
 def test_equal_seconds_are_steps_by_speed(digits: ImageSet) -> None:
     draft = draft_of(digits, PLAIN)
     slow, fast = (entrant_row(draft, Timing(rate, rate, 1.0), 10.0) for rate in (640.0, 1280.0))
-    assert (slow["course"]["steps"], fast["course"]["steps"]) == (100, 200)
+    assert (slow["config"]["steps"], fast["config"]["steps"]) == (100, 200)
     assert slow["cooldown_steps"] == 50 and slow["recipe"]["name"] == "modern"
 
 
@@ -233,7 +233,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps by speeds that are given, not by the clock; training in this process; a machine that is ours."""
 
     def planned(drafts: Sequence[Draft], *_: Any) -> dict[str, Any]:
-        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 12.0 + 2 * place) for place, row in enumerate(drafts)]
+        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 12.0 + 2 * context) for context, row in enumerate(drafts)]
         return {"processes": 1, "threads": 1, "seconds_each": 12.0, "entrants": rows}
 
     Inline.done = []
@@ -420,7 +420,7 @@ def test_published_scalings_are_counted(digits: ImageSet) -> None:
     # ../shared/reference/published.json: 1.575, 1.450, 1.538 and 1.80 G, and ResNet's two that look swapped.
     assert [row.counted for row in b0.lines[1:]] == ["1.58", "1.45", "1.54", "1.80"]
     assert [f"{float(row.counted):.1f}" for row in resnet.lines[1:3]] == ["14.6", "16.1"]
-    assert b0.apart == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
+    assert b0.single_process == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
 
 
 @pytest.mark.slow
@@ -436,7 +436,7 @@ def test_a_time_that_is_too_short_says_what_is_needed(
     assert needed > 2 * 10 * 64 / 10, "ten steps of 64 images at 10 a second, twice on two cores"
     monkeypatch.setattr(module._Run, "finish", lambda self: self.plan)
     plan = made(tmp_path / "run", time_seconds=float(needed))  # long enough: it would go on to train
-    assert all(row["course"]["steps"] >= 10 for row in plan["entrants"])
+    assert all(row["config"]["steps"] >= 10 for row in plan["entrants"])
 
 
 def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(short: None, tmp_path: Path) -> None:
@@ -448,11 +448,11 @@ def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(shor
         made(tmp_path / "run", networks=[PLAIN, other], pretrained=str(source))
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
     drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", str(source), None)
-    assert drafts[0].parent == str(source) and drafts[0].course.recipe.name == "finetune"
-    assert drafts[0].course.preprocessing.mean == (0.3,) and drafts[0].entrant.dropped_strides == 0
+    assert drafts[0].parent == str(source) and drafts[0].config.recipe.name == "finetune"
+    assert drafts[0].config.preprocessing.mean == (0.3,) and drafts[0].entrant.dropped_strides == 0
     with pytest.warns(UserWarning, match="no pretrained relative of plain"):
         drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", "auto", None)
-    assert drafts[0].parent is None and drafts[0].course.recipe.name == "modern"
+    assert drafts[0].parent is None and drafts[0].config.recipe.name == "modern"
 
 
 def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,12 +464,12 @@ def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.Monke
     assert pretrained.forms_for("auto", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
 
 
-def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[Answered]]:
+def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[TestPredictions]]:
     """Answers of networks that are right as often as that, seed by seed; the better the more alike."""
-    found: dict[str, list[Answered]] = {}
+    found: dict[str, list[TestPredictions]] = {}
     for name, shares in rights.items():
         found[name] = [
-            Answered(
+            TestPredictions(
                 seed,
                 np.arange(count) + seed * count,
                 np.arange(count) < share * count,
@@ -515,24 +515,29 @@ def test_the_statement_says_where_trainings_took_unequal_time() -> None:
 
 def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, tmp_path: Path) -> None:
     (draft, *_), _ = drafts_of(digits, BUDGET, "families", [PLAIN], "compound", "none", None)
-    leg = Leg(
-        with_steps(draft.course, 100), Place("digits", 0, 8, str(tmp_path)), "final", "compare/plain, seed 0", 50, 50
+    job = TrainingJob(
+        with_steps(draft.config, 100),
+        JobContext("digits", 0, 8, str(tmp_path)),
+        "final",
+        "compare/plain, seed 0",
+        50,
+        50,
     )
-    row = {"kind": "step", "phase": leg.phase}
+    row = {"kind": "step", "phase": job.phase}
     began = [{**row, "step": step, "seconds": step / 10} for step in (10, 30, 60)]
     again = [{**row, "step": step, "seconds": 3 + (step - 40) / 10} for step in (50, 90)]  # from a checkpoint at 40
     other = {**row, "phase": "compare/other, seed 0", "step": 5, "seconds": 500.0}
-    assert training_seconds([*began, other, *again], leg) == pytest.approx(10.0)
-    assert training_seconds([began[0], other], leg) is None
+    assert training_seconds([*began, other, *again], job) == pytest.approx(10.0)
+    assert training_seconds([began[0], other], job) is None
     cooled = {**row, "step": 70, "seconds": 1.01}  # its seconds began with the cool-down
-    assert training_seconds([began[0], cooled], leg) is None
+    assert training_seconds([began[0], cooled], job) is None
 
 
 def test_a_slow_moment_strikes_no_course_alone(
     digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    courses = [
-        row.course for row in drafts_of(digits, BUDGET, "families", [PLAIN, SQUEEZED], "compound", "none", None)[0]
+    configs = [
+        row.config for row in drafts_of(digits, BUDGET, "families", [PLAIN, SQUEEZED], "compound", "none", None)[0]
     ]
     slow_first = iter([50.0, 200.0, 100.0, 190.0, 110.0, 210.0])
 
@@ -541,8 +546,8 @@ def test_a_slow_moment_strikes_no_course_alone(
 
         startup_seconds = 0.0
 
-        def time(self, asked: Sequence[Course], place: Place, seconds: float) -> tuple[Timing, ...]:
-            assert list(asked) == courses * 3
+        def time(self, asked: Sequence[TrainingConfig], context: JobContext, seconds: float) -> tuple[Timing, ...]:
+            assert list(asked) == configs * 3
             return tuple(Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, asked, strict=True))
 
     class Clock(MachineClock):
@@ -550,8 +555,8 @@ def test_a_slow_moment_strikes_no_course_alone(
         def stopwatch(self, *_: Any) -> Iterator[Stopwatch]:
             yield Stopwatch()
 
-    found = timed(courses, Place("digits", 0, 8, str(tmp_path)), Team(2, 1), None, True, 3, Clock())
-    assert found.courses == (Timing(100.0, 200.0, 3.0), Timing(200.0, 400.0, 3.0))
+    found = timed(configs, JobContext("digits", 0, 8, str(tmp_path)), ProcessGroup(2, 1), None, True, 3, Clock())
+    assert found.configs == (Timing(100.0, 200.0, 3.0), Timing(200.0, 400.0, 3.0))
 
 
 def test_the_statement_claims_what_the_data_show_and_no_more() -> None:

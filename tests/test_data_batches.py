@@ -184,9 +184,9 @@ def test_draws_stay_what_they_are() -> None:
     st.integers(0, 2**63), st.integers(0, 1000), st.lists(st.integers(0, 10**6), min_size=1, max_size=9, unique=True)
 )
 def test_a_draw_depends_on_its_own_image_only(seed: int, epoch: int, index: list[int]) -> None:
-    together = draw(seed, epoch, np.array(index), 4)
+    data_parallel = draw(seed, epoch, np.array(index), 4)
     alone = [draw(seed, epoch, one, 4)[0] for one in index]
-    assert np.array_equal(together, np.array(alone))
+    assert np.array_equal(data_parallel, np.array(alone))
 
 
 @pytest.mark.parametrize("augmentation", [EVERYTHING, replace(EVERYTHING, randaugment=None), Augmentation(flip=0.5)])

@@ -165,7 +165,7 @@ def digits_run(tmp_path_factory):
     model = build(row, seed=1)
     save_weights(folder / "weights.safetensors", model, DIGITS, dataclasses.asdict(default_preprocessing(1)))
     data = {"name": "digits", "path": "digits", "fingerprint": images.fingerprint}
-    write_json(folder / "plan.json", {"format": "budgetnet.plan.v1", "data": data, "seed": 0})
+    write_json(folder / "plan.json", {"format": "budgetnet.plan.v2", "data": data, "seed": 0})
     return folder
 
 

@@ -24,26 +24,26 @@ from test_space import BASE
 import budgetnet
 from budgetnet import PAPER, Budget, Coefficients, cost, scale
 from budgetnet.cli import main
-from budgetnet.cluster import where as where_module
+from budgetnet.cluster import executor as where_module
+from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import Here
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.baseline.request import SearchRequest
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
 from budgetnet.experiments.family import _Asked, _Chain, tolerance_for
 from budgetnet.experiments.family.family import family_of, job_for, train_family, train_member
 from budgetnet.experiments.family.members import PHIS, members_of, published_members
-from budgetnet.experiments.family.plan import SHARES, Job, family_seconds, legs_of, makespan, planned, shared
+from budgetnet.experiments.family.plan import SHARES, Job, family_seconds, jobs_of, makespan, planned, shared
 from budgetnet.experiments.family.result import Family, Part, gains_of, member_of
 from budgetnet.experiments.family.statement import statement
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import factors
 from budgetnet.parallel.progress import silent
-from budgetnet.training.answers import Answered, answers_path
 from budgetnet.training.augmenting import Augment
-from budgetnet.training.leg import Timing
-from budgetnet.training.plan import TooShort, course_row
+from budgetnet.training.job import Timing
+from budgetnet.training.plan import TooShort, config_row
+from budgetnet.training.predictions import TestPredictions, predictions_path
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.train import Timings, with_steps
 
@@ -59,7 +59,7 @@ def digits() -> ImageSet:
 @pytest.fixture
 def job(digits: ImageSet, tmp_path: Path) -> Job:
     networks = [row for _, _, row in members_of(BASE, CHOSEN)]
-    return job_for(networks, digits, "digits", "modern", 0, tmp_path, Here(), "float32", None)
+    return job_for(networks, digits, "digits", "modern", 0, tmp_path, LocalExecutor(), "float32", None)
 
 
 def test_a_family_is_its_base_scaled() -> None:
@@ -123,7 +123,7 @@ def test_members_train_for_equal_steps_in_the_time(job: Job, monkeypatch: pytest
     members = members_of(BASE, CHOSEN)
     for seconds in (60.0, 600.0):
         plan = planned(job, members, time.monotonic(), seconds, None)
-        assert {row["course"]["steps"] for row in plan["members"]} == {plan["steps"]}
+        assert {row["config"]["steps"] for row in plan["members"]} == {plan["steps"]}
         takes = [family_seconds(job, timings(*RATES), plan["seeds"], plan["steps"] + more) for more in (0, 1)]
         left = seconds * 0.97 - 6.0
         assert takes[0] <= left < takes[1] + 0.2, "as many steps as the time allows"
@@ -134,7 +134,7 @@ def test_members_train_for_equal_steps_in_the_time(job: Job, monkeypatch: pytest
 
 def family_plan(job: Job, seeds: int, steps: int) -> dict[str, object]:
     rows = [
-        {"id": name, "course": course_row(with_steps(job.course(name, network), steps))}
+        {"id": name, "config": config_row(with_steps(job.config(name, network), steps))}
         for name, _, network in members_of(BASE, CHOSEN)
     ]
     recipe, preprocessing = job.draft.recipe.to_dict(), dataclasses.asdict(job.draft.preprocessing)
@@ -143,18 +143,18 @@ def family_plan(job: Job, seeds: int, steps: int) -> dict[str, object]:
 
 
 def test_trainings_share_a_split_and_the_largest_begins(job: Job) -> None:
-    legs = legs_of(family_plan(job, 2, 4), job.place)
-    assert [leg.course.id for leg in legs[:3]] == ["S3-seed0", "S3-seed1", "S2-seed0"] and len(legs) == 8
-    assert {leg.place.split_seed for leg in legs} == {0} and {leg.course.seed for leg in legs} == {0, 1}
-    assert {leg.trunk_until + leg.cooldown_steps for leg in legs} == {4}
+    jobs = jobs_of(family_plan(job, 2, 4), job.context)
+    assert [job.config.id for job in jobs[:3]] == ["S3-seed0", "S3-seed1", "S2-seed0"] and len(jobs) == 8
+    assert {job.context.split_seed for job in jobs} == {0} and {job.config.seed for job in jobs} == {0, 1}
+    assert {job.trunk_until + job.cooldown_steps for job in jobs} == {4}
 
 
 def test_the_first_seeds_weights_are_kept(job: Job, tmp_path: Path) -> None:
-    leg = next(leg for leg in legs_of(family_plan(job, 1, 2), job.place) if leg.course.id == "S0-seed0")
-    assert train_member(leg)
+    job = next(job for job in jobs_of(family_plan(job, 1, 2), job.context) if job.config.id == "S0-seed0")
+    assert train_member(job)
     found = load_model(tmp_path / "S0.safetensors")
     assert found.network.name == "S0" and found.network.stages == BASE.stages and len(found.classes) == 10
-    assert answers_path(leg).exists() and not leg.weights.exists()
+    assert predictions_path(job).exists() and not job.weights.exists()
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_a_family_goes_on_to_the_same_weights(
     whole |= {"budget": {"macs": 10**6}}
 
     def made() -> Family:
-        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", Here(), silent)
+        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", LocalExecutor(), silent)
         return family_of(training, tmp_path, CHOSEN, Budget(macs=10**6), ())
 
     first = made()
@@ -184,20 +184,27 @@ def test_a_family_goes_on_to_the_same_weights(
     assert {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")} == weights
 
 
-def answered(right: list[bool]) -> list[Answered]:
-    return [Answered(0, np.arange(len(right)), np.array(right), False, LEARNED)]
+def test_predictions(right: list[bool]) -> list[TestPredictions]:
+    return [TestPredictions(0, np.arange(len(right)), np.array(right), False, LEARNED)]
 
 
 def test_a_step_gains_what_its_images_say() -> None:
     half, more = [place % 2 == 0 for place in range(200)], [place % 2 == 0 or place < 80 for place in range(200)]
-    rows = gains_of({"S0": answered(half), "S1": answered(more), "S2": answered(more), "S3": answered(half)})
+    rows = gains_of(
+        {
+            "S0": test_predictions(half),
+            "S1": test_predictions(more),
+            "S2": test_predictions(more),
+            "S3": test_predictions(half),
+        }
+    )
     assert [(row.a, row.b) for row in rows] == [("S1", "S0"), ("S2", "S1"), ("S3", "S2")]
     assert [row.difference for row in rows] == pytest.approx([0.2, 0.0, -0.2])
     assert [row.stands for row in rows] == [True, False, True] and rows[1].low < 0 < rows[1].high
 
 
 def family(tmp_path: Path) -> Family:
-    tests = {f"S{phi}": answered([place % 5 > 2 - phi // 2 for place in range(100)]) for phi in PHIS}
+    tests = {f"S{phi}": test_predictions([place % 5 > 2 - phi // 2 for place in range(100)]) for phi in PHIS}
     members = tuple(
         member_of(name, phi, network, tests[name], Budget(macs=10**6), 100.0, None if phi else 2.5)
         for name, phi, network in members_of(BASE, CHOSEN)

@@ -42,9 +42,9 @@ def test_one_seed_has_wilsons_interval() -> None:
 def test_seeds_of_other_images_add_up_and_seeds_of_the_same_do_not() -> None:
     """Three seeds on 3 x 200 images are 600 images; three that answer the same 200 alike are still 200."""
     values = [drawn(200, 0.5, seed).astype(float) for seed in range(3)]
-    apart = over_seeds([(np.arange(200) + 200 * place, one) for place, one in enumerate(values)])
+    single_process = over_seeds([(np.arange(200) + 200 * place, one) for place, one in enumerate(values)])
     by_hand = math.sqrt(sum(one.var() / 200 for one in values)) / 3
-    assert apart.images == 600 and apart.error_images == pytest.approx(by_hand, rel=0.01)
+    assert single_process.images == 600 and single_process.error_images == pytest.approx(by_hand, rel=0.01)
     same = over_seeds([(np.arange(200), values[0])] * 3)
     alone = over_seeds([(np.arange(200), values[0])])
     assert same.images == 200 and same.error_images == pytest.approx(alone.error_images)

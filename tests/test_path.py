@@ -214,8 +214,8 @@ def amount(network: Network, name: str, batch: int) -> int:
 @pytest.mark.parametrize("strategy", ["compound", "depth", "width"])
 def test_what_steps_at_one_factor_steps_together(strategy: Strategy) -> None:
     """Between steps lies a real range of phi, not what a rounding tolerance leaves."""
-    starts = [phi for phi, _ in itertools.takewhile(lambda item: item[0] < 3.0, Path(B0, strategy).networks(-1.0))]
-    assert min(two - one for one, two in itertools.pairwise(starts)) > 1e-7
+    initial = [phi for phi, _ in itertools.takewhile(lambda item: item[0] < 3.0, Path(B0, strategy).networks(-1.0))]
+    assert min(two - one for one, two in itertools.pairwise(initial)) > 1e-7
 
 
 def test_the_ends_are_what_the_docs_say() -> None:

@@ -19,10 +19,10 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks import Head, Stage, Stem
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.training import pretrained
-from budgetnet.training.leg import Place
-from budgetnet.training.pretrained import Start, base_of, parent_for, write_start
+from budgetnet.training.job import JobContext
+from budgetnet.training.pretrained import InitialWeights, base_of, parent_for, write_start
 from budgetnet.training.recipe import FINETUNE
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 STILL = dataclasses.replace(FINETUNE, learning_rate=1e-12, weight_decay=0.0)
 PARENT = Network(
@@ -59,7 +59,7 @@ def test_train_begins_from_a_relative_of_another_size(depth: float, width: float
         train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL, pretrained=source)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert (plan["pretrained"], plan["parent"], plan["preprocessing"]["mean"]) == (source, source, [0.3])
-    assert Network.from_json(json.dumps(plan["final"]["course"]["network"])).stages == child.stages
+    assert Network.from_json(json.dumps(plan["final"]["config"]["network"])).stages == child.stages
     trained = tmp_path / "run" / "training" / "final" / "final.safetensors"
     found, given = (load_tensors(path)[0] for path in (trained, source))
     stem = "stem.conv.weight"
@@ -76,15 +76,15 @@ def test_without_a_network_it_is_the_parents(source: str, tmp_path: Path) -> Non
 
 def test_what_a_course_begins_from_is_a_function_of_its_plan(source: str, tmp_path: Path) -> None:
     child = resize(PARENT, Scaling(0.4, 0.6, 1.0), name="child")
-    course = Course("final", child, FINETUNE, default_preprocessing(1), 3, 32, 1, 1)
-    place = Place("digits", 3, 8, str(tmp_path / "training"))
+    config = TrainingConfig("final", child, FINETUNE, default_preprocessing(1), 3, 32, 1, 1)
+    context = JobContext("digits", 3, 8, str(tmp_path / "training"))
     (tmp_path / "initial").mkdir()
     file = tmp_path / "initial" / "final.safetensors"
-    assert write_start(Start(course, place, source, exact=False))
+    assert write_start(InitialWeights(config, context, source, exact=False))
     first = file.read_bytes()
-    assert write_start(Start(course, place, source, exact=False)) and file.read_bytes() == first
-    other = dataclasses.replace(course, seed=4)
-    assert write_start(Start(other, place, source, exact=False)) and file.read_bytes() != first
+    assert write_start(InitialWeights(config, context, source, exact=False)) and file.read_bytes() == first
+    other = dataclasses.replace(config, seed=4)
+    assert write_start(InitialWeights(other, context, source, exact=False)) and file.read_bytes() != first
 
 
 def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from bench.racing import MARKS, training_of
 from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
 from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 SEEDS = 3
 
@@ -65,12 +65,12 @@ def test_scores_of_chance_find_no_more_than_chance() -> None:
 def test_a_training_leaves_its_trunk_in_order(tmp_path: Path) -> None:
     job = teaching(tmp_path, steps=3)
     network = job.options.network(job.options.drawn(0))
-    draft = with_steps(Course("draft", network, job.recipe, job.preprocessing, 0, 8, 1, 1), 160)
-    one = training_of(draft, network, "n01", 2, job.place, MARKS, None)
-    ends = [leg.trunk_until + leg.cooldown_steps for leg in one.legs]
+    draft = with_steps(TrainingConfig("draft", network, job.recipe, job.preprocessing, 0, 8, 1, 1), 160)
+    one = training_of(draft, network, "n01", 2, job.context, MARKS, None)
+    ends = [job.trunk_until + job.cooldown_steps for job in one.jobs]
     assert ends == [10, 20, 40, 80, 160]
-    assert [leg.trunk_until for leg in one.legs] == sorted(leg.trunk_until for leg in one.legs)
-    assert one.legs[0].course.seed == 2 and one.tested and not one.done
+    assert [job.trunk_until for job in one.jobs] == sorted(job.trunk_until for job in one.jobs)
+    assert one.jobs[0].config.seed == 2 and one.tested and not one.done
 
 
 @pytest.mark.slow

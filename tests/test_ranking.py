@@ -12,7 +12,7 @@ from test_baseline import BUDGET, teaching
 from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
 from bench.ranking import interval, tau
 from budgetnet.experiments.baseline.result import Trainings
-from budgetnet.training.answers import Answered
+from budgetnet.training.predictions import TestPredictions
 
 
 def test_tau_of_equal_opposite_and_constant_orders() -> None:
@@ -42,16 +42,20 @@ def test_the_supernet_costs_all_its_networks(tmp_path: Path) -> None:
 def trainings(*accuracies: float, images: int = 2000) -> list[Trainings]:
     """One training of each network, right on the first images."""
     return [
-        Trainings((Answered(0, np.arange(images), np.arange(images) < accuracy * images, False, LEARNED),), ())
+        Trainings((TestPredictions(0, np.arange(images), np.arange(images) < accuracy * images, False, LEARNED),), ())
         for accuracy in accuracies
     ]
 
 
 def test_finals_that_differ_among_themselves_say_less() -> None:
-    alike, apart = (all_finals(trainings(*ours), trainings(0.5, 0.5, 0.5)) for ours in ((0.6,) * 3, (0.5, 0.6, 0.7)))
-    assert alike["difference"] == pytest.approx(0.1) and apart["difference"] == pytest.approx(0.1)
+    alike, single_process = (
+        all_finals(trainings(*ours), trainings(0.5, 0.5, 0.5)) for ours in ((0.6,) * 3, (0.5, 0.6, 0.7))
+    )
+    assert alike["difference"] == pytest.approx(0.1) and single_process["difference"] == pytest.approx(0.1)
     assert 0 < alike["low"] < alike["difference"] < alike["high"]
-    assert apart["low"] < 0 < apart["high"], "three networks 10 points apart do not show a difference of 10"
+    assert single_process["low"] < 0 < single_process["high"], (
+        "three networks 10 points apart do not show a difference of 10"
+    )
     one = all_finals(trainings(0.6), trainings(0.5))
     assert one == pytest.approx(alike), "of one network alone the images are all that is known"
 

@@ -131,7 +131,7 @@ def candidate_row(name: str, fit: Fit, raced: bool) -> dict[str, Any]:
 
 def make_plan(images: ImageSet, data: str, found: list[Fit], names: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "format": "budgetnet.plan.v1",
+        "format": "budgetnet.plan.v2",
         "command": "solve",
         "data": data_row(data, images),
         "budget": BUDGET.to_dict(),

@@ -240,8 +240,8 @@ def test_scale_and_fit_take_the_file_without_torch(tmp_path: Path, capsys: Captu
         ("nothing", "is no JSON"),
         ("[1, 2]", "holds no coefficients: its format is None"),
         (
-            json.dumps({**GOOD, "format": "budgetnet.plan.v1"}),
-            "holds no coefficients: its format is 'budgetnet.plan.v1'",
+            json.dumps({**GOOD, "format": "budgetnet.plan.v2"}),
+            "holds no coefficients: its format is 'budgetnet.plan.v2'",
         ),
         (json.dumps({**GOOD, "alpha": 0.5}), "is damaged: alpha, beta, gamma are"),
         (json.dumps({name: GOOD[name] for name in GOOD if name != "gamma"}), "is damaged: it has no 'gamma'"),

@@ -29,12 +29,12 @@ from budgetnet.experiments.solve.plan import Deadline, Field, drafted, entrant_r
 from budgetnet.model.files import load_tensors
 from budgetnet.networks.zoo import network
 from budgetnet.parallel.progress import silent
-from budgetnet.parallel.workers import Team
-from budgetnet.training.leg import Place, Timing
+from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.outcome import finished
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.train import train
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_entrants_follow_the_core_seconds_of_the_race(seconds: float, workers: i
 
 def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     row = candidates(digits, Budget(macs=2_000_000), 2)[0]
-    draft = Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
+    draft = TrainingConfig(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
     slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0, 0) for rate in (320.0, 640.0))
     for name, ratio in (("slow", 1), ("fast", 2)):
         rungs = (slow if ratio == 1 else fast)["rungs"]
@@ -96,7 +96,7 @@ def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
         trained += [rungs[1]["trunk_until"] + rungs[1]["cooldown_steps"] - rungs[0]["trunk_until"]]
         assert trained == [100 * ratio, 200 * ratio], name
     end = slow["final"]["trunk_until"] + slow["final"]["cooldown_steps"]
-    assert end == slow["course"]["steps"] == slow["rungs"][1]["trunk_until"] + 60 * 480 // 32
+    assert end == slow["config"]["steps"] == slow["rungs"][1]["trunk_until"] + 60 * 480 // 32
     assert slow["final"]["trunk_until"] >= slow["rungs"][1]["trunk_until"]
     scored = entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, validation=640)["rungs"][0]
     assert scored["trunk_until"] + scored["cooldown_steps"] == 90, "a second of a rung is for its score"
@@ -117,7 +117,7 @@ def test_bases_of_one_name_are_told_apart_and_ids_are_folders(digits: ImageSet) 
 
 def plan_of(found: Sequence[Candidate], digits: ImageSet) -> dict[str, Any]:
     raced = [row for row in found if row.raced]
-    drafts = [Course(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1) for row in raced]
+    drafts = [TrainingConfig(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1) for row in raced]
     entrants = [entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, 0) for draft in drafts]
     plan = {"candidates": [row.to_dict() for row in found], "race": {"kept": [2], "entrants": entrants}}
     plan["final"] = {"seconds": 60.0, "learns": ["train", "validation"]}
@@ -134,7 +134,7 @@ def test_a_plan_is_held_against_the_networks_and_not_only_their_ids(digits: Imag
     assert [(row.id, row.network, row.fit.cost) for row in told] == [
         (row.id, row.network, row.fit.cost) for row in found if row.raced
     ]
-    plan["race"]["entrants"][0]["course"]["network"]["resolution_px"] = [30, 30]
+    plan["race"]["entrants"][0]["config"]["network"]["resolution_px"] = [30, 30]
     assert not as_planned(found, plan)
 
 
@@ -147,46 +147,54 @@ def test_a_finalist_whose_training_diverges_is_passed_over(
 ) -> None:
     budget = Budget(macs=2_000_000)
     found = candidates(digits, budget, 2)
-    place = Place("digits", 0, 32, str(tmp_path / "training"))
+    context = JobContext("digits", 0, 32, str(tmp_path / "training"))
     run = solve_module._Run(
-        tmp_path, plan_of(found, digits), True, found, digits, open_cache(digits, 8), place, Team(1, 1), silent
+        tmp_path,
+        plan_of(found, digits),
+        True,
+        found,
+        digits,
+        open_cache(digits, 8),
+        context,
+        ProcessGroup(1, 1),
+        silent,
     )
     best, second = (run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2])
     indices = digits.indices("validation")
     right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
-    for leg, answers in ((best, right), (second, right[::-1])):
-        leg.folder.mkdir(parents=True)
-        np.savez(leg.scores, probabilities=answers, indices=indices)
+    for job, answers in ((best, right), (second, right[::-1])):
+        job.folder.mkdir(parents=True)
+        np.savez(job.scores, probabilities=answers, indices=indices)
     np.savez(second.folder / "final.npz", probabilities=right, indices=indices)
     (second.folder / "final.safetensors").touch()
-    monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: leg.course.id != best.course.id)
+    monkeypatch.setattr(solve_module, "run_together", lambda job, group, progress: job.config.id != best.config.id)
     choice, final = run._final([best, second])
-    assert choice.id == final.course.id == second.course.id
+    assert choice.id == final.config.id == second.config.id
     assert not final.learns_validation, "its rung had learned nothing, so the validation images are kept to judge it by"
-    assert f"the final training of {best.course.id} diverged" in choice.reason
-    monkeypatch.setattr(solve_module, "run_together", lambda leg, team, progress: False)
+    assert f"the final training of {best.config.id} diverged" in choice.reason
+    monkeypatch.setattr(solve_module, "run_together", lambda job, group, progress: False)
     with pytest.raises(ValueError, match="every finalist diverged") as caught:
         run._final([best, second])
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("together", "to_the_end"), [(1.9, True), (3.0, False)])
+@pytest.mark.parametrize(("data_parallel", "to_the_end"), [(1.9, True), (3.0, False)])
 def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
-    together: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_parallel: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless all cores at one training do so much more that a race gives its winner far more steps."""
     raced = {row.id: row.network for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced}
-    drafts, team = drafted(raced, digits, MODERN, default_preprocessing(1), 0, "cpu")
-    timing = Timing(320.0, 320.0 * together, 1.0)
+    drafts, group = drafted(raced, digits, MODERN, default_preprocessing(1), 0, "cpu")
+    timing = Timing(320.0, 320.0 * data_parallel, 1.0)
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 2)
-    place = Place("digits", 0, 8, str(tmp_path / "training"))
-    field = Field((), limits_of(1e12), drafts, (timing,) * len(drafts), team, place, 1.0)
+    context = JobContext("digits", 0, 8, str(tmp_path / "training"))
+    field = Field((), limits_of(1e12), drafts, (timing,) * len(drafts), group, context, 1.0)
     deadline = Deadline(SimulatedClock(), 0.0, 200.0)
     _, plan = planned(field, digits, deadline, "cpu")
     assert (plan["final"] is None) is to_the_end
     for row in plan["race"]["entrants"]:
         last = row["rungs"][-1] if to_the_end else row["final"]
-        assert last["trunk_until"] + last["cooldown_steps"] == row["course"]["steps"]
+        assert last["trunk_until"] + last["cooldown_steps"] == row["config"]["steps"]
         assert (row["final"] is None) is to_the_end
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 1)
     assert planned(field, digits, deadline, "cpu")[1]["final"] is not None
@@ -198,23 +206,25 @@ def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tm
     plan["final"] = None
     for row in plan["race"]["entrants"]:
         row["final"] = None
-    place = Place("digits", 0, 32, str(tmp_path / "training"))
-    run = solve_module._Run(tmp_path, plan, True, found, digits, open_cache(digits, 8), place, Team(1, 1), silent)
-    legs = [run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2]]
+    context = JobContext("digits", 0, 32, str(tmp_path / "training"))
+    run = solve_module._Run(
+        tmp_path, plan, True, found, digits, open_cache(digits, 8), context, ProcessGroup(1, 1), silent
+    )
+    jobs = [run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2]]
     indices = digits.indices("validation")
     right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
     unsure = 0.5 * right + 0.05
-    for leg, answers in zip(legs, (unsure, right), strict=True):
-        leg.folder.mkdir(parents=True)
-        leg.weights.touch()
-        np.savez(leg.scores, probabilities=answers, indices=indices)
-    choice, final = run._final(legs)
-    assert final is legs[1] and choice.id == found[1].id
-    np.savez(legs[1].scores, probabilities=np.where(right > 0, right, np.nan), indices=indices)
-    assert run._final(legs)[1] is legs[0], "answers that are no numbers are passed over"
-    np.savez(legs[0].scores, probabilities=right[::-1], indices=indices)
+    for job, answers in zip(jobs, (unsure, right), strict=True):
+        job.folder.mkdir(parents=True)
+        job.weights.touch()
+        np.savez(job.scores, probabilities=answers, indices=indices)
+    choice, final = run._final(jobs)
+    assert final is jobs[1] and choice.id == found[1].id
+    np.savez(jobs[1].scores, probabilities=np.where(right > 0, right, np.nan), indices=indices)
+    assert run._final(jobs)[1] is jobs[0], "answers that are no numbers are passed over"
+    np.savez(jobs[0].scores, probabilities=right[::-1], indices=indices)
     with pytest.raises(ValueError, match="learned nothing"):
-        run._final(legs)
+        run._final(jobs)
 
 
 def test_bad_arguments_are_one_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training steps and legs: the same bits after any interruption, and runs that are found again."""
+"""Training steps and jobs: the same bits after any interruption, and runs that are found again."""
 
 from __future__ import annotations
 
@@ -24,15 +24,23 @@ from budgetnet.networks.scaling import Scaling, adapt, resize
 from budgetnet.networks.zoo import network
 from budgetnet.parallel import workers as workers_module
 from budgetnet.parallel.progress import silent
-from budgetnet.parallel.workers import Team, Workers, _quota_cores, cores
+from budgetnet.parallel.workers import ProcessGroup, Workers, _quota_cores, cores
 from budgetnet.runs.run import read_events
 from budgetnet.statistics import right_of
-from budgetnet.training import leg as leg_module
-from budgetnet.training.leg import Leg, Place, run_leg
-from budgetnet.training.plan import load_plan, only_one, run_folder, same_arguments, start_anew, team_of, team_row
+from budgetnet.training import job as leg_module
+from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.plan import (
+    clear_run,
+    load_plan,
+    process_group_of,
+    process_group_row,
+    run_folder,
+    run_lock,
+    same_arguments,
+)
 from budgetnet.training.recipe import FINETUNE, MODERN
 from budgetnet.training.train import run_together, shared_batch, train
-from budgetnet.training.trainer import Course, StepReport, Trainer, seed_of
+from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, seed_of
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +50,14 @@ def tiny() -> Network:
 
 
 @pytest.fixture(scope="module")
-def course(tiny: Network) -> Course:
+def config(tiny: Network) -> TrainingConfig:
     recipe = dataclasses.replace(MODERN, ema_share=0.2, dropout=0.2, drop_path=0.1)
-    return Course("tiny", tiny, recipe, default_preprocessing(1), seed=3, batch=16, steps=10, warmup_steps=2)
+    return TrainingConfig("tiny", tiny, recipe, default_preprocessing(1), seed=3, batch=16, steps=10, warmup_steps=2)
 
 
-def trainer(course: Course) -> Trainer:
+def trainer(config: TrainingConfig) -> Trainer:
     images = open_images("digits", 0)
-    return Trainer(course, images, open_cache(images, 8), Accelerator(cpu=True))
+    return Trainer(config, images, open_cache(images, 8), Accelerator(cpu=True))
 
 
 def nothing(report: StepReport) -> None:
@@ -61,9 +69,9 @@ def state(one: Trainer) -> dict[str, torch.Tensor]:
     return tensors | {f"mean.{name}": value for name, value in one.mean.state_dict().items()}
 
 
-def test_a_training_goes_on_from_a_checkpoint_with_the_same_bits(course: Course, tmp_path: Path) -> None:
-    whole, first, second = trainer(course), trainer(course), trainer(course)
-    rate = course.schedule.trunk
+def test_a_training_goes_on_from_a_checkpoint_with_the_same_bits(config: TrainingConfig, tmp_path: Path) -> None:
+    whole, first, second = trainer(config), trainer(config), trainer(config)
+    rate = config.schedule.trunk
     whole.advance(6, rate, nothing)
     first.advance(3, rate, nothing)
     first.save(tmp_path / "trunk.pt")
@@ -76,38 +84,38 @@ def test_a_training_goes_on_from_a_checkpoint_with_the_same_bits(course: Course,
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_another_seed_trains_other_weights(course: Course) -> None:
-    one, other = trainer(course), trainer(dataclasses.replace(course, seed=4))
+def test_another_seed_trains_other_weights(config: TrainingConfig) -> None:
+    one, other = trainer(config), trainer(dataclasses.replace(config, seed=4))
     for each in (one, other):
-        each.advance(1, course.schedule.trunk, nothing)
+        each.advance(1, config.schedule.trunk, nothing)
     assert not torch.equal(one.model.classifier.weight, other.model.classifier.weight)
 
 
-def test_learning_lowers_the_loss(course: Course) -> None:
+def test_learning_lowers_the_loss(config: TrainingConfig) -> None:
     row = dataclasses.replace(adapt(network("mobilenet_v3_small", 10), 32, 2), in_channels=1)
     row = resize(row, Scaling(width=0.35, depth=0.3))
     losses: list[float] = []
-    one = trainer(dataclasses.replace(course, network=row, steps=40, batch=32))
-    one.advance(40, one.course.schedule.trunk, lambda report: losses.append(report.loss))
+    one = trainer(dataclasses.replace(config, network=row, steps=40, batch=32))
+    one.advance(40, one.config.schedule.trunk, lambda report: losses.append(report.loss))
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
-def place(folder: Path) -> Place:
-    return Place("digits", 0, 8, str(folder / "training"))
+def context(folder: Path) -> JobContext:
+    return JobContext("digits", 0, 8, str(folder / "training"))
 
 
 def test_a_leg_cut_anywhere_ends_with_the_same_weights(
-    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint after every step, and an interruption after each number of steps in turn."""
-    whole = Leg(course, place(tmp_path / "whole"), "rung-0", "race/tiny", trunk_until=4, cooldown_steps=3)
+    whole = TrainingJob(config, context(tmp_path / "whole"), "rung-0", "race/tiny", trunk_until=4, cooldown_steps=3)
     (tmp_path / "whole").mkdir()
-    assert run_leg(whole)
+    assert run_job(whole)
     monkeypatch.setattr(leg_module, "CHECKPOINT_SECONDS", 0.0)
     advance = Trainer.advance
     for cut in range(1, 7):
         (tmp_path / f"cut{cut}").mkdir()
-        leg = dataclasses.replace(whole, place=place(tmp_path / f"cut{cut}"))
+        job = dataclasses.replace(whole, context=context(tmp_path / f"cut{cut}"))
 
         def cut_short(self: Trainer, until: int, rate_at, after, cut: int = cut) -> None:
             advance(self, min(until, cut), rate_at, after)
@@ -117,31 +125,31 @@ def test_a_leg_cut_anywhere_ends_with_the_same_weights(
         with monkeypatch.context() as patch:
             patch.setattr(Trainer, "advance", cut_short)
             with pytest.raises(KeyboardInterrupt):
-                run_leg(leg)
-        assert not leg.scores.exists()
-        assert run_leg(leg)
-        expected, found = load_tensors(whole.weights)[0], load_tensors(leg.weights)[0]
+                run_job(job)
+        assert not job.scores.exists()
+        assert run_job(job)
+        expected, found = load_tensors(whole.weights)[0], load_tensors(job.weights)[0]
         assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
-        assert np.array_equal(np.load(whole.scores)["probabilities"], np.load(leg.scores)["probabilities"])
+        assert np.array_equal(np.load(whole.scores)["probabilities"], np.load(job.scores)["probabilities"])
 
 
-def test_the_next_leg_goes_on_from_before_the_cooldown(course: Course, tmp_path: Path) -> None:
-    first = Leg(course, place(tmp_path), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
+def test_the_next_leg_goes_on_from_before_the_cooldown(config: TrainingConfig, tmp_path: Path) -> None:
+    first = TrainingJob(config, context(tmp_path), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
     second = dataclasses.replace(first, name="final", phase="final", trunk_until=6, cooldown_steps=2)
-    assert run_leg(first) and run_leg(second)
-    straight = dataclasses.replace(second, place=place(tmp_path / "straight"))
+    assert run_job(first) and run_job(second)
+    straight = dataclasses.replace(second, context=context(tmp_path / "straight"))
     (tmp_path / "straight").mkdir()
-    assert run_leg(straight)
+    assert run_job(straight)
     expected, found = load_tensors(straight.weights)[0], load_tensors(second.weights)[0]
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
     scores = [event for event in read_events(tmp_path / "events.jsonl") if event["kind"] == "score"]
     assert [(event["phase"], event["step"]) for event in scores] == [("race/tiny", 5), ("final", 8)]
 
 
-def test_a_leg_may_learn_from_the_validation_images(course: Course, tmp_path: Path) -> None:
-    rung = Leg(course, place(tmp_path), "rung-0", "race/tiny", trunk_until=2, cooldown_steps=1)
+def test_a_leg_may_learn_from_the_validation_images(config: TrainingConfig, tmp_path: Path) -> None:
+    rung = TrainingJob(config, context(tmp_path), "rung-0", "race/tiny", trunk_until=2, cooldown_steps=1)
     final = dataclasses.replace(rung, name="final", phase="final", trunk_until=12, learns_validation=True)
-    assert run_leg(rung) and run_leg(final)
+    assert run_job(rung) and run_job(final)
     scores = [event for event in read_events(tmp_path / "events.jsonl") if event["kind"] == "score"]
     assert [event["phase"] for event in scores] == ["race/tiny"], "a score on learned images is none"
     images = open_images("digits", 0)
@@ -149,29 +157,34 @@ def test_a_leg_may_learn_from_the_validation_images(course: Course, tmp_path: Pa
     assert set(learned.indices("train")) == {*images.indices("train"), *images.indices("validation")}
     assert not len(learned.indices("validation"))
     assert np.array_equal(learned.indices("test"), images.indices("test"))
-    apart = dataclasses.replace(final, place=place(tmp_path / "apart"), learns_validation=False)
+    single_process = dataclasses.replace(final, context=context(tmp_path / "apart"), learns_validation=False)
     (tmp_path / "apart").mkdir()
-    assert run_leg(apart)
-    ours, theirs = (load_tensors(leg.weights)[0] for leg in (final, apart))
+    assert run_job(single_process)
+    ours, theirs = (load_tensors(job.weights)[0] for job in (final, single_process))
     assert any(not torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-def test_a_final_training_that_diverged_is_not_finished(course: Course, tmp_path: Path) -> None:
-    wild = dataclasses.replace(course, recipe=dataclasses.replace(course.recipe, learning_rate=1e30))
-    final = Leg(wild, place(tmp_path), "final", "final", trunk_until=4, cooldown_steps=1)
+def test_a_final_training_that_diverged_is_not_finished(config: TrainingConfig, tmp_path: Path) -> None:
+    wild = dataclasses.replace(config, recipe=dataclasses.replace(config.recipe, learning_rate=1e30))
+    final = TrainingJob(wild, context(tmp_path), "final", "final", trunk_until=4, cooldown_steps=1)
     rung = dataclasses.replace(final, name="rung-0", phase="race/tiny")
-    assert run_leg(rung) and rung.scores.exists()
+    assert run_job(rung) and rung.scores.exists()
     assert not right_of(np.load(rung.scores)["probabilities"], np.zeros(len(np.load(rung.scores)["indices"]))).any()
-    assert run_leg(final) and final.diverged.exists() and not final.scores.exists()
-    assert run_together(final, Team(1, 1), silent) is False, "nor is it trained again"
+    assert run_job(final) and final.diverged.exists() and not final.scores.exists()
+    assert run_together(final, ProcessGroup(1, 1), silent) is False, "nor is it trained again"
 
 
 @pytest.mark.parametrize(
     ("machine", "recipe_batch", "expected"),
-    [(2, 64, (64, Team(2, 1))), (64, 64, (64, Team(8, 8))), (6, 64, (60, Team(6, 1))), (4, 12, (12, Team(1, 4)))],
+    [
+        (2, 64, (64, ProcessGroup(2, 1))),
+        (64, 64, (64, ProcessGroup(8, 8))),
+        (6, 64, (60, ProcessGroup(6, 1))),
+        (4, 12, (12, ProcessGroup(1, 4))),
+    ],
 )
 def test_a_team_leaves_each_enough_images(
-    machine: int, recipe_batch: int, expected: tuple[int, Team], monkeypatch: pytest.MonkeyPatch
+    machine: int, recipe_batch: int, expected: tuple[int, ProcessGroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers_module, "cores", lambda: machine)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -197,22 +210,22 @@ def test_a_containers_quota_counts(tmp_path: Path) -> None:
 
 
 def test_the_plan_decides_the_team_and_another_machine_is_told(tmp_path: Path) -> None:
-    plan = {"machine": {"cores": cores()}, **team_row(Team(3, 1))}
-    assert team_of(plan, tmp_path) == Team(3, 1)
+    plan = {"machine": {"cores": cores()}, **process_group_row(ProcessGroup(3, 1))}
+    assert process_group_of(plan, tmp_path) == ProcessGroup(3, 1)
     with pytest.warns(UserWarning, match="was planned on 99 cores"):
-        assert team_of({**plan, "machine": {"cores": 99}}, tmp_path) == Team(3, 1)
+        assert process_group_of({**plan, "machine": {"cores": 99}}, tmp_path) == ProcessGroup(3, 1)
 
 
 @pytest.mark.slow
-def test_three_that_train_together_go_on_with_the_same_bits(course: Course, tmp_path: Path) -> None:
+def test_three_that_train_together_go_on_with_the_same_bits(config: TrainingConfig, tmp_path: Path) -> None:
     """Whatever is summed over processes must be summed in one order, in the first step and in later ones."""
-    shared = dataclasses.replace(course, batch=24, steps=12)
-    whole = Leg(shared, place(tmp_path / "whole"), "final", "final", trunk_until=8, cooldown_steps=2)
-    first = Leg(shared, place(tmp_path / "cut"), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
-    second = dataclasses.replace(whole, place=first.place)
+    shared = dataclasses.replace(config, batch=24, steps=12)
+    whole = TrainingJob(shared, context(tmp_path / "whole"), "final", "final", trunk_until=8, cooldown_steps=2)
+    first = TrainingJob(shared, context(tmp_path / "cut"), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
+    second = dataclasses.replace(whole, context=first.context)
     for folder in ("whole", "cut"):
         (tmp_path / folder).mkdir()
-    with Workers(run_leg, 3, together=True) as workers:
+    with Workers(run_job, 3, data_parallel=True) as workers:
         workers.run([whole, first, second])
     expected, found = load_tensors(whole.weights)[0], load_tensors(second.weights)[0]
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
@@ -257,14 +270,14 @@ def test_the_same_arguments_find_the_same_run(tmp_path: Path) -> None:
 
 
 def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> None:
-    with only_one(tmp_path):
-        with pytest.raises(ValueError, match="in use by another process"), only_one(tmp_path):
+    with run_lock(tmp_path):
+        with pytest.raises(ValueError, match="in use by another process"), run_lock(tmp_path):
             pass
-        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
+        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v2", "command": "solve"}))
         (tmp_path / "training").mkdir()
-    with only_one(tmp_path):
+    with run_lock(tmp_path):
         assert load_plan(tmp_path, "train", fresh=True) is None
-        start_anew(tmp_path)
+        clear_run(tmp_path)
         assert [child.name for child in tmp_path.iterdir()] == [".lock"]
     assert list(tmp_path.iterdir()) == [], "nothing came of it, and the folder was there before"
 
@@ -272,7 +285,7 @@ def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> 
 def test_a_fresh_start_with_bad_input_leaves_the_run(tiny: Network, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "train"}))
+    (run / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v2", "command": "train"}))
     with pytest.raises(ValueError):
         train(tmp_path / "nowhere", tiny, out=run, epochs=1, fresh=True)
     assert (run / "plan.json").exists()
@@ -280,7 +293,7 @@ def test_a_fresh_start_with_bad_input_leaves_the_run(tiny: Network, tmp_path: Pa
 
 def test_a_kill_while_the_plan_is_written_leaves_a_run_that_can_begin(tmp_path: Path) -> None:
     (tmp_path / ".plan.json.123.part").write_text('{"for')
-    with only_one(tmp_path):
+    with run_lock(tmp_path):
         assert load_plan(tmp_path, "train") is None
 
 
@@ -309,19 +322,19 @@ def test_a_job_that_fails_is_told_while_the_other_waits_for_it(monkeypatch: pyte
 
 def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="no run"), only_one(tmp_path):
+    with pytest.raises(ValueError, match="no run"), run_lock(tmp_path):
         pass
     (tmp_path / "plan.json").write_text('{"format_version": "1.2", "resource_changes": []}')
-    with pytest.raises(ValueError, match="no run"), only_one(tmp_path):
+    with pytest.raises(ValueError, match="no run"), run_lock(tmp_path):
         pass
     with pytest.raises(ValueError, match="no run"):
-        start_anew(tmp_path)
+        clear_run(tmp_path)
     assert {child.name for child in tmp_path.iterdir()} == {"thesis.tex", "plan.json"}, "not even a lock"
-    (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "solve"}))
+    (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v2", "command": "solve"}))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.part").touch()
     with pytest.raises(ValueError, match="holds files but no plan"):
-        start_anew(tmp_path / "other")
+        clear_run(tmp_path / "other")
     assert (tmp_path / "other" / "thesis.part").exists(), "another program's half-written file"
     with pytest.raises(ValueError, match="'solve', not of 'train'"):
         load_plan(tmp_path, "train")

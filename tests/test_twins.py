@@ -36,7 +36,7 @@ from budgetnet.inspect.landscape.training.look import look
 from budgetnet.model.build import build
 from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.statistics import from_seeds, mean_interval
-from budgetnet.training import leg as legs
+from budgetnet.training import job as jobs
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.trainer import Trainer
 
@@ -291,7 +291,7 @@ def page_of(out: Path, row: dict[str, Any]) -> None:
 
 def killed_and_resumed(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between what was seen and the checkpoint, of the last step but three: the same numbers."""
-    monkeypatch.setattr(legs, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", -1.0)
     two: dict[str, Any] = {"seeds": 1, "activations": ("relu", "swish:trainable")}
     save = Trainer.save
 

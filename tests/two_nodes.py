@@ -64,12 +64,12 @@ class Errand:
     """A number to be squared, and a file in which each start leaves a line."""
 
     number: int
-    starts: str
+    initial: str
     seconds: float = 0.0
 
 
 def square(job: Errand) -> int:
-    with Path(job.starts).open("a") as file:
+    with Path(job.initial).open("a") as file:
         file.write(f"{job.number}\n")
     time.sleep(job.seconds)
     if job.number == 13:
@@ -79,5 +79,5 @@ def square(job: Errand) -> int:
     return job.number**2
 
 
-def starts(path: Path) -> list[int]:
+def initial(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []

@@ -23,21 +23,21 @@ from budgetnet.data import default_preprocessing, open_images
 from budgetnet.experiments.report.page import write_report
 from budgetnet.model.files import load_tensors, save_checkpoint
 from budgetnet.runs.run import append_event, read_events, write_json
-from budgetnet.training.leg import Place, run_leg, whole_leg
-from budgetnet.training.outcome import conclude, finished, write_split
-from budgetnet.training.plan import course_row, data_row, machine_row, preprocessing_row, save_plan
+from budgetnet.training.job import JobContext, run_job, whole_job
+from budgetnet.training.outcome import finalize, finished, write_split
+from budgetnet.training.plan import config_row, data_row, machine_row, preprocessing_row, save_plan
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.train import train
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 Capture = pytest.CaptureFixture[str]
 
 
-def tiny_course() -> Course:
+def tiny_course() -> TrainingConfig:
     tiny = scale(network("mobilenet_v1", classes=10, resolution_px=32), phi=-10, strategy="width")
     tiny = dataclasses.replace(tiny, in_channels=1)
-    return Course("final", tiny, MODERN, default_preprocessing(1), 0, 64, 4, 1)
+    return TrainingConfig("final", tiny, MODERN, default_preprocessing(1), 0, 64, 4, 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,34 +46,34 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     folder.mkdir()
     images = open_images("digits", 0)
-    course = tiny_course()
+    config = tiny_course()
     arguments = {"epochs": 4 * 64 / len(images.indices("train")), "time_seconds": None}
     plan = {
         "command": "train", "data": data_row("digits", images), "budget": None, **arguments, "seed": 0,
-        "precision": "float32", "recipe": course.recipe.to_dict(), "weights": None, "pretrained": "none",
-        "preprocessing": preprocessing_row(course.preprocessing), "machine": machine_row(), "processes": 1,
-        "threads": 1, "final": {"course": course_row(course), "steps": 4, "cooldown_steps": 2}, "parent": None,
+        "precision": "float32", "recipe": config.recipe.to_dict(), "weights": None, "pretrained": "none",
+        "preprocessing": preprocessing_row(config.preprocessing), "machine": machine_row(), "processes": 1,
+        "threads": 1, "final": {"config": config_row(config), "steps": 4, "cooldown_steps": 2}, "parent": None,
     }  # fmt: skip
     recipe = dataclasses.replace(MODERN, augmentation=dataclasses.replace(MODERN.augmentation, flip=0.0))
     save_plan(folder, {**plan, "recipe": recipe.to_dict()})
-    place = Place("digits", 0, 32, str(folder / "training"))
-    leg = whole_leg(dataclasses.replace(course, recipe=recipe), place, "final", 2)
-    assert run_leg(leg)
+    context = JobContext("digits", 0, 32, str(folder / "training"))
+    job = whole_job(dataclasses.replace(config, recipe=recipe), context, "final", 2)
+    assert run_job(job)
     append_event(folder / "events.jsonl", {"kind": "step", "phase": "final", "step": 1, "loss": 2.3, "accuracy": 0.1,
                                            "epoch": 0.1, "learning_rate": 0.1, "seconds": 1.0})  # fmt: skip
     write_split(folder, images)
-    from budgetnet.training.leg import opened
+    from budgetnet.training.job import opened
 
-    conclude(folder, leg, images, opened("digits", 0, 32)[1], {})
+    finalize(folder, job, images, opened("digits", 0, 32)[1], {})
     write_report(folder)
     return folder
 
 
 def again(folder: Path) -> Any:
     """The same call as made the run."""
-    course = tiny_course()
+    config = tiny_course()
     epochs = 4 * 64 / len(open_images("digits", 0).indices("train"))
-    return train("digits", course.network, folder, epochs=epochs)
+    return train("digits", config.network, folder, epochs=epochs)
 
 
 def test_the_finished_run_is_shown_again(run: Path) -> None:
@@ -136,27 +136,27 @@ def test_deleted_weights_are_not_shown_as_done(run: Path, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
-    leg = whole_leg(tiny_course(), Place("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
-    leg.folder.mkdir(parents=True)
-    assert run_leg(leg)
-    expected = load_tensors(leg.weights)[0]
-    trunk = leg.folder / "trunk.pt"
+    job = whole_job(tiny_course(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    job.folder.mkdir(parents=True)
+    assert run_job(job)
+    expected = load_tensors(job.weights)[0]
+    trunk = job.folder / "trunk.pt"
     content = trunk.read_bytes()
-    leg.scores.unlink()
+    job.scores.unlink()
     trunk.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=r"trunk.pt is no whole checkpoint; remove it, and the same command goes on"):
-        run_leg(leg)
+        run_job(job)
     trunk.unlink()
-    assert run_leg(leg), "what the line says to do"
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in load_tensors(leg.weights)[0].items())
+    assert run_job(job), "what the line says to do"
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in load_tensors(job.weights)[0].items())
 
 
 def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
-    leg = whole_leg(tiny_course(), Place("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
-    leg.folder.mkdir(parents=True)
-    save_checkpoint(leg.folder / "trunk.pt", {"step": 1, "model": {"other": torch.zeros(3)}})
+    job = whole_job(tiny_course(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    job.folder.mkdir(parents=True)
+    save_checkpoint(job.folder / "trunk.pt", {"step": 1, "model": {"other": torch.zeros(3)}})
     with pytest.raises(ValueError, match=r"trunk.pt is no checkpoint of this training; remove it"):
-        run_leg(leg)
+        run_job(job)
 
 
 FULL = """
@@ -226,8 +226,8 @@ def test_the_command_line_says_what_to_do_about_a_full_disk(
 @pytest.mark.timeout(900)
 def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """`train` in a process that may not write large files fails in one line; without the limit it goes on."""
-    course = tiny_course()
-    (tmp_path / "net.json").write_text(course.network.to_json())
+    config = tiny_course()
+    (tmp_path / "net.json").write_text(config.network.to_json())
     words = ["train", "digits", "--network", str(tmp_path / "net.json"), "--epochs", "20", "--out"]
     program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main())"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}

@@ -23,7 +23,7 @@ from budgetnet.data import data_in
 from budgetnet.data.structure import spoken_splits
 from budgetnet.data.telling import lines_of, tell_images
 from budgetnet.experiments.report.reproduce import data_words
-from budgetnet.training.leg import Place, opened
+from budgetnet.training.job import JobContext, opened
 from budgetnet.training.plan import data_row, run_folder
 
 Capture = pytest.CaptureFixture[str]
@@ -261,8 +261,8 @@ def test_the_same_folders_are_the_same_run_and_are_found_again(parts: Path, monk
     assert data_words(row) == ["--train", str(parts / "a"), "--test", str(parts / "c")]
     assert all(Path(row["data"]["path"], file).is_file() for file in images.files)
     assert data_in(data_row("a", open_images("a"))) == str(parts / "a")
-    place = Place(near, 0, 8, "training")
-    assert opened(place.data, place.split_seed, place.side_px)[0] == images, "as a worker opens them"
+    context = JobContext(near, 0, 8, "training")
+    assert opened(context.data, context.split_seed, context.side_px)[0] == images, "as a worker opens them"
 
 
 def test_what_is_trained_is_said_first(parts: Path, capsys: Capture) -> None:

@@ -18,7 +18,7 @@ from budgetnet.cli import main
 from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import write_json
-from budgetnet.training.leg import Place, lend, opened
+from budgetnet.training.job import JobContext, lend, opened
 from budgetnet.training.outcome import write_split
 from budgetnet.training.plan import data_row
 
@@ -39,8 +39,8 @@ def fill(folder: Path, count: int, start: int) -> None:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Twenty images of each class."""
-    for place, name in enumerate(CLASSES):
-        fill(tmp_path / "photos" / name, 20, 40 * place)
+    for context, name in enumerate(CLASSES):
+        fill(tmp_path / "photos" / name, 20, 40 * context)
     return tmp_path / "photos"
 
 
@@ -56,7 +56,7 @@ def made(folder: Path, data: Path | Folders) -> Path:
     model = build(network("mobilenet_v3_small", classes=2, resolution_px=32), seed=1)
     save_weights(folder / "weights.safetensors", model, CLASSES, dataclasses.asdict(default_preprocessing(3)))
     row = data_row(data if isinstance(data, Folders) else str(data), images)
-    write_json(folder / "plan.json", {"format": "budgetnet.plan.v1", "data": row, "seed": 0})
+    write_json(folder / "plan.json", {"format": "budgetnet.plan.v2", "data": row, "seed": 0})
     write_split(folder, images)
     return folder
 
@@ -70,8 +70,8 @@ def counted(run: Path, *data: Path | Folders, split: str | None = None) -> tuple
 
 
 def test_other_images_are_scored_whole(run: Path, tmp_path: Path) -> None:
-    for place, name in enumerate(CLASSES):
-        fill(tmp_path / "other" / name, 10, 100 + 20 * place)
+    for context, name in enumerate(CLASSES):
+        fill(tmp_path / "other" / name, 10, 100 + 20 * context)
     assert counted(run, tmp_path / "other") == (20, "")
     assert counted(run, tmp_path / "other", split="test") == (4, "")
     fill(tmp_path / "cats" / "cat", 2, 200)
@@ -97,8 +97,8 @@ def test_images_that_the_run_learned_from_are_counted(run: Path, photos: Path) -
 
 def test_given_splits_are_scored_whole_or_one(run: Path, tmp_path: Path) -> None:
     for start, part in enumerate(("val", "test")):
-        for place, name in enumerate(CLASSES):
-            fill(tmp_path / "parts" / part / name, 3 + start, 100 + 50 * start + 20 * place)
+        for context, name in enumerate(CLASSES):
+            fill(tmp_path / "parts" / part / name, 3 + start, 100 + 50 * start + 20 * context)
     parts = tmp_path / "parts"
     assert counted(run, parts) == (14, "")
     assert counted(run, parts, split="test") == counted(run, Folders(test=parts / "test")) == (8, "")
@@ -109,8 +109,8 @@ def test_given_splits_are_scored_whole_or_one(run: Path, tmp_path: Path) -> None
 
 def test_a_run_on_folders_finds_them_again(tmp_path: Path) -> None:
     for part, start in (("mine", 0), ("theirs", 100)):
-        for place, name in enumerate(CLASSES):
-            fill(tmp_path / part / name, 10, start + 20 * place)
+        for context, name in enumerate(CLASSES):
+            fill(tmp_path / part / name, 10, start + 20 * context)
     folders = Folders(train=tmp_path / "mine", test=tmp_path / "theirs")
     run = made(tmp_path / "run", folders)
     assert counted(run) == counted(run, folders) == (20, "")
@@ -136,8 +136,8 @@ def test_the_command_says_what_it_took(
 
 
 def test_what_is_lent_to_a_worker_elsewhere_is_found_by_its_folders(photos: Path) -> None:
-    place = Place(Folders(train=photos), 0, 4, "nowhere")
-    images = open_images(place.data)
-    lend(place, images, open_cache(images, 4))
-    sent: Place = pickle.loads(pickle.dumps(place))
+    context = JobContext(Folders(train=photos), 0, 4, "nowhere")
+    images = open_images(context.data)
+    lend(context, images, open_cache(images, 4))
+    sent: JobContext = pickle.loads(pickle.dumps(context))
     assert opened(sent.data, sent.split_seed, sent.side_px)[0] is images

@@ -28,7 +28,7 @@ from budgetnet.networks import Network
 from budgetnet.parallel.workers import Workers
 from budgetnet.statistics import log_losses
 from budgetnet.training.chance import against_chance
-from budgetnet.training.leg import Place
+from budgetnet.training.job import JobContext
 from budgetnet.training.memory import _group_bytes, training_batch, training_bytes
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.recipe import MODERN
@@ -109,13 +109,13 @@ def field_of(digits: ImageSet, budget: Budget, seconds: float, speed: float) -> 
     def draft(networks: Mapping[str, Network]):
         return drafted(networks, digits, MODERN, preprocessing, 0, "cpu")
 
-    def place(networks: Sequence[Network]) -> Place:
-        return Place("digits", 0, 8, "nowhere")
+    def context(networks: Sequence[Network]) -> JobContext:
+        return JobContext("digits", 0, 8, "nowhere")
 
     field = chosen_field(
         lambda limits: candidates(digits, budget, 2, SMALL, training=limits),
         draft,
-        place,
+        context,
         estimated_limits(digits, MODERN, deadline, "cpu", False, None),
         deadline,
         "cpu",
@@ -128,7 +128,7 @@ def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, s
     _, plan = field_of(digits, Budget(macs=60_000_000), 100.0, speed)
     images = len(digits.indices("train"))
     for row in json.loads(json.dumps(plan))["race"]["entrants"]:
-        assert row["course"]["steps"] * row["course"]["batch"] >= LEAST_EPOCHS * images
+        assert row["config"]["steps"] * row["config"]["batch"] >= LEAST_EPOCHS * images
 
 
 def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:

@@ -157,8 +157,8 @@ class Options:
         changing = [place for place, value in enumerate(now) if any(row[place] != value for row in rows.values())]
         place = numbers.choice(changing)
         others = {choice: row for choice, row in rows.items() if row[place] != now[place]}
-        apart = {choice: sum(map(operator.ne, row, now)) for choice, row in others.items()}
-        nearest = [choice for choice, count in apart.items() if count == min(apart.values())]
+        single_process = {choice: sum(map(operator.ne, row, now)) for choice, row in others.items()}
+        nearest = [choice for choice, count in single_process.items() if count == min(single_process.values())]
         stages = list(architecture.stages)
         stages[index] = numbers.choice(nearest)
         return Architecture(tuple(stages))

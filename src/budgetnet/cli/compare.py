@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.compare import Comparison
     from budgetnet.experiments.compare.costs import AtCosts
     from budgetnet.experiments.compare.questions import Question
-    from budgetnet.experiments.compare.together import Together
+    from budgetnet.experiments.compare.shared_split import Together
 
 Networks = Annotated[
     tuple[str, ...] | None,
@@ -130,7 +130,7 @@ def compare(
     from budgetnet.experiments.compare.costs import at_costs
     from budgetnet.experiments.compare.entrants import FAMILIES
     from budgetnet.experiments.compare.scalings import START_SHARE
-    from budgetnet.experiments.compare.together import all_questions
+    from budgetnet.experiments.compare.shared_split import all_questions
 
     bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
@@ -161,8 +161,8 @@ def compare(
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"
         if every:
-            together = all_questions(ask, time, out, len(bases or FAMILIES))
-            show.print_json(together) if as_json else _print_together(together)
+            data_parallel = all_questions(ask, time, out, len(bases or FAMILIES))
+            show.print_json(data_parallel) if as_json else _print_together(data_parallel)
         elif shares is None:
             comparison = ask(question, time, out)
             show.print_json(comparison) if as_json else _print(comparison)
@@ -173,12 +173,12 @@ def compare(
     return 0
 
 
-def _print_together(together: Together) -> None:
+def _print_together(data_parallel: Together) -> None:
     """What each comparison says, and where the pages are."""
-    for comparison in together.comparisons:
+    for comparison in data_parallel.comparisons:
         _print(comparison)
         show.say()
-    show.facts({"all": str(together.report)})
+    show.facts({"all": str(data_parallel.report)})
 
 
 def _print_at_costs(several: AtCosts) -> None:

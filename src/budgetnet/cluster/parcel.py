@@ -22,8 +22,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from budgetnet.atomic_write import written_aside
 from budgetnet.data.packed import Packed, unpacked
 from budgetnet.runs.run import append_event, read_events
-from budgetnet.training.answers import answers_path
-from budgetnet.training.leg import Leg, Place, lend
+from budgetnet.training.job import JobContext, TrainingJob, lend
+from budgetnet.training.predictions import predictions_path
 
 EVENTS = "events.jsonl"
 LOCK = ".lock"
@@ -37,11 +37,11 @@ class Movable(Protocol):
     """A job that may run at another place."""
 
     @property
-    def place(self) -> Place:
+    def context(self) -> JobContext:
         """Where it finds images and leaves what it makes."""
         ...
 
-    def at(self, place: Place) -> Self:
+    def at(self, context: JobContext) -> Self:
         """The same job at another place."""
         ...
 
@@ -62,12 +62,12 @@ class Errand:
     keeps: tuple[Path, ...] = ()
 
 
-def leg_errand(leg: Leg) -> Errand:
-    """A leg goes on from checkpoints and leaves scores, answers behind a test, and its trunk where a rung follows."""
-    trunk, down = leg.folder / "trunk.pt", leg.folder / f"{leg.name}.pt"
-    kept = () if leg.name == "final" else (trunk,)
-    left = (*kept, leg.diverged, leg.scores, answers_path(leg))
-    return Errand((trunk, down, leg.weights, leg.scores), left, (trunk, down))
+def job_errand(job: TrainingJob) -> Errand:
+    """A job goes on from checkpoints and leaves scores, answers behind a test, and its trunk where a rung follows."""
+    trunk, down = job.folder / "trunk.pt", job.folder / f"{job.name}.pt"
+    kept = () if job.name == "final" else (trunk,)
+    left = (*kept, job.diverged, job.scores, predictions_path(job))
+    return Errand((trunk, down, job.weights, job.scores), left, (trunk, down))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def parcel_of(
 
 def run_of(job: Movable) -> Path:
     """The run's folder of a job."""
-    return Path(job.place.folder).parent
+    return Path(job.context.folder).parent
 
 
 def stamp_of(path: Path) -> str:
@@ -139,16 +139,16 @@ def carry_out(
 
     torch.set_num_threads(parcel.threads)
     job = parcel.job
-    run = _scratch() / hashlib.sha256(job.place.folder.encode()).hexdigest()[:16]
-    place = dataclasses.replace(job.place, folder=str(run / "training"), device=parcel.device)
+    run = _scratch() / hashlib.sha256(job.context.folder.encode()).hexdigest()[:16]
+    context = dataclasses.replace(job.context, folder=str(run / "training"), device=parcel.device)
     pixels = unpacked(parcel.images.packed, lambda: map(fetch, parcel.images.pieces))
-    lend(place, _image_set(parcel.images, fetch), pixels)
+    lend(context, _image_set(parcel.images, fetch), pixels)
     for name, (stamp, reference) in parcel.files.items():
         _keep(run / name, stamp, reference, fetch)
     (run / "training").mkdir(parents=True, exist_ok=True)
     try:
         with _keeping(run, parcel.keeps, say):
-            result = function(job.at(place))
+            result = function(job.at(context))
         files = {name: (run / name).read_bytes() for name in parcel.leaves if (run / name).exists()}
         return Reply(result, files, read_events(run / EVENTS))
     finally:
@@ -162,7 +162,7 @@ def _keeping(run: Path, names: tuple[str, ...], say: Callable[[Kept], None]) -> 
     """Every two minutes those of the files that are new."""
     over, said = threading.Event(), dict[str, str]()
 
-    def watch() -> None:
+    def callback() -> None:
         while not over.wait(KEEP_SECONDS):
             for name in names:
                 with contextlib.suppress(FileNotFoundError):  # the job is through with it
@@ -171,7 +171,7 @@ def _keeping(run: Path, names: tuple[str, ...], say: Callable[[Kept], None]) -> 
                         say(Kept(name, (run / name).read_bytes()))
                         said[name] = stamp
 
-    watcher = threading.Thread(target=watch, daemon=True)
+    watcher = threading.Thread(target=callback, daemon=True)
     watcher.start()
     try:
         yield

@@ -96,12 +96,12 @@ def measure_each(
         for subject in subjects:
             subject.run(0.0, WARM_UP_RUNS)
             subject.times_ms.clear()
-        watch = _Watch()
+        callback = _Watch()
         for turn in range(ROUNDS):
             for place, subject in enumerate(subjects):
                 subject.run(seconds / ROUNDS)
                 tell(Update("measure", turn * len(subjects) + place + 1, ROUNDS * len(subjects), subject.name))
-        others = watch.others_cores()
+        others = callback.others_cores()
     return tuple(_measurement(subject, batch, threads, device, others) for subject in subjects)
 
 

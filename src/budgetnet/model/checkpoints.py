@@ -145,7 +145,7 @@ def _efficientnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
         yield part, conv, _numbered("batch_normalization", place)
 
 
-def _efficientnet_ends(network: Network, starts: list[str]) -> Iterator[tuple[str, str]]:
+def _efficientnet_ends(network: Network, initial: list[str]) -> Iterator[tuple[str, str]]:
     for ours in ("stem", "head"):
         yield from ((f"{ours}.conv", f"{ours}/conv2d"), (f"{ours}.norm", f"{ours}/batch_normalization"))
     yield "classifier", "head/dense"
@@ -158,7 +158,7 @@ def _mobilenet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
         yield part, theirs, f"{theirs}/BatchNorm"
 
 
-def _mobilenet_ends(network: Network, starts: list[str]) -> Iterator[tuple[str, str]]:
+def _mobilenet_ends(network: Network, initial: list[str]) -> Iterator[tuple[str, str]]:
     stem = "Conv" if network.head_conv else "Conv2d_0"
     for ours, theirs in (("stem", stem), ("head", "Conv_1")):
         yield from ((f"{ours}.conv", theirs), (f"{ours}.norm", f"{theirs}/BatchNorm"))

@@ -168,11 +168,11 @@ def _last_kernel(tensors: Mapping[str, Tensor]) -> Tensor | None:
 def keras_translated(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`keras_tensors` under our names; those that the network has no place for keep their own."""
     dense = sum(name.startswith("dense_") and name.endswith(".weight") for name in tensors)
-    starts = {theirs: ours for ours, theirs, _ in _pairs(network, dense)}
+    initial = {theirs: ours for ours, theirs, _ in _pairs(network, dense)}
     rows: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         start, _, suffix = name.rpartition(".")
-        rows[f"{starts.get(start, start)}.{suffix}"] = tensor
+        rows[f"{initial.get(start, start)}.{suffix}"] = tensor
     return rows
 
 

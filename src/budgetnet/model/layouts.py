@@ -63,9 +63,9 @@ def translated(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) 
 
 
 def _pairs(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> Pairs:
-    starts = _starts(layout.blocks, tensors)
+    initial = _starts(layout.blocks, tensors)
     blocks = [(f"stages.{i}.{j}", block) for i, row in enumerate(network.stage_blocks()) for j, block in enumerate(row)]
-    for (ours, block), start in zip(blocks, starts, strict=False):
+    for (ours, block), start in zip(blocks, initial, strict=False):
         for part, conv, norm in layout.parts(block):
             yield f"{ours}.{part}.conv", start + conv
             yield f"{ours}.{part}.norm", start + norm
@@ -73,7 +73,7 @@ def _pairs(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> P
             reduce, expand = layout.squeeze(block)
             yield f"{ours}.squeeze.reduce", start + reduce
             yield f"{ours}.squeeze.expand", start + expand
-    yield from layout.ends(network, starts)
+    yield from layout.ends(network, initial)
 
 
 def layout_starts(layout: Layout, keys: Mapping[str, object]) -> list[str]:
@@ -107,13 +107,13 @@ def _timm_parts(block: Block) -> Iterator[tuple[str, str, str]]:
         yield part, name, f"bn{place + 1}"
 
 
-def _timm_ends(network: Network, starts: list[str]) -> Pairs:
+def _timm_ends(network: Network, initial: list[str]) -> Pairs:
     yield from _unit("stem", "conv_stem", "bn1")
     if network.head.hidden is None:
         yield from _unit("head", "conv_head", "bn2")
-    elif starts:
+    elif initial:
         # The head's convolution is timm's last block, the hidden layer its head.
-        yield from _unit("head", f"{starts[-1]}conv", f"{starts[-1]}bn1")
+        yield from _unit("head", f"{initial[-1]}conv", f"{initial[-1]}bn1")
         yield from _unit("hidden", "conv_head", "norm_head") if network.head.hidden_norm else [("hidden", "conv_head")]
     yield "classifier", "classifier"
 
@@ -123,7 +123,7 @@ def _resnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     yield "shortcut", "downsample.0", "downsample.1"
 
 
-def _resnet_ends(network: Network, starts: list[str]) -> Pairs:
+def _resnet_ends(network: Network, initial: list[str]) -> Pairs:
     yield from _unit("stem", "conv1", "bn1")
     yield "classifier", "fc"
 
@@ -133,7 +133,7 @@ def _tpu_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     yield "project", "_project_conv", "_bn2"
 
 
-def _tpu_ends(network: Network, starts: list[str]) -> Pairs:
+def _tpu_ends(network: Network, initial: list[str]) -> Pairs:
     yield from _unit("stem", "_conv_stem", "_bn0")
     yield from _unit("head", "_conv_head", "_bn1")
     yield "classifier", "_fc"
@@ -151,10 +151,10 @@ def _sequence_squeeze(block: Block) -> tuple[str, str]:
     return f"{len(block.inner)}.fc1", f"{len(block.inner)}.fc2"
 
 
-def _sequence_ends(network: Network, starts: list[str]) -> Pairs:
+def _sequence_ends(network: Network, initial: list[str]) -> Pairs:
     yield from _unit("stem", "features.0.0", "features.0.1")
-    if starts:
-        last = int(re.findall(r"\d+", starts[-1])[0]) + 1
+    if initial:
+        last = int(re.findall(r"\d+", initial[-1])[0]) + 1
         yield from _unit("head", f"features.{last}.0", f"features.{last}.1")
     if network.head.hidden is None:
         yield "classifier", "classifier.1"
@@ -177,7 +177,7 @@ def _mnasnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
         yield part, f"{first + 3 * place}", f"{first + 3 * place + 1}"
 
 
-def _mnasnet_ends(network: Network, starts: list[str]) -> Pairs:
+def _mnasnet_ends(network: Network, initial: list[str]) -> Pairs:
     yield from _unit("stem", "layers.0", "layers.1")
     yield from _unit("head", "layers.14", "layers.15")
     yield "classifier", "classifier.1"

@@ -179,8 +179,8 @@ def recognised(tensors: Mapping[str, Tensor], layout: Layout, original: bool) ->
     """
     buffers = ("running_mean", "running_var", "num_batches_tracked")
     params = sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(buffers))
-    starts = layout_starts(layout, tensors)
-    rows = [(row, _ends(layout, row, tensors, starts)) for row in map(zoo.network, zoo.names())]
+    initial = layout_starts(layout, tensors)
+    rows = [(row, _ends(layout, row, tensors, initial)) for row in map(zoo.network, zoo.names())]
     sized = [(_with_ends(row, ends), ends) for row, ends in rows]
     found = [row for row, ends in sized if _params(row, ends) == params and _has_names(row, tensors, layout)]
     row = next((row for row in found if row.name.startswith("tf_") == original), found[0] if found else None)
@@ -207,9 +207,9 @@ def _with_ends(network: Network, ends: Mapping[str, Tensor]) -> Network:
     )
 
 
-def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor], starts: list[str]) -> dict[str, Tensor]:
+def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor], initial: list[str]) -> dict[str, Tensor]:
     """The weights of the modules outside of the blocks, by our names, that are there."""
-    pairs = layout.ends(network, starts)
+    pairs = layout.ends(network, initial)
     return {ours: tensors[f"{theirs}.weight"] for ours, theirs in pairs if f"{theirs}.weight" in tensors}
 
 

@@ -100,15 +100,15 @@ def _networks(where: str, place: str, tensors: Mapping[str, Tensor]) -> Iterator
         if short in plain:
             raise ValueError(f"{where} has {short} twice, as it is and wrapped ({name}); give a file of one network")
         plain[short] = tensor
-    starts = {
+    initial = {
         name.removesuffix(signature)
         for name in plain
         for signature in SIGNATURES
         if name == signature or name.endswith(f".{signature}")
     }
-    for prefix in sorted(starts):
+    for prefix in sorted(initial):
         inside = {name.removeprefix(prefix): one for name, one in plain.items() if name.startswith(prefix)}
-        beside = (name for name in plain if not any(start and name.startswith(start) for start in starts))
+        beside = (name for name in plain if not any(start and name.startswith(start) for start in initial))
         yield _Found(place, prefix, inside, tuple(beside) if prefix else ())
 
 

@@ -125,20 +125,20 @@ def workers_for(device: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class ProcessGroup:
     """The processes that share the steps of one training, and the threads of each. Its bits depend on both."""
 
     processes: int
     threads: int
 
 
-def team_for(device: str, batch: int) -> Team:
+def process_group_for(device: str, batch: int) -> ProcessGroup:
     """The team for batches of this size: one process a worker, unless that leaves any less than 8 images.
 
     The cores that are left over become threads of each, at most as many as OMP_NUM_THREADS says.
     """
     processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
-    return Team(processes, min(max(1, cores() // processes), most_threads()))
+    return ProcessGroup(processes, min(max(1, cores() // processes), most_threads()))
 
 
 def most_threads() -> int:
@@ -200,21 +200,21 @@ class Workers(Generic[Job, Result]):
         function: Callable[[Job], Result],
         count: int,
         device: str = "cpu",
-        together: bool = False,
+        data_parallel: bool = False,
         progress: Progress | None = None,
         threads: int = 1,
     ) -> None:
         self.function = function
         self.count = count
-        self.together = together
+        self.data_parallel = data_parallel
         self.progress = progress or silent
         context = _Context() if function.__module__ != "__main__" else multiprocessing.get_context("spawn")
         self._ranks: Any = context.Queue()
         self._updates: Any = context.Queue()
         for rank in range(count):
             self._ranks.put(rank)
-        port = _free_port() if together else None
-        setup = (self._ranks, self._updates, Team(count, threads), device, port, os.getpid())
+        port = _free_port() if data_parallel else None
+        setup = (self._ranks, self._updates, ProcessGroup(count, threads), device, port, os.getpid())
         self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=setup)
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
@@ -238,7 +238,7 @@ class Workers(Generic[Job, Result]):
         Together, every worker runs every job, and the first result that is not None counts. Raises what a job
         raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
         """
-        copies = self.count if self.together else 1
+        copies = self.count if self.data_parallel else 1
         futures: dict[Future[Result], int] = {}
         answers: list[list[Result]] = [[] for _ in jobs]
         try:
@@ -279,7 +279,7 @@ def _answer(answers: Sequence[Result]) -> Result:
     return next(answer for answer in answers if answer is not None)
 
 
-def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, parent: int) -> None:
+def _begin(ranks: Any, updates: Any, group: ProcessGroup, device: str, port: int | None, parent: int) -> None:
     """Set a new worker up: its cores, its threads, its place among the others."""
     global _reports
     _reports = updates
@@ -296,14 +296,14 @@ def _begin(ranks: Any, updates: Any, team: Team, device: str, port: int | None, 
     # beside other programs that made a training several times slower (docs/lab-log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if device == "cpu":
-        os.environ["OMP_NUM_THREADS"] = str(team.threads)
-        _pin(rank, team)
-    if port is not None and team.processes > 1:
+        os.environ["OMP_NUM_THREADS"] = str(group.threads)
+        _pin(rank, group)
+    if port is not None and group.processes > 1:
         os.environ |= {
             "RANK": str(rank),
             "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(team.processes),
-            "LOCAL_WORLD_SIZE": str(team.processes),
+            "WORLD_SIZE": str(group.processes),
+            "LOCAL_WORLD_SIZE": str(group.processes),
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
@@ -318,15 +318,15 @@ def _warned(message: Warning | str, category: type[Warning], filename: str, *mor
         print(f"budgetnet: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
 
 
-def _pin(rank: int, team: Team) -> None:
+def _pin(rank: int, group: ProcessGroup) -> None:
     """Cores of our own, where there are enough for all; under a quota any core may be the one that is left."""
     import torch
 
-    if hasattr(os, "sched_setaffinity") and team.processes * team.threads <= cores() == _affinity():
-        mine = sorted(os.sched_getaffinity(0))[rank * team.threads : (rank + 1) * team.threads]
+    if hasattr(os, "sched_setaffinity") and group.processes * group.threads <= cores() == _affinity():
+        mine = sorted(os.sched_getaffinity(0))[rank * group.threads : (rank + 1) * group.threads]
         with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
             os.sched_setaffinity(0, mine)
-    torch.set_num_threads(team.threads)
+    torch.set_num_threads(group.threads)
 
 
 def _die_with(parent: int) -> None:

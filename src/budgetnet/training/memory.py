@@ -11,7 +11,7 @@ from pathlib import Path
 
 from budgetnet.costs.training_memory import train_bytes
 from budgetnet.networks import Network
-from budgetnet.parallel.workers import LEAST_IMAGES, team_for, workers_for
+from budgetnet.parallel.workers import LEAST_IMAGES, process_group_for, workers_for
 from budgetnet.training.recipe import Recipe, guarded_batch
 
 PROCESS_BYTES = 500 * 2**20
@@ -93,13 +93,14 @@ def training_batch(
     train_images: int,
     networks: Sequence[Network],
     device: str,
-    apart: bool = True,
+    single_process: bool = True,
     most_bytes: int | None = None,
     room: int | None = None,
 ) -> int:
     """The recipe's batch for so many images, halved until training any of the networks fits into memory.
 
-    `apart`: every worker trains one by itself, with a whole batch; else all share one batch. `most_bytes` is a limit on
+    `single_process`: every worker trains one by itself, with a whole batch; else all share one batch. `most_bytes` is
+    a limit on
     one training, all its processes together; `room` is what a process may take, that of `most_training_bytes` unless
     given. Raises a one-line `ValueError` where not even 8 images at once fit.
     """
@@ -107,7 +108,7 @@ def training_batch(
     least = min(LEAST_IMAGES, batch)
     room = most_training_bytes(device) if room is None else room
     while True:
-        processes = 1 if apart else team_for(device, batch).processes
+        processes = 1 if single_process else process_group_for(device, batch).processes
         share = max(1, batch // processes)
         need, worst = max(((training_bytes(row, recipe, share), row) for row in networks), key=lambda pair: pair[0])
         if need <= room and (most_bytes is None or need * processes <= most_bytes):

@@ -21,7 +21,7 @@ from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import INITIAL, SIDE_NOTE, read_json, reading, write_json
 from budgetnet.training.evaluate import Evaluation, answer, evaluation_of
 from budgetnet.training.image_scores import ImageScores, scores_in
-from budgetnet.training.leg import Leg
+from budgetnet.training.job import TrainingJob
 from budgetnet.training.plan import preprocessing_row
 from budgetnet.training.recipe import trained_network
 
@@ -51,27 +51,32 @@ def write_split(run: Path, images: ImageSet) -> None:
     write_json(run / "split.json", rows)
 
 
-def conclude(
-    run: Path, leg: Leg, images: ImageSet, pixels: Pixels, extra: Mapping[str, Any], judged: Leg | None = None
+def finalize(
+    run: Path,
+    job: TrainingJob,
+    images: ImageSet,
+    pixels: Pixels,
+    extra: Mapping[str, Any],
+    judged: TrainingJob | None = None,
 ) -> Outcome:
-    """Test the leg's weights once; write network.json, weights.safetensors and metrics.json, in that order.
+    """Test the job's weights once; write network.json, weights.safetensors and metrics.json, in that order.
 
-    metrics.json comes last: where it exists the run is finished. `judged` is the leg whose validation scores count,
-    if not this one: a leg that learned from those images has none.
+    metrics.json comes last: where it exists the run is finished. `judged` is the job whose validation scores count,
+    if not this one: a job that learned from those images has none.
     """
-    course, model = leg.course, trained_model(leg)
+    config, model = job.config, trained_model(job)
     indices = images.indices("test")
-    device = leg.place.device
+    device = job.context.device
     labels = np.asarray(images.labels)
-    answers, _ = answer(model.to(device), images, pixels, indices, labels[indices], course.preprocessing, device)
-    with np.load((judged or leg).scores) as rows:
+    answers, _ = answer(model.to(device), images, pixels, indices, labels[indices], config.preprocessing, device)
+    with np.load((judged or job).scores) as rows:
         asked = rows["indices"]
         validation = scores_in(rows, labels[asked])
     outcome = Outcome(evaluated(validation, images, asked), evaluated(answers, images, indices))
     with written_aside(run / "network.json") as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
-    notes = {SIDE_NOTE: str(leg.place.side_px)}
-    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing_row(course.preprocessing), notes)
+    notes = {SIDE_NOTE: str(job.context.side_px)}
+    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing_row(config.preprocessing), notes)
     write_json(
         run / "metrics.json",
         {
@@ -82,22 +87,22 @@ def conclude(
             **extra,
         },
     )
-    clear(Path(leg.place.folder))
+    clear(Path(job.context.folder))
     return outcome
 
 
-def check_trained(run: Path, leg: Leg) -> None:
-    """Raise a one-line `ValueError` where a leg that is done has lost its weights: its run was finished once."""
-    if not leg.weights.exists():
+def check_trained(run: Path, job: TrainingJob) -> None:
+    """Raise a one-line `ValueError` where a job that is done has lost its weights: its run was finished once."""
+    if not job.weights.exists():
         what = f"{run / 'metrics.json'} is missing, though the run was finished: what it was measured with was removed"
         raise ValueError(f"{what}; put the file back, or begin anew with --fresh")
 
 
-def trained_model(leg: Leg) -> Model:
-    """The model at the end of a leg that is done, in evaluation mode, on the CPU."""
-    course = leg.course
-    model = build(trained_network(course.network, course.recipe, course.steps))
-    model.load_state_dict(load_tensors(leg.weights)[0])
+def trained_model(job: TrainingJob) -> Model:
+    """The model at the end of a job that is done, in evaluation mode, on the CPU."""
+    config = job.config
+    model = build(trained_network(config.network, config.recipe, config.steps))
+    model.load_state_dict(load_tensors(job.weights)[0])
     return model.eval()
 
 

@@ -32,12 +32,12 @@ from budgetnet.data.deep import Range, check_mixture, tell_range
 from budgetnet.model.weights import source_preprocessing
 from budgetnet.networks import Network, check_integer
 from budgetnet.networks.scaling import PAPER, Coefficients
-from budgetnet.parallel.workers import Team, cores
+from budgetnet.parallel.workers import ProcessGroup, cores
 from budgetnet.runs.run import INITIAL, read_json, reading, write_json
 from budgetnet.training.recipe import Recipe
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
-FORMAT = "budgetnet.plan.v1"
+FORMAT = "budgetnet.plan.v2"
 NOT_GIVEN = (
     ("weights", None),
     ("pretrained", "none"),
@@ -87,7 +87,7 @@ def run_folder(out: Path | str | None, data: Data, arguments: Mapping[str, Any])
 
 
 @contextlib.contextmanager
-def only_one(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """The run's folder, made, and locked against a second process at work in it.
 
     The system frees the lock when its holder dies. Raises `ValueError` where another holds it, and for
@@ -143,7 +143,7 @@ def _refuse_foreign(run: Path) -> None:
         raise ValueError(f"{run} holds files but no plan.json: it is no run; give another --out")
 
 
-def start_anew(run: Path) -> None:
+def clear_run(run: Path) -> None:
     """Remove all of a run but its lock: what says that it is finished first, what says that it is a run last."""
     _refuse_foreign(run)
     results = ("metrics.json", "comparison.json", "coefficients.json", "baseline.json", "family.json")
@@ -168,10 +168,10 @@ def same_arguments(plan: Mapping[str, Any], asked: Mapping[str, Any], run: Path)
             raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
 
 
-def same_version(plan: Mapping[str, Any] | None, name: str, run: Path) -> None:
-    """Raise a one-line `ValueError` for the plan of an older version, which does not say what `name` says now."""
-    if plan is not None and name not in plan:
-        raise ValueError(f"{run} was begun by an older version of budgetnet; give another --out, or --fresh")
+def same_version(plan: Mapping[str, Any], run: Path) -> None:
+    """Raise a one-line `ValueError` for a plan that another version of budgetnet made: its keys mean other things."""
+    if plan.get("format") != FORMAT:
+        raise ValueError(f"{run} was planned by another version of budgetnet; give another --out, or --fresh")
 
 
 def given_coefficients(coefficients: Coefficients) -> dict[str, float] | None:
@@ -203,18 +203,18 @@ def machine_row() -> dict[str, Any]:
     return {"cpu": processor(), "cores": cores(), **versions}
 
 
-def team_row(team: Team) -> dict[str, int]:
+def process_group_row(group: ProcessGroup) -> dict[str, int]:
     """How many processes train together, as plan.json keeps it; a machine of other cores does not change it."""
-    return {"processes": team.processes, "threads": team.threads}
+    return {"processes": group.processes, "threads": group.threads}
 
 
-def team_of(plan: Mapping[str, Any], run: Path) -> Team:
+def process_group_of(plan: Mapping[str, Any], run: Path) -> ProcessGroup:
     """The team of `team_row`; a warning where the plan was made on a machine of other cores."""
     planned, here = plan["machine"]["cores"], cores()
     if planned != here:
         what = f"{run} was planned on {planned} cores and goes on with {here}"
         warnings.warn(f"{what}: its steps stay as planned, and take another time", stacklevel=2)
-    return Team(plan["processes"], plan["threads"])
+    return ProcessGroup(plan["processes"], plan["threads"])
 
 
 def processor() -> str:
@@ -244,7 +244,8 @@ def load_plan(run: Path, command: str, fresh: bool = False) -> dict[str, Any] | 
         plan = read_json(path)
         if not isinstance(plan, dict):
             raise ValueError(f"{path} is no plan")
-    if plan.get("format") != FORMAT or plan.get("command") != command:
+    same_version(plan, run)
+    if plan.get("command") != command:
         raise ValueError(f"{run} holds a run of {plan.get('command')!r}, not of {command!r}; give another --out")
     return plan
 
@@ -262,7 +263,7 @@ def check_plan(plan: Mapping[str, Any], run: Path) -> None:
             if missing := {row["id"] for row in rows} - ids:
                 raise ValueError(f"its candidates lack {min(missing)}")
         for row in rows:
-            course_of(row["course"], plan)
+            config_of(row["config"], plan)
         for value in (plan["processes"], plan["threads"], plan["machine"]["cores"], plan["seed"]):
             check_integer("a count in it", value, least=0)
         for text in (plan["data"]["fingerprint"], plan["data"]["path"], plan["machine"]["budgetnet"]):
@@ -276,25 +277,25 @@ def save_plan(run: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     return read_json(run / "plan.json")
 
 
-def course_row(course: Course) -> dict[str, Any]:
-    """A course as plan.json keeps it; recipe and preprocessing are the run's."""
+def config_row(config: TrainingConfig) -> dict[str, Any]:
+    """A config as plan.json keeps it; recipe and preprocessing are the run's."""
     return {
-        "id": course.id,
-        "network": json.loads(course.network.to_json()),
-        "batch": course.batch,
-        "steps": course.steps,
-        "warmup_steps": course.warmup_steps,
+        "id": config.id,
+        "network": json.loads(config.network.to_json()),
+        "batch": config.batch,
+        "steps": config.steps,
+        "warmup_steps": config.warmup_steps,
     }
 
 
-def epochs_of(course: Mapping[str, Any], images: ImageSet) -> float:
-    """How often a training with the course of this row sees each training image."""
-    return course["steps"] * course["batch"] / len(images.indices("train"))
+def epochs_of(config: Mapping[str, Any], images: ImageSet) -> float:
+    """How often a training with the config of this row sees each training image."""
+    return config["steps"] * config["batch"] / len(images.indices("train"))
 
 
-def course_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Course:
-    """The course of `course_row`."""
-    return Course(
+def config_of(row: Mapping[str, Any], plan: Mapping[str, Any]) -> TrainingConfig:
+    """The config of `config_row`."""
+    return TrainingConfig(
         id=row["id"],
         network=Network.from_json(json.dumps(row["network"])),
         recipe=Recipe.from_dict(plan["recipe"]),

@@ -22,8 +22,8 @@ from budgetnet.networks import Network, zoo
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import Workers, workers_for
 from budgetnet.runs.run import INITIAL
-from budgetnet.training.leg import Place, opened
-from budgetnet.training.trainer import Course, initial_model, seed_of
+from budgetnet.training.job import JobContext, opened
+from budgetnet.training.trainer import TrainingConfig, initial_model, seed_of
 
 IMAGES = 192
 """Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
@@ -31,11 +31,11 @@ than they bring: docs/lab-log.md."""
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """What a course begins from: weights that fit as they are (`exact`), or those of a relative of another size."""
+class InitialWeights:
+    """What a config begins from: weights that fit as they are (`exact`), or those of a relative of another size."""
 
-    course: Course
-    place: Place
+    config: TrainingConfig
+    context: JobContext
     source: str
     exact: bool
 
@@ -108,36 +108,36 @@ def base_of(source: str) -> str | Network:
     return network.name if network.name in zoo.names() and zoo.network(network.name) == network else network
 
 
-def write_starts(starts: Sequence[Start], device: str, progress: Progress | None = None) -> None:
+def write_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
     """Make the initial weights of courses, several at once: files under the run's folder `initial`.
 
-    Raises a one-line `ValueError` for a course whose network is no relative of its source's.
+    Raises a one-line `ValueError` for a config whose network is no relative of its source's.
     """
-    inheriting = [start for start in starts if not start.exact]
+    inheriting = [start for start in initial if not start.exact]
     parents = {source: load_model(source).network for source in {start.source for start in inheriting}}
     for start in inheriting:
-        check_relatives(start.course.network, parents[start.source])
-    (Path(starts[0].place.folder).parent / INITIAL).mkdir(exist_ok=True)
-    with Workers(write_start, min(workers_for(device), len(starts)), device, progress=progress) as workers:
-        workers.run(list(starts))
+        check_relatives(start.config.network, parents[start.source])
+    (Path(initial[0].context.folder).parent / INITIAL).mkdir(exist_ok=True)
+    with Workers(write_start, min(workers_for(device), len(initial)), device, progress=progress) as workers:
+        workers.run(list(initial))
 
 
-def write_start(start: Start) -> bool:
+def write_start(start: InitialWeights) -> bool:
     """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
-    course = start.course
-    model = initial_model(course.network, course)
+    config = start.config
+    model = initial_model(config.network, config)
     if start.exact:
         load_weights(model, start.source)
     else:
-        images, pixels = opened(start.place.data, start.place.split_seed, start.place.side_px)
-        inherit(model, start.source, fitting_images(course, images, pixels))
-    save_tensors(Path(start.place.folder).parent / INITIAL / f"{course.id}.safetensors", model.state_dict())
+        images, pixels = opened(start.context.data, start.context.split_seed, start.context.side_px)
+        inherit(model, start.source, fitting_images(config, images, pixels))
+    save_tensors(Path(start.context.folder).parent / INITIAL / f"{config.id}.safetensors", model.state_dict())
     return True
 
 
-def fitting_images(course: Course, images: ImageSet, pixels: Pixels) -> Tensor:
-    """Some training images as the course's network takes them, drawn by its seed: (n, c, h, w)."""
+def fitting_images(config: TrainingConfig, images: ImageSet, pixels: Pixels) -> Tensor:
+    """Some training images as the config's network takes them, drawn by its seed: (n, c, h, w)."""
     indices = images.indices("train")
-    generator = np.random.default_rng(seed_of(course.seed, "inherit"))
+    generator = np.random.default_rng(seed_of(config.seed, "inherit"))
     drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
-    return prepare([pixels[index] for index in drawn], course.network.resolution_px, course.preprocessing)
+    return prepare([pixels[index] for index in drawn], config.network.resolution_px, config.preprocessing)

@@ -1,4 +1,4 @@
-"""What a plan's clock is: the time of day, and how fast courses train here. Tests bring their own."""
+"""What a plan's clock is: the time of day, and how fast configs train here. Tests bring their own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, runtime_checkable
 
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import Team, Workers
-from budgetnet.training.leg import Place, Timing, time_apart, time_course
-from budgetnet.training.trainer import Course
+from budgetnet.parallel.workers import ProcessGroup, Workers
+from budgetnet.training.job import JobContext, Timing, time_config, time_single_process
+from budgetnet.training.trainer import TrainingConfig
 
 TIMING_SECONDS = 2.0
 
@@ -24,8 +24,10 @@ class Stopwatch(Protocol):
         """How long workers take to start: what the timings so far took without their steps."""
         ...
 
-    def time(self, courses: Sequence[Course], place: Place, seconds: float = TIMING_SECONDS) -> tuple[Timing, ...]:
-        """Images a second of each course; about so many seconds are spent on each."""
+    def time(
+        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+    ) -> tuple[Timing, ...]:
+        """Images a second of each config; about so many seconds are spent on each."""
         ...
 
 
@@ -38,9 +40,9 @@ class Clock(Protocol):
         ...
 
     def stopwatch(
-        self, device: str, team: Team, progress: Progress | None = None, apart: bool = False
+        self, device: str, group: ProcessGroup, progress: Progress | None = None, single_process: bool = False
     ) -> AbstractContextManager[Stopwatch]:
-        """A stopwatch with all of the team at work; `apart`: only as each trains by itself."""
+        """A stopwatch with all of the process group at work; `single_process`: only as each trains by itself."""
         ...
 
 
@@ -53,11 +55,11 @@ class MachineClock:
 
     @contextmanager
     def stopwatch(
-        self, device: str, team: Team, progress: Progress | None = None, apart: bool = False
+        self, device: str, group: ProcessGroup, progress: Progress | None = None, single_process: bool = False
     ) -> Iterator[Stopwatch]:
-        """Real training steps, timed in every process of the team at once."""
-        function = time_apart if apart else time_course
-        with Workers(function, team.processes, device, True, progress, team.threads) as workers:
+        """Real training steps, timed in every process of the process group at once."""
+        function = time_single_process if single_process else time_config
+        with Workers(function, group.processes, device, True, progress, group.threads) as workers:
             yield _WorkersStopwatch(workers, progress or silent)
 
 
@@ -65,7 +67,9 @@ MACHINE = MachineClock()
 
 
 class _WorkersStopwatch:
-    def __init__(self, workers: Workers[tuple[Course, Place, float], Timing | None], progress: Progress) -> None:
+    def __init__(
+        self, workers: Workers[tuple[TrainingConfig, JobContext, float], Timing | None], progress: Progress
+    ) -> None:
         self.workers, self.progress = workers, progress
         self._asked = self._done = 0
         self._waited = 0.0
@@ -74,15 +78,17 @@ class _WorkersStopwatch:
     def startup_seconds(self) -> float:
         return max(0.0, self._waited)
 
-    def time(self, courses: Sequence[Course], place: Place, seconds: float = TIMING_SECONDS) -> tuple[Timing, ...]:
+    def time(
+        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+    ) -> tuple[Timing, ...]:
         before = time.monotonic()
-        self._asked += len(courses)
+        self._asked += len(configs)
 
         def tell(*_: object) -> None:
             self._done += 1
             self.progress(Update("timing", self._done, self._asked))
 
-        answers = self.workers.run([(course, place, seconds) for course in courses], tell)
+        answers = self.workers.run([(config, context, seconds) for config in configs], tell)
         found = [timing for timing in answers if timing is not None]
         self._waited += time.monotonic() - before - sum(timing.seconds for timing in found)
         return tuple(found)
@@ -90,5 +96,7 @@ class _WorkersStopwatch:
 
 def median_timing(timings: Sequence[Timing]) -> Timing:
     """Of each rate the median; the seconds of all."""
-    apart, together = (statistics.median(getattr(one, name) for one in timings) for name in ("apart", "together"))
-    return Timing(apart, together, sum(one.seconds for one in timings))
+    single_process, data_parallel = (
+        statistics.median(getattr(one, name) for one in timings) for name in ("single_process", "data_parallel")
+    )
+    return Timing(single_process, data_parallel, sum(one.seconds for one in timings))

@@ -19,43 +19,43 @@ from budgetnet.data import Data, Folders, ImageSet, Pixels, data_of, open_cache,
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress, silent
-from budgetnet.parallel.workers import Team, Workers, check_launcher, team_for, workers_for
+from budgetnet.parallel.workers import ProcessGroup, Workers, check_launcher, process_group_for, workers_for
 from budgetnet.runs.run import check_device, write_json
-from budgetnet.training.answers import validation_answers
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.leg import Leg, Place, Timing, run_leg, whole_leg
+from budgetnet.training.job import JobContext, Timing, TrainingJob, run_job, whole_job
 from budgetnet.training.memory import training_batch, training_bytes
-from budgetnet.training.outcome import check_trained, conclude, finished, write_split
+from budgetnet.training.outcome import check_trained, finalize, finished, write_split
 from budgetnet.training.plan import (
     TooShort,
     check_plan,
     check_time,
-    course_of,
-    course_row,
+    clear_run,
+    config_of,
+    config_row,
     data_row,
     load_plan,
     machine_row,
-    only_one,
     planned_preprocessing,
     preprocessing_row,
+    process_group_of,
+    process_group_row,
     run_folder,
+    run_lock,
     same_arguments,
     same_data,
     same_values,
     save_plan,
     side_px_for,
-    start_anew,
-    team_of,
-    team_row,
     too_few,
 )
-from budgetnet.training.pretrained import Start, default_recipe, source_of, write_starts
+from budgetnet.training.predictions import read_validation_predictions
+from budgetnet.training.pretrained import InitialWeights, default_recipe, source_of, write_initial_weights
 from budgetnet.training.recipe import Recipe, guarded_batch, recipe_of
 from budgetnet.training.speed import MOST_SPEED, USUAL_SPEED, image_work, least_epochs
 from budgetnet.training.stopwatch import MACHINE, TIMING_SECONDS, Clock, median_timing
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 FORWARD_RATE = 2.0
@@ -136,7 +136,7 @@ def train(
         "augment": given_augment(augment),
     }
     run = run_folder(out, data, arguments)
-    with only_one(run):
+    with run_lock(run):
         plan = load_plan(run, "train", fresh)
         images = open_images(data, seed, progress)
         check_classes(classes, images)
@@ -156,25 +156,27 @@ def train(
         preprocessing = planned_preprocessing(plan, images, source)
         side_px = side_px_for([network], preprocessing)
         pixels = open_cache(images, side_px, progress=progress)
-        place = Place(data, seed, side_px, str(run / "training"), device, precision)
+        context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
         drawn = augmentation_for(plan, augment, asked, images, pixels, seed, progress)
         if fresh:
-            start_anew(run)
+            clear_run(run)
         if plan is None:
-            batch, team = shared_batch(
-                asked, images, device, [network], budget.train_bytes if budget else None, apart=epochs is None
+            batch, group = shared_batch(
+                asked, images, device, [network], budget.train_bytes if budget else None, single_process=epochs is None
             )
-            draft = Course("final", network, fitted(asked, drawn), preprocessing, seed, batch, 1, 1)
+            draft = TrainingConfig("final", network, fitted(asked, drawn), preprocessing, seed, batch, 1, 1)
             if time_seconds is not None:
                 check_possible(draft, images, device, time_seconds, source is not None)
             if source is not None:
-                write_starts([Start(draft, place, source, exact=weights is not None)], device, progress)
-            draft = _planned(draft, place, team, images, epochs, time_seconds, began, source is not None)
-            row = _plan_row(draft, team, data, images, arguments, budget)
+                write_initial_weights(
+                    [InitialWeights(draft, context, source, exact=weights is not None)], device, progress
+                )
+            draft = _planned(draft, context, group, images, epochs, time_seconds, began, source is not None)
+            row = _plan_row(draft, group, data, images, arguments, budget)
             plan = save_plan(run, {**row, "parent": source, "augmentation": [one.to_dict() for one in drawn]})
-        course = course_of(plan["final"]["course"], plan)
-        leg = whole_leg(course, place, "final", plan["final"]["cooldown_steps"])
-        return _trained(run, leg, team_of(plan, run), images, pixels, budget, progress or silent)
+        config = config_of(plan["final"]["config"], plan)
+        job = whole_job(config, context, "final", plan["final"]["cooldown_steps"])
+        return _trained(run, job, process_group_of(plan, run), images, pixels, budget, progress or silent)
 
 
 def network_of(network: Network | None, weights: str | Path | None, pretrained: str = "none") -> Network:
@@ -188,66 +190,73 @@ def network_of(network: Network | None, weights: str | Path | None, pretrained: 
 
 
 def _trained(
-    run: Path, leg: Leg, team: Team, images: ImageSet, pixels: Pixels, budget: Budget | None, progress: Progress
+    run: Path,
+    job: TrainingJob,
+    group: ProcessGroup,
+    images: ImageSet,
+    pixels: Pixels,
+    budget: Budget | None,
+    progress: Progress,
 ) -> Trained:
-    network = leg.course.network
-    if not run_together(leg, team, progress):
+    network = job.config.network
+    if not run_together(job, group, progress):
         what = f"the training of {network.name} diverged: its answers are no numbers"
         raise ValueError(f"{what}; give another --recipe or --seed, and --fresh if it is to lie in {run} as well")
-    check_learned(leg, images, run)
+    check_learned(job, images, run)
     write_split(run, images)
     if budget is not None:
         write_json(run / "certificate.json", {"network": network.name, **budget.check(network).to_dict()})
-    done = conclude(run, leg, images, pixels, {})
+    done = finalize(run, job, images, pixels, {})
     return Trained(run, network, done.validation, done.test)
 
 
-def check_learned(leg: Leg, images: ImageSet, run: Path) -> None:
-    """Raise a one-line `ValueError` unless the leg's answers to the validation images beat the class frequencies."""
-    check_trained(run, leg)
-    epochs = leg.course.steps * leg.course.batch / len(images.indices("train"))
-    chance_of(leg, images).check(leg.course.network.name, epochs)
+def check_learned(job: TrainingJob, images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` unless the job's answers to the validation images beat the class frequencies."""
+    check_trained(run, job)
+    epochs = job.config.steps * job.config.batch / len(images.indices("train"))
+    chance_of(job, images).check(job.config.network.name, epochs)
 
 
-def chance_of(leg: Leg, images: ImageSet) -> AgainstChance:
-    """The leg's answers to the validation images, against the class frequencies."""
-    answers, indices = validation_answers(leg, images)
+def chance_of(job: TrainingJob, images: ImageSet) -> AgainstChance:
+    """The job's answers to the validation images, against the class frequencies."""
+    answers, indices = read_validation_predictions(job, images)
     return against_chance(answers.losses, np.asarray(images.labels)[indices], images)
 
 
-def run_together(leg: Leg, team: Team, progress: Progress) -> bool:
-    """The leg, by all of the team, unless it is done; False where the training diverged."""
-    device = leg.place.device
-    if not leg.scores.exists() and not leg.diverged.exists():
-        with Workers(run_leg, team.processes, device, True, progress, team.threads) as workers:
-            workers.run([leg])
-    return leg.scores.exists()
+def run_together(job: TrainingJob, group: ProcessGroup, progress: Progress) -> bool:
+    """The job, by all of the process group, unless it is done; False where the training diverged."""
+    device = job.context.device
+    if not job.scores.exists() and not job.diverged.exists():
+        with Workers(run_job, group.processes, device, True, progress, group.threads) as workers:
+            workers.run([job])
+    return job.scores.exists()
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Images a second of each course on this machine, and how long its workers take to start."""
+    """Images a second of each config on this machine, and how long its workers take to start."""
 
-    courses: tuple[Timing, ...]
+    configs: tuple[Timing, ...]
     startup_seconds: float
 
 
 def timed(
-    courses: Sequence[Course],
-    place: Place,
-    team: Team,
+    configs: Sequence[TrainingConfig],
+    context: JobContext,
+    group: ProcessGroup,
     progress: Progress | None = None,
-    apart: bool = False,
+    single_process: bool = False,
     rounds: int = 1,
     clock: Clock = MACHINE,
 ) -> Timings:
-    """Time some steps of each course, now, with all of the team at work; `apart`: only as each trains by itself.
+    """Time some training steps of each config now, with all of the process group at work.
 
-    In several rounds of all courses the median counts: a slow moment or a worker's first steps strike no course alone.
+    `single_process`: only as each trains by itself. In several rounds of all configs the median counts, so that a slow
+    moment or a worker's first steps do not strike one config alone.
     """
-    with clock.stopwatch(place.device, team, progress, apart) as stopwatch:
-        found = stopwatch.time(list(courses) * rounds, place, TIMING_SECONDS / rounds)
-    timings = tuple(median_timing(found[index :: len(courses)]) for index in range(len(courses)))
+    with clock.stopwatch(context.device, group, progress, single_process) as stopwatch:
+        found = stopwatch.time(list(configs) * rounds, context, TIMING_SECONDS / rounds)
+    timings = tuple(median_timing(found[index :: len(configs)]) for index in range(len(configs)))
     return Timings(timings, stopwatch.startup_seconds)
 
 
@@ -282,7 +291,7 @@ def _check_same(
     plan: Mapping[str, Any], arguments: Mapping[str, Any], recipe: Recipe, network: Network, run: Path
 ) -> None:
     same_arguments(plan, {**arguments, "recipe": recipe.to_dict()}, run)
-    same_arguments(plan["final"]["course"], {"network": json.loads(network.to_json())}, run)
+    same_arguments(plan["final"]["config"], {"network": json.loads(network.to_json())}, run)
 
 
 def shared_batch(
@@ -291,44 +300,48 @@ def shared_batch(
     device: str,
     networks: Sequence[Network] = (),
     most_bytes: int | None = None,
-    apart: bool = True,
-) -> tuple[int, Team]:
-    """The batch of a training and the team that shares it, in equal parts.
+    single_process: bool = True,
+) -> tuple[int, ProcessGroup]:
+    """The batch of a training and the process group that shares it, in equal parts.
 
     With `networks`, any of them can be trained in the memory that there is, and in `most_bytes`, and where trainings
-    run `apart` by each worker for itself; see `training_batch`.
+    run `single_process` by each worker for itself; see `training_batch`.
     """
     count = len(images.indices("train"))
     batch = (
-        training_batch(recipe, count, networks, device, apart, most_bytes) if networks else guarded_batch(recipe, count)
+        training_batch(recipe, count, networks, device, single_process, most_bytes)
+        if networks
+        else guarded_batch(recipe, count)
     )
-    team = team_for(device, batch)
-    return batch // team.processes * team.processes, team
+    group = process_group_for(device, batch)
+    return batch // group.processes * group.processes, group
 
 
 def _planned(
-    draft: Course,
-    place: Place,
-    team: Team,
+    draft: TrainingConfig,
+    context: JobContext,
+    group: ProcessGroup,
     images: ImageSet,
     epochs: float | None,
     time_seconds: float | None,
     began: float,
     inherited: bool,
-) -> Course:
-    """The course with its steps: from epochs by arithmetic, from a time by timed steps."""
+) -> TrainingConfig:
+    """The config with its steps: from epochs by arithmetic, from a time by timed steps."""
     count = len(images.indices("train"))
     if epochs is not None:
         return with_steps(draft, max(1, round(epochs * count / draft.batch)))
     assert time_seconds is not None
-    timings = timed([draft], place, team)
-    timing = timings.courses[0]
+    timings = timed([draft], context, group)
+    timing = timings.configs[0]
     spent = time.monotonic() - began
     left = time_seconds * (1 - SPARE_SHARE) - spent - timings.startup_seconds - evaluation_seconds(images, timing)
-    steps = max(0, int(left * timing.together / draft.batch))
+    steps = max(0, int(left * timing.data_parallel / draft.batch))
     least, _ = least_epochs(inherited)
     if steps * draft.batch < least * count:
-        needed = spent + timings.startup_seconds + evaluation_seconds(images, timing) + least * count / timing.together
+        needed = (
+            spent + timings.startup_seconds + evaluation_seconds(images, timing) + least * count / timing.data_parallel
+        )
         raise TooShort(
             time_seconds,
             f"for {draft.network.name}: it would see each of the {count:,} training images "
@@ -355,7 +368,7 @@ def _check_planned_bytes(
     """Raise a one-line `ValueError` where a begun run's batch, which its bits depend on, breaks the train bytes."""
     if budget is None or budget.train_bytes is None:
         return
-    processes, batch = plan["processes"], plan["final"]["course"]["batch"]
+    processes, batch = plan["processes"], plan["final"]["config"]["batch"]
     need = processes * training_bytes(network, recipe, max(1, batch // processes))
     if need > budget.train_bytes:
         raise ValueError(
@@ -364,7 +377,7 @@ def _check_planned_bytes(
         )
 
 
-def check_possible(draft: Course, images: ImageSet, device: str, time_seconds: float, inherited: bool) -> None:
+def check_possible(draft: TrainingConfig, images: ImageSet, device: str, time_seconds: float, inherited: bool) -> None:
     """Raise `TooShort` for a time that no processor of today would do with: nothing needs to be timed for that."""
     count = len(images.indices("train"))
     least, _ = least_epochs(inherited)
@@ -378,25 +391,30 @@ def check_possible(draft: Course, images: ImageSet, device: str, time_seconds: f
         )
 
 
-def with_steps(course: Course, steps: int, warmup_steps: int | None = None) -> Course:
-    """The course with its length and the warm-up that belongs to it."""
-    warmup = max(1, round(course.recipe.warmup_share * steps)) if warmup_steps is None else warmup_steps
-    return dataclasses.replace(course, steps=steps, warmup_steps=warmup)
+def with_steps(config: TrainingConfig, steps: int, warmup_steps: int | None = None) -> TrainingConfig:
+    """The config with its length and the warm-up that belongs to it."""
+    warmup = max(1, round(config.recipe.warmup_share * steps)) if warmup_steps is None else warmup_steps
+    return dataclasses.replace(config, steps=steps, warmup_steps=warmup)
 
 
 def evaluation_seconds(images: ImageSet, timing: Timing) -> float:
     """Time for the validation split, by one process, and the test split, by all cores."""
-    together = len(images.indices("test")) / (FORWARD_RATE * timing.together)
-    return validation_seconds(len(images.indices("validation")), timing) + together
+    data_parallel = len(images.indices("test")) / (FORWARD_RATE * timing.data_parallel)
+    return validation_seconds(len(images.indices("validation")), timing) + data_parallel
 
 
 def validation_seconds(count: int, timing: Timing) -> float:
     """Time that one process takes for the validation images."""
-    return count / (FORWARD_RATE * timing.apart)
+    return count / (FORWARD_RATE * timing.single_process)
 
 
 def _plan_row(
-    course: Course, team: Team, data: Data, images: ImageSet, arguments: dict[str, Any], budget: Budget | None
+    config: TrainingConfig,
+    group: ProcessGroup,
+    data: Data,
+    images: ImageSet,
+    arguments: dict[str, Any],
+    budget: Budget | None,
 ) -> dict[str, Any]:
     return {
         "command": "train",
@@ -404,14 +422,14 @@ def _plan_row(
         "budget": budget.to_dict() if budget else None,
         "time_seconds": arguments["time_seconds"],
         "epochs": arguments["epochs"],
-        "seed": course.seed,
+        "seed": config.seed,
         "precision": arguments["precision"],
-        "recipe": course.recipe.to_dict(),
+        "recipe": config.recipe.to_dict(),
         "weights": arguments["weights"],
         "pretrained": arguments["pretrained"],
         "augment": arguments["augment"],
-        "preprocessing": preprocessing_row(course.preprocessing),
+        "preprocessing": preprocessing_row(config.preprocessing),
         "machine": machine_row(),
-        **team_row(team),
-        "final": {"course": course_row(course), "steps": course.steps, "cooldown_steps": course.cooldown_steps},
+        **process_group_row(group),
+        "final": {"config": config_row(config), "steps": config.steps, "cooldown_steps": config.cooldown_steps},
     }

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class TrainingConfig:
     """All that a training is a function of, but for the images: what plan.json keeps of it.
 
     `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
@@ -81,9 +81,9 @@ class Trainer:
     """
 
     def __init__(
-        self, course: Course, images: ImageSet, pixels: Pixels, accelerator: Accelerator, alone: bool = False
+        self, config: TrainingConfig, images: ImageSet, pixels: Pixels, accelerator: Accelerator, alone: bool = False
     ) -> None:
-        self.course = course
+        self.config = config
         self.accelerator = accelerator
         self.rank, self.world = (0, 1) if alone else (accelerator.process_index, accelerator.num_processes)
         self.step = 0
@@ -92,18 +92,18 @@ class Trainer:
         self.batches = TrainBatches(
             images,
             pixels,
-            max(1, course.batch // self.world),
-            course.network.resolution_px,
-            course.preprocessing,
-            course.augmentation_for(len(images.indices("train"))),
-            course.seed,
+            max(1, config.batch // self.world),
+            config.network.resolution_px,
+            config.preprocessing,
+            config.augmentation_for(len(images.indices("train"))),
+            config.seed,
             accelerator.device,
         )
-        network = trained_network(course.network, course.recipe, course.steps)
-        self.model: Model = initial_model(network, course).to(accelerator.device)
-        self.mean: Model = initial_model(network, course).to(accelerator.device).requires_grad_(False)
-        eps = rare_class_eps(course.network.classes, course.batch, course.steps)
-        optimiser = optimiser_of(self.model, course.recipe, course.schedule.rate, eps)
+        network = trained_network(config.network, config.recipe, config.steps)
+        self.model: Model = initial_model(network, config).to(accelerator.device)
+        self.mean: Model = initial_model(network, config).to(accelerator.device).requires_grad_(False)
+        eps = rare_class_eps(config.network.classes, config.batch, config.steps)
+        optimiser = optimiser_of(self.model, config.recipe, config.schedule.rate, eps)
         self.wrapped: nn.Module = self.model
         if self.world > 1 and accelerator.device.type != "cpu":
             self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
@@ -113,7 +113,7 @@ class Trainer:
     def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
         """Take steps until `self.step` is `until`; `after` is called behind each."""
         self.wrapped.train()
-        if self.course.recipe.frozen_norm:
+        if self.config.recipe.frozen_norm:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
@@ -124,8 +124,8 @@ class Trainer:
             after(StepReport(self.step, loss, accuracy, rate))
 
     def _take_step(self, rate: float) -> tuple[float, float]:
-        course, accelerator = self.course, self.accelerator
-        torch.manual_seed(seed_of(course.seed, self.step, self.rank))
+        config, accelerator = self.config, self.accelerator
+        torch.manual_seed(seed_of(config.seed, self.step, self.rank))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         # Before the forward pass: old gradients must not live beside the activations.
@@ -133,15 +133,15 @@ class Trainer:
         batch = self.batches.batch_at(self.step * self.world + self.rank)
         with accelerator.autocast():
             logits = self.wrapped(batch.inputs)
-        loss = loss_of(logits.float(), batch, course.recipe.label_smoothing)
+        loss = loss_of(logits.float(), batch, config.recipe.label_smoothing)
         accelerator.backward(loss)
         self._exchange()
-        if course.recipe.clip_norm is not None:
-            accelerator.clip_grad_norm_(self.wrapped.parameters(), course.recipe.clip_norm)
+        if config.recipe.clip_norm is not None:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), config.recipe.clip_norm)
         self.optimiser.step()
-        if course.recipe.ema_share:
+        if config.recipe.ema_share:
             average(
-                self._tensors(self.mean), self._tensors(self.model), self.step, course.recipe.ema_share * course.steps
+                self._tensors(self.mean), self._tensors(self.model), self.step, config.recipe.ema_share * config.steps
             )
         right = (logits.argmax(1) == batch.labels).float().mean()
         return float(loss.detach()), float(right)
@@ -162,7 +162,7 @@ class Trainer:
     @property
     def result(self) -> Model:
         """The model to use: the moving average where the recipe has one."""
-        return self.mean if self.course.recipe.ema_share else self.model
+        return self.mean if self.config.recipe.ema_share else self.model
 
     def save(self, path: Path) -> None:
         """The whole state, written aside and renamed; only the first process writes."""
@@ -183,7 +183,7 @@ class Trainer:
             model.load_state_dict(tensors)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of this course. Raises a one-line `ValueError` for a file that is none."""
+        """Go on from a checkpoint of this config. Raises a one-line `ValueError` for a file that is none."""
         state = load_checkpoint(path)
         try:
             self.model.load_state_dict(state["model"])
@@ -194,10 +194,10 @@ class Trainer:
             raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
 
 
-def initial_model(network: Network, course: Course) -> Model:
+def initial_model(network: Network, config: TrainingConfig) -> Model:
     """The model before the first step: a function of the network, the recipe and the seed."""
-    model = build(network, course.seed)
-    if course.recipe.zero_classifier:
+    model = build(network, config.seed)
+    if config.recipe.zero_classifier:
         torch.nn.init.zeros_(model.classifier.weight)
     return model
 
@@ -254,15 +254,15 @@ def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> fl
     def take(steps: int) -> None:
         for _ in range(steps):
             before = time.perf_counter()
-            trainer.advance(trainer.step + 1, trainer.course.schedule.trunk, lambda report: None)
+            trainer.advance(trainer.step + 1, trainer.config.schedule.trunk, lambda report: None)
             durations.append(time.perf_counter() - before)
 
     # Processes that exchange gradients must take equally many steps, or the last waits for ever: no own clocks.
     take(1)
     first = float(of_all(trainer.accelerator, durations[0]).max())
     if first > LONG_FIRST_STEP * seconds:
-        return trainer.course.batch / first
+        return trainer.config.batch / first
     take(1 + at_least)
     slowest = float(of_all(trainer.accelerator, float(np.median(durations[2:]))).max())
     take(max(0, math.ceil(seconds / slowest) - at_least))
-    return trainer.course.batch / float(np.median(durations[2:]))
+    return trainer.config.batch / float(np.median(durations[2:]))

@@ -22,7 +22,7 @@ from budgetnet.experiments.activations.result import (
     twins_of,
 )
 from budgetnet.experiments.activations.statement import statement
-from budgetnet.experiments.activations.training import TRAIN_IMAGES, Job, train_and_look
+from budgetnet.experiments.activations.training import TRAIN_IMAGES, WatchedTraining, train_and_look
 from budgetnet.experiments.bases import given_base
 from budgetnet.inspect.landscape.functions import given_activation
 from budgetnet.inspect.landscape.page import write_training
@@ -33,15 +33,15 @@ from budgetnet.parallel.workers import Workers, workers_for
 from budgetnet.training.augmenting import Augment, Everything, augment_of, chosen_of, given_augment, tell_augmentation
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import (
-    course_of,
+    clear_run,
+    config_of,
     load_plan,
-    only_one,
+    run_lock,
     same_arguments,
     same_data,
     same_values,
     save_plan,
     side_px_for,
-    start_anew,
 )
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.train import check_computing
@@ -51,7 +51,7 @@ __all__ = ["ACTIVATIONS", "Study", "train_twins"]
 
 def _trained(
     run: Path, plan: Mapping[str, Any], data: Data, images: ImageSet, device: str, progress: Progress
-) -> tuple[Job, ...]:
+) -> tuple[WatchedTraining, ...]:
     """Every training that is not done, as many at a time as there are workers."""
     jobs = jobs_of(plan, place_of(data, plan["side_px"], run, device))
     missing = [job for job in jobs if not job.answers.exists()]
@@ -64,7 +64,7 @@ def _trained(
         tell(f"{len(missing)} to do")
         count = min(workers_for(device), len(missing))
         with Workers(train_and_look, count, device, progress=progress) as workers:
-            workers.run(missing, lambda job, _: tell(job.leg.phase.removeprefix("training/")))
+            workers.run(missing, lambda job, _: tell(job.training.phase.removeprefix("training/")))
     return jobs
 
 
@@ -128,7 +128,7 @@ def train_twins(
         "probe_images": probe_images,
         "augment": given_augment(augment),
     }
-    with only_one(run):
+    with run_lock(run):
         plan = load_plan(run, COMMAND, fresh)
         images = tuple(open_images(data, seed, progress) for seed in range(seeds))
         if plan is None:
@@ -144,7 +144,11 @@ def train_twins(
 
 
 def _studied(
-    out: Path, plan: Mapping[str, Any], jobs: Sequence[Job], images: Sequence[ImageSet], progress: Progress | None
+    out: Path,
+    plan: Mapping[str, Any],
+    jobs: Sequence[WatchedTraining],
+    images: Sequence[ImageSet],
+    progress: Progress | None,
 ) -> Study:
     """What the finished trainings say, written down."""
     twins = twins_of(plan, jobs)
@@ -158,32 +162,32 @@ def _studied(
         "differences": [asdict(one) for one in differences],
     }
     files = write_training(out, row, progress)
-    clear(Path(jobs[0].leg.place.folder))
+    clear(Path(jobs[0].training.context.folder))
     return Study(out, twins, differences, said, row, files)
 
 
 def _frame(plan: Mapping[str, Any], images: ImageSet) -> dict[str, Any]:
     """What was the same for all."""
-    course = course_of(plan["twins"][0]["course"], {**plan, "seed": 0})
+    config = config_of(plan["twins"][0]["config"], {**plan, "seed": 0})
     train = len(images.indices("train"))
-    base = base_name(course.network, plan["twins"][0]["name"])
+    base = base_name(config.network, plan["twins"][0]["name"])
     return {
         "data": images.name,
         "network": base,
-        "macs": cost(course.network).macs,
-        "resolution_px": list(course.network.resolution_px),
+        "macs": cost(config.network).macs,
+        "resolution_px": list(config.network.resolution_px),
         "recipe": plan["recipe"]["name"],
         "seeds": plan["seeds"],
-        "steps": course.steps,
-        "batch": course.batch,
-        "epochs": course.steps * course.batch / train,
+        "steps": config.steps,
+        "batch": config.batch,
+        "epochs": config.steps * config.batch / train,
         "images": {"train": train, "validation": len(images.indices("validation"))},
-        "last_steps": last_steps(course.steps),
+        "last_steps": last_steps(config.steps),
         "loss_images": min(TRAIN_IMAGES, train),
         "probe_images": min(plan["probe_images"], train),
         "probe_steps": plan["probe_steps"],
         "lengths": plan["lengths"],
-        "curve_steps": curve_steps(course.steps),
+        "curve_steps": curve_steps(config.steps),
     }
 
 
@@ -202,10 +206,10 @@ def _begun(
 ) -> dict[str, Any]:
     """The plan of a study that starts now, on disk."""
     plan = planned(data, images, asked, base_for(images[0], network), rows, recipe, device)
-    courses = [course_of(row["course"], {**plan, "seed": 0}) for row in plan["twins"]]
-    side_px = side_px_for([course.network for course in courses], courses[0].preprocessing)
+    configs = [config_of(row["config"], {**plan, "seed": 0}) for row in plan["twins"]]
+    side_px = side_px_for([config.network for config in configs], configs[0].preprocessing)
     pixels = open_cache(images[0], side_px, progress=progress)
     drawn = augmentations(augment, recipe, images, pixels)
     if fresh:
-        start_anew(run)
+        clear_run(run)
     return save_plan(run, {**plan, "augmentation": drawn, "side_px": side_px})

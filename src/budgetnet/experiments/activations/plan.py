@@ -10,16 +10,16 @@ from typing import Any
 from budgetnet.data import Data, ImageSet, Pixels
 from budgetnet.experiments.activations.networks import twin_name, twin_of
 from budgetnet.experiments.activations.probe import LENGTHS
-from budgetnet.experiments.activations.training import Job
+from budgetnet.experiments.activations.training import WatchedTraining
 from budgetnet.experiments.bases import safe_name
 from budgetnet.networks import Activation, Network
 from budgetnet.training.augmenting import Augment, choices_by_seed, chosen_of, fitted
-from budgetnet.training.leg import Place, whole_leg
+from budgetnet.training.job import JobContext, whole_job
 from budgetnet.training.memory import training_batch
-from budgetnet.training.plan import course_of, course_row, data_row, machine_row, preprocessing_for, preprocessing_row
+from budgetnet.training.plan import config_of, config_row, data_row, machine_row, preprocessing_for, preprocessing_row
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 COMMAND = "landscape training"
 
@@ -42,9 +42,9 @@ def planned(
     twins: list[dict[str, Any]] = []
     for row in activations:
         name = safe_name(twin_name(row).replace(":", "-"))
-        course = with_steps(Course(name, twin_of(network, row), recipe, preprocessing, 0, batch, 1, 1), steps)
+        config = with_steps(TrainingConfig(name, twin_of(network, row), recipe, preprocessing, 0, batch, 1, 1), steps)
         activation = {"kind": row.kind, "beta": row.beta, "trainable": row.trainable}
-        twins.append({"name": twin_name(row), **activation, "course": course_row(course)})
+        twins.append({"name": twin_name(row), **activation, "config": config_row(config)})
     return {
         "command": COMMAND,
         "data": data_row(data, first),
@@ -70,22 +70,22 @@ def augmentations(
 
 def probe_steps(steps: int, probes: int) -> list[int]:
     """After which steps the gradient is probed: evenly, the last step too."""
-    return sorted({max(1, round(steps * place / probes)) for place in range(1, probes + 1)})
+    return sorted({max(1, round(steps * context / probes)) for context in range(1, probes + 1)})
 
 
-def jobs_of(plan: Mapping[str, Any], place: Place) -> tuple[Job, ...]:
+def jobs_of(plan: Mapping[str, Any], context: JobContext) -> tuple[WatchedTraining, ...]:
     """Every training, one seed after another, so that an unfinished study has whole rounds."""
-    return tuple(_job(plan, row, seed, place) for seed in range(plan["seeds"]) for row in plan["twins"])
+    return tuple(_job(plan, row, seed, context) for seed in range(plan["seeds"]) for row in plan["twins"])
 
 
-def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, place: Place) -> Job:
-    course = course_of(row["course"], {**plan, "seed": seed})
+def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, context: JobContext) -> WatchedTraining:
+    config = config_of(row["config"], {**plan, "seed": seed})
     by_seed = plan.get("augmentation")  # a plan from before there was a choice says it in its recipe
-    recipe = fitted(course.recipe, chosen_of(by_seed and by_seed[seed]))
-    course = dataclasses.replace(course, id=training_id(row["course"]["id"], seed), recipe=recipe)
-    here = dataclasses.replace(place, split_seed=seed)
-    leg = whole_leg(course, here, f"training/{row['name']}, seed {seed}", plan["cooldown_steps"])
-    return Job(leg, tuple(plan["probe_steps"]), plan["probe_images"])
+    recipe = fitted(config.recipe, chosen_of(by_seed and by_seed[seed]))
+    config = dataclasses.replace(config, id=training_id(row["config"]["id"], seed), recipe=recipe)
+    here = dataclasses.replace(context, split_seed=seed)
+    job = whole_job(config, here, f"training/{row['name']}, seed {seed}", plan["cooldown_steps"])
+    return WatchedTraining(job, tuple(plan["probe_steps"]), plan["probe_images"])
 
 
 def training_id(twin: str, seed: int) -> str:
@@ -93,6 +93,6 @@ def training_id(twin: str, seed: int) -> str:
     return f"{twin}-seed{seed}"
 
 
-def place_of(data: Data, side_px: int, run: Path, device: str) -> Place:
+def place_of(data: Data, side_px: int, run: Path, device: str) -> JobContext:
     """Where the workers of a run work."""
-    return Place(data, 0, side_px, str(run / "trainings"), device)
+    return JobContext(data, 0, side_px, str(run / "trainings"), device)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from budgetnet.experiments.activations.networks import twin_title
 from budgetnet.experiments.activations.probe import Probe
-from budgetnet.experiments.activations.training import Job, probe_of
+from budgetnet.experiments.activations.training import WatchedTraining, probe_of
 from budgetnet.inspect.landscape.plane import Spread
 from budgetnet.inspect.landscape.training.words import PROBED, TITLES
 from budgetnet.networks import Activation
@@ -70,12 +70,12 @@ def last_steps(steps: int) -> int:
     return min(steps, max(10, round(LAST_SHARE * steps)))
 
 
-def read_training(job: Job) -> Training:
+def read_training(job: WatchedTraining) -> Training:
     """What `train_and_look` wrote."""
     with np.load(job.answers) as rows:
         units, answers = rows["units"], scores_in(rows, rows["labels"])
         return Training(
-            seed=job.leg.place.split_seed,
+            seed=job.training.context.split_seed,
             losses=rows["losses"],
             betas=rows["betas"],
             layers=tuple(rows["layers"].tolist()),
@@ -220,7 +220,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def twins_of(plan: Mapping[str, Any], jobs: Sequence[Job]) -> tuple[Twin, ...]:
+def twins_of(plan: Mapping[str, Any], jobs: Sequence[WatchedTraining]) -> tuple[Twin, ...]:
     """The twins of a study whose trainings are done: jobs come one seed after another."""
     many = len(plan["twins"])
     found: list[Twin] = []

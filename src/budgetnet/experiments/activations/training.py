@@ -16,7 +16,7 @@ from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model
 from budgetnet.model.layers import Swish
 from budgetnet.training.evaluate import answer
-from budgetnet.training.leg import Leg, opened, run_leg
+from budgetnet.training.job import TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 from budgetnet.training.trainer import StepReport, Trainer
 
@@ -30,22 +30,22 @@ BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WatchedTraining:
     """A training, and after which of its steps the gradient is probed on how many training images."""
 
-    leg: Leg
+    training: TrainingJob
     probe_steps: tuple[int, ...]
     probe_images: int
 
     @property
     def records(self) -> Path:
         """What was seen so far, beside the checkpoints."""
-        return self.leg.folder / "seen.npz"
+        return self.training.folder / "seen.npz"
 
     @property
     def answers(self) -> Path:
         """All that is kept of a training: there once it is done."""
-        return Path(self.leg.place.folder).parent / "answers" / f"{self.leg.course.id}.npz"
+        return Path(self.training.context.folder).parent / "answers" / f"{self.training.config.id}.npz"
 
 
 def trained_betas(model: Model) -> dict[str, Swish]:
@@ -57,7 +57,7 @@ def trained_betas(model: Model) -> dict[str, Swish]:
 class Seen:
     """A watch: a row a step, a row a probe; what a kill leaves of later steps is forgotten in `begin`."""
 
-    job: Job
+    training: WatchedTraining
     images: ImageSet
     pixels: Pixels
     losses: list[float] = field(default_factory=list)
@@ -68,39 +68,39 @@ class Seen:
 
     def begin(self, trainer: Trainer) -> None:
         """Read what was saved, up to the trainer's step."""
-        course, indices = trainer.course, evenly(self.images.indices("train"), self.job.probe_images)
+        config, indices = trainer.config, evenly(self.images.indices("train"), self.training.probe_images)
         batch = train_batch(
             self.images,
             self.pixels,
             indices,
             0,
-            course.network.resolution_px,
-            course.preprocessing,
+            config.network.resolution_px,
+            config.preprocessing,
             device=trainer.accelerator.device,
         )
         self.layers = tuple(trained_betas(trainer.model).values())
-        self.probing = ModelProbe(trainer.model, batch, course.recipe.label_smoothing)
+        self.probing = ModelProbe(trainer.model, batch, config.recipe.label_smoothing)
         if trainer.step:
             self._read(trainer.step)
 
     def _read(self, step: int) -> None:
-        with np.load(self.job.records) as rows:
+        with np.load(self.training.records) as rows:
             self.losses = rows["losses"][:step].tolist()
             self.betas = rows["betas"][:step].tolist()
-            done = sum(probed <= step for probed in self.job.probe_steps)
+            done = sum(probed <= step for probed in self.training.probe_steps)
             self.probes = [probe_of(row, rows["lengths"]) for row in rows["probes"][:done]]
 
     def see(self, trainer: Trainer, step: StepReport) -> None:
         """Note the step, and probe the gradient where that is due."""
         self.losses.append(step.loss)
         self.betas.append([float(layer.beta.detach()) for layer in self.layers])
-        if step.step in self.job.probe_steps:
+        if step.step in self.training.probe_steps:
             assert self.probing is not None
             self.probes.append(self.probing.at(trainer.model))
 
     def save(self) -> None:
         """All of it, beside the checkpoints."""
-        with written_aside(self.job.records) as aside, aside.open("wb") as file:
+        with written_aside(self.training.records) as aside, aside.open("wb") as file:
             np.savez(file, **self.arrays())
 
     def arrays(self) -> dict[str, Any]:
@@ -129,30 +129,30 @@ def probe_of(values: Table, lengths: Table) -> Probe:
     )
 
 
-def train_and_look(job: Job) -> bool:
+def train_and_look(job: WatchedTraining) -> bool:
     """Train from the newest checkpoint, if that is still to do; write what is kept; remove what led to it."""
-    leg = job.leg
-    images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
-    if not leg.scores.exists():
-        run_leg(leg, Seen(job, images, pixels))
-    model = trained_model(leg).to(leg.place.device)
+    training = job.training
+    images, pixels = opened(training.context.data, training.context.split_seed, training.context.side_px)
+    if not training.scores.exists():
+        run_job(training, Seen(job, images, pixels))
+    model = trained_model(training).to(training.context.device)
     with np.load(job.records) as seen:
-        arrays = {**seen, **_end(leg, model, images, pixels), **_units(leg, model, images, pixels)}
+        arrays = {**seen, **_end(training, model, images, pixels), **_units(training, model, images, pixels)}
     arrays["layers"] = np.array(list(trained_betas(model)), dtype=str)
     job.answers.parent.mkdir(exist_ok=True)
     with written_aside(job.answers) as aside, aside.open("wb") as file:
         np.savez(file, **arrays)
-    for spent in (*leg.folder.glob("*.pt"), leg.weights, job.records):
+    for spent in (*training.folder.glob("*.pt"), training.weights, job.records):
         spent.unlink(missing_ok=True)
     return True
 
 
-def _end(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
+def _end(job: TrainingJob, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
     """The loss of training images without augmentation, and which validation images are answered right."""
     labels, indices = np.array(images.labels), evenly(images.indices("train"), TRAIN_IMAGES)
-    answers, _ = answer(model, images, pixels, indices, labels[indices], leg.course.preprocessing, leg.place.device)
+    answers, _ = answer(model, images, pixels, indices, labels[indices], job.config.preprocessing, job.context.device)
     true = np.maximum(answers.true_share.astype(np.float64), np.finfo(np.float32).tiny)
-    with np.load(leg.scores) as scores:
+    with np.load(job.scores) as scores:
         validation = dict(scores)
     asked = validation.pop("indices")
     return {
@@ -164,11 +164,11 @@ def _end(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, 
     }
 
 
-def _units(leg: Leg, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
+def _units(job: TrainingJob, model: Model, images: ImageSet, pixels: Pixels) -> dict[str, NDArray[np.generic]]:
     """Dead and silent units on validation images, a row a layer; gates of squeeze-and-excitation are left out."""
-    course, indices = leg.course, evenly(images.indices("validation"), UNIT_IMAGES)
-    size_px = course.network.resolution_px
-    use = dead_units(model, input_batches(pixels, indices, BATCH, size_px, course.preprocessing, leg.place.device))
+    config, indices = job.config, evenly(images.indices("validation"), UNIT_IMAGES)
+    size_px = config.network.resolution_px
+    use = dead_units(model, input_batches(pixels, indices, BATCH, size_px, config.preprocessing, job.context.device))
     rows = [row for row in use.layers if not row.name.endswith(".gate")]
     return {
         "unit_layers": np.array([row.name for row in rows]),

@@ -9,8 +9,8 @@ from budgetnet.arguments import run_arguments
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Space
+from budgetnet.cluster.executor import executor_on
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import trials_on
 from budgetnet.data import Folders, data_of, open_cache, tell_images
 from budgetnet.experiments.baseline.plan import draft_of, planned
 from budgetnet.experiments.baseline.request import search_request
@@ -24,19 +24,18 @@ from budgetnet.experiments.opening import opened_run
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.training.augmenting import Augment, Everything, augmentation_for, fitted
-from budgetnet.training.leg import Place
+from budgetnet.training.job import JobContext
 from budgetnet.training.plan import (
+    clear_run,
     data_row,
     machine_row,
-    only_one,
     preprocessing_for,
     preprocessing_row,
+    process_group_of,
     run_folder,
-    same_version,
+    run_lock,
     save_plan,
     side_px_for,
-    start_anew,
-    team_of,
 )
 from budgetnet.training.recipe import Recipe
 
@@ -108,9 +107,8 @@ def search_baseline(
     )
     asked = {**request.to_dict(), "sampler": sampler}
     run = run_folder(out, data, asked)
-    with only_one(run):
+    with run_lock(run):
         opened = opened_run(run, COMMAND, "baseline.json", asked, data, fresh, cluster, progress)
-        same_version(opened.plan, "semifinals", run)
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images
@@ -123,20 +121,20 @@ def search_baseline(
         options = options_of(space, budget)
         if request.storage is not None:
             check_storage(request.storage)
-        with trials_on(cluster, device) as where:
+        with executor_on(cluster, device) as executor:
             side_px = side_px_for([space.base], preprocessing)
             tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, request.augment, request.recipe, images, pixels, seed, progress)
-            place = Place(data, seed, side_px, str(run / "training"), device, precision)
+            context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
             study = Studied.of(run, request.storage)
             if fresh:
-                start_anew(run)
+                clear_run(run)
                 study.forget()
             if plan is None:
                 trained_by = fitted(request.recipe, drawn)
-                draft = draft_of(scorer, options, images, trained_by, preprocessing, place, where)
-                steps = planned(draft, images, where, began, request.time_seconds, progress)
+                draft = draft_of(scorer, options, images, trained_by, preprocessing, context, executor)
+                steps = planned(draft, images, executor, began, request.time_seconds, progress)
                 row = {
                     "command": COMMAND,
                     "data": data_row(data, images),
@@ -149,5 +147,5 @@ def search_baseline(
                     "side_px": side_px,
                 }
                 plan = save_plan(run, {**row, **steps})
-            team = team_of(plan, run)
-            return Work(run, plan, images, place, team, where, study, progress or silent).finish()
+            group = process_group_of(plan, run)
+            return Work(run, plan, images, context, group, executor, study, progress or silent).finish()

@@ -21,8 +21,8 @@ from torch import nn
 
 from budgetnet.budgets.feasible_space import Options
 from budgetnet.budgets.search_space import Architecture
+from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.parcel import Errand
-from budgetnet.cluster.where import Where
 from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
 from budgetnet.experiments.baseline.scorer import score_of
 from budgetnet.experiments.baseline.search import Score, Scores, Told
@@ -31,9 +31,9 @@ from budgetnet.model.build import Model
 from budgetnet.model.files import load_tensors
 from budgetnet.model.supernet import Supernet
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.parallel.workers import Team, Workers
+from budgetnet.parallel.workers import ProcessGroup, Workers
 from budgetnet.training.evaluate import answer
-from budgetnet.training.leg import Place, opened
+from budgetnet.training.job import JobContext, opened
 
 CALIBRATION_IMAGES = 512
 """For BatchNorm's statistics; more change no rank."""
@@ -50,13 +50,13 @@ class Candidate:
     teaching: Teaching
 
     @property
-    def place(self) -> Place:
+    def context(self) -> JobContext:
         """The teaching's."""
-        return self.teaching.place
+        return self.teaching.context
 
-    def at(self, place: Place) -> Candidate:
+    def at(self, context: JobContext) -> Candidate:
         """The same candidate at another place."""
-        return dataclasses.replace(self, teaching=dataclasses.replace(self.teaching, place=place))
+        return dataclasses.replace(self, teaching=dataclasses.replace(self.teaching, context=context))
 
 
 def candidate_errand(candidate: Candidate) -> Errand:
@@ -84,9 +84,9 @@ class BySupernet:
         return self.teaching.options
 
     @property
-    def place(self) -> Place:
+    def context(self) -> JobContext:
         """The teaching's."""
-        return self.teaching.place
+        return self.teaching.context
 
     @property
     def name(self) -> str:
@@ -94,23 +94,23 @@ class BySupernet:
         return f"a supernet of {self.teaching.steps} steps"
 
     @property
-    def apart(self) -> bool:
+    def single_process(self) -> bool:
         """All are slices of the same weights."""
         return False
 
-    def prepare(self, team: Team, progress: Progress) -> None:
+    def prepare(self, group: ProcessGroup, progress: Progress) -> None:
         """Train the supernet, on from where it was."""
         teaching = self.teaching
         if teaching.weights.exists():
             return
         progress(Update(PHASE, 0, teaching.steps, f"{teaching.options.count:.2g} networks share its weights"))
-        with Workers(teach, team.processes, self.place.device, True, progress, team.threads) as workers:
+        with Workers(teach, group.processes, self.context.device, True, progress, group.threads) as workers:
             workers.run([teaching])
 
     @contextlib.contextmanager
-    def scores(self, where: Where, at_once: int, progress: Progress) -> Iterator[Scores]:
+    def scores(self, executor: Executor, at_once: int, progress: Progress) -> Iterator[Scores]:
         """A worker opens supernet and images once, and then scores."""
-        with where.workers(judge, candidate_errand, self.place, at_once, progress) as workers:
+        with executor.workers(judge, candidate_errand, self.context, at_once, progress) as workers:
 
             def scores(architectures: Sequence[Architecture], told: Told) -> None:
                 jobs = [Candidate(row, self.teaching) for row in architectures]
@@ -131,14 +131,14 @@ def _supernet(weights: str, teaching: Teaching) -> Supernet:
 def judge(candidate: Candidate) -> Judged:
     """The candidate's accuracy and mean log loss on the validation images."""
     began, teaching = time.monotonic(), candidate.teaching
-    place = teaching.place
-    images, pixels = opened(place.data, place.split_seed, place.side_px)
+    context = teaching.context
+    images, pixels = opened(context.data, context.split_seed, context.side_px)
     supernet = _supernet(str(teaching.weights), teaching)
-    model = supernet.standalone(teaching.options.network(candidate.architecture)).to(place.device)
-    recalibrate(model, images, pixels, teaching.preprocessing, place.device)
+    model = supernet.standalone(teaching.options.network(candidate.architecture)).to(context.device)
+    recalibrate(model, images, pixels, teaching.preprocessing, context.device)
     indices = evenly(images.indices("validation"), MOST_IMAGES)
     labels = np.asarray(images.labels)[indices]
-    answers, _ = answer(model, images, pixels, indices, labels, teaching.preprocessing, place.device)
+    answers, _ = answer(model, images, pixels, indices, labels, teaching.preprocessing, context.device)
     return Judged(score_of(answers), time.monotonic() - began)
 
 

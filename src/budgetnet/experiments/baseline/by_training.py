@@ -15,64 +15,64 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.feasible_space import Options
 from budgetnet.budgets.search_space import Architecture
-from budgetnet.cluster.parcel import leg_errand
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.executor import Executor
+from budgetnet.cluster.parcel import job_errand
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline.scorer import score_of
 from budgetnet.experiments.baseline.search import Scores, Told
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team
-from budgetnet.training.answers import validation_answers
-from budgetnet.training.leg import Leg, Place, run_leg, whole_leg
-from budgetnet.training.trainer import Course
+from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
+from budgetnet.training.predictions import read_validation_predictions
+from budgetnet.training.trainer import TrainingConfig
 
 PHASE = "candidates"
 
 
 @dataclass(frozen=True, slots=True)
 class ByTraining:
-    """Scores of short trainings; `course` is the base's, and every candidate's but for its network."""
+    """Scores of short trainings; `config` is the base's, and every candidate's but for its network."""
 
     options: Options
-    place: Place
-    course: Course
+    context: JobContext
+    config: TrainingConfig
     images: ImageSet
 
     @property
     def name(self) -> str:
         """How long each is trained."""
-        return f"{self.course.steps} steps of training each"
+        return f"{self.config.steps} steps of training each"
 
     @property
-    def apart(self) -> bool:
+    def single_process(self) -> bool:
         """Each has weights of its own."""
         return True
 
-    def prepare(self, team: Team, progress: Progress) -> None:
+    def prepare(self, group: ProcessGroup, progress: Progress) -> None:
         """Nothing: each candidate begins from nothing."""
 
-    def leg(self, architecture: Architecture) -> Leg:
+    def job(self, architecture: Architecture) -> TrainingJob:
         """A candidate's training."""
         network = self.options.network(architecture)
-        course = dataclasses.replace(self.course, id=architecture.id, network=network)
-        return whole_leg(course, self.place, f"{PHASE}/{architecture.id}", course.cooldown_steps)
+        config = dataclasses.replace(self.config, id=architecture.id, network=network)
+        return whole_job(config, self.context, f"{PHASE}/{architecture.id}", config.cooldown_steps)
 
     @contextlib.contextmanager
-    def scores(self, where: Where, at_once: int, progress: Progress) -> Iterator[Scores]:
+    def scores(self, executor: Executor, at_once: int, progress: Progress) -> Iterator[Scores]:
         """Trainings side by side; one that a killed search had finished is read, and none leaves its weights."""
-        with where.workers(run_leg, leg_errand, self.place, at_once, progress) as workers:
+        with executor.workers(run_job, job_errand, self.context, at_once, progress) as workers:
 
             def scores(architectures: Sequence[Architecture], told: Told) -> None:
                 rows = {row.id: row for row in architectures}
 
-                def tell(leg: Leg) -> None:
-                    told(rows[leg.course.id], score_of(validation_answers(leg, self.images)[0]))
-                    shutil.rmtree(leg.folder)
+                def tell(job: TrainingJob) -> None:
+                    told(rows[job.config.id], score_of(read_validation_predictions(job, self.images)[0]))
+                    shutil.rmtree(job.folder)
 
-                legs = [self.leg(row) for row in architectures]
-                missing = [leg for leg in legs if not leg.scores.exists()]
-                for leg in (leg for leg in legs if leg.scores.exists()):
-                    tell(leg)
-                workers.run(missing, lambda leg, _: tell(leg))
+                jobs = [self.job(row) for row in architectures]
+                missing = [job for job in jobs if not job.scores.exists()]
+                for job in (job for job in jobs if job.scores.exists()):
+                    tell(job)
+                workers.run(missing, lambda job, _: tell(job))
 
             yield scores

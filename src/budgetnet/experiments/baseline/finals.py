@@ -17,11 +17,11 @@ from typing import Any
 
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.networks import Network
-from budgetnet.training.leg import Leg, Place, whole_leg
+from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_steps
 from budgetnet.training.train import FORWARD_RATE, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 LEAST_SCORE_STEPS = 40
 """Of a training that only ranks, and of a supernet's: fewer say nothing (docs/lab-log.md)."""
@@ -35,7 +35,7 @@ SEMIFINAL_LENGTH = 1 / 4
 MOST_SEMIFINALISTS = 16
 
 
-def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
+def finals_of(config: TrainingConfig, images: ImageSet, slowest: float, workers: int, seconds: float) -> dict[str, Any]:
     """Finalists, seeds and steps of every final training: the base's beside the finalists', equal steps for all."""
     answers = _answer_seconds(images, slowest)
 
@@ -51,7 +51,7 @@ def finals_of(course: Course, images: ImageSet, slowest: float, workers: int, se
         "seeds": seeds,
         "images_per_second": slowest,
         "seconds_each": max(0.0, each),
-        **_training_row(course, max(1, int(each * slowest / course.batch))),
+        **_training_row(config, max(1, int(each * slowest / config.batch))),
     }
 
 
@@ -61,19 +61,19 @@ def as_many_as_fit(finalists: int, seeds: int, workers: int) -> int:
     return max(more for more in wide if _turns(more, seeds, workers) == _turns(finalists, seeds, workers))
 
 
-def least_finals(course: Course, images: ImageSet, slowest: float, workers: int) -> float:
+def least_finals(config: TrainingConfig, images: ImageSet, slowest: float, workers: int) -> float:
     """Seconds of the fewest and shortest finals."""
-    steps = least_final_steps(course, images)
-    return _turns(*FINALS[-1], workers) * (steps * course.batch / slowest + _answer_seconds(images, slowest))
+    steps = least_final_steps(config, images)
+    return _turns(*FINALS[-1], workers) * (steps * config.batch / slowest + _answer_seconds(images, slowest))
 
 
-def least_final_steps(course: Course, images: ImageSet) -> int:
+def least_final_steps(config: TrainingConfig, images: ImageSet) -> int:
     """Of a final training: fewer are no training at all."""
-    return least_steps(len(images.indices("train")), course.batch)
+    return least_steps(len(images.indices("train")), config.batch)
 
 
 def semifinals_of(
-    course: Course,
+    config: TrainingConfig,
     images: ImageSet,
     rate: float,
     workers: int,
@@ -85,22 +85,22 @@ def semifinals_of(
 
     None where no more could be than there are finalists. `most`: of the space.
     """
-    steps = max(LEAST_SCORE_STEPS, round(SEMIFINAL_LENGTH * finals["course"]["steps"]))
-    each = steps * course.batch / rate + len(images.indices("validation")) / (FORWARD_RATE * rate)
+    steps = max(LEAST_SCORE_STEPS, round(SEMIFINAL_LENGTH * finals["config"]["steps"]))
+    each = steps * config.batch / rate + len(images.indices("validation")) / (FORWARD_RATE * rate)
     networks = min(most, MOST_SEMIFINALISTS, workers * int(seconds / each))
     if networks <= finals["finalists"]:
         return None
     return {
         "networks": networks,
         "seconds": each * math.ceil(networks / workers),
-        **_training_row(course, steps),
+        **_training_row(config, steps),
     }
 
 
-def _training_row(course: Course, steps: int) -> dict[str, Any]:
-    planned = with_steps(course, steps)
-    row = {"batch": course.batch, "steps": steps, "warmup_steps": planned.warmup_steps}
-    return {"course": row, "cooldown_steps": planned.cooldown_steps}
+def _training_row(config: TrainingConfig, steps: int) -> dict[str, Any]:
+    planned = with_steps(config, steps)
+    row = {"batch": config.batch, "steps": steps, "warmup_steps": planned.warmup_steps}
+    return {"config": row, "cooldown_steps": planned.cooldown_steps}
 
 
 def _turns(finalists: int, seeds: int, workers: int) -> int:
@@ -112,24 +112,28 @@ def _answer_seconds(images: ImageSet, rate: float) -> float:
     return (len(images.indices("validation")) + len(images.indices("test"))) / (FORWARD_RATE * rate)
 
 
-def semifinal_legs(plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], place: Place) -> tuple[Leg, ...]:
+def semifinal_legs(
+    plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], context: JobContext
+) -> tuple[TrainingJob, ...]:
     """The semifinals of these (id, network), by a seed that neither scores nor finals have."""
     row = plan["semifinals"]
     seed = plan["seed"] + plan["finals"]["seeds"]
-    courses = [(name, _course(plan, row, f"{name}-semifinal", network, seed)) for name, network in networks]
-    return tuple(whole_leg(course, place, f"semifinals/{name}", row["cooldown_steps"]) for name, course in courses)
+    configs = [(name, _course(plan, row, f"{name}-semifinal", network, seed)) for name, network in networks]
+    return tuple(whole_job(config, context, f"semifinals/{name}", row["cooldown_steps"]) for name, config in configs)
 
 
-def final_legs(plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], place: Place) -> tuple[Leg, ...]:
+def final_legs(
+    plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], context: JobContext
+) -> tuple[TrainingJob, ...]:
     """The final trainings of these (id, network), one seed after another, on the one split of the search.
 
     A seed is of the weights and the augmentation: other splits' test images would be known to the search.
     """
     row = plan["finals"]
     return tuple(
-        whole_leg(
+        whole_job(
             _course(plan, row, final_id(name, seed), network, plan["seed"] + seed),
-            place,
+            context,
             f"finals/{name}, seed {seed}",
             row["cooldown_steps"],
         )
@@ -143,6 +147,6 @@ def final_id(name: str, seed: int) -> str:
     return f"{name}-seed{seed}"
 
 
-def _course(plan: Mapping[str, Any], row: Mapping[str, Any], name: str, network: Network, seed: int) -> Course:
+def _course(plan: Mapping[str, Any], row: Mapping[str, Any], name: str, network: Network, seed: int) -> TrainingConfig:
     recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
-    return Course(name, network, recipe, preprocessing, seed, **row["course"])
+    return TrainingConfig(name, network, recipe, preprocessing, seed, **row["config"])

@@ -163,12 +163,12 @@ def command(plan: Row) -> str:
 
 def facts(plan: Row) -> dict[str, str]:
     """What the numbers depend on besides the command."""
-    semifinals = {"A semifinal": _length(plan["semifinals"]["course"])} if plan["semifinals"] else {}
+    semifinals = {"A semifinal": _length(plan["semifinals"]["config"])} if plan["semifinals"] else {}
     rows = {
         **_scored(plan),
         "A candidate": f"{plan['seconds_a_candidate']:.2f} s, {plan['workers']} at a time, as timed before",
         **semifinals,
-        "A final training": _length(plan["finals"]["course"]),
+        "A final training": _length(plan["finals"]["config"]),
         **augmentation_fact(plan.get("augmentation")),
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
@@ -183,5 +183,5 @@ def _scored(plan: Row) -> dict[str, str]:
     return {"A candidate's training": _length(plan["candidate"])}
 
 
-def _length(course: Row) -> str:
-    return f"{course['steps']:,} steps of {course['batch']} images"
+def _length(config: Row) -> str:
+    return f"{config['steps']:,} steps of {config['batch']} images"

@@ -12,7 +12,7 @@ from typing import Any
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import Options, options_of
 from budgetnet.budgets.search_space import Space
-from budgetnet.cluster.where import Where, batch_for
+from budgetnet.cluster.executor import Executor, batch_for
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.baseline.by_supernet import BySupernet, Candidate, candidate_errand, judge
 from budgetnet.experiments.baseline.by_training import ByTraining
@@ -27,13 +27,13 @@ from budgetnet.experiments.baseline.scorer import Scorer, ScorerName
 from budgetnet.experiments.baseline.teaching import Teaching, time_teaching
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team, Workers
-from budgetnet.training.leg import Place, Timing
-from budgetnet.training.plan import TooShort, team_row
+from budgetnet.parallel.workers import ProcessGroup, Workers
+from budgetnet.training.job import JobContext, Timing
+from budgetnet.training.plan import TooShort, process_group_row
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import TIMING_SECONDS
 from budgetnet.training.train import FORWARD_RATE, SPARE_SHARE, shared_batch, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 FINALS_SHARE, SEMIFINALS_SHARE = 0.3, 0.2
 """Of the time that is left once everything is timed; the scores have the rest, and all that the semifinals leave."""
@@ -60,51 +60,56 @@ PAGE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be planned: the course of the base without its steps; with a supernet, `batch` is its training's, of
+    """What is to be planned: the config of the base without its steps; with a supernet, `batch` is its training's, of
     the whole team."""
 
     scorer: ScorerName
     options: Options
-    place: Place
-    team: Team
+    context: JobContext
+    group: ProcessGroup
     batch: int
-    course: Course
+    config: TrainingConfig
 
     def teaching(self, steps: int) -> Teaching:
         """A supernet's training of so many steps."""
-        course = self.course
-        return Teaching(self.options, self.place, course.recipe, course.preprocessing, course.seed, self.batch, steps)
+        config = self.config
+        return Teaching(self.options, self.context, config.recipe, config.preprocessing, config.seed, self.batch, steps)
 
 
 def planned(
-    draft: Draft, images: ImageSet, where: Where, began: float, time_seconds: float, progress: Progress | None = None
+    draft: Draft,
+    images: ImageSet,
+    executor: Executor,
+    began: float,
+    time_seconds: float,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The rows of plan.json that say how long everything is, for trials that run `where`.
 
     Raises a one-line `ValueError` where the time is too short for any of it.
     """
-    workers, course = where.places(), draft.course
-    speeds = _timed_trainings(draft, where, progress)
-    timed = _timed_supernet(draft, where, workers, progress) if draft.scorer == "supernet" else None
+    workers, config = executor.places(), draft.config
+    speeds = _timed_trainings(draft, executor, progress)
+    timed = _timed_supernet(draft, executor, workers, progress) if draft.scorer == "supernet" else None
     spent = time.monotonic() - began
     startup = STARTS * speeds.startup + (0.0 if timed is None else timed.startup)
     left = time_seconds * (1 - SPARE_SHARE) - spent - startup - PAGE_SECONDS
-    finals = finals_of(course, images, speeds.slowest, workers, FINALS_SHARE * left)
+    finals = finals_of(config, images, speeds.slowest, workers, FINALS_SHARE * left)
     again = SEMIFINALS_SHARE * left
-    semifinals = semifinals_of(course, images, speeds.mean, workers, again, finals, draft.options.count)
+    semifinals = semifinals_of(config, images, speeds.mean, workers, again, finals, draft.options.count)
     seconds = (1 - FINALS_SHARE) * left - (semifinals["seconds"] if semifinals else 0.0)
     if timed is None:
         scores = _by_training(draft, images, speeds, workers, seconds, finals)
     else:
         scores = _by_supernet(draft, timed, workers, seconds)
-    untrained = finals["course"]["steps"] < least_final_steps(course, images)
+    untrained = finals["config"]["steps"] < least_final_steps(config, images)
     if untrained or scores.candidates < LEAST_CANDIDATES or scores.steps < scores.least:
-        shortest = least_finals(course, images, speeds.slowest, workers) / FINALS_SHARE
+        shortest = least_finals(config, images, speeds.slowest, workers) / FINALS_SHARE
         needed = max(scores.seconds / (1 - FINALS_SHARE - SEMIFINALS_SHARE), shortest)
         raise TooShort(time_seconds, "for a search and final trainings", 1.2 * (time_seconds - left + needed))
     count = min(scores.candidates, MOST_CANDIDATES, draft.options.count)
     rows = {"candidates": count, "semifinals": semifinals, "finals": finals}
-    return {**team_row(draft.team), **scores.rows, "workers": workers, **rows}
+    return {**process_group_row(draft.group), **scores.rows, "workers": workers, **rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,34 +142,34 @@ class _Scores:
     rows: dict[str, Any]
 
 
-def _timed_trainings(draft: Draft, where: Where, progress: Progress | None) -> _Speeds:
-    networks = [draft.options.drawn("speed", place) for place in range(TIMED_NETWORKS)]
-    rows = [_like(draft.course, draft.options.network(one)) for one in networks]
-    found = where.timed([draft.course, *rows], draft.place, progress)
-    rates = [timing.apart for timing in found.courses]
+def _timed_trainings(draft: Draft, executor: Executor, progress: Progress | None) -> _Speeds:
+    networks = [draft.options.drawn("speed", context) for context in range(TIMED_NETWORKS)]
+    rows = [_like(draft.config, draft.options.network(one)) for one in networks]
+    found = executor.timed([draft.config, *rows], draft.context, progress)
+    rates = [timing.single_process for timing in found.configs]
     # Candidates are many and each has equal steps: their mean time counts, so the harmonic mean of their rates.
     return _Speeds(min(rates), statistics.harmonic_mean(rates[1:]), found.startup_seconds)
 
 
-def _timed_supernet(draft: Draft, where: Where, workers: int, progress: Progress | None) -> _Supernet:
+def _timed_supernet(draft: Draft, executor: Executor, workers: int, progress: Progress | None) -> _Supernet:
     taught = _timed_teaching(draft, progress)
-    judged, startup = _timed_judging(draft.teaching(1), where, workers, progress)
-    return _Supernet(taught.together, judged, 2 * startup)
+    judged, startup = _timed_judging(draft.teaching(1), executor, workers, progress)
+    return _Supernet(taught.data_parallel, judged, 2 * startup)
 
 
 def _by_training(
     draft: Draft, images: ImageSet, speeds: _Speeds, workers: int, time_seconds: float, finals: Mapping[str, Any]
 ) -> _Scores:
-    batch = draft.course.batch
+    batch = draft.config.batch
     answers = len(images.indices("validation")) / (FORWARD_RATE * speeds.mean)
-    steps = max(LEAST_SCORE_STEPS, round(SCORE_LENGTH * finals["course"]["steps"]))
+    steps = max(LEAST_SCORE_STEPS, round(SCORE_LENGTH * finals["config"]["steps"]))
 
     def seconds(steps: int) -> float:
         """Of all places for one candidate."""
         return (steps * batch / speeds.mean + answers) / workers + TRIAL_SECONDS
 
-    course = with_steps(draft.course, steps)
-    row = {"batch": batch, "steps": steps, "warmup_steps": course.warmup_steps}
+    config = with_steps(draft.config, steps)
+    row = {"batch": batch, "steps": steps, "warmup_steps": config.warmup_steps}
     rows = {
         "supernet": None,
         "candidate": {**row, "images_per_second": speeds.mean},
@@ -188,38 +193,40 @@ def _by_supernet(draft: Draft, timed: _Supernet, workers: int, time_seconds: flo
 
 
 def _timed_teaching(draft: Draft, progress: Progress | None) -> Timing:
-    team = draft.team
-    with Workers(time_teaching, team.processes, draft.place.device, True, progress, team.threads) as workers:
+    group = draft.group
+    with Workers(time_teaching, group.processes, draft.context.device, True, progress, group.threads) as workers:
         (found,) = workers.run([(draft.teaching(MANY_STEPS), 2 * TIMING_SECONDS)])
     assert found is not None
     return found
 
 
-def _timed_judging(teaching: Teaching, where: Where, count: int, progress: Progress | None) -> tuple[float, float]:
+def _timed_judging(
+    teaching: Teaching, executor: Executor, count: int, progress: Progress | None
+) -> tuple[float, float]:
     """Seconds of a candidate's score, and how long workers take to start and to open everything."""
-    jobs = [Candidate(teaching.options.drawn(teaching.seed, "timed", place), teaching) for place in range(count)]
+    jobs = [Candidate(teaching.options.drawn(teaching.seed, "timed", context), teaching) for context in range(count)]
     before = time.monotonic()
-    with where.workers(judge, candidate_errand, teaching.place, count, progress) as workers:
+    with executor.workers(judge, candidate_errand, teaching.context, count, progress) as workers:
         workers.run(jobs)
         startup = time.monotonic() - before
         found = workers.run(jobs * (JUDGED - 1))
     return max(row.seconds for row in found), startup
 
 
-def _like(course: Course, network: Network) -> Course:
-    return dataclasses.replace(course, id=network.name, network=network)
+def _like(config: TrainingConfig, network: Network) -> TrainingConfig:
+    return dataclasses.replace(config, id=network.name, network=network)
 
 
-def scorer_of(plan: Mapping[str, Any], place: Place, images: ImageSet) -> Scorer:
+def scorer_of(plan: Mapping[str, Any], context: JobContext, images: ImageSet) -> Scorer:
     """The scorer that the plan says."""
     options = options_of(Space.from_json(plan["space"]), Budget.from_dict(plan["budget"]))
     recipe, preprocessing, seed = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"]), plan["seed"]
     if plan["scorer"] == "supernet":
         row = plan["supernet"]
-        return BySupernet(Teaching(options, place, recipe, preprocessing, seed, row["batch"], row["steps"]))
+        return BySupernet(Teaching(options, context, recipe, preprocessing, seed, row["batch"], row["steps"]))
     row = {name: plan["candidate"][name] for name in ("batch", "steps", "warmup_steps")}
-    course = Course("candidate", options.space.base, recipe, preprocessing, seed, **row)
-    return ByTraining(options, place, course, images)
+    config = TrainingConfig("candidate", options.space.base, recipe, preprocessing, seed, **row)
+    return ByTraining(options, context, config, images)
 
 
 def draft_of(
@@ -228,8 +235,8 @@ def draft_of(
     images: ImageSet,
     recipe: Recipe,
     preprocessing: Preprocessing,
-    place: Place,
-    where: Where,
+    context: JobContext,
+    executor: Executor,
 ) -> Draft:
     """A draft with the recipe's batch, or less where memory is short.
 
@@ -238,8 +245,8 @@ def draft_of(
     """
     base, most_bytes = options.space.base, options.budget.train_bytes
     largest = [options.network(options.largest())] if scorer == "supernet" else []
-    batch, team = shared_batch(recipe, images, place.device, largest, most_bytes, apart=False)
+    batch, group = shared_batch(recipe, images, context.device, largest, most_bytes, single_process=False)
     drawn = [options.network(options.drawn("memory", number)) for number in range(MEMORY_NETWORKS)]
-    alone = batch_for(where, recipe, len(images.indices("train")), [base, *drawn], most_bytes)
-    course = Course("base", options.space.base, recipe, preprocessing, place.split_seed, alone, 1, 1)
-    return Draft(scorer, options, place, team, batch, course)
+    alone = batch_for(executor, recipe, len(images.indices("train")), [base, *drawn], most_bytes)
+    config = TrainingConfig("base", options.space.base, recipe, preprocessing, context.split_seed, alone, 1, 1)
+    return Draft(scorer, options, context, group, batch, config)

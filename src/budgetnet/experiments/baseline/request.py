@@ -8,8 +8,8 @@ from typing import Any
 from budgetnet.arguments import of_kind, text
 from budgetnet.budgets.budget import Budget, budget_of
 from budgetnet.budgets.search_space import SPACE, Space
+from budgetnet.cluster.executor import check_cluster, check_trials
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import check_cluster, check_trials
 from budgetnet.experiments.baseline.scorer import SCORERS, ScorerName
 from budgetnet.experiments.baseline.search import check_exponent
 from budgetnet.experiments.baseline.study import shown_url, url_of

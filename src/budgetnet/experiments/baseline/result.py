@@ -18,8 +18,8 @@ from budgetnet.experiments.baseline.search import Objective, Scored
 from budgetnet.experiments.baseline.surrogate import best_of
 from budgetnet.networks import Network
 from budgetnet.statistics import accuracy_interval, difference_interval, on_one_split, over_seeds, paired_over_seeds
-from budgetnet.training.answers import Answered, right_over_seeds, unlearned
 from budgetnet.training.chance import nothing_learned
+from budgetnet.training.predictions import TestPredictions, right_over_seeds, unlearned
 
 FORMAT = "budgetnet.baseline.v1"
 BASE = "base"
@@ -169,7 +169,7 @@ def semifinals_of(scored: Sequence[Scored]) -> tuple[Semifinal, ...]:
 class Trainings:
     """The final trainings of one network: for each seed its test answers and which validation images it got right."""
 
-    tests: tuple[Answered, ...]
+    tests: tuple[TestPredictions, ...]
     validation: tuple[NDArray[np.bool_], ...]
 
 
@@ -248,7 +248,7 @@ def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
 def _semifinals_said(result: Baseline, plan: Mapping[str, Any]) -> str:
     if not result.semifinals:
         return ""
-    steps, finals = plan["semifinals"]["course"]["steps"], plan["finals"]["course"]["steps"]
+    steps, finals = plan["semifinals"]["config"]["steps"], plan["finals"]["config"]["steps"]
     known = {row.id for row in result.candidates}
     foreseen = sum(row.id not in known for row in result.semifinals)
     others = f" and {foreseen} that a model of the scores foresees as better" if foreseen else ""

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
 from budgetnet.budgets.feasible_space import Options
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.executor import Executor
 from budgetnet.experiments.baseline.search import Score, Scores
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team
+from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training.image_scores import ImageScores
-from budgetnet.training.leg import Place
+from budgetnet.training.job import JobContext
 
 ScorerName = Literal["training", "supernet"]
 SCORERS: tuple[ScorerName, ...] = ("training", "supernet")
@@ -28,7 +28,7 @@ class Scorer(Protocol):
         ...
 
     @property
-    def place(self) -> Place:
+    def context(self) -> JobContext:
         """Where the run lies."""
         ...
 
@@ -38,18 +38,18 @@ class Scorer(Protocol):
         ...
 
     @property
-    def apart(self) -> bool:
+    def single_process(self) -> bool:
         """Whether scores share nothing: what luck adds to each is then its own, and a model of all evens it out.
 
         What weights that all share get wrong is wrong in many scores alike, and a model learns it.
         """
         ...
 
-    def prepare(self, team: Team, progress: Progress) -> None:
+    def prepare(self, group: ProcessGroup, progress: Progress) -> None:
         """Make what all scores need, where it is not made."""
         ...
 
-    def scores(self, where: Where, at_once: int, progress: Progress) -> AbstractContextManager[Scores]:
+    def scores(self, executor: Executor, at_once: int, progress: Progress) -> AbstractContextManager[Scores]:
         """Workers that score so many at a time."""
         ...
 

@@ -85,15 +85,15 @@ def _left_out(left: Floats, sizes: Floats, along: Floats, targets: Floats, penal
 
 
 def worth_a_longer_look(
-    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int, apart: bool = True
+    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int, single_process: bool = True
 ) -> tuple[Architecture, ...]:
     """So many networks, or fewer where there are none: half are the best scored by the model's accuracy, the others
     what it foresees as better by steps from these. Without a model they are the best scored by their own objective.
 
-    `apart`: the scores share nothing. What they get wrong alike a model would learn, so else there is none.
+    `single_process`: the scores share nothing. What they get wrong alike a model would learn, so else there is none.
     """
     rows, scores = [row.architecture for row in scored], [row.score.accuracy for row in scored]
-    model = additive_model(rows, scores) if apart else None
+    model = additive_model(rows, scores) if single_process else None
     if model is None:
         return tuple(row.architecture for row in best_of(scored, count))
     found = {row.architecture.id: row.architecture for row in scored}

@@ -36,7 +36,7 @@ from budgetnet.networks import Network
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import hold_stop, report, stopping
 from budgetnet.runs.run import append_event
-from budgetnet.training.leg import CHECKPOINT_SECONDS, EVENT_SECONDS, Place, Timing, accelerator_for, opened
+from budgetnet.training.job import CHECKPOINT_SECONDS, EVENT_SECONDS, JobContext, Timing, accelerator_for, opened
 from budgetnet.training.optimise import Schedule, optimiser_of
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.trainer import StepReport, exchange, loss_of, of_all, seed_of
@@ -52,10 +52,10 @@ TIMED_STEPS = 4
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """All that the supernet's weights are a function of, but for the images and the team."""
+    """All that the supernet's weights are a function of, but for the images and the process group."""
 
     options: Options
-    place: Place
+    context: JobContext
     recipe: Recipe
     preprocessing: Preprocessing
     seed: int
@@ -65,7 +65,7 @@ class Teaching:
     @property
     def folder(self) -> Path:
         """The supernet's own."""
-        return Path(self.place.folder).parent / "supernet"
+        return Path(self.context.folder).parent / "supernet"
 
     @property
     def weights(self) -> Path:
@@ -94,7 +94,7 @@ class Teaching:
 
 def sandwich_of(options: Options, seed: int, step: int) -> tuple[Architecture, ...]:
     """Of a few that keep the budget, drawn evenly, the largest, the smallest with its blocks, and two others."""
-    drawn = [options.drawn(seed, "sandwich", step, place) for place in range(DRAWN)]
+    drawn = [options.drawn(seed, "sandwich", step, context) for context in range(DRAWN)]
     largest = max(drawn, key=options.macs)
     others = [one for one in drawn if one is not largest][:OTHERS]
     return largest, options.smallest_like(largest), *others
@@ -195,8 +195,8 @@ class Teacher:
 
 def teach(teaching: Teaching) -> bool:
     """Train the supernet to its end, from its newest checkpoint; True from the process that wrote the weights."""
-    images, pixels = opened(teaching.place.data, teaching.place.split_seed, teaching.place.side_px)
-    teacher = Teacher(teaching, images, pixels, accelerator_for(teaching.place))
+    images, pixels = opened(teaching.context.data, teaching.context.split_seed, teaching.context.side_px)
+    teacher = Teacher(teaching, images, pixels, accelerator_for(teaching.context))
     teaching.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = teaching.folder / "supernet.pt"
     with hold_stop():
@@ -214,7 +214,7 @@ def _after(teacher: Teacher, checkpoint: Path) -> Callable[[StepReport], None]:
     """What follows a step: an event and a word of progress now and then, a checkpoint by the clock."""
     teaching, first, main = teacher.teaching, teacher.step, teacher.accelerator.is_main_process
     began = said = saved = time.monotonic()
-    events = Path(teaching.place.folder).parent / "events.jsonl"
+    events = Path(teaching.context.folder).parent / "events.jsonl"
     loss, accuracy = None, None
     train_images = len(teacher.batches.images.indices("train"))
 
@@ -245,8 +245,8 @@ def time_teaching(job: tuple[Teaching, float]) -> Timing | None:
     """Images a second of the supernet's training, all processes at once, over so many seconds; the first answers."""
     began = time.monotonic()
     teaching, seconds = job
-    images, pixels = opened(teaching.place.data, teaching.place.split_seed, teaching.place.side_px)
-    teacher = Teacher(teaching, images, pixels, accelerator_for(teaching.place))
+    images, pixels = opened(teaching.context.data, teaching.context.split_seed, teaching.context.side_px)
+    teacher = Teacher(teaching, images, pixels, accelerator_for(teaching.context))
 
     def take(steps: int) -> float:
         before = time.perf_counter()

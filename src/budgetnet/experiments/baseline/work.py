@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.feasible_space import Options, hypervolume
 from budgetnet.budgets.search_space import Architecture
-from budgetnet.cluster.missing import train_missing
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.executor import Executor
+from budgetnet.cluster.pending import train_pending
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline import result
 from budgetnet.experiments.baseline.finals import final_legs, semifinal_legs
@@ -27,13 +27,13 @@ from budgetnet.experiments.baseline.study import STUDY, forget_study
 from budgetnet.experiments.baseline.surrogate import best_of, worth_a_longer_look
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.parallel.workers import Team
+from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.runs.run import read_json, write_json
-from budgetnet.training.answers import answered, validation_answers
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.leg import Leg, Place, run_leg
+from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
+from budgetnet.training.predictions import read_validation_predictions, test_predictions
 
 STUDY_FILE = "study.db"
 LEAST_BATCHES = 10
@@ -66,28 +66,28 @@ class Work:
     run: Path
     plan: Mapping[str, Any]
     images: ImageSet
-    place: Place
-    team: Team
-    where: Where
+    context: JobContext
+    group: ProcessGroup
+    executor: Executor
     study: Studied
     progress: Progress
 
     def finish(self) -> Baseline:
         """The result, from wherever an earlier start was stopped."""
-        scorer = scorer_of(self.plan, self.place, self.images)
-        scorer.prepare(self.team, self.progress)
+        scorer = scorer_of(self.plan, self.context, self.images)
+        scorer.prepare(self.group, self.progress)
         scored = self._search(scorer)
         again = self._semifinals(scorer, scored)
         best = [row.architecture for row in best_of(again or scored, self.plan["finals"]["finalists"])]
-        legs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.place)
-        train_missing(legs, "finals", self.where, self.place, self.plan["workers"], self.progress)
-        self._write(scorer, scored, again, trainings_of(legs, self.images))
+        jobs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.context)
+        train_pending(jobs, "finals", self.executor, self.context, self.plan["workers"], self.progress)
+        self._write(scorer, scored, again, trainings_of(jobs, self.images))
         return shown(self.run)
 
     def _search(self, scorer: Scorer) -> tuple[Scored, ...]:
         """Every candidate with its score: so many at once as were planned, whatever places there now are."""
         search = dataclasses.replace(search_of(self.plan, scorer), study=self.study.name)
-        with scorer.scores(self.where, search.at_once, self.progress) as scores:
+        with scorer.scores(self.executor, search.at_once, self.progress) as scores:
             return run_search(search, scores, self.study.storage, self._tell_search(search))
 
     def _semifinals(self, scorer: Scorer, scored: Sequence[Scored]) -> tuple[Scored, ...]:
@@ -96,13 +96,15 @@ class Work:
         if row is None:
             return ()
         options, objective = scorer.options, objective_of(self.plan, scorer.options)
-        best = worth_a_longer_look(options, scored, objective, row["networks"], self.plan["seed"], scorer.apart)
-        legs = semifinal_legs(self.plan, _networks(scorer, best), self.place)
-        most = self.plan["workers"]
-        train_missing(
-            legs, "semifinals", self.where, self.place, most, self.progress, run_leg, done=lambda leg: leg.scores
+        best = worth_a_longer_look(
+            options, scored, objective, row["networks"], self.plan["seed"], scorer.single_process
         )
-        scores = [score_of(validation_answers(leg, self.images)[0]) for leg in legs]
+        jobs = semifinal_legs(self.plan, _networks(scorer, best), self.context)
+        most = self.plan["workers"]
+        train_pending(
+            jobs, "semifinals", self.executor, self.context, most, self.progress, run_job, done=lambda job: job.scores
+        )
+        scores = [score_of(read_validation_predictions(job, self.images)[0]) for job in jobs]
         return tuple(judged(one, options.macs(one), score, objective) for one, score in zip(best, scores, strict=True))
 
     def _tell_search(self, search: Search) -> Callable[[Sequence[Scored]], None]:
@@ -131,7 +133,7 @@ class Work:
             ]
         )
         base = result.final_of(BASE, options.space.base, None, done[BASE], options.budget, objective)
-        winner, epochs = found[0], epochs_of(self.plan["finals"]["course"], self.images)
+        winner, epochs = found[0], epochs_of(self.plan["finals"]["config"], self.images)
         check_any_learned(winner.id, [test.chance for test in done[winner.id].tests], epochs)
         with written_aside(self.run / "network.json") as aside:
             aside.write_text(winner.network.to_json() + "\n", encoding="utf-8")
@@ -170,22 +172,24 @@ def _networks(scorer: Scorer, rows: Sequence[Architecture]) -> list[tuple[str, N
     return [(row.id, scorer.options.network(row)) for row in rows]
 
 
-def trainings_of(legs: Sequence[Leg], images: ImageSet) -> dict[str, Trainings]:
-    """What the final trainings of each network answered, in the order of the legs."""
-    grouped: dict[str, list[Leg]] = {}
-    for leg in legs:
-        grouped.setdefault(leg.course.id.rpartition("-seed")[0], []).append(leg)
+def trainings_of(jobs: Sequence[TrainingJob], images: ImageSet) -> dict[str, Trainings]:
+    """What the final trainings of each network answered, in the order of the jobs."""
+    grouped: dict[str, list[TrainingJob]] = {}
+    for job in jobs:
+        grouped.setdefault(job.config.id.rpartition("-seed")[0], []).append(job)
     return {
-        name: Trainings(tuple(answered(leg, images) for leg in rows), tuple(_right(leg, images) for leg in rows))
+        name: Trainings(
+            tuple(test_predictions(job, images) for job in rows), tuple(_right(job, images) for job in rows)
+        )
         for name, rows in grouped.items()
     }
 
 
-def _right(leg: Leg, images: ImageSet) -> NDArray[np.bool_]:
+def _right(job: TrainingJob, images: ImageSet) -> NDArray[np.bool_]:
     """Which validation images a final training got right; none where it diverged."""
-    if not leg.scores.exists():
+    if not job.scores.exists():
         return np.zeros(len(images.indices("validation")), np.bool_)
-    return validation_answers(leg, images)[0].right
+    return read_validation_predictions(job, images)[0].right
 
 
 def objective_of(plan: Mapping[str, Any], options: Options) -> Objective:

@@ -11,8 +11,8 @@ from typing import Any
 from budgetnet.arguments import integer, run_arguments
 from budgetnet.budgets.coefficient_space import Measure, check_space
 from budgetnet.budgets.coefficients_file import FILE
+from budgetnet.cluster.executor import batch_for, check_cluster, check_trials, executor_on
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import batch_for, check_cluster, check_trials, trials_on
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.experiments.bases import given_base
 from budgetnet.experiments.coefficients.entrants import (
@@ -30,23 +30,23 @@ from budgetnet.experiments.opening import opened_run
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
-from budgetnet.training.leg import Place
+from budgetnet.training.job import JobContext
 from budgetnet.training.plan import (
     check_time,
+    clear_run,
     data_row,
     machine_row,
-    only_one,
     preprocessing_for,
     preprocessing_row,
+    process_group_of,
     run_folder,
+    run_lock,
     save_plan,
     side_px_for,
-    start_anew,
-    team_of,
 )
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.train import check_computing
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 BASE = "efficientnet_b0"
 COMMAND = "search coefficients"
@@ -116,18 +116,18 @@ def search_coefficients(
         "train_bytes": train_bytes,
     }
     run = run_folder(out, data, {"command": COMMAND, **asked})
-    with only_one(run):
+    with run_lock(run):
         opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
         if opened.finished:
             return shown(run)
         plan, images = opened.plan, opened.images
         if plan is not None:
-            team_of(plan, run)  # says where the machine has other cores than the plan's
+            process_group_of(plan, run)  # says where the machine has other cores than the plan's
         preprocessing = preprocessing_for(images)
-        with trials_on(cluster, device) as where:
+        with executor_on(cluster, device) as executor:
             entrants = None
             if plan is None:
-                most = entrants_for(candidates, time_seconds, where.places())
+                most = entrants_for(candidates, time_seconds, executor.places())
                 entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:
@@ -135,20 +135,24 @@ def search_coefficients(
             tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-            place = Place(data, seed, side_px, str(run / "training"), device, precision)
+            context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
             if fresh:
-                start_anew(run)
+                clear_run(run)
             if entrants is not None:
                 trained_by = fitted(recipe, drawn)
-                batch = batch_for(where, trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes)
-                draft = Course("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
-                steps = planned(entrants, draft, images, finalists, seeds, place, where, began, time_seconds, progress)
+                batch = batch_for(
+                    executor, trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes
+                )
+                draft = TrainingConfig("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
+                steps = planned(
+                    entrants, draft, images, finalists, seeds, context, executor, began, time_seconds, progress
+                )
                 racing = first_of(entrants, len(steps["entrants"]))
                 named = {**asked, "recipe": trained_by.to_dict(), "augmentation": [one.to_dict() for one in drawn]}
                 row = _row(data, images, named, racing, side_px)
                 plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
             assert plan is not None
-            return Work(run, plan, images, place, where, progress or silent).finish()
+            return Work(run, plan, images, context, executor, progress or silent).finish()
 
 
 def _row(data: Data, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from budgetnet.statistics import (
     over_seeds,
     paired_over_seeds,
 )
-from budgetnet.training.answers import test_answers, validation_answers
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.image_scores import ImageScores
-from budgetnet.training.leg import Leg
+from budgetnet.training.job import TrainingJob
+from budgetnet.training.predictions import read_test_predictions, read_validation_predictions
 
 POWER_QUANTILE = 1.959963984540054 + 0.8416212335729143
 """Standard errors that a difference must be to be shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
@@ -47,14 +47,14 @@ class Answers:
     chance: AgainstChance
 
 
-def on_validation(leg: Leg, images: ImageSet) -> Answers:
-    """What a leg's model answered to the validation images."""
-    return _answers(leg.course.seed, *validation_answers(leg, images), images, "validation")
+def on_validation(job: TrainingJob, images: ImageSet) -> Answers:
+    """What a job's model answered to the validation images."""
+    return _answers(job.config.seed, *read_validation_predictions(job, images), images, "validation")
 
 
-def on_test(leg: Leg, images: ImageSet) -> Answers:
+def on_test(job: TrainingJob, images: ImageSet) -> Answers:
     """What a training of the check answered to the test images."""
-    return _answers(leg.course.seed, *test_answers(leg), images, "test")
+    return _answers(job.config.seed, *read_test_predictions(job), images, "test")
 
 
 def _answers(seed: int, answers: ImageScores, indices: NDArray[np.int64], images: ImageSet, split: str) -> Answers:

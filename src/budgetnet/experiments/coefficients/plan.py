@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.executor import Executor
 from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet
 from budgetnet.experiments.coefficients.entrants import Entrant, Entrants, Matched
@@ -21,12 +21,12 @@ from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.plan import entrant_row as rungs_row
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team
-from budgetnet.training.leg import Leg, Place, Timing, whole_leg
-from budgetnet.training.plan import TooShort, course_of, course_row, team_row
+from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
+from budgetnet.training.plan import TooShort, config_of, config_row, process_group_row
 from budgetnet.training.speed import least_steps
 from budgetnet.training.train import FORWARD_RATE, validation_seconds, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 FINALISTS = 4
 """At most so many in the last rung, unless another number is asked for."""
@@ -48,28 +48,28 @@ FOUND, PAPER_ID = "found", "paper"
 
 def planned(
     entrants: Entrants,
-    draft: Course,
+    draft: TrainingConfig,
     images: ImageSet,
     finalists: int,
     seeds: int,
-    place: Place,
-    where: Where,
+    context: JobContext,
+    executor: Executor,
     began: float,
     time_seconds: float,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The rows of plan.json that say who trains for how many steps in each rung, in the last one and in the check.
 
-    Every training of a rung has equal seconds of one worker. `draft` is a course without its network and steps. Fewer
+    Every training of a rung has equal seconds of one worker. `draft` is a config without its network and steps. Fewer
     race, the first of the entrants, where the first rung of all would be too short to say anything.
     Raises a one-line `ValueError` where the time is too short.
     """
     networks = [row.candidate.network for row in entrants.rows]
     checks = list(dict.fromkeys([entrants.paper.network, *(row.check.network for row in entrants.rows)]))
     drafts = [_draft(draft, network, f"timed{at}") for at, network in enumerate([*networks, *checks])]
-    workers = where.places()
-    measured = where.timed(drafts, place, progress)
-    speeds = dict(zip([*networks, *checks], measured.courses, strict=True))
+    workers = executor.places()
+    measured = executor.timed(drafts, context, progress)
+    speeds = dict(zip([*networks, *checks], measured.configs, strict=True))
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
     left = time_seconds * (1 - SPARE_SHARE) - spent
     splits = [len(images.indices("validation")), len(images.indices("test"))]
@@ -77,7 +77,9 @@ def planned(
     rows = entrants.rows[: most_racing(timings, finalists, seeds, workers, left, draft.batch, splits[0])]
     kept = survivors(len(rows), finalists)
     seconds = shared(left, kept, seeds, workers)
-    first, check = (min((speeds[one] for one in each), key=lambda one: one.apart) for each in (networks, checks))
+    first, check = (
+        min((speeds[one] for one in each), key=lambda one: one.single_process) for each in (networks, checks)
+    )
     fewest = least_steps(len(images.indices("train")), draft.batch)
     least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check, fewest)
     if left < least:
@@ -85,7 +87,7 @@ def planned(
         needed = 1.2 * (spent + max(10.0, least))
         raise TooShort(time_seconds, what, needed, ", or fewer --candidates, --finalists or --seeds")
     return {
-        **team_row(Team(workers, 1)),
+        **process_group_row(ProcessGroup(workers, 1)),
         "kept": list(kept),
         "incumbent": entrants.rows[0].id,
         "seconds": dataclasses.asdict(seconds),
@@ -94,7 +96,7 @@ def planned(
     }
 
 
-def _draft(draft: Course, network: Network, name: str) -> Course:
+def _draft(draft: TrainingConfig, network: Network, name: str) -> TrainingConfig:
     return dataclasses.replace(draft, network=network, id=name)
 
 
@@ -126,8 +128,8 @@ def most_racing(
     """
     for count in range(len(timings), finalists, -1):
         seconds = shared(left, survivors(count, finalists), seeds, workers)
-        slowest = min(timings[:count], key=lambda one: one.apart)
-        steps = (seconds.rungs[0] - validation_seconds(validation, slowest)) * slowest.apart / batch
+        slowest = min(timings[:count], key=lambda one: one.single_process)
+        steps = (seconds.rungs[0] - validation_seconds(validation, slowest)) * slowest.single_process / batch
         if steps >= LEAST_EARLY_STEPS:
             return count
     return min(finalists, len(timings))
@@ -150,17 +152,17 @@ def least_seconds(
     `check` that of one at phi = 2.
     """
     shares = shared(1.0, kept, seeds, workers)
-    raced = validation_seconds(splits[0], first) + steps * batch / first.apart
-    checked = validation_seconds(sum(splits), check) + steps * batch / check.apart
+    raced = validation_seconds(splits[0], first) + steps * batch / first.single_process
+    checked = validation_seconds(sum(splits), check) + steps * batch / check.single_process
     return max(raced / shares.last, checked / shares.check)
 
 
 def _entrant_row(
-    row: Entrant, draft: Course, seconds: Seconds, splits: Sequence[int], speeds: Mapping[Network, Timing]
+    row: Entrant, draft: TrainingConfig, seconds: Seconds, splits: Sequence[int], speeds: Mapping[Network, Timing]
 ) -> dict[str, Any]:
     candidate, timing = row.candidate, speeds[row.candidate.network]
-    course = _draft(draft, candidate.network, row.id)
-    raced = rungs_row(course, timing, seconds.rungs, seconds.last, splits[0]) if seconds.rungs else {"rungs": []}
+    config = _draft(draft, candidate.network, row.id)
+    raced = rungs_row(config, timing, seconds.rungs, seconds.last, splits[0]) if seconds.rungs else {"rungs": []}
     chosen = candidate.coefficients
     return {
         "id": row.id,
@@ -169,54 +171,56 @@ def _entrant_row(
         "gamma": chosen.gamma,
         "region": to_plain(candidate.region),
         "cost": candidate.cost,
-        "images_per_second": timing.apart,
+        "images_per_second": timing.single_process,
         "rungs": raced["rungs"],
-        "race": raced.get("course"),
-        "last": _training_row(course, seconds.last - validation_seconds(splits[0], timing), timing),
+        "race": raced.get("config"),
+        "last": _training_row(config, seconds.last - validation_seconds(splits[0], timing), timing),
         "check": _check_row(row.check, draft, seconds.check, splits, speeds),
     }
 
 
 def _check_row(
-    row: Matched, draft: Course, seconds: float, splits: Sequence[int], speeds: Mapping[Network, Timing]
+    row: Matched, draft: TrainingConfig, seconds: float, splits: Sequence[int], speeds: Mapping[Network, Timing]
 ) -> dict[str, Any]:
     timing = speeds[row.network]
-    answers = sum(splits) / (FORWARD_RATE * timing.apart)
-    course = _draft(draft, row.network, FOUND)
-    return {"phi": row.phi, "cost": row.cost, **_training_row(course, seconds - answers, timing)}
+    answers = sum(splits) / (FORWARD_RATE * timing.single_process)
+    config = _draft(draft, row.network, FOUND)
+    return {"phi": row.phi, "cost": row.cost, **_training_row(config, seconds - answers, timing)}
 
 
-def _training_row(draft: Course, seconds: float, timing: Timing) -> dict[str, Any]:
+def _training_row(draft: TrainingConfig, seconds: float, timing: Timing) -> dict[str, Any]:
     """A whole training of so many seconds."""
-    course = with_steps(draft, max(2, int(seconds * timing.apart / draft.batch)))
-    return {"course": course_row(course), "cooldown_steps": course.cooldown_steps}
+    config = with_steps(draft, max(2, int(seconds * timing.single_process / draft.batch)))
+    return {"config": config_row(config), "cooldown_steps": config.cooldown_steps}
 
 
-def early_leg(plan: Mapping[str, Any], place: Place, name: str, rung: int) -> Leg:
+def early_leg(plan: Mapping[str, Any], context: JobContext, name: str, rung: int) -> TrainingJob:
     """An entrant's way through an early rung, on from where the one before left its trunk."""
     row = entrant_of(plan, name)
     steps = row["rungs"][rung]
-    course = course_of(row["race"], plan)
-    return Leg(course, place, f"rung-{rung}", f"race/{name}", steps["trunk_until"], steps["cooldown_steps"])
+    config = config_of(row["race"], plan)
+    return TrainingJob(config, context, f"rung-{rung}", f"race/{name}", steps["trunk_until"], steps["cooldown_steps"])
 
 
-def last_legs(plan: Mapping[str, Any], place: Place, name: str) -> tuple[Leg, ...]:
+def last_legs(plan: Mapping[str, Any], context: JobContext, name: str) -> tuple[TrainingJob, ...]:
     """A finalist's trainings, one a seed, from the beginning."""
-    return tuple(_whole(plan, place, entrant_of(plan, name)["last"], f"last/{name}", name))
+    return tuple(_whole(plan, context, entrant_of(plan, name)["last"], f"last/{name}", name))
 
 
-def check_legs(plan: Mapping[str, Any], place: Place, found: str) -> dict[str, tuple[Leg, ...]]:
+def check_legs(plan: Mapping[str, Any], context: JobContext, found: str) -> dict[str, tuple[TrainingJob, ...]]:
     """The trainings of the check: the found coefficients' and the paper's network at phi = 2."""
     rows = {FOUND: entrant_of(plan, found)["check"], PAPER_ID: plan["paper"]}
-    return {name: tuple(_whole(plan, place, row, f"check/{name}", name)) for name, row in rows.items()}
+    return {name: tuple(_whole(plan, context, row, f"check/{name}", name)) for name, row in rows.items()}
 
 
-def _whole(plan: Mapping[str, Any], place: Place, row: Mapping[str, Any], phase: str, name: str) -> Iterator[Leg]:
+def _whole(
+    plan: Mapping[str, Any], context: JobContext, row: Mapping[str, Any], phase: str, name: str
+) -> Iterator[TrainingJob]:
     for offset in range(plan["seeds"]):
         seed = plan["seed"] + offset
-        course = course_of(row["course"], {**plan, "seed": seed})
-        course = dataclasses.replace(course, id=f"{name}-seed{seed}")
-        yield whole_leg(course, place, f"{phase}, seed {seed}", row["cooldown_steps"])
+        config = config_of(row["config"], {**plan, "seed": seed})
+        config = dataclasses.replace(config, id=f"{name}-seed{seed}")
+        yield whole_job(config, context, f"{phase}, seed {seed}", row["cooldown_steps"])
 
 
 def entrant_of(plan: Mapping[str, Any], name: str) -> Mapping[str, Any]:

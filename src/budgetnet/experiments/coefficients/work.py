@@ -10,9 +10,9 @@ from typing import Any
 
 from budgetnet.budgets.coefficient_space import Region
 from budgetnet.budgets.coefficients_file import FILE
-from budgetnet.cluster.missing import run_missing
-from budgetnet.cluster.parcel import leg_errand
-from budgetnet.cluster.where import Trials, Where
+from budgetnet.cluster.executor import Executor, Trials
+from budgetnet.cluster.parcel import job_errand
+from budgetnet.cluster.pending import run_pending
 from budgetnet.codec import from_plain
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet
@@ -34,11 +34,11 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.run import read_json, write_json
-from budgetnet.training.answers import answers_path, train_and_test
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.leg import Leg, Place, run_leg
+from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
+from budgetnet.training.predictions import predictions_path, train_and_test
 
 
 def shown(run: Path) -> CoefficientSearch:
@@ -51,9 +51,9 @@ def shown(run: Path) -> CoefficientSearch:
     return found
 
 
-def _work(leg: Leg) -> bool:
-    """A leg in a worker: those of the check answer the test images, too, and no others do."""
-    return train_and_test(leg) if leg.phase.startswith("check/") else run_leg(leg)
+def _work(job: TrainingJob) -> bool:
+    """A job in a worker: those of the check answer the test images, too, and no others do."""
+    return train_and_test(job) if job.phase.startswith("check/") else run_job(job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,14 @@ class Work:
     run: Path
     plan: Mapping[str, Any]
     images: ImageSet
-    place: Place
-    where: Where
+    context: JobContext
+    executor: Executor
     progress: Progress
 
     def finish(self) -> CoefficientSearch:
         """The result, from wherever an earlier start was stopped."""
-        count = self.where.places()
-        with self.where.workers(_work, leg_errand, self.place, count, self.progress) as workers:
+        count = self.executor.places()
+        with self.executor.workers(_work, job_errand, self.context, count, self.progress) as workers:
             answers = self._raced(workers)
             ranking = self._ranking(answers)
             if all(one.diverged for one in ranking[0].score.seeds):
@@ -82,39 +82,43 @@ class Work:
         self._write(ranking, answers[-1], check)
         return shown(self.run)
 
-    def _raced(self, workers: Trials[Leg, bool]) -> list[dict[str, list[Answers]]]:
+    def _raced(self, workers: Trials[TrainingJob, bool]) -> list[dict[str, list[Answers]]]:
         """The answers of every rung, by entrant; several seeds in the last. A rung that is done is not run again."""
         rungs: list[dict[str, list[Answers]]] = []
         last = len(self.plan["kept"]) - 1
 
         def score(rung: int, ids: Sequence[str]) -> dict[str, float]:
             if rung < last:
-                legs = {name: (early_leg(self.plan, self.place, name, rung),) for name in ids}
+                jobs = {name: (early_leg(self.plan, self.context, name, rung),) for name in ids}
             else:
-                legs = {name: last_legs(self.plan, self.place, name) for name in ids}
-            self._train(workers, f"rung {rung + 1} of {last + 1}", legs, lambda leg: leg.scores)
-            rungs.append({name: [on_validation(leg, self.images) for leg in rows] for name, rows in legs.items()})
+                jobs = {name: last_legs(self.plan, self.context, name) for name in ids}
+            self._train(workers, f"rung {rung + 1} of {last + 1}", jobs, lambda job: job.scores)
+            rungs.append({name: [on_validation(job, self.images) for job in rows] for name, rows in jobs.items()})
             return {name: -score_of(rows).log_loss for name, rows in rungs[-1].items()}
 
         race([row["id"] for row in self.plan["entrants"]], score, self.plan["incumbent"], self.plan["kept"][-1])
         return rungs
 
     def _train(
-        self, workers: Trials[Leg, bool], what: str, legs: Mapping[str, Sequence[Leg]], done: Callable[[Leg], Path]
+        self,
+        workers: Trials[TrainingJob, bool],
+        what: str,
+        jobs: Mapping[str, Sequence[TrainingJob]],
+        done: Callable[[TrainingJob], Path],
     ) -> None:
-        """Every leg that is not done, seed by seed."""
-        rows = [leg for seed in zip(*legs.values(), strict=True) for leg in seed]
-        run_missing(rows, what, workers, self.progress, done)
+        """Every job that is not done, seed by seed."""
+        rows = [job for seed in zip(*jobs.values(), strict=True) for job in seed]
+        run_pending(rows, what, workers, self.progress, done)
 
     def _ranking(self, rungs: Sequence[Mapping[str, Sequence[Answers]]]) -> tuple[Ranked, ...]:
         """Those that came farthest first, and of these the lowest log loss."""
-        place = {name: rung for rung, rows in enumerate(rungs) for name in rows}
-        found = [self._ranked(name, rungs[: rung + 1], rung == len(rungs) - 1) for name, rung in place.items()]
+        context = {name: rung for rung, rows in enumerate(rungs) for name in rows}
+        found = [self._ranked(name, rungs[: rung + 1], rung == len(rungs) - 1) for name, rung in context.items()]
         return tuple(sorted(found, key=lambda row: (-row.rung, row.score.log_loss, row.id)))
 
     def _ranked(self, name: str, rungs: Sequence[Mapping[str, Sequence[Answers]]], finalist: bool) -> Ranked:
         row = entrant_of(self.plan, name)
-        network = Network.from_json(json.dumps(row["last"]["course"]["network"]))
+        network = Network.from_json(json.dumps(row["last"]["config"]["network"]))
         return Ranked(
             id=name,
             coefficients=_coefficients(row),
@@ -131,17 +135,17 @@ class Work:
 
     def _check_learned(self, name: str, answers: Sequence[Answers]) -> None:
         """Raise a one-line `ValueError` where the best of all learned nothing: then the order is chance."""
-        epochs = epochs_of(entrant_of(self.plan, name)["last"]["course"], self.images)
+        epochs = epochs_of(entrant_of(self.plan, name)["last"]["config"], self.images)
         check_any_learned(f"{name}, the best of the race,", [one.chance for one in answers], epochs)
 
-    def _checked(self, workers: Trials[Leg, bool], name: str) -> Check:
+    def _checked(self, workers: Trials[TrainingJob, bool], name: str) -> Check:
         found, paper = entrant_of(self.plan, name)["check"], self.plan["paper"]
-        legs = check_legs(self.plan, self.place, name)
-        networks = {who: rows[0].course.network for who, rows in legs.items()}
+        jobs = check_legs(self.plan, self.context, name)
+        networks = {who: rows[0].config.network for who, rows in jobs.items()}
         if same_network(networks[FOUND], networks[PAPER_ID]):
             return Check(True, 2.0, paper["cost"], (), None)
-        self._train(workers, "check", legs, answers_path)
-        answers = {who: [on_test(leg, self.images) for leg in rows] for who, rows in legs.items()}
+        self._train(workers, "check", jobs, predictions_path)
+        answers = {who: [on_test(job, self.images) for job in rows] for who, rows in jobs.items()}
         chosen = {FOUND: _coefficients(entrant_of(self.plan, name)), PAPER_ID: PAPER}
         rows = {FOUND: found, PAPER_ID: paper}
         return Check(

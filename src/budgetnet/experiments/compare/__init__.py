@@ -13,14 +13,14 @@ import numpy as np
 from budgetnet.arguments import integer, number, path, run_arguments
 from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget, budget_of
-from budgetnet.cluster.missing import train_missing
-from budgetnet.cluster.where import Here
+from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.pending import train_pending
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.compare.ablation import WHOLE
 from budgetnet.experiments.compare.drafts import Draft, augmented, begin, drafts_of, training_id
 from budgetnet.experiments.compare.entrants import FAMILIES, Entrant, LeftOut
-from budgetnet.experiments.compare.plan import MEASURED_SECONDS, legs_of, planned
+from budgetnet.experiments.compare.plan import MEASURED_SECONDS, jobs_of, planned
 from budgetnet.experiments.compare.questions import Question, bases_of
 from budgetnet.experiments.compare.result import Compared, Comparison, accuracy_of, pairs_of, published_of, seed_score
 from budgetnet.experiments.compare.scalings import SCALINGS, START_SHARE
@@ -31,7 +31,6 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.runs.run import read_events, read_json, write_json
-from budgetnet.training.answers import Answered, answered, training_seconds
 from budgetnet.training.augmenting import (
     Augment,
     Chosen,
@@ -42,25 +41,26 @@ from budgetnet.training.augmenting import (
     tell_augmentation,
 )
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.leg import Leg, Place
+from budgetnet.training.job import JobContext, TrainingJob
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import (
     check_time,
+    clear_run,
     data_row,
     epochs_of,
     given_coefficients,
     load_plan,
     machine_row,
-    only_one,
+    process_group_of,
     run_folder,
+    run_lock,
     same_arguments,
     same_data,
     same_values,
     save_plan,
     side_px_for,
-    start_anew,
-    team_of,
 )
+from budgetnet.training.predictions import TestPredictions, test_predictions, training_seconds
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.train import check_computing
 
@@ -134,7 +134,7 @@ def compare(
         **({"start_share": start_share} if question == "scaling" else {}),
     }
     run = run_folder(out, data, asked)
-    with only_one(run):
+    with run_lock(run):
         plan = load_plan(run, "compare", fresh)
         images = tuple(open_images(data, seed, progress) for seed in range(seeds))
         if plan is not None:
@@ -144,7 +144,7 @@ def compare(
             if (run / "comparison.json").exists():
                 return _shown(run)
             same_values(plan, images[0], run)
-            team_of(plan, run)  # says where the machine has other cores than the plan's
+            process_group_of(plan, run)  # says where the machine has other cores than the plan's
         drafts, left_out = (
             ((), ())
             if plan
@@ -155,20 +155,20 @@ def compare(
         side_px = (
             plan["side_px"]
             if plan
-            else max(side_px_for([row.entrant.network], row.course.preprocessing) for row in drafts)
+            else max(side_px_for([row.entrant.network], row.config.preprocessing) for row in drafts)
         )
         tell_images(images[0], progress)
         pixels = open_cache(images[0], side_px, progress=progress)
         drafts = augmented(drafts, augment, images, pixels)
         tell_augmentation(_first_choice(plan, drafts), progress)
-        place = Place(data, 0, side_px, str(run / "training"), device, precision)
+        context = JobContext(data, 0, side_px, str(run / "training"), device, precision)
         if fresh:
-            start_anew(run)
+            clear_run(run)
         if plan is None:
-            begin(drafts, seeds, place, progress)
-            steps = planned(drafts, images[0], seeds, place, began, time_seconds, progress)
+            begin(drafts, seeds, context, progress)
+            steps = planned(drafts, images[0], seeds, context, began, time_seconds, progress)
             plan = save_plan(run, {**_row(data, images, asked, left_out, side_px), **steps})
-        return _Run(run, plan, budget, images, place, progress or silent).finish()
+        return _Run(run, plan, budget, images, context, progress or silent).finish()
 
 
 def _first_choice(plan: Mapping[str, Any] | None, drafts: Sequence[Draft]) -> tuple[Chosen, ...]:
@@ -213,21 +213,21 @@ class _Run:
     plan: Mapping[str, Any]
     budget: Budget
     images: Sequence[ImageSet]
-    place: Place
+    context: JobContext
     progress: Progress
 
     def finish(self) -> Comparison:
-        legs = legs_of(self.plan, self.place)
-        where = Here(self.place.device)
-        train_missing(legs, "compare", where, self.place, where.places(), self.progress)
-        tests = self._by_entrant(legs, lambda leg: answered(leg, self.images[leg.place.split_seed]))
-        took, rows = self._took(legs), self.plan["entrants"]
+        jobs = jobs_of(self.plan, self.context)
+        executor = LocalExecutor(self.context.device)
+        train_pending(jobs, "compare", executor, self.context, executor.places(), self.progress)
+        tests = self._by_entrant(jobs, lambda job: test_predictions(job, self.images[job.context.split_seed]))
+        took, rows = self._took(jobs), self.plan["entrants"]
         self._check_learned(tests)
         entrants = [Entrant.from_dict(row) for row in rows]
         speeds = measure_each(
             [entrant.network for entrant in entrants],
             seconds=MEASURED_SECONDS,
-            device=self.place.device,
+            device=self.context.device,
             progress=self.progress,
         )
         found = [
@@ -238,37 +238,37 @@ class _Run:
         self._write(tuple(found), tests)
         return _shown(self.run)
 
-    def _by_entrant(self, legs: Sequence[Leg], found: Callable[[Leg], Found]) -> dict[str, list[Found]]:
+    def _by_entrant(self, jobs: Sequence[TrainingJob], found: Callable[[TrainingJob], Found]) -> dict[str, list[Found]]:
         """What was found of every entrant's trainings, seed by seed."""
-        done = {leg.course.id: found(leg) for leg in legs}
+        done = {job.config.id: found(job) for job in jobs}
         ids = [row["id"] for row in self.plan["entrants"]]
         return {name: [done[training_id(name, seed)] for seed in range(self.plan["seeds"])] for name in ids}
 
-    def _check_learned(self, tests: Mapping[str, Sequence[Answered]]) -> None:
+    def _check_learned(self, tests: Mapping[str, Sequence[TestPredictions]]) -> None:
         """Raise a one-line `ValueError` where no training learned anything: then there is nothing to compare."""
         best = min(self.plan["entrants"], key=lambda row: min(test.chance.loss for test in tests[row["id"]]))
-        epochs = epochs_of(best["course"], self.images[0])
+        epochs = epochs_of(best["config"], self.images[0])
         every = [test.chance for row in tests.values() for test in row]
         check_any_learned(f"{best['label']}, the best of all,", every, epochs)
 
-    def _took(self, legs: Sequence[Leg]) -> dict[str, float | None]:
+    def _took(self, jobs: Sequence[TrainingJob]) -> dict[str, float | None]:
         """Mean seconds of every entrant's trainings."""
         events = read_events(self.run / "events.jsonl")
-        each = self._by_entrant(legs, lambda leg: training_seconds(events, leg))
+        each = self._by_entrant(jobs, lambda job: training_seconds(events, job))
         return {name: _mean(found) for name, found in each.items()}
 
     def _compared(
         self,
         entrant: Entrant,
         row: Mapping[str, Any],
-        tests: Sequence[Answered],
+        tests: Sequence[TestPredictions],
         took: float | None,
         speed: Measurement,
     ) -> Compared:
         price, accuracy = self.budget.price(entrant.network), accuracy_of(tests)
         binding = self.budget.check(entrant.network).binding
         published = published_of(entrant.base, entrant.network) if self.plan["question"] == "families" else None
-        course = row["course"]
+        config = row["config"]
         return Compared(
             **{name: getattr(entrant, name) for name in ENTRANT_FIELDS},
             **{name: getattr(price, name) for name in PRICE_FIELDS},
@@ -285,9 +285,9 @@ class _Run:
             share=binding.share,
             measurement=speed,
             images_per_second=row["images_per_second"],
-            batch=course["batch"],
-            steps=course["steps"],
-            epochs=epochs_of(course, self.images[0]),
+            batch=config["batch"],
+            steps=config["steps"],
+            epochs=epochs_of(config, self.images[0]),
             recipe=row["recipe"]["name"],
             parent=row["parent"],
             published_top1=published and published.top1,
@@ -295,7 +295,7 @@ class _Run:
             training_seconds=took,
         )
 
-    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[Answered]]) -> None:
+    def _write(self, found: tuple[Compared, ...], tests: Mapping[str, Sequence[TestPredictions]]) -> None:
         """The networks' files, then comparison.json: where that is, the run is finished."""
         reference = WHOLE if self.plan["question"] == "ablation" and WHOLE in tests else None
         pairs = pairs_of(tests, [row.id for row in found], reference)

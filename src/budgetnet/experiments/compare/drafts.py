@@ -19,28 +19,28 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Chosen, choices_by_seed
-from budgetnet.training.leg import Place
+from budgetnet.training.job import JobContext
 from budgetnet.training.memory import training_batch
 from budgetnet.training.plan import preprocessing_for
-from budgetnet.training.pretrained import Start, default_recipe, forms_for, parent_for, write_starts
+from budgetnet.training.pretrained import InitialWeights, default_recipe, forms_for, parent_for, write_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An entrant before its steps are known: its course for the first seed, whose weights it begins from, and what
+    """An entrant before its steps are known: its config for the first seed, whose weights it begins from, and what
     each seed draws of the recipe's augmentation."""
 
     entrant: Entrant
-    course: Course
+    config: TrainingConfig
     parent: str | None
     augmentation: tuple[tuple[Chosen, ...], ...] = ()
 
 
 def drafted(entrant: Entrant, parent: str | None, recipe: Recipe, preprocessing: Preprocessing, batch: int) -> Draft:
     """The entrant with its recipe, preprocessing and batch."""
-    return Draft(entrant, Course(entrant.id, entrant.network, recipe, preprocessing, 0, batch, 1, 1), parent)
+    return Draft(entrant, TrainingConfig(entrant.id, entrant.network, recipe, preprocessing, 0, batch, 1, 1), parent)
 
 
 def drafts_of(
@@ -86,9 +86,9 @@ def augmented(
     drafts: Sequence[Draft], augment: Augment, images: Sequence[ImageSet], pixels: Pixels
 ) -> tuple[Draft, ...]:
     """The drafts with what each seed draws, which is the same for all of one recipe."""
-    recipes = {draft.course.recipe.name: draft.course.recipe for draft in drafts}
+    recipes = {draft.config.recipe.name: draft.config.recipe for draft in drafts}
     found = {name: choices_by_seed(augment, recipe, images, pixels) for name, recipe in recipes.items()}
-    return tuple(dataclasses.replace(draft, augmentation=found[draft.course.recipe.name]) for draft in drafts)
+    return tuple(dataclasses.replace(draft, augmentation=found[draft.config.recipe.name]) for draft in drafts)
 
 
 def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:
@@ -104,12 +104,12 @@ def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:
     return [parent_for(pretrained, row.network) for row in entrants]
 
 
-def begin(drafts: Sequence[Draft], seeds: int, place: Place, progress: Progress | None) -> None:
+def begin(drafts: Sequence[Draft], seeds: int, context: JobContext, progress: Progress | None) -> None:
     """The initial weights of every training that inherits."""
-    starts = [
-        Start(
-            dataclasses.replace(row.course, id=training_id(row.entrant.id, seed), seed=seed),
-            dataclasses.replace(place, split_seed=seed),
+    initial = [
+        InitialWeights(
+            dataclasses.replace(row.config, id=training_id(row.entrant.id, seed), seed=seed),
+            dataclasses.replace(context, split_seed=seed),
             row.parent,
             exact=False,
         )
@@ -117,8 +117,8 @@ def begin(drafts: Sequence[Draft], seeds: int, place: Place, progress: Progress 
         for row in drafts
         if row.parent is not None
     ]
-    if starts:
-        write_starts(starts, place.device, progress)
+    if initial:
+        write_initial_weights(initial, context.device, progress)
 
 
 def training_id(entrant: str, seed: int) -> str:

@@ -36,7 +36,7 @@ class Entrant:
     network: Network
 
     def to_dict(self) -> dict[str, Any]:
-        """The row of plan.json, but for the network, which stands in its course."""
+        """The row of plan.json, but for the network, which stands in its config."""
         return {
             "id": self.id,
             "label": self.label,
@@ -49,7 +49,7 @@ class Entrant:
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> Entrant:
         """The entrant of plan.json."""
-        network = Network.from_json(json.dumps(row["course"]["network"]))
+        network = Network.from_json(json.dumps(row["config"]["network"]))
         names = ("id", "label", "base", "strategy", "phi", "dropped_strides")
         return Entrant(**{name: row[name] for name in names}, network=network)
 

@@ -25,12 +25,13 @@ class PublishedLine:
 
 @dataclass(frozen=True, slots=True)
 class PublishedTable:
-    """One base of one table. `apart`: the dearest scaled network's counted MACs over the cheapest's, less 1."""
+    """One base of one table. `single_process`: the dearest scaled network's counted MACs over the cheapest's, less
+    1."""
 
     base: str
     source: str
     lines: tuple[PublishedLine, ...]
-    apart: float
+    single_process: float
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ from budgetnet.statistics import (
     paired_over_seeds,
     wilson,
 )
-from budgetnet.training.answers import Answered, right_over_seeds
+from budgetnet.training.predictions import TestPredictions, right_over_seeds
 
 FORMAT = "budgetnet.comparison.v1"
 
@@ -149,7 +149,7 @@ class Comparison:
         return from_record(Comparison, row, FORMAT, f"comparison.json in {run}", run=run, report=report)
 
 
-def seed_score(test: Answered) -> SeedScore:
+def seed_score(test: TestPredictions) -> SeedScore:
     """A training's test in numbers."""
     correct, count = int(test.right.sum()), len(test.right)
     low, high = wilson(correct, count)
@@ -165,14 +165,14 @@ class Accuracy:
     high: float
 
 
-def accuracy_of(tests: Sequence[Answered]) -> Accuracy:
+def accuracy_of(tests: Sequence[TestPredictions]) -> Accuracy:
     """The accuracy of one network over its seeds."""
     found = over_seeds(right_over_seeds(tests))
     return Accuracy(found, *accuracy_interval(found))
 
 
 def pairs_of(
-    tests: Mapping[str, Sequence[Answered]], order: Sequence[str], reference: str | None = None
+    tests: Mapping[str, Sequence[TestPredictions]], order: Sequence[str], reference: str | None = None
 ) -> tuple[Pair, ...]:
     """Every pair of networks, the one that stands first in `order` as a; or the `reference` as a with each other."""
     both = itertools.combinations(order, 2)
@@ -181,7 +181,7 @@ def pairs_of(
     return counted_together([_pair(a, b, tests[a], tests[b]) for a, b in both])
 
 
-def _pair(a: str, b: str, ours: Sequence[Answered], theirs: Sequence[Answered]) -> Pair:
+def _pair(a: str, b: str, ours: Sequence[TestPredictions], theirs: Sequence[TestPredictions]) -> Pair:
     found = paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs))
     low, high = difference_interval(found)
     return Pair(

@@ -14,8 +14,8 @@ from budgetnet.arguments import run_arguments
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Space
+from budgetnet.cluster.executor import executor_on
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.cluster.where import trials_on
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.experiments.baseline import BASE_NAME, Baseline, search_baseline, space_for
 from budgetnet.experiments.baseline.request import SearchRequest, search_request
@@ -38,13 +38,12 @@ from budgetnet.runs.run import read_json, write_json
 from budgetnet.training.augmenting import Augment, Everything, augmentation_for, chosen_of, settled
 from budgetnet.training.plan import (
     TooShort,
+    clear_run,
     data_row,
     machine_row,
-    only_one,
     run_folder,
-    same_version,
+    run_lock,
     save_plan,
-    start_anew,
 )
 from budgetnet.training.recipe import Recipe
 
@@ -113,29 +112,27 @@ def search_family(
     )
     asked = request.to_dict()
     run = run_folder(out, data, {"command": COMMAND, **asked})
-    with only_one(run):
+    with run_lock(run):
         opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
-        same_version(opened.plan, "exponent", run)
         if opened.finished:
             return _shown(run)
-        same_version(opened.plan, "augmentation", run)
         plan, images = opened.plan, opened.images
         if plan is None:
             stand_in = _stand_in(images, budget, request.space, request.base)
             networks = [row for _, _, row in stand_in]
             if request.storage is not None:
                 check_storage(request.storage)
-            with trials_on(cluster, device) as where:
+            with executor_on(cluster, device) as executor:
                 tell_images(images, progress)
                 most = budget.train_bytes
                 job = job_for(
-                    networks, images, data, request.recipe, seed, run, where, precision, progress, most_bytes=most
+                    networks, images, data, request.recipe, seed, run, executor, precision, progress, most_bytes=most
                 )
-                pixels = open_cache(images, job.place.side_px, progress=progress)
+                pixels = open_cache(images, job.context.side_px, progress=progress)
                 drawn = augmentation_for(None, request.augment, request.recipe, images, pixels, seed, progress)
                 steps = shared(job, stand_in, began, request.time_seconds, progress)
             if fresh:
-                start_anew(run)
+                clear_run(run)
                 if request.storage is not None:  # else it went with the folder
                     Studied.of(run / BASELINE, request.storage).forget()
             row = {"command": COMMAND, "data": data_row(data, images), **asked, "machine": machine_row()}
@@ -189,7 +186,7 @@ class _Chain:
         baseline = self._baseline()
         found = self._coefficients(baseline.network)
         asked = self.asked
-        with self._part("family") as progress, trials_on(asked.cluster, asked.device) as where:
+        with self._part("family") as progress, executor_on(asked.cluster, asked.device) as executor:
             training = train_family(
                 self.run / "family",
                 baseline.network,
@@ -197,7 +194,7 @@ class _Chain:
                 self.images,
                 self.plan,
                 asked.data,
-                where,
+                executor,
                 progress,
             )
             family = family_of(

@@ -12,12 +12,12 @@ from typing import Any
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
-from budgetnet.cluster.missing import train_missing
-from budgetnet.cluster.parcel import Errand, leg_errand
-from budgetnet.cluster.where import Where, batch_for
+from budgetnet.cluster.executor import Executor, batch_for
+from budgetnet.cluster.parcel import Errand, job_errand
+from budgetnet.cluster.pending import train_pending
 from budgetnet.data import Data, ImageSet, open_cache
 from budgetnet.experiments.family.members import members_of, published_members
-from budgetnet.experiments.family.plan import Job, legs_of, planned
+from budgetnet.experiments.family.plan import Job, jobs_of, planned
 from budgetnet.experiments.family.result import Family, Member, Part, gains_of, member_of
 from budgetnet.experiments.family.statement import statement
 from budgetnet.model.weights import save_weights
@@ -25,10 +25,9 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.run import SIDE_NOTE, read_events
-from budgetnet.training.answers import Answered, answered, train_and_test, training_seconds
 from budgetnet.training.augmenting import chosen_of, fitted
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.leg import Leg, Place, opened, run_leg
+from budgetnet.training.job import JobContext, TrainingJob, opened, run_job
 from budgetnet.training.outcome import clear, trained_model
 from budgetnet.training.plan import (
     data_row,
@@ -36,12 +35,13 @@ from budgetnet.training.plan import (
     machine_row,
     preprocessing_for,
     preprocessing_row,
+    process_group_of,
     save_plan,
     side_px_for,
-    team_of,
 )
+from budgetnet.training.predictions import TestPredictions, test_predictions, train_and_test, training_seconds
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 COMMAND = "search family, family"
 """In the plan.json of the family's own folder."""
@@ -54,22 +54,24 @@ def job_for(
     recipe: str | Recipe,
     seed: int,
     folder: Path,
-    where: Where,
+    executor: Executor,
     precision: str,
     progress: Progress | None,
     side_px: int | None = None,
     most_bytes: int | None = None,
 ) -> Job:
-    """The images open at that side, or one that serves all these networks, and a course without network and steps.
+    """The images open at that side, or one that serves all these networks, and a config without network and steps.
 
     A training takes at most `most_bytes`.
     """
     chosen, preprocessing = recipe_of(recipe), preprocessing_for(images)
     side_px = side_px or side_px_for(networks, preprocessing)
     open_cache(images, side_px, progress=progress)
-    batch = batch_for(where, chosen, len(images.indices("train")), networks, most_bytes)
-    draft = Course("draft", networks[0], chosen, preprocessing, seed, batch, 1, 1)
-    return Job(images, draft, Place(data, seed, side_px, str(folder / "training"), where.device, precision), where)
+    batch = batch_for(executor, chosen, len(images.indices("train")), networks, most_bytes)
+    draft = TrainingConfig("draft", networks[0], chosen, preprocessing, seed, batch, 1, 1)
+    return Job(
+        images, draft, JobContext(data, seed, side_px, str(folder / "training"), executor.device, precision), executor
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +83,27 @@ class Training:
     job: Job
     progress: Progress
 
-    def finish(self) -> dict[str, list[Answered]]:
+    def finish(self) -> dict[str, list[TestPredictions]]:
         """The answers of every member's trainings, the smallest first; networks and weights are written by then."""
         for row in self.plan["members"]:
             with written_aside(self.folder / f"{row['id']}.json") as aside:
                 aside.write_text(network_of(row).to_json() + "\n", encoding="utf-8")
-        legs, most = legs_of(self.plan, self.job.place), self.plan["processes"]
-        where, place = self.job.where, self.job.place
-        train_missing(legs, "family", where, place, most, self.progress, train_member, member_errand)
+        jobs, most = jobs_of(self.plan, self.job.context), self.plan["processes"]
+        executor, context = self.job.executor, self.job.context
+        train_pending(jobs, "family", executor, context, most, self.progress, train_member, member_errand)
         clear(self.folder / "training")
-        done = {leg.course.id: answered(leg, self.job.images) for leg in legs}
+        done = {job.config.id: test_predictions(job, self.job.images) for job in jobs}
         check_any_learned("every member of the family", [one.chance for one in done.values()], self.plan["epochs"])
-        return {row["id"]: [done[leg.course.id] for leg in self.legs(row["id"])] for row in self.plan["members"]}
+        return {row["id"]: [done[job.config.id] for job in self.jobs(row["id"])] for row in self.plan["members"]}
 
-    def legs(self, member: str) -> list[Leg]:
+    def jobs(self, member: str) -> list[TrainingJob]:
         """The trainings of one member, by seed."""
-        return [leg for leg in legs_of(self.plan, self.job.place) if leg.course.id.startswith(f"{member}-seed")]
+        return [job for job in jobs_of(self.plan, self.job.context) if job.config.id.startswith(f"{member}-seed")]
 
-    def member(self, row: Mapping[str, Any], tests: Sequence[Answered], budget: Budget) -> Member:
+    def member(self, row: Mapping[str, Any], tests: Sequence[TestPredictions], budget: Budget) -> Member:
         """A row of the plan with what its trainings found."""
         events = read_events(self.folder / "events.jsonl")
-        took = [training_seconds(events, leg) for leg in self.legs(row["id"])]
+        took = [training_seconds(events, job) for job in self.jobs(row["id"])]
         known = [seconds for seconds in took if seconds is not None]
         mean = sum(known) / len(known) if known else None
         return member_of(row["id"], row["phi"], network_of(row), tests, budget, row["images_per_second"], mean)
@@ -109,31 +111,31 @@ class Training:
 
 def network_of(row: Mapping[str, Any]) -> Network:
     """The network of a member's row in the plan."""
-    return Network.from_json(json.dumps(row["course"]["network"]))
+    return Network.from_json(json.dumps(row["config"]["network"]))
 
 
-def train_member(leg: Leg) -> bool:
+def train_member(job: TrainingJob) -> bool:
     """Train and test in a worker, as `train_and_test`; the first seed's weights are kept beside the networks."""
-    if not leg.scores.exists():
-        run_leg(leg)
-    file = kept_weights(leg)
+    if not job.scores.exists():
+        run_job(job)
+    file = kept_weights(job)
     if file is not None:
-        images, _ = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
-        notes = {SIDE_NOTE: str(leg.place.side_px)}
-        preprocessing = dataclasses.replace(leg.course.preprocessing, value_range=images.value_range)
-        save_weights(file, trained_model(leg), images.classes, preprocessing_row(preprocessing), notes)
-    return train_and_test(leg)
+        images, _ = opened(job.context.data, job.context.split_seed, job.context.side_px)
+        notes = {SIDE_NOTE: str(job.context.side_px)}
+        preprocessing = dataclasses.replace(job.config.preprocessing, value_range=images.value_range)
+        save_weights(file, trained_model(job), images.classes, preprocessing_row(preprocessing), notes)
+    return train_and_test(job)
 
 
-def kept_weights(leg: Leg) -> Path | None:
+def kept_weights(job: TrainingJob) -> Path | None:
     """The file for a member's weights, which the first seed's training leaves."""
-    name, _, seed = leg.course.id.rpartition("-seed")
-    return Path(leg.place.folder).parent / f"{name}.safetensors" if int(seed) == leg.place.split_seed else None
+    name, _, seed = job.config.id.rpartition("-seed")
+    return Path(job.context.folder).parent / f"{name}.safetensors" if int(seed) == job.context.split_seed else None
 
 
-def member_errand(leg: Leg) -> Errand:
+def member_errand(job: TrainingJob) -> Errand:
     """As of any training, and the member's weights before the answers: where those are, nothing is missing."""
-    errand, file = leg_errand(leg), kept_weights(leg)
+    errand, file = job_errand(job), kept_weights(job)
     return errand if file is None else dataclasses.replace(errand, leaves=(file, *errand.leaves))
 
 
@@ -144,7 +146,7 @@ def train_family(
     images: ImageSet,
     whole: Mapping[str, Any],
     data: Data,
-    where: Where,
+    executor: Executor,
     progress: Progress,
 ) -> Training:
     """S0 to S3 of this base, planned in `folder`, or as they were planned; `whole` is the chain's plan."""
@@ -160,7 +162,7 @@ def train_family(
         fitted(recipe_of(whole["recipe_name"]), chosen_of(whole.get("augmentation"))),
         whole["seed"],
         folder,
-        where,
+        executor,
         whole["precision"],
         progress,
         side_px=None if plan is None else plan["side_px"],
@@ -176,11 +178,11 @@ def train_family(
             "recipe": job.draft.recipe.to_dict(),
             "preprocessing": preprocessing_row(job.draft.preprocessing),
             "machine": machine_row(),
-            "side_px": job.place.side_px,
+            "side_px": job.context.side_px,
         }
         plan = save_plan(folder, {**row, **steps})
     else:
-        team_of(plan, folder)  # says where the machine has other cores than the plan's
+        process_group_of(plan, folder)  # says where the machine has other cores than the plan's
     return Training(folder, plan, job, progress)
 
 
@@ -197,7 +199,7 @@ def family_of(
         gains=gains_of(tests),
         published=published_members(),
         steps=plan["steps"],
-        batch=plan["members"][0]["course"]["batch"],
+        batch=plan["members"][0]["config"]["batch"],
         epochs=plan["epochs"],
         test_images=len(tests["S0"][0].indices),
         parts=tuple(parts),

@@ -80,7 +80,7 @@ def facts(plan: Row, family: Row) -> dict[str, str]:
     times = [f"{wording.duration(seconds)} for {part}" for part, seconds in plan["seconds"].items()]
     rows = {
         "Time, as planned": wording.listed(times),
-        "A training": f"{family['steps']:,} steps of {family['members'][0]['course']['batch']} images, "
+        "A training": f"{family['steps']:,} steps of {family['members'][0]['config']['batch']} images, "
         f"{family['epochs']:.1f} epochs, {wording.counted(family['seeds'], 'seed')}, on one core or GPU each",
         "Recipe": family["recipe"]["name"],
         **augmentation_fact(plan.get("augmentation")),

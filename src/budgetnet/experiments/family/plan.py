@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.cluster.where import Where
+from budgetnet.cluster.executor import Executor
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline.finals import LEAST_EPOCHS
 from budgetnet.experiments.coefficients.entrants import entrants_for
@@ -25,12 +25,12 @@ from budgetnet.experiments.coefficients.plan import FINALISTS, least_seconds
 from budgetnet.experiments.race import survivors
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import Team
-from budgetnet.training.leg import Leg, Place, Timing, whole_leg
-from budgetnet.training.plan import TooShort, course_of, course_row, team_row
+from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
+from budgetnet.training.plan import TooShort, config_of, config_row, process_group_row
 from budgetnet.training.speed import least_steps
 from budgetnet.training.train import FORWARD_RATE, SPARE_SHARE, Timings, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 SHARES: Mapping[str, float] = {"baseline": 0.5, "coefficients": 0.25, "family": 0.25}
 """Of the time: for three hours what the two searches have by themselves, 90 and 45 minutes, and 45 for the family."""
@@ -45,17 +45,17 @@ PAGE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is known before any time is shared: the images, a course without network and steps, and where it runs."""
+    """What is known before any time is shared: the images, a config without network and steps, and where it runs."""
 
     images: ImageSet
-    draft: Course
-    place: Place
-    where: Where
+    draft: TrainingConfig
+    context: JobContext
+    executor: Executor
 
     @property
     def workers(self) -> int:
         """Trainings at a time."""
-        return self.where.places()
+        return self.executor.places()
 
     @property
     def splits(self) -> list[int]:
@@ -72,8 +72,8 @@ class Job:
         """Steps in which a training sees its images as often as makes it one."""
         return least_steps(len(self.images.indices("train")), self.draft.batch)
 
-    def course(self, name: str, network: Network) -> Course:
-        """The course of one network, still without steps."""
+    def config(self, name: str, network: Network) -> TrainingConfig:
+        """The config of one network, still without steps."""
         return dataclasses.replace(self.draft, id=name, network=network)
 
 
@@ -85,7 +85,7 @@ def shared(
     Raises `TooShort` where coefficients or the family could not be trained: after the baseline it would be too late.
     """
     measured = _timed(job, members, progress)
-    timings = measured.courses
+    timings = measured.configs
     spent = time.monotonic() - began
     seconds = {part: max(0, int(share * (time_seconds - spent))) for part, share in SHARES.items()}
     overhead = measured.startup_seconds + sum(row.seconds for row in timings) / job.workers + PAGE_SECONDS
@@ -110,7 +110,7 @@ def shared(
 
 
 def _timed(job: Job, members: Sequence[tuple[str, int, Network]], progress: Progress | None) -> Timings:
-    return job.where.timed([job.course(name, network) for name, _, network in members], job.place, progress)
+    return job.executor.timed([job.config(name, network) for name, _, network in members], job.context, progress)
 
 
 def planned(
@@ -127,15 +127,15 @@ def planned(
     measured = _timed(job, members, progress)
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
     left = seconds * (1 - SPARE_SHARE) - spent
-    lengths = {count: _steps_within(left, job, measured.courses, count) for count in range(MOST_SEEDS, 0, -1)}
+    lengths = {count: _steps_within(left, job, measured.configs, count) for count in range(MOST_SEEDS, 0, -1)}
     seeds = next((count for count, steps in lengths.items() if steps >= job.enough_steps), 1)
     steps = lengths[seeds]
     if steps < job.least_steps:
-        needed = MARGIN * (spent + family_seconds(job, measured.courses, 1, job.least_steps))
+        needed = MARGIN * (spent + family_seconds(job, measured.configs, 1, job.least_steps))
         raise TooShort(seconds, f"for {len(members)} trainings of {job.least_steps} steps", needed)
-    rows = zip(members, measured.courses, strict=True)
+    rows = zip(members, measured.configs, strict=True)
     return {
-        **team_row(Team(job.workers, 1)),
+        **process_group_row(ProcessGroup(job.workers, 1)),
         "seeds": seeds,
         "steps": steps,
         "epochs": steps * job.draft.batch / len(job.images.indices("train")),
@@ -144,8 +144,8 @@ def planned(
             {
                 "id": name,
                 "phi": phi,
-                "images_per_second": timing.apart,
-                "course": course_row(with_steps(job.course(name, network), steps)),
+                "images_per_second": timing.single_process,
+                "config": config_row(with_steps(job.config(name, network), steps)),
             }
             for (name, phi, network), timing in rows
         ],
@@ -155,7 +155,7 @@ def planned(
 def family_seconds(job: Job, timings: Sequence[Timing], seeds: int, steps: int) -> float:
     """How long a family takes, the largest first, as many trainings at a time as there are workers."""
     asked = sum(job.splits) / FORWARD_RATE
-    each = [(steps * job.draft.batch + asked) / row.apart for row in reversed(timings) for _ in range(seeds)]
+    each = [(steps * job.draft.batch + asked) / row.single_process for row in reversed(timings) for _ in range(seeds)]
     return makespan(each, job.workers)
 
 
@@ -171,16 +171,16 @@ def _steps_within(left: float, job: Job, timings: Sequence[Timing], seeds: int) 
     return bisect_right(range(1, MOST_STEPS), left, key=lambda steps: family_seconds(job, timings, seeds, steps))
 
 
-def legs_of(plan: Mapping[str, Any], place: Place) -> tuple[Leg, ...]:
+def jobs_of(plan: Mapping[str, Any], context: JobContext) -> tuple[TrainingJob, ...]:
     """Every training of the family on the one split of the searches, the largest member first.
 
     A seed is of the weights and the augmentation; the first is the plan's.
     """
     rows = reversed(plan["members"])
-    return tuple(_leg(row, plan, plan["seed"] + offset, place) for row in rows for offset in range(plan["seeds"]))
+    return tuple(_leg(row, plan, plan["seed"] + offset, context) for row in rows for offset in range(plan["seeds"]))
 
 
-def _leg(row: Mapping[str, Any], plan: Mapping[str, Any], seed: int, place: Place) -> Leg:
-    course = course_of(row["course"], {**plan, "seed": seed})
-    named = dataclasses.replace(course, id=f"{row['id']}-seed{seed}")
-    return whole_leg(named, place, f"family/{row['id']}, seed {seed}", plan["cooldown_steps"])
+def _leg(row: Mapping[str, Any], plan: Mapping[str, Any], seed: int, context: JobContext) -> TrainingJob:
+    config = config_of(row["config"], {**plan, "seed": seed})
+    named = dataclasses.replace(config, id=f"{row['id']}-seed{seed}")
+    return whole_job(named, context, f"family/{row['id']}, seed {seed}", plan["cooldown_steps"])

@@ -15,7 +15,7 @@ from budgetnet.experiments.family.members import PublishedMember
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.statistics import counted_together, difference_interval, on_one_split, paired_over_seeds
-from budgetnet.training.answers import Answered, right_over_seeds, unlearned
+from budgetnet.training.predictions import TestPredictions, right_over_seeds, unlearned
 
 FORMAT = "budgetnet.family.v1"
 FILE = "family.json"
@@ -107,7 +107,7 @@ def member_of(
     name: str,
     phi: int,
     network: Network,
-    tests: Sequence[Answered],
+    tests: Sequence[TestPredictions],
     budget: Budget,
     images_per_second: float,
     training_seconds: float | None,
@@ -133,12 +133,12 @@ def member_of(
     )
 
 
-def gains_of(tests: Mapping[str, Sequence[Answered]]) -> tuple[Gain, ...]:
+def gains_of(tests: Mapping[str, Sequence[TestPredictions]]) -> tuple[Gain, ...]:
     """Every member against the one before it, in the order of `tests`, the smallest first."""
     return counted_together([_gain(larger, smaller, tests) for smaller, larger in itertools.pairwise(tests)])
 
 
-def _gain(a: str, b: str, tests: Mapping[str, Sequence[Answered]]) -> Gain:
+def _gain(a: str, b: str, tests: Mapping[str, Sequence[TestPredictions]]) -> Gain:
     ours, theirs = (right_over_seeds(tests[name]) for name in (a, b))
     found = on_one_split(paired_over_seeds(ours, theirs), len(ours))
     low, high = difference_interval(found)

@@ -38,35 +38,34 @@ from budgetnet.networks.scaling import (
     strategy_of,
 )
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import Team, Workers, workers_for
+from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
 from budgetnet.runs.run import learned_validation, read_json, reading, write_json
 from budgetnet.statistics import wilson
-from budgetnet.training.answers import validation_answers
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.leg import Leg, Place, run_leg
-from budgetnet.training.outcome import Outcome, conclude, finished, write_split
+from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.outcome import Outcome, finalize, finished, write_split
 from budgetnet.training.plan import (
     check_plan,
-    course_of,
+    clear_run,
+    config_of,
     data_row,
     given_coefficients,
     load_plan,
     machine_row,
-    only_one,
     planned_preprocessing,
     preprocessing_row,
+    process_group_of,
     run_folder,
+    run_lock,
     same_arguments,
     same_data,
     same_values,
-    same_version,
     save_plan,
     side_px_for,
-    start_anew,
-    team_of,
 )
-from budgetnet.training.pretrained import Start, base_of, default_recipe, source_of, write_starts
+from budgetnet.training.predictions import read_validation_predictions
+from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, source_of, write_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.speed import TrainingLimits
 from budgetnet.training.stopwatch import MACHINE, Clock
@@ -153,9 +152,8 @@ def solve(
     check_compound(coefficients, asked.strategies)
     began = clock.now()
     run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
-    with only_one(run):
+    with run_lock(run):
         plan = load_plan(run, "solve", fresh)
-        same_version(plan, "training", run)
         images = open_images(asked.data, seed, progress)
         source = source_of(plan, pretrained, budget)
         asked = asked.beginning_from(source, plan, recipe)
@@ -183,25 +181,25 @@ def solve(
         estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
         raced = [row.network for row in (found or find(estimate)) if row.raced]
         tell_images(images, progress)  # not before: of a budget that nothing keeps one line is said
-        opening.place(raced)
+        opening.context(raced)
         drawn = augmentation_for(plan, asked.augment, asked.recipe, images, opening.pixels, seed, progress)
         if fresh:
-            start_anew(run)
+            clear_run(run)
         begun_here = plan is None
         if plan is None:
             trained_by = fitted(asked.recipe, drawn)
             field = chosen_field(
                 find,
                 lambda networks: drafted(networks, images, trained_by, preprocessing, seed, device, budget.train_bytes),
-                opening.place,
+                opening.context,
                 estimate,
                 deadline,
                 device,
                 progress,
             )
             if source is not None:
-                starts = [Start(draft, field.place, source, exact=False) for draft in field.drafts]
-                write_starts(starts, device, progress)
+                initial = [InitialWeights(draft, field.context, source, exact=False) for draft in field.drafts]
+                write_initial_weights(initial, device, progress)
             raced = [row for row in field.found if row.raced]
             incumbent = None if source is None else incumbent_of(raced)
             field, steps = planned(field, images, deadline, device, incumbent)
@@ -217,9 +215,9 @@ def solve(
                 **steps,
             }
             plan = save_plan(run, row)
-        place = opening.place([row.network for row in found if row.raced])
-        team = team_of(plan, run)
-        return _Run(run, plan, begun_here, found, images, opening.pixels, place, team, progress or silent).finish()
+        context = opening.context([row.network for row in found if row.raced])
+        group = process_group_of(plan, run)
+        return _Run(run, plan, begun_here, found, images, opening.pixels, context, group, progress or silent).finish()
 
 
 def _finder(asked: _Asked, images: ImageSet, inherited: bool, entrants: int) -> Callable[..., tuple[Candidate, ...]]:
@@ -249,7 +247,7 @@ class _Opening:
         progress: Progress | None,
     ) -> None:
         self.images, self.preprocessing, self.progress = images, preprocessing, progress
-        self._place = Place(data, seed, 0, str(folder), device, precision)
+        self._place = JobContext(data, seed, 0, str(folder), device, precision)
         self._pixels: Pixels | None = None
 
     @property
@@ -258,7 +256,7 @@ class _Opening:
         assert self._pixels is not None, "a place is opened first"
         return self._pixels
 
-    def place(self, networks: Sequence[Network]) -> Place:
+    def context(self, networks: Sequence[Network]) -> JobContext:
         """Where workers find the pixels for these networks."""
         side_px = side_px_for(networks, self.preprocessing)
         if self._pixels is None or side_px != self._place.side_px:
@@ -337,34 +335,34 @@ class _Run:
     found: tuple[Candidate, ...]
     images: ImageSet
     pixels: Pixels
-    place: Place
-    team: Team
+    context: JobContext
+    group: ProcessGroup
     progress: Progress
 
     def finish(self) -> Solution:
         began = time.monotonic()
-        legs = self._raced()
+        jobs = self._raced()
         raced = time.monotonic()
-        choice, final = self._final(legs[-1])
-        judged = next(leg for leg in legs[-1] if leg.course.id == choice.id)
+        choice, final = self._final(jobs[-1])
+        judged = next(job for job in jobs[-1] if job.config.id == choice.id)
         winner = next(row for row in self.found if row.id == choice.id)
         write_split(self.run, self.images)
         write_json(self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()})
-        extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(legs)}
+        extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(jobs)}
         if self.begun_here:  # a call that went on with another's work knows only its own time
             extra["seconds"] = {"race": raced - began, "final": time.monotonic() - raced}
         if final.learns_validation != learned_validation(self.plan):
             extra["learned"] = ["train"]
         # What learned from the validation images has no score on them: then that of its last rung counts.
-        done = conclude(self.run, final, self.images, self.pixels, extra, judged if final.learns_validation else None)
+        done = finalize(self.run, final, self.images, self.pixels, extra, judged if final.learns_validation else None)
         return _shown(self.run, self.found, done)
 
-    def _final(self, finalists: Sequence[Leg]) -> tuple[Choice, Leg]:
+    def _final(self, finalists: Sequence[TrainingJob]) -> tuple[Choice, TrainingJob]:
         """The winner and its final training. One that diverges is passed over: the next best is trained."""
         lost: list[str] = []
-        while left := [leg for leg in finalists if leg.course.id not in lost]:
+        while left := [job for job in finalists if job.config.id not in lost]:
             choice = self._choose(left)
-            final = self._ended(next(leg for leg in left if leg.course.id == choice.id))
+            final = self._ended(next(job for job in left if job.config.id == choice.id))
             if final is not None:
                 check_learned(final, self.images, self.run)
                 diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
@@ -375,60 +373,60 @@ class _Run:
             f"give another --recipe or --seed, and --fresh if it is to lie in {self.run} as well"
         )
 
-    def _ended(self, leg: Leg) -> Leg | None:
+    def _ended(self, job: TrainingJob) -> TrainingJob | None:
         """A finalist's training, done: its last rung where that was the whole, else a final one. None: it diverged."""
-        steps = self._entrant(leg.course.id)["final"]
+        steps = self._entrant(job.config.id)["final"]
         if steps is None:
-            return leg if math.isfinite(self._judged(leg).log_loss) else None
-        final = self._leg(leg.course.id, "final", "final", steps)
+            return job if math.isfinite(self._judged(job).log_loss) else None
+        final = self._leg(job.config.id, "final", "final", steps)
         # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
-        learns = learned_validation(self.plan) and chance_of(leg, self.images).learned
+        learns = learned_validation(self.plan) and chance_of(job, self.images).learned
         final = dataclasses.replace(final, learns_validation=learns)
-        return final if run_together(final, self.team, self.progress) else None
+        return final if run_together(final, self.group, self.progress) else None
 
-    def _raced(self) -> list[list[Leg]]:
-        """The legs of every rung, all done. A rung that is finished is not run again."""
-        rungs: list[list[Leg]] = []
-        count = workers_for(self.place.device)
+    def _raced(self) -> list[list[TrainingJob]]:
+        """The jobs of every rung, all done. A rung that is finished is not run again."""
+        rungs: list[list[TrainingJob]] = []
+        count = workers_for(self.context.device)
         total = sum(self.plan["race"]["kept"])
-        with Workers(run_leg, count, self.place.device, progress=self.progress) as workers:
+        with Workers(run_job, count, self.context.device, progress=self.progress) as workers:
 
             def score(rung: int, ids: Sequence[str]) -> dict[str, float]:
-                legs = [
+                jobs = [
                     self._leg(name, f"rung-{rung}", f"race/{name}", self._entrant(name)["rungs"][rung]) for name in ids
                 ]
                 done = sum(len(row) for row in rungs)
-                rungs.append(legs)
-                missing = [leg for leg in legs if not leg.scores.exists()]
+                rungs.append(jobs)
+                missing = [job for job in jobs if not job.scores.exists()]
 
                 def tell(text: str) -> None:
-                    self.progress(Update("race", done + sum(leg.scores.exists() for leg in legs), total, text))
+                    self.progress(Update("race", done + sum(job.scores.exists() for job in jobs), total, text))
 
                 tell(f"rung {rung + 1}")
-                workers.run(missing, lambda leg, _: tell(leg.course.id))
-                return {leg.course.id: -self._judged(leg).log_loss for leg in legs}
+                workers.run(missing, lambda job, _: tell(job.config.id))
+                return {job.config.id: -self._judged(job).log_loss for job in jobs}
 
             plan = self.plan["race"]
             race([row["id"] for row in plan["entrants"]], score, plan.get("incumbent"))
         return rungs
 
-    def _choose(self, legs: Sequence[Leg]) -> Choice:
+    def _choose(self, jobs: Sequence[TrainingJob]) -> Choice:
         macs = {row.id: row.fit.cost.macs for row in self.found}
-        return choose_winner({leg.course.id: self._judged(leg) for leg in legs}, macs)
+        return choose_winner({job.config.id: self._judged(job) for job in jobs}, macs)
 
-    def _judged(self, leg: Leg) -> Judged:
-        """The answers of the leg's model to the validation images."""
-        answers, _ = validation_answers(leg, self.images)
+    def _judged(self, job: TrainingJob) -> Judged:
+        """The answers of the job's model to the validation images."""
+        answers, _ = read_validation_predictions(job, self.images)
         return Judged(answers.right, answers.losses)
 
-    def _scores(self, rungs: Sequence[Sequence[Leg]]) -> list[dict[str, Any]]:
+    def _scores(self, rungs: Sequence[Sequence[TrainingJob]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for rung, legs in enumerate(rungs):
-            for leg in legs:
-                judged = self._judged(leg)
+        for rung, jobs in enumerate(rungs):
+            for job in jobs:
+                judged = self._judged(job)
                 low, high = wilson(int(judged.right.sum()), len(judged.right))
-                steps = leg.trunk_until + leg.cooldown_steps
-                row = {"id": leg.course.id, "rung": rung, "steps": steps, "accuracy": judged.accuracy}
+                steps = job.trunk_until + job.cooldown_steps
+                row = {"id": job.config.id, "rung": rung, "steps": steps, "accuracy": judged.accuracy}
                 loss = judged.log_loss if math.isfinite(judged.log_loss) else None
                 rows.append({**row, "low": low, "high": high, "log_loss": loss})
         return rows
@@ -436,6 +434,6 @@ class _Run:
     def _entrant(self, name: str) -> Mapping[str, Any]:
         return next(row for row in self.plan["race"]["entrants"] if row["id"] == name)
 
-    def _leg(self, name: str, file: str, phase: str, steps: Mapping[str, int]) -> Leg:
-        course = course_of(self._entrant(name)["course"], self.plan)
-        return Leg(course, self.place, file, phase, steps["trunk_until"], steps["cooldown_steps"])
+    def _leg(self, name: str, file: str, phase: str, steps: Mapping[str, int]) -> TrainingJob:
+        config = config_of(self._entrant(name)["config"], self.plan)
+        return TrainingJob(config, self.context, file, phase, steps["trunk_until"], steps["cooldown_steps"])

@@ -178,7 +178,7 @@ def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
     """Whether the raced networks are the plan's; those of another version may differ under one id."""
     raced = [(row.id, row.network) for row in found if row.raced]
     entrants = plan["race"]["entrants"]
-    return raced == [(row["id"], Network.from_json(json.dumps(row["course"]["network"]))) for row in entrants]
+    return raced == [(row["id"], Network.from_json(json.dumps(row["config"]["network"]))) for row in entrants]
 
 
 def marked_as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> tuple[Candidate, ...]:
@@ -197,7 +197,7 @@ def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
     rows = {row["id"]: row for row in plan["candidates"]}
     found: list[Candidate] = []
     for entrant in plan["race"]["entrants"]:
-        row, network = rows[entrant["id"]], Network.from_json(json.dumps(entrant["course"]["network"]))
+        row, network = rows[entrant["id"]], Network.from_json(json.dumps(entrant["config"]["network"]))
         fitted = Fit(network, row["phi"], budget.price(network), budget.check(network), row["strategy"])
         found.append(
             Candidate(

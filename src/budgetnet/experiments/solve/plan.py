@@ -17,15 +17,15 @@ from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import LEAST_IMAGES, Team, workers_for
-from budgetnet.training.leg import Place, Timing
+from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, workers_for
+from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.memory import most_training_bytes
-from budgetnet.training.plan import TooShort, course_row, epochs_of, team_row, too_few
+from budgetnet.training.plan import TooShort, config_row, epochs_of, process_group_row, too_few
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
 from budgetnet.training.stopwatch import TIMING_SECONDS, Clock, Stopwatch
 from budgetnet.training.train import SPARE_SHARE, evaluation_seconds, shared_batch, validation_seconds, with_steps
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 CORE_SECONDS_AN_ENTRANT = 100.0
 MOST_ENTRANTS = 12
@@ -68,17 +68,17 @@ def entrants_for(time_seconds: float, workers: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What is raced: all candidates, and of the raced ones their courses and how fast each trains here.
+    """What is raced: all candidates, and of the raced ones their configs and how fast each trains here.
 
     `training` is what the candidates were chosen by; steps are not known yet.
     """
 
     found: tuple[Candidate, ...]
     training: TrainingLimits
-    drafts: tuple[Course, ...]
+    drafts: tuple[TrainingConfig, ...]
     timings: tuple[Timing, ...]
-    team: Team
-    place: Place
+    group: ProcessGroup
+    context: JobContext
     startup_seconds: float
 
 
@@ -90,11 +90,11 @@ def drafted(
     seed: int,
     device: str,
     most_bytes: int | None = None,
-) -> tuple[tuple[Course, ...], Team]:
-    """The courses of these networks by their ids, steps not yet known, and the team that shares a batch."""
-    batch, team = shared_batch(recipe, images, device, list(networks.values()), most_bytes)
-    rows = [Course(name, row, recipe, preprocessing, seed, batch, 1, 1) for name, row in networks.items()]
-    return tuple(rows), team
+) -> tuple[tuple[TrainingConfig, ...], ProcessGroup]:
+    """The configs of these networks by their ids, steps not yet known, and the process group that shares a batch."""
+    batch, group = shared_batch(recipe, images, device, list(networks.values()), most_bytes)
+    rows = [TrainingConfig(name, row, recipe, preprocessing, seed, batch, 1, 1) for name, row in networks.items()]
+    return tuple(rows), group
 
 
 def estimated_limits(
@@ -133,8 +133,8 @@ def _final_seconds(deadline: Deadline, startup_seconds: float, timing_seconds: f
 
 def chosen_field(
     find: Callable[[TrainingLimits], tuple[Candidate, ...]],
-    draft: Callable[[Mapping[str, Network]], tuple[tuple[Course, ...], Team]],
-    open_place: Callable[[Sequence[Network]], Place],
+    draft: Callable[[Mapping[str, Network]], tuple[tuple[TrainingConfig, ...], ProcessGroup]],
+    open_place: Callable[[Sequence[Network]], JobContext],
     limits: TrainingLimits,
     deadline: Deadline,
     device: str,
@@ -142,18 +142,18 @@ def chosen_field(
 ) -> Field:
     """The candidates that there is time to train, and how fast the raced ones are.
 
-    `find` gives the candidates for what there is to train with, `draft` courses for networks, `open_place` decodes the
+    `find` gives the candidates for what there is to train with, `draft` configs for networks, `open_place` decodes the
     images for these networks. Raises `TooShort` where nothing that keeps the budget can be trained.
     """
     found = find(limits)
     raced = _raced(found)
-    drafts, team = draft(raced)
+    drafts, group = draft(raced)
     quickest = min(drafts, key=lambda row: image_work(row.network, row.batch))
     seconds = min(TIMING_SECONDS, TIMING_SHARE * deadline.seconds / (2 * (len(drafts) + 1)))
-    with deadline.clock.stopwatch(device, team, progress) as stopwatch:
+    with deadline.clock.stopwatch(device, group, progress) as stopwatch:
         known: dict[Network, Timing] = {}
-        place = open_place(list(raced.values()))
-        known[quickest.network] = stopwatch.time([quickest], place, seconds)[0]
+        context = open_place(list(raced.values()))
+        known[quickest.network] = stopwatch.time([quickest], context, seconds)[0]
         ratio, final_seconds = _ratio(known, limits, deadline, stopwatch, seconds * len(drafts))
         again = not 1 / CLOSE < ratio < CLOSE
         for _ in range(ROUNDS):
@@ -161,14 +161,14 @@ def chosen_field(
                 limits = limits.times(ratio, final_seconds)
                 found = find(limits)
                 raced = _raced(found)
-                drafts, team = draft(raced)
-                place = open_place(list(raced.values()))
+                drafts, group = draft(raced)
+                context = open_place(list(raced.values()))
             new = sorted(
                 (row for row in drafts if row.network not in known),
                 key=lambda row: image_work(row.network, row.batch),
             )
             if new:
-                known |= zip([row.network for row in new], stopwatch.time(new, place, seconds), strict=True)
+                known |= zip([row.network for row in new], stopwatch.time(new, context, seconds), strict=True)
             timed = {row.network: known[row.network] for row in drafts}
             ratio, final_seconds = _ratio(timed, limits, deadline, stopwatch, 0.0)
             slower = limits.times(ratio, final_seconds)
@@ -177,7 +177,7 @@ def chosen_field(
                 break
         startup = stopwatch.startup_seconds
     timings = tuple(known[row.network] for row in drafts)
-    return Field(found, limits, drafts, timings, team, place, startup)
+    return Field(found, limits, drafts, timings, group, context, startup)
 
 
 def _raced(found: Sequence[Candidate]) -> dict[str, Network]:
@@ -193,7 +193,7 @@ def _ratio(
 ) -> tuple[float, float]:
     """How much more work there is time for than the limits say, by the slowest of the timed networks; in how long."""
     seconds = _final_seconds(deadline, stopwatch.startup_seconds, timing_seconds)
-    speed = min(timing.together * image_work(network, limits.batch) for network, timing in known.items())
+    speed = min(timing.data_parallel * image_work(network, limits.batch) for network, timing in known.items())
     return seconds * speed / limits.work, seconds
 
 
@@ -204,7 +204,7 @@ def planned(
     device: str,
     incumbent: str | None = None,
 ) -> tuple[Field, dict[str, Any]]:
-    """The field without those that are too slow, and the rows "race", "final" and of the team for plan.json.
+    """The field without those that are too slow, and the rows "race", "final" and of the process group for plan.json.
 
     Every candidate gets equal time, not equal steps: the budget of time is the user's, and a faster
     network sees more images in it. Where each has a core and gets about as far on it as the winner of a race would, all
@@ -213,7 +213,7 @@ def planned(
     """
     while True:
         steps = _shared(field, images, deadline, device, incumbent)
-        epochs = {row["id"]: epochs_of(row["course"], images) for row in steps["race"]["entrants"]}
+        epochs = {row["id"]: epochs_of(row["config"], images) for row in steps["race"]["entrants"]}
         slow = [name for name, count in epochs.items() if count < field.training.least_epochs]
         if not slow:
             return field, steps
@@ -270,17 +270,17 @@ def _shared(field: Field, images: ImageSet, deadline: Deadline, device: str, inc
     final: dict[str, Any] | None = {"seconds": left - race_seconds, "learns": ["train", "validation"]}
     whole_seconds = left + field.startup_seconds  # there is no final training that workers would start for
     whole = [whole_row(draft, timing, whole_seconds) for draft, timing in zip(drafts, timings, strict=True)]
-    enough = all(epochs_of(row["course"], images) >= field.training.least_epochs for row in whole)
+    enough = all(epochs_of(row["config"], images) >= field.training.least_epochs for row in whole)
     if 1 < len(drafts) <= workers and enough and _get_as_far(whole, entrants):
         entrants, race_seconds, final = whole, whole_seconds, None
     return {
-        **team_row(field.team),
+        **process_group_row(field.group),
         "race": {
             "seconds": race_seconds,
             "kept": list(counts),
             "incumbent": incumbent,
             "images_per_second": {
-                draft.id: {"apart": timing.apart, "together": timing.together}
+                draft.id: {"single_process": timing.single_process, "data_parallel": timing.data_parallel}
                 for draft, timing in zip(drafts, timings, strict=True)
             },
             "entrants": entrants,
@@ -290,26 +290,26 @@ def _shared(field: Field, images: ImageSet, deadline: Deadline, device: str, inc
 
 
 def _get_as_far(whole: Sequence[Mapping[str, Any]], raced: Sequence[Mapping[str, Any]]) -> bool:
-    steps = ((one["course"]["steps"], other["course"]["steps"]) for one, other in zip(whole, raced, strict=True))
+    steps = ((one["config"]["steps"], other["config"]["steps"]) for one, other in zip(whole, raced, strict=True))
     return all(one >= ENOUGH_STEPS * other for one, other in steps)
 
 
-def whole_row(draft: Course, timing: Timing, seconds: float) -> dict[str, Any]:
-    """An entrant's course and steps where its only rung is the whole training, on one core."""
-    steps = max(2, int(seconds * timing.apart / draft.batch))
+def whole_row(draft: TrainingConfig, timing: Timing, seconds: float) -> dict[str, Any]:
+    """An entrant's config and steps where its only rung is the whole training, on one core."""
+    steps = max(2, int(seconds * timing.single_process / draft.batch))
     cooldown = min(steps - 1, round(draft.recipe.cooldown_share * steps))
     return {
         "id": draft.id,
-        "course": course_row(with_steps(draft, steps)),
+        "config": config_row(with_steps(draft, steps)),
         "rungs": [{"trunk_until": steps - cooldown, "cooldown_steps": cooldown}],
         "final": None,
     }
 
 
 def entrant_row(
-    draft: Course, timing: Timing, rung_seconds: Sequence[float], final_seconds: float, validation: int
+    draft: TrainingConfig, timing: Timing, rung_seconds: Sequence[float], final_seconds: float, validation: int
 ) -> dict[str, Any]:
-    """One entrant's course and its steps: where each rung leaves the trunk, and the end.
+    """One entrant's config and its steps: where each rung leaves the trunk, and the end.
 
     A rung's seconds pay for the score on the `validation` images too.
     """
@@ -317,18 +317,18 @@ def entrant_row(
     trunk = 0
     for seconds in rung_seconds:
         left = seconds - validation_seconds(validation, timing)
-        steps = max(2, int(left * timing.apart / draft.batch))
+        steps = max(2, int(left * timing.single_process / draft.batch))
         cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
         trunk += steps - cooldown
         rungs.append({"trunk_until": trunk, "cooldown_steps": cooldown})
-    final_steps = max(2, int(final_seconds * timing.together / draft.batch))
+    final_steps = max(2, int(final_seconds * timing.data_parallel / draft.batch))
     total = trunk + final_steps
     cooldown = min(final_steps - 1, round(draft.recipe.cooldown_share * total))
     warmup = max(1, min(round(draft.recipe.warmup_share * total), rungs[0]["trunk_until"] // 2))
-    course = with_steps(draft, total, warmup)
+    config = with_steps(draft, total, warmup)
     return {
         "id": draft.id,
-        "course": course_row(course),
+        "config": config_row(config),
         "rungs": rungs,
         "final": {"trunk_until": total - cooldown, "cooldown_steps": cooldown},
     }

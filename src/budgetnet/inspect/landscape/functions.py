@@ -138,10 +138,10 @@ def slope_growth(activation: Activation) -> float:
 def _normal_mean(function: Callable[[Values], Values]) -> float:
     """E[function(z)] for z ~ N(0, 1)."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    starts = np.arange(-NORMAL_EXTENT, NORMAL_EXTENT, PANEL)
-    x = (starts[:, None] + PANEL / 2 * (nodes + 1)).ravel()
+    initial = np.arange(-NORMAL_EXTENT, NORMAL_EXTENT, PANEL)
+    x = (initial[:, None] + PANEL / 2 * (nodes + 1)).ravel()
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-    return float(np.sum(np.tile(PANEL / 2 * weights, len(starts)) * density * function(x)))
+    return float(np.sum(np.tile(PANEL / 2 * weights, len(initial)) * density * function(x)))
 
 
 def _grid(activation: Activation, extent: float = 20.0) -> Values:
@@ -182,8 +182,8 @@ def dead_intervals(activation: Activation, extent: float = NORMAL_EXTENT) -> tup
     """The intervals of inputs within [-extent, extent] in which gradients die (`blocked`), to 1/10,000 of extent."""
     x = inputs(extent)
     edges = np.diff(blocked(activation, value_and_slope(activation, x)[1]).astype(np.int8), prepend=0, append=0)
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
-    return tuple((float(x[start]), float(x[end])) for start, end in zip(starts, ends, strict=True) if end > start)
+    initial, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    return tuple((float(x[start]), float(x[end])) for start, end in zip(initial, ends, strict=True) if end > start)
 
 
 def blocked_share(activation: Activation) -> float:

@@ -164,7 +164,7 @@ def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> UnitUse:
         model.train(was_training)
     if not images:
         raise ValueError("there are no images; give at least one batch")
-    return UnitUse(images, tuple(watch.use(name) for name, watch in watches.items() if watch.places))
+    return UnitUse(images, tuple(callback.use(name) for name, callback in watches.items() if callback.places))
 
 
 @contextmanager
@@ -176,8 +176,10 @@ def _watched(model: nn.Module) -> Iterator[dict[str, _Watch]]:
         row = activation_row(module)
         if row is None or row.kind == "identity":
             continue
-        watch = watches[name] = _Watch(row)
-        hooks.append(module.register_forward_hook(lambda one, z, output, watch=watch: watch.see(one, z[0], output)))
+        callback = watches[name] = _Watch(row)
+        hooks.append(
+            module.register_forward_hook(lambda one, z, output, callback=callback: callback.see(one, z[0], output))
+        )
     try:
         yield watches
     finally:

@@ -18,7 +18,7 @@ from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.run import append_event, check_device, read_events
 from budgetnet.training.evaluate import CHOICES
-from budgetnet.training.plan import load_plan, only_one, same_arguments, save_plan, start_anew
+from budgetnet.training.plan import clear_run, load_plan, run_lock, same_arguments, save_plan
 
 COMMAND = "landscape loss"
 POINTS = "points.jsonl"
@@ -86,9 +86,9 @@ def loss_landscape(
             raise ValueError(LOSSLESS.format(subject.run))
     weights = [subject.weights for subject in subjects]
     asked = {"run_weights": weights, "data_digest": data_digest, "split": split, **dataclasses.asdict(around)}
-    with only_one(place):
+    with run_lock(place):
         if fresh:
-            start_anew(place)
+            clear_run(place)
         plan = load_plan(place, COMMAND, fresh)
         if plan is None:
             plan = save_plan(place, {"command": COMMAND, "runs": [subject.run for subject in subjects], **asked})

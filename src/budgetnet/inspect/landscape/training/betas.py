@@ -50,10 +50,10 @@ def _name_beta(axes: Axes) -> None:
 def _mark_stages(axes: Axes, layers: Sequence[str]) -> None:
     """Below the layers what they belong to: stem, a stage's number, head."""
     groups = [(name, len(list(rows))) for name, rows in itertools.groupby(layers, _group)]
-    starts = np.cumsum([0, *(many for _, many in groups)])
-    middles = [low + (many - 1) / 2 for low, (_, many) in zip(starts, groups, strict=False)]
+    initial = np.cumsum([0, *(many for _, many in groups)])
+    middles = [low + (many - 1) / 2 for low, (_, many) in zip(initial, groups, strict=False)]
     axes.set_xticks(middles, labels=[name for name, _ in groups])
-    for low in starts[1:-1]:
+    for low in initial[1:-1]:
         axes.axvline(low - 0.5, color=COLOURS["line"], linewidth=0.8, zorder=0)
     axes.tick_params(labelsize=TEXT_PX)
     axes.set_xlim(-0.6, len(layers) - 0.4)

@@ -17,52 +17,52 @@ from budgetnet.statistics import Seeds
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import answer, answer_rows
 from budgetnet.training.image_scores import ImageScores, scores_in
-from budgetnet.training.leg import EVENT_SECONDS, Leg, opened, run_leg
+from budgetnet.training.job import EVENT_SECONDS, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 
 
-def answers_path(leg: Leg) -> Path:
+def predictions_path(job: TrainingJob) -> Path:
     """Where the answers to the test split lie: there once the training is done and tested."""
-    return Path(leg.place.folder).parent / "answers" / f"{leg.course.id}.npz"
+    return Path(job.context.folder).parent / "answers" / f"{job.config.id}.npz"
 
 
-def train_and_test(leg: Leg) -> bool:
+def train_and_test(job: TrainingJob) -> bool:
     """Train from the newest checkpoint, if that is still to do; write the answers; remove what led to them."""
-    if not leg.scores.exists():
-        run_leg(leg)
-    images, pixels = opened(leg.place.data, leg.place.split_seed, leg.place.side_px)
-    model, indices = trained_model(leg).to(leg.place.device), images.indices("test")
+    if not job.scores.exists():
+        run_job(job)
+    images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
+    model, indices = trained_model(job).to(job.context.device), images.indices("test")
     labels = np.array(images.labels)[indices]
-    answers, whole = answer(model, images, pixels, indices, labels, leg.course.preprocessing, leg.place.device)
-    path = answers_path(leg)
+    answers, whole = answer(model, images, pixels, indices, labels, job.config.preprocessing, job.context.device)
+    path = predictions_path(job)
     path.parent.mkdir(exist_ok=True)
     files = np.array([images.files[index] for index in indices])
     rows = {**answer_rows(answers, whole), "indices": indices, "labels": labels, "files": files}
     with written_aside(path) as aside, aside.open("wb") as file:
         np.savez(file, **rows)  # pyright: ignore[reportArgumentType]
-    for spent in (*leg.folder.glob("*.pt"), leg.weights, leg.initial):
+    for spent in (*job.folder.glob("*.pt"), job.weights, job.initial):
         spent.unlink(missing_ok=True)
     return True
 
 
-def training_seconds(events: Sequence[Mapping[str, Any]], leg: Leg) -> float | None:
+def training_seconds(events: Sequence[Mapping[str, Any]], job: TrainingJob) -> float | None:
     """How long the steps of a training took: all of them, by the seconds a step between its events.
 
     What a kill cost does not count. None where there are not two events of one process; these are `EVENT_SECONDS` apart
     or more, and those across a kill or the start of the cool-down, where the seconds begin anew, are not.
     """
-    rows = [event for event in events if event["kind"] == "step" and event["phase"] == leg.phase]
+    rows = [event for event in events if event["kind"] == "step" and event["phase"] == job.phase]
     pairs = [
         (after["step"] - before["step"], after["seconds"] - before["seconds"])
         for before, after in itertools.pairwise(rows)
         if after["step"] > before["step"] and after["seconds"] - before["seconds"] >= EVENT_SECONDS
     ]
     steps = sum(count for count, _ in pairs)
-    return leg.course.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
+    return job.config.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answered:
+class TestPredictions:
     """A training's test: which images (positions in the image set), which of them it got right, and whether it learned
     anything (`chance`)."""
 
@@ -73,31 +73,31 @@ class Answered:
     chance: AgainstChance
 
 
-def right_over_seeds(tests: Sequence[Answered]) -> Seeds:
+def right_over_seeds(tests: Sequence[TestPredictions]) -> Seeds:
     """1 for a right answer and 0 for a wrong one, for `over_seeds`."""
     return [(test.indices, test.right.astype(np.float64)) for test in tests]
 
 
-def unlearned(tests: Sequence[Answered]) -> tuple[int, ...]:
+def unlearned(tests: Sequence[TestPredictions]) -> tuple[int, ...]:
     """Which of a network's trainings, counted from 0, learned nothing."""
     return tuple(index for index, test in enumerate(tests) if not test.chance.learned)
 
 
-def validation_answers(leg: Leg, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
-    """What a leg that is done answers on validation, and the indices of those images (n,)."""
-    with np.load(leg.scores) as rows:
+def read_validation_predictions(job: TrainingJob, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
+    """What a job that is done answers on validation, and the indices of those images (n,)."""
+    with np.load(job.scores) as rows:
         indices = rows["indices"]
         return scores_in(rows, np.asarray(images.labels)[indices]), indices
 
 
-def test_answers(leg: Leg) -> tuple[ImageScores, NDArray[np.int64]]:
+def read_test_predictions(job: TrainingJob) -> tuple[ImageScores, NDArray[np.int64]]:
     """What `train_and_test` wrote of a training, and the indices of the test images (n,)."""
-    with np.load(answers_path(leg)) as rows:
+    with np.load(predictions_path(job)) as rows:
         return scores_in(rows, rows["labels"]), rows["indices"]
 
 
-def answered(leg: Leg, images: ImageSet) -> Answered:
-    """What `train_and_test` wrote; answers that are no numbers are wrong ones. `images` are split as the leg's were."""
-    answers, indices = test_answers(leg)
+def test_predictions(job: TrainingJob, images: ImageSet) -> TestPredictions:
+    """What `train_and_test` wrote; answers that are no numbers are wrong ones. `images` are split as the job's were."""
+    answers, indices = read_test_predictions(job)
     chance = against_chance(answers.losses, np.asarray(images.labels)[indices], images, "test")
-    return Answered(leg.place.split_seed, indices, answers.right, not bool(answers.finite.all()), chance)
+    return TestPredictions(job.context.split_seed, indices, answers.right, not bool(answers.finite.all()), chance)

@@ -33,18 +33,18 @@ from budgetnet.data import Data
 from budgetnet.data.packed import packed_of, pieces
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import Team, Workers, workers_for
-from budgetnet.training.leg import Place, Timing, opened, time_apart
+from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
+from budgetnet.training.job import JobContext, Timing, opened, time_single_process
 from budgetnet.training.memory import most_training_bytes, process_room, training_batch
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import TIMING_SECONDS
 from budgetnet.training.train import Timings, timed
-from budgetnet.training.trainer import Course
+from budgetnet.training.trainer import TrainingConfig
 
 Job = TypeVar("Job", bound=Movable)
 Result = TypeVar("Result")
 ROUNDS = 2
-"""In which the courses are timed on a cluster: the median counts, for nodes differ."""
+"""In which the configs are timed on a cluster: the median counts, for nodes differ."""
 
 
 class Trials(Protocol[Job, Result]):
@@ -55,7 +55,7 @@ class Trials(Protocol[Job, Result]):
         ...
 
 
-class Where(Protocol):
+class Executor(Protocol):
     """Somewhere that trials run."""
 
     @property
@@ -75,30 +75,32 @@ class Where(Protocol):
         self,
         function: Callable[[Job], Result],
         errand: Callable[[Job], Errand],
-        place: Place,
+        context: JobContext,
         count: int,
         progress: Progress | None = None,
     ) -> AbstractContextManager[Trials[Job, Result]]:
         """Workers that run `function` on jobs at `place`; `errand` says which files each needs and leaves."""
         ...
 
-    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
-        """How fast each course trains in a trial, while all places have one."""
+    def timed(
+        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+    ) -> Timings:
+        """How fast each config trains in a trial, while all places have one."""
         ...
 
 
 def batch_for(
-    where: Where, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
+    executor: Executor, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
 ) -> int:
     """The recipe's batch for so many images, or less where a trial of any of the networks would take too much memory.
 
     Each takes at most `most_bytes`, if given. Raises as `training_batch` does.
     """
-    return training_batch(recipe, train_images, networks, where.device, most_bytes=most_bytes, room=where.room())
+    return training_batch(recipe, train_images, networks, executor.device, most_bytes=most_bytes, room=executor.room())
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalExecutor:
     """This machine: a process a core, or one a GPU."""
 
     device: str = "cpu"
@@ -115,19 +117,21 @@ class Here:
         self,
         function: Callable[[Job], Result],
         errand: Callable[[Job], Errand],
-        place: Place,
+        context: JobContext,
         count: int,
         progress: Progress | None = None,
     ) -> Workers[Job, Result]:
         """They see the run's folder themselves."""
         return Workers(function, count, self.device, progress=progress)
 
-    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+    def timed(
+        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+    ) -> Timings:
         """All places time the same course at once."""
-        return timed(courses, place, Team(self.places(), 1), progress, apart=True)
+        return timed(configs, context, ProcessGroup(self.places(), 1), progress, single_process=True)
 
 
-class There:
+class RayExecutor:
     """A Ray cluster to which this process is connected. Images are sent once, whatever is then asked of them."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -147,29 +151,33 @@ class There:
         self,
         function: Callable[[Job], Result],
         errand: Callable[[Job], Errand],
-        place: Place,
+        context: JobContext,
         count: int,
         progress: Progress | None = None,
     ) -> _Couriers[Job, Result]:
         """As many at a time as the nodes have places, whatever `count` says: a plan may be made on another cluster."""
         couriers = _Couriers(function, errand, self.cluster, progress)
-        couriers.images = self._images(couriers.pool, place)
+        couriers.images = self._images(couriers.pool, context)
         return couriers
 
-    def timed(self, courses: Sequence[Course], place: Place, progress: Progress | None = None) -> Timings:
+    def timed(
+        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+    ) -> Timings:
         """Each course by itself on some node, as many at a time as there are places."""
-        jobs = [_TimedCourse(course, place, TIMING_SECONDS / ROUNDS) for course in courses] * ROUNDS
+        jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS
         count, before = self.places(), time.monotonic()
         told = progress or silent
-        with self.workers(_time, _no_files, place, count, progress) as workers:
+        with self.workers(_time, _no_files, context, count, progress) as workers:
             found = workers.run(jobs, lambda *_: told(Update("timing", 0, len(jobs), "on the cluster")))
         worked = sum(timing.seconds for timing in found) / min(count, len(jobs))
-        rates = [statistics.median(row.apart for row in found[at :: len(courses)]) for at in range(len(courses))]
+        rates = [
+            statistics.median(row.single_process for row in found[at :: len(configs)]) for at in range(len(configs))
+        ]
         startup = max(0.0, time.monotonic() - before - worked)
         return Timings(tuple(Timing(rate, rate, 0.0) for rate in rates), startup)
 
-    def _images(self, pool: Pool[Any, Any], place: Place) -> Images:
-        key = place.data, place.split_seed, place.side_px
+    def _images(self, pool: Pool[Any, Any], context: JobContext) -> Images:
+        key = context.data, context.split_seed, context.side_px
         if key not in self._sent:
             images, pixels = opened(*key)
             if pixels.source == "decoded":
@@ -244,19 +252,19 @@ class _Couriers(Generic[Job, Result]):
 
 
 @dataclass(frozen=True, slots=True)
-class _TimedCourse:
-    """A course to be timed over so many seconds."""
+class _TimedConfig:
+    """A config to be timed over so many seconds."""
 
-    course: Course
-    place: Place
+    config: TrainingConfig
+    context: JobContext
     seconds: float
 
-    def at(self, place: Place) -> _TimedCourse:
-        return replace(self, place=place)
+    def at(self, context: JobContext) -> _TimedConfig:
+        return replace(self, context=context)
 
 
-def _time(job: _TimedCourse) -> Timing:
-    found = time_apart((job.course, job.place, job.seconds))
+def _time(job: _TimedConfig) -> Timing:
+    found = time_single_process((job.config, job.context, job.seconds))
     assert found is not None, "a trial is one process"
     return found
 
@@ -278,13 +286,13 @@ def check_trials(cluster: Cluster | None, precision: str) -> None:
 
 
 @contextlib.contextmanager
-def trials_on(cluster: Cluster | None, device: str) -> Iterator[Where]:
+def executor_on(cluster: Cluster | None, device: str) -> Iterator[Executor]:
     """Where a search's trials run: on a cluster that is reached first, or on this machine's `device`.
 
     Raises a one-line `ValueError` for a cluster that cannot be reached.
     """
     if cluster is None:
-        yield Here(device)
+        yield LocalExecutor(device)
         return
     with connected(cluster):
-        yield There(cluster)
+        yield RayExecutor(cluster)

@@ -32,7 +32,7 @@ def all_questions(ask: Ask, time_seconds: float, out: Path | None = None, famili
     In `out` each comparison has a folder of its own; without it they lie where `compare` puts them and the page
     beside the first. The same call goes on where a killed one was, as each comparison does. Raises as `ask` does.
     """
-    from budgetnet.experiments.compare.together_page import write_together_page
+    from budgetnet.experiments.compare.shared_split_page import write_together_page
 
     # The whole base is one more, and of the two changes inside the squeeze only one is a change.
     many: dict[Question, int] = {"families": families, "scaling": len(SCALINGS), "ablation": len(CHANGES)}
