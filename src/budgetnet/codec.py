@@ -8,7 +8,8 @@
     Path              string
     Network, Space    their own JSON (classes with `to_json` and `from_json`)
 
-A field with `metadata=NOT_STORED` is not in the file: whoever reads it gives the value. A field with
+A field with `metadata=NOT_STORED` is not in the file: whoever reads it gives the value; a `PRIVATE` one is not in what
+`--json` prints either. A field with
 `metadata=ONLY_IF_SET` is in the file where it differs from its default. Other fields that have a default may be
 missing: then a file is from before there was such a field.
 """
@@ -28,6 +29,7 @@ from budgetnet.arguments import shown
 
 Kind = TypeVar("Kind")
 NOT_STORED: Mapping[str, str] = {"stored": "no"}
+PRIVATE: Mapping[str, str] = {"stored": "no", "shown": "no"}
 ONLY_IF_SET: Mapping[str, str] = {"stored": "if set"}
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,16 +42,52 @@ def wilson(correct: float, count: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
-    """Accuracy of a minus accuracy of b on the same images, its 95 % interval, its standard error."""
+class Estimate:
+    """A value with its 95 % interval, from `n` images."""
 
-    difference: float
+    value: float
     low: float
     high: float
-    standard_error: float
+    n: int
 
 
-def paired_difference(correct_a: Answers, correct_b: Answers) -> Paired:
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """A measure of `a` minus that of `b` on the same images or by the same seeds, with its 95 % interval.
+
+    `p_value` is the probability of a difference as large if there were none; it and the interval's ends are None where
+    one seed has no interval. `significant`: the interval leaves 0 out. `significant_holm`: so it does when all
+    differences that are looked at together are counted (`holm`). `error_images` is the standard error that the choice
+    of images leaves, `error_seeds` the one that the seeds show (None for one seed). `seeds` holds each seed's
+    difference.
+    """
+
+    a: str
+    b: str
+    difference: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    significant: bool
+    significant_holm: bool
+    error_images: float
+    error_seeds: float | None
+    seeds: tuple[float, ...]
+
+    def turned(self) -> PairedDifference:
+        """The same of b and a."""
+        return dataclasses.replace(
+            self,
+            a=self.b,
+            b=self.a,
+            difference=-self.difference,
+            low=None if self.high is None else -self.high,
+            high=None if self.low is None else -self.low,
+            seeds=tuple(-value for value in self.seeds),
+        )
+
+
+def paired_difference(correct_a: Answers, correct_b: Answers) -> Estimate:
     """How much better a answers than b on the same images; an interval without 0 says that they differ.
 
     With n images, b01 right by a alone and b10 right by b alone:
@@ -66,9 +101,9 @@ def paired_difference(correct_a: Answers, correct_b: Answers) -> Paired:
     if a.shape != b.shape or a.ndim != 1 or a.size == 0:
         raise ValueError(f"{a.size} and {b.size} answers cannot be paired; give one an image, in the same order")
     only_a, only_b, count = int((a & ~b).sum()), int((b & ~a).sum()), a.size
-    difference, error = _moments(only_a, only_b, count)
+    difference, _ = _moments(only_a, only_b, count)
     middle, wide = _moments(only_a + 0.5, only_b + 0.5, count + 2)
-    return Paired(difference, max(-1.0, middle - Z_95 * wide), min(1.0, middle + Z_95 * wide), error)
+    return Estimate(difference, max(-1.0, middle - Z_95 * wide), min(1.0, middle + Z_95 * wide), count)
 
 
 def log_losses(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -105,7 +140,7 @@ class OverSeeds:
         return Z_95 if math.isinf(self.degrees) else float(stdtrit(self.degrees, 0.975))
 
     @property
-    def chance(self) -> float:
+    def p_value(self) -> float:
         """Probability of a mean at least as far from 0 if the true one were 0: two-sided."""
         from scipy.special import ndtr, stdtr
 
@@ -162,7 +197,7 @@ def paired_over_seeds(ours: Seeds, theirs: Seeds) -> OverSeeds:
     return over_seeds([(images, values - others) for (images, values), (_, others) in both])
 
 
-def on_one_split(found: OverSeeds, seeds: int) -> OverSeeds:
+def with_shared_split(found: OverSeeds, seeds: int) -> OverSeeds:
     """The same where all seeds asked the same images, so that what those images are like is in every seed alike.
 
     Neither error then holds the other, and both count: E**2 = error_images**2 + error_seeds**2, with
@@ -213,45 +248,61 @@ def mean_interval(found: OverSeeds) -> tuple[float, float]:
     return found.mean - half, found.mean + half
 
 
-def holm(chances: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
-    """Which of several differences stand when all are looked at: at most `level` to see any where there is none.
+def accuracy_of_seeds(seeds: Seeds) -> Estimate:
+    """The mean accuracy over seeds of answers that are 1 or 0, with its 95 % interval (`accuracy_interval`)."""
+    found = over_seeds(seeds)
+    return Estimate(found.mean, *accuracy_interval(found), found.images)
 
-    The k-th smallest of n chances must be at most level / (n - k + 1), and all smaller ones too.
+
+def difference_of_seeds(
+    a: str,
+    b: str,
+    found: OverSeeds,
+    seeds: Sequence[float],
+    interval: Callable[[OverSeeds], tuple[float, float]] = difference_interval,
+) -> PairedDifference:
+    """The mean difference over seeds as a row, and each seed's; `interval` says within which bounds it lies.
+
+    Without a standard error, as of one seed's losses, there is no interval.
+    """
+    known = found.standard_error > 0.0 or found.images > 0
+    low, high = interval(found) if known else (None, None)
+    return PairedDifference(
+        a=a,
+        b=b,
+        difference=found.mean,
+        low=low,
+        high=high,
+        p_value=found.p_value if known else None,
+        significant=low is not None and high is not None and (low > 0.0 or high < 0.0),
+        significant_holm=False,
+        error_images=found.error_images,
+        error_seeds=found.error_seeds,
+        seeds=tuple(seeds),
+    )
+
+
+def holm(p_values: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
+    """Which of several differences are significant when all are looked at: at most `level` to see any if none is there.
+
+    The k-th smallest of n p-values must be at most level / (n - k + 1), and all smaller ones too.
     Source: Holm, Scandinavian Journal of Statistics 6 (1979), section 3.
     """
-    order = sorted(range(len(chances)), key=lambda place: chances[place])
-    stands = [False] * len(chances)
-    for rank, place in enumerate(order):
-        if chances[place] > level / (len(chances) - rank):
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    significant = [False] * len(p_values)
+    for rank, index in enumerate(order):
+        if p_values[index] > level / (len(p_values) - rank):
             break
-        stands[place] = True
-    return tuple(stands)
+        significant[index] = True
+    return tuple(significant)
 
 
-class Judged(Protocol):
-    """A row about one difference, a dataclass with `stands` as well."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
-
-    @property
-    def chance(self) -> float:
-        """The probability of a difference as large if there were none."""
-        ...
-
-    @property
-    def differs(self) -> bool:
-        """Whether its interval leaves 0 out."""
-        ...
-
-
-Row = TypeVar("Row", bound=Judged)
-
-
-def counted_together(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows with `stands` set: those that differ, also when all of them are looked at (`holm`)."""
-    stands = holm([row.chance for row in rows])
+def holm_adjusted(rows: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
+    """The rows with `significant_holm` set: those that are significant, also when all of them are looked at (`holm`)."""
+    adjusted = holm([1.0 if row.p_value is None else row.p_value for row in rows])
     return tuple(
-        dataclasses.replace(row, stands=row.differs and stand) for row, stand in zip(rows, stands, strict=True)
+        dataclasses.replace(row, significant_holm=row.significant and stands)
+        for row, stands in zip(rows, adjusted, strict=True)
     )
 
 

@@ -165,4 +165,5 @@ def plain(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    shown = [field for field in dataclasses.fields(value) if field.metadata.get("shown") != "no"]
+    return {field.name: getattr(value, field.name) for field in shown}

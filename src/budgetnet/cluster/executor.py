@@ -39,7 +39,7 @@ from budgetnet.training.memory import most_training_bytes, process_room, trainin
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import TIMING_SECONDS
 from budgetnet.training.train import Timings, timed
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 Job = TypeVar("Job", bound=Movable)
 Result = TypeVar("Result")
@@ -83,7 +83,7 @@ class Executor(Protocol):
         ...
 
     def timed(
-        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
     ) -> Timings:
         """How fast each config trains in a trial, while all places have one."""
         ...
@@ -125,7 +125,7 @@ class LocalExecutor:
         return Workers(function, count, self.device, progress=progress)
 
     def timed(
-        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
     ) -> Timings:
         """All places time the same course at once."""
         return timed(configs, context, ProcessGroup(self.places(), 1), progress, single_process=True)
@@ -161,7 +161,7 @@ class RayExecutor:
         return couriers
 
     def timed(
-        self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
+        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
     ) -> Timings:
         """Each course by itself on some node, as many at a time as there are places."""
         jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS
@@ -255,7 +255,7 @@ class _Couriers(Generic[Job, Result]):
 class _TimedConfig:
     """A config to be timed over so many seconds."""
 
-    config: TrainingConfig
+    config: TrainingSpec
     context: JobContext
     seconds: float
 

@@ -31,7 +31,7 @@ from budgetnet.parallel.workers import hold_stop, report
 from budgetnet.runs.run import INITIAL, append_event
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
-from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, images_per_second, of_all
+from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
 EVENT_SECONDS = 2.0
@@ -256,14 +256,15 @@ def _after(
     return after
 
 
-def time_config(job: tuple[TrainingConfig, JobContext, float]) -> Timing | None:
+def time_config(job: tuple[TrainingSpec, JobContext, float]) -> Timing | None:
     """Images a second of training, measured in every process at once; the first process answers.
 
     Apart: whole batches on one thread, as a trial runs while its neighbours do. Together: as the final
     training runs.
     """
     began = time.monotonic()
-    config, context, seconds = job
+    spec, context, seconds = job
+    config = spec.for_steps(1)
     images, pixels = opened(context.data, context.split_seed, context.side_px)
     accelerator = accelerator_for(context)
     trainer = Trainer(config, images, pixels, accelerator)
@@ -278,10 +279,11 @@ def time_config(job: tuple[TrainingConfig, JobContext, float]) -> Timing | None:
     return Timing(single_process, data_parallel, seconds) if accelerator.is_main_process else None
 
 
-def time_single_process(job: tuple[TrainingConfig, JobContext, float]) -> Timing | None:
+def time_single_process(job: tuple[TrainingSpec, JobContext, float]) -> Timing | None:
     """As `time_config`, of trainings apart alone: what runs beside each is another like it."""
     began = time.monotonic()
-    config, context, seconds = job
+    spec, context, seconds = job
+    config = spec.for_steps(1)
     images, pixels = opened(context.data, context.split_seed, context.side_px)
     accelerator = accelerator_for(context)
     single_process = _single_process_rate(config, images, pixels, accelerator, seconds)

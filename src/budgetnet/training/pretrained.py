@@ -23,7 +23,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import Workers, workers_for
 from budgetnet.runs.run import INITIAL
 from budgetnet.training.job import JobContext, opened
-from budgetnet.training.trainer import TrainingConfig, initial_model, seed_of
+from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of
 
 IMAGES = 192
 """Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
@@ -34,7 +34,7 @@ than they bring: docs/lab-log.md."""
 class InitialWeights:
     """What a config begins from: weights that fit as they are (`exact`), or those of a relative of another size."""
 
-    config: TrainingConfig
+    config: TrainingSpec
     context: JobContext
     source: str
     exact: bool
@@ -135,7 +135,7 @@ def write_start(start: InitialWeights) -> bool:
     return True
 
 
-def fitting_images(config: TrainingConfig, images: ImageSet, pixels: Pixels) -> Tensor:
+def fitting_images(config: TrainingSpec, images: ImageSet, pixels: Pixels) -> Tensor:
     """Some training images as the config's network takes them, drawn by its seed: (n, c, h, w)."""
     indices = images.indices("train")
     generator = np.random.default_rng(seed_of(config.seed, "inherit"))

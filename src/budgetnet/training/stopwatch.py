@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import ProcessGroup, Workers
 from budgetnet.training.job import JobContext, Timing, time_config, time_single_process
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 TIMING_SECONDS = 2.0
 
@@ -25,7 +25,7 @@ class Stopwatch(Protocol):
         ...
 
     def time(
-        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+        self, configs: Sequence[TrainingSpec], context: JobContext, seconds: float = TIMING_SECONDS
     ) -> tuple[Timing, ...]:
         """Images a second of each config; about so many seconds are spent on each."""
         ...
@@ -68,7 +68,7 @@ MACHINE = MachineClock()
 
 class _WorkersStopwatch:
     def __init__(
-        self, workers: Workers[tuple[TrainingConfig, JobContext, float], Timing | None], progress: Progress
+        self, workers: Workers[tuple[TrainingSpec, JobContext, float], Timing | None], progress: Progress
     ) -> None:
         self.workers, self.progress = workers, progress
         self._asked = self._done = 0
@@ -79,7 +79,7 @@ class _WorkersStopwatch:
         return max(0.0, self._waited)
 
     def time(
-        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+        self, configs: Sequence[TrainingSpec], context: JobContext, seconds: float = TIMING_SECONDS
     ) -> tuple[Timing, ...]:
         before = time.monotonic()
         self._asked += len(configs)

@@ -55,7 +55,7 @@ from budgetnet.training.pretrained import InitialWeights, default_recipe, source
 from budgetnet.training.recipe import Recipe, guarded_batch, recipe_of
 from budgetnet.training.speed import MOST_SPEED, USUAL_SPEED, image_work, least_epochs
 from budgetnet.training.stopwatch import MACHINE, TIMING_SECONDS, Clock, median_timing
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 FORWARD_RATE = 2.0
@@ -241,7 +241,7 @@ class Timings:
 
 
 def timed(
-    configs: Sequence[TrainingConfig],
+    configs: Sequence[TrainingSpec],
     context: JobContext,
     group: ProcessGroup,
     progress: Progress | None = None,

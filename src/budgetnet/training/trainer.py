@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """All that a training is a function of, but for the images: what plan.json keeps of it.
-
-    `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
-    """
+class TrainingSpec:
+    """A training whose length is not known yet: all that it is a function of, but for the images and its steps."""
 
     id: str
     network: Network
@@ -44,8 +41,27 @@ class TrainingConfig:
     preprocessing: Preprocessing
     seed: int
     batch: int
+
+    def for_steps(self, steps: int, warmup_steps: int | None = None) -> TrainingConfig:
+        """The training of so many steps; its warm-up is the recipe's share of them, unless given."""
+        warmup = max(1, round(self.recipe.warmup_share * steps)) if warmup_steps is None else warmup_steps
+        same = (self.id, self.network, self.recipe, self.preprocessing, self.seed, self.batch)
+        return TrainingConfig(*same, steps=steps, warmup_steps=warmup)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig(TrainingSpec):
+    """A training of known length: what plan.json keeps of it.
+
+    `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
+    """
+
     steps: int
     warmup_steps: int
+
+    def epochs(self, train_images: int) -> float:
+        """How often it sees each of so many training images."""
+        return self.steps * self.batch / train_images
 
     @property
     def schedule(self) -> Schedule:
@@ -60,7 +76,7 @@ class TrainingConfig:
 
     def augmentation_for(self, train_images: int) -> Augmentation:
         """What is drawn in this training: milder where it sees its images only a few times."""
-        return self.recipe.augmentation_for(self.steps * self.batch / train_images)
+        return self.recipe.augmentation_for(self.epochs(train_images))
 
 
 @dataclass(frozen=True, slots=True)

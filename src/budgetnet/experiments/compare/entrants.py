@@ -6,11 +6,9 @@ id, a label and a network, and everything behind this file treats all alike.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from budgetnet.budgets.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.data import ImageSet
@@ -34,24 +32,6 @@ class Entrant:
     phi: float
     dropped_strides: int
     network: Network
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row of plan.json, but for the network, which stands in its config."""
-        return {
-            "id": self.id,
-            "label": self.label,
-            "base": self.base,
-            "strategy": self.strategy,
-            "phi": self.phi,
-            "dropped_strides": self.dropped_strides,
-        }
-
-    @staticmethod
-    def from_dict(row: Mapping[str, Any]) -> Entrant:
-        """The entrant of plan.json."""
-        network = Network.from_json(json.dumps(row["config"]["network"]))
-        names = ("id", "label", "base", "strategy", "phi", "dropped_strides")
-        return Entrant(**{name: row[name] for name in names}, network=network)
 
 
 @dataclass(frozen=True, slots=True)

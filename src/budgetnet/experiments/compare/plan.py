@@ -3,94 +3,156 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from budgetnet.data import ImageSet
-from budgetnet.experiments.compare.drafts import Draft, training_id
-from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import ProcessGroup, workers_for
-from budgetnet.training.augmenting import chosen_of, fitted
+from budgetnet.data import Preprocessing
+from budgetnet.experiments.compare.entrants import Entrant, LeftOut
+from budgetnet.experiments.compare.request import CompareRequest
+from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
+from budgetnet.experiments.experiment import Context
+from budgetnet.experiments.timing import slowest_prediction_seconds
+from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
-from budgetnet.training.plan import TooShort, config_of, config_row, preprocessing_row, process_group_row
+from budgetnet.training.plan import TooShort, side_px_for
+from budgetnet.training.pretrained import InitialWeights, write_initial_weights
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_epochs
-from budgetnet.training.train import FORWARD_RATE, SPARE_SHARE, timed, with_steps
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
-ROUNDS = 3
-"""Of timing: whoever is timed alone and first is timed too slow, by a fifth, and would get a fifth fewer steps."""
 MEASURED_SECONDS = 2.0
 """How long each network runs at the end, for its milliseconds an image."""
 PAGE_SECONDS = 5.0
-"""For the report."""
+"""Time that is kept for the report."""
 
 
-def planned(
-    drafts: Sequence[Draft],
-    images: ImageSet,
-    seeds: int,
-    context: JobContext,
-    began: float,
-    time_seconds: float,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The rows of plan.json that say how long each training is: equal seconds, steps by speed.
+@dataclass(frozen=True, slots=True)
+class PlannedEntrant:
+    """An entrant and how it is trained; `augmentation` has what each seed draws of the recipe's."""
 
-    Raises a one-line `ValueError` where that is too short for any training.
-    """
-    trainings = len(drafts) * seeds
-    workers = min(workers_for(context.device), trainings)
-    measured = timed([draft.config for draft in drafts], context, ProcessGroup(workers, 1), progress, True, ROUNDS)
-    asked = len(images.indices("validation")) + len(images.indices("test"))
-    waves = math.ceil(trainings / workers)
-    answers = max(asked / (FORWARD_RATE * timing.single_process) for timing in measured.configs)
-    spent = time.monotonic() - began
-    after = measured.startup_seconds + waves * answers + len(drafts) * MEASURED_SECONDS + PAGE_SECONDS
-    seconds = (time_seconds * (1 - SPARE_SHARE) - spent - after) / waves
-    pairs = list(zip(drafts, measured.configs, strict=True))
-    count = len(images.indices("train"))
-    epochs = {draft.entrant.id: least_epochs(draft.parent is not None)[0] for draft in drafts}
-    least = max(epochs[draft.entrant.id] * count / timing.single_process for draft, timing in pairs)
-    if seconds < least:
-        needed = 1.2 * (spent + after + waves * least) / (1 - SPARE_SHARE)
-        what = (
-            f"for {trainings} trainings, {workers} at a time: each is to see its {count:,} training images "
-            f"{max(epochs.values()):g} times at least"
+    entrant: Entrant
+    parent: str | None
+    recipe: Recipe
+    preprocessing: Preprocessing
+    batch: int
+    steps: int
+    warmup_steps: int
+    cooldown_steps: int
+    images_per_second: float
+    augmentation: tuple[tuple[Chosen, ...], ...]
+
+    def config(self, seed: int) -> TrainingConfig:
+        """The training of one seed."""
+        return TrainingConfig(
+            training_id(self.entrant.id, seed),
+            self.entrant.network,
+            fitted(self.recipe, self.augmentation[seed]),
+            self.preprocessing,
+            seed,
+            self.batch,
+            self.steps,
+            self.warmup_steps,
         )
-        raise TooShort(time_seconds, what, needed)
-    return {
-        **process_group_row(ProcessGroup(workers, 1)),
-        "seconds_each": seconds,
-        "entrants": [entrant_row(draft, timing, seconds) for draft, timing in pairs],
-    }
 
 
-def entrant_row(draft: Draft, timing: Timing, seconds: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ComparePlan:
+    """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time."""
+
+    side_px: int
+    seconds_each: float
+    slots: int
+    entrants: tuple[PlannedEntrant, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def propose(request: CompareRequest, context: Context) -> ComparePlan:
+    """The plan of a comparison: equal seconds, steps by speed.
+
+    Raises a one-line `ValueError` where that is too short for any training, and as `specs_of`.
+    """
+    images, executor = context.images[0], context.executor
+    specs, left_out = specs_of(request, images, executor.device)
+    side_px = max(side_px_for([spec.entrant.network], spec.training.preprocessing) for spec in specs)
+    pixels = context.pixels(side_px)
+    specs = augmented(specs, request.augment, context.images, pixels)
+    tell_augmentation(specs[0].augmentation[0], context.progress)
+    context.clear()
+    _begin(specs, request.seeds, context, side_px)
+    trainings = len(specs) * request.seeds
+    slots = min(executor.slots(), trainings)
+    measured = executor.timed([spec.training for spec in specs], context.job_context(side_px, 0), context.progress, slots)
+    predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
+    waves = -(-trainings // slots)
+    other = measured.startup_seconds + waves * predicting + len(specs) * MEASURED_SECONDS + PAGE_SECONDS
+    seconds = context.time.each(trainings, slots, other)
+    count = len(images.indices("train"))
+    pairs = list(zip(specs, measured.configs, strict=True))
+    epochs = {spec.entrant.id: least_epochs(spec.parent is not None)[0] for spec in specs}
+    least = max(epochs[spec.entrant.id] * count / timing.single_process for spec, timing in pairs)
+    if seconds < least:
+        raise TooShort(
+            request.time_seconds,
+            f"for {trainings} trainings, {slots} at a time: each is to see its {count:,} training images "
+            f"{max(epochs.values()):g} times at least",
+            context.time.needed(trainings, slots, other, least),
+        )
+    return ComparePlan(
+        side_px=side_px,
+        seconds_each=seconds,
+        slots=slots,
+        entrants=tuple(planned_entrant(spec, timing, seconds) for spec, timing in pairs),
+        left_out=left_out,
+    )
+
+
+def planned_entrant(spec: EntrantSpec, timing: Timing, seconds: float) -> PlannedEntrant:
     """One entrant with the steps that so many seconds of one worker are."""
-    config = with_steps(draft.config, max(1, int(seconds * timing.single_process / draft.config.batch)))
+    training = spec.training
+    config = training.for_steps(max(1, int(seconds * timing.single_process / training.batch)))
+    return PlannedEntrant(
+        entrant=spec.entrant,
+        parent=spec.parent,
+        recipe=training.recipe,
+        preprocessing=training.preprocessing,
+        batch=training.batch,
+        steps=config.steps,
+        warmup_steps=config.warmup_steps,
+        cooldown_steps=config.cooldown_steps,
+        images_per_second=timing.single_process,
+        augmentation=spec.augmentation,
+    )
+
+
+def jobs_of(plan: ComparePlan, seeds: int, context: Context) -> dict[tuple[str, int], TrainingJob]:
+    """Every training as one job, by entrant and seed, one seed after another."""
     return {
-        **draft.entrant.to_dict(),
-        "parent": draft.parent,
-        "recipe": config.recipe.to_dict(),
-        "augmentation": [[one.to_dict() for one in chosen] for chosen in draft.augmentation],
-        "preprocessing": preprocessing_row(config.preprocessing),
-        "images_per_second": timing.single_process,
-        "cooldown_steps": config.cooldown_steps,
-        "config": config_row(config),
+        (row.entrant.id, seed): _job(row, seed, context.job_context(plan.side_px, seed))
+        for seed in range(seeds)
+        for row in plan.entrants
     }
 
 
-def jobs_of(plan: Mapping[str, Any], context: JobContext) -> tuple[TrainingJob, ...]:
-    """Every training as one job, one seed after another."""
-    return tuple(_leg(row, seed, context) for seed in range(plan["seeds"]) for row in plan["entrants"])
+def _job(row: PlannedEntrant, seed: int, context: JobContext) -> TrainingJob:
+    return whole_job(row.config(seed), context, f"compare/{row.entrant.id}, seed {seed}", row.cooldown_steps)
 
 
-def _leg(row: Mapping[str, Any], seed: int, context: JobContext) -> TrainingJob:
-    plan = {"recipe": row["recipe"], "preprocessing": row["preprocessing"], "seed": seed}
-    config = config_of(row["config"], plan)
-    by_seed = row.get("augmentation")  # a plan from before there was a choice says it in its recipe
-    recipe = fitted(config.recipe, chosen_of(by_seed and by_seed[seed]))
-    config = dataclasses.replace(config, id=training_id(row["id"], seed), recipe=recipe)
-    here = dataclasses.replace(context, split_seed=seed)
-    return whole_job(config, here, f"compare/{row['id']}, seed {seed}", row["cooldown_steps"])
+def _begin(specs: Sequence[EntrantSpec], seeds: int, context: Context, side_px: int) -> None:
+    """The initial weights of every training that inherits."""
+    initial = [
+        InitialWeights(_seeded(spec, seed), context.job_context(side_px, seed), spec.parent, exact=False)
+        for seed in range(seeds)
+        for spec in specs
+        if spec.parent is not None
+    ]
+    if initial:
+        write_initial_weights(initial, context.executor.device, context.progress)
+
+
+def _seeded(spec: EntrantSpec, seed: int) -> TrainingSpec:
+    return dataclasses.replace(spec.training, id=training_id(spec.entrant.id, seed), seed=seed)
+
+
+def training_id(entrant: str, seed: int) -> str:
+    """The name of a training's files."""
+    return f"{entrant}-seed{seed}"

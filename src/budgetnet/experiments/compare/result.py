@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from budgetnet.codec import NOT_STORED, from_record, to_plain
+from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.compare.entrants import LeftOut
+from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.inspect.latency import Measurement
 from budgetnet.networks import Network, zoo
 from budgetnet.networks.zoo.published import TOP1, Published
+from budgetnet.runs.record import Record
 from budgetnet.statistics import (
-    OverSeeds,
-    Paired,
-    accuracy_interval,
-    counted_together,
-    difference_interval,
-    over_seeds,
+    PairedDifference,
+    difference_of_seeds,
+    holm_adjusted,
     paired_difference,
     paired_over_seeds,
     wilson,
 )
 from budgetnet.training.predictions import TestPredictions, right_over_seeds
-
-FORMAT = "budgetnet.comparison.v1"
-
 
 @dataclass(frozen=True, slots=True)
 class SeedScore:
@@ -42,7 +38,7 @@ class SeedScore:
     low: float
     high: float
     diverged: bool
-    learned: bool = True  # a file from before this was asked does not say
+    learned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +83,18 @@ class Compared:
     parent: str | None
     published_top1: float | None
     published_source: str | None
-    training_seconds: float | None = None
-    origin: str = ""
+    training_seconds: float | None
+    origin: str
 
+    @property
+    def image_ms(self) -> float | None:
+        """Milliseconds of one image on this machine, where they could be measured."""
+        return self.measurement.image_ms
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Accuracy of a minus accuracy of b on the same test images, mean over seeds, with its 95 % interval.
-
-    `differs`: the interval leaves 0 out. `stands`: so it does when all pairs are counted (Holm). `seeds` holds the
-    difference of each seed.
-    """
-
-    a: str
-    b: str
-    difference: float
-    low: float
-    high: float
-    standard_error: float
-    error_images: float
-    error_seeds: float | None
-    chance: float
-    differs: bool
-    stands: bool
-    seeds: tuple[Paired, ...]
-
-    def turned(self) -> Pair:
-        """The same of b and a."""
-        seeds = tuple(Paired(-one.difference, -one.high, -one.low, one.standard_error) for one in self.seeds)
-        turned = {"a": self.b, "b": self.a, "difference": -self.difference, "low": -self.high, "high": -self.low}
-        return dataclasses.replace(self, **turned, seeds=seeds)
+    @property
+    def mean(self) -> Mean:
+        """Its accuracy, as pictures show it."""
+        return Mean(self.label, self.accuracy, self.low, self.high, tuple(one.accuracy for one in self.seeds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +109,14 @@ class Comparison:
     run: Path = field(metadata=NOT_STORED)
     networks: tuple[Compared, ...]
     reference: str | None
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairedDifference, ...]
     statement: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     test_images: int
     seconds_each: float
     disturbance: str | None
     report: Path = field(metadata=NOT_STORED)
-
-    def to_file(self) -> dict[str, Any]:
-        """comparison.json."""
-        return {"format": FORMAT, **to_plain(self)}
-
-    @staticmethod
-    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Comparison:
-        """The comparison of `to_file`. Raises a one-line `ValueError` for anything else."""
-        return from_record(Comparison, row, FORMAT, f"comparison.json in {run}", run=run, report=report)
+    record: Record[CompareRequest, ComparePlan] = field(metadata=PRIVATE, repr=False, compare=False)
 
 
 def seed_score(test: TestPredictions) -> SeedScore:
@@ -156,48 +126,20 @@ def seed_score(test: TestPredictions) -> SeedScore:
     return SeedScore(test.seed, correct, count, correct / count, low, high, test.diverged, test.chance.learned)
 
 
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """A mean accuracy over seeds with its 95 % interval."""
-
-    found: OverSeeds
-    low: float
-    high: float
-
-
-def accuracy_of(tests: Sequence[TestPredictions]) -> Accuracy:
-    """The accuracy of one network over its seeds."""
-    found = over_seeds(right_over_seeds(tests))
-    return Accuracy(found, *accuracy_interval(found))
-
-
 def pairs_of(
     tests: Mapping[str, Sequence[TestPredictions]], order: Sequence[str], reference: str | None = None
-) -> tuple[Pair, ...]:
+) -> tuple[PairedDifference, ...]:
     """Every pair of networks, the one that stands first in `order` as a; or the `reference` as a with each other."""
     both = itertools.combinations(order, 2)
     if reference is not None:
         both = ((reference, other) for other in order if other != reference)
-    return counted_together([_pair(a, b, tests[a], tests[b]) for a, b in both])
+    return holm_adjusted([_pair(a, b, tests[a], tests[b]) for a, b in both])
 
 
-def _pair(a: str, b: str, ours: Sequence[TestPredictions], theirs: Sequence[TestPredictions]) -> Pair:
+def _pair(a: str, b: str, ours: Sequence[TestPredictions], theirs: Sequence[TestPredictions]) -> PairedDifference:
     found = paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs))
-    low, high = difference_interval(found)
-    return Pair(
-        a=a,
-        b=b,
-        difference=found.mean,
-        low=low,
-        high=high,
-        standard_error=found.standard_error,
-        error_images=found.error_images,
-        error_seeds=found.error_seeds,
-        chance=found.chance,
-        differs=low > 0.0 or high < 0.0,
-        stands=False,
-        seeds=tuple(paired_difference(one.right, other.right) for one, other in zip(ours, theirs, strict=True)),
-    )
+    seeds = [paired_difference(one.right, other.right).value for one, other in zip(ours, theirs, strict=True)]
+    return difference_of_seeds(a, b, found, seeds)
 
 
 def published_of(base: str, network: Network) -> Published | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from budgetnet.draw.wording import counted, listed
-from budgetnet.experiments.compare.result import Compared, Pair
+from budgetnet.experiments.compare.result import Compared
+from budgetnet.statistics import PairedDifference
 from budgetnet.training.chance import failed_seeds
 
 UNEVEN = 1.2
 """Longest to shortest training: beyond, a statement says so."""
 
 
-def statement(
-    networks: Sequence[Compared], pairs: Sequence[Pair], test_images: int, reference: str | None = None
+def findings(
+    networks: Sequence[Compared], pairs: Sequence[PairedDifference], test_images: int, reference: str | None = None
 ) -> tuple[str, ...]:
     """Sentences: how much was asked, which pairs differ, which cannot be told apart, what to beware of.
 
@@ -24,7 +25,7 @@ def statement(
     return (
         _asked(networks, test_images),
         *first,
-        *(_differing(pairs, labels) if reference is None or any(row.stands for row in pairs) else ()),
+        *(_differing(pairs, labels) if reference is None or any(row.significant_holm for row in pairs) else ()),
         *_alike(pairs, labels),
         *_beware(networks, pairs),
     )
@@ -37,12 +38,12 @@ def _asked(networks: Sequence[Compared], test_images: int) -> str:
     return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {asked}."
 
 
-def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
+def _best(networks: Sequence[Compared], pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
     if len(networks) < 2:
         yield "There is nothing to compare it with."
         return
     best = networks[0]
-    open_rows = [row.b for row in pairs if row.a == best.id and not row.stands]
+    open_rows = [row.b for row in pairs if row.a == best.id and not row.significant_holm]
     what = f"{best.label} has the highest mean, {_percent(best.accuracy)}"
     if open_rows:
         others = listed([labels[name] for name in open_rows])
@@ -51,11 +52,11 @@ def _best(networks: Sequence[Compared], pairs: Sequence[Pair], labels: Mapping[s
         yield f"{what}, and that is more than every other's."
 
 
-def _changes(pairs: Sequence[Pair], labels: Mapping[str, str], reference: str) -> Iterator[str]:
+def _changes(pairs: Sequence[PairedDifference], labels: Mapping[str, str], reference: str) -> Iterator[str]:
     """What changing the reference does."""
     groups = {
-        "shown to cost accuracy": [labels[row.b] for row in pairs if row.stands and row.difference > 0],
-        "shown to gain some": [labels[row.b] for row in pairs if row.stands and row.difference < 0],
+        "shown to cost accuracy": [labels[row.b] for row in pairs if row.significant_holm and row.difference > 0],
+        "shown to gain some": [labels[row.b] for row in pairs if row.significant_holm and row.difference < 0],
     }
     parts = [f"{listed(names)} {_are(names)} {what}" for what, names in groups.items() if names]
     said = "; ".join(parts) or "none is shown to cost accuracy or to gain some"
@@ -66,8 +67,8 @@ def _are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
-    rows = [row if row.difference >= 0 else row.turned() for row in pairs if row.stands]
+def _differing(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
+    rows = [row if row.difference >= 0 else row.turned() for row in pairs if row.significant_holm]
     if rows:
         parts = [f"{name} than {listed(others)}" for name, others in _grouped(rows, labels, _points).items()]
         yield f"More accurate: {'; '.join(parts)}."
@@ -75,11 +76,11 @@ def _differing(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str
         yield "No pair is shown to differ."
 
 
-def _alike(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
-    rows = [row for row in pairs if not row.differs]
+def _alike(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
+    rows = [row for row in pairs if not row.significant]
     if rows:
         yield f"Not told apart, for the interval of the difference includes 0: {_from(rows, labels)}."
-    rows = [row for row in pairs if row.differs and not row.stands]
+    rows = [row for row in pairs if row.significant and not row.significant_holm]
     if rows:
         yield (
             f"Apart if looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
@@ -87,13 +88,13 @@ def _alike(pairs: Sequence[Pair], labels: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def _from(rows: Sequence[Pair], labels: Mapping[str, str]) -> str:
+def _from(rows: Sequence[PairedDifference], labels: Mapping[str, str]) -> str:
     """x from y and z; y from z."""
     return "; ".join(f"{name} from {listed(others)}" for name, others in _grouped(rows, labels).items())
 
 
 def _grouped(
-    rows: Sequence[Pair], labels: Mapping[str, str], more: Callable[[Pair], str] | None = None
+    rows: Sequence[PairedDifference], labels: Mapping[str, str], more: Callable[[PairedDifference], str] | None = None
 ) -> dict[str, list[str]]:
     """The others of every network that stands first in a pair, with what else is said of each."""
     grouped: dict[str, list[str]] = {}
@@ -103,7 +104,7 @@ def _grouped(
     return grouped
 
 
-def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str]:
+def _beware(networks: Sequence[Compared], pairs: Sequence[PairedDifference]) -> Iterator[str]:
     seeds = len(networks[0].seeds)
     if seeds == 1:
         yield "One seed is one training of each: another could change the order by more than the intervals say."
@@ -125,8 +126,8 @@ def _beware(networks: Sequence[Compared], pairs: Sequence[Pair]) -> Iterator[str
         yield "Recipes differ, because some networks begin from pretrained weights and some from nothing."
 
 
-def _points(row: Pair) -> str:
-    return f"{100 * row.difference:+.1f} points ({100 * row.low:+.1f} to {100 * row.high:+.1f})"
+def _points(row: PairedDifference) -> str:
+    return f"{100 * row.difference:+.1f} points ({100 * (row.low or 0.0):+.1f} to {100 * (row.high or 0.0):+.1f})"
 
 
 def _percent(share: float) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
-from budgetnet.budgets.budget import Budget
 from budgetnet.data import ImageSet
 from budgetnet.draw.wording import listed
 from budgetnet.experiments.compare.ablation import ablations
 from budgetnet.experiments.compare.entrants import BASE, FAMILIES, Entered, families
-from budgetnet.experiments.compare.scalings import START_SHARE, scalings
+from budgetnet.experiments.compare.request import CompareRequest, Question
+from budgetnet.experiments.compare.scalings import scalings
 from budgetnet.networks import Network, choose
-from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, Strategy
+from budgetnet.networks.scaling import STRATEGIES, Strategy
 
-Question = Literal["families", "scaling", "ablation"]
 
 
 def bases_of(
@@ -41,18 +40,12 @@ def bases_of(
 
 
 def entrants_of(
-    question: Question,
-    images: ImageSet,
-    budget: Budget,
-    bases: Sequence[str | Network],
-    strategy: Strategy,
-    inherited: bool,
-    start_share: float = START_SHARE,
-    coefficients: Coefficients = PAPER,
+    request: CompareRequest, images: ImageSet, bases: Sequence[str | Network], inherited: bool
 ) -> Entered:
-    """Who takes part, and who cannot; raises as `families` does."""
-    if question == "scaling":
-        return scalings(images, budget, bases[0], inherited, start_share, coefficients)
-    if question == "ablation":
+    """Who takes part, of these bases, and who cannot; raises as `families` does."""
+    budget, strategy, coefficients = request.budget, request.strategy, request.coefficients
+    if request.question == "scaling":
+        return scalings(images, budget, bases[0], inherited, request.start_share, coefficients)
+    if request.question == "ablation":
         return ablations(images, budget, bases[0], strategy, inherited, coefficients)
     return families(images, budget, bases, strategy, inherited, coefficients)

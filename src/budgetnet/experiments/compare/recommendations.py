@@ -3,13 +3,11 @@ device table, never from its family's name."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from budgetnet.budgets.devices import DEVICES, Device
 from budgetnet.draw.wording import listed
-from budgetnet.inspect.latency import Measurement
+from budgetnet.experiments.compare.result import Compared
 from budgetnet.networks import Network
 from budgetnet.networks.zoo.published import pareto
 
@@ -23,16 +21,16 @@ COSTS = {
 """What may be scarce, in words."""
 
 
-def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+def recommendations(networks: Sequence[Compared]) -> dict[str, str]:
     """For the id of every network: under which limits it is the choice among them, and which presets it fits.
 
     It is the choice for a cost if no other that costs less of it has as high a mean accuracy; what is not known of all,
     such as milliseconds that were disturbed, is left out. A preset has the limits of `devices`.
     """
-    best = max(networks, key=lambda row: row["accuracy"])["id"]
-    scarce: dict[str, list[str]] = {row["id"]: [] for row in networks}
+    best = max(networks, key=lambda row: row.accuracy).id
+    scarce: dict[str, list[str]] = {row.id: [] for row in networks}
     for cost, words in COSTS.items():
-        points = [(row["id"], _cost(row, cost), row["accuracy"]) for row in networks]
+        points = [(row.id, getattr(row, cost), row.accuracy) for row in networks]
         known = [(name, used, gain) for name, used, gain in points if used is not None]
         if len(known) < len(points):
             continue
@@ -40,11 +38,7 @@ def suited(networks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for name, used, _ in known:
             if name in unbeaten and (name != best or used == least):
                 scarce[name].append(words)
-    return {row["id"]: f"{_case(scarce[row['id']], row['id'] == best)}; {_devices(row)}" for row in networks}
-
-
-def _cost(row: Mapping[str, Any], cost: str) -> float | None:
-    return Measurement(**row["measurement"]).image_ms if cost == "image_ms" else row[cost]
+    return {row.id: f"{_case(scarce[row.id], row.id == best)}; {_devices(row.network)}" for row in networks}
 
 
 def _case(words: Sequence[str], best: bool) -> str:
@@ -55,9 +49,8 @@ def _case(words: Sequence[str], best: bool) -> str:
     return f"under a tight limit on {listed(words)}"
 
 
-def _devices(row: Mapping[str, Any]) -> str:
+def _devices(network: Network) -> str:
     """Which presets hold the network, the one with the least memory by name."""
-    network = Network.from_json(json.dumps(row["network"]))
     fitting = [device for device in DEVICES if device.limits.check(network).fits]
     if not fitting:
         return "fits no device preset"

@@ -1,0 +1,194 @@
+"""The life cycle of an experiment, once for all kinds: its folder, lock, plan, images, work, result and page.
+
+    request ──> propose ──> plan.json ──> run ──> result file ──> report
+                   │                       │
+                   only where no plan is   makes what is missing
+
+A run is a folder. plan.json is written before anything is trained, and all that follows is a function of it. The
+result's file is written last: where it is, the run is finished, and the same command shows it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from budgetnet.cluster.executor import Executor
+from budgetnet.codec import to_plain
+from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
+from budgetnet.experiments.report import PAGE, Report, write_report
+from budgetnet.experiments.timing import TimeBudget
+from budgetnet.parallel.progress import Progress, silent
+from budgetnet.reading import read_json_file
+from budgetnet.runs.elapsed import Elapsed
+from budgetnet.runs.folder import clear_run, clear_training, run_folder, run_lock
+from budgetnet.runs.record import Record, check_request, data_record, machine_record, read_record, save_record
+from budgetnet.runs.run import reading, write_json
+from budgetnet.training.job import JobContext
+from budgetnet.training.plan import check_same_images, tell_other_cores
+from budgetnet.training.stopwatch import MACHINE, Clock
+
+Request = TypeVar("Request")
+Plan = TypeVar("Plan")
+Result = TypeVar("Result")
+
+
+class Context:
+    """What a plan is made with and a run is made in: the images, where trainings compute, the time that is left."""
+
+    def __init__(
+        self,
+        run: Path,
+        data: Data,
+        images: tuple[ImageSet, ...],
+        executor: Executor,
+        precision: str,
+        time: TimeBudget,
+        progress: Progress | None,
+        earlier: str | None = None,
+    ) -> None:
+        self.run, self.data, self.images, self.executor = run, data, images, executor
+        self.precision, self.time, self.progress = precision, time, progress or silent
+        self._pixels: tuple[int, Pixels] | None = None
+        self._earlier = earlier
+
+    def clear(self) -> None:
+        """Remove the earlier run that a fresh one replaces: called once the input is known to be good."""
+        if self._earlier is not None:
+            clear_run(self.run, self._earlier)
+            self._earlier = None
+
+    def pixels(self, side_px: int) -> Pixels:
+        """The images decoded with this short side, once. Before the first time it is said what they are."""
+        if self._pixels is None:
+            tell_images(self.images[0], self.progress)
+        if self._pixels is None or self._pixels[0] != side_px:
+            self._pixels = side_px, open_cache(self.images[0], side_px, progress=self.progress)
+        return self._pixels[1]
+
+    def job_context(self, side_px: int, split_seed: int) -> JobContext:
+        """Where a training finds the images and leaves its files."""
+        folder = str(self.run / "training")
+        return JobContext(self.data, split_seed, side_px, folder, self.executor.device, self.precision)
+
+
+class Experiment(Protocol[Request, Plan, Result]):
+    """One kind of experiment: a value that says how its plan is made, how it runs and what it reports."""
+
+    @property
+    def name(self) -> str:
+        """The command, and the plan's kind."""
+        ...
+
+    @property
+    def file(self) -> str:
+        """The result's file in the run's folder."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """The result file's format."""
+        ...
+
+    @property
+    def types(self) -> tuple[type[Request], type[Plan]]:
+        """Of the request and the plan, as plan.json is read."""
+        ...
+
+    @property
+    def arguments(self) -> Mapping[str, str]:
+        """Fields of the request by the names that people know, where the first word is another."""
+        ...
+
+    def split_seeds(self, request: Request) -> Sequence[int]:
+        """The seeds of the splits of the images that it needs; the first is the run's."""
+        ...
+
+    def propose(self, request: Request, context: Context) -> Plan:
+        """The plan for this request: what is trained, and for how many steps. Raises where the time is too short.
+
+        It writes nothing into the folder before it has called the context's `clear`.
+        """
+        ...
+
+    def run(self, record: Record[Request, Plan], context: Context) -> Result:
+        """The result. What an earlier start has made is read, what is missing is made by the context's executor."""
+        ...
+
+    def read(self, row: object, record: Record[Request, Plan], run: Path) -> Result:
+        """The result of a finished run, from its file. Raises a one-line `ValueError` for a damaged one."""
+        ...
+
+    def report(self, record: Record[Request, Plan], result: Result) -> Report:
+        """What the terminal and the page show."""
+        ...
+
+
+def perform(
+    experiment: Experiment[Request, Plan, Result],
+    request: Request,
+    data: Data,
+    executor: Executor,
+    out: Path | str | None = None,
+    fresh: bool = False,
+    precision: str = "float32",
+    time_seconds: float = float("inf"),
+    progress: Progress | None = None,
+    clock: Clock = MACHINE,
+) -> Result:
+    """The experiment's result: made, gone on with where an earlier start was stopped, or read where it is finished.
+
+    `fresh` begins again in the same folder. Raises a one-line `ValueError` for a run of another command, request or
+    images, for one that another process works at, and what the experiment itself raises.
+    """
+    began = clock.now()
+    run = run_folder(out, data, experiment.name, request)
+    with run_lock(run):
+        record = None if fresh else read_record(run, experiment.name, *experiment.types)
+        if record is not None:
+            check_request(record.request, request, run, experiment.arguments)
+        finished = record is not None and (run / experiment.file).exists()
+        with executor.connected(run, needed=not finished):
+            images = tuple(open_images(data, seed, progress) for seed in experiment.split_seeds(request))
+            if record is not None:
+                check_same_images(record, images, run, finished)
+                if finished:
+                    return _shown(experiment, record, run)
+                tell_other_cores(record.machine.cores, run)
+            with Elapsed(run, fresh) as elapsed:
+                time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
+                context = Context(
+                    run, data, images, executor, precision, time, progress, experiment.file if fresh else None
+                )
+                if record is None:
+                    plan = experiment.propose(request, context)
+                    context.clear()
+                    record = Record(
+                        experiment.name,
+                        data_record(data, images[0]),
+                        experiment.split_seeds(request)[0],
+                        machine_record(),
+                        request,
+                        plan,
+                    )
+                    save_record(run, record)
+                result = experiment.run(record, context)
+        write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
+        return _shown(experiment, record, run)
+
+
+def _shown(
+    experiment: Experiment[Request, Plan, Result], record: Record[Request, Plan], run: Path
+) -> Result:
+    """The result that a finished run's file holds, and its page, drawn by this version."""
+    clear_training(run)
+    with reading(run / experiment.file):
+        result = experiment.read(read_json_file(run / experiment.file), record, run)
+    write_report(experiment.report(record, result), run)
+    return result
+
+
+def report_path(run: Path) -> Path:
+    """Where a run's page is."""
+    return run / PAGE

@@ -1,0 +1,216 @@
+"""plan.json: what a run was asked, and what it fixed before it trained. All that follows is a function of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from budgetnet import __version__
+from budgetnet.arguments import shown
+from budgetnet.codec import ONLY_IF_SET, DamagedError, as_object, from_plain, to_plain
+from budgetnet.data import Data, Folders, ImageSet, identity_of
+from budgetnet.data.deep import Range
+from budgetnet.parallel.workers import cores
+from budgetnet.reading import read_json_file
+from budgetnet.runs.run import reading, write_json
+
+FORMAT = "budgetnet.plan.v2"
+FILE = "plan.json"
+Request = TypeVar("Request")
+Plan = TypeVar("Plan")
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecord:
+    """The images of a run.
+
+    `path` is what they were opened from, or with `folders` a folder for each split. `counts` are images of each split
+    and those left out; `value_range` is there for images of more than 8 bits a value.
+    """
+
+    name: str
+    path: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    in_channels: int
+    median_short_side_px: int
+    counts: dict[str, int]
+    folders: dict[str, tuple[str, ...]] | None = None
+    value_range: Range | None = field(default=None, metadata=ONLY_IF_SET)
+
+    @property
+    def data(self) -> Data:
+        """What the images are opened from."""
+        if self.folders is None:
+            return self.path
+        return Folders(**self.folders)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRecord:
+    """The machine and the versions that the bits depend on."""
+
+    cpu: str
+    cores: int
+    torch: str
+    python: str
+    budgetnet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """Fewer steps than planned, because the machine became slower.
+
+    From `step` on, the training `job` of file `part` goes along the trunk until `trunk_until` and then takes
+    `cooldown_steps`. It is written before it takes effect, so that a run that is taken up goes the same way.
+    """
+
+    job: str
+    part: str
+    step: int
+    trunk_until: int
+    cooldown_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Generic[Request, Plan]):
+    """What plan.json holds: the command, its images, the machine, the request, and the plan that was made for it.
+
+    `seed` is that of the split of the images (of the first, where there are several).
+    """
+
+    command: str
+    data: DataRecord
+    seed: int
+    machine: MachineRecord
+    request: Request
+    plan: Plan
+    amendments: tuple[Amendment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What every run says of itself, whatever its command."""
+
+    command: str
+    data: DataRecord
+    seed: int
+    machine: MachineRecord
+
+
+def data_record(data: Data, images: ImageSet) -> DataRecord:
+    """The images, as plan.json names them."""
+    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test")}
+    return DataRecord(
+        name=images.name,
+        path=images.root if isinstance(data, Folders) else identity_of(data),
+        fingerprint=images.fingerprint,
+        classes=images.classes,
+        in_channels=images.in_channels,
+        median_short_side_px=images.median_short_side_px,
+        counts={**counts, "left_out": len(images) - sum(counts.values())},
+        folders={name: tuple(paths) for name, paths in data.resolved().items()} if isinstance(data, Folders) else None,
+        value_range=images.value_range,
+    )
+
+
+def machine_record() -> MachineRecord:
+    """This machine."""
+    import torch
+
+    return MachineRecord(processor(), cores(), torch.__version__, platform.python_version(), __version__)
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def read_header(run: Path) -> Header:
+    """What a run's plan.json says, whatever its command. Raises a one-line `ValueError` for a damaged file."""
+    rows = _rows(run)
+    kept = {name: rows.get(name) for name in ("command", "data", "seed", "machine") if name in rows}
+    return from_plain(Header, kept, f"{run / FILE}")
+
+
+def read_record(
+    run: Path, command: str, request: type[Request], plan: type[Plan]
+) -> Record[Request, Plan] | None:
+    """The record of a run that was begun; None where there is none.
+
+    Raises a one-line `ValueError` for the plan of another command or version, and for a damaged one: which key it is.
+    """
+    path = run / FILE
+    if not path.exists():
+        return None
+    rows = _rows(run)
+    if rows.get("command") != command:
+        raise ValueError(f"{run} holds a run of {shown(rows.get('command'))}, not of {command!r}; give another --out")
+    where = f"{path}"
+    try:
+        header = read_header(run)
+        return Record(
+            command=command,
+            data=header.data,
+            seed=header.seed,
+            machine=header.machine,
+            request=from_plain(request, rows.get("request"), f"{where}: its request"),
+            plan=from_plain(plan, rows.get("plan"), f"{where}: its plan"),
+            amendments=tuple(from_plain(Amendment, row, f"{where}: an amendment") for row in rows.get("amendments", ())),
+        )
+    except DamagedError as error:
+        raise ValueError(f"{error}; put the file back, or begin again with --fresh or another --out") from error
+
+
+def save_record(run: Path, record: Record[Any, Any]) -> None:
+    """Write plan.json."""
+    write_json(run / FILE, {"format": FORMAT, **to_plain(record)})
+
+
+def append_amendment(run: Path, amendment: Amendment) -> None:
+    """Add an amendment to plan.json; the file is written aside and renamed. One process a run does this at a time."""
+    rows = dict(_rows(run))
+    rows["amendments"] = [*rows.get("amendments", ()), to_plain(amendment)]
+    write_json(run / FILE, rows)
+
+
+def amendments_of(run: Path) -> tuple[Amendment, ...]:
+    """The amendments that a run's plan.json holds; none where there is no plan."""
+    if not (run / FILE).exists():
+        return ()
+    rows = _rows(run).get("amendments", ())
+    return tuple(from_plain(Amendment, row, f"an amendment in {run / FILE}") for row in rows)
+
+
+def _rows(run: Path) -> Mapping[str, Any]:
+    """plan.json as an object of this version."""
+    path = run / FILE
+    with reading(path):
+        rows = as_object(read_json_file(path), str(path))
+    if rows.get("format") != FORMAT:
+        raise ValueError(f"{run} was planned by another version of budgetnet; give another --out, or --fresh")
+    return rows
+
+
+def check_request(begun: object, asked: object, run: Path, names: Mapping[str, str]) -> None:
+    """Raise a one-line `ValueError` where the run was begun with another request: it would answer another question.
+
+    Values that have a name, such as a recipe, are the same by it: the run follows its plan's, also where a newer
+    version has a better one. `names` are fields by the names that people know.
+    """
+    for one in dataclasses.fields(asked):  # type: ignore[arg-type]
+        if one.metadata.get("stored") == "no":
+            continue
+        was, now = getattr(begun, one.name), getattr(asked, one.name)
+        same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
+        if not same:
+            what = names.get(one.name, one.name.split("_")[0])
+            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
