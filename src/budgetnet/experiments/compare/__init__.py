@@ -60,7 +60,7 @@ from budgetnet.training.plan import (
     save_plan,
     side_px_for,
 )
-from budgetnet.training.predictions import TestPredictions, test_predictions, training_seconds
+from budgetnet.training.predictions import TestPredictions, test_predictions, train_and_test, training_seconds
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.train import check_computing
 
@@ -219,7 +219,16 @@ class _Run:
     def finish(self) -> Comparison:
         jobs = jobs_of(self.plan, self.context)
         executor = LocalExecutor(self.context.device)
-        train_pending(jobs, "compare", executor, self.context, executor.places(), self.progress)
+        train_pending(
+            jobs,
+            "compare",
+            executor,
+            self.context,
+            executor.slots(),
+            self.progress,
+            train_and_test,
+            lambda job: job.predictions,
+        )
         tests = self._by_entrant(jobs, lambda job: test_predictions(job, self.images[job.context.split_seed]))
         took, rows = self._took(jobs), self.plan["entrants"]
         self._check_learned(tests)
