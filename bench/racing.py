@@ -36,7 +36,7 @@ from budgetnet.training.augmenting import AUTO, choose_augmentation, fitted
 from budgetnet.training.job import JobContext, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 from budgetnet.training.plan import preprocessing_for, side_px_for
-from budgetnet.training.predictions import predictions_path, train_and_test
+from budgetnet.training.predictions import train_and_test
 from budgetnet.training.pretrained import fitting_images
 from budgetnet.training.recipe import guarded_batch, recipe_of
 from budgetnet.training.train import with_steps
@@ -60,7 +60,7 @@ class Training:
     def done(self) -> bool:
         """Whether nothing of it is missing."""
         last = self.jobs[-1]
-        return (predictions_path(last) if self.tested else last.scores).exists()
+        return (last.predictions if self.tested else last.scores).exists()
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from budgetnet.experiments.baseline.teaching import Teaching, sandwich_of
 from budgetnet.experiments.baseline.work import objective_of, trainings_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.statistics import OverSeeds, difference_interval
+from budgetnet.training.predictions import train_and_test
 
 BACKWARD = 3
 """Multiply-adds of a training step to those of its forward passes."""
@@ -125,7 +126,16 @@ class RandomSearch:
         chosen = [(row.id, row.network) for row in self.finalists]
         jobs = final_legs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
         here = LocalExecutor(place.device)
-        train_pending(jobs, "random finals", here, jobs[0].context, here.places(), shown)
+        train_pending(
+            jobs,
+            "random finals",
+            here,
+            jobs[0].context,
+            here.slots(),
+            shown,
+            train_and_test,
+            lambda job: job.predictions,
+        )
         done, objective = trainings_of(jobs, self.images), objective_of(plan, self.scorer.options)
         budget = self.scorer.options.budget
         rows = ranked([final_of(name, row, None, done[name], budget, objective) for name, row in chosen])

@@ -45,7 +45,7 @@ from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_json, write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.plan import load_plan, same_data
-from budgetnet.training.predictions import read_validation_predictions, test_predictions
+from budgetnet.training.predictions import read_validation_predictions, test_predictions, train_and_test
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
@@ -140,7 +140,7 @@ def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Pr
 
     here = LocalExecutor(scorer.context.device)
     if missing := [one for one in drawn if one.id not in known]:
-        with scorer.scores(here, here.places(), shown) as scores:
+        with scorer.scores(here, here.slots(), shown) as scores:
             scores(missing, tell)
     return [known[one.id] for one in drawn]
 
@@ -163,7 +163,9 @@ def _trained(
         config = with_steps(TrainingConfig(name, network, recipe, preprocessing, seed, batch, 1, 1), steps)
         jobs[name] = whole_job(config, context, f"ranking/{name}", config.cooldown_steps)
     here = LocalExecutor(context.device)
-    train_pending(list(jobs.values()), "ranking", here, context, here.places(), shown)
+    train_pending(
+        list(jobs.values()), "ranking", here, context, here.slots(), shown, train_and_test, lambda job: job.predictions
+    )
     return {name: _reached(job, images) for name, job in jobs.items()}
 
 

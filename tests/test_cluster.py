@@ -21,17 +21,12 @@ from budgetnet import Budget, search_baseline, search_coefficients, search_famil
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli import main
-from budgetnet.cluster import parcel as parcel_module
-from budgetnet.cluster.parcel import Errand as Files
-from budgetnet.cluster.parcel import Images, Kept, Parcel, accept, carry_out, job_errand, parcel_of
 from budgetnet.cluster.pool import ATTEMPTS, Pool, say
 from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.packed import packed_of, pieces, unpacked
 from budgetnet.experiments.baseline.search import Objective, Score, Search, Told, run_search
 from budgetnet.parallel.progress import Update
-from budgetnet.training import job as leg_module
-from budgetnet.training.job import JobContext, TrainingJob
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.trainer import TrainingConfig
 
@@ -149,88 +144,6 @@ def test_other_pixels_have_another_name(digits: ImageSet) -> None:
     pixels = open_cache(digits, 8)
     one, other = (packed_of(each, pieces(each)) for each in (pixels, changed(pixels)))
     assert one.name != other.name and one.total_bytes == other.total_bytes == 64 * len(digits)
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-    """A job that reads a file of the run and an image, and leaves two files and an event."""
-
-    context: JobContext
-
-    def at(self, context: JobContext) -> Look:
-        return dataclasses.replace(self, context=context)
-
-
-def look(job: Look) -> tuple[int, str, str]:
-    run = Path(job.context.folder).parent
-    images, pixels = leg_module.opened(job.context.data, job.context.split_seed, job.context.side_px)
-    for name in ("first", "second"):
-        (Path(job.context.folder) / name).write_text(name)
-    leg_module.append_event(run / "events.jsonl", {"kind": "step"})
-    return int(pixels[5].sum()) + len(images), (run / "weights").read_text(), str(run)
-
-
-def sent(job: Look, run: Path, digits: ImageSet) -> Parcel[Look]:
-    pixels = open_cache(digits, 8)
-    parts = list(pieces(pixels))
-    images = Images(digits.fingerprint, packed_of(pixels, parts), digits, tuple(parts))
-    left = tuple(run / "training" / name for name in ("first", "absent", "second"))
-    errand = Files((run / "weights", run / "absent"), left)
-    return parcel_of(job, errand, images, lambda path: (path.read_text(), path.read_bytes()), "cpu", 1)
-
-
-def test_a_worker_elsewhere_sees_only_its_parcel(
-    digits: ImageSet, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leg_module, "_lent", {})
-    (run := tmp_path / "run").mkdir()
-    (run / "weights").write_text("one")
-    job = Look(JobContext("nowhere", 0, 8, str(run / "training")))
-    expected = int(open_cache(digits, 8)[5].sum()) + len(digits)
-    for weights in ("one", "two"):
-        (run / "weights").write_text(weights)
-        reply = carry_out(look, lambda value: value, lambda kept: None, sent(job, run, digits))
-        total, read, there = reply.result
-        assert (total, read) == (expected, weights) and Path(there) != run
-        assert list(reply.files) == ["training/first", "training/second"], "in their order"
-        assert not (Path(there) / "training").exists() and (Path(there) / "weights").exists()
-        assert [path.name for path in run.iterdir()] == ["weights"], "a worker writes nothing here"
-    assert accept(job, reply) == reply.result
-    assert (run / "training" / "second").read_text() == "second"
-    assert (run / "events.jsonl").read_text().count("step") == 1
-
-
-def slow_look(job: Look) -> None:
-    checkpoint = Path(job.context.folder) / "first"
-    for text in ("one", "two"):
-        checkpoint.write_text(text)
-        time.sleep(0.3)
-    checkpoint.unlink()
-    time.sleep(0.2)
-
-
-def test_checkpoints_come_back_while_a_job_is_at_work(
-    digits: ImageSet, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leg_module, "_lent", {})
-    monkeypatch.setattr(parcel_module, "KEEP_SECONDS", 0.02)
-    (run := tmp_path / "run").mkdir()
-    parcel = sent(Look(JobContext("nowhere", 0, 8, str(run / "training"))), run, digits)
-    kept: list[Kept] = []
-    parcel = dataclasses.replace(parcel, keeps=("training/first", "training/absent"))
-    reply = carry_out(slow_look, lambda value: value, kept.append, parcel)
-    assert reply.files == {} and {one.name for one in kept} == {"training/first"}
-    assert [one.content for one in kept if one.content] == [b"one", b"two"], "each once"
-
-
-def test_what_a_leg_takes_along_and_leaves(tmp_path: Path) -> None:
-    context = JobContext("digits", 0, 8, str(tmp_path / "training"))
-    rung: Any = TrainingJob(dataclasses.replace(COURSE, id="n01"), context, "rung-0", "race/n01", 10, 5)
-    final = dataclasses.replace(rung, name="final", phase="last/n01, seed 0")
-    assert [path.name for path in job_errand(rung).leaves] == ["trunk.pt", "rung-0.diverged", "rung-0.npz", "n01.npz"]
-    assert [path.name for path in job_errand(final).leaves] == ["final.diverged", "final.npz", "n01.npz"]
-    assert [path.name for path in job_errand(rung).reads][:2] == ["trunk.pt", "rung-0.pt"]
-    assert job_errand(rung).keeps == job_errand(rung).reads[:2]
 
 
 # With Ray

@@ -31,7 +31,7 @@ from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.baseline.request import SearchRequest
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
 from budgetnet.experiments.family import _Asked, _Chain, tolerance_for
-from budgetnet.experiments.family.family import family_of, job_for, train_family, train_member
+from budgetnet.experiments.family.family import MemberTraining, family_of, job_for, train_family, train_member
 from budgetnet.experiments.family.members import PHIS, members_of, published_members
 from budgetnet.experiments.family.plan import SHARES, Job, family_seconds, jobs_of, makespan, planned, shared
 from budgetnet.experiments.family.result import Family, Part, gains_of, member_of
@@ -43,7 +43,7 @@ from budgetnet.parallel.progress import silent
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.job import Timing
 from budgetnet.training.plan import TooShort, config_row
-from budgetnet.training.predictions import TestPredictions, predictions_path
+from budgetnet.training.predictions import TestPredictions
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.train import Timings, with_steps
 
@@ -151,10 +151,10 @@ def test_trainings_share_a_split_and_the_largest_begins(job: Job) -> None:
 
 def test_the_first_seeds_weights_are_kept(job: Job, tmp_path: Path) -> None:
     job = next(job for job in jobs_of(family_plan(job, 1, 2), job.context) if job.config.id == "S0-seed0")
-    assert train_member(job)
+    assert train_member(MemberTraining(job))
     found = load_model(tmp_path / "S0.safetensors")
     assert found.network.name == "S0" and found.network.stages == BASE.stages and len(found.classes) == 10
-    assert predictions_path(job).exists() and not job.weights.exists()
+    assert job.predictions.exists() and not job.weights.exists()
 
 
 @pytest.mark.slow

@@ -14,10 +14,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from budgetnet.arguments import of_kind
 from budgetnet.cluster.parcel import (
-    Errand,
     Images,
     Kept,
-    Movable,
     Parcel,
     Reply,
     accept,
@@ -34,23 +32,23 @@ from budgetnet.data.packed import packed_of, pieces
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
-from budgetnet.training.job import JobContext, Timing, opened, time_single_process
+from budgetnet.training.job import Job, JobContext, JobFiles, Timing, opened, time_single_process
 from budgetnet.training.memory import most_training_bytes, process_room, training_batch
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import TIMING_SECONDS
 from budgetnet.training.train import Timings, timed
 from budgetnet.training.trainer import TrainingSpec
 
-Job = TypeVar("Job", bound=Movable)
+JobType = TypeVar("JobType", bound=Job)
 Result = TypeVar("Result")
 ROUNDS = 2
 """In which the configs are timed on a cluster: the median counts, for nodes differ."""
 
 
-class Trials(Protocol[Job, Result]):
+class Trials(Protocol[JobType, Result]):
     """Runs trials, as many at a time as it has places."""
 
-    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
         """Results in the order of the jobs; `done` is told each as it comes in."""
         ...
 
@@ -63,7 +61,7 @@ class Executor(Protocol):
         """What a trial computes on."""
         ...
 
-    def places(self) -> int:
+    def slots(self) -> int:
         """How many run at a time."""
         ...
 
@@ -73,13 +71,12 @@ class Executor(Protocol):
 
     def workers(
         self,
-        function: Callable[[Job], Result],
-        errand: Callable[[Job], Errand],
+        function: Callable[[JobType], Result],
         context: JobContext,
         count: int,
         progress: Progress | None = None,
-    ) -> AbstractContextManager[Trials[Job, Result]]:
-        """Workers that run `function` on jobs at `place`; `errand` says which files each needs and leaves."""
+    ) -> AbstractContextManager[Trials[JobType, Result]]:
+        """Workers that run `function` on jobs; each says which `files` it needs and leaves."""
         ...
 
     def timed(
@@ -105,7 +102,7 @@ class LocalExecutor:
 
     device: str = "cpu"
 
-    def places(self) -> int:
+    def slots(self) -> int:
         """One a core, one a GPU."""
         return workers_for(self.device)
 
@@ -115,12 +112,11 @@ class LocalExecutor:
 
     def workers(
         self,
-        function: Callable[[Job], Result],
-        errand: Callable[[Job], Errand],
+        function: Callable[[JobType], Result],
         context: JobContext,
         count: int,
         progress: Progress | None = None,
-    ) -> Workers[Job, Result]:
+    ) -> Workers[JobType, Result]:
         """They see the run's folder themselves."""
         return Workers(function, count, self.device, progress=progress)
 
@@ -128,7 +124,7 @@ class LocalExecutor:
         self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
     ) -> Timings:
         """All places time the same course at once."""
-        return timed(configs, context, ProcessGroup(self.places(), 1), progress, single_process=True)
+        return timed(configs, context, ProcessGroup(self.slots(), 1), progress, single_process=True)
 
 
 class RayExecutor:
@@ -139,7 +135,7 @@ class RayExecutor:
         self.device = cluster.device
         self._sent: dict[tuple[Data, int, int], Images] = {}
 
-    def places(self) -> int:
+    def slots(self) -> int:
         """Of the nodes that are there now."""
         return places_of(self.cluster)
 
@@ -149,14 +145,13 @@ class RayExecutor:
 
     def workers(
         self,
-        function: Callable[[Job], Result],
-        errand: Callable[[Job], Errand],
+        function: Callable[[JobType], Result],
         context: JobContext,
         count: int,
         progress: Progress | None = None,
-    ) -> _Couriers[Job, Result]:
+    ) -> _Couriers[JobType, Result]:
         """As many at a time as the nodes have places, whatever `count` says: a plan may be made on another cluster."""
-        couriers = _Couriers(function, errand, self.cluster, progress)
+        couriers = _Couriers(function, self.cluster, progress)
         couriers.images = self._images(couriers.pool, context)
         return couriers
 
@@ -165,9 +160,9 @@ class RayExecutor:
     ) -> Timings:
         """Each course by itself on some node, as many at a time as there are places."""
         jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS
-        count, before = self.places(), time.monotonic()
+        count, before = self.slots(), time.monotonic()
         told = progress or silent
-        with self.workers(_time, _no_files, context, count, progress) as workers:
+        with self.workers(_time, context, count, progress) as workers:
             found = workers.run(jobs, lambda *_: told(Update("timing", 0, len(jobs), "on the cluster")))
         worked = sum(timing.seconds for timing in found) / min(count, len(jobs))
         rates = [
@@ -194,20 +189,19 @@ class RayExecutor:
         return self._sent[key]
 
 
-class _Couriers(Generic[Job, Result]):
+class _Couriers(Generic[JobType, Result]):
     """Workers elsewhere: every job goes out as a parcel, and what comes back is written here."""
 
     images: Images
 
     def __init__(
         self,
-        function: Callable[[Job], Result],
-        errand: Callable[[Job], Errand],
+        function: Callable[[JobType], Result],
         cluster: Cluster,
         progress: Progress | None,
     ) -> None:
-        self.errand, self.cluster = errand, cluster
-        self.pool: Pool[Parcel[Job], Reply[Result]] = Pool(
+        self.cluster = cluster
+        self.pool: Pool[Parcel[JobType], Reply[Result]] = Pool(
             partial(carry_out, function, fetched, say), cluster, progress, self._keep
         )
         self._put: dict[str, Any] = {}
@@ -219,7 +213,7 @@ class _Couriers(Generic[Job, Result]):
     def __exit__(self, *_: object) -> None:
         self.pool.__exit__()
 
-    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
+    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
         """As `Pool.run`; a job's files are in the run's folder when `done` hears of it."""
         parcels = [self._parcel(job) for job in jobs]
         wanted = {stamp for parcel in parcels for stamp, _ in parcel.files.values()}
@@ -234,9 +228,9 @@ class _Couriers(Generic[Job, Result]):
                 done(jobs[at], results[at])
         return [results[at] for at in range(len(jobs))]
 
-    def _parcel(self, job: Job) -> Parcel[Job]:
+    def _parcel(self, job: JobType) -> Parcel[JobType]:
         """With the files as they now are: checkpoints of an attempt that was lost among them."""
-        return parcel_of(job, self.errand(job), self.images, self._refer, self.cluster.device, self.cluster.threads)
+        return parcel_of(job, self.images, self._refer, self.cluster.device, self.cluster.threads)
 
     def _keep(self, kept: Kept) -> None:
         """A checkpoint of a job at work; one that comes behind its job's end is of no use."""
@@ -259,6 +253,14 @@ class _TimedConfig:
     context: JobContext
     seconds: float
 
+    @property
+    def phase(self) -> str:
+        return "timing"
+
+    @property
+    def files(self) -> JobFiles:
+        return JobFiles()
+
     def at(self, context: JobContext) -> _TimedConfig:
         return replace(self, context=context)
 
@@ -267,10 +269,6 @@ def _time(job: _TimedConfig) -> Timing:
     found = time_single_process((job.config, job.context, job.seconds))
     assert found is not None, "a trial is one process"
     return found
-
-
-def _no_files(job: object) -> Errand:
-    return Errand()
 
 
 def check_cluster(cluster: object) -> None:

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.data.packed import Packed, unpacked
 from budgetnet.runs.run import append_event, read_events
-from budgetnet.training.job import JobContext, TrainingJob, lend
-from budgetnet.training.predictions import predictions_path
+from budgetnet.training.job import Job as AnyJob
+from budgetnet.training.job import lend
 
 EVENTS = "events.jsonl"
 LOCK = ".lock"
@@ -33,41 +33,8 @@ Fetch = Callable[[Any], Any]
 """A reference -> what it stands for."""
 
 
-class Movable(Protocol):
-    """A job that may run at another place."""
-
-    @property
-    def context(self) -> JobContext:
-        """Where it finds images and leaves what it makes."""
-        ...
-
-    def at(self, context: JobContext) -> Self:
-        """The same job at another place."""
-        ...
-
-
-Job = TypeVar("Job", bound=Movable)
+Job = TypeVar("Job", bound=AnyJob)
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """Files of the run that a job reads, and those that it leaves, in the order in which they are to be written.
-
-    `keeps` are those that it goes on from if it is lost: they come back while it runs.
-    """
-
-    reads: tuple[Path, ...] = ()
-    leaves: tuple[Path, ...] = ()
-    keeps: tuple[Path, ...] = ()
-
-
-def job_errand(job: TrainingJob) -> Errand:
-    """A job goes on from checkpoints and leaves scores, answers behind a test, and its trunk where a rung follows."""
-    trunk, down = job.folder / "trunk.pt", job.folder / f"{job.name}.pt"
-    kept = () if job.name == "final" else (trunk,)
-    left = (*kept, job.diverged, job.scores, predictions_path(job))
-    return Errand((trunk, down, job.weights, job.scores), left, (trunk, down))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +78,18 @@ class Reply(Generic[Result]):
 
 
 def parcel_of(
-    job: Job, errand: Errand, images: Images, refer: Callable[[Path], tuple[str, Any]], device: str, threads: int
+    job: Job, images: Images, refer: Callable[[Path], tuple[str, Any]], device: str, threads: int
 ) -> Parcel[Job]:
     """The parcel of a job; `refer` gives a file's stamp and a reference to its bytes."""
-    run = run_of(job)
-    reads = {str(path.relative_to(run)): refer(path) for path in errand.reads if path.exists()}
-    leaves, keeps = (tuple(str(path.relative_to(run)) for path in paths) for paths in (errand.leaves, errand.keeps))
+    run, files = run_of(job), job.files
+    there = [path for path in (*files.reads, *files.checkpoints, *files.leaves) if path.exists()]
+    reads = {str(path.relative_to(run)): refer(path) for path in there}
+    keeps = tuple(str(path.relative_to(run)) for path in files.checkpoints)
+    leaves = (*keeps, *(str(path.relative_to(run)) for path in files.leaves))
     return Parcel(job, images, reads, leaves, keeps, device, threads)
 
 
-def run_of(job: Movable) -> Path:
+def run_of(job: AnyJob) -> Path:
     """The run's folder of a job."""
     return Path(job.context.folder).parent
 
@@ -223,7 +192,7 @@ def write_whole(path: Path, content: bytes) -> None:
         aside.write_bytes(content)
 
 
-def accept(job: Movable, reply: Reply[Result]) -> Result:
+def accept(job: AnyJob, reply: Reply[Result]) -> Result:
     """Write what a job left into the run's folder, each file whole or not at all, and give its result."""
     run = run_of(job)
     for event in reply.events:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from budgetnet.cluster.executor import Executor, Trials
-from budgetnet.cluster.parcel import Errand, job_errand
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.training.job import JobContext, TrainingJob
-from budgetnet.training.predictions import predictions_path, train_and_test
+from budgetnet.training.job import Job, JobContext
+
+JobType = TypeVar("JobType", bound=Job)
 
 
 def run_pending(
-    jobs: Sequence[TrainingJob],
+    jobs: Sequence[JobType],
     what: str,
-    workers: Trials[TrainingJob, bool],
+    workers: Trials[JobType, bool],
     progress: Progress,
-    done: Callable[[TrainingJob], Path] = predictions_path,
+    done: Callable[[JobType], Path],
 ) -> None:
-    """Every job whose `done` is not there, in this order; `what` is said of their progress, and begins their phases."""
+    """Run, by workers that are open, every job whose file `done` is not there, in this order.
+
+    `what` names the work in its progress, and begins the jobs' phases.
+    """
     missing = [job for job in jobs if not done(job).exists()]
     if not missing:
         return
@@ -32,18 +36,20 @@ def run_pending(
 
 
 def train_pending(
-    jobs: Sequence[TrainingJob],
+    jobs: Sequence[JobType],
     what: str,
     executor: Executor,
     context: JobContext,
     most: int,
     progress: Progress,
-    function: Callable[[TrainingJob], bool] = train_and_test,
-    errand: Callable[[TrainingJob], Errand] = job_errand,
-    done: Callable[[TrainingJob], Path] = predictions_path,
+    function: Callable[[JobType], bool],
+    done: Callable[[JobType], Path],
 ) -> None:
-    """Every training that is not tested yet, or not `done`, at most so many at a time; no worker starts for nothing."""
+    """As `run_pending`, by workers of the executor, at most `most` at a time, that run `function`.
+
+    Where no job is missing no worker starts.
+    """
     missing = sum(not done(job).exists() for job in jobs)
     if missing:
-        with executor.workers(function, errand, context, min(most, missing), progress) as workers:
+        with executor.workers(function, context, min(most, missing), progress) as workers:
             run_pending(jobs, what, workers, progress, done)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -50,6 +50,42 @@ class JobContext:
 
 
 @dataclass(frozen=True, slots=True)
+class JobFiles:
+    """The files of a run, by their paths in its folder, that a job reads and writes.
+
+    A job on another machine finds there `reads`, and whatever an attempt that was lost has left of `checkpoints`, from
+    which it goes on. The run's folder gets `leaves`, in this order: what says that the job is done comes last.
+    """
+
+    reads: tuple[Path, ...] = ()
+    checkpoints: tuple[Path, ...] = ()
+    leaves: tuple[Path, ...] = ()
+
+
+class Job(Protocol):
+    """Work for an executor, on this machine or another."""
+
+    @property
+    def context(self) -> JobContext:
+        """Where it finds images and leaves what it makes."""
+        ...
+
+    @property
+    def phase(self) -> str:
+        """The name of the work in its progress."""
+        ...
+
+    @property
+    def files(self) -> JobFiles:
+        """What it reads and leaves in the run's folder."""
+        ...
+
+    def at(self, context: JobContext) -> Self:
+        """The same job at another place."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingJob:
     """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files.
 
@@ -72,6 +108,27 @@ class TrainingJob:
     def folder(self) -> Path:
         """The training's own folder, of all its jobs."""
         return Path(self.context.folder) / self.config.id
+
+    @property
+    def files(self) -> JobFiles:
+        """It begins from initial weights, goes on from its trunk and its cool-down, and leaves how it ended."""
+        leaves = (self.diverged, self.weights, self.scores, self.predictions)
+        return JobFiles((self.initial,), (self.trunk, self.cooldown), leaves)
+
+    @property
+    def trunk(self) -> Path:
+        """The checkpoint along the trunk, from which the training's next job goes on too."""
+        return self.folder / "trunk.pt"
+
+    @property
+    def cooldown(self) -> Path:
+        """The checkpoint along the cool-down."""
+        return self.folder / f"{self.name}.pt"
+
+    @property
+    def predictions(self) -> Path:
+        """Answers to the test split: there once the training is done and tested."""
+        return Path(self.context.folder).parent / "answers" / f"{self.config.id}.npz"
 
     @property
     def initial(self) -> Path:
@@ -164,7 +221,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
     learned = images.with_validation() if job.learns_validation else images
     trainer = Trainer(job.config, learned, pixels, accelerator_for(job.context))
     job.folder.mkdir(parents=True, exist_ok=True)
-    trunk, down = job.folder / "trunk.pt", job.folder / f"{job.name}.pt"
+    trunk, down = job.trunk, job.cooldown
     schedule = job.config.schedule
 
     def rate(step: int) -> float:

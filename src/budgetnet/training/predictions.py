@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,6 @@ from budgetnet.training.job import EVENT_SECONDS, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 
 
-def predictions_path(job: TrainingJob) -> Path:
-    """Where the answers to the test split lie: there once the training is done and tested."""
-    return Path(job.context.folder).parent / "answers" / f"{job.config.id}.npz"
-
-
 def train_and_test(job: TrainingJob) -> bool:
     """Train from the newest checkpoint, if that is still to do; write the answers; remove what led to them."""
     if not job.scores.exists():
@@ -34,7 +28,7 @@ def train_and_test(job: TrainingJob) -> bool:
     model, indices = trained_model(job).to(job.context.device), images.indices("test")
     labels = np.array(images.labels)[indices]
     answers, whole = answer(model, images, pixels, indices, labels, job.config.preprocessing, job.context.device)
-    path = predictions_path(job)
+    path = job.predictions
     path.parent.mkdir(exist_ok=True)
     files = np.array([images.files[index] for index in indices])
     rows = {**answer_rows(answers, whole), "indices": indices, "labels": labels, "files": files}
@@ -92,7 +86,7 @@ def read_validation_predictions(job: TrainingJob, images: ImageSet) -> tuple[Ima
 
 def read_test_predictions(job: TrainingJob) -> tuple[ImageScores, NDArray[np.int64]]:
     """What `train_and_test` wrote of a training, and the indices of the test images (n,)."""
-    with np.load(predictions_path(job)) as rows:
+    with np.load(job.predictions) as rows:
         return scores_in(rows, rows["labels"]), rows["indices"]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.arguments import integer, path, run_arguments, several
+from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.pending import train_pending
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, open_images, tell_images
 from budgetnet.experiments.activations.networks import ACTIVATIONS, base_for, base_name, twin_activations, twin_name
@@ -28,8 +30,7 @@ from budgetnet.inspect.landscape.functions import given_activation
 from budgetnet.inspect.landscape.page import write_training
 from budgetnet.inspect.landscape.training.page import TRAINING, TRAINING_FORMAT
 from budgetnet.networks import Activation, Network
-from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import Workers, workers_for
+from budgetnet.parallel.progress import Progress, silent
 from budgetnet.training.augmenting import Augment, Everything, augment_of, chosen_of, given_augment, tell_augmentation
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import (
@@ -53,18 +54,13 @@ def _trained(
     run: Path, plan: Mapping[str, Any], data: Data, images: ImageSet, device: str, progress: Progress
 ) -> tuple[WatchedTraining, ...]:
     """Every training that is not done, as many at a time as there are workers."""
-    jobs = jobs_of(plan, place_of(data, plan["side_px"], run, device))
-    missing = [job for job in jobs if not job.answers.exists()]
-
-    def tell(text: str) -> None:
-        progress(Update("training", sum(job.answers.exists() for job in jobs), len(jobs), text))
-
-    if missing:
+    context, executor = place_of(data, plan["side_px"], run, device), LocalExecutor(device)
+    jobs = jobs_of(plan, context)
+    if not all(job.answers.exists() for job in jobs):
         tell_images(images, progress)
-        tell(f"{len(missing)} to do")
-        count = min(workers_for(device), len(missing))
-        with Workers(train_and_look, count, device, progress=progress) as workers:
-            workers.run(missing, lambda job, _: tell(job.training.phase.removeprefix("training/")))
+    train_pending(
+        jobs, "training", executor, context, executor.slots(), progress, train_and_look, lambda job: job.answers
+    )
     return jobs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model
 from budgetnet.model.layers import Swish
 from budgetnet.training.evaluate import answer
-from budgetnet.training.job import TrainingJob, opened, run_job
+from budgetnet.training.job import JobContext, JobFiles, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 from budgetnet.training.trainer import StepReport, Trainer
 
@@ -36,6 +37,27 @@ class WatchedTraining:
     training: TrainingJob
     probe_steps: tuple[int, ...]
     probe_images: int
+
+    @property
+    def context(self) -> JobContext:
+        """The training's."""
+        return self.training.context
+
+    @property
+    def phase(self) -> str:
+        """The training's."""
+        return self.training.phase
+
+    @property
+    def files(self) -> JobFiles:
+        """Those of the training, what was seen before each checkpoint, and in place of predictions what is kept."""
+        files = self.training.files
+        leaves = (*files.leaves[:-1], self.answers)
+        return dataclasses.replace(files, checkpoints=(self.records, *files.checkpoints), leaves=leaves)
+
+    def at(self, context: JobContext) -> WatchedTraining:
+        """The same training at another place."""
+        return dataclasses.replace(self, training=self.training.at(context))
 
     @property
     def records(self) -> Path:

@@ -22,7 +22,6 @@ from torch import nn
 from budgetnet.budgets.feasible_space import Options
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cluster.executor import Executor
-from budgetnet.cluster.parcel import Errand
 from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly, input_batches
 from budgetnet.experiments.baseline.scorer import score_of
 from budgetnet.experiments.baseline.search import Score, Scores, Told
@@ -33,7 +32,7 @@ from budgetnet.model.supernet import Supernet
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.parallel.workers import ProcessGroup, Workers
 from budgetnet.training.evaluate import answer
-from budgetnet.training.job import JobContext, opened
+from budgetnet.training.job import JobContext, JobFiles, opened
 
 CALIBRATION_IMAGES = 512
 """For BatchNorm's statistics; more change no rank."""
@@ -54,14 +53,19 @@ class Candidate:
         """The teaching's."""
         return self.teaching.context
 
+    @property
+    def phase(self) -> str:
+        """What its progress is of."""
+        return f"candidates/{self.architecture.id}"
+
+    @property
+    def files(self) -> JobFiles:
+        """A candidate reads the supernet's weights and leaves no file."""
+        return JobFiles((self.teaching.weights,))
+
     def at(self, context: JobContext) -> Candidate:
         """The same candidate at another place."""
         return dataclasses.replace(self, teaching=dataclasses.replace(self.teaching, context=context))
-
-
-def candidate_errand(candidate: Candidate) -> Errand:
-    """A candidate reads the supernet's weights and leaves no file."""
-    return Errand((candidate.teaching.weights,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ class BySupernet:
     @contextlib.contextmanager
     def scores(self, executor: Executor, at_once: int, progress: Progress) -> Iterator[Scores]:
         """A worker opens supernet and images once, and then scores."""
-        with executor.workers(judge, candidate_errand, self.context, at_once, progress) as workers:
+        with executor.workers(judge, self.context, at_once, progress) as workers:
 
             def scores(architectures: Sequence[Architecture], told: Told) -> None:
                 jobs = [Candidate(row, self.teaching) for row in architectures]

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from budgetnet.budgets.feasible_space import Options
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cluster.executor import Executor
-from budgetnet.cluster.parcel import job_errand
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline.scorer import score_of
 from budgetnet.experiments.baseline.search import Scores, Told
@@ -60,7 +59,7 @@ class ByTraining:
     @contextlib.contextmanager
     def scores(self, executor: Executor, at_once: int, progress: Progress) -> Iterator[Scores]:
         """Trainings side by side; one that a killed search had finished is read, and none leaves its weights."""
-        with executor.workers(run_job, job_errand, self.context, at_once, progress) as workers:
+        with executor.workers(run_job, self.context, at_once, progress) as workers:
 
             def scores(architectures: Sequence[Architecture], told: Told) -> None:
                 rows = {row.id: row for row in architectures}

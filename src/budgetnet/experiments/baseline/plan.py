@@ -14,7 +14,7 @@ from budgetnet.budgets.feasible_space import Options, options_of
 from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.executor import Executor, batch_for
 from budgetnet.data import ImageSet, Preprocessing
-from budgetnet.experiments.baseline.by_supernet import BySupernet, Candidate, candidate_errand, judge
+from budgetnet.experiments.baseline.by_supernet import BySupernet, Candidate, judge
 from budgetnet.experiments.baseline.by_training import ByTraining
 from budgetnet.experiments.baseline.finals import (
     LEAST_SCORE_STEPS,
@@ -88,7 +88,7 @@ def planned(
 
     Raises a one-line `ValueError` where the time is too short for any of it.
     """
-    workers, config = executor.places(), draft.config
+    workers, config = executor.slots(), draft.config
     speeds = _timed_trainings(draft, executor, progress)
     timed = _timed_supernet(draft, executor, workers, progress) if draft.scorer == "supernet" else None
     spent = time.monotonic() - began
@@ -206,7 +206,7 @@ def _timed_judging(
     """Seconds of a candidate's score, and how long workers take to start and to open everything."""
     jobs = [Candidate(teaching.options.drawn(teaching.seed, "timed", context), teaching) for context in range(count)]
     before = time.monotonic()
-    with executor.workers(judge, candidate_errand, teaching.context, count, progress) as workers:
+    with executor.workers(judge, teaching.context, count, progress) as workers:
         workers.run(jobs)
         startup = time.monotonic() - before
         found = workers.run(jobs * (JUDGED - 1))

@@ -33,7 +33,7 @@ from budgetnet.training.chance import check_any_learned
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
-from budgetnet.training.predictions import read_validation_predictions, test_predictions
+from budgetnet.training.predictions import read_validation_predictions, test_predictions, train_and_test
 
 STUDY_FILE = "study.db"
 LEAST_BATCHES = 10
@@ -80,7 +80,16 @@ class Work:
         again = self._semifinals(scorer, scored)
         best = [row.architecture for row in best_of(again or scored, self.plan["finals"]["finalists"])]
         jobs = final_legs(self.plan, [*_networks(scorer, best), (BASE, scorer.options.space.base)], self.context)
-        train_pending(jobs, "finals", self.executor, self.context, self.plan["workers"], self.progress)
+        train_pending(
+            jobs,
+            "finals",
+            self.executor,
+            self.context,
+            self.plan["workers"],
+            self.progress,
+            train_and_test,
+            lambda job: job.predictions,
+        )
         self._write(scorer, scored, again, trainings_of(jobs, self.images))
         return shown(self.run)
 
@@ -102,7 +111,7 @@ class Work:
         jobs = semifinal_legs(self.plan, _networks(scorer, best), self.context)
         most = self.plan["workers"]
         train_pending(
-            jobs, "semifinals", self.executor, self.context, most, self.progress, run_job, done=lambda job: job.scores
+            jobs, "semifinals", self.executor, self.context, most, self.progress, run_job, lambda job: job.scores
         )
         scores = [score_of(read_validation_predictions(job, self.images)[0]) for job in jobs]
         return tuple(judged(one, options.macs(one), score, objective) for one, score in zip(best, scores, strict=True))

@@ -127,7 +127,7 @@ def search_coefficients(
         with executor_on(cluster, device) as executor:
             entrants = None
             if plan is None:
-                most = entrants_for(candidates, time_seconds, executor.places())
+                most = entrants_for(candidates, time_seconds, executor.slots())
                 entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
                 side_px = side_px_for(_all_networks(entrants), preprocessing)
             else:

@@ -67,7 +67,7 @@ def planned(
     networks = [row.candidate.network for row in entrants.rows]
     checks = list(dict.fromkeys([entrants.paper.network, *(row.check.network for row in entrants.rows)]))
     drafts = [_draft(draft, network, f"timed{at}") for at, network in enumerate([*networks, *checks])]
-    workers = executor.places()
+    workers = executor.slots()
     measured = executor.timed(drafts, context, progress)
     speeds = dict(zip([*networks, *checks], measured.configs, strict=True))
     spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS

@@ -11,7 +11,6 @@ from typing import Any
 from budgetnet.budgets.coefficient_space import Region
 from budgetnet.budgets.coefficients_file import FILE
 from budgetnet.cluster.executor import Executor, Trials
-from budgetnet.cluster.parcel import job_errand
 from budgetnet.cluster.pending import run_pending
 from budgetnet.codec import from_plain
 from budgetnet.costs.network_cost import cost
@@ -38,7 +37,7 @@ from budgetnet.training.chance import check_any_learned
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
-from budgetnet.training.predictions import predictions_path, train_and_test
+from budgetnet.training.predictions import train_and_test
 
 
 def shown(run: Path) -> CoefficientSearch:
@@ -69,8 +68,8 @@ class Work:
 
     def finish(self) -> CoefficientSearch:
         """The result, from wherever an earlier start was stopped."""
-        count = self.executor.places()
-        with self.executor.workers(_work, job_errand, self.context, count, self.progress) as workers:
+        count = self.executor.slots()
+        with self.executor.workers(_work, self.context, count, self.progress) as workers:
             answers = self._raced(workers)
             ranking = self._ranking(answers)
             if all(one.diverged for one in ranking[0].score.seeds):
@@ -144,7 +143,7 @@ class Work:
         networks = {who: rows[0].config.network for who, rows in jobs.items()}
         if same_network(networks[FOUND], networks[PAPER_ID]):
             return Check(True, 2.0, paper["cost"], (), None)
-        self._train(workers, "check", jobs, predictions_path)
+        self._train(workers, "check", jobs, lambda job: job.predictions)
         answers = {who: [on_test(job, self.images) for job in rows] for who, rows in jobs.items()}
         chosen = {FOUND: _coefficients(entrant_of(self.plan, name)), PAPER_ID: PAPER}
         rows = {FOUND: found, PAPER_ID: paper}

@@ -13,7 +13,6 @@ from typing import Any
 from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
 from budgetnet.cluster.executor import Executor, batch_for
-from budgetnet.cluster.parcel import Errand, job_errand
 from budgetnet.cluster.pending import train_pending
 from budgetnet.data import Data, ImageSet, open_cache
 from budgetnet.experiments.family.members import members_of, published_members
@@ -27,7 +26,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.runs.run import SIDE_NOTE, read_events
 from budgetnet.training.augmenting import chosen_of, fitted
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.job import JobContext, TrainingJob, opened, run_job
+from budgetnet.training.job import JobContext, JobFiles, TrainingJob, opened, run_job
 from budgetnet.training.outcome import clear, trained_model
 from budgetnet.training.plan import (
     data_row,
@@ -90,7 +89,8 @@ class Training:
                 aside.write_text(network_of(row).to_json() + "\n", encoding="utf-8")
         jobs, most = jobs_of(self.plan, self.job.context), self.plan["processes"]
         executor, context = self.job.executor, self.job.context
-        train_pending(jobs, "family", executor, context, most, self.progress, train_member, member_errand)
+        trainings = [MemberTraining(job) for job in jobs]
+        train_pending(trainings, "family", executor, context, most, self.progress, train_member, tested)
         clear(self.folder / "training")
         done = {job.config.id: test_predictions(job, self.job.images) for job in jobs}
         check_any_learned("every member of the family", [one.chance for one in done.values()], self.plan["epochs"])
@@ -114,29 +114,56 @@ def network_of(row: Mapping[str, Any]) -> Network:
     return Network.from_json(json.dumps(row["config"]["network"]))
 
 
-def train_member(job: TrainingJob) -> bool:
-    """Train and test in a worker, as `train_and_test`; the first seed's weights are kept beside the networks."""
+@dataclass(frozen=True, slots=True)
+class MemberTraining:
+    """A member's training. The weights of the first seed's are kept beside the networks."""
+
+    training: TrainingJob
+
+    @property
+    def context(self) -> JobContext:
+        """The training's."""
+        return self.training.context
+
+    @property
+    def phase(self) -> str:
+        """The training's."""
+        return self.training.phase
+
+    @property
+    def kept_weights(self) -> Path | None:
+        """The file for the member's weights, if this is the first seed's training."""
+        name, _, seed = self.training.config.id.rpartition("-seed")
+        folder = Path(self.context.folder).parent
+        return folder / f"{name}.safetensors" if int(seed) == self.context.split_seed else None
+
+    @property
+    def files(self) -> JobFiles:
+        """Those of the training, and the member's weights before the answers: where those are, nothing is missing."""
+        files, kept = self.training.files, self.kept_weights
+        return files if kept is None else dataclasses.replace(files, leaves=(kept, *files.leaves))
+
+    def at(self, context: JobContext) -> MemberTraining:
+        """The same training at another place."""
+        return MemberTraining(self.training.at(context))
+
+
+def tested(member: MemberTraining) -> Path:
+    """What is there once the training is done."""
+    return member.training.predictions
+
+
+def train_member(member: MemberTraining) -> bool:
+    """Train and test in a worker, as `train_and_test`, and keep the weights in between."""
+    job, file = member.training, member.kept_weights
     if not job.scores.exists():
         run_job(job)
-    file = kept_weights(job)
     if file is not None:
         images, _ = opened(job.context.data, job.context.split_seed, job.context.side_px)
         notes = {SIDE_NOTE: str(job.context.side_px)}
         preprocessing = dataclasses.replace(job.config.preprocessing, value_range=images.value_range)
         save_weights(file, trained_model(job), images.classes, preprocessing_row(preprocessing), notes)
     return train_and_test(job)
-
-
-def kept_weights(job: TrainingJob) -> Path | None:
-    """The file for a member's weights, which the first seed's training leaves."""
-    name, _, seed = job.config.id.rpartition("-seed")
-    return Path(job.context.folder).parent / f"{name}.safetensors" if int(seed) == job.context.split_seed else None
-
-
-def member_errand(job: TrainingJob) -> Errand:
-    """As of any training, and the member's weights before the answers: where those are, nothing is missing."""
-    errand, file = job_errand(job), kept_weights(job)
-    return errand if file is None else dataclasses.replace(errand, leaves=(file, *errand.leaves))
 
 
 def train_family(

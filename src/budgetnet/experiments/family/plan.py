@@ -55,7 +55,7 @@ class Job:
     @property
     def workers(self) -> int:
         """Trainings at a time."""
-        return self.executor.places()
+        return self.executor.slots()
 
     @property
     def splits(self) -> list[int]:

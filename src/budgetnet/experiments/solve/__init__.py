@@ -13,6 +13,7 @@ from typing import Any
 
 from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
 from budgetnet.budgets.budget import Budget, Certificate, Fit, budget_of
+from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.data import Data, Folders, ImageSet, Pixels, Preprocessing, data_of, open_cache, open_images, tell_images
 from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.race import race
@@ -38,7 +39,7 @@ from budgetnet.networks.scaling import (
     strategy_of,
 )
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
+from budgetnet.parallel.workers import ProcessGroup, workers_for
 from budgetnet.runs.run import learned_validation, read_json, reading, write_json
 from budgetnet.statistics import wilson
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
@@ -387,9 +388,9 @@ class _Run:
     def _raced(self) -> list[list[TrainingJob]]:
         """The jobs of every rung, all done. A rung that is finished is not run again."""
         rungs: list[list[TrainingJob]] = []
-        count = workers_for(self.context.device)
+        executor = LocalExecutor(self.context.device)
         total = sum(self.plan["race"]["kept"])
-        with Workers(run_job, count, self.context.device, progress=self.progress) as workers:
+        with executor.workers(run_job, self.context, executor.slots(), self.progress) as workers:
 
             def score(rung: int, ids: Sequence[str]) -> dict[str, float]:
                 jobs = [
