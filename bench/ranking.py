@@ -45,7 +45,7 @@ from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_json, write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.plan import load_plan, same_data
-from budgetnet.training.predictions import read_validation_predictions, test_predictions, train_and_test
+from budgetnet.training.predictions import read_validation_predictions, predictions_of, train_and_test
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
@@ -170,7 +170,7 @@ def _trained(
 
 
 def _reached(job: TrainingJob, images: ImageSet) -> Trained:
-    test = test_predictions(job, images)
+    test = predictions_of(job, images)
     if not job.scores.exists():  # it diverged
         return Trained(0.0, 0.0, 0.0)
     right = read_validation_predictions(job, images)[0].right

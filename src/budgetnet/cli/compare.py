@@ -26,6 +26,7 @@ from budgetnet.cli.options import (
     read_list,
     read_numbers,
 )
+from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import Data, Fresh, NewRun, Precision, Pretrained, RecipeOption, base_of, resumable
 from budgetnet.networks.scaling import PAPER
 
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from budgetnet.experiments.compare import Comparison
-    from budgetnet.experiments.compare.costs import AtCosts
-    from budgetnet.experiments.compare.questions import Question
-    from budgetnet.experiments.compare.shared_split import Together
+    from budgetnet.experiments.compare.request import Question
+    from budgetnet.experiments.compare.suite import Suite
 
 Networks = Annotated[
     tuple[str, ...] | None,
@@ -127,10 +127,11 @@ def compare(
     if start_share is not None and not (scaling or every):
         raise ValueError("--start-share is for --scaling and --all: give both or leave it out")
     from budgetnet import compare as compare_now
-    from budgetnet.experiments.compare.costs import at_costs
+    from budgetnet.experiments.compare.costs import at_costs, costs_report
     from budgetnet.experiments.compare.entrants import FAMILIES
+    from budgetnet.experiments.compare.report import report
     from budgetnet.experiments.compare.scalings import START_SHARE
-    from budgetnet.experiments.compare.shared_split import all_questions
+    from budgetnet.experiments.compare.suite import all_questions
 
     bases = None if networks is None else [base_of(name) for name in networks]
     with resumable() as shown:
@@ -161,95 +162,23 @@ def compare(
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"
         if every:
-            data_parallel = all_questions(ask, time, out, len(bases or FAMILIES))
-            show.print_json(data_parallel) if as_json else _print_together(data_parallel)
+            suite = all_questions(ask, time, out, len(bases or FAMILIES))
+            show.print_json(suite) if as_json else _print_suite(suite)
         elif shares is None:
             comparison = ask(question, time, out)
-            show.print_json(comparison) if as_json else _print(comparison)
+            show.print_json(comparison) if as_json else print_report(report(comparison.record, comparison))
         else:
             each = time / len(shares)
             several = at_costs(lambda share, folder: ask(question, each, folder, share), shares, out)
-            show.print_json(several) if as_json else _print_at_costs(several)
+            show.print_json(several) if as_json else print_report(costs_report(several))
     return 0
 
 
-def _print_together(data_parallel: Together) -> None:
+def _print_suite(suite: Suite) -> None:
     """What each comparison says, and where the pages are."""
-    for comparison in data_parallel.comparisons:
-        _print(comparison)
+    from budgetnet.experiments.compare.report import report
+
+    for comparison in suite.comparisons:
+        print_report(report(comparison.record, comparison))
         show.say()
-    show.facts({"all": str(data_parallel.report)})
-
-
-def _print_at_costs(several: AtCosts) -> None:
-    """Accuracy of every network at every cost, the best at the largest first; what each comparison says."""
-    from budgetnet.experiments.compare.rows import order_of
-
-    rows = {row.id: row for comparison in several.comparisons for row in comparison.networks}
-    found = [{row.id: row for row in comparison.networks} for comparison in several.comparisons]
-    shares = [f"{share:g} of it" for share in several.shares]
-    cells = [
-        (rows[name].label, *(f"{100 * each[name].accuracy:.1f}" if name in each else "-" for each in found))
-        for name in order_of([comparison.networks for comparison in several.comparisons])
-    ]
-    show.table(("test %", *shares), cells)
-    for share, comparison in zip(shares, several.comparisons, strict=True):
-        show.say()
-        show.say(f"At {share}:", "bold")
-        for sentence in comparison.statement:
-            show.say(sentence)
-    show.say()
-    pages = {f"at {share}": str(row.report) for share, row in zip(shares, several.comparisons, strict=True)}
-    show.facts({"report": str(several.report), **pages})
-
-
-def _print(comparison: Comparison) -> None:
-    """The networks, the most accurate first; the pairs; what they show; where the evidence lies."""
-    cells: list[tuple[str, ...]] = []
-    for row in comparison.networks:
-        ms = row.measurement.image_ms
-        cells.append(
-            (
-                row.label,
-                show.sides(row.network),
-                show.short(row.macs),
-                show.short(row.params),
-                "-" if ms is None else f"{ms:.2f}",
-                f"{100 * row.accuracy:.1f}",
-                f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-                "-" if row.published_top1 is None else f"{row.published_top1:.1f}",
-            )
-        )
-    head = ("network", "px", "MACs", "params", "ms", "test %", "95 %", "ImageNet")
-    published = any(row.published_top1 for row in comparison.networks)
-    show.table(head if published else head[:-1], cells if published else [row[:-1] for row in cells])
-    if published:
-        show.say("ImageNet: top-1 of the family's base as published, each by its own recipe; not measured here.", "dim")
-    if comparison.pairs:
-        show.say()
-        _print_pairs(comparison)
-    show.say()
-    for sentence in comparison.statement:
-        show.say(sentence)
-    for left in comparison.left_out:
-        show.say(f"{left.base} is left out: {left.reason}.")
-    if comparison.disturbance:
-        show.say(f"There are no times (ms): {comparison.disturbance}.")
-    show.say()
-    show.facts({"report": str(comparison.report), "networks": str(comparison.run / "networks")})
-
-
-def _print_pairs(comparison: Comparison) -> None:
-    labels = {row.id: row.label for row in comparison.networks}
-    rows = [
-        (
-            labels[row.a],
-            labels[row.b],
-            f"{100 * row.difference:+.1f}",
-            f"{100 * row.low:+.1f} to {100 * row.high:+.1f}",
-            "yes" if row.stands else "alone" if row.differs else "no",
-        )
-        for row in comparison.pairs
-    ]
-    show.table(("network", "against", "points", "95 %", "differ"), rows, text_columns=2)
-    show.say("On the same test images, mean over seeds. alone: not when all pairs are counted.", "dim")
+    show.facts({"all": str(suite.report)})

@@ -48,14 +48,23 @@ def tell(text: str) -> None:
     print(line(text), flush=True)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", text_columns: int = 1) -> None:
-    """Print aligned columns: the first `text_columns` to the left, numbers to the right. Nothing is cut."""
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    text_columns: int = 1,
+    numbers: Sequence[bool] | None = None,
+) -> None:
+    """Print aligned columns: texts to the left, numbers to the right. Nothing is cut.
+
+    `numbers` says which columns are numbers; unless given, all but the first `text_columns`.
+    """
     from rich.table import Table
 
+    right = [index >= text_columns for index in range(len(headers))] if numbers is None else numbers
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for index, header in enumerate(headers):
-        left = index < text_columns
-        grid.add_column(line(header), justify="left" if left else "right", no_wrap=not left, overflow="fold")
+    for header, number in zip(headers, right, strict=True):
+        grid.add_column(line(header), justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
         grid.add_row(*map(line, row))
     if title:
@@ -100,7 +109,7 @@ def percent(share: float, digits: int = 1) -> str:
     return typed(wording.percent(share, digits))
 
 
-TYPED = {"\N{NO-BREAK SPACE}": " ", wording.MINUS: "-", wording.TIMES: "x", "±": "+-"}
+TYPED = {"\N{NO-BREAK SPACE}": " ", wording.MINUS: "-", wording.TIMES: "x", "\N{EN DASH}": "-", "±": "+-"}
 
 
 def typed(text: str) -> str:

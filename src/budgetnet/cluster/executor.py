@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from budgetnet.arguments import of_kind
 from budgetnet.cluster.parcel import (
@@ -41,7 +41,7 @@ from budgetnet.training.trainer import TrainingSpec
 
 JobType = TypeVar("JobType", bound=Job)
 Result = TypeVar("Result")
-ROUNDS = 2
+ROUNDS, LOCAL_ROUNDS = 2, 3
 """In which the configs are timed on a cluster: the median counts, for nodes differ."""
 
 
@@ -53,6 +53,7 @@ class Trials(Protocol[JobType, Result]):
         ...
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Somewhere that trials run."""
 
@@ -80,9 +81,13 @@ class Executor(Protocol):
         ...
 
     def timed(
-        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
+        self,
+        configs: Sequence[TrainingSpec],
+        context: JobContext,
+        progress: Progress | None = None,
+        slots: int | None = None,
     ) -> Timings:
-        """How fast each config trains in a trial, while all places have one."""
+        """How fast each config trains in a trial, while `slots` of them run (all that there are, unless given)."""
         ...
 
 
@@ -121,10 +126,15 @@ class LocalExecutor:
         return Workers(function, count, self.device, progress=progress)
 
     def timed(
-        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
+        self,
+        configs: Sequence[TrainingSpec],
+        context: JobContext,
+        progress: Progress | None = None,
+        slots: int | None = None,
     ) -> Timings:
-        """All places time the same course at once."""
-        return timed(configs, context, ProcessGroup(self.slots(), 1), progress, single_process=True)
+        """All of them time the same config at once, in rounds: one that is timed alone and first is timed too slow."""
+        group = ProcessGroup(slots or self.slots(), 1)
+        return timed(configs, context, group, progress, single_process=True, rounds=LOCAL_ROUNDS)
 
 
 class RayExecutor:
@@ -156,7 +166,11 @@ class RayExecutor:
         return couriers
 
     def timed(
-        self, configs: Sequence[TrainingSpec], context: JobContext, progress: Progress | None = None
+        self,
+        configs: Sequence[TrainingSpec],
+        context: JobContext,
+        progress: Progress | None = None,
+        slots: int | None = None,
     ) -> Timings:
         """Each course by itself on some node, as many at a time as there are places."""
         jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS

@@ -92,7 +92,10 @@ def forest_svg(pairs: Sequence[PairedDifference], width_px: int, prefix: str) ->
             )
         kinds = {
             "differ, all pairs counted": (any(row.significant_holm for row in pairs), _diamond("accent", "accent")),
-            "only if looked at alone": (any(row.significant > row.significant_holm for row in pairs), _diamond("quiet", "quiet")),
+            "only if looked at alone": (
+                any(row.significant > row.significant_holm for row in pairs),
+                _diamond("quiet", "quiet"),
+            ),
             "not told apart": (not all(row.significant for row in pairs), _diamond("quiet", "paper")),
         }
         shown = {text: mark for text, (there, mark) in kinds.items() if there}

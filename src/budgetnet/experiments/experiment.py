@@ -10,23 +10,34 @@ result's file is written last: where it is, the run is finished, and the same co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from budgetnet.cluster.executor import Executor
 from budgetnet.codec import to_plain
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
+from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.report import PAGE, Report, write_report
 from budgetnet.experiments.timing import TimeBudget
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.reading import read_json_file
 from budgetnet.runs.elapsed import Elapsed
 from budgetnet.runs.folder import clear_run, clear_training, run_folder, run_lock
-from budgetnet.runs.record import Record, check_request, data_record, machine_record, read_record, save_record
+from budgetnet.runs.record import (
+    Record,
+    check_images,
+    check_request,
+    check_values,
+    data_record,
+    machine_record,
+    read_record,
+    save_record,
+    warn_of_other_cores,
+)
 from budgetnet.runs.run import reading, write_json
 from budgetnet.training.job import JobContext
-from budgetnet.training.plan import check_same_images, tell_other_cores
 from budgetnet.training.stopwatch import MACHINE, Clock
 
 Request = TypeVar("Request")
@@ -96,11 +107,6 @@ class Experiment(Protocol[Request, Plan, Result]):
         """Of the request and the plan, as plan.json is read."""
         ...
 
-    @property
-    def arguments(self) -> Mapping[str, str]:
-        """Fields of the request by the names that people know, where the first word is another."""
-        ...
-
     def split_seeds(self, request: Request) -> Sequence[int]:
         """The seeds of the splits of the images that it needs; the first is the run's."""
         ...
@@ -129,11 +135,10 @@ def perform(
     experiment: Experiment[Request, Plan, Result],
     request: Request,
     data: Data,
-    executor: Executor,
+    compute: Compute,
     out: Path | str | None = None,
     fresh: bool = False,
-    precision: str = "float32",
-    time_seconds: float = float("inf"),
+    time_seconds: float = math.inf,
     progress: Progress | None = None,
     clock: Clock = MACHINE,
 ) -> Result:
@@ -147,40 +152,43 @@ def perform(
     with run_lock(run):
         record = None if fresh else read_record(run, experiment.name, *experiment.types)
         if record is not None:
-            check_request(record.request, request, run, experiment.arguments)
-        finished = record is not None and (run / experiment.file).exists()
-        with executor.connected(run, needed=not finished):
-            images = tuple(open_images(data, seed, progress) for seed in experiment.split_seeds(request))
-            if record is not None:
-                check_same_images(record, images, run, finished)
-                if finished:
-                    return _shown(experiment, record, run)
-                tell_other_cores(record.machine.cores, run)
-            with Elapsed(run, fresh) as elapsed:
-                time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
-                context = Context(
-                    run, data, images, executor, precision, time, progress, experiment.file if fresh else None
-                )
-                if record is None:
-                    plan = experiment.propose(request, context)
-                    context.clear()
-                    record = Record(
-                        experiment.name,
-                        data_record(data, images[0]),
-                        experiment.split_seeds(request)[0],
-                        machine_record(),
-                        request,
-                        plan,
-                    )
-                    save_record(run, record)
-                result = experiment.run(record, context)
+            check_request(record.request, request, run)
+            if (run / experiment.file).exists():
+                return _finished(experiment, record, run, data, progress)
+        with compute.open() as executor, Elapsed(run, fresh) as elapsed:
+            seeds = experiment.split_seeds(request)
+            images = tuple(open_images(data, seed, progress) for seed in seeds)
+            time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
+            earlier = experiment.file if fresh else None
+            context = Context(run, data, images, executor, compute.precision, time, progress, earlier)
+            if record is None:
+                plan = experiment.propose(request, context)
+                context.clear()
+                about = data_record(data, images[0]), seeds[0], machine_record()
+                record = Record(experiment.name, *about, request, plan)
+                save_record(run, record)
+            else:
+                check_images(record, images[0], run)
+                check_values(record, images[0], run)
+                warn_of_other_cores(record, run)
+            result = experiment.run(record, context)
         write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
         return _shown(experiment, record, run)
 
 
-def _shown(
-    experiment: Experiment[Request, Plan, Result], record: Record[Request, Plan], run: Path
+def _finished(
+    experiment: Experiment[Request, Plan, Result],
+    record: Record[Request, Plan],
+    run: Path,
+    data: Data,
+    progress: Progress | None,
 ) -> Result:
+    """The result of a run that is finished, for the images that it was made from."""
+    check_images(record, open_images(data, record.seed, progress), run)
+    return _shown(experiment, record, run)
+
+
+def _shown(experiment: Experiment[Request, Plan, Result], record: Record[Request, Plan], run: Path) -> Result:
     """The result that a finished run's file holds, and its page, drawn by this version."""
     clear_training(run)
     with reading(run / experiment.file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,17 +201,41 @@ def _rows(run: Path) -> Mapping[str, Any]:
     return rows
 
 
-def check_request(begun: object, asked: object, run: Path, names: Mapping[str, str]) -> None:
+NAMES: Mapping[str, str] = {"train_bytes": "--train-bytes"}
+"""Fields of requests by the names that people know, where the first word is another."""
+
+
+def check_request(begun: object, asked: object, run: Path) -> None:
     """Raise a one-line `ValueError` where the run was begun with another request: it would answer another question.
 
-    Values that have a name, such as a recipe, are the same by it: the run follows its plan's, also where a newer
-    version has a better one. `names` are fields by the names that people know.
+    A recipe is the same by its name: the run follows its plan's, also where a newer version has a better one.
     """
     for one in dataclasses.fields(asked):  # type: ignore[arg-type]
-        if one.metadata.get("stored") == "no":
-            continue
         was, now = getattr(begun, one.name), getattr(asked, one.name)
         same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
         if not same:
-            what = names.get(one.name, one.name.split("_")[0])
+            what = NAMES.get(one.name, one.name.split("_")[0])
             raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
+
+
+def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where the run was planned on other images."""
+    if record.data.fingerprint != images.fingerprint:
+        raise ValueError(
+            f"{run} was begun on other images than {images.name} holds now; use --fresh to begin again"
+        )
+
+
+def check_values(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
+    """Raise a one-line `ValueError` where a run was planned with pixels that were scaled otherwise."""
+    if record.data.value_range != images.value_range:
+        what = "which scaled images of more than 8 bits otherwise"
+        raise ValueError(f"{run} was begun by another version of budgetnet, {what}; use --fresh to begin again")
+
+
+def warn_of_other_cores(record: Record[Any, Any], run: Path) -> None:
+    """Warn where the plan was made on a machine of other cores: its steps stay, and take another time."""
+    planned, here = record.machine.cores, cores()
+    if planned != here:
+        what = f"{run} was planned on {planned} cores and goes on with {here}"
+        warnings.warn(f"{what}: its steps stay as planned, and take another time", stacklevel=3)

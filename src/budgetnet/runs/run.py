@@ -13,14 +13,14 @@ from typing import IO, Any
 
 import torch
 
+from budgetnet.atomic_write import written_aside
 from budgetnet.codec import DamagedError
-from budgetnet.model.class_names import read_class_names
 from budgetnet.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
+from budgetnet.model.class_names import read_class_names
 from budgetnet.model.weights import load_model
-from budgetnet.reading import named_json, read_json_file
 from budgetnet.networks import Network, choose
-from budgetnet.atomic_write import written_aside
+from budgetnet.reading import named_json, read_json_file
 
 INITIAL = "initial"
 """In a run's folder while it trains: a folder of the weights that its networks begin from, where those are

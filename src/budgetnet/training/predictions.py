@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class TestPredictions:
     """A training's test: which images (positions in the image set), which of them it got right, and whether it learned
     anything (`chance`)."""
 
+    __test__: ClassVar[bool] = False  # pytest takes classes of such names for tests
+
     seed: int
     indices: NDArray[np.int64]
     right: NDArray[np.bool_]
@@ -90,7 +92,7 @@ def read_test_predictions(job: TrainingJob) -> tuple[ImageScores, NDArray[np.int
         return scores_in(rows, rows["labels"]), rows["indices"]
 
 
-def test_predictions(job: TrainingJob, images: ImageSet) -> TestPredictions:
+def predictions_of(job: TrainingJob, images: ImageSet) -> TestPredictions:
     """What `train_and_test` wrote; answers that are no numbers are wrong ones. `images` are split as the job's were."""
     answers, indices = read_test_predictions(job)
     chance = against_chance(answers.losses, np.asarray(images.labels)[indices], images, "test")

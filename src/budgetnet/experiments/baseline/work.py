@@ -33,7 +33,7 @@ from budgetnet.training.chance import check_any_learned
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
-from budgetnet.training.predictions import read_validation_predictions, test_predictions, train_and_test
+from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
 
 STUDY_FILE = "study.db"
 LEAST_BATCHES = 10
@@ -187,9 +187,7 @@ def trainings_of(jobs: Sequence[TrainingJob], images: ImageSet) -> dict[str, Tra
     for job in jobs:
         grouped.setdefault(job.config.id.rpartition("-seed")[0], []).append(job)
     return {
-        name: Trainings(
-            tuple(test_predictions(job, images) for job in rows), tuple(_right(job, images) for job in rows)
-        )
+        name: Trainings(tuple(predictions_of(job, images) for job in rows), tuple(_right(job, images) for job in rows))
         for name, rows in grouped.items()
     }
 

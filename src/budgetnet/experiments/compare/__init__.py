@@ -8,18 +8,21 @@ from pathlib import Path
 
 from budgetnet.arguments import integer, number, path, run_arguments
 from budgetnet.budgets.budget import Budget, budget_of
-from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.executor import Executor
+from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.codec import from_record
 from budgetnet.data import Data, Folders, data_of
 from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.compare.entrants import FAMILIES
 from budgetnet.experiments.compare.kinds import bases_of
-from budgetnet.experiments.compare.plan import ComparePlan, propose
-from budgetnet.experiments.compare.report import report
+from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.plan import propose as propose_comparison
+from budgetnet.experiments.compare.report import report as report_of
 from budgetnet.experiments.compare.request import CompareRequest, Question
 from budgetnet.experiments.compare.result import FORMAT, Comparison
-from budgetnet.experiments.compare.run import run
+from budgetnet.experiments.compare.run import run as run_comparison
 from budgetnet.experiments.compare.scalings import SCALINGS, START_SHARE
+from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
 from budgetnet.networks import Network
@@ -29,7 +32,6 @@ from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.train import check_computing
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
 CompareRecord = Record[CompareRequest, ComparePlan]
@@ -50,20 +52,20 @@ class Compare:
 
     def propose(self, request: CompareRequest, context: Context) -> ComparePlan:
         """Equal seconds for every training."""
-        return propose(request, context)
+        return propose_comparison(request, context)
 
     def run(self, record: CompareRecord, context: Context) -> Comparison:
         """Trains, tests, measures."""
-        return run(record, context)
+        return run_comparison(record, context)
 
-    def read(self, row: object, record: CompareRecord, folder: Path) -> Comparison:
+    def read(self, row: object, record: CompareRecord, run: Path) -> Comparison:
         """comparison.json."""
-        where = f"comparison.json in {folder}"
-        return from_record(Comparison, row, FORMAT, where, run=folder, report=report_path(folder), record=record)
+        where = f"comparison.json in {run}"
+        return from_record(Comparison, row, FORMAT, where, run=run, report=report_path(run), record=record)
 
     def report(self, record: CompareRecord, result: Comparison) -> Report:
         """Tables, pictures, findings."""
-        return report(record, result)
+        return report_of(record, result)
 
 
 COMPARE = Compare()
@@ -87,6 +89,7 @@ def compare(
     start_share: float = START_SHARE,
     coefficients: Coefficients = PAPER,
     augment: Augment | Everything = "auto",
+    cluster: Cluster | Executor | None = None,
 ) -> Comparison:
     """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
 
@@ -102,7 +105,7 @@ def compare(
     With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
     inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
     or "finetune" for what inherits. `augment` says which kinds of its augmentation are drawn: those that change no
-    class of the seed's training images, unless given.
+    class of the seed's training images, unless given. Trainings run on a Ray `cluster` where one is given, else here.
 
     The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
     A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
@@ -112,7 +115,7 @@ def compare(
     budget_of("budget", budget)
     bases = None if networks is None else given_bases("networks", networks)
     coefficients_of(coefficients)
-    check_computing(device, precision)
+    compute = Compute(device, precision, cluster).checked()
     request = CompareRequest(
         question=question,
         budget=budget,
@@ -128,7 +131,4 @@ def compare(
         start_share=number("start_share", start_share),
     )
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
-    executor = LocalExecutor(device)
-    return perform(
-        COMPARE, request, given, executor, out, fresh, precision, request.time_seconds, progress
-    )
+    return perform(COMPARE, request, given, compute, out, fresh, request.time_seconds, progress)

@@ -139,9 +139,7 @@ def _table(several: AtCosts, costs: Sequence[Sequence[Compared]]) -> Table:
     """Accuracy of every network at every cost, the best at the largest first."""
     labels = {row.id: row.label for networks in costs for row in networks}
     columns = (Column("test %", number=False), *(Column(f"{share:g} of it") for share in several.shares))
-    rows = tuple(
-        Row((Cell(labels[name]), *(_cell(name, networks) for networks in costs))) for name in order_of(costs)
-    )
+    rows = tuple(Row((Cell(labels[name]), *(_cell(name, networks) for networks in costs))) for name in order_of(costs))
     return Table(columns, rows)
 
 

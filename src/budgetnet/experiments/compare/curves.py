@@ -48,7 +48,9 @@ def curves_svg(costs: Sequence[Sequence[Compared]], width_px: int, prefix: str) 
         ]
         name_marks(axes, marks, place, 20)
         best = curves[0][-1]
-        what = f"Test accuracy of {len(curves)} networks at {len(costs)} costs; at the largest {best.label} has the most"
+        what = (
+            f"Test accuracy of {len(curves)} networks at {len(costs)} costs; at the largest {best.label} has the most"
+        )
         return inline_svg(figure, prefix, f"{what}, {percent(best.accuracy)}")
 
 

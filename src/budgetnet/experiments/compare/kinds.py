@@ -15,7 +15,6 @@ from budgetnet.networks import Network, choose
 from budgetnet.networks.scaling import STRATEGIES, Strategy
 
 
-
 def bases_of(
     question: Question, networks: Sequence[str | Network] | None, strategy: Strategy
 ) -> tuple[str | Network, ...]:
@@ -39,9 +38,7 @@ def bases_of(
     return tuple(networks)
 
 
-def entrants_of(
-    request: CompareRequest, images: ImageSet, bases: Sequence[str | Network], inherited: bool
-) -> Entered:
+def entrants_of(request: CompareRequest, images: ImageSet, bases: Sequence[str | Network], inherited: bool) -> Entered:
     """Who takes part, of these bases, and who cannot; raises as `families` does."""
     budget, strategy, coefficients = request.budget, request.strategy, request.coefficients
     if request.question == "scaling":

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from budgetnet.draw.figures import NARROW_PX, Place, draw_seeds
+from budgetnet.draw.figures import NARROW_PX, Place
 from budgetnet.draw.labels import Label, label_points
 from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure
-from budgetnet.draw.wording import percent, printable, rounded, shortened, signed
+from budgetnet.draw.wording import percent, printable, rounded, shortened
 from budgetnet.experiments.compare.result import Compared
 from budgetnet.networks.zoo.published import pareto
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 MOST_SIGNS = 44
 PANEL_PX = 240

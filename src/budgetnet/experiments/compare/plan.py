@@ -81,7 +81,9 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     _begin(specs, request.seeds, context, side_px)
     trainings = len(specs) * request.seeds
     slots = min(executor.slots(), trainings)
-    measured = executor.timed([spec.training for spec in specs], context.job_context(side_px, 0), context.progress, slots)
+    measured = executor.timed(
+        [spec.training for spec in specs], context.job_context(side_px, 0), context.progress, slots
+    )
     predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
     waves = -(-trainings // slots)
     other = measured.startup_seconds + waves * predicting + len(specs) * MEASURED_SECONDS + PAGE_SECONDS

@@ -26,6 +26,9 @@ from budgetnet.statistics import (
 )
 from budgetnet.training.predictions import TestPredictions, right_over_seeds
 
+FORMAT = "budgetnet.comparison.v2"
+
+
 @dataclass(frozen=True, slots=True)
 class SeedScore:
     """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,

@@ -20,7 +20,13 @@ from budgetnet.runs.record import Record
 from budgetnet.runs.run import read_events
 from budgetnet.statistics import accuracy_interval, over_seeds
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.predictions import TestPredictions, right_over_seeds, test_predictions, training_seconds
+from budgetnet.training.predictions import (
+    TestPredictions,
+    predictions_of,
+    right_over_seeds,
+    train_and_test,
+    training_seconds,
+)
 
 
 def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Comparison:
@@ -30,11 +36,20 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
     """
     request, plan = record.request, record.plan
     jobs = jobs_of(plan, request.seeds, context)
-    train_pending(list(jobs.values()), "compare", context.executor, plan.slots, context.progress)
+    train_pending(
+        list(jobs.values()),
+        "compare",
+        context.executor,
+        context.job_context(plan.side_px, 0),
+        plan.slots,
+        context.progress,
+        train_and_test,
+        lambda job: job.predictions,
+    )
     events = read_events(context.run / "events.jsonl")
     seeds = range(request.seeds)
     tests = {
-        row.entrant.id: [test_predictions(jobs[row.entrant.id, seed], context.images[seed]) for seed in seeds]
+        row.entrant.id: [predictions_of(jobs[row.entrant.id, seed], context.images[seed]) for seed in seeds]
         for row in plan.entrants
     }
     took = {

@@ -38,7 +38,7 @@ from budgetnet.training.plan import (
     save_plan,
     side_px_for,
 )
-from budgetnet.training.predictions import TestPredictions, test_predictions, train_and_test, training_seconds
+from budgetnet.training.predictions import TestPredictions, predictions_of, train_and_test, training_seconds
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import TrainingConfig
 
@@ -92,7 +92,7 @@ class Training:
         trainings = [MemberTraining(job) for job in jobs]
         train_pending(trainings, "family", executor, context, most, self.progress, train_member, tested)
         clear(self.folder / "training")
-        done = {job.config.id: test_predictions(job, self.job.images) for job in jobs}
+        done = {job.config.id: predictions_of(job, self.job.images) for job in jobs}
         check_any_learned("every member of the family", [one.chance for one in done.values()], self.plan["epochs"])
         return {row["id"]: [done[job.config.id] for job in self.jobs(row["id"])] for row in self.plan["members"]}
 
