@@ -28,9 +28,11 @@ from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images
 from budgetnet.model.files import save_tensors
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import hold_stop, report
+from budgetnet.runs.record import Amendment, amendments_of, append_amendment
 from budgetnet.runs.run import INITIAL, append_event
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
+from budgetnet.training.pace import Course, Pace, course_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
@@ -89,7 +91,9 @@ class Job(Protocol):
 class TrainingJob:
     """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files.
 
-    `learns_validation`: it learns from the images for validation too, so its scores on them say nothing.
+    `learns_validation`: it learns from the images for validation too, so its scores on them say nothing. `deadline`,
+    in seconds as `time.time` has them: its steps are to be taken by then, and where the machine becomes slower fewer
+    are (`training.pace`).
     """
 
     config: TrainingConfig
@@ -99,10 +103,25 @@ class TrainingJob:
     trunk_until: int
     cooldown_steps: int
     learns_validation: bool = False
+    deadline: float | None = None
 
     def at(self, context: JobContext) -> TrainingJob:
         """The same job at another place."""
         return dataclasses.replace(self, context=context)
+
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return Path(self.context.folder).parent
+
+    @property
+    def course(self) -> Course:
+        """Trunk and cool-down as planned."""
+        return Course(self.trunk_until, self.cooldown_steps)
+
+    def amendments(self) -> tuple[Amendment, ...]:
+        """What plan.json says of fewer steps of this job, in the order in which they were decided."""
+        return tuple(row for row in amendments_of(self.run) if (row.job, row.part) == (self.config.id, self.name))
 
     @property
     def folder(self) -> Path:
@@ -211,41 +230,33 @@ class Callback(Protocol):
         ...
 
 
-def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
+def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[[], float] = time.time) -> bool:
     """Train the job to its end, from its newest checkpoint; True from the process that wrote how it ended.
 
-    Checkpoints come by the clock, but nothing that is computed depends on when. A `watch` sees every step once in
+    Checkpoints come by the clock, but nothing that is computed depends on when. Where it will not be done by the job's
+    deadline, by `clock`, it takes fewer steps, and says so in plan.json first. A `callback` has seen every step once in
     what it has kept at the end, whatever kills lie between.
     """
     images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
     learned = images.with_validation() if job.learns_validation else images
     trainer = Trainer(job.config, learned, pixels, accelerator_for(job.context))
     job.folder.mkdir(parents=True, exist_ok=True)
-    trunk, down = job.trunk, job.cooldown
-    schedule = job.config.schedule
-
-    def rate(step: int) -> float:
-        return schedule.at(step, job.trunk_until, job.cooldown_steps)
-
+    steps = _Steps(job, trainer, callback, clock)
     with hold_stop():
-        newest = down if down.exists() else trunk
+        newest = job.cooldown if job.cooldown.exists() else job.trunk
         if newest.exists():
             trainer.load(newest)
         elif job.initial.exists():
             trainer.begin_from(job.initial)
-        first = trainer.step
         if callback is not None:
             callback.begin(trainer)
-        if not down.exists():
-            trainer.advance(job.trunk_until, schedule.trunk, _after(job, trainer, trunk, first, callback))
-            _save(trainer, trunk, callback)
-        trainer.advance(job.trunk_until + job.cooldown_steps, rate, _after(job, trainer, down, first, callback))
+        steps.take(newest == job.cooldown)
         if callback is not None:
             callback.save()
     if not trainer.accelerator.is_main_process:
         return False
     _finish(job, trainer, images, pixels)
-    down.unlink(missing_ok=True)
+    job.cooldown.unlink(missing_ok=True)
     return True
 
 
@@ -274,43 +285,92 @@ def _finish(job: TrainingJob, trainer: Trainer, images: ImageSet, pixels: Pixels
         np.savez(file, **answer_rows(answers, whole), indices=indices)  # pyright: ignore[reportArgumentType]
 
 
-def _after(
-    job: TrainingJob, trainer: Trainer, checkpoint: Path, first: int, callback: Callback | None
-) -> Callable[[StepReport], None]:
-    """What follows a step: the watch, an event and a word of progress now and then, a checkpoint by the clock.
+class _Steps:
+    """The steps of a job, and what follows each: the callback, an event and a word of progress now and then, a
+    checkpoint by the clock, and where the time does not suffice fewer steps."""
 
-    `first` is the step that this process began at: progress counts from there.
-    """
-    began = said = saved = time.monotonic()
-    last = job.trunk_until + job.cooldown_steps
-    train_images = len(trainer.batches.images.indices("train"))
-    loss = accuracy = None
+    def __init__(
+        self, job: TrainingJob, trainer: Trainer, callback: Callback | None, clock: Callable[[], float]
+    ) -> None:
+        self.job, self.trainer, self.callback = job, trainer, callback
+        self.amendments = list(job.amendments())
+        self.main = trainer.accelerator.is_main_process
+        self.pace = Pace(job.deadline, clock) if job.deadline is not None and self.main else None
+        self.train_images = len(trainer.batches.images.indices("train"))
+        self.first = self.began = self.said = self.saved = 0.0
+        self.loss: float | None = None
+        self.accuracy: float | None = None
 
-    def after(step: StepReport) -> None:
-        nonlocal said, saved, loss, accuracy
-        loss = step.loss if loss is None else 0.9 * loss + 0.1 * step.loss
-        accuracy = step.accuracy if accuracy is None else 0.9 * accuracy + 0.1 * step.accuracy
-        if callback is not None:
-            callback.see(trainer, step)
+    def take(self, on_cooldown: bool) -> None:
+        """All that are left, from where the trainer is; `on_cooldown`: it has left the trunk."""
+        self.first, self.began = self.trainer.step, time.monotonic()
+        self.said = self.saved = self.began
+        if not on_cooldown:
+            self.trainer.advance(lambda: self.course.trunk_until, self.job.config.schedule.trunk, self._after_trunk)
+            _save(self.trainer, self.job.trunk, self.callback)
+        self.trainer.advance(lambda: self.course.last_step, self._rate, self._after_cooldown)
+
+    @property
+    def course(self) -> Course:
+        """That of the next step."""
+        return course_at(self.trainer.step, self.job.course, self.amendments)
+
+    def _rate(self, step: int) -> float:
+        course = course_at(step, self.job.course, self.amendments)
+        return self.job.config.schedule.at(step, course.trunk_until, course.cooldown_steps)
+
+    def _after_trunk(self, step: StepReport) -> None:
+        self._after(step, self.job.trunk)
+
+    def _after_cooldown(self, step: StepReport) -> None:
+        self._after(step, self.job.cooldown)
+
+    def _after(self, step: StepReport, checkpoint: Path) -> None:
+        self.loss = step.loss if self.loss is None else 0.9 * self.loss + 0.1 * step.loss
+        self.accuracy = step.accuracy if self.accuracy is None else 0.9 * self.accuracy + 0.1 * step.accuracy
+        if self.callback is not None:
+            self.callback.see(self.trainer, step)
+        self._amend(step.step)
         now = time.monotonic()
-        if now - said > EVENT_SECONDS and trainer.accelerator.is_main_process:
-            said = now
-            event = {"kind": "step", "phase": job.phase, "step": step.step, "loss": loss, "accuracy": accuracy}
-            epoch = step.step * job.config.batch / train_images
-            event |= {"epoch": epoch, "learning_rate": step.learning_rate, "seconds": now - began}
-            append_event(job.events, event)
-            text = f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, epoch {epoch:.1f}"
-            report(Update(job.phase, step.step - first, last - first, text))
-        elif step.step == last and trainer.accelerator.is_main_process:
-            report(Update(job.phase, last - first, last - first))
-        if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
-            saved = now
-            _save(trainer, checkpoint, callback)
-        if trainer.stop:
-            _save(trainer, checkpoint, callback)
+        if self.main:
+            self._say(step, now)
+        if now - self.saved > CHECKPOINT_SECONDS and step.step < self.course.last_step:
+            self.saved = now
+            _save(self.trainer, checkpoint, self.callback)
+        if self.trainer.stop:
+            _save(self.trainer, checkpoint, self.callback)
             os._exit(0)  # not an exception: the parent has gone on without us
 
-    return after
+    def _amend(self, step: int) -> None:
+        """Plan the steps that are left again, where another has been asked for behind this step in all processes.
+
+        The first process says before a step how many more there is time for; all hear it with the gradients of that
+        step. The amendment is written by the first before any process takes the next step by it, for its gradients
+        are needed for that.
+        """
+        if self.trainer.asked_left:
+            course = self.course.shortened(step, self.trainer.asked_left)
+            amendment = Amendment(self.job.config.id, self.job.name, step, course.trunk_until, course.cooldown_steps)
+            if self.main:
+                append_amendment(self.job.run, amendment)
+            self.amendments.append(amendment)
+        left = self.pace.steps_left(step, self.course) if self.pace is not None else None
+        # One step passes until all have heard of it.
+        self.trainer.ask_left = 0 if left is None or left < 2 else left - 1
+
+    def _say(self, step: StepReport, now: float) -> None:
+        """An event for the curves, and a word of progress."""
+        last, phase = self.course.last_step, self.job.phase
+        if now - self.said > EVENT_SECONDS:
+            self.said = now
+            epoch = step.step * self.job.config.batch / self.train_images
+            event = {"kind": "step", "phase": phase, "step": step.step, "loss": self.loss, "accuracy": self.accuracy}
+            event |= {"epoch": epoch, "learning_rate": step.learning_rate, "seconds": now - self.began}
+            append_event(self.job.events, event)
+            text = f"loss {self.loss:.3f}, accuracy {100 * (self.accuracy or 0.0):.1f} %, epoch {epoch:.1f}"
+            report(Update(phase, step.step - int(self.first), last - int(self.first), text))
+        elif step.step == last:
+            report(Update(phase, last - int(self.first), last - int(self.first)))
 
 
 def time_config(job: tuple[TrainingSpec, JobContext, float]) -> Timing | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +93,8 @@ class Trainer:
     """The moving parts of one training in this process. Mutable by nature: `step` counts up.
 
     The accelerator's processes share each step's batch, unless this one is to train `alone`. `stop`
-    turns true behind the same step in all of them when one was asked to stop.
+    turns true behind the same step in all of them when one was asked to stop. What the first process sets `ask_left` to
+    before a step, all have as `asked_left` behind it.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Trainer:
         self.rank, self.world = (0, 1) if alone else (accelerator.process_index, accelerator.num_processes)
         self.step = 0
         self.stop = False
+        self.ask_left = self.asked_left = 0
         # Process r of w takes batch w * step + r of batches w times smaller: together the step's batch.
         self.batches = TrainBatches(
             images,
@@ -126,14 +128,16 @@ class Trainer:
         else:
             self.optimiser = accelerator.prepare(optimiser)
 
-    def advance(self, until: int, rate_at: Callable[[int], float], after: Callable[[StepReport], None]) -> None:
-        """Take steps until `self.step` is `until`; `after` is called behind each."""
+    def advance(
+        self, until: int | Callable[[], int], rate_at: Callable[[int], float], after: Callable[[StepReport], None]
+    ) -> None:
+        """Take steps until `self.step` is `until`, or what that says then; `after` is called behind each."""
         self.wrapped.train()
         if self.config.recipe.frozen_norm:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
-        while self.step < until:
+        while self.step < (until if isinstance(until, int) else until()):
             rate = rate_at(self.step)
             loss, accuracy = self._take_step(rate)
             self.step += 1
@@ -163,13 +167,18 @@ class Trainer:
         return float(loss.detach()), float(right)
 
     def _exchange(self) -> None:
-        """The mean of all processes' gradients, in one piece, and whether any was asked to stop.
+        """The mean of all processes' gradients, in one piece, and what one of them has to say to all.
 
         On a GPU DistributedDataParallel sees to the gradients.
         """
-        self.stop = stopping()
-        if self.wrapped is self.model and self.world > 1:
-            self.stop = exchange(self.model, self.world, self.stop)
+        self.stop, self.asked_left = stopping(), self.ask_left
+        if self.world == 1:
+            return
+        if self.wrapped is self.model:
+            said = exchange(self.model, self.world, (float(self.stop), float(self.ask_left)))
+        else:
+            said = [float(of_all(self.accelerator, float(value)).sum()) for value in (self.stop, self.ask_left)]
+        self.stop, self.asked_left = said[0] > 0, round(said[1])
 
     @staticmethod
     def _tensors(model: Model) -> list[Tensor]:
@@ -210,7 +219,7 @@ class Trainer:
             raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
 
 
-def initial_model(network: Network, config: TrainingConfig) -> Model:
+def initial_model(network: Network, config: TrainingSpec) -> Model:
     """The model before the first step: a function of the network, the recipe and the seed."""
     model = build(network, config.seed)
     if config.recipe.zero_classifier:
@@ -230,21 +239,22 @@ def seed_of(*values: object) -> int:
 
 
 @torch.no_grad()
-def exchange(model: nn.Module, world: int, stop: bool) -> bool:
-    """Give every process the mean of all processes' gradients; whether any was asked to `stop`.
+def exchange(model: nn.Module, world: int, said: Sequence[float] = ()) -> list[float]:
+    """Give every process the mean of all processes' gradients, and the sums of what each has `said`.
 
     By hand on the CPU: DistributedDataParallel's buckets change after the first step, and the order of its sums with
     them, so that a resumed training of three processes or more would have other bits.
     """
     gradients = [param.grad for param in model.parameters() if param.grad is not None]
-    flag = torch.tensor([float(stop)], device=gradients[0].device)
-    flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flag])
+    flags = torch.tensor(list(said), device=gradients[0].device)
+    flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), flags])
     torch.distributed.all_reduce(flat)
-    stop = bool(flat[-1] > 0)
+    sums = flat[len(flat) - len(said) :].tolist()
     flat.div_(world)
-    for gradient, part in zip(gradients, flat[:-1].split([each.numel() for each in gradients]), strict=True):
+    parts = flat[: len(flat) - len(said)].split([each.numel() for each in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view(gradient.shape))
-    return stop
+    return sums
 
 
 def of_all(accelerator: Accelerator, value: float) -> Tensor:

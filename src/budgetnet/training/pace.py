@@ -1,0 +1,82 @@
+"""Keeping a training's time: where the machine becomes slower, the steps that are left are planned again.
+
+A training goes along its trunk and then down its cool-down. An amendment says from which step on both are shorter. It
+is written to plan.json before it takes effect, so that a run that is taken up goes the same way to the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from budgetnet.runs.record import Amendment
+
+RECENT_STEPS = 12
+"""Steps whose median says how long a step takes now."""
+LATE_SHARE = 0.02
+"""Of the time that is left: so late a training may become before it is planned again."""
+LATE_SECONDS = 0.5
+"""Less than this is not late."""
+LEAST_BETWEEN_SECONDS = 2.0
+"""Between two amendments of one training: a slow moment passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a training leaves its trunk and how long its cool-down is, as planned or as amended."""
+
+    trunk_until: int
+    cooldown_steps: int
+
+    @property
+    def last_step(self) -> int:
+        """The step at which it ends."""
+        return self.trunk_until + self.cooldown_steps
+
+    def shortened(self, step: int, left: int) -> Course:
+        """The course that ends `left` steps after `step`; its cool-down keeps its share of the whole, on the trunk.
+
+        At its start and within it the trunk is as it was, and the rate falls in fewer steps to 0.
+        """
+        if step >= self.trunk_until:
+            return Course(self.trunk_until, step - self.trunk_until + left)
+        last = step + left
+        cooldown = min(round(self.cooldown_steps * last / self.last_step), left)
+        return Course(last - cooldown, cooldown)
+
+
+def course_at(step: int, planned: Course, amendments: Sequence[Amendment]) -> Course:
+    """The course that the step after `step` steps is taken by."""
+    known = [row for row in amendments if row.step <= step]
+    return Course(known[-1].trunk_until, known[-1].cooldown_steps) if known else planned
+
+
+class Pace:
+    """How fast a training goes, and whether it will be done by its deadline (seconds, by `clock`)."""
+
+    def __init__(self, deadline: float, clock: Callable[[], float] = time.time) -> None:
+        self._deadline, self._clock = deadline, clock
+        self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._before = self._planned = clock()
+
+    def steps_left(self, step: int, course: Course) -> int | None:
+        """How many more steps there is time for behind this one; None where all that are planned can be taken.
+
+        At least one, so that a training ends by its own rule.
+        """
+        now = self._clock()
+        self._durations.append(now - self._before)
+        self._before = now
+        left, time_left = course.last_step - step, self._deadline - now
+        if left <= 1 or len(self._durations) < min(RECENT_STEPS, 4):
+            return None
+        each = max(median(self._durations), 1e-9)
+        late = left * each - time_left
+        if late <= max(LATE_SECONDS, LATE_SHARE * max(time_left, 0.0)) or now - self._planned < LEAST_BETWEEN_SECONDS:
+            return None
+        self._planned = now
+        return max(1, min(left - 1, math.floor(time_left / each)))
