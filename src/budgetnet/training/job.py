@@ -22,9 +22,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images
+from budgetnet.data.held_out import held_out_images
 from budgetnet.model.files import save_tensors
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import hold_stop, report
@@ -53,7 +55,8 @@ class JobContext:
 class TrainingJob:
     """Along the trunk to step `trunk_until`, then `cooldown_steps` down; `name` names its files.
 
-    `learns_validation`: it learns from the images for validation too, so its scores on them say nothing.
+    `learns_validation`: it learns from the images for validation too, so its scores on them say nothing; `held_out` of
+    these stay out of it (`held_out_images`).
     """
 
     config: TrainingConfig
@@ -63,6 +66,7 @@ class TrainingJob:
     trunk_until: int
     cooldown_steps: int
     learns_validation: bool = False
+    held_out: int = 0
 
     def at(self, context: JobContext) -> TrainingJob:
         """The same job at another place."""
@@ -138,6 +142,11 @@ def accelerator_for(context: JobContext) -> Accelerator:
     return Accelerator(mixed_precision=precision, cpu=context.device == "cpu")
 
 
+def held_out_of(job: TrainingJob, images: ImageSet) -> NDArray[np.int64]:
+    """Positions of the validation images that stay out of a job that learns from the others."""
+    return held_out_images(images, job.held_out, job.context.split_seed)
+
+
 class Callback(Protocol):
     """Looks on at a training and never changes it. What it keeps is saved before each checkpoint."""
 
@@ -161,7 +170,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
     what it has kept at the end, whatever kills lie between.
     """
     images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
-    learned = images.with_validation() if job.learns_validation else images
+    learned = images.with_validation(held_out_of(job, images)) if job.learns_validation else images
     trainer = Trainer(job.config, learned, pixels, accelerator_for(job.context))
     job.folder.mkdir(parents=True, exist_ok=True)
     trunk, down = job.folder / "trunk.pt", job.folder / f"{job.name}.pt"
