@@ -11,6 +11,7 @@ from budgetnet.reading import read_json_file
 
 if TYPE_CHECKING:
     from budgetnet.experiments.solve import Solution
+    from budgetnet.training.calibration import Calibration
     from budgetnet.training.evaluate import Evaluation
     from budgetnet.training.predict import Prediction
     from budgetnet.training.train import Trained
@@ -38,6 +39,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.top5 is not None:
         rows["top-5 accuracy"] = show.percent(evaluation.top5)
     rows["balanced accuracy"] = show.percent(evaluation.balanced_accuracy)
+    rows["log loss"] = f"{evaluation.log_loss:.3f}"
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
     show.facts(rows)
     show.say()
@@ -70,7 +72,13 @@ def print_trained(trained: Trained, report: Path) -> None:
     """The network, its accuracy, and where the evidence lies."""
     show.stages(trained.network)
     show.say()
-    show.facts({"test accuracy": accuracy(trained.test), "validation": accuracy(trained.validation)})
+    show.facts(
+        {
+            "test accuracy": accuracy(trained.test),
+            "validation": accuracy(trained.validation),
+            **_calibrated(trained.calibration),
+        }
+    )
     show.say()
     show.facts({**_begun(trained.run), "report": str(report), "predict": f"budgetnet predict {trained.run} IMAGE..."})
 
@@ -90,6 +98,7 @@ def print_solution(solution: Solution) -> None:
         {
             "test accuracy": accuracy(solution.test),
             "validation": accuracy(solution.validation),
+            **_calibrated(solution.calibration),
             **_begun(solution.run),
             "report": str(solution.report),
             "predict": f"budgetnet predict {solution.run} IMAGE...",
@@ -116,6 +125,17 @@ def _print_candidates(solution: Solution) -> None:
     if others := len(solution.candidates) - len(raced):
         show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
     show.say("log loss, accuracy: on validation, after the last rung that each ran; log loss decides.", "dim")
+
+
+def _calibrated(calibration: Calibration | None) -> dict[str, str]:
+    """How the probabilities were calibrated, and what that did; nothing for a run from before they were."""
+    if calibration is None:
+        return {}
+    before, after = calibration.test_error_before, calibration.test_error_after
+    error = ""
+    if before is not None and after is not None and before != after:
+        error = f"error on test {show.percent(before)} without it, {show.percent(after)} with it; "
+    return {"calibration": f"temperature {calibration.temperature:.2f}; {error}{calibration.basis}"}
 
 
 def _begun(run: Path) -> dict[str, str]:

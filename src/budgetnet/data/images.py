@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -112,9 +113,14 @@ class ImageSet:
         """Median of the images' shorter sides, rounded down."""
         return int(statistics.median(min(size) for size in self.sizes_px))
 
-    def with_validation(self) -> ImageSet:
-        """The same with the images for validation among those for training: for when nothing is left to choose."""
-        return dataclasses.replace(self, split=tuple(0 if place == 1 else place for place in self.split))
+    def with_validation(self, held_out: Iterable[int] = ()) -> ImageSet:
+        """The same with the images for validation among those for training: for when nothing is left to choose.
+
+        Those at the positions `held_out` stay images for validation.
+        """
+        kept = frozenset(held_out)
+        places = (0 if place == 1 and index not in kept else place for index, place in enumerate(self.split))
+        return dataclasses.replace(self, split=tuple(places))
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of "train", "validation" or "test" in `files`, ascending."""

@@ -29,7 +29,7 @@ FORMAT = "budgetnet.weights.v1"
 FILE = "weights.safetensors"
 """The name of the weights in a run's folder."""
 
-OWN_KEYS = ("format", "network", "classes", "preprocessing")
+OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
 SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
 """Blocks of a network whose missing tensors are named one by one: for that its modules are made, without numbers."""
@@ -41,6 +41,8 @@ HEAD = ("hidden.", "classifier.")
 class Weights:
     """What a file holds: the model (in evaluation mode), its classes, its preprocessing as JSON has it, notes.
 
+    `temperature`: what logits are divided by before they become probabilities (`class_probabilities`); 1 where the file
+    has none.
     `headless`: the file has no classifier, so that of the model is drawn and its answers mean nothing; others can
     begin from the rest.
     """
@@ -50,6 +52,7 @@ class Weights:
     preprocessing: Mapping[str, Any]
     notes: Mapping[str, str]
     headless: bool = False
+    temperature: float = 1.0
 
     @property
     def network(self) -> Network:
@@ -63,21 +66,26 @@ def save_weights(
     classes: Sequence[str],
     preprocessing: Mapping[str, Any],
     notes: Mapping[str, str] | None = None,
+    temperature: float = 1.0,
 ) -> None:
     """Write a model with all that its use needs: network, classes (in the order of the logits), preprocessing.
 
-    `preprocessing` is anything that JSON can hold; `notes` are strings under names of your own.
-    Raises `ValueError` if the classes are not as many as the network's, or a note has a reserved name.
+    `preprocessing` is anything that JSON can hold; `notes` are strings under names of your own; `temperature` is what
+    logits are divided by before they become probabilities. Raises `ValueError` if the classes are not as many as the
+    network's, a note has a reserved name, or the temperature is not a number above 0.
     """
     if len(classes) != model.network.classes:
         raise ValueError(f"{len(classes)} classes are named, but the network has {model.network.classes}")
     if taken := sorted(set(notes or {}) & set(OWN_KEYS)):
         raise ValueError(f"a note is named {taken[0]}; {', '.join(OWN_KEYS)} are reserved")
+    if not (math.isfinite(temperature) and temperature > 0.0):
+        raise ValueError(f"temperature is {temperature!r}; it must be a number above 0")
     own = {
         "format": FORMAT,
         "network": model.network.to_json(),
         "classes": json.dumps(list(classes)),
         "preprocessing": json.dumps(dict(preprocessing), allow_nan=False),
+        "temperature": repr(float(temperature)),
     }
     save_tensors(path, model.state_dict(), own | dict(notes or {}))
 
@@ -144,13 +152,26 @@ def _own_model(header: Header, asked: Network | None) -> Weights:
     network, classes, preprocessing = _own_row(header)
     if asked is not None:
         raise ValueError(f"{header.path} says which network it is of ({network.name}); leave the other one out")
+    temperature = _temperature_of(header)
     _check_shapes(network, header.shapes, header.path)
     tensors = load_tensors(header.path)[0]
     check_numbers(str(header.path), tensors)
     model = build(network, seed=0)
     model.load_state_dict(tensors)
     notes = {name: text for name, text in header.metadata.items() if name not in OWN_KEYS}
-    return Weights(model.eval(), classes, preprocessing, notes)
+    return Weights(model.eval(), classes, preprocessing, notes, temperature=temperature)
+
+
+def _temperature_of(header: Header) -> float:
+    """The temperature in the metadata of a file of ours; files from before there was one have 1."""
+    text = header.metadata.get("temperature", "1.0")
+    try:
+        temperature = float(text)
+    except ValueError:
+        temperature = math.nan
+    if not (math.isfinite(temperature) and temperature > 0.0):
+        raise ValueError(f"the metadata of {header.path} is damaged: its temperature is {shown(text)}")
+    return temperature
 
 
 def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.codec import DamagedError
 from budgetnet.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.class_names import read_class_names
+from budgetnet.model.probabilities import class_probabilities
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network, choose
 from budgetnet.reading import named_json, read_json_file
@@ -33,7 +35,8 @@ SIDE_NOTE = "side_px"
 class Loaded:
     """A trained model, in evaluation mode, and all that answering with it needs.
 
-    Images are decoded with their short side scaled down to `side_px` before `preprocessing`.
+    Images are decoded with their short side scaled down to `side_px` before `preprocessing`; logits are divided by
+    `temperature` before they become probabilities.
     """
 
     model: Model
@@ -42,6 +45,15 @@ class Loaded:
     preprocessing: Preprocessing
     side_px: int
     notes: Mapping[str, str]
+    temperature: float = 1.0
+
+    def answer(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and probabilities, each float32 (n, classes), of inputs (n, channels, height, width).
+
+        Classes are ranked by the logits: a temperature may round two probabilities to one number.
+        """
+        logits = self.model(inputs).float()
+        return logits, class_probabilities(logits, self.temperature)
 
 
 def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> bool:
@@ -50,6 +62,11 @@ def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | Non
     `metrics` of the finished run say so where it did not after all.
     """
     return "validation" in (metrics or {}).get("learned", (plan.get("final") or {}).get("learns", ()))
+
+
+def planned_held_out(plan: Mapping[str, Any]) -> int:
+    """How many validation images stay out of the final training of plan.json, where it learns from the others."""
+    return (plan.get("final") or {}).get("held_out", 0)
 
 
 def load_run(
@@ -78,7 +95,9 @@ def load_run(
         raise ValueError(f"the metadata of {path} is damaged: its preprocessing has {len(preprocessing.mean)} channels")
     note = weights.notes.get(SIDE_NOTE, "")
     side_px = int(note) if note.isdigit() else needed_side_px(weights.network.resolution_px, preprocessing)
-    return Loaded(weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes)
+    return Loaded(
+        weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes, weights.temperature
+    )
 
 
 def _preprocessing(row: Mapping[str, Any], path: str | Path) -> Preprocessing:

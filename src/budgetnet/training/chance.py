@@ -29,6 +29,11 @@ class AgainstChance:
     split: str = "validation"
 
     @property
+    def beaten(self) -> bool:
+        """Whether the loss is below that of the class frequencies, be it by luck."""
+        return self.loss < self.chance_loss
+
+    @property
     def learned(self) -> bool:
         """Whether the loss is below that of the class frequencies, and not by luck."""
         return self.upper < 0.0
@@ -37,7 +42,7 @@ class AgainstChance:
         """Raise a one-line `ValueError` that says what to change (`instead`: what more of), unless it learned."""
         if self.learned:
             return
-        if self.loss < self.chance_loss:
+        if self.beaten:
             raise ValueError(
                 f"{self.count:,} {self.split} images do not tell whether {name} learned anything: its log loss on them "
                 f"is {self.loss:.3f}, that of the class frequencies {self.chance_loss:.3f}, and the difference may be "

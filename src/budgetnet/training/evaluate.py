@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from budgetnet.arguments import RUN, listener, path
 from budgetnet.codec import from_plain, to_plain
@@ -28,16 +29,20 @@ from budgetnet.data import (
     open_images,
 )
 from budgetnet.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
+from budgetnet.data.held_out import held_out_images
 from budgetnet.data.images import SPLITS
 from budgetnet.data.telling import classes_line, left_out_lines
 from budgetnet.model.build import Model
+from budgetnet.model.probabilities import class_probabilities
 from budgetnet.model.weights import numbered_classes
 from budgetnet.networks import Network, check_integer, choose, network_of
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.runs.run import Loaded, check_device, learned_validation, load_run, read_json, reading
+from budgetnet.runs.run import Loaded, check_device, learned_validation, load_run, planned_held_out, read_json, reading
 from budgetnet.statistics import wilson
-from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ROWS, ImageScores, image_scores, joined
+from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
 
+BATCH = 64
+"""Images that are answered together."""
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
 SHOWN_CLASSES = 20
@@ -62,7 +67,8 @@ class Evaluation:
 
     `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images; None for more than
     200 classes, for it grows with their square. `confused` has the mistakes as (true, predicted, images), those
-    made most often first.
+    made most often first. `log_loss` is the mean of -log p of the true class, in nats; None in files from before it was
+    kept. It and the calibration error are those of the probabilities at the model's temperature.
     """
 
     count: int
@@ -75,6 +81,7 @@ class Evaluation:
     per_class: tuple[ClassRow, ...]
     confusion: tuple[tuple[int, ...], ...] | None
     confused: tuple[tuple[int, int, int], ...]
+    log_loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON has them; `from_dict` gives an equal value back."""
@@ -100,17 +107,36 @@ def answer(
 
     These are None for more than 1,000 classes: of many images they would not fit into memory.
     """
+    whole = None
     if model.network.classes <= MOST_WHOLE_CLASSES:
-        whole = probabilities(model, images, pixels, indices, preprocessing, device=device, progress=progress)
-        return image_scores(whole, labels), whole
+        whole = np.empty((len(indices), model.network.classes), np.float32)
     parts: list[ImageScores] = []
-    for start in range(0, len(indices), ROWS):
-        some = slice(start, start + ROWS)
-        found = probabilities(model, images, pixels, indices[some], preprocessing, device=device)
-        parts.append(image_scores(found, labels[some]))
-        if progress:
-            progress(Update("evaluate", min(start + ROWS, len(indices)), len(indices), images.name))
-    return joined(parts), None
+    for some, logits in _logits(model, images, pixels, indices, preprocessing, BATCH, device, progress):
+        shares = class_probabilities(logits).cpu().numpy()
+        parts.append(image_scores(shares, labels[some], logits.cpu().numpy()))
+        if whole is not None:
+            whole[some] = shares
+    return joined(parts), whole
+
+
+def scores_at(
+    temperatures: Sequence[float],
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    labels: NDArray[np.integer],
+    preprocessing: Preprocessing,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> tuple[ImageScores, ...]:
+    """What the model's answers to the images at `indices` with these true labels are worth at each temperature."""
+    parts: list[list[ImageScores]] = [[] for _ in temperatures]
+    for some, logits in _logits(model, images, pixels, indices, preprocessing, BATCH, device, progress):
+        order = logits.cpu().numpy()
+        for temperature, rows in zip(temperatures, parts, strict=True):
+            rows.append(image_scores(class_probabilities(logits, temperature).cpu().numpy(), labels[some], order))
+    return tuple(map(joined, parts))
 
 
 def answer_rows(answers: ImageScores, whole: NDArray[np.float32] | None) -> dict[str, NDArray[np.generic]]:
@@ -118,36 +144,68 @@ def answer_rows(answers: ImageScores, whole: NDArray[np.float32] | None) -> dict
     return answers.rows() if whole is None else {"probabilities": whole}
 
 
-@torch.inference_mode()
 def probabilities(
     model: Model,
     images: ImageSet,
     pixels: Pixels,
     indices: NDArray[np.int64],
     preprocessing: Preprocessing,
-    batch: int = 64,
+    batch: int = BATCH,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
+    temperature: float = 1.0,
 ) -> NDArray[np.float32]:
-    """softmax(model(image)) of the images at `indices`, in their order: float32 (n, classes).
+    """softmax(model(image) / temperature) of the images at `indices`, in their order: float32 (n, classes).
 
     The model computes in evaluation mode, at its network's resolution, and is left in the mode it
     was in; it must be on `device`. Raises `ValueError` for a batch below 1.
     """
     check_integer("batch", batch)
     answers = np.empty((len(indices), model.network.classes), np.float32)
+    for some, logits in _logits(model, images, pixels, indices, preprocessing, batch, device, progress):
+        answers[some] = class_probabilities(logits, temperature).cpu().numpy()
+    return answers
+
+
+def logits_of(
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    device: str | torch.device = "cpu",
+) -> NDArray[np.float32]:
+    """model(image) of the images at `indices`, in their order: float32 (n, classes)."""
+    answers = np.empty((len(indices), model.network.classes), np.float32)
+    for some, logits in _logits(model, images, pixels, indices, preprocessing, BATCH, device):
+        answers[some] = logits.cpu().numpy()
+    return answers
+
+
+def _logits(
+    model: Model,
+    images: ImageSet,
+    pixels: Pixels,
+    indices: NDArray[np.int64],
+    preprocessing: Preprocessing,
+    batch: int,
+    device: str | torch.device,
+    progress: Progress | None = None,
+) -> Iterator[tuple[slice, Tensor]]:
+    """Which of the `indices`, and the model's logits for these: float32 (at most `batch`, classes), on the device."""
     was_training = model.training
     model.eval()
     try:
         done = 0
         for inputs in input_batches(pixels, indices, batch, model.network.resolution_px, preprocessing, device):
-            answers[done : done + len(inputs)] = model(inputs).float().softmax(1).cpu().numpy()
+            with torch.inference_mode():
+                logits = model(inputs).float()
+            yield slice(done, done + len(inputs)), logits
             done += len(inputs)
             if progress:
                 progress(Update("evaluate", done, len(indices), images.name))
     finally:
         model.train(was_training)
-    return answers
 
 
 def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
@@ -190,6 +248,7 @@ def evaluation_of(answers: ImageScores, labels: NDArray[np.integer], classes: tu
         per_class=rows,
         confusion=_table(pairs, images, len(classes)) if len(classes) <= MOST_TABLE_CLASSES else None,
         confused=_most_first(pairs[:, wrong], images[wrong]),
+        log_loss=float(answers.losses.mean()),
     )
 
 
@@ -247,7 +306,9 @@ def evaluate(
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
     labels = np.array([scored.places[images.labels[i]] for i in indices])
-    answers, _ = answer(model, images, pixels, indices, labels, loaded.preprocessing, device=device, progress=progress)
+    (answers,) = scores_at(
+        (loaded.temperature,), model, images, pixels, indices, labels, loaded.preprocessing, device, progress
+    )
     return evaluation_of(answers, labels, loaded.classes)
 
 
@@ -379,7 +440,9 @@ def _warn_of_learned(
     metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else None
     splits = ("train", "validation") if learned_validation(plan, metrics) else ("train",)
     if own:
-        learned = frozenset(images.digests[index] for name in splits for index in images.indices(name).tolist())
+        held_out = held_out_images(images, planned_held_out(plan), plan["seed"]).tolist()
+        positions = {index for name in splits for index in images.indices(name).tolist()} - set(held_out)
+        learned = frozenset(images.digests[index] for index in positions)
     else:
         learned = _learned(folder, plan, splits)
     if count := sum(images.digests[index] in learned for index in indices.tolist()):
@@ -395,7 +458,7 @@ def _learned(run: Path, plan: Mapping[str, Any], splits: tuple[str, ...]) -> fro
     if not (run / "split.json").is_file():
         return frozenset()
     rows = read_json(run / "split.json")
-    files = frozenset(file for name in splits for file in rows[name])
+    files = frozenset(file for name in splits for file in rows[name]) - frozenset(rows.get("held_out", ()))
     try:
         images = open_images(data_in(plan["data"]), plan["seed"], whole=True)
     except ValueError:  # the folder has gone, or holds something else now

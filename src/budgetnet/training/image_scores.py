@@ -54,19 +54,27 @@ class ImageScores:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def image_scores(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> ImageScores:
-    """What probabilities (n, classes) are worth for true labels (n,)."""
+def image_scores(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], logits: NDArray[np.floating] | None = None
+) -> ImageScores:
+    """What probabilities (n, classes) are worth for true labels (n,).
+
+    Classes are ranked by the `logits` (n, classes) where these are given: a temperature may round two probabilities to
+    one number, and must not change the ranks.
+    """
     truth = np.asarray(labels, dtype=np.int64)
-    parts = [_scored(probabilities[at : at + ROWS], truth[at : at + ROWS]) for at in range(0, len(truth), ROWS)]
-    return joined(parts)
+    order = probabilities if logits is None else logits
+    blocks = [slice(start, start + ROWS) for start in range(0, len(truth), ROWS)]
+    return joined([_scored(probabilities[block], truth[block], order[block]) for block in blocks])
 
 
-def _scored(answers: NDArray[np.floating], truth: NDArray[np.int64]) -> ImageScores:
-    true_share = answers[np.arange(len(truth)), truth]
-    earlier = np.arange(answers.shape[1]) < truth[:, None]
-    rank = ((answers > true_share[:, None]) | ((answers == true_share[:, None]) & earlier)).sum(1)
+def _scored(answers: NDArray[np.floating], truth: NDArray[np.int64], order: NDArray[np.floating]) -> ImageScores:
+    own = np.arange(len(truth)), truth
+    true = order[own][:, None]
+    earlier = np.arange(order.shape[1]) < truth[:, None]
+    rank = ((order > true) | ((order == true) & earlier)).sum(1)
     confidence = np.where(np.isfinite(answers).all(1), answers.max(1), np.nan)
-    return ImageScores(answers.argmax(1), confidence, true_share, rank)
+    return ImageScores(order.argmax(1), confidence, answers[own], rank)
 
 
 def joined(parts: Sequence[ImageScores]) -> ImageScores:

@@ -22,9 +22,11 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images
+from budgetnet.data.held_out import held_out_images
 from budgetnet.model.files import save_tensors
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import hold_stop, report
@@ -93,7 +95,7 @@ class TrainingJob:
 
     `learns_validation`: it learns from the images for validation too, so its scores on them say nothing. `deadline`,
     in seconds as `time.time` has them: its steps are to be taken by then, and where the machine becomes slower fewer
-    are (`training.pace`).
+    are (`training.pace`). `held_out` of the validation images stay out of it (`held_out_images`).
     """
 
     config: TrainingConfig
@@ -104,6 +106,7 @@ class TrainingJob:
     cooldown_steps: int
     learns_validation: bool = False
     deadline: float | None = None
+    held_out: int = 0
 
     def at(self, context: JobContext) -> TrainingJob:
         """The same job at another place."""
@@ -214,6 +217,11 @@ def accelerator_for(context: JobContext) -> Accelerator:
     return Accelerator(mixed_precision=precision, cpu=context.device == "cpu")
 
 
+def held_out_of(job: TrainingJob, images: ImageSet) -> NDArray[np.int64]:
+    """Positions of the validation images that stay out of a job that learns from the others."""
+    return held_out_images(images, job.held_out, job.context.split_seed)
+
+
 class Callback(Protocol):
     """Looks on at a training and never changes it. What it keeps is saved before each checkpoint."""
 
@@ -238,7 +246,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
     what it has kept at the end, whatever kills lie between.
     """
     images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
-    learned = images.with_validation() if job.learns_validation else images
+    learned = images.with_validation(held_out_of(job, images)) if job.learns_validation else images
     trainer = Trainer(job.config, learned, pixels, accelerator_for(job.context))
     job.folder.mkdir(parents=True, exist_ok=True)
     steps = _Steps(job, trainer, callback, clock)

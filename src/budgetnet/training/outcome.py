@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.atomic_write import written_aside
+from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.data.images import SPLITS
 from budgetnet.model.build import Model, build
@@ -19,9 +21,10 @@ from budgetnet.model.files import check_tensors, load_tensors
 from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import INITIAL, SIDE_NOTE, read_json, reading, write_json
-from budgetnet.training.evaluate import Evaluation, answer, evaluation_of
+from budgetnet.training.calibration import Calibration, calibrate
+from budgetnet.training.evaluate import Evaluation, evaluation_of, scores_at
 from budgetnet.training.image_scores import ImageScores, scores_in
-from budgetnet.training.job import TrainingJob
+from budgetnet.training.job import TrainingJob, held_out_of
 from budgetnet.training.plan import preprocessing_row
 from budgetnet.training.recipe import trained_network
 
@@ -33,19 +36,24 @@ MISTAKES = 24
 class Outcome:
     """Scores of the finished network. `validation` chose it, so it is optimistic; `test` is not.
 
-    Where the final training learned from the validation images, `validation` is the score before it.
+    Where the final training learned from the validation images, `validation` is the score before it. `calibration` is
+    None in runs from before there was one.
     """
 
     validation: Evaluation
     test: Evaluation
+    calibration: Calibration | None
 
 
-def write_split(run: Path, images: ImageSet) -> None:
-    """split.json: which file is where, and what was left out."""
+def write_split(run: Path, images: ImageSet, held_out: NDArray[np.int64] | None = None) -> None:
+    """split.json: which file is where, what was left out, and which validation images (`held_out`, their positions)
+    stayed out of a final training that learned from the others."""
     names = (*SPLITS, "left_out")  # LEFT_OUT is the number behind the splits'
     rows: dict[str, list[Any]] = {name: [] for name in names}
     for file, place in zip(images.files, images.split, strict=True):
         rows[names[place]].append(file)
+    if held_out is not None and len(held_out):
+        rows["held_out"] = [images.files[index] for index in held_out.tolist()]
     rows["unreadable"] = [list(row) for row in images.unreadable]
     rows["duplicates"] = [list(row) for row in images.duplicates]
     write_json(run / "split.json", rows)
@@ -62,33 +70,68 @@ def finalize(
     """Test the job's weights once; write network.json, weights.safetensors and metrics.json, in that order.
 
     metrics.json comes last: where it exists the run is finished. `judged` is the job whose validation scores count,
-    if not this one: a job that learned from those images has none.
+    if not this one: a job that learned from those images has none. The temperature is fitted on images that the job has
+    not learned, or where it learned all of them, with the model of `judged`.
     """
-    config, model = job.config, trained_model(job)
+    config, device, labels = job.config, job.context.device, np.asarray(images.labels)
+    model = trained_model(job).to(device)
+    calibration = _calibrated(model, job, judged, images, pixels)
+
+    def scores(split: str) -> tuple[ImageScores, ImageScores]:
+        """The model's answers to a split, at temperature 1 and at that of the model."""
+        asked, both = images.indices(split), (1.0, calibration.temperature)
+        before, after = scores_at(both, model, images, pixels, asked, labels[asked], config.preprocessing, device)
+        return before, after
+
     indices = images.indices("test")
-    device = job.context.device
-    labels = np.asarray(images.labels)
-    answers, _ = answer(model.to(device), images, pixels, indices, labels[indices], config.preprocessing, device)
-    with np.load((judged or job).scores) as rows:
-        asked = rows["indices"]
-        validation = scores_in(rows, labels[asked])
-    outcome = Outcome(evaluated(validation, images, asked), evaluated(answers, images, indices))
+    plain, answers = scores("test")
+    if judged is None:
+        asked = images.indices("validation")
+        _, validation = scores("validation")
+    else:
+        with np.load(judged.scores) as rows:
+            asked = rows["indices"]
+            validation = scores_in(rows, labels[asked])
+    test = evaluated(answers, images, indices)
+    calibration = dataclasses.replace(
+        calibration,
+        test_error_before=evaluated(plain, images, indices).expected_calibration_error,
+        test_error_after=test.expected_calibration_error,
+    )
+    outcome = Outcome(evaluated(validation, images, asked), test, calibration)
     with written_aside(run / "network.json") as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes = {SIDE_NOTE: str(job.context.side_px)}
-    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing_row(config.preprocessing), notes)
+    preprocessing = preprocessing_row(config.preprocessing)
+    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing, notes, calibration.temperature)
     write_json(
         run / "metrics.json",
         {
             "format": FORMAT,
             "validation": outcome.validation.to_dict(),
             "test": outcome.test.to_dict(),
+            "calibration": to_plain(calibration),
             "mistakes": mistakes(answers, images, indices),
             **extra,
         },
     )
     clear(Path(job.context.folder))
     return outcome
+
+
+def _calibrated(
+    model: Model, job: TrainingJob, judged: TrainingJob | None, images: ImageSet, pixels: Pixels
+) -> Calibration:
+    """The temperature of the job's model, on its device."""
+    preprocessing, device = job.config.preprocessing, job.context.device
+    asked = images.indices("validation")
+    if not job.learns_validation:
+        return calibrate(model, images, pixels, asked, "validation", preprocessing, device)
+    if len(held_out := held_out_of(job, images)):
+        return calibrate(model, images, pixels, held_out, "held out", preprocessing, device)
+    assert judged is not None, "a training that learned all validation images comes out of a race"
+    earlier = trained_model(judged).to(device)
+    return calibrate(earlier, images, pixels, asked, "race", preprocessing, device)
 
 
 def check_trained(run: Path, job: TrainingJob) -> None:
@@ -125,11 +168,17 @@ def finished(run: Path) -> Outcome | None:
         return None
     with reading(run / "metrics.json"):
         metrics = read_json(run / "metrics.json")
-        outcome = Outcome(Evaluation.from_dict(metrics["validation"]), Evaluation.from_dict(metrics["test"]))
+        validation, test = (Evaluation.from_dict(metrics[split]) for split in ("validation", "test"))
+        outcome = Outcome(validation, test, calibration_in(metrics))
     with reading(run / WEIGHTS):
         check_tensors(run / WEIGHTS)
     clear(run / "training")
     return outcome
+
+
+def calibration_in(metrics: Mapping[str, Any]) -> Calibration | None:
+    """The calibration in a metrics.json; None in one from before there was any."""
+    return Calibration.from_dict(metrics["calibration"]) if "calibration" in metrics else None
 
 
 def evaluated(answers: ImageScores, images: ImageSet, indices: NDArray[np.int64]) -> Evaluation:

@@ -135,26 +135,34 @@ def _answers(
         while part := list(islice(files, batch)):
             found = list(threads.map(read, part))
             good = [one[0] for one in found if not isinstance(one, Unreadable)]
-            shares = iter(_probabilities(loaded, good, device) if good else [])
+            answers = iter(_logits_and_probabilities(loaded, good, device) if good else ())
             for file, one in zip(part, found, strict=True):
                 if isinstance(one, Unreadable):
                     yield one
                 else:
-                    yield _prediction(str(file), next(shares), loaded.classes, top, one[1])
+                    yield _prediction(str(file), *next(answers), loaded.classes, top, one[1])
 
 
 @torch.inference_mode()
-def _probabilities(loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str) -> NDArray[np.float32]:
+def _logits_and_probabilities(
+    loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Logits and probabilities of each image, (classes,) each."""
     inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
-    shares = loaded.model(inputs).float().softmax(1).cpu().numpy()
+    logits, shares = (rows.cpu().numpy() for rows in loaded.answer(inputs))
     if not np.isfinite(shares).all():
         raise ValueError("the model answers with values that are no numbers; its weights are too large or damaged")
-    return shares
+    return zip(logits, shares, strict=True)
 
 
 def _prediction(
-    path: str, shares: NDArray[np.float32], classes: tuple[str, ...], top: int, note: str | None
+    path: str,
+    logits: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    classes: tuple[str, ...],
+    top: int,
+    note: str | None,
 ) -> Prediction:
-    best = np.argsort(-shares, kind="stable")[:top].tolist()
+    best = np.argsort(-logits, kind="stable")[:top].tolist()
     pairs = tuple((classes[index], float(shares[index])) for index in best)
     return Prediction(path, *pairs[0], pairs, note)

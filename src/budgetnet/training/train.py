@@ -22,6 +22,7 @@ from budgetnet.parallel.progress import Progress, silent
 from budgetnet.parallel.workers import ProcessGroup, Workers, check_launcher, process_group_for, workers_for
 from budgetnet.runs.run import check_device, write_json
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.training.calibration import Calibration
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import Evaluation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, run_job, whole_job
@@ -66,12 +67,16 @@ SPARE_SHARE = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished training and where it lies."""
+    """A finished training and where it lies.
+
+    `calibration` is that of the probabilities; None in runs from before there was one.
+    """
 
     run: Path
     network: Network
     validation: Evaluation
     test: Evaluation
+    calibration: Calibration | None
 
 
 def train(
@@ -150,7 +155,7 @@ def train(
             _check_same(plan, arguments, asked, network, run)
             same_data(plan["data"]["fingerprint"], images, run)
             if (done := finished(run)) is not None:
-                return Trained(run, network, done.validation, done.test)
+                return Trained(run, network, done.validation, done.test, done.calibration)
             same_values(plan, images, run)
         tell_images(images, progress)
         preprocessing = planned_preprocessing(plan, images, source)
@@ -207,7 +212,7 @@ def _trained(
     if budget is not None:
         write_json(run / "certificate.json", {"network": network.name, **budget.check(network).to_dict()})
     done = finalize(run, job, images, pixels, {})
-    return Trained(run, network, done.validation, done.test)
+    return Trained(run, network, done.validation, done.test, done.calibration)
 
 
 def check_learned(job: TrainingJob, images: ImageSet, run: Path) -> None:
@@ -398,9 +403,11 @@ def with_steps(config: TrainingConfig, steps: int, warmup_steps: int | None = No
 
 
 def evaluation_seconds(images: ImageSet, timing: Timing) -> float:
-    """Time for the validation split, by one process, and the test split, by all cores."""
-    data_parallel = len(images.indices("test")) / (FORWARD_RATE * timing.data_parallel)
-    return validation_seconds(len(images.indices("validation")), timing) + data_parallel
+    """Time for the validation split, by one process, and by all cores for the test split and twice for validation: to
+    fit the temperature and to score with it."""
+    validation = len(images.indices("validation"))
+    data_parallel = (len(images.indices("test")) + 2 * validation) / (FORWARD_RATE * timing.data_parallel)
+    return validation_seconds(validation, timing) + data_parallel
 
 
 def validation_seconds(count: int, timing: Timing) -> float:

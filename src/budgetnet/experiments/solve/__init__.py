@@ -39,12 +39,13 @@ from budgetnet.networks.scaling import (
     strategy_of,
 )
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import ProcessGroup, workers_for
-from budgetnet.runs.run import learned_validation, read_json, reading, write_json
+from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
+from budgetnet.runs.run import learned_validation, planned_held_out, read_json, reading, write_json
 from budgetnet.statistics import wilson
 from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.job import JobContext, TrainingJob, held_out_of, run_job
 from budgetnet.training.outcome import Outcome, finalize, finished, write_split
 from budgetnet.training.plan import (
     check_plan,
@@ -77,7 +78,10 @@ LEAST_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The winner and its evidence. `choice` says in a sentence why it is this one."""
+    """The winner and its evidence. `choice` says in a sentence why it is this one.
+
+    `calibration` is that of the probabilities; None in runs from before there was one.
+    """
 
     run: Path
     fit: Fit
@@ -85,6 +89,7 @@ class Solution:
     choice: str
     validation: Evaluation
     test: Evaluation
+    calibration: Calibration | None
     report: Path
 
 
@@ -276,7 +281,8 @@ def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
     with reading(run / "certificate.json"):
         certificate = Certificate.from_dict(read_json(run / "certificate.json"))
     fitted = dataclasses.replace(winner.fit, certificate=certificate)
-    return Solution(run, fitted, found, choice["reason"], done.validation, done.test, write_report(run))
+    report = write_report(run)
+    return Solution(run, fitted, found, choice["reason"], done.validation, done.test, done.calibration, report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,7 +353,7 @@ class _Run:
         choice, final = self._final(jobs[-1])
         judged = next(job for job in jobs[-1] if job.config.id == choice.id)
         winner = next(row for row in self.found if row.id == choice.id)
-        write_split(self.run, self.images)
+        write_split(self.run, self.images, held_out_of(final, self.images) if final.learns_validation else None)
         write_json(self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()})
         extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(jobs)}
         if self.begun_here:  # a call that went on with another's work knows only its own time
@@ -382,7 +388,7 @@ class _Run:
         final = self._leg(job.config.id, "final", "final", steps)
         # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
         learns = learned_validation(self.plan) and chance_of(job, self.images).learned
-        final = dataclasses.replace(final, learns_validation=learns)
+        final = dataclasses.replace(final, learns_validation=learns, held_out=planned_held_out(self.plan))
         return final if run_together(final, self.group, self.progress) else None
 
     def _raced(self) -> list[list[TrainingJob]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from budgetnet.data import ImageSet, Preprocessing
+from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.networks import Network
@@ -267,7 +268,11 @@ def _shared(field: Field, images: ImageSet, deadline: Deadline, device: str, inc
         entrant_row(draft, timing, seconds, left - race_seconds, validation)
         for draft, timing in zip(drafts, timings, strict=True)
     ]
-    final: dict[str, Any] | None = {"seconds": left - race_seconds, "learns": ["train", "validation"]}
+    final: dict[str, Any] | None = {
+        "seconds": left - race_seconds,
+        "learns": ["train", "validation"],
+        "held_out": held_out_count(validation),
+    }
     whole_seconds = left + field.startup_seconds  # there is no final training that workers would start for
     whole = [whole_row(draft, timing, whole_seconds) for draft, timing in zip(drafts, timings, strict=True)]
     enough = all(epochs_of(row["config"], images) >= field.training.least_epochs for row in whole)

@@ -11,8 +11,10 @@ from budgetnet.budgets.budget import Budget, Certificate
 from budgetnet.data.deep import Range
 from budgetnet.networks import Network
 from budgetnet.reading import file_content
-from budgetnet.runs.run import learned_validation, read_events, read_json, reading
+from budgetnet.runs.run import learned_validation, planned_held_out, read_events, read_json, reading
+from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
+from budgetnet.training.outcome import calibration_in
 
 Row = Mapping[str, Any]
 
@@ -37,6 +39,7 @@ class Evidence:
     budget: Budget | None
     validation: Evaluation
     test: Evaluation
+    calibration: Calibration | None
     metrics: Row
     split: Row
     events: tuple[Row, ...]
@@ -67,6 +70,11 @@ class Evidence:
         """What images of more than 8 bits a value were scaled by; None where there were none."""
         row = self.plan["data"].get("value_range")
         return row and (float(row[0]), float(row[1]))
+
+    @property
+    def held_out(self) -> int:
+        """How many validation images stayed out of a final training that learned from the others."""
+        return planned_held_out(self.plan) if self.learned_validation else 0
 
     @property
     def learned_validation(self) -> bool:
@@ -111,6 +119,7 @@ def read_evidence(run: str | Path) -> Evidence:
     with reading(folder / "metrics.json"):
         metrics = read_json(folder / "metrics.json")
         validation, test = (Evaluation.from_dict(metrics[split]) for split in ("validation", "test"))
+        calibration = calibration_in(metrics)
         for row in metrics["mistakes"]:
             _ = row["file"], row["label"], row["predicted"], row["probability"]
     with reading(folder / "network.json"):
@@ -124,7 +133,7 @@ def read_evidence(run: str | Path) -> Evidence:
         events = read_events(folder / "events.jsonl")
         for row in events:
             _ = [row[key] for key in ("kind", "phase", "step", "accuracy")]
-    return Evidence(folder, plan, network, certificate, budget, validation, test, metrics, split, events)
+    return Evidence(folder, plan, network, certificate, budget, validation, test, calibration, metrics, split, events)
 
 
 def _network(path: Path) -> Network:

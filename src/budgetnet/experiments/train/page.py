@@ -52,6 +52,7 @@ def _page(evidence: Evidence) -> dict[str, Any]:
         "data": evidence.plan["data"],
         "test": test,
         "validation": evidence.validation,
+        "calibration": evidence.calibration,
         "asked": views.asked(evidence),
         "sizes": views.sizes(evidence),
         "verdict": views.verdict(evidence),

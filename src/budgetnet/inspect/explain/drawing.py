@@ -137,8 +137,8 @@ def _looked_at(
     """
     loaded = subject.loaded
     with torch.inference_mode():
-        shares = loaded.model(inputs).float().softmax(1)[0].cpu()
-    best = int(shares.argmax())
+        logits, shares = (rows[0].cpu() for rows in loaded.answer(inputs))
+    best = int(logits.argmax())
     classes = list(dict.fromkeys([best, *wanted]))
     cells = class_maps(loaded.model, inputs.repeat(len(classes), 1, 1, 1), subject.layer, classes).cpu().numpy()
     size_px = (pixels.shape[0], pixels.shape[1])

@@ -1,0 +1,231 @@
+"""Temperatures: fitted on images that no training has learned, kept with the weights, used by every answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from budgetnet.cli import main
+from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
+from budgetnet.data.held_out import held_out_count, held_out_images
+from budgetnet.model.build import build
+from budgetnet.model.files import load_tensors, save_tensors
+from budgetnet.model.probabilities import class_probabilities
+from budgetnet.model.weights import load_model, save_weights
+from budgetnet.networks import Network
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.networks.zoo import network
+from budgetnet.runs.run import load_run, read_json
+from budgetnet.training.calibration import FEWEST_IMAGES, calibrate, fit_temperature, log_losses
+from budgetnet.training.evaluate import evaluate, probabilities, score
+from budgetnet.training.image_scores import image_scores
+from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.outcome import finalize, finished, write_split
+from budgetnet.training.recipe import MODERN
+from budgetnet.training.train import train
+from budgetnet.training.trainer import TrainingConfig
+
+
+def drawn(count: int, temperature: float, seed: int = 0, classes: int = 10) -> tuple[NDArray, NDArray]:
+    """Logits whose probabilities are right at this temperature, and labels drawn by them."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(scale=2.0, size=(count, classes))
+    odds = np.exp(logits)
+    chosen = (draw.random((count, 1)) > (odds / odds.sum(1, keepdims=True)).cumsum(1)).sum(1)
+    return (temperature * logits).astype(np.float32), np.minimum(chosen, classes - 1)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_a_known_temperature_is_found_again(temperature: float) -> None:
+    logits, labels = drawn(20_000, temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+    found = fit_temperature(logits, labels)
+    around = [log_losses(logits, labels, factor * found).mean() for factor in (0.9, 1.0, 1.1)]
+    assert min(around) == around[1], "the log loss is lowest there"
+
+
+def test_few_images_that_are_all_right_do_not_make_answers_certain() -> None:
+    logits, labels = drawn(20_000, 0.6)
+    sure = np.flatnonzero(logits.argmax(1) == labels)[:FEWEST_IMAGES]
+    found = fit_temperature(logits[sure], labels[sure])
+    assert 0.2 < found < 0.6
+    others = slice(10_000, None)
+    assert log_losses(logits[others], labels[others], found).mean() < 1.5
+
+
+def test_of_too_few_images_or_no_numbers_there_is_no_temperature() -> None:
+    logits, labels = drawn(FEWEST_IMAGES, 0.4)
+    assert fit_temperature(logits, labels) != 1.0
+    assert fit_temperature(logits[1:], labels[1:]) == 1.0
+    logits[3, 2] = np.nan
+    assert fit_temperature(logits, labels) == 1.0
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.7, 3.0, 20.0])
+def test_a_temperature_changes_no_rank(temperature: float) -> None:
+    logits, labels = drawn(2_000, 5.0, classes=40)
+    logits[:, 7] = np.nextafter(logits[:, 3], np.float32(np.inf))  # nearly the same number
+    plain, scaled = (
+        image_scores(class_probabilities(torch.tensor(logits), value).numpy(), labels, logits)
+        for value in (1.0, temperature)
+    )
+    np.testing.assert_array_equal(plain.predicted, scaled.predicted)
+    np.testing.assert_array_equal(plain.rank, scaled.rank)
+    shares = class_probabilities(torch.tensor(logits), temperature).numpy()
+    np.testing.assert_allclose(scaled.losses, -np.log(np.maximum(shares[np.arange(2_000), labels], 1e-12)), rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return open_images("digits", 0)
+
+
+@pytest.fixture(scope="module")
+def pixels(digits: ImageSet) -> Pixels:
+    return open_cache(digits, 8)
+
+
+def test_what_stays_out_has_every_class_and_is_a_function_of_the_seed(digits: ImageSet) -> None:
+    assert [held_out_count(images) for images in (0, 99, 100, 180, 1_000, 90_000)] == [0, 0, 50, 50, 250, 1_000]
+    labels, validation = np.asarray(digits.labels), set(digits.indices("validation").tolist())
+    for count in (10, 50, 101):
+        found = held_out_images(digits, count, seed=0)
+        assert len(found) == len(set(found.tolist())) == count and set(found.tolist()) <= validation
+        counts = np.bincount(labels[found], minlength=10)
+        assert counts.min() >= 1 and np.ptp(counts) <= 3, "the classes are about as large, and so are their shares"
+        assert found.tolist() == held_out_images(digits, count, seed=0).tolist()
+    assert held_out_images(digits, 50, 0).tolist() != held_out_images(digits, 50, 1).tolist()
+    rare = dataclasses.replace(
+        digits, labels=tuple(9 if place in validation and label != 3 else label for place, label in enumerate(labels))
+    )
+    assert set(np.asarray(rare.labels)[held_out_images(rare, 2, 0)]) == {3, 9}, "the rare class, too"
+    learned = digits.with_validation(held_out_images(digits, 50, 0).tolist())
+    assert learned.indices("validation").tolist() == held_out_images(digits, 50, 0).tolist()
+    assert len(learned.indices("train")) == len(digits.indices("train")) + len(validation) - 50
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Network:
+    base = dataclasses.replace(network("mobilenet_v2", 10, 16), in_channels=1)
+    return resize(base, Scaling(width=0.25, depth=0.3))
+
+
+def test_the_temperature_lies_with_the_weights_and_files_without_one_have_1(tiny: Network, tmp_path: Path) -> None:
+    row, classes = dataclasses.asdict(default_preprocessing(1)), [str(digit) for digit in range(10)]
+    file = tmp_path / "weights.safetensors"
+    save_weights(file, build(tiny, seed=1), classes, row, temperature=0.618)
+    assert load_model(file).temperature == load_run(file).temperature == 0.618
+    assert load_model(file).notes == {}
+    tensors, metadata = load_tensors(file)
+    for text, found in ((None, 1.0), ("0", None), ("nan", None), ("warm", None)):
+        other = {name: value for name, value in metadata.items() if name != "temperature"}
+        save_tensors(file, tensors, other if text is None else other | {"temperature": text})
+        if found is not None:
+            assert load_run(file).temperature == found
+            continue
+        with pytest.raises(ValueError, match="is damaged: its temperature is") as caught:
+            load_run(file)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="temperature is 0.0; it must be a number above 0"):
+        save_weights(file, build(tiny, seed=1), classes, row, temperature=0.0)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A label-smoothed training on the digits."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    train("digits", dataclasses.replace(tiny, resolution_px=(16, 16)), run, epochs=25)
+    return run
+
+
+def test_the_calibration_error_of_a_label_smoothed_training_falls(trained: Path, digits: ImageSet) -> None:
+    done = finished(trained)
+    assert done is not None and done.calibration is not None
+    found = done.calibration
+    assert found.split == "validation" and found.images == len(digits.indices("validation"))
+    assert 0.2 < found.temperature < 0.95, "soft targets leave answers less sure than they are right"
+    assert found.error_after < found.error_before
+    assert found.test_error_before is not None and found.test_error_after is not None
+    assert found.test_error_after < found.test_error_before - 0.02
+    assert found.test_error_after == done.test.expected_calibration_error
+    assert load_run(trained).temperature == found.temperature
+    report = (trained / "report.html") if (trained / "report.html").exists() else None
+    assert report is None or f"{found.temperature:.2f}: logits are divided by it" in report.read_text()
+
+
+def test_every_answer_of_a_run_uses_its_temperature(trained: Path, digits: ImageSet, capsys) -> None:
+    done, loaded = finished(trained), load_run(trained)
+    assert done is not None and evaluate(trained) == done.test
+    assert evaluate(trained, split="validation") == done.validation
+    cache, indices = open_cache(digits, loaded.side_px), digits.indices("test")
+    warm, plain = (
+        probabilities(loaded.model, digits, cache, indices, loaded.preprocessing, temperature=value)
+        for value in (loaded.temperature, 1.0)
+    )
+    labels = np.asarray(digits.labels)[indices]
+    by_hand = score(warm, labels, digits.classes)
+    assert by_hand.expected_calibration_error == pytest.approx(done.test.expected_calibration_error, abs=1e-6)
+    assert by_hand.log_loss == pytest.approx(done.test.log_loss, abs=1e-6)
+    assert score(plain, labels, digits.classes).top1 == done.test.top1
+    assert done.test.log_loss is not None and done.test.log_loss < (score(plain, labels, digits.classes).log_loss or 0)
+    assert main(["evaluate", str(trained)]) == 0
+    assert f"{done.test.log_loss:.3f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("held_out", "split", "count"), [(50, "held out", 50), (0, "race", 179)])
+def test_a_final_training_that_learns_validation_is_calibrated_on_what_it_has_not_learned(
+    held_out: int, split: str, count: int, tiny: Network, digits: ImageSet, pixels: Pixels, tmp_path: Path
+) -> None:
+    """Or, where none stays out, by the network's last rung."""
+    recipe = dataclasses.replace(MODERN, ema_share=0.0)
+    config = TrainingConfig("tiny", tiny, recipe, default_preprocessing(1), seed=0, batch=32, steps=120, warmup_steps=4)
+    run = tmp_path / "run"
+    run.mkdir()
+    context = JobContext("digits", 0, 8, str(run / "training"))
+    rung = TrainingJob(config, context, "rung-0", "race/tiny", trunk_until=60, cooldown_steps=20)
+    final = dataclasses.replace(
+        rung, name="final", phase="final", trunk_until=80, cooldown_steps=40, learns_validation=True, held_out=held_out
+    )
+    assert run_job(rung) and run_job(final)
+    kept = held_out_images(digits, held_out, 0)
+    write_split(run, digits, kept)
+    done = finalize(run, final, digits, pixels, {}, rung)
+    found = done.calibration
+    assert found is not None and (found.split, found.images) == (split, count)
+    assert str(count) in found.basis and (split == "race") == ("last rung" in found.basis)
+    rows = read_json(run / "split.json")
+    assert rows.get("held_out", []) == [digits.files[index] for index in kept]
+    assert read_json(run / "metrics.json")["calibration"]["temperature"] == load_run(run).temperature
+    assert finished(run) == done
+
+
+def test_a_model_that_has_learned_nothing_keeps_1(tiny: Network, digits: ImageSet, pixels: Pixels) -> None:
+    validation = digits.indices("validation")
+    model = build(tiny, seed=0).eval()
+    with torch.no_grad():
+        model.classifier.weight.mul_(1000)  # sure, and right by luck
+    found = calibrate(model, digits, pixels, validation, "validation", default_preprocessing(1))
+    assert found.temperature == 1.0 and found.error_after == found.error_before
+    assert found.basis.startswith("left as it was")
+    few = calibrate(model, digits, pixels, validation[:20], "validation", default_preprocessing(1))
+    assert few.temperature == 1.0 and few.basis.startswith("not fitted, for 20 validation images are too few")
+
+
+def test_a_run_from_before_there_were_temperatures_is_read(trained: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(trained, tmp_path / "run")
+    metrics = read_json(copy / "metrics.json")
+    del metrics["calibration"]
+    for split in ("validation", "test"):
+        del metrics[split]["log_loss"]
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    done = finished(copy)
+    assert done is not None and done.calibration is None and done.test.log_loss is None
+    assert main(["show", str(copy)]) in (0, 2)
