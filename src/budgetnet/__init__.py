@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from budgetnet.training.augmenting import Augment
     from budgetnet.training.evaluate import evaluate
     from budgetnet.training.predict import predict
-    from budgetnet.training.train import train
+    from budgetnet.experiments.train import train
 
 __version__ = "0.1.0"
 
@@ -61,7 +61,7 @@ _PLACES = {
     "search_baseline": "experiments.baseline",
     "search_coefficients": "experiments.coefficients",
     "solve": "experiments.solve",
-    "train": "training.train",
+    "train": "experiments.train",
     "train_twins": "experiments.activations",
 }
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.pricing import print_certificate
-from budgetnet.reading import read_json_file
+from budgetnet.cli.report import print_table
 
 if TYPE_CHECKING:
     from budgetnet.experiments.solve import Solution
+    from budgetnet.experiments.train import Trained
     from budgetnet.training.calibration import Calibration
     from budgetnet.training.evaluate import Evaluation
     from budgetnet.training.predict import Prediction
-    from budgetnet.training.train import Trained
 
 MOST_CONFUSIONS = 8
 MOST_CLASSES = 50
@@ -68,8 +67,11 @@ def _print_confusions(evaluation: Evaluation) -> None:
         show.table(("taken for another: true", "predicted", "images"), rows, text_columns=2)
 
 
-def print_trained(trained: Trained, report: Path) -> None:
+def print_trained(trained: Trained) -> None:
     """The network, its accuracy, and where the evidence lies."""
+    from budgetnet.experiments.train.report import report
+
+    result = trained.result
     show.stages(trained.network)
     show.say()
     show.facts(
@@ -80,12 +82,17 @@ def print_trained(trained: Trained, report: Path) -> None:
         }
     )
     show.say()
-    show.facts({**_begun(trained.run), "report": str(report), "predict": f"budgetnet predict {trained.run} IMAGE..."})
+    show.facts({**_begun(result.record.plan.parent), **report(result.record, result).paths})
 
 
 def print_solution(solution: Solution) -> None:
     """What was tried, the network, the certificate, the choice, the accuracy, and where the evidence lies."""
-    _print_candidates(solution)
+    from budgetnet.experiments.solve.report import report
+
+    result = solution.result
+    shown = report(result.record, result)
+    for table in shown.tables():
+        print_table(table)
     show.say()
     show.stages(solution.fit.network)
     show.say()
@@ -99,38 +106,14 @@ def print_solution(solution: Solution) -> None:
             "test accuracy": accuracy(solution.test),
             "validation": accuracy(solution.validation),
             **_calibrated(solution.calibration),
-            **_begun(solution.run),
-            "report": str(solution.report),
-            "predict": f"budgetnet predict {solution.run} IMAGE...",
+            **_begun(result.record.plan.parent),
+            **shown.paths,
         }
     )
 
 
-def _print_candidates(solution: Solution) -> None:
-    """The raced candidates, the best last score first, and how many others fitted."""
-    from budgetnet.experiments.report.evidence import placing, read_evidence
-
-    evidence = read_evidence(solution.run)
-    raced = [row for row in solution.candidates if row.raced]
-    raced.sort(key=lambda row: placing(evidence.rungs(row.id)))
-    rows: list[tuple[str, ...]] = []
-    for row in raced:
-        rungs = evidence.rungs(row.id)
-        loss = rungs[-1].get("log_loss")
-        price = row.fit.cost
-        sizes = (show.resolution(row.network), show.short(price.macs), show.short(price.params))
-        score = ("-" if loss is None else f"{loss:.3f}", show.percent(rungs[-1]["accuracy"]))
-        rows.append((row.id, *sizes, show.percent(row.share, 0), str(len(rungs)), *score))
-    show.table(("raced", "px", "MACs", "params", "used", "rungs", "log loss", "accuracy"), rows)
-    if others := len(solution.candidates) - len(raced):
-        show.say(f"{others} more fit the budget and were not raced; plan.json says why.", "dim")
-    show.say("log loss, accuracy: on validation, after the last rung that each ran; log loss decides.", "dim")
-
-
-def _calibrated(calibration: Calibration | None) -> dict[str, str]:
-    """How the probabilities were calibrated, and what that did; nothing for a run from before they were."""
-    if calibration is None:
-        return {}
+def _calibrated(calibration: Calibration) -> dict[str, str]:
+    """How the probabilities were calibrated, and what that did."""
     before, after = calibration.test_error_before, calibration.test_error_after
     error = ""
     if before is not None and after is not None and before != after:
@@ -138,7 +121,6 @@ def _calibrated(calibration: Calibration | None) -> dict[str, str]:
     return {"calibration": f"temperature {calibration.temperature:.2f}; {error}{calibration.basis}"}
 
 
-def _begun(run: Path) -> dict[str, str]:
+def _begun(parent: str | None) -> dict[str, str]:
     """The pretrained weights that a run began from, if any."""
-    parent = read_json_file(run / "plan.json").get("parent")
     return {"begun from": parent} if parent else {}

@@ -234,9 +234,9 @@ def train(
     if network is None and weights is None and pretrained in ("none", "auto"):
         raise ValueError("give --network NAME, --weights SOURCE or --pretrained SOURCE")
     from budgetnet import train as train_now
-    from budgetnet.training.train import network_of
+    from budgetnet.experiments.train import network_to_train
 
-    value = shape.apply(network_of(open_network(network) if network else None, weights, pretrained))
+    value = shape.apply(network_to_train(open_network(network) if network else None, weights, pretrained))
 
     with resumable() as shown:
         trained = train_now(
@@ -253,10 +253,7 @@ def train(
             classes=shape.classes,
             **made.values(),
         )
-    from budgetnet.experiments.report.page import write_report
-
-    report = write_report(trained.run)
-    show.print_json(trained) if as_json else results.print_trained(trained, report)
+    show.print_json(trained) if as_json else results.print_trained(trained)
     return 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from budgetnet.cluster.executor import Executor, check_cluster, check_trials, executor_on
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.training.train import check_computing
+from budgetnet.training.computing import check_computing
 
 
 @dataclass(frozen=True, slots=True)

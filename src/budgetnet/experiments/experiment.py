@@ -46,7 +46,10 @@ Result = TypeVar("Result")
 
 
 class Context:
-    """What a plan is made with and a run is made in: the images, where trainings compute, the time that is left."""
+    """What a plan is made with and a run is made in: the images, where trainings compute, the time that is left.
+
+    `seed` is that of the first split; `resumed`: an earlier start made the plan.
+    """
 
     def __init__(
         self,
@@ -57,11 +60,14 @@ class Context:
         precision: str,
         time: TimeBudget,
         progress: Progress | None,
+        seed: int,
         earlier: str | None = None,
+        resumed: bool = False,
     ) -> None:
         self.run, self.data, self.images, self.executor = run, data, images, executor
         self.precision, self.time, self.progress = precision, time, progress or silent
         self._pixels: tuple[int, Pixels] | None = None
+        self.seed, self.resumed = seed, resumed
         self._earlier = earlier
 
     def clear(self) -> None:
@@ -147,7 +153,7 @@ def perform(
     `fresh` begins again in the same folder. Raises a one-line `ValueError` for a run of another command, request or
     images, for one that another process works at, and what the experiment itself raises.
     """
-    began = clock.now()
+    began = clock.now() - clock.earlier_seconds
     run = run_folder(out, data, experiment.name, request)
     with run_lock(run):
         record = None if fresh else read_record(run, experiment.name, *experiment.types)
@@ -160,7 +166,9 @@ def perform(
             images = tuple(open_images(data, seed, progress) for seed in seeds)
             time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
             earlier = experiment.file if fresh else None
-            context = Context(run, data, images, executor, compute.precision, time, progress, earlier)
+            context = Context(
+                run, data, images, executor, compute.precision, time, progress, seeds[0], earlier, record is not None
+            )
             if record is None:
                 plan = experiment.propose(request, context)
                 context.clear()
@@ -172,8 +180,11 @@ def perform(
                 check_values(record, images[0], run)
                 warn_of_other_cores(record, run)
             result = experiment.run(record, context)
-        write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
-        return _shown(experiment, record, run)
+            write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
+            # Again from its file: with what was amended on the way.
+            record = read_record(run, experiment.name, *experiment.types)
+            assert record is not None
+            return _shown(experiment, record, run)
 
 
 def _finished(

@@ -21,20 +21,23 @@ Draw = Callable[[int, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. `terminal`: it is shown in the terminal as well as on the page."""
+    """A column of a table, and where it is shown."""
 
     title: str
     number: bool = True
     terminal: bool = True
+    page: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell's text, and on the page smaller lines below it."""
+    """A cell's text, and on the page smaller lines below it and a bar for a share of 1. `broken`: a limit is."""
 
     text: str
     below: tuple[str, ...] = ()
     strong: bool = False
+    bar: float | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,14 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """Text of fixed width; `folded` into a line of this text that opens on a click."""
+
+    text: str
+    folded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Links:
     """Other pages, by (text, address relative to this page)."""
 
@@ -106,7 +117,7 @@ class Markup:
     html: str
 
 
-Block = Table | Figure | Text | Facts | Command | Links | Markup
+Block = Table | Figure | Text | Facts | Command | Code | Links | Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,8 @@ class Finding:
 class Report:
     """The whole: `overline` says what was asked, `intro` how it was answered, the findings what came out.
 
-    `paths` are files and folders by what they are, for the terminal.
+    `paths` are files and folders by what they are, for the terminal. `answer` stands in large below the intro, on the
+    page alone.
     """
 
     title: str
@@ -139,7 +151,7 @@ class Report:
     findings: tuple[Finding, ...]
     sections: tuple[Section, ...]
     paths: Mapping[str, str]
-    css: str = ""
+    answer: Markup | None = None
 
     def tables(self) -> tuple[Table, ...]:
         """Those that the terminal shows, in their order."""

@@ -12,6 +12,7 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Chosen, words_of
+from budgetnet.training.recipe import Recipe
 
 
 def data_words(data: Data) -> list[str]:
@@ -47,6 +48,11 @@ def budget_flags(budget: Budget) -> Iterator[str]:
 def base_words(bases: Sequence[str | Network]) -> list[str]:
     """Names as they are; a base that was given as a whole network by the file that would hold it."""
     return [base if isinstance(base, str) else "network.json" for base in bases]
+
+
+def recipe_words(recipe: Recipe) -> str:
+    """modern: adamw, learning rate 0.004, batch 64."""
+    return f"{recipe.name}: {recipe.optimiser}, learning rate {recipe.learning_rate:g}, batch {recipe.batch}"
 
 
 def usual_flags(*flags: tuple[str, object, object]) -> list[str]:

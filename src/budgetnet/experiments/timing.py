@@ -12,6 +12,8 @@ from budgetnet.training.stopwatch import Clock
 
 FORWARD_RATE = 2.0
 """Images a second of a forward pass, as a multiple of those of a training step. Measured: two to three."""
+FINISH_SECONDS = 4.0
+"""For the report, behind all that is predicted."""
 SPARE_SHARE = 0.03
 """Of the time: left for steps that turn out slower than the timed ones."""
 
@@ -46,6 +48,19 @@ class TimeBudget:
         """Seconds in all that give each training so many, with a fifth to spare."""
         work = self.elapsed_seconds + other_seconds + math.ceil(trainings / slots) * each_seconds
         return 1.2 * work / (1 - SPARE_SHARE)
+
+    def left_for(self, other_seconds: float) -> float:
+        """What is left of the whole time now, beside `other_seconds` of work; never below 0."""
+        return max(0.0, self.seconds - self.elapsed_seconds - other_seconds)
+
+    def deadlines(self, trainings: int, slots: int, other_seconds: float) -> tuple[float | None, ...]:
+        """When each of several equal trainings is to be done, `slots` at a time, from now on; `other_seconds` of work
+        come behind them. None where time is not limited."""
+        waves = math.ceil(trainings / slots)
+        each = self.left_for(other_seconds) / max(1, waves)
+        if math.isinf(each):
+            return (None,) * trainings
+        return tuple(self.clock.deadline((1 + index // slots) * each) for index in range(trainings))
 
 
 def prediction_seconds(count: int, timing: Timing) -> float:

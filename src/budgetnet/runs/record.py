@@ -142,9 +142,7 @@ def read_header(run: Path) -> Header:
     return from_plain(Header, kept, f"{run / FILE}")
 
 
-def read_record(
-    run: Path, command: str, request: type[Request], plan: type[Plan]
-) -> Record[Request, Plan] | None:
+def read_record(run: Path, command: str, request: type[Request], plan: type[Plan]) -> Record[Request, Plan] | None:
     """The record of a run that was begun; None where there is none.
 
     Raises a one-line `ValueError` for the plan of another command or version, and for a damaged one: which key it is.
@@ -165,7 +163,9 @@ def read_record(
             machine=header.machine,
             request=from_plain(request, rows.get("request"), f"{where}: its request"),
             plan=from_plain(plan, rows.get("plan"), f"{where}: its plan"),
-            amendments=tuple(from_plain(Amendment, row, f"{where}: an amendment") for row in rows.get("amendments", ())),
+            amendments=tuple(
+                from_plain(Amendment, row, f"{where}: an amendment") for row in rows.get("amendments", ())
+            ),
         )
     except DamagedError as error:
         raise ValueError(f"{error}; put the file back, or begin again with --fresh or another --out") from error
@@ -221,9 +221,7 @@ def check_request(begun: object, asked: object, run: Path) -> None:
 def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
     """Raise a one-line `ValueError` where the run was planned on other images."""
     if record.data.fingerprint != images.fingerprint:
-        raise ValueError(
-            f"{run} was begun on other images than {images.name} holds now; use --fresh to begin again"
-        )
+        raise ValueError(f"{run} was begun on other images than {images.name} holds now; use --fresh to begin again")
 
 
 def check_values(record: Record[Any, Any], images: ImageSet, run: Path) -> None:

@@ -56,19 +56,6 @@ class Loaded:
         return logits, class_probabilities(logits, self.temperature)
 
 
-def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> bool:
-    """Whether the final training of plan.json learns from the validation images too.
-
-    `metrics` of the finished run say so where it did not after all.
-    """
-    return "validation" in (metrics or {}).get("learned", (plan.get("final") or {}).get("learns", ()))
-
-
-def planned_held_out(plan: Mapping[str, Any]) -> int:
-    """How many validation images stay out of the final training of plan.json, where it learns from the others."""
-    return (plan.get("final") or {}).get("held_out", 0)
-
-
 def load_run(
     path: str | Path, network: Network | None = None, class_names: str | Path | Sequence[str] | None = None
 ) -> Loaded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,12 @@ from budgetnet.data import (
     ImageSet,
     Pixels,
     Preprocessing,
-    data_in,
     data_of,
     input_batches,
     open_cache,
     open_images,
 )
 from budgetnet.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
-from budgetnet.data.held_out import held_out_images
 from budgetnet.data.images import SPLITS
 from budgetnet.data.telling import classes_line, left_out_lines
 from budgetnet.model.build import Model
@@ -37,7 +35,9 @@ from budgetnet.model.probabilities import class_probabilities
 from budgetnet.model.weights import numbered_classes
 from budgetnet.networks import Network, check_integer, choose, network_of
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.runs.run import Loaded, check_device, learned_validation, load_run, planned_held_out, read_json, reading
+from budgetnet.runs.record import Header, read_header
+from budgetnet.runs.run import Loaded, check_device, load_run
+from budgetnet.runs.split_file import learned_files
 from budgetnet.statistics import wilson
 from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
 
@@ -366,11 +366,7 @@ def images_of(
     `ValueError`s of `evaluate`, and one for a split without images.
     """
     plan_file = (Path(run) if Path(run).is_dir() else Path(run).parent) / "plan.json"
-    plan = None
-    if Path(run).exists() and plan_file.is_file():
-        with reading(plan_file):
-            plan = read_json(plan_file)
-            _ = plan["data"]["path"] + plan["data"]["fingerprint"], plan["seed"] + 0
+    plan = read_header(plan_file.parent) if Path(run).exists() and plan_file.is_file() else None
     if data is None and plan is None:
         raise ValueError(
             f"{run} does not say what it was trained from (it has no plan.json); give the images: evaluate RUN DATA, "
@@ -397,29 +393,29 @@ def images_of(
 
 
 def _opened(
-    data: str | Path | Folders | None, plan: Mapping[str, Any] | None, split: str | None, progress: Progress | None
+    data: str | Path | Folders | None, plan: Header | None, split: str | None, progress: Progress | None
 ) -> tuple[ImageSet, bool]:
     """The images, and whether they are the run's own in its own split; a moved folder is still its own."""
     if plan is None:
         assert data is not None
         return open_images(data, 0, progress, whole=split in (None, "all", "test")), False
-    row, seed = plan["data"], plan["seed"]
+    own, seed = plan.data, plan.seed
     if data is None:
-        images = open_images(data_in(row), seed, progress)
-        if images.fingerprint != row["fingerprint"]:
+        images = open_images(own.data, seed, progress)
+        if images.fingerprint != own.fingerprint:
             raise ValueError(
-                f"the images in {data_in(row)} have changed since this run, and its split with them; "
+                f"the images in {own.data} have changed since this run, and its split with them; "
                 "name the images to score anyway"
             )
         return images, True
     images = open_images(data, seed, progress, whole=True)
     if split not in (None, "all", *images.given) and (not images.given or "train" in images.given):
         images = open_images(data, seed)  # a part that the data does not give is carved
-    if len(images) == sum(row.get("counts", {}).values()):
+    if len(images) == sum(own.counts.values()):
         with contextlib.suppress(ValueError):  # other images that cannot be split
-            split_anew = open_images(data, seed)
-            images = split_anew if split_anew.fingerprint == row["fingerprint"] else images
-    return images, images.fingerprint == row["fingerprint"]
+            split_again = open_images(data, seed)
+            images = split_again if split_again.fingerprint == own.fingerprint else images
+    return images, images.fingerprint == own.fingerprint
 
 
 def _what(split: str, own: bool) -> str:
@@ -428,23 +424,13 @@ def _what(split: str, own: bool) -> str:
     return "all of them; --split takes a part" if split == "all" else f"the {split} split of these others"
 
 
-def _warn_of_learned(
-    run: Path, plan: Mapping[str, Any], images: ImageSet, indices: NDArray[np.int64], own: bool
-) -> None:
+def _warn_of_learned(run: Path, plan: Header, images: ImageSet, indices: NDArray[np.int64], own: bool) -> None:
     """Warn where the run learned from images that are scored: the score is too high, and nothing else shows it.
 
-    Of other data those count that equal an image of the run's folder that its split.json has among those it learned
-    from; where that folder has gone there is no telling.
+    Of other data those count that equal an image of the run's folder that it learned from; where that folder has gone
+    there is no telling.
     """
-    folder = run if run.is_dir() else run.parent
-    metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else None
-    splits = ("train", "validation") if learned_validation(plan, metrics) else ("train",)
-    if own:
-        held_out = held_out_images(images, planned_held_out(plan), plan["seed"]).tolist()
-        positions = {index for name in splits for index in images.indices(name).tolist()} - set(held_out)
-        learned = frozenset(images.digests[index] for index in positions)
-    else:
-        learned = _learned(folder, plan, splits)
+    learned = _learned(run if run.is_dir() else run.parent, plan, images if own else None)
     if count := sum(images.digests[index] in learned for index in indices.tolist()):
         instead = "--split test is not" if own else "evaluate RUN without DATA scores its own test images alone"
         warnings.warn(
@@ -453,16 +439,16 @@ def _warn_of_learned(
         )
 
 
-def _learned(run: Path, plan: Mapping[str, Any], splits: tuple[str, ...]) -> frozenset[str]:
-    """Digests of the images that the run learned from, as far as they are still where they were."""
+def _learned(run: Path, plan: Header, images: ImageSet | None) -> frozenset[str]:
+    """Digests of the images that the run learned from, by its split.json, as far as they are still where they were."""
     if not (run / "split.json").is_file():
         return frozenset()
-    rows = read_json(run / "split.json")
-    files = frozenset(file for name in splits for file in rows[name]) - frozenset(rows.get("held_out", ()))
-    try:
-        images = open_images(data_in(plan["data"]), plan["seed"], whole=True)
-    except ValueError:  # the folder has gone, or holds something else now
-        return frozenset()
+    files = learned_files(run)
+    if images is None:
+        try:
+            images = open_images(plan.data.data, plan.seed, whole=True)
+        except ValueError:  # the folder has gone, or holds something else now
+            return frozenset()
     return frozenset(digest for file, digest in zip(images.files, images.digests, strict=True) if file in files)
 
 

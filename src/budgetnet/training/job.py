@@ -122,6 +122,11 @@ class TrainingJob:
         """Trunk and cool-down as planned."""
         return Course(self.trunk_until, self.cooldown_steps)
 
+    @property
+    def last_step(self) -> int:
+        """The step at which it ends: as planned, or with the amendments that plan.json has."""
+        return course_at(self.config.steps, self.course, self.amendments()).last_step
+
     def amendments(self) -> tuple[Amendment, ...]:
         """What plan.json says of fewer steps of this job, in the order in which they were decided."""
         return tuple(row for row in amendments_of(self.run) if (row.job, row.part) == (self.config.id, self.name))
@@ -178,9 +183,13 @@ class TrainingJob:
         return self.folder / f"{self.name}.safetensors"
 
 
-def whole_job(config: TrainingConfig, context: JobContext, phase: str, cooldown_steps: int) -> TrainingJob:
+def whole_job(
+    config: TrainingConfig, context: JobContext, phase: str, cooldown_steps: int, deadline: float | None = None
+) -> TrainingJob:
     """A whole training as one job: all of the config's steps, so many of them the cool-down."""
-    return TrainingJob(config, context, "final", phase, config.steps - cooldown_steps, cooldown_steps)
+    return TrainingJob(
+        config, context, "final", phase, config.steps - cooldown_steps, cooldown_steps, deadline=deadline
+    )
 
 
 @dataclass(frozen=True, slots=True)

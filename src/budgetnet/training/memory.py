@@ -11,7 +11,8 @@ from pathlib import Path
 
 from budgetnet.costs.training_memory import train_bytes
 from budgetnet.networks import Network
-from budgetnet.parallel.workers import LEAST_IMAGES, process_group_for, workers_for
+from budgetnet.data import ImageSet
+from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, process_group_for, workers_for
 from budgetnet.training.recipe import Recipe, guarded_batch
 
 PROCESS_BYTES = 500 * 2**20
@@ -130,3 +131,26 @@ def training_batch(
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.2g} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
+
+
+def shared_batch(
+    recipe: Recipe,
+    images: ImageSet,
+    device: str,
+    networks: Sequence[Network] = (),
+    most_bytes: int | None = None,
+    single_process: bool = True,
+) -> tuple[int, ProcessGroup]:
+    """The batch of a training and the process group that shares it, in equal parts.
+
+    With `networks`, any of them can be trained in the memory that there is, and in `most_bytes`, and where trainings
+    run `single_process` by each worker for itself; see `training_batch`.
+    """
+    count = len(images.indices("train"))
+    batch = (
+        training_batch(recipe, count, networks, device, single_process, most_bytes)
+        if networks
+        else guarded_batch(recipe, count)
+    )
+    group = process_group_for(device, batch)
+    return batch // group.processes * group.processes, group

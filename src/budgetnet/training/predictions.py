@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from budgetnet.statistics import Seeds
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import answer, answer_rows
 from budgetnet.training.image_scores import ImageScores, scores_in
-from budgetnet.training.job import EVENT_SECONDS, TrainingJob, opened, run_job
+from budgetnet.training.job import TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 
 
@@ -37,22 +36,6 @@ def train_and_test(job: TrainingJob) -> bool:
     for spent in (*job.folder.glob("*.pt"), job.weights, job.initial):
         spent.unlink(missing_ok=True)
     return True
-
-
-def training_seconds(events: Sequence[Mapping[str, Any]], job: TrainingJob) -> float | None:
-    """How long the steps of a training took: all of them, by the seconds a step between its events.
-
-    What a kill cost does not count. None where there are not two events of one process; these are `EVENT_SECONDS` apart
-    or more, and those across a kill or the start of the cool-down, where the seconds begin anew, are not.
-    """
-    rows = [event for event in events if event["kind"] == "step" and event["phase"] == job.phase]
-    pairs = [
-        (after["step"] - before["step"], after["seconds"] - before["seconds"])
-        for before, after in itertools.pairwise(rows)
-        if after["step"] > before["step"] and after["seconds"] - before["seconds"] >= EVENT_SECONDS
-    ]
-    steps = sum(count for count, _ in pairs)
-    return job.config.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

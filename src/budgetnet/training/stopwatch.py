@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from budgetnet.parallel.progress import Progress, Update, silent
@@ -35,8 +36,17 @@ class Stopwatch(Protocol):
 class Clock(Protocol):
     """Where a plan's seconds come from."""
 
+    @property
+    def earlier_seconds(self) -> float:
+        """What was taken before the work began: it counts."""
+        ...
+
     def now(self) -> float:
         """Seconds from some moment on."""
+        ...
+
+    def deadline(self, seconds: float) -> float | None:
+        """The moment in so many seconds, as `time.time` has it; None where time is simulated."""
         ...
 
     def stopwatch(
@@ -46,12 +56,22 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class MachineClock:
-    """This machine's clock. Its stopwatches have worker processes, which stay from one timing to the next."""
+    """This machine's clock. Its stopwatches have worker processes, which stay from one timing to the next.
+
+    `earlier_seconds` are what the process took before the work began: of a command line, its start.
+    """
+
+    earlier_seconds: float = 0.0
 
     def now(self) -> float:
         """`time.monotonic`."""
         return time.monotonic()
+
+    def deadline(self, seconds: float) -> float | None:
+        """From now on."""
+        return time.time() + seconds
 
     @contextmanager
     def stopwatch(
@@ -100,3 +120,31 @@ def median_timing(timings: Sequence[Timing]) -> Timing:
         statistics.median(getattr(one, name) for one in timings) for name in ("single_process", "data_parallel")
     )
     return Timing(single_process, data_parallel, sum(one.seconds for one in timings))
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Images a second of each config on this machine, and how long its workers take to start."""
+
+    configs: tuple[Timing, ...]
+    startup_seconds: float
+
+
+def timed(
+    configs: Sequence[TrainingSpec],
+    context: JobContext,
+    group: ProcessGroup,
+    progress: Progress | None = None,
+    single_process: bool = False,
+    rounds: int = 1,
+    clock: Clock = MACHINE,
+) -> Timings:
+    """Time some training steps of each config now, with all of the process group at work.
+
+    `single_process`: only as each trains by itself. In several rounds of all configs the median counts, so that a slow
+    moment or a worker's first steps do not strike one config alone.
+    """
+    with clock.stopwatch(context.device, group, progress, single_process) as stopwatch:
+        found = stopwatch.time(list(configs) * rounds, context, TIMING_SECONDS / rounds)
+    timings = tuple(median_timing(found[index :: len(configs)]) for index in range(len(configs)))
+    return Timings(timings, stopwatch.startup_seconds)

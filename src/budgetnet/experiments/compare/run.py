@@ -17,16 +17,10 @@ from budgetnet.experiments.compare.result import Compared, Comparison, pairs_of,
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.inspect.latency import Measurement, measure_each
 from budgetnet.runs.record import Record
-from budgetnet.runs.run import read_events
 from budgetnet.statistics import accuracy_interval, over_seeds
 from budgetnet.training.chance import check_any_learned
-from budgetnet.training.predictions import (
-    TestPredictions,
-    predictions_of,
-    right_over_seeds,
-    train_and_test,
-    training_seconds,
-)
+from budgetnet.training.events import events_of, training_seconds
+from budgetnet.training.predictions import TestPredictions, predictions_of, right_over_seeds, train_and_test
 
 
 def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Comparison:
@@ -46,7 +40,7 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
         train_and_test,
         lambda job: job.predictions,
     )
-    events = read_events(context.run / "events.jsonl")
+    events = events_of(context.run).steps
     seeds = range(request.seeds)
     tests = {
         row.entrant.id: [predictions_of(jobs[row.entrant.id, seed], context.images[seed]) for seed in seeds]

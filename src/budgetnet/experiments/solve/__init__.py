@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
-from budgetnet.budgets.budget import Budget, Certificate, Fit, budget_of
-from budgetnet.cluster.executor import LocalExecutor
-from budgetnet.data import Data, Folders, ImageSet, Pixels, Preprocessing, data_of, open_cache, open_images, tell_images
+from budgetnet.budgets.budget import Budget, Fit, budget_of
+from budgetnet.cluster.executor import Executor
+from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.codec import PRIVATE, from_record
+from budgetnet.data import Folders, data_of
 from budgetnet.experiments.bases import given_bases
-from budgetnet.experiments.race import race
-from budgetnet.experiments.solve.candidates import (
-    BASES,
-    Candidate,
-    as_planned,
-    candidates,
-    incumbent_of,
-    marked_as_planned,
-    raced_of,
-)
-from budgetnet.experiments.solve.choice import Choice, Judged, choose_winner
-from budgetnet.experiments.solve.plan import Deadline, chosen_field, drafted, entrants_for, estimated_limits, planned
-from budgetnet.networks import Network, zoo
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform, report_path
+from budgetnet.experiments.report import Report
+from budgetnet.experiments.solve.candidates import Candidate
+from budgetnet.experiments.solve.plan import SolvePlan
+from budgetnet.experiments.solve.plan import propose as propose_solve
+from budgetnet.experiments.solve.report import report as report_of
+from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.solve.result import SolveRecord, SolveResult
+from budgetnet.experiments.solve.run import run as run_solve
+from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
     PAPER,
     STRATEGIES,
@@ -38,50 +33,21 @@ from budgetnet.networks.scaling import (
     coefficients_of,
     strategy_of,
 )
-from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
-from budgetnet.runs.run import learned_validation, planned_held_out, read_json, reading, write_json
-from budgetnet.statistics import wilson
-from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
+from budgetnet.parallel.progress import Progress
+from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.job import JobContext, TrainingJob, held_out_of, run_job
-from budgetnet.training.outcome import Outcome, finalize, finished, write_split
-from budgetnet.training.plan import (
-    check_plan,
-    clear_run,
-    config_of,
-    data_row,
-    given_coefficients,
-    load_plan,
-    machine_row,
-    planned_preprocessing,
-    preprocessing_row,
-    process_group_of,
-    run_folder,
-    run_lock,
-    same_arguments,
-    same_data,
-    same_values,
-    save_plan,
-    side_px_for,
-)
-from budgetnet.training.predictions import read_validation_predictions
-from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, source_of, write_initial_weights
+from budgetnet.training.outcome import FILE, FORMAT, check_weights
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.speed import TrainingLimits
 from budgetnet.training.stopwatch import MACHINE, Clock
-from budgetnet.training.train import chance_of, check_computing, check_learned, run_together
 
 LEAST_SECONDS = 20.0
+"""The least time of a solve: a race and a training need it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The winner and its evidence. `choice` says in a sentence why it is this one.
-
-    `calibration` is that of the probabilities; None in runs from before there was one.
-    """
+    """The winner and its evidence. `choice` says in a sentence why it is this one."""
 
     run: Path
     fit: Fit
@@ -89,8 +55,43 @@ class Solution:
     choice: str
     validation: Evaluation
     test: Evaluation
-    calibration: Calibration | None
+    calibration: Calibration
     report: Path
+    result: SolveResult = field(metadata=PRIVATE, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Solve:
+    """The experiment of `solve`."""
+
+    name = "solve"
+    file = FILE
+    format = FORMAT
+    types = (SolveRequest, SolvePlan)
+
+    def split_seeds(self, request: SolveRequest) -> Sequence[int]:
+        """One split."""
+        return (request.seed,)
+
+    def propose(self, request: SolveRequest, context: Context) -> SolvePlan:
+        """The candidates, and how the time is shared."""
+        return propose_solve(request, context)
+
+    def run(self, record: SolveRecord, context: Context) -> SolveResult:
+        """The race, the choice, the final training, the test."""
+        return run_solve(record, context)
+
+    def read(self, row: object, record: SolveRecord, run: Path) -> SolveResult:
+        """metrics.json; the weights must be there as well."""
+        check_weights(run)
+        return from_record(SolveResult, row, FORMAT, f"{FILE} in {run}", run=run, record=record)
+
+    def report(self, record: SolveRecord, result: SolveResult) -> Report:
+        """The answer, the certificate, what was tried and why this one."""
+        return report_of(record, result)
+
+
+SOLVE = Solve()
 
 
 def solve(
@@ -110,6 +111,7 @@ def solve(
     coefficients: Coefficients = PAPER,
     augment: Augment | Everything = "auto",
     clock: Clock = MACHINE,
+    cluster: Cluster | Executor | None = None,
 ) -> Solution:
     """The most accurate network that keeps the budget, trained within `time_seconds`.
 
@@ -126,321 +128,39 @@ def solve(
     of the recipe's augmentation are drawn: those that change no class, unless given.
 
     The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
-    `clock` is where the plan's seconds come from: this machine, or in a simulation another.
+    `clock` is where seconds come from: this machine, or in a simulation another. The race runs on a Ray `cluster`
+    where one is given; the final training always on this machine.
     Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input, for a time in which
     nothing that keeps the budget can be trained, and where the training learned nothing.
     """
-    data = data_of(data)
+    given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
-    budget_of("budget", budget)
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
-    time_seconds = seconds("time", time_seconds, LEAST_SECONDS, long)
-    recipe = None if recipe is None else recipe_of(recipe)
-    bases = None if bases is None else given_bases("bases", bases)
-    strategies = None if strategies is None else several("strategies", strategies, strategy_of)
-    pretrained = path("pretrained", pretrained)
     coefficients_of(coefficients)
     of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
-    check_computing(device, precision)
-    nothing = pretrained == "none"
-    asked = _Asked(
-        data,
-        budget,
-        time_seconds,
-        seed,
-        recipe_of(recipe or default_recipe(None if nothing else pretrained)),
-        tuple(bases or (BASES if nothing else ())),
-        tuple(strategies or STRATEGIES),
-        pretrained,
-        coefficients,
-        augment_of(augment),
+    compute = Compute(device, precision, cluster).checked()
+    request = SolveRequest(
+        budget=budget_of("budget", budget),
+        time_seconds=seconds("time", time_seconds, LEAST_SECONDS, long),
+        seed=seed,
+        recipe=None if recipe is None else recipe_of(recipe),
+        bases=None if bases is None else given_bases("bases", bases),
+        strategies=tuple(STRATEGIES if strategies is None else several("strategies", strategies, strategy_of)),
+        pretrained=path("pretrained", pretrained),
+        coefficients=coefficients,
+        augment=augment_of(augment),
+        precision=precision,
     )
-    check_compound(coefficients, asked.strategies)
-    began = clock.now()
-    run = run_folder(out, asked.data, {**asked.to_dict(), "precision": precision})
-    with run_lock(run):
-        plan = load_plan(run, "solve", fresh)
-        images = open_images(asked.data, seed, progress)
-        source = source_of(plan, pretrained, budget)
-        asked = asked.beginning_from(source, plan, recipe)
-        arguments = {**asked.to_dict(), "precision": precision}
-        if plan is not None:
-            check_plan(plan, run)
-            same_arguments(plan, arguments, run)
-            same_data(plan["data"]["fingerprint"], images, run)
-        found: tuple[Candidate, ...] = ()
-        find = _finder(asked, images, source is not None, entrants_for(time_seconds, workers_for(device)))
-        preprocessing = planned_preprocessing(plan, images, source)
-        if plan is not None:
-            limits = TrainingLimits.from_dict(plan["training"])
-            found = marked_as_planned(find(limits, len(plan["race"]["entrants"])), plan)
-            if (done := finished(run)) is not None:
-                return _shown(run, found if as_planned(found, plan) else raced_of(plan, budget), done)
-            if not as_planned(found, plan):
-                made_by = plan["machine"]["budgetnet"]
-                raise ValueError(
-                    f"{run} was planned by budgetnet {made_by} with other candidates; use --fresh or another --out"
-                )
-            same_values(plan, images, run)
-        opening = _Opening(images, preprocessing, asked.data, seed, run / "training", device, precision, progress)
-        deadline = Deadline(clock, began, time_seconds)
-        estimate = estimated_limits(images, asked.recipe, deadline, device, source is not None, budget.train_bytes)
-        raced = [row.network for row in (found or find(estimate)) if row.raced]
-        tell_images(images, progress)  # not before: of a budget that nothing keeps one line is said
-        opening.context(raced)
-        drawn = augmentation_for(plan, asked.augment, asked.recipe, images, opening.pixels, seed, progress)
-        if fresh:
-            clear_run(run)
-        begun_here = plan is None
-        if plan is None:
-            trained_by = fitted(asked.recipe, drawn)
-            field = chosen_field(
-                find,
-                lambda networks: drafted(networks, images, trained_by, preprocessing, seed, device, budget.train_bytes),
-                opening.context,
-                estimate,
-                deadline,
-                device,
-                progress,
-            )
-            if source is not None:
-                initial = [InitialWeights(draft, field.context, source, exact=False) for draft in field.drafts]
-                write_initial_weights(initial, device, progress)
-            raced = [row for row in field.found if row.raced]
-            incumbent = None if source is None else incumbent_of(raced)
-            field, steps = planned(field, images, deadline, device, incumbent)
-            found = field.found
-            row = {
-                **asked.row(images, found),
-                "recipe": trained_by.to_dict(),
-                "augmentation": [one.to_dict() for one in drawn],
-                "precision": precision,
-                "preprocessing": preprocessing_row(preprocessing),
-                "parent": source,
-                "training": field.training.to_dict(),
-                **steps,
-            }
-            plan = save_plan(run, row)
-        context = opening.context([row.network for row in found if row.raced])
-        group = process_group_of(plan, run)
-        return _Run(run, plan, begun_here, found, images, opening.pixels, context, group, progress or silent).finish()
-
-
-def _finder(asked: _Asked, images: ImageSet, inherited: bool, entrants: int) -> Callable[..., tuple[Candidate, ...]]:
-    """Candidates as a function of what there is to train with, and of how many are raced."""
-
-    @functools.cache
-    def find(limits: TrainingLimits, most: int = entrants) -> tuple[Candidate, ...]:
-        return candidates(
-            images, asked.budget, most, asked.bases, asked.strategies, inherited, asked.coefficients, limits
-        )
-
-    return find
-
-
-class _Opening:
-    """The pixels that a run's networks need, decoded once for the largest of them so far."""
-
-    def __init__(
-        self,
-        images: ImageSet,
-        preprocessing: Preprocessing,
-        data: Data,
-        seed: int,
-        folder: Path,
-        device: str,
-        precision: str,
-        progress: Progress | None,
-    ) -> None:
-        self.images, self.preprocessing, self.progress = images, preprocessing, progress
-        self._place = JobContext(data, seed, 0, str(folder), device, precision)
-        self._pixels: Pixels | None = None
-
-    @property
-    def pixels(self) -> Pixels:
-        """Those of the last place."""
-        assert self._pixels is not None, "a place is opened first"
-        return self._pixels
-
-    def context(self, networks: Sequence[Network]) -> JobContext:
-        """Where workers find the pixels for these networks."""
-        side_px = side_px_for(networks, self.preprocessing)
-        if self._pixels is None or side_px != self._place.side_px:
-            self._pixels = open_cache(self.images, side_px, progress=self.progress)
-            self._place = dataclasses.replace(self._place, side_px=side_px)
-        return self._place
-
-
-def _shown(run: Path, found: tuple[Candidate, ...], done: Outcome) -> Solution:
-    """The solution that a finished run's files hold."""
-    from budgetnet.experiments.report.page import write_report
-
-    with reading(run / "metrics.json"):
-        choice = read_json(run / "metrics.json")["choice"]
-        winner = {row.id: row for row in found}[choice["id"]]
-    with reading(run / "certificate.json"):
-        certificate = Certificate.from_dict(read_json(run / "certificate.json"))
-    fitted = dataclasses.replace(winner.fit, certificate=certificate)
-    report = write_report(run)
-    return Solution(run, fitted, found, choice["reason"], done.validation, done.test, done.calibration, report)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The question, as the run's name and plan.json hold it."""
-
-    data: Data
-    budget: Budget
-    time_seconds: float
-    seed: int
-    recipe: Recipe
-    bases: tuple[str | Network, ...]
-    strategies: tuple[Strategy, ...]
-    pretrained: str
-    coefficients: Coefficients
-    augment: Augment
-
-    def beginning_from(self, source: str | None, plan: Mapping[str, Any] | None, recipe: str | Recipe | None) -> _Asked:
-        """With what the source decides: the recipe, unless given, and the bases, which a plan already has."""
-        bases = self.bases
-        if not bases and plan is not None:
-            bases = tuple(row if row in zoo.names() else Network.from_json(row) for row in plan["bases"])
-        elif not bases:
-            bases = BASES if source is None else (base_of(source),)
-        return dataclasses.replace(self, recipe=recipe_of(recipe or default_recipe(source)), bases=bases)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "budget": self.budget.to_dict(),
-            "time_seconds": self.time_seconds,
-            "seed": self.seed,
-            "recipe": self.recipe.to_dict(),
-            "bases": [base if isinstance(base, str) else base.to_json() for base in self.bases],
-            "strategies": list(self.strategies),
-            "pretrained": self.pretrained,
-            "coefficients": given_coefficients(self.coefficients),
-            "augment": given_augment(self.augment),
-        }
-
-    def row(self, images: ImageSet, found: Sequence[Candidate]) -> dict[str, Any]:
-        return {
-            "command": "solve",
-            "data": data_row(self.data, images),
-            **self.to_dict(),
-            "machine": machine_row(),
-            "candidates": [row.to_dict() for row in found],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A planned run: what is done is read, what is missing is made. `begun_here`: planned by this very call."""
-
-    run: Path
-    plan: Mapping[str, Any]
-    begun_here: bool
-    found: tuple[Candidate, ...]
-    images: ImageSet
-    pixels: Pixels
-    context: JobContext
-    group: ProcessGroup
-    progress: Progress
-
-    def finish(self) -> Solution:
-        began = time.monotonic()
-        jobs = self._raced()
-        raced = time.monotonic()
-        choice, final = self._final(jobs[-1])
-        judged = next(job for job in jobs[-1] if job.config.id == choice.id)
-        winner = next(row for row in self.found if row.id == choice.id)
-        write_split(self.run, self.images, held_out_of(final, self.images) if final.learns_validation else None)
-        write_json(self.run / "certificate.json", {"network": winner.network.name, **winner.fit.certificate.to_dict()})
-        extra: dict[str, Any] = {"choice": choice.to_dict(), "race": self._scores(jobs)}
-        if self.begun_here:  # a call that went on with another's work knows only its own time
-            extra["seconds"] = {"race": raced - began, "final": time.monotonic() - raced}
-        if final.learns_validation != learned_validation(self.plan):
-            extra["learned"] = ["train"]
-        # What learned from the validation images has no score on them: then that of its last rung counts.
-        done = finalize(self.run, final, self.images, self.pixels, extra, judged if final.learns_validation else None)
-        return _shown(self.run, self.found, done)
-
-    def _final(self, finalists: Sequence[TrainingJob]) -> tuple[Choice, TrainingJob]:
-        """The winner and its final training. One that diverges is passed over: the next best is trained."""
-        lost: list[str] = []
-        while left := [job for job in finalists if job.config.id not in lost]:
-            choice = self._choose(left)
-            final = self._ended(next(job for job in left if job.config.id == choice.id))
-            if final is not None:
-                check_learned(final, self.images, self.run)
-                diverged = f"the final training of {' and '.join(lost)} diverged; of the others " if lost else ""
-                return dataclasses.replace(choice, reason=diverged + choice.reason), final
-            lost.append(choice.id)
-        raise ValueError(
-            f"the final training of every finalist diverged ({', '.join(lost)}): their answers are no numbers; "
-            f"give another --recipe or --seed, and --fresh if it is to lie in {self.run} as well"
-        )
-
-    def _ended(self, job: TrainingJob) -> TrainingJob | None:
-        """A finalist's training, done: its last rung where that was the whole, else a final one. None: it diverged."""
-        steps = self._entrant(job.config.id)["final"]
-        if steps is None:
-            return job if math.isfinite(self._judged(job).log_loss) else None
-        final = self._leg(job.config.id, "final", "final", steps)
-        # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
-        learns = learned_validation(self.plan) and chance_of(job, self.images).learned
-        final = dataclasses.replace(final, learns_validation=learns, held_out=planned_held_out(self.plan))
-        return final if run_together(final, self.group, self.progress) else None
-
-    def _raced(self) -> list[list[TrainingJob]]:
-        """The jobs of every rung, all done. A rung that is finished is not run again."""
-        rungs: list[list[TrainingJob]] = []
-        executor = LocalExecutor(self.context.device)
-        total = sum(self.plan["race"]["kept"])
-        with executor.workers(run_job, self.context, executor.slots(), self.progress) as workers:
-
-            def score(rung: int, ids: Sequence[str]) -> dict[str, float]:
-                jobs = [
-                    self._leg(name, f"rung-{rung}", f"race/{name}", self._entrant(name)["rungs"][rung]) for name in ids
-                ]
-                done = sum(len(row) for row in rungs)
-                rungs.append(jobs)
-                missing = [job for job in jobs if not job.scores.exists()]
-
-                def tell(text: str) -> None:
-                    self.progress(Update("race", done + sum(job.scores.exists() for job in jobs), total, text))
-
-                tell(f"rung {rung + 1}")
-                workers.run(missing, lambda job, _: tell(job.config.id))
-                return {job.config.id: -self._judged(job).log_loss for job in jobs}
-
-            plan = self.plan["race"]
-            race([row["id"] for row in plan["entrants"]], score, plan.get("incumbent"))
-        return rungs
-
-    def _choose(self, jobs: Sequence[TrainingJob]) -> Choice:
-        macs = {row.id: row.fit.cost.macs for row in self.found}
-        return choose_winner({job.config.id: self._judged(job) for job in jobs}, macs)
-
-    def _judged(self, job: TrainingJob) -> Judged:
-        """The answers of the job's model to the validation images."""
-        answers, _ = read_validation_predictions(job, self.images)
-        return Judged(answers.right, answers.losses)
-
-    def _scores(self, rungs: Sequence[Sequence[TrainingJob]]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for rung, jobs in enumerate(rungs):
-            for job in jobs:
-                judged = self._judged(job)
-                low, high = wilson(int(judged.right.sum()), len(judged.right))
-                steps = job.trunk_until + job.cooldown_steps
-                row = {"id": job.config.id, "rung": rung, "steps": steps, "accuracy": judged.accuracy}
-                loss = judged.log_loss if math.isfinite(judged.log_loss) else None
-                rows.append({**row, "low": low, "high": high, "log_loss": loss})
-        return rows
-
-    def _entrant(self, name: str) -> Mapping[str, Any]:
-        return next(row for row in self.plan["race"]["entrants"] if row["id"] == name)
-
-    def _leg(self, name: str, file: str, phase: str, steps: Mapping[str, int]) -> TrainingJob:
-        config = config_of(self._entrant(name)["config"], self.plan)
-        return TrainingJob(config, self.context, file, phase, steps["trunk_until"], steps["cooldown_steps"])
+    check_compound(coefficients, request.strategies)
+    found = perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
+    return Solution(
+        run=found.run,
+        fit=found.fit,
+        candidates=found.record.plan.candidates,
+        choice=found.choice.reason,
+        validation=found.validation,
+        test=found.test,
+        calibration=found.calibration,
+        report=report_path(found.run),
+        result=found,
+    )

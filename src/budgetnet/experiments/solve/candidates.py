@@ -8,17 +8,15 @@ race takes some of both. A network that can be trained within a budget and a tim
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
-from budgetnet.networks import Network
+from budgetnet.networks import Network, Px
 from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, Strategy, for_strategy
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.speed import TrainingLimits
@@ -36,8 +34,8 @@ LEAST_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A network that keeps the budget. `binding` is the limit that it uses most of, `share` how much.
+class Contender:
+    """A network that keeps the budget, with its fit. `binding` is the limit that it uses most of, `share` how much.
 
     `why` says why it is raced or not. `epochs` is the estimate, before anything was timed, of how often the final
     training shows it each image; None where the time was not asked for.
@@ -74,29 +72,57 @@ class Candidate:
         hindered = following is not None and {TIME, MEMORY} & set(following.breaks)
         return self.share >= LEAST_SHARE or bool(hindered)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The row of plan.json."""
+    def row(self) -> Candidate:
+        """What plan.json keeps of it."""
         cost = self.fit.cost
-        return {
-            "id": self.id,
-            "base": self.base,
-            "strategy": self.strategy,
-            "phi": self.fit.phi,
-            "dropped_strides": self.dropped_strides,
-            "resolution_px": list(self.network.resolution_px),
-            "network": self.network.name,
-            "macs": cost.macs,
-            "params": cost.params,
-            "activations": cost.activations,
-            "weight_bytes": cost.weight_bytes,
-            "peak_activation_bytes": cost.peak_activation_bytes,
-            "peak_bytes": cost.peak_bytes,
-            "binding": self.binding,
-            "share": self.share,
-            "epochs": self.epochs,
-            "raced": self.raced,
-            "why": self.why,
-        }
+        return Candidate(
+            id=self.id,
+            base=self.base,
+            strategy=self.strategy,
+            phi=self.fit.phi,
+            dropped_strides=self.dropped_strides,
+            resolution_px=self.network.resolution_px,
+            network=self.network.name,
+            macs=cost.macs,
+            params=cost.params,
+            activations=cost.activations,
+            weight_bytes=cost.weight_bytes,
+            peak_activation_bytes=cost.peak_activation_bytes,
+            peak_bytes=cost.peak_bytes,
+            binding=self.binding,
+            share=self.share,
+            epochs=self.epochs,
+            raced=self.raced,
+            why=self.why,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network that keeps the budget, in numbers; `network` is its name.
+
+    `binding` is the limit that it uses most of, `share` how much. `why` says why it is raced or not. `epochs` is the
+    estimate, before anything was timed, of how often the final training shows it each image.
+    """
+
+    id: str
+    base: str
+    strategy: Strategy
+    phi: float
+    dropped_strides: int
+    resolution_px: Px
+    network: str
+    macs: int
+    params: int
+    activations: int
+    weight_bytes: int
+    peak_activation_bytes: int
+    peak_bytes: int
+    binding: str
+    share: float
+    epochs: float | None
+    raced: bool
+    why: str
 
 
 def candidates(
@@ -108,7 +134,7 @@ def candidates(
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
     training: TrainingLimits | None = None,
-) -> tuple[Candidate, ...]:
+) -> tuple[Contender, ...]:
     """Everything that fits and, by `training`, can be trained; the raced ones are marked.
 
     At most `entrants` are raced, as unlike as can be; where time is short, half of them such that it is no limit for
@@ -116,7 +142,7 @@ def candidates(
     one that misses by least; `TooShort` where nothing that fits can be trained in the time; `ValueError` where memory
     is too small for any training, and for two bases of one name.
     """
-    found: dict[str, Candidate] = {}
+    found: dict[str, Contender] = {}
     failures: list[BudgetError] = []
     most_px = largest_px(images)
     for name, dropped, base in adapted_bases(images, bases, inherited):
@@ -134,7 +160,7 @@ def candidates(
                 tail = (f"-{dropped}" if dropped else "") + ("-quick" if quick else "")
                 key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
                 epochs = None if training is None else training.epochs(fitted.network)
-                row = Candidate(
+                row = Contender(
                     f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "", epochs
                 )
                 found.setdefault(key, row)
@@ -174,49 +200,9 @@ def _nothing(failures: Sequence[BudgetError], budget: Budget, training: Training
     return nearest_miss(failures, budget)
 
 
-def as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> bool:
-    """Whether the raced networks are the plan's; those of another version may differ under one id."""
-    raced = [(row.id, row.network) for row in found if row.raced]
-    entrants = plan["race"]["entrants"]
-    return raced == [(row["id"], Network.from_json(json.dumps(row["config"]["network"]))) for row in entrants]
-
-
-def marked_as_planned(found: Sequence[Candidate], plan: Mapping[str, Any]) -> tuple[Candidate, ...]:
-    """The candidates with the marks and in the order of a plan: of those chosen, one may have been timed too slow."""
-    rows = {row["id"]: row for row in plan["candidates"]}
-    order = {name: index for index, name in enumerate(rows)}
-    marked = [
-        dataclasses.replace(row, raced=rows[row.id]["raced"], why=rows[row.id]["why"]) if row.id in rows else row
-        for row in found
-    ]
-    return tuple(sorted(marked, key=lambda row: order.get(row.id, len(order))))
-
-
-def raced_of(plan: Mapping[str, Any], budget: Budget) -> tuple[Candidate, ...]:
-    """The raced candidates as a plan keeps them: all that can be told of a run that another version planned."""
-    rows = {row["id"]: row for row in plan["candidates"]}
-    found: list[Candidate] = []
-    for entrant in plan["race"]["entrants"]:
-        row, network = rows[entrant["id"]], Network.from_json(json.dumps(entrant["config"]["network"]))
-        fitted = Fit(network, row["phi"], budget.price(network), budget.check(network), row["strategy"])
-        found.append(
-            Candidate(
-                row["id"],
-                row["base"],
-                row["strategy"],
-                row["dropped_strides"],
-                fitted,
-                True,
-                row["why"],
-                row.get("epochs"),
-            )
-        )
-    return tuple(found)
-
-
 def _chosen(
-    found: Sequence[Candidate], entrants: int, inherited: bool, training: TrainingLimits | None
-) -> tuple[Candidate, ...]:
+    found: Sequence[Contender], entrants: int, inherited: bool, training: TrainingLimits | None
+) -> tuple[Contender, ...]:
     """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
 
     So they are unlike each other, and each stands for many: the farthest from all would be freaks.
@@ -244,7 +230,7 @@ def _chosen(
 
 
 def _representatives(
-    rows: Sequence[Candidate],
+    rows: Sequence[Contender],
     count: int,
     distance: Mapping[tuple[str, str], float],
     with_incumbent: bool,
@@ -263,16 +249,16 @@ def _representatives(
     return chosen
 
 
-def incumbent_of(rows: Sequence[Candidate]) -> str | None:
+def incumbent_of(rows: Sequence[Contender]) -> str | None:
     """The parent at a lower resolution among inherited candidates: what one would do by hand."""
     return next((row.id for row in rows if row.strategy == "resolution"), None)
 
 
-def _compound_of(rows: Sequence[Candidate]) -> str | None:
+def _compound_of(rows: Sequence[Contender]) -> str | None:
     return next((row.id for row in rows if row.strategy == "compound"), None)
 
 
-def _open(found: Sequence[Candidate], entrants: int, inherited: bool) -> Sequence[Candidate]:
+def _open(found: Sequence[Contender], entrants: int, inherited: bool) -> Sequence[Contender]:
     """Those that may race: they use the budget or the time and, where enough do, end in a map that a kernel fits on.
 
     From pretrained weights also the parent at a lower resolution: at few pixels its steps are coarse.
@@ -286,7 +272,7 @@ def _open(found: Sequence[Candidate], entrants: int, inherited: bool) -> Sequenc
 
 
 def _why(
-    row: Candidate, chosen: Sequence[str], distance: Mapping[tuple[str, str], float], training: TrainingLimits | None
+    row: Contender, chosen: Sequence[str], distance: Mapping[tuple[str, str], float], training: TrainingLimits | None
 ) -> str:
     hurried = training is not None and training.is_short_for(row.network)
     pace = f"; the time lets it see each image about {row.epochs:.0f} times" if hurried else ""
@@ -301,7 +287,7 @@ def _why(
     return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced" + pace
 
 
-def _features(row: Candidate) -> tuple[float, ...]:
+def _features(row: Contender) -> tuple[float, ...]:
     """What makes networks unlike at matched cost: depth, width, size of maps, params, activations; in octaves."""
     network, cost = row.network, row.fit.cost
     width = sum(stage.channels * stage.repeats for stage in network.stages) / network.depth
@@ -309,7 +295,7 @@ def _features(row: Candidate) -> tuple[float, ...]:
     return tuple(math.log2(value) for value in values)
 
 
-def _distances(rows: Sequence[Candidate]) -> dict[tuple[str, str], float]:
+def _distances(rows: Sequence[Contender]) -> dict[tuple[str, str], float]:
     """Euclidean between features of deviation 1, and 1 more where the base differs: blocks differ in
     ways that sizes do not say."""
     columns = list(zip(*map(_features, rows), strict=True))

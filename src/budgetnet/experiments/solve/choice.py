@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.codec import to_plain
-from budgetnet.statistics import Paired, paired_difference
+from budgetnet.statistics import Estimate, paired_difference
 
 LEAST_SAVED = 0.1
 """Of the multiply-adds: what makes a network cheaper. Below, two cost the same for all that matters."""
@@ -20,7 +18,7 @@ MOST_LOST = 0.005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class ValidationScores:
     """A finalist's answers to the validation images: which are right (n,), and the log loss of each (n,)."""
 
     right: NDArray[np.bool_]
@@ -44,36 +42,32 @@ class Choice:
     id: str
     best_id: str
     reason: str
-    difference: Paired | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for metrics.json."""
-        return to_plain(self)
+    difference: Estimate | None
 
 
-def choose_winner(judged: Mapping[str, Judged], macs: Mapping[str, int]) -> Choice:
+def choose_winner(scores: Mapping[str, ValidationScores], macs: Mapping[str, int]) -> Choice:
     """The finalist with the lowest log loss on validation, or the cheapest that is as good as it.
 
     Log loss and not accuracy, for it takes into account how sure each answer was, and so tells two networks apart on
     fewer images (docs/lab-log.md). A cheaper network, by a tenth of the multiply-adds or more, is as good within one
     standard error of the paired difference of the losses, and half a point of accuracy. Equal losses go to the cheaper.
     """
-    best = min(judged, key=lambda name: (judged[name].log_loss, macs[name]))
+    best = min(scores, key=lambda name: (scores[name].log_loss, macs[name]))
     most = (1 - LEAST_SAVED) * macs[best]
-    alike = [name for name in judged if macs[name] <= most and _as_good(judged[name], judged[best])]
-    score = f"log loss on the validation images in the last rung, {_scores(judged[best])}"
+    alike = [name for name in scores if macs[name] <= most and _as_good(scores[name], scores[best])]
+    score = f"log loss on the validation images in the last rung, {_in_words(scores[best])}"
     if not alike:
         return Choice(best, best, f"{best} has the lowest {score}", None)
     name = min(alike, key=lambda name: (macs[name], name))
     saved = 100 * (1 - macs[name] / macs[best])
     reason = (
-        f"{best} has the lowest {score}; but {name} with {saved:.0f} % fewer MACs has {_scores(judged[name])}, "
+        f"{best} has the lowest {score}; but {name} with {saved:.0f} % fewer MACs has {_in_words(scores[name])}, "
         "which is within one standard error and half a point"
     )
-    return Choice(name, best, reason, paired_difference(judged[best].right, judged[name].right))
+    return Choice(name, best, reason, paired_difference(scores[best].right, scores[name].right))
 
 
-def _as_good(one: Judged, best: Judged) -> bool:
+def _as_good(one: ValidationScores, best: ValidationScores) -> bool:
     if not math.isfinite(one.log_loss):
         return False
     worse = one.losses - best.losses
@@ -81,5 +75,5 @@ def _as_good(one: Judged, best: Judged) -> bool:
     return float(worse.mean()) <= error and best.accuracy - one.accuracy <= MOST_LOST
 
 
-def _scores(judged: Judged) -> str:
-    return f"{judged.log_loss:.3f} ({100 * judged.accuracy:.1f} % right)"
+def _in_words(scores: ValidationScores) -> str:
+    return f"{scores.log_loss:.3f} ({100 * scores.accuracy:.1f} % right)"

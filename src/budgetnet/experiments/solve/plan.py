@@ -8,40 +8,47 @@ be too slow for a training is not raced. So nothing is timed that could not be t
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from budgetnet.data import ImageSet, Preprocessing
+from budgetnet.budgets.budget import Certificate
+from budgetnet.data import ImageSet
 from budgetnet.data.held_out import held_out_count
+from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
-from budgetnet.experiments.solve.candidates import Candidate
+from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, candidates, incumbent_of
+from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.timing import FINISH_SECONDS, TimeBudget, evaluation_seconds, prediction_seconds
 from budgetnet.networks import Network
+from budgetnet.networks.scaling import Strategy
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, workers_for
+from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
+from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing
-from budgetnet.training.memory import most_training_bytes
-from budgetnet.training.plan import TooShort, config_row, epochs_of, process_group_row, too_few
-from budgetnet.training.recipe import Recipe
+from budgetnet.training.memory import most_training_bytes, shared_batch
+from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
+from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_initial_weights
+from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
-from budgetnet.training.stopwatch import TIMING_SECONDS, Clock, Stopwatch
-from budgetnet.training.train import SPARE_SHARE, evaluation_seconds, shared_batch, validation_seconds, with_steps
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.stopwatch import TIMING_SECONDS, Stopwatch
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 CORE_SECONDS_AN_ENTRANT = 100.0
+"""Core-seconds of a race that tell one candidate more apart."""
 MOST_ENTRANTS = 12
+"""Candidates in a race at most."""
 ENOUGH_STEPS = 0.6
 """Of the steps that a race and a final training give the winner: so many for every entrant make a race needless."""
 RUNG_COOLDOWN_SHARE = 0.3
 """Of a rung's steps: the short cool-down before its score."""
-
-
 USUAL_STARTUP_SECONDS = 5.0
-"""Of worker processes, before it is measured."""
+"""How long worker processes take to start, before it is measured."""
 TIMING_SHARE = 0.1
 """Of the time: the most that timing takes."""
 ROUNDS = 3
-"""Of choosing candidates and timing them: each corrects the estimate that the next chooses by."""
+"""Rounds of choosing candidates and timing them: each corrects the estimate that the next chooses by."""
 LEAST_LEFT_SHARE = 0.75
 """Of the time: once less is left, what is timed by then is planned with."""
 CLOSE = 1.25
@@ -49,17 +56,124 @@ CLOSE = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
-    """When the solve began, by its clock, and how many seconds it may take."""
+class Steps:
+    """Where a training leaves its trunk, and the steps of the cool-down that follows."""
 
-    clock: Clock
-    began: float
-    seconds: float
+    trunk_until: int
+    cooldown_steps: int
 
-    @property
-    def left_seconds(self) -> float:
-        """What is left now, less a spare part for steps slower than the timed ones."""
-        return self.seconds * (1 - SPARE_SHARE) - (self.clock.now() - self.began)
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A candidate that is raced: the network with its certificate, its training, and the steps of every rung.
+
+    `final` are those of the final training, which goes on from the last rung's trunk; None where that was the whole.
+    """
+
+    id: str
+    strategy: Strategy
+    phi: float
+    certificate: Certificate
+    config: TrainingConfig
+    rungs: tuple[Steps, ...]
+    final: Steps | None
+    single_process: float
+    data_parallel: float
+
+
+@dataclass(frozen=True, slots=True)
+class SolvePlan:
+    """The candidates, those that race, and how the time is shared.
+
+    `kept` is how many take part in each rung. `final_seconds` is None where every entrant is trained to its end in its
+    only rung; else the winner goes on, and learns the validation images too, but `held_out` of them. `finish_seconds`
+    come behind the last step.
+    """
+
+    parent: str | None
+    recipe: Recipe
+    augmentation: tuple[Chosen, ...]
+    side_px: int
+    group: ProcessGroup
+    slots: int
+    training: TrainingLimits
+    candidates: tuple[Candidate, ...]
+    kept: tuple[int, ...]
+    incumbent: str | None
+    entrants: tuple[Entrant, ...]
+    race_seconds: float
+    final_seconds: float | None
+    finish_seconds: float
+    held_out: int
+
+    def entrant(self, name: str) -> Entrant:
+        """The entrant of this id."""
+        return next(row for row in self.entrants if row.id == name)
+
+
+def propose(request: SolveRequest, context: Context) -> SolvePlan:
+    """The plan of a solve.
+
+    Raises `BudgetError` where no network keeps the budget, `TooShort` where none that does can be trained in the time,
+    `ValueError` where memory is too small.
+    """
+    images, executor, time, progress = context.images[0], context.executor, context.time, context.progress
+    parent = parent_for(request.pretrained, request.budget)
+    inherited, most_bytes = parent is not None, request.budget.train_bytes
+    recipe = recipe_of(request.recipe or default_recipe(parent))
+    bases = request.bases or (BASES if parent is None else (base_of(parent),))
+    preprocessing = preprocessing_for(images, parent)
+    entrants = entrants_for(request.time_seconds, executor.slots())
+
+    @functools.cache
+    def find(limits: TrainingLimits) -> tuple[Contender, ...]:
+        chosen = bases, request.strategies, inherited, request.coefficients, limits
+        return candidates(images, request.budget, entrants, *chosen)
+
+    def draft(networks: Mapping[str, Network], trained_by: Recipe) -> tuple[tuple[TrainingSpec, ...], ProcessGroup]:
+        """The trainings of these networks, by their ids, and the processes that share a batch."""
+        batch, group = shared_batch(trained_by, images, executor.device, list(networks.values()), most_bytes)
+        same = trained_by, preprocessing, request.seed, batch
+        return tuple(TrainingSpec(name, network, *same) for name, network in networks.items()), group
+
+    def open_context(networks: Sequence[Network]) -> JobContext:
+        """Where these networks find their images, which are decoded for the largest of them."""
+        side_px = side_px_for(networks, preprocessing)
+        context.pixels(side_px)
+        return context.job_context(side_px, request.seed)
+
+    estimate = estimated_limits(images, recipe, time, executor.device, executor.slots(), inherited, most_bytes)
+    raced = [row.network for row in find(estimate) if row.raced]
+    pixels = context.pixels(side_px_for(raced, preprocessing))
+    augmentation = choose_augmentation(request.augment, recipe, images, pixels, request.seed)
+    tell_augmentation(augmentation, progress)
+    trained_by = fitted(recipe, augmentation)
+    field = chosen_field(
+        find, lambda networks: draft(networks, trained_by), open_context, estimate, time, executor.device, progress
+    )
+    context.clear()
+    if parent is not None:
+        initial = [InitialWeights(spec, field.context, parent, exact=False) for spec in field.specs]
+        write_initial_weights(initial, executor.device, progress)
+    incumbent = None if parent is None else incumbent_of([row for row in field.found if row.raced])
+    shared = planned(field, images, time, executor.slots(), incumbent)
+    return SolvePlan(
+        parent=parent,
+        recipe=trained_by,
+        augmentation=augmentation,
+        side_px=shared.field.context.side_px,
+        group=shared.field.group,
+        slots=executor.slots(),
+        training=shared.field.training,
+        candidates=tuple(row.row() for row in shared.field.found),
+        kept=shared.kept,
+        incumbent=incumbent,
+        entrants=shared.entrants,
+        race_seconds=shared.race_seconds,
+        final_seconds=shared.final_seconds,
+        finish_seconds=shared.finish_seconds,
+        held_out=held_out_count(len(images.indices("validation"))) if shared.final_seconds is not None else 0,
+    )
 
 
 def entrants_for(time_seconds: float, workers: int) -> int:
@@ -74,45 +188,31 @@ class Field:
     `training` is what the candidates were chosen by; steps are not known yet.
     """
 
-    found: tuple[Candidate, ...]
+    found: tuple[Contender, ...]
     training: TrainingLimits
-    drafts: tuple[TrainingConfig, ...]
+    specs: tuple[TrainingSpec, ...]
     timings: tuple[Timing, ...]
     group: ProcessGroup
     context: JobContext
     startup_seconds: float
 
 
-def drafted(
-    networks: Mapping[str, Network],
-    images: ImageSet,
-    recipe: Recipe,
-    preprocessing: Preprocessing,
-    seed: int,
-    device: str,
-    most_bytes: int | None = None,
-) -> tuple[tuple[TrainingConfig, ...], ProcessGroup]:
-    """The configs of these networks by their ids, steps not yet known, and the process group that shares a batch."""
-    batch, group = shared_batch(recipe, images, device, list(networks.values()), most_bytes)
-    rows = [TrainingConfig(name, row, recipe, preprocessing, seed, batch, 1, 1) for name, row in networks.items()]
-    return tuple(rows), group
-
-
 def estimated_limits(
     images: ImageSet,
     recipe: Recipe,
-    deadline: Deadline,
+    time: TimeBudget,
     device: str,
+    workers: int,
     inherited: bool,
     most_bytes: int | None,
 ) -> TrainingLimits:
     """What there is to train with, before anything was timed: usual processors, and the memory that is free now."""
     count = len(images.indices("train"))
-    (batch, _), workers = shared_batch(recipe, images, device), workers_for(device)
+    batch, _ = shared_batch(recipe, images, device)
     least, enough = least_epochs(inherited)
-    final_seconds = _final_seconds(deadline, USUAL_STARTUP_SECONDS, TIMING_SHARE * deadline.seconds)
+    final_seconds = _final_seconds(time, USUAL_STARTUP_SECONDS, TIMING_SHARE * time.seconds)
     return TrainingLimits(
-        seconds=deadline.seconds,
+        seconds=time.seconds,
         final_seconds=final_seconds,
         work=final_seconds * USUAL_SPEED[device] * workers,
         images=count,
@@ -126,108 +226,114 @@ def estimated_limits(
     )
 
 
-def _final_seconds(deadline: Deadline, startup_seconds: float, timing_seconds: float) -> float:
+def _final_seconds(time: TimeBudget, startup_seconds: float, timing_seconds: float) -> float:
     """About what race and timing will leave for the final training."""
-    left = deadline.left_seconds - 2 * startup_seconds - timing_seconds
-    return max(0.1, left - min(RACE_SHARE * deadline.seconds, 0.5 * left))
+    left = time.left_seconds - 2 * startup_seconds - timing_seconds
+    return max(0.1, left - min(RACE_SHARE * time.seconds, 0.5 * left))
 
 
 def chosen_field(
-    find: Callable[[TrainingLimits], tuple[Candidate, ...]],
-    draft: Callable[[Mapping[str, Network]], tuple[tuple[TrainingConfig, ...], ProcessGroup]],
-    open_place: Callable[[Sequence[Network]], JobContext],
+    find: Callable[[TrainingLimits], tuple[Contender, ...]],
+    draft: Callable[[Mapping[str, Network]], tuple[tuple[TrainingSpec, ...], ProcessGroup]],
+    open_context: Callable[[Sequence[Network]], JobContext],
     limits: TrainingLimits,
-    deadline: Deadline,
+    time: TimeBudget,
     device: str,
     progress: Progress | None = None,
 ) -> Field:
     """The candidates that there is time to train, and how fast the raced ones are.
 
-    `find` gives the candidates for what there is to train with, `draft` configs for networks, `open_place` decodes the
-    images for these networks. Raises `TooShort` where nothing that keeps the budget can be trained.
+    `find` gives the candidates for what there is to train with, `draft` trainings for networks, `open_context` decodes
+    the images for these networks. Raises `TooShort` where nothing that keeps the budget can be trained.
     """
     found = find(limits)
     raced = _raced(found)
-    drafts, group = draft(raced)
-    quickest = min(drafts, key=lambda row: image_work(row.network, row.batch))
-    seconds = min(TIMING_SECONDS, TIMING_SHARE * deadline.seconds / (2 * (len(drafts) + 1)))
-    with deadline.clock.stopwatch(device, group, progress) as stopwatch:
+    specs, group = draft(raced)
+    quickest = min(specs, key=lambda row: image_work(row.network, row.batch))
+    seconds = min(TIMING_SECONDS, TIMING_SHARE * time.seconds / (2 * (len(specs) + 1)))
+    with time.clock.stopwatch(device, group, progress) as stopwatch:
         known: dict[Network, Timing] = {}
-        context = open_place(list(raced.values()))
+        context = open_context(list(raced.values()))
         known[quickest.network] = stopwatch.time([quickest], context, seconds)[0]
-        ratio, final_seconds = _ratio(known, limits, deadline, stopwatch, seconds * len(drafts))
+        ratio, final_seconds = _ratio(known, limits, time, stopwatch, seconds * len(specs))
         again = not 1 / CLOSE < ratio < CLOSE
         for _ in range(ROUNDS):
             if again:
                 limits = limits.times(ratio, final_seconds)
                 found = find(limits)
                 raced = _raced(found)
-                drafts, group = draft(raced)
-                context = open_place(list(raced.values()))
+                specs, group = draft(raced)
+                context = open_context(list(raced.values()))
             new = sorted(
-                (row for row in drafts if row.network not in known),
+                (row for row in specs if row.network not in known),
                 key=lambda row: image_work(row.network, row.batch),
             )
             if new:
                 known |= zip([row.network for row in new], stopwatch.time(new, context, seconds), strict=True)
-            timed = {row.network: known[row.network] for row in drafts}
-            ratio, final_seconds = _ratio(timed, limits, deadline, stopwatch, 0.0)
+            timed = {row.network: known[row.network] for row in specs}
+            ratio, final_seconds = _ratio(timed, limits, time, stopwatch, 0.0)
             slower = limits.times(ratio, final_seconds)
             again = ratio < 1 / CLOSE and any(slower.is_short_for(network) for network in timed)
-            if not again or deadline.left_seconds < LEAST_LEFT_SHARE * deadline.seconds:
+            if not again or time.left_seconds < LEAST_LEFT_SHARE * time.seconds:
                 break
         startup = stopwatch.startup_seconds
-    timings = tuple(known[row.network] for row in drafts)
-    return Field(found, limits, drafts, timings, group, context, startup)
+    timings = tuple(known[row.network] for row in specs)
+    return Field(found, limits, specs, timings, group, context, startup)
 
 
-def _raced(found: Sequence[Candidate]) -> dict[str, Network]:
+def _raced(found: Sequence[Contender]) -> dict[str, Network]:
     return {row.id: row.network for row in found if row.raced}
 
 
 def _ratio(
     known: Mapping[Network, Timing],
     limits: TrainingLimits,
-    deadline: Deadline,
+    time: TimeBudget,
     stopwatch: Stopwatch,
     timing_seconds: float,
 ) -> tuple[float, float]:
     """How much more work there is time for than the limits say, by the slowest of the timed networks; in how long."""
-    seconds = _final_seconds(deadline, stopwatch.startup_seconds, timing_seconds)
+    seconds = _final_seconds(time, stopwatch.startup_seconds, timing_seconds)
     speed = min(timing.data_parallel * image_work(network, limits.batch) for network, timing in known.items())
     return seconds * speed / limits.work, seconds
 
 
-def planned(
-    field: Field,
-    images: ImageSet,
-    deadline: Deadline,
-    device: str,
-    incumbent: str | None = None,
-) -> tuple[Field, dict[str, Any]]:
-    """The field without those that are too slow, and the rows "race", "final" and of the process group for plan.json.
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A field with its time shared: the steps of every entrant, and the seconds of race, final training and finish."""
+
+    field: Field
+    kept: tuple[int, ...]
+    entrants: tuple[Entrant, ...]
+    race_seconds: float
+    final_seconds: float | None
+    finish_seconds: float
+
+
+def planned(field: Field, images: ImageSet, time: TimeBudget, slots: int, incumbent: str | None = None) -> Shared:
+    """The field without those that are too slow, and its time shared.
 
     Every candidate gets equal time, not equal steps: the budget of time is the user's, and a faster
     network sees more images in it. Where each has a core and gets about as far on it as the winner of a race would, all
-    are trained to the end and compared then, for early scores favour what has least to recover; `final` is then None.
-    Raises `TooShort` where the time is gone before any training, or no training would be one.
+    are trained to the end and compared then, for early scores favour what has least to recover; there is then no final
+    training. Raises `TooShort` where the time is gone before any training, or no training would be one.
     """
+    count, least = field.training.images, field.training.least_epochs
     while True:
-        steps = _shared(field, images, deadline, device, incumbent)
-        epochs = {row["id"]: epochs_of(row["config"], images) for row in steps["race"]["entrants"]}
-        slow = [name for name, count in epochs.items() if count < field.training.least_epochs]
+        shared = _shared(field, images, time, slots)
+        epochs = {row.id: row.config.epochs(count) for row in shared.entrants}
+        slow = {name: seen for name, seen in epochs.items() if seen < least}
         if not slow:
-            return field, steps
+            return shared
         if len(slow) == len(epochs):
             best = max(epochs.values())
-            least = field.training.least_epochs
             raise TooShort(
-                deadline.seconds,
-                f"for a training on {field.training.images:,} images: the quickest of the networks that could be raced "
+                time.seconds,
+                f"for a training on {count:,} images: the quickest of the networks that could be raced "
                 f"would see each {too_few(best, least)}",
                 field.training.least_seconds(max(best, 0.01)),
             )
-        field = _without(field, {name: epochs[name] for name in slow})
+        field = _without(field, slow)
 
 
 def _without(field: Field, slow: Mapping[str, float]) -> Field:
@@ -240,100 +346,89 @@ def _without(field: Field, slow: Mapping[str, float]) -> Field:
         else row
         for row in field.found
     )
-    kept = [index for index, row in enumerate(field.drafts) if row.id not in slow]
+    kept = [index for index, row in enumerate(field.specs) if row.id not in slow]
     return dataclasses.replace(
         field,
         found=tuple(sorted(found, key=lambda row: not row.raced)),
-        drafts=tuple(field.drafts[index] for index in kept),
+        specs=tuple(field.specs[index] for index in kept),
         timings=tuple(field.timings[index] for index in kept),
     )
 
 
-def _shared(field: Field, images: ImageSet, deadline: Deadline, device: str, incumbent: str | None) -> dict[str, Any]:
-    """The rows of plan.json for these entrants: how many steps each takes in every rung and at the end."""
-    drafts, timings = field.drafts, field.timings
-    evaluation = max(evaluation_seconds(images, timing) for timing in timings)
+def _shared(field: Field, images: ImageSet, time: TimeBudget, slots: int) -> Shared:
+    """The time of these entrants: how many steps each takes in every rung and at the end."""
+    timings = field.timings
+    finish = max(evaluation_seconds(images, timing) for timing in timings) + FINISH_SECONDS
     # Workers start twice more: for the race and for the final training.
-    left = deadline.left_seconds - 2 * field.startup_seconds - evaluation
+    left = time.left_seconds - 2 * field.startup_seconds - finish
     if left < 2.0:
-        needed = 2 * (deadline.seconds - deadline.left_seconds) + 20
-        raise TooShort(deadline.seconds, "to start a training: starting and timing alone take them", needed)
-    race_seconds = min(RACE_SHARE * deadline.seconds, 0.5 * left)
-    counts = survivors(len(drafts))
-    workers = workers_for(device)
-    waves = [-(-count // workers) for count in counts]
-    seconds = [race_seconds / len(counts) / wave for wave in waves]
+        needed = 2 * time.elapsed_seconds + 20
+        raise TooShort(time.seconds, "to start a training: starting and timing alone take them", needed)
+    race_seconds = min(RACE_SHARE * time.seconds, 0.5 * left)
+    kept = survivors(len(field.specs))
+    seconds = [race_seconds / len(kept) / math.ceil(count / slots) for count in kept]
     validation = len(images.indices("validation"))
-    entrants = [
-        entrant_row(draft, timing, seconds, left - race_seconds, validation)
-        for draft, timing in zip(drafts, timings, strict=True)
-    ]
-    final: dict[str, Any] | None = {
-        "seconds": left - race_seconds,
-        "learns": ["train", "validation"],
-        "held_out": held_out_count(validation),
-    }
+    certified = {row.id: row for row in field.found}
+    pairs = [(certified[spec.id], spec, timing) for spec, timing in zip(field.specs, timings, strict=True)]
+    entrants = tuple(entrant_of(*pair, seconds, left - race_seconds, validation) for pair in pairs)
     whole_seconds = left + field.startup_seconds  # there is no final training that workers would start for
-    whole = [whole_row(draft, timing, whole_seconds) for draft, timing in zip(drafts, timings, strict=True)]
-    enough = all(epochs_of(row["config"], images) >= field.training.least_epochs for row in whole)
-    if 1 < len(drafts) <= workers and enough and _get_as_far(whole, entrants):
-        entrants, race_seconds, final = whole, whole_seconds, None
-    return {
-        **process_group_row(field.group),
-        "race": {
-            "seconds": race_seconds,
-            "kept": list(counts),
-            "incumbent": incumbent,
-            "images_per_second": {
-                draft.id: {"single_process": timing.single_process, "data_parallel": timing.data_parallel}
-                for draft, timing in zip(drafts, timings, strict=True)
-            },
-            "entrants": entrants,
-        },
-        "final": final,
-    }
+    whole = tuple(whole_entrant(*pair, whole_seconds) for pair in pairs)
+    enough = all(row.config.epochs(field.training.images) >= field.training.least_epochs for row in whole)
+    if 1 < len(pairs) <= slots and enough and _get_as_far(whole, entrants):
+        return Shared(field, kept, whole, whole_seconds, None, finish)
+    return Shared(field, kept, entrants, race_seconds, left - race_seconds, finish)
 
 
-def _get_as_far(whole: Sequence[Mapping[str, Any]], raced: Sequence[Mapping[str, Any]]) -> bool:
-    steps = ((one["config"]["steps"], other["config"]["steps"]) for one, other in zip(whole, raced, strict=True))
-    return all(one >= ENOUGH_STEPS * other for one, other in steps)
+def _get_as_far(whole: Sequence[Entrant], raced: Sequence[Entrant]) -> bool:
+    pairs = zip(whole, raced, strict=True)
+    return all(one.config.steps >= ENOUGH_STEPS * other.config.steps for one, other in pairs)
 
 
-def whole_row(draft: TrainingConfig, timing: Timing, seconds: float) -> dict[str, Any]:
-    """An entrant's config and steps where its only rung is the whole training, on one core."""
-    steps = max(2, int(seconds * timing.single_process / draft.batch))
-    cooldown = min(steps - 1, round(draft.recipe.cooldown_share * steps))
-    return {
-        "id": draft.id,
-        "config": config_row(with_steps(draft, steps)),
-        "rungs": [{"trunk_until": steps - cooldown, "cooldown_steps": cooldown}],
-        "final": None,
-    }
+def whole_entrant(row: Contender, spec: TrainingSpec, timing: Timing, seconds: float) -> Entrant:
+    """An entrant whose only rung is the whole training, on one core."""
+    steps = max(2, int(seconds * timing.single_process / spec.batch))
+    cooldown = min(steps - 1, round(spec.recipe.cooldown_share * steps))
+    return _entrant(row, spec.for_steps(steps), timing, [Steps(steps - cooldown, cooldown)], None)
 
 
-def entrant_row(
-    draft: TrainingConfig, timing: Timing, rung_seconds: Sequence[float], final_seconds: float, validation: int
-) -> dict[str, Any]:
-    """One entrant's config and its steps: where each rung leaves the trunk, and the end.
+def entrant_of(
+    row: Contender,
+    spec: TrainingSpec,
+    timing: Timing,
+    rung_seconds: Sequence[float],
+    final_seconds: float,
+    validation: int,
+) -> Entrant:
+    """An entrant with its steps: where each rung leaves the trunk, and the end.
 
     A rung's seconds pay for the score on the `validation` images too.
     """
-    rungs: list[dict[str, int]] = []
+    rungs: list[Steps] = []
     trunk = 0
     for seconds in rung_seconds:
-        left = seconds - validation_seconds(validation, timing)
-        steps = max(2, int(left * timing.single_process / draft.batch))
+        left = seconds - prediction_seconds(validation, timing)
+        steps = max(2, int(left * timing.single_process / spec.batch))
         cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
         trunk += steps - cooldown
-        rungs.append({"trunk_until": trunk, "cooldown_steps": cooldown})
-    final_steps = max(2, int(final_seconds * timing.data_parallel / draft.batch))
+        rungs.append(Steps(trunk, cooldown))
+    final_steps = max(2, int(final_seconds * timing.data_parallel / spec.batch))
     total = trunk + final_steps
-    cooldown = min(final_steps - 1, round(draft.recipe.cooldown_share * total))
-    warmup = max(1, min(round(draft.recipe.warmup_share * total), rungs[0]["trunk_until"] // 2))
-    config = with_steps(draft, total, warmup)
-    return {
-        "id": draft.id,
-        "config": config_row(config),
-        "rungs": rungs,
-        "final": {"trunk_until": total - cooldown, "cooldown_steps": cooldown},
-    }
+    cooldown = min(final_steps - 1, round(spec.recipe.cooldown_share * total))
+    warmup = max(1, min(round(spec.recipe.warmup_share * total), rungs[0].trunk_until // 2))
+    return _entrant(row, spec.for_steps(total, warmup), timing, rungs, Steps(total - cooldown, cooldown))
+
+
+def _entrant(
+    row: Contender, config: TrainingConfig, timing: Timing, rungs: Sequence[Steps], final: Steps | None
+) -> Entrant:
+    return Entrant(
+        id=row.id,
+        strategy=row.strategy,
+        phi=row.fit.phi,
+        certificate=row.fit.certificate,
+        config=config,
+        rungs=tuple(rungs),
+        final=final,
+        single_process=timing.single_process,
+        data_parallel=timing.data_parallel,
+    )

@@ -1,0 +1,31 @@
+"""What a training is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budgetnet.budgets.budget import Budget
+from budgetnet.networks import Network
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """The network, and either `epochs` or `time_seconds`. `recipe` is None for the one that suits its beginning."""
+
+    network: Network
+    epochs: float | None
+    time_seconds: float | None
+    recipe: Recipe | None
+    seed: int
+    precision: str
+    weights: str | None
+    pretrained: str
+    augment: Augment
+    budget: Budget | None
+
+    @property
+    def source(self) -> str:
+        """Where its weights come from, as `parent_for` takes it."""
+        return self.pretrained if self.weights is None else self.weights
