@@ -124,7 +124,7 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
     Inline.done.clear()
     assert made(run) == found and Inline.done == [], "a finished one is shown again"
-    assert made(run, cluster=Cluster("127.0.0.1:1")) == found, "and needs no cluster"
+    assert made(run, cluster=Cluster("127.0.0.1:1", storage=run)) == found, "and needs no cluster"
     for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
             made(run, **options)

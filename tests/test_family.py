@@ -184,7 +184,7 @@ def test_a_family_goes_on_to_the_same_weights(
     assert {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")} == weights
 
 
-def test_predictions(right: list[bool]) -> list[TestPredictions]:
+def predictions_of(right: list[bool]) -> list[TestPredictions]:
     return [TestPredictions(0, np.arange(len(right)), np.array(right), False, LEARNED)]
 
 
@@ -192,10 +192,10 @@ def test_a_step_gains_what_its_images_say() -> None:
     half, more = [place % 2 == 0 for place in range(200)], [place % 2 == 0 or place < 80 for place in range(200)]
     rows = gains_of(
         {
-            "S0": test_predictions(half),
-            "S1": test_predictions(more),
-            "S2": test_predictions(more),
-            "S3": test_predictions(half),
+            "S0": predictions_of(half),
+            "S1": predictions_of(more),
+            "S2": predictions_of(more),
+            "S3": predictions_of(half),
         }
     )
     assert [(row.a, row.b) for row in rows] == [("S1", "S0"), ("S2", "S1"), ("S3", "S2")]
@@ -204,7 +204,7 @@ def test_a_step_gains_what_its_images_say() -> None:
 
 
 def family(tmp_path: Path) -> Family:
-    tests = {f"S{phi}": test_predictions([place % 5 > 2 - phi // 2 for place in range(100)]) for phi in PHIS}
+    tests = {f"S{phi}": predictions_of([place % 5 > 2 - phi // 2 for place in range(100)]) for phi in PHIS}
     members = tuple(
         member_of(name, phi, network, tests[name], Budget(macs=10**6), 100.0, None if phi else 2.5)
         for name, phi, network in members_of(BASE, CHOSEN)
@@ -311,7 +311,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     line += ["--scorer", "supernet", "--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--flip", "off"]
-    line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "postgresql://host/studies"]
+    line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "/mnt/shared"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
@@ -330,8 +330,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "device": "cpu",
         "out": Path("here"),
         "fresh": True,
-        "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0),
-        "storage": "postgresql://host/studies",
+        "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0, storage="/mnt/shared"),
     }
 
 

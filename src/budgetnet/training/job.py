@@ -14,7 +14,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, Self
@@ -39,7 +39,10 @@ EVENT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """Where a worker finds images and leaves what it makes, and on what it computes."""
+    """Where a worker finds images and leaves what it makes, and on what it computes.
+
+    `on_checkpoint` is called after each checkpoint, where checkpoints are to be kept elsewhere too.
+    """
 
     data: Data
     split_seed: int
@@ -47,6 +50,7 @@ class JobContext:
     folder: str
     device: str = "cpu"
     precision: str = "float32"
+    on_checkpoint: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,12 @@ class TrainingJob:
 
     @property
     def files(self) -> JobFiles:
-        """It begins from initial weights, goes on from its trunk and its cool-down, and leaves how it ended."""
-        leaves = (self.diverged, self.weights, self.scores, self.predictions)
+        """It begins from initial weights, goes on from its checkpoints, and leaves how it ended.
+
+        The trunk is left where another job goes on from it.
+        """
+        trunk = () if self.name == "final" else (self.trunk,)
+        leaves = (*trunk, self.diverged, self.weights, self.scores, self.predictions)
         return JobFiles((self.initial,), (self.trunk, self.cooldown), leaves)
 
     @property
@@ -238,7 +246,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
             callback.begin(trainer)
         if not down.exists():
             trainer.advance(job.trunk_until, schedule.trunk, _after(job, trainer, trunk, first, callback))
-            _save(trainer, trunk, callback)
+            _save(job, trainer, trunk, callback)
         trainer.advance(job.trunk_until + job.cooldown_steps, rate, _after(job, trainer, down, first, callback))
         if callback is not None:
             callback.save()
@@ -249,11 +257,13 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
     return True
 
 
-def _save(trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
+def _save(job: TrainingJob, trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
     """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
     if callback is not None:
         callback.save()
     trainer.save(checkpoint)
+    if job.context.on_checkpoint is not None:
+        job.context.on_checkpoint()
 
 
 def _finish(job: TrainingJob, trainer: Trainer, images: ImageSet, pixels: Pixels) -> None:
@@ -305,9 +315,9 @@ def _after(
             report(Update(job.phase, last - first, last - first))
         if now - saved > CHECKPOINT_SECONDS and trainer.step < last:
             saved = now
-            _save(trainer, checkpoint, callback)
+            _save(job, trainer, checkpoint, callback)
         if trainer.stop:
-            _save(trainer, checkpoint, callback)
+            _save(job, trainer, checkpoint, callback)
             os._exit(0)  # not an exception: the parent has gone on without us
 
     return after
