@@ -5,8 +5,8 @@
 
 A queue of events: trials that end or fail, nodes that are lost and come back. The rules are those of the executor
 (`budgetnet.cluster.ray_executor`): the driver proposes a batch, one trial after another; all of it is launched; a place
-takes the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins when
-the last is in. What is lost or fails starts again, from the last checkpoint that came back. Trial times come in,
+takes the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins
+when the last is in. What is lost or fails starts again, from its last checkpoint in the storage. Trial times come in,
 measured or computed.
 
 Without arguments it holds itself against reality: jobs of known lengths on two real nodes of this machine. With --study
@@ -254,7 +254,7 @@ class Pause:
     context: JobContext
     seconds: float
     phase: str = "pause"
-    files: JobFiles = JobFiles()
+    files: JobFiles = field(default_factory=JobFiles)
 
     def at(self, context: JobContext) -> Pause:
         """The same job at another place."""
@@ -280,10 +280,8 @@ def against_reality(lengths: Sequence[float], at_once: int) -> tuple[float, floa
             local.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
         batches = [lengths[start : start + at_once] for start in range(0, len(lengths), at_once)]
         with tempfile.TemporaryDirectory() as folder:
-            asked, context = (
-                Cluster(str(local.address), storage=folder),
-                JobContext("digits", 0, 8, f"{folder}/run/jobs"),
-            )
+            asked = Cluster(str(local.address), storage=folder)
+            context = JobContext("digits", 0, 8, f"{folder}/run/jobs")
             with connected(asked), RayExecutor(asked).workers(pause, context, 2) as workers:
                 workers.run([Pause(context, 0.0)] * 4)  # its processes start
                 before = time.monotonic()

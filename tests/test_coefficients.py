@@ -25,7 +25,7 @@ from test_report import Page
 from budgetnet import scale, search_coefficients
 from budgetnet.budgets.coefficient_space import Interval, Region, price
 from budgetnet.cli import main
-from budgetnet.cluster import where
+from budgetnet.cluster import executor as executor_module
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.activations.networks import SMALL
@@ -82,11 +82,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     Inline.done = []
     for one in (module, plan_module):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(where, "timed", timed)
+    monkeypatch.setattr(executor_module, "timed", timed)
     monkeypatch.setattr(plan_module, "LEAST_EARLY_STEPS", 5)
-    monkeypatch.setattr(where, "workers_for", lambda device: 4)
+    monkeypatch.setattr(executor_module, "workers_for", lambda device: 4)
     monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
-    monkeypatch.setattr(where, "Workers", Inline)
+    monkeypatch.setattr(executor_module, "Workers", Inline)
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:

@@ -25,10 +25,10 @@ Result = TypeVar("Result")
 
 
 class Trials(Protocol[JobType, Result]):
-    """Runs trials, as many at a time as it has places."""
+    """Runs trials, as many at a time as it has slots."""
 
     def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
-        """Results in the order of the jobs; `done` is told each as it comes in."""
+        """Results in the order of the jobs; `done` is called with each as it comes in."""
         ...
 
 
@@ -41,11 +41,11 @@ class Executor(Protocol):
         ...
 
     def slots(self) -> int:
-        """How many run at a time."""
+        """How many trials run at a time."""
         ...
 
     def room(self) -> int:
-        """Bytes that one trial may take, while all places have one."""
+        """Bytes that one trial may take, while all slots have one."""
         ...
 
     def workers(
@@ -55,20 +55,23 @@ class Executor(Protocol):
         count: int,
         progress: Progress | None = None,
     ) -> AbstractContextManager[Trials[JobType, Result]]:
-        """Workers that run `function` on jobs; each says which `files` it needs and leaves."""
+        """Workers that run a function of a module on jobs, at most `count` at a time.
+
+        A job says which `files` of the run's folder it reads and leaves; `context` is where jobs find images.
+        """
         ...
 
     def timed(
         self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
     ) -> Timings:
-        """How fast each config trains in a trial, while all places have one."""
+        """How fast each config trains in a trial, while all slots have one."""
         ...
 
 
 def batch_for(
     executor: Executor, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
 ) -> int:
-    """The recipe's batch for so many images, or less where a trial of any of the networks would take too much memory.
+    """The recipe's batch, or less where a trial of any of the networks would take too much memory.
 
     Each takes at most `most_bytes`, if given. Raises as `training_batch` does.
     """
@@ -96,13 +99,13 @@ class LocalExecutor:
         count: int,
         progress: Progress | None = None,
     ) -> Workers[JobType, Result]:
-        """They see the run's folder themselves."""
+        """Processes of this machine; they see the run's folder themselves."""
         return Workers(function, count, self.device, progress=progress)
 
     def timed(
         self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
     ) -> Timings:
-        """All places time the same course at once."""
+        """All slots time the same config at once."""
         return timed(configs, context, ProcessGroup(self.slots(), 1), progress, single_process=True)
 
 

@@ -78,6 +78,7 @@ class RayExecutor:
         self, configs: Sequence[TrainingConfig], context: JobContext, progress: Progress | None = None
     ) -> Timings:
         """Each config by itself on some node, as many at a time as there are slots."""
+        self.stored_images(context)  # which no later start of workers does again
         jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS
         count, before = self.slots(), time.monotonic()
         told = progress or silent
