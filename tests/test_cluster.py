@@ -371,6 +371,7 @@ def test_a_lost_node_costs_what_ran_on_it(cluster: TwoNodes, tmp_path: Path) -> 
             assert workers.run([]) == []
             assert workers.run(jobs, done) == [job.number**2 for job in jobs]
     loss.join()
+    cluster.add()
     begun = started(path)
     assert sorted(finished) == [job.number for job in jobs], "each is told once"
     again = [number for number in set(begun) if begun.count(number) > 1]

@@ -71,7 +71,7 @@ def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path:
     command += ["--storage", str(tmp_path / "shared")]
     run_until(command, lambda: len(finished_trials(run)) >= 5, kill)
     before = finished_trials(run)
-    run_until(command, lambda: len(finished_trials(run)) >= len(before) + 3, lambda _: cluster.lose())
+    run_until(command, lambda: len(finished_trials(run)) >= len(before) + 3, lambda _: cluster.replace())
     after = finished_trials(run)
     plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
     assert plan["workers"] == 2
@@ -89,7 +89,7 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
     base, run = tmp_path / "own.json", tmp_path / "run"
     base.write_text(BASE.to_json())
     asked = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "20%", "--candidates", "6"]
-    asked += ["--seeds", "2", "--time", "240s"]
+    asked += ["--seeds", "2", "--time", "300s"]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
     command += ["--storage", str(tmp_path / "shared")]
 
@@ -98,7 +98,7 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
 
     run_until(command, lambda: rungs() >= 2, kill)
     done = {path: path.stat().st_mtime_ns for path in run.glob("training/n*/rung-0.npz")}
-    run_until(command, lambda: rungs() >= len(done) + 1, lambda _: cluster.lose())
+    run_until(command, lambda: rungs() >= len(done) + 1, lambda _: cluster.replace())
     found = json.loads((run / "coefficients.json").read_text())
     assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
     assert not list(run.glob("training/**/*.part"))

@@ -35,9 +35,17 @@ class TwoNodes:
         return self.cluster.address
 
     def lose(self) -> None:
-        """Kill a node and what runs on it, without asking; another takes its place."""
+        """Kill a node and what runs on it, without asking."""
         self.cluster.remove_node(self.nodes.pop(0), allow_graceful=False)
+
+    def add(self) -> None:
+        """Another node. Ray does this in a process's first thread alone."""
         self.nodes.append(self.cluster.add_node(num_cpus=1, object_store_memory=STORE_BYTES))
+
+    def replace(self) -> None:
+        """Lose a node; another takes its place."""
+        self.lose()
+        self.add()
 
 
 @contextlib.contextmanager
