@@ -27,7 +27,6 @@ from budgetnet.budgets.coefficient_sample import draw
 from budgetnet.budgets.coefficient_space import space
 from budgetnet.budgets.feasible_space import Options, options_of
 from budgetnet.budgets.search_space import Architecture, default_space
-from budgetnet.cluster.parcel import KEEP_SECONDS
 from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
 from budgetnet.experiments.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
 from budgetnet.experiments.baseline.search import POPULATION, Objective, Score, Search, Told, run_search
@@ -51,6 +50,9 @@ NODE_HOURS = (2000, 200, 48)
 DRAWS = 40
 """Simulations of each stage, with other losses."""
 NODE_GPUS = 8
+KEEP_SECONDS = 120.0
+"""Between two checkpoints of a training that are in the storage: more than `training.job.CHECKPOINT_SECONDS`, for a
+training of so large a network is slower."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@
     python -m bench.simulate --study RUN/study.db
 
 A queue of events: trials that end or fail, nodes that are lost and come back. The rules are those of the executor
-(`budgetnet.cluster.pool`): the driver proposes a batch, one trial after another; all of it is launched; a place takes
-the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins when
-the last is in. What is lost or fails starts again, from the last checkpoint that came back. Trial times come in,
+(`budgetnet.cluster.ray_executor`): the driver proposes a batch, one trial after another; all of it is launched; a place
+takes the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins
+when the last is in. What is lost or fails starts again, from its last checkpoint in the storage. Trial times come in,
 measured or computed.
 
 Without arguments it holds itself against reality: jobs of known lengths on two real nodes of this machine. With --study
@@ -20,12 +20,15 @@ import heapq
 import random
 import sqlite3
 import statistics
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+
+from budgetnet.training.job import JobContext, JobFiles
 
 STORE_BYTES = 80 * 1024**2
 
@@ -244,31 +247,47 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def pause(seconds: float) -> float:
-    """A job of a known length."""
-    time.sleep(seconds)
-    return seconds
+@dataclass(frozen=True)
+class Pause:
+    """A job of a known length, without files."""
+
+    context: JobContext
+    seconds: float
+    phase: str = "pause"
+    files: JobFiles = field(default_factory=JobFiles)
+
+    def at(self, context: JobContext) -> Pause:
+        """The same job at another place."""
+        return replace(self, context=context)
+
+
+def pause(job: Pause) -> float:
+    """Do nothing for as long."""
+    time.sleep(job.seconds)
+    return job.seconds
 
 
 def against_reality(lengths: Sequence[float], at_once: int) -> tuple[float, float]:
     """Wall seconds of these jobs in batches on two real nodes of one place each, and as simulated."""
     from ray.cluster_utils import Cluster as Local
 
-    from budgetnet.cluster.pool import Pool
     from budgetnet.cluster.ray_cluster import Cluster, connected
+    from budgetnet.cluster.ray_executor import RayExecutor
 
     local = Local(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": STORE_BYTES})
     try:
         for _ in range(2):
             local.add_node(num_cpus=1, object_store_memory=STORE_BYTES)
-        asked = Cluster(str(local.address))
         batches = [lengths[start : start + at_once] for start in range(0, len(lengths), at_once)]
-        with connected(asked), Pool(pause, asked) as pool:
-            pool.run([0.0] * 4)  # its processes start
-            before = time.monotonic()
-            for batch in batches:
-                pool.run(batch)
-            real = time.monotonic() - before
+        with tempfile.TemporaryDirectory() as folder:
+            asked = Cluster(str(local.address), storage=folder)
+            context = JobContext("digits", 0, 8, f"{folder}/run/jobs")
+            with connected(asked), RayExecutor(asked).workers(pause, context, 2) as workers:
+                workers.run([Pause(context, 0.0)] * 4)  # its processes start
+                before = time.monotonic()
+                for batch in batches:
+                    workers.run([Pause(context, seconds) for seconds in batch])
+                real = time.monotonic() - before
     finally:
         local.shutdown()
     return real, simulated(Site(2, 1), Load(batches)).wall

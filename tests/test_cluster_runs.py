@@ -68,9 +68,10 @@ def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path:
     asked = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
     asked += ["--scorer", scorer]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+    command += ["--storage", str(tmp_path / "shared")]
     run_until(command, lambda: len(finished_trials(run)) >= 5, kill)
     before = finished_trials(run)
-    run_until(command, lambda: len(finished_trials(run)) >= len(before) + 3, lambda _: cluster.lose())
+    run_until(command, lambda: len(finished_trials(run)) >= len(before) + 3, lambda _: cluster.replace())
     after = finished_trials(run)
     plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
     assert plan["workers"] == 2
@@ -88,15 +89,16 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
     base, run = tmp_path / "own.json", tmp_path / "run"
     base.write_text(BASE.to_json())
     asked = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "20%", "--candidates", "6"]
-    asked += ["--seeds", "2", "--time", "240s"]
+    asked += ["--seeds", "2", "--time", "300s"]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+    command += ["--storage", str(tmp_path / "shared")]
 
     def rungs() -> int:
         return len(list(run.glob("training/n*/rung-0.npz")))
 
     run_until(command, lambda: rungs() >= 2, kill)
     done = {path: path.stat().st_mtime_ns for path in run.glob("training/n*/rung-0.npz")}
-    run_until(command, lambda: rungs() >= len(done) + 1, lambda _: cluster.lose())
+    run_until(command, lambda: rungs() >= len(done) + 1, lambda _: cluster.replace())
     found = json.loads((run / "coefficients.json").read_text())
     assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
     assert not list(run.glob("training/**/*.part"))
@@ -113,6 +115,7 @@ def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path
     space.write_text(SMALL.to_json())
     asked = ["search", "family", "digits", "--macs", "150K", "--space", str(space), "--time", "240s"]
     command = [sys.executable, "-m", "budgetnet", *asked, "--out", str(run), "--cluster", cluster.address]
+    command += ["--storage", str(tmp_path / "shared")]
     run_until(command, lambda: any(run.glob("family/answers/*.npz")), kill)
     done = {path: path.stat().st_mtime_ns for path in run.glob("family/answers/*.npz")}
     run_until(command, lambda: (run / "family.json").exists(), lambda _: None)

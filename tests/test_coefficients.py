@@ -25,7 +25,7 @@ from test_report import Page
 from budgetnet import scale, search_coefficients
 from budgetnet.budgets.coefficient_space import Interval, Region, price
 from budgetnet.cli import main
-from budgetnet.cluster import where
+from budgetnet.cluster import executor as executor_module
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.activations.networks import SMALL
@@ -82,11 +82,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     Inline.done = []
     for one in (module, plan_module):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(where, "timed", timed)
+    monkeypatch.setattr(executor_module, "timed", timed)
     monkeypatch.setattr(plan_module, "LEAST_EARLY_STEPS", 5)
-    monkeypatch.setattr(where, "workers_for", lambda device: 4)
+    monkeypatch.setattr(executor_module, "workers_for", lambda device: 4)
     monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
-    monkeypatch.setattr(where, "Workers", Inline)
+    monkeypatch.setattr(executor_module, "Workers", Inline)
 
 
 def made(run: Path, **options: Any) -> CoefficientSearch:
@@ -124,7 +124,7 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
     Inline.done.clear()
     assert made(run) == found and Inline.done == [], "a finished one is shown again"
-    assert made(run, cluster=Cluster("127.0.0.1:1")) == found, "and needs no cluster"
+    assert made(run, cluster=Cluster("127.0.0.1:1", storage=run)) == found, "and needs no cluster"
     for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
             made(run, **options)

@@ -28,7 +28,7 @@ from test_report import Page
 import budgetnet
 from budgetnet import Budget, BudgetError, Network, compare, fit, network
 from budgetnet.cli import main
-from budgetnet.cluster import where as where_module
+from budgetnet.cluster import executor as executor_module
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.bases import adapted_bases, largest_px, last_px
@@ -238,7 +238,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Inline.done = []
     monkeypatch.setattr(module, "planned", planned)
-    monkeypatch.setattr(where_module, "Workers", Inline)
+    monkeypatch.setattr(executor_module, "Workers", Inline)
     monkeypatch.setattr(module, "MEASURED_SECONDS", 0.5)
     monkeypatch.setattr(measuring._Watch, "others_cores", lambda self: 0.0)
 

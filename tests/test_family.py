@@ -311,7 +311,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     line += ["--scorer", "supernet", "--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--flip", "off"]
-    line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "postgresql://host/studies"]
+    line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "/mnt/shared"]
     assert main(line) == 2
     assert capsys.readouterr().err == "budgetnet: noted\n"
     assert seen.pop("progress") is not None
@@ -330,8 +330,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "device": "cpu",
         "out": Path("here"),
         "fresh": True,
-        "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0),
-        "storage": "postgresql://host/studies",
+        "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0, storage="/mnt/shared"),
     }
 
 

@@ -224,11 +224,14 @@ class ByFolder:
 @Parameter(name="*", group=COMPUTING)
 @dataclass(frozen=True, slots=True)
 class OnCluster:
-    """Where trials run, if not on this machine."""
+    """The Ray cluster on which trials run."""
 
     cluster: Annotated[
         str | None,
-        Parameter(metavar="auto|ADDRESS", help="Run trials on a Ray cluster: the one of this machine, or HOST:PORT."),
+        Parameter(
+            metavar="local|auto|ADDRESS",
+            help="Run trials on a Ray cluster: one started here, the one of this machine, or HOST:PORT.",
+        ),
     ] = None
     cpus_per_trial: Annotated[
         float | None, REAL, Parameter(metavar="N", help="CPUs that each trial on a cluster gets, 1 unless given.")
@@ -238,17 +241,27 @@ class OnCluster:
         REAL,
         Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part."),
     ] = None
+    storage: Annotated[
+        str | None,
+        Parameter(
+            metavar="PATH|URL",
+            help="A folder that every node of the cluster sees, as /mnt/shared or s3://bucket/folder.",
+        ),
+    ] = None
 
     def value(self) -> Cluster | None:
-        """The cluster that these options describe, if any. Raises `ValueError` for a trial's part without a cluster."""
-        asked = {"cpus_per_trial": self.cpus_per_trial, "gpus_per_trial": self.gpus_per_trial}
-        given = {name: number for name, number in asked.items() if number is not None}
-        if self.cluster is None:
-            if given:
-                raise ValueError(f"--{next(iter(given)).replace('_', '-')} is of trials on a cluster; give --cluster")
+        """The cluster that these options describe, if any. Raises `ValueError` for the others without --cluster."""
+        names = ("cpus_per_trial", "gpus_per_trial", "storage")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if not given and self.cluster is None:
             return None
         from budgetnet.cluster.ray_cluster import Cluster
+        from budgetnet.cluster.storage import check_storage
 
+        if self.storage is not None:
+            check_storage(self.storage)  # first, for a database's address was once given here, without a cluster too
+        if self.cluster is None:
+            raise ValueError(f"--{next(iter(given)).replace('_', '-')} is of trials on a cluster; give --cluster")
         return Cluster(self.cluster, **given)
 
 

@@ -11,7 +11,6 @@ from budgetnet.cli import show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
-    COMPUTING,
     HERE,
     NETWORK,
     NO_LIMITS,
@@ -48,10 +47,6 @@ Exponent = Annotated[
     REAL,
     Parameter(group=TRAINING, help="Of MACs in the objective: half of them are worth 5 %; 0: accuracy alone."),
 ]
-Storage = Annotated[
-    str | None,
-    Parameter(group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."),
-]
 
 
 def baseline(
@@ -75,7 +70,6 @@ def baseline(
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
     on: OnCluster = HERE,
-    storage: Storage = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     write_space: Annotated[
@@ -120,7 +114,6 @@ def baseline(
             augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
-            storage=storage,
             **made.values(),
         )
     show.print_json(found) if as_json else _print(found)

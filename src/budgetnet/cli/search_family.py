@@ -21,7 +21,7 @@ from budgetnet.cli.options import (
     OnCluster,
 )
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
+from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, read_space
 
 if TYPE_CHECKING:
     from budgetnet.experiments.family.members import PublishedMember
@@ -45,7 +45,6 @@ def family(
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
     on: OnCluster = HERE,
-    storage: Storage = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
@@ -78,7 +77,6 @@ def family(
             augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
-            storage=storage,
             **made.values(),
         )
     show.print_json(found) if as_json else _print(found)

@@ -14,7 +14,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, Self
@@ -43,7 +43,10 @@ EVENT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """Where a worker finds images and leaves what it makes, and on what it computes."""
+    """Where a worker finds images and leaves what it makes, and on what it computes.
+
+    `on_checkpoint` is called after each checkpoint, where checkpoints are to be kept elsewhere too.
+    """
 
     data: Data
     split_seed: int
@@ -51,6 +54,7 @@ class JobContext:
     folder: str
     device: str = "cpu"
     precision: str = "float32"
+    on_checkpoint: Callable[[], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,8 @@ class TrainingJob:
     held_out: int = 0
 
     def at(self, context: JobContext) -> TrainingJob:
-        """The same job at another place."""
-        return dataclasses.replace(self, context=context)
+        """The same job on another machine, where it goes as planned: plan.json, which amendments are written to, is here."""
+        return dataclasses.replace(self, context=context, deadline=None)
 
     @property
     def run(self) -> Path:
@@ -138,8 +142,12 @@ class TrainingJob:
 
     @property
     def files(self) -> JobFiles:
-        """It begins from initial weights, goes on from its trunk and its cool-down, and leaves how it ended."""
-        leaves = (self.diverged, self.weights, self.scores, self.predictions)
+        """It begins from initial weights, goes on from its checkpoints, and leaves how it ended.
+
+        The trunk is left where another job goes on from it.
+        """
+        trunk = () if self.name == "final" else (self.trunk,)
+        leaves = (*trunk, self.diverged, self.weights, self.scores, self.predictions)
         return JobFiles((self.initial,), (self.trunk, self.cooldown), leaves)
 
     @property
@@ -277,11 +285,13 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
     return True
 
 
-def _save(trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
+def _save(job: TrainingJob, trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
     """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
     if callback is not None:
         callback.save()
     trainer.save(checkpoint)
+    if job.context.on_checkpoint is not None:
+        job.context.on_checkpoint()
 
 
 def _finish(job: TrainingJob, trainer: Trainer, images: ImageSet, pixels: Pixels) -> None:
@@ -324,7 +334,7 @@ class _Steps:
         self.said = self.saved = self.began
         if not on_cooldown:
             self.trainer.advance(lambda: self.course.trunk_until, self.job.config.schedule.trunk, self._after_trunk)
-            _save(self.trainer, self.job.trunk, self.callback)
+            _save(self.job, self.trainer, self.job.trunk, self.callback)
         self.trainer.advance(lambda: self.course.last_step, self._rate, self._after_cooldown)
 
     @property
@@ -353,9 +363,9 @@ class _Steps:
             self._say(step, now)
         if now - self.saved > CHECKPOINT_SECONDS and step.step < self.course.last_step:
             self.saved = now
-            _save(self.trainer, checkpoint, self.callback)
+            _save(self.job, self.trainer, checkpoint, self.callback)
         if self.trainer.stop:
-            _save(self.trainer, checkpoint, self.callback)
+            _save(self.job, self.trainer, checkpoint, self.callback)
             os._exit(0)  # not an exception: the parent has gone on without us
 
     def _amend(self, step: int) -> None:
