@@ -19,8 +19,7 @@ from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import report_to
 from budgetnet.training.job import Job, JobContext, JobFiles, Timing, opened, time_single_process
 from budgetnet.training.memory import process_room
-from budgetnet.training.stopwatch import TIMING_SECONDS
-from budgetnet.training.stopwatch import Timings
+from budgetnet.training.stopwatch import TIMING_SECONDS, Timings
 from budgetnet.training.trainer import TrainingSpec
 
 JobType = TypeVar("JobType", bound=Job)

@@ -113,7 +113,7 @@ class TrainingJob:
     held_out: int = 0
 
     def at(self, context: JobContext) -> TrainingJob:
-        """The same job on another machine, where it goes as planned: plan.json, which amendments are written to, is here."""
+        """The same job on another machine, where it goes as planned: amendments are written to the plan.json here."""
         return dataclasses.replace(self, context=context, deadline=None)
 
     @property

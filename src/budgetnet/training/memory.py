@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from budgetnet.costs.training_memory import train_bytes
-from budgetnet.networks import Network
 from budgetnet.data import ImageSet
+from budgetnet.networks import Network
 from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, process_group_for, workers_for
 from budgetnet.training.recipe import Recipe, guarded_batch
 
