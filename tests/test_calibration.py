@@ -234,6 +234,9 @@ def test_what_stays_out_is_not_learned(digits: ImageSet, tmp_path: Path, trained
         write_json(run / "plan.json", {**plan, "final": {"learns": ["train", "validation"], "held_out": held_out}})
         with pytest.warns(UserWarning, match=f"learned from {validation - held_out} of these {validation} images"):
             evaluate(run, split="validation")
+    write_json(run / "plan.json", {**plan, "final": {"learns": ["train", "validation"], "held_out": "some"}})
+    with pytest.raises(ValueError, match="held_out of the final training is 'some'"):
+        evaluate(run, split="validation")
 
 
 def test_a_model_that_has_learned_nothing_keeps_1(tiny: Network, digits: ImageSet, pixels: Pixels) -> None:

@@ -21,7 +21,7 @@ from budgetnet.model.build import Model
 from budgetnet.model.probabilities import class_probabilities
 from budgetnet.model.weights import load_model
 from budgetnet.reading import named_json, read_json_file
-from budgetnet.networks import Network, choose
+from budgetnet.networks import Network, check_integer, choose
 from budgetnet.atomic_write import written_aside
 
 INITIAL = "initial"
@@ -65,8 +65,13 @@ def learned_validation(plan: Mapping[str, Any], metrics: Mapping[str, Any] | Non
 
 
 def planned_held_out(plan: Mapping[str, Any]) -> int:
-    """How many validation images stay out of the final training of plan.json, where it learns from the others."""
-    return (plan.get("final") or {}).get("held_out", 0)
+    """How many validation images stay out of the final training of plan.json, where it learns from the others.
+
+    Raises a one-line `ValueError` for what is not a count.
+    """
+    count = (plan.get("final") or {}).get("held_out", 0)
+    check_integer("held_out of the final training", count, least=0)
+    return count
 
 
 def load_run(
