@@ -218,7 +218,12 @@ def test_a_final_training_that_learns_validation_is_calibrated_on_what_it_has_no
     assert run_job(final)
     kept = held_out_images(digits, held_out, 0)
     write_split(tmp_path, digits, kept)
+    (tmp_path / "resumed").mkdir()
+    both = [copied(job, tmp_path / "resumed" / job.name) for job in (final, earlier)]
     done = finalize(tmp_path, final, digits, pixels, {}, earlier)
+    assert finalize(tmp_path / "resumed", both[0], digits, pixels, {}, both[1]) == done, "whoever ends the run"
+    files = [folder / "weights.safetensors" for folder in (tmp_path, tmp_path / "resumed")]
+    assert files[0].read_bytes() == files[1].read_bytes()
     found = done.calibration
     assert found is not None and (found.split, found.images) == (split, count)
     assert str(count) in found.basis and (split == "race") == ("last rung" in found.basis)
