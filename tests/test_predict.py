@@ -15,7 +15,8 @@ from budgetnet import build, network, open_images, predict
 from budgetnet.data import Preprocessing, open_cache
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import load_run
-from budgetnet.training.evaluate import probabilities
+from budgetnet.statistics import log_losses
+from budgetnet.training.evaluate import evaluate, probabilities
 from budgetnet.training.predict import Prediction, Unreadable
 
 CLASSES = ("cat", "dog", "fish")
@@ -59,17 +60,20 @@ def test_files_are_answered_as_in_evaluation(photos, run, tmp_path, monkeypatch,
     notes = {} if note is None else {"side_px": note}
     whole = load_run(run)
     file = tmp_path / "weights.safetensors"
-    save_weights(file, whole.model, CLASSES, dataclasses.asdict(PREPROCESSING), notes)
+    temperature = 1.0 if note is None else 2.5
+    save_weights(file, whole.model, CLASSES, dataclasses.asdict(PREPROCESSING), notes, temperature)
     loaded = load_run(file)
     assert loaded.side_px == (74 if note is None else int(note)), "64 / 0.875, rounded up"
     images = open_images(photos)
     pixels = open_cache(images, loaded.side_px)
     indices = np.arange(len(images.files))
-    expected = probabilities(loaded.model, images, pixels, indices, loaded.preprocessing)
+    expected = probabilities(loaded.model, images, pixels, indices, loaded.preprocessing, temperature=temperature)
     found = list(predict(file, [photos / name for name in images.files], top=3))
     ours = [[dict(one.top)[name] for name in CLASSES] for one in found if isinstance(one, Prediction)]
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 0.1, "the images are told apart"
+    labels = np.asarray(images.labels)
+    assert evaluate(file, photos, split="all").log_loss == pytest.approx(log_losses(expected, labels).mean(), abs=1e-4)
 
 
 def test_top_is_sorted_and_never_more_than_the_classes(photos, run):

@@ -197,7 +197,8 @@ def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
         assert last["trunk_until"] + last["cooldown_steps"] == row["config"]["steps"]
         assert (row["final"] is None) is to_the_end
     monkeypatch.setattr(plan_module, "workers_for", lambda device: 1)
-    assert planned(field, digits, deadline, "cpu")[1]["final"] is not None
+    final = planned(field, digits, deadline, "cpu")[1]["final"]
+    assert final["learns"] == ["train", "validation"] and final["held_out"] == 50
 
 
 def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tmp_path: Path) -> None:
@@ -275,7 +276,8 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path
     shutil.copy(run / "plan.json", undisturbed)
     assert start([*COMMAND, str(undisturbed)]).wait() == 0
     ours, theirs = (json.loads((one / "metrics.json").read_text()) for one in (run, undisturbed))
-    assert ours["choice"] == theirs["choice"] and ours["test"] == theirs["test"] and ours["race"] == theirs["race"]
+    assert all(ours[key] == theirs[key] for key in ("choice", "test", "race", "calibration"))
+    assert ours["calibration"]["split"] == ("validation" if to_the_end else "held out")
     expected = load_tensors(undisturbed / "weights.safetensors")[0]
     found = load_tensors(run / "weights.safetensors")[0]
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())

@@ -38,7 +38,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.top5 is not None:
         rows["top-5 accuracy"] = show.percent(evaluation.top5)
     rows["balanced accuracy"] = show.percent(evaluation.balanced_accuracy)
-    rows["log loss"] = f"{evaluation.log_loss:.3f}"
+    if evaluation.log_loss is not None:
+        rows["log loss"] = f"{evaluation.log_loss:.3f}"
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
     show.facts(rows)
     show.say()

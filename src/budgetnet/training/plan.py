@@ -33,7 +33,7 @@ from budgetnet.model.weights import source_preprocessing
 from budgetnet.networks import Network, check_integer
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.workers import ProcessGroup, cores
-from budgetnet.runs.run import INITIAL, read_json, reading, write_json
+from budgetnet.runs.run import INITIAL, planned_held_out, read_json, reading, write_json
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.trainer import TrainingConfig
 
@@ -264,6 +264,7 @@ def check_plan(plan: Mapping[str, Any], run: Path) -> None:
                 raise ValueError(f"its candidates lack {min(missing)}")
         for row in rows:
             config_of(row["config"], plan)
+        planned_held_out(plan)
         for value in (plan["processes"], plan["threads"], plan["machine"]["cores"], plan["seed"]):
             check_integer("a count in it", value, least=0)
         for text in (plan["data"]["fingerprint"], plan["data"]["path"], plan["machine"]["budgetnet"]):
