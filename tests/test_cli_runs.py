@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.formats import hold
-from support.photos import CLASSES
+from support.photos import CLASSES, photos, run
 
 import budgetnet
 from budgetnet.cli import main
 from budgetnet.training.augmenting import Augment
 
+__all__ = ["photos", "run"]  # fixtures
 Capture = pytest.CaptureFixture[str]
 
 
