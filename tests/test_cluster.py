@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_space import BASE
-from two_nodes import ABSENT, Square, TwoNodes, finding_tests, square, started, two_nodes
+from support.spaces import BASE
+from support.two_nodes import ABSENT, Square, TwoNodes, finding_tests, square, started, two_nodes
 
 from budgetnet import Budget, search_baseline, search_coefficients, search_family
 from budgetnet.cli import main

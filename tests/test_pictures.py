@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from budgetnet.experiments.compare.rows import Network
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from matplotlib.text import Annotation
@@ -18,7 +19,6 @@ from budgetnet.draw.style import house_style
 from budgetnet.draw.svg import new_figure
 from budgetnet.experiments.compare.curves import curves_svg
 from budgetnet.experiments.compare.pictures import accuracy_svg, pareto_svg
-from budgetnet.experiments.compare.rows import Network
 from budgetnet.inspect.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
 from budgetnet.inspect.zoo_picture import FIRST
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import torch
+from budgetnet.experiments.report.page import write_report
 
 from budgetnet import network, scale
 from budgetnet.atomic_write import written_aside
 from budgetnet.cli import main
 from budgetnet.data import default_preprocessing, open_images
-from budgetnet.experiments.report.page import write_report
 from budgetnet.model.files import load_tensors, save_checkpoint
 from budgetnet.runs.run import append_event, read_events, write_json
 from budgetnet.training.job import JobContext, run_job, whole_job

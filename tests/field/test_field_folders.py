@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from budgetnet.experiments.report.reproduce import data_words
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,7 +23,6 @@ from budgetnet.cli.progress import plain_lines
 from budgetnet.data import data_in
 from budgetnet.data.structure import spoken_splits
 from budgetnet.data.telling import lines_of, tell_images
-from budgetnet.experiments.report.reproduce import data_words
 from budgetnet.training.job import JobContext, opened
 from budgetnet.training.plan import data_row, run_folder
 

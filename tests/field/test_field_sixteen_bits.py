@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from budgetnet.experiments.report.page import write_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ from budgetnet.cli import main
 from budgetnet.data import Preprocessing, decode, open_cache, open_images
 from budgetnet.data.decode import decode_noted, look
 from budgetnet.data.deep import FULL, eight_bits, training_range
-from budgetnet.experiments.report.page import write_report
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import Loaded, load_run

@@ -161,7 +161,8 @@ def perform(
             check_request(record.request, request, run)
             if (run / experiment.file).exists():
                 return _finished(experiment, record, run, data, progress)
-        with compute.open() as executor, Elapsed(run, fresh) as elapsed:
+        with compute.open() as executor:
+            elapsed = Elapsed(run, fresh)
             seeds = experiment.split_seeds(request)
             images = tuple(open_images(data, seed, progress) for seed in seeds)
             time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
@@ -179,12 +180,13 @@ def perform(
                 check_images(record, images[0], run)
                 check_values(record, images[0], run)
                 warn_of_other_cores(record, run)
-            result = experiment.run(record, context)
-            write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
-            # Again from its file: with what was amended on the way.
-            record = read_record(run, experiment.name, *experiment.types)
-            assert record is not None
-            return _shown(experiment, record, run)
+            with elapsed:  # not before: a fresh start that is refused leaves the earlier run and its seconds
+                result = experiment.run(record, context)
+                write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
+                # Again from its file: with what was amended on the way.
+                record = read_record(run, experiment.name, *experiment.types)
+                assert record is not None
+                return _shown(experiment, record, run)
 
 
 def _finished(

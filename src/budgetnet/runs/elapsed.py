@@ -16,7 +16,10 @@ EVERY_SECONDS = 1.0
 
 
 class Elapsed:
-    """Writes down the seconds of this start, and knows those of earlier ones. Use in a with statement."""
+    """Counts the seconds of this start, and knows those of earlier ones.
+
+    They are written down in a with statement, which is entered once the run has its plan.
+    """
 
     def __init__(self, run: Path, fresh: bool = False) -> None:
         self._path = run / FILE
@@ -41,9 +44,6 @@ class Elapsed:
             self._write()
 
     def _write(self) -> None:
-        """Only beside a plan: before there is one, nothing of a run lies in its folder."""
-        if not (self._path.parent / "plan.json").exists():
-            return
         seconds = self.before_seconds + time.monotonic() - self._began
         aside = self._path.with_name(f".{FILE}.part")
         with contextlib.suppress(OSError):  # a full disk; the run itself says so

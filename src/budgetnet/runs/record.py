@@ -163,9 +163,7 @@ def read_record(run: Path, command: str, request: type[Request], plan: type[Plan
             machine=header.machine,
             request=from_plain(request, rows.get("request"), f"{where}: its request"),
             plan=from_plain(plan, rows.get("plan"), f"{where}: its plan"),
-            amendments=tuple(
-                from_plain(Amendment, row, f"{where}: an amendment") for row in rows.get("amendments", ())
-            ),
+            amendments=_amendments(rows, where),
         )
     except DamagedError as error:
         raise ValueError(f"{error}; put the file back, or begin again with --fresh or another --out") from error
@@ -178,17 +176,27 @@ def save_record(run: Path, record: Record[Any, Any]) -> None:
 
 def append_amendment(run: Path, amendment: Amendment) -> None:
     """Add an amendment to plan.json; the file is written aside and renamed. One process a run does this at a time."""
-    rows = dict(_rows(run))
-    rows["amendments"] = [*rows.get("amendments", ()), to_plain(amendment)]
-    write_json(run / FILE, rows)
+    rows = _rows(run)
+    amendments = (*_amendments(rows, str(run / FILE)), amendment)
+    write_json(run / FILE, {**rows, "amendments": to_plain(amendments)})
 
 
 def amendments_of(run: Path) -> tuple[Amendment, ...]:
     """The amendments that a run's plan.json holds; none where there is no plan."""
     if not (run / FILE).exists():
         return ()
-    rows = _rows(run).get("amendments", ())
-    return tuple(from_plain(Amendment, row, f"an amendment in {run / FILE}") for row in rows)
+    return _amendments(_rows(run), str(run / FILE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Amendments:
+    """The one key of plan.json that grows."""
+
+    amendments: tuple[Amendment, ...] = ()
+
+
+def _amendments(rows: Mapping[str, Any], where: str) -> tuple[Amendment, ...]:
+    return from_plain(_Amendments, {name: rows[name] for name in rows.keys() & {"amendments"}}, where).amendments
 
 
 def _rows(run: Path) -> Mapping[str, Any]:
