@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sqlite3
 import sys
 from pathlib import Path
 
@@ -13,18 +12,19 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from killed import kill_when
-from test_formats import hold
-from test_report import Page
-from test_space import BASE
+from support.baseline_search import GREY, PREPROCESSING, finished_trials, teaching
+from support.formats import hold
+from support.killed import kill_when
+from support.page import Page
+from support.spaces import BASE, BUDGET, SMALL
 
 from bench.ranking import main as rank
 from budgetnet import Budget
 from budgetnet.budgets.feasible_space import options_of
-from budgetnet.budgets.search_space import Architecture, Space, StageSpace
+from budgetnet.budgets.search_space import Architecture, Space
 from budgetnet.cli import main
 from budgetnet.cluster.executor import LocalExecutor
-from budgetnet.data import ImageSet, Preprocessing, default_preprocessing, open_cache, open_images
+from budgetnet.data import ImageSet, open_cache, open_images
 from budgetnet.experiments.baseline import space_for
 from budgetnet.experiments.baseline.by_supernet import Candidate, judge, recalibrate
 from budgetnet.experiments.baseline.by_training import ByTraining
@@ -41,20 +41,11 @@ from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 Capture = pytest.CaptureFixture[str]
-SMALL = Space(BASE, (StageSpace(expansions=(1.0, 2.0)), StageSpace(expansions=(2.0, 3.0))))
-BUDGET = Budget(macs=150_000)
-PREPROCESSING: Preprocessing = default_preprocessing(1)
-GREY = dataclasses.replace(MODERN, augmentation=MODERN.augmentation.without("flip"))
 
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSet:
     return open_images("digits", 0)
-
-
-def teaching(folder: Path, steps: int = 4) -> Teaching:
-    context = JobContext("digits", 0, 8, str(folder / "training"))
-    return Teaching(options_of(SMALL, BUDGET), context, GREY, PREPROCESSING, 0, 16, steps)
 
 
 def teacher(job: Teaching, images: ImageSet) -> Teacher:
@@ -249,22 +240,6 @@ def test_the_usual_space_is_written_to_be_edited(tmp_path: Path, capsys: Capture
     assert "networks around mobilenet_v2" in capsys.readouterr().out
     assert Space.from_json(file.read_text()) == space_for(open_images("digits", 0), Budget(macs=10**6), "mobilenet_v2")
     hold(json.loads(file.read_text()), "space.json")
-
-
-def finished_trials(run: Path) -> dict[int, str]:
-    """Numbers and architectures of the trials that are done, read as a file while another process may write it."""
-    study = run / "study.db"
-    if not study.exists():
-        return {}
-    with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as database:
-        try:
-            rows = database.execute(
-                "SELECT number, value_json FROM trials JOIN trial_user_attributes USING (trial_id) "
-                "WHERE state = 'COMPLETE' AND key = 'architecture'"
-            ).fetchall()
-        except sqlite3.OperationalError:  # its tables are being made
-            return {}
-    return dict(rows)
 
 
 @pytest.fixture(scope="module", params=SCORERS)

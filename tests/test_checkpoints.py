@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drawn import images
 from PIL import Image
+from support.drawn import images
 
 from budgetnet import build, load_weights, network, predict
 from budgetnet.model import checkpoints, tensorflow_reader
@@ -42,7 +42,7 @@ def google() -> Any:
     # Not importorskip: what this file imports has to come before TensorFlow.
     if find_spec("tensorflow") is None:
         pytest.skip("TensorFlow is not installed: pip install -e '.[google]'")
-    import google_networks
+    from support import google_networks
 
     return google_networks
 

@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from test_formats import hold
+from support.formats import hold
+from support.photos import CLASSES
 
 import budgetnet
 from budgetnet.cli import main
 from budgetnet.training.augmenting import Augment
 
 Capture = pytest.CaptureFixture[str]
-CLASSES = ("bird", "cat", "dog")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run's folder with the weights of a network as it was initialised."""
-    from budgetnet.data import default_preprocessing
-    from budgetnet.model.build import build
-    from budgetnet.model.weights import save_weights
-
-    folder = tmp_path_factory.mktemp("run")
-    network = budgetnet.network("mobilenet_v3_small", classes=len(CLASSES), resolution_px=32)
-    save_weights(folder / "weights.safetensors", build(network), CLASSES, dataclasses.asdict(default_preprocessing(3)))
-    (folder / "network.json").write_text(network.to_json(), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve images of noise for each class."""
-    folder = tmp_path_factory.mktemp("photos")
-    draw = np.random.default_rng(0)
-    for name in CLASSES:
-        (folder / name).mkdir()
-        for index in range(12):
-            pixels = draw.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{index:02d}.png")
-    return folder
 
 
 def test_predict_answers_each_file_in_a_line(capsys: Capture, run: Path, photos: Path) -> None:

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_baseline import BUDGET, SMALL
-from test_space import BASE
-from two_nodes import Errand, TwoNodes, initial, square, two_nodes
+from support.spaces import BASE, BUDGET, SMALL
+from support.two_nodes import Errand, TwoNodes, initial, square, two_nodes
 
 from budgetnet import Budget, search_baseline, search_coefficients, search_family
 from budgetnet.budgets.feasible_space import options_of

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killed import start
-from test_baseline import SMALL, finished_trials
-from test_coefficients import BASE
-from two_nodes import TwoNodes, two_nodes
+from support.baseline_search import finished_trials
+from support.killed import start
+from support.networks import GROWABLE as BASE
+from support.spaces import SMALL
+from support.two_nodes import TwoNodes, two_nodes
 
 from budgetnet.cli import main
 from budgetnet.experiments.baseline.scorer import SCORERS

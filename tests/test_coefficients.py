@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inline import Inline
-from killed import kill_when, start
-from simulated import LEARNED, LEARNED_NOTHING
-from test_compare import PLAIN
-from test_formats import hold
-from test_report import Page
+from support.formats import hold
+from support.inline import Inline
+from support.killed import kill_when, start
+from support.networks import GROWABLE as BASE
+from support.networks import PLAIN
+from support.page import Page
+from support.simulated import LEARNED, LEARNED_NOTHING
 
 from budgetnet import scale, search_coefficients
 from budgetnet.budgets.coefficient_space import Interval, Region, price
@@ -43,7 +44,6 @@ from budgetnet.experiments.coefficients.result import Check, CoefficientSearch, 
 from budgetnet.experiments.coefficients.statement import statement
 from budgetnet.experiments.coefficients.triangle import at, hull
 from budgetnet.experiments.race import survivors
-from budgetnet.networks import RELU, Head, Stage
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.progress import silent
 from budgetnet.statistics import on_one_split, over_seeds
@@ -55,16 +55,6 @@ module = sys.modules[search_coefficients.__module__]
 plan_module = sys.modules["budgetnet.experiments.coefficients.plan"]
 work_module = sys.modules["budgetnet.experiments.coefficients.work"]
 Capture = pytest.CaptureFixture[str]
-BASE = dataclasses.replace(
-    PLAIN,
-    stages=(
-        Stage(16, expansion=2.0, activation=RELU),
-        Stage(32, repeats=2, stride=2, expansion=2.0, activation=RELU),
-    ),
-    head=Head(64, activation=RELU),
-    resolution_px=(16, 16),
-)
-"""Small enough to double in every dimension within twice the digits' own size."""
 
 
 @pytest.fixture(scope="module")

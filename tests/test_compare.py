@@ -17,13 +17,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from budgetnet.experiments.compare.drafts import Draft, drafts_of
+from budgetnet.experiments.compare.statement import statement
+from budgetnet.experiments.compare.suited import suited
+from budgetnet.experiments.compare.words import blocks, design, origin
 from hypothesis import given
 from hypothesis import strategies as st
-from inline import Inline
-from killed import kill_when, start
-from simulated import LEARNED, LEARNED_NOTHING
-from test_formats import hold
-from test_report import Page
+from support.formats import hold
+from support.inline import Inline
+from support.killed import kill_when, start
+from support.networks import PLAIN, SQUEEZED
+from support.page import Page
+from support.simulated import LEARNED, LEARNED_NOTHING
 
 import budgetnet
 from budgetnet import Budget, BudgetError, Network, compare, fit, network
@@ -33,20 +38,16 @@ from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.bases import adapted_bases, largest_px, last_px
 from budgetnet.experiments.compare.ablation import ablations
-from budgetnet.experiments.compare.drafts import Draft, drafts_of
 from budgetnet.experiments.compare.entrants import FAMILIES, families
 from budgetnet.experiments.compare.pictures import MOST_TICKS, cost_ticks
 from budgetnet.experiments.compare.plan import entrant_row
 from budgetnet.experiments.compare.published import published_lines
 from budgetnet.experiments.compare.result import Comparison, pairs_of, published_of, seed_score
 from budgetnet.experiments.compare.scalings import SCALINGS, grown_from, scalings
-from budgetnet.experiments.compare.statement import statement
-from budgetnet.experiments.compare.suited import suited
-from budgetnet.experiments.compare.words import blocks, design, origin
 from budgetnet.inspect.latency import Measurement
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
-from budgetnet.networks import RELU, SWISH, Head, Squeeze, Stage, Stem, zoo
+from budgetnet.networks import RELU, Stage, zoo
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training import pretrained
@@ -64,18 +65,6 @@ plan_module = sys.modules[entrant_row.__module__]
 measuring = sys.modules[budgetnet.measure.__module__]
 Capture = pytest.CaptureFixture[str]
 BUDGET = Budget(macs=150_000)
-PLAIN = Network(
-    "plain",
-    Stem(8, stride=2, activation=RELU),
-    (Stage(8, expansion=2.0, activation=RELU), Stage(16, stride=2, expansion=2.0, activation=RELU)),
-    Head(24, activation=RELU),
-    resolution_px=(32, 32),
-)
-SQUEEZED = dataclasses.replace(
-    PLAIN,
-    name="squeezed",
-    stages=tuple(dataclasses.replace(stage, squeeze=Squeeze(0.25), activation=SWISH) for stage in PLAIN.stages),
-)
 
 
 @pytest.fixture(scope="module")

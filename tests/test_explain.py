@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from drawn import filled, images
 from matplotlib.text import Text
 from PIL import Image
-from test_formats import hold
-from test_report import Page, pixels_of
+from support.drawn import images
+from support.formats import hold
+from support.page import Page, pixels_of
+from support.small_runs import CLASSES, CROP, drawn_model, saved, small
 from torch.nn import functional
 
 import budgetnet
@@ -37,46 +38,11 @@ from budgetnet.inspect.explain.true_classes import true_class
 from budgetnet.inspect.explain.values import ClassGates
 from budgetnet.model.build import Model, build
 from budgetnet.model.layers import SqueezeExcite
-from budgetnet.model.weights import save_weights
-from budgetnet.networks import Activation, Head, Network, Squeeze, Stage, Stem
-from budgetnet.networks.values import RELU, SWISH
+from budgetnet.networks.values import RELU
 from budgetnet.runs.run import load_run
 
 Capture = pytest.CaptureFixture[str]
-CLASSES = ("cat", "dog", "tiger cat")
 ORIENTATION = 0x0112
-
-
-def small(activation: Activation = SWISH, squeeze: bool = True, classes: int = len(CLASSES)) -> Network:
-    """A network of three stages, 40 x 48 px to a map of 5 x 6 cells."""
-    se = Squeeze(0.25, inner=activation) if squeeze else None
-    return Network(
-        name="small",
-        stem=Stem(8, activation=activation),
-        stages=(
-            Stage(8, activation=activation, squeeze=se),
-            Stage(12, 2, stride=2, expansion=2.0, activation=activation, squeeze=se),
-            Stage(16, 1, stride=2, expansion=2.0, activation=activation, squeeze=se),
-        ),
-        head=Head(24, activation=activation),
-        resolution_px=(40, 48),
-        classes=classes,
-    )
-
-
-def saved(folder: Path, model: Model, preprocessing: Preprocessing, classes: tuple[str, ...] = CLASSES) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_weights(folder / "weights.safetensors", model, classes, dataclasses.asdict(preprocessing))
-    return folder
-
-
-def drawn_model(network: Network, seed: int = 0) -> Model:
-    model = filled(build(network), seed)
-    assert isinstance(model, Model)
-    return model
-
-
-CROP = Preprocessing(crop_share=0.8, fit="crop")
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inline import Inline
-from killed import kill_when, start
-from simulated import LEARNED
-from test_baseline import SMALL
-from test_formats import hold
-from test_report import Page
-from test_space import BASE
+from support.formats import hold
+from support.inline import Inline
+from support.killed import kill_when, start
+from support.page import Page
+from support.simulated import LEARNED
+from support.spaces import BASE, SMALL
 
 import budgetnet
 from budgetnet import PAPER, Budget, Coefficients, cost, scale

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_explain import CROP, drawn_model, saved, small
+from support.small_runs import CROP, drawn_model, saved, small
 
 from budgetnet.draw import fonts
 from budgetnet.draw.style import house_style

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
-from test_baseline import BUDGET, SMALL
+from support.spaces import BUDGET, SMALL
 
 from budgetnet.budgets.feasible_space import options_of
 from budgetnet.budgets.search_space import Architecture

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras_models as theirs
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import keras_models as theirs
 
 from budgetnet import build, load_weights, network, predict
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD

@@ -11,10 +11,10 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from legible import unreadable
-from test_cli_runs import Capture, photos, run
-from test_formats import hold
-from test_report import Page
+from support.formats import hold
+from support.legible import unreadable
+from support.page import Page
+from support.photos import photos, run
 from torch import nn
 
 from budgetnet.cli import main
@@ -38,6 +38,8 @@ from budgetnet.model.layers import activation, activation_row
 from budgetnet.networks import Activation, ActivationKind
 
 __all__ = ["photos", "run"]  # fixtures
+
+Capture = pytest.CaptureFixture[str]
 
 KINDS = get_args(ActivationKind)
 LAMBERT = 0.2784645427610738

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from killed import kill_when
-from legible import texts_of, unreadable
-from test_cli_runs import CLASSES, Capture, photos
-from test_formats import hold
-from test_report import Page
+from support.formats import hold
+from support.killed import kill_when
+from support.legible import texts_of, unreadable
+from support.page import Page
+from support.photos import CLASSES, photos
 from torch import nn
 from torch.nn import functional
 
@@ -39,6 +39,8 @@ from budgetnet.runs.run import read_events
 from budgetnet.training.evaluate import evaluate
 
 __all__ = ["photos"]  # a fixture
+
+Capture = pytest.CaptureFixture[str]
 
 SMALL = Around(size=5, images=7, draws=3)
 FLAGS = ["--size", "5", "--images", "7", "--draws", "3"]

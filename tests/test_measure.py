@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from test_formats import hold
+from support.formats import hold
 
 import budgetnet
 from budgetnet import build, network

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from folded import deployed
-from live_bytes import LiveBytes
+from support.folded import deployed
+from support.live_bytes import LiveBytes
 from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval

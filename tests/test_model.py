@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from drawn import filled, images
 from hypothesis import given
 from hypothesis import strategies as st
+from support.drawn import filled, images
 from torch import nn
 from torch.nn import functional
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_baseline import teaching
-from test_coefficients import BASE
+from support.baseline_search import teaching
+from support.networks import GROWABLE as BASE
 
 from bench.racing import MARKS, training_of
 from bench.racing import main as race

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulated import LEARNED
-from test_baseline import BUDGET, teaching
+from support.baseline_search import teaching
+from support.simulated import LEARNED
+from support.spaces import BUDGET
 
 from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
 from bench.ranking import interval, tau

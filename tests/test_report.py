@@ -7,16 +7,19 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.experiments.report.page import render, write_report
+from budgetnet.experiments.report.reproduce import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.page import Page, pixels_of
 
 import budgetnet
 from budgetnet import Budget
@@ -27,9 +30,6 @@ from budgetnet.draw.figures import spread
 from budgetnet.draw.style import COLOURS
 from budgetnet.draw.thumbnails import thumbnail
 from budgetnet.experiments.report import views
-from budgetnet.experiments.report.evidence import read_evidence
-from budgetnet.experiments.report.page import render, write_report
-from budgetnet.experiments.report.reproduce import run_command
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Strategy
 from budgetnet.runs.run import append_event, write_json
@@ -42,44 +42,7 @@ from budgetnet.training.recipe import RECIPES
 
 BUDGET = Budget(macs=2_000_000, weight_bytes=4 * 1024**2)
 HOSTILE = ("<b>&\"'$x$", "日本語", 'zz\x01\x7f id="stolen"', "</style><script>")
-VOID = frozenset(["br", "img", "link", "meta"])
 MINUS = "\N{MINUS SIGN}"
-
-
-class Page(HTMLParser):
-    """Tags, text and addresses of a page; wrong nesting is an error."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.texts))
-
-    def values(self, name: str) -> list[str]:
-        return [value for _, attributes in self.tags if (value := attributes.get(name)) is not None]
 
 
 def answers(images: ImageSet, split: str, right_share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -292,13 +255,6 @@ def test_thumbnails_show_the_digits_themselves(digits_run: Path, digits_page: Pa
     for source, row in zip(sources[:3], wanted, strict=False):
         assert source is not None
         assert np.array_equal(pixels_of(source), digits.pixels()[files.index(row["file"]), ..., 0])
-
-
-def pixels_of(source: str) -> np.ndarray:
-    import base64
-    import io
-
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
 
 
 def test_the_same_run_makes_the_same_page(digits_run: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_formats import hold
+from support.formats import hold
 
 from budgetnet import Network, adapt, network, scale
 from budgetnet.budgets.coefficient_sample import corners, draw, shares

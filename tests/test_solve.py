@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from killed import kill_when, start
-from simulated import SimulatedClock, limits_of
-from test_space import BASE
+from support.killed import kill_when, start
+from support.simulated import SimulatedClock, limits_of
+from support.spaces import BASE
 
 from budgetnet.budgets.budget import Budget, BudgetError
 from budgetnet.data import ImageSet, default_preprocessing, open_cache, open_images

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from drawn import filled, images
 from safetensors.torch import save_file
+from support.drawn import filled, images
 from torch import nn
 
 from budgetnet import build, evaluate, load_weights, network, predict

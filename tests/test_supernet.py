@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_space import BASE, LOOSE, spaces
+from support.spaces import BASE, LOOSE, spaces
 
 from budgetnet import build, network
 from budgetnet.budgets.feasible_space import options_of

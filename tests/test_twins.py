@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from inline import Inline
-from killed import kill_when, start
-from legible import unreadable
 from scipy import stats
-from test_formats import hold
-from test_report import Page
+from support.formats import hold
+from support.inline import Inline
+from support.killed import kill_when, start
+from support.legible import unreadable
+from support.page import Page
 
 import budgetnet
 from budgetnet import network, train_twins

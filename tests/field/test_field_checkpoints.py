@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from foreign_files import TIMM, headless, named_as, smallest
 from PIL import Image
 from safetensors.torch import save_file
+from support.foreign_files import TIMM, headless, named_as, smallest
 from torch import Tensor
 
 from budgetnet import build, evaluate, inherit, load_weights, predict

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_field_terminal import is_shown
+from support.terminal import is_shown
 
 import budgetnet
 from budgetnet import Budget, BudgetError

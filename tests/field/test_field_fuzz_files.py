@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import torch
-from foreign_files import TIMM, TINY, named_as, smallest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.foreign_files import TIMM, TINY, named_as, smallest
 
 from budgetnet import Network, build, cost, network
 from budgetnet.model.weights import Weights, load_model, save_weights

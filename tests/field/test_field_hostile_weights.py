@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from foreign_files import TIMM, TINY, named_as, smallest
 from PIL import Image
 from safetensors.torch import save_file
+from support.foreign_files import TIMM, TINY, named_as, smallest
 from torch import Tensor
 
 from budgetnet import build, evaluate, load_weights, predict

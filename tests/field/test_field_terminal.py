@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.terminal import is_shown
 
 import budgetnet
 from budgetnet.cli import main, show
@@ -35,13 +35,6 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     program = f'budgetnet() {{ "{sys.executable}" -m budgetnet "$@"; }}\n'
     env = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(["bash", "-c", program + line], capture_output=True, timeout=120, env=env, check=False)
-
-
-def is_shown(text: str) -> bool:
-    turning = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-    return not any(
-        sign in turning or (sign != "\n" and unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")) for sign in text
-    )
 
 
 MARKUP = "[red]x[/] [/] caf\u00e9"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from simulated import SimulatedClock, limits_of
+from support.simulated import SimulatedClock, limits_of
 
 from budgetnet import Budget, network, solve, train
 from budgetnet.budgets.budget import MEMORY, TIME

@@ -14,7 +14,7 @@ import pytest
 
 # Before a cluster starts: it would tell the internet; and its workers must find the tests' own modules.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-HERE = str(Path(__file__).parent)
+HERE = str(Path(__file__).parents[1])
 
 ABSENT = "Ray is not installed: pip install 'budgetnet[cluster]'"
 STORE_BYTES = 80 * 1024**2
