@@ -198,15 +198,15 @@ def accelerator_for(context: JobContext) -> Accelerator:
 class Callback(Protocol):
     """Looks on at a training and never changes it. What it keeps is saved before each checkpoint."""
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Trainer) -> None:
         """The trainer is about to go on from `trainer.step`: what was kept of later steps is to be forgotten."""
         ...
 
-    def see(self, trainer: Trainer, step: StepReport) -> None:
+    def on_step(self, trainer: Trainer, step: StepReport) -> None:
         """A step was taken."""
         ...
 
-    def save(self) -> None:
+    def on_checkpoint(self) -> None:
         """Write what was kept, so that a checkpoint of this step finds it."""
         ...
 
@@ -214,8 +214,8 @@ class Callback(Protocol):
 def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
     """Train the job to its end, from its newest checkpoint; True from the process that wrote how it ended.
 
-    Checkpoints come by the clock, but nothing that is computed depends on when. A `watch` sees every step once in
-    what it has kept at the end, whatever kills lie between.
+    Checkpoints come by the clock, but nothing that is computed depends on when. A `callback` has
+    every step once in what it has kept at the end, whatever kills lie between.
     """
     images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
     learned = images.with_validation() if job.learns_validation else images
@@ -235,13 +235,13 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
             trainer.begin_from(job.initial)
         first = trainer.step
         if callback is not None:
-            callback.begin(trainer)
+            callback.on_start(trainer)
         if not down.exists():
             trainer.advance(job.trunk_until, schedule.trunk, _after(job, trainer, trunk, first, callback))
             _save(trainer, trunk, callback)
         trainer.advance(job.trunk_until + job.cooldown_steps, rate, _after(job, trainer, down, first, callback))
         if callback is not None:
-            callback.save()
+            callback.on_checkpoint()
     if not trainer.accelerator.is_main_process:
         return False
     _finish(job, trainer, images, pixels)
@@ -252,7 +252,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None) -> bool:
 def _save(trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
     """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
     if callback is not None:
-        callback.save()
+        callback.on_checkpoint()
     trainer.save(checkpoint)
 
 
@@ -277,7 +277,7 @@ def _finish(job: TrainingJob, trainer: Trainer, images: ImageSet, pixels: Pixels
 def _after(
     job: TrainingJob, trainer: Trainer, checkpoint: Path, first: int, callback: Callback | None
 ) -> Callable[[StepReport], None]:
-    """What follows a step: the watch, an event and a word of progress now and then, a checkpoint by the clock.
+    """What follows a step: the callback, an event and a word of progress now and then, a checkpoint by the clock.
 
     `first` is the step that this process began at: progress counts from there.
     """
@@ -291,7 +291,7 @@ def _after(
         loss = step.loss if loss is None else 0.9 * loss + 0.1 * step.loss
         accuracy = step.accuracy if accuracy is None else 0.9 * accuracy + 0.1 * step.accuracy
         if callback is not None:
-            callback.see(trainer, step)
+            callback.on_step(trainer, step)
         now = time.monotonic()
         if now - said > EVENT_SECONDS and trainer.accelerator.is_main_process:
             said = now
