@@ -15,24 +15,35 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from support.executor import InlineExecutor
 from support.formats import hold
-from support.inline import Inline
 from support.killed import kill_when, start
 from support.legible import unreadable
 from support.page import Page
 
 import budgetnet
-from budgetnet import network, train_twins
+from budgetnet import activation_study, network
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
 from budgetnet.data import Batch, ImageSet, open_images
+from budgetnet.experiments.activations.findings import findings
+from budgetnet.experiments.activations.measures import MEASURES, last_steps
 from budgetnet.experiments.activations.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
+from budgetnet.experiments.activations.pictures.cards import (
+    beta_cards,
+    betas_sheet,
+    gradient_cards,
+    loss_cards,
+    training_sheet,
+)
+from budgetnet.experiments.activations.pictures.look import looks
 from budgetnet.experiments.activations.plan import probe_steps
-from budgetnet.experiments.activations.probe import ModelProbe, probe
-from budgetnet.experiments.activations.result import MEASURES, Training, Twin, differences_of, twin_row
-from budgetnet.experiments.activations.statement import statement
+from budgetnet.experiments.activations.probe import ModelProbe, Probe, probe
+from budgetnet.experiments.activations.report import study_command
+from budgetnet.experiments.activations.result import Study, differences_of, twin_of_records
+from budgetnet.experiments.activations.training import TrainingRecord
 from budgetnet.inspect.landscape import sheets
-from budgetnet.inspect.landscape.training.cards import betas_sheet, training_cards, training_sheet
-from budgetnet.inspect.landscape.training.look import look
+from budgetnet.inspect.landscape.page import write_functions
 from budgetnet.model.build import build
 from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.statistics import from_seeds, mean_interval
@@ -40,7 +51,6 @@ from budgetnet.training import job as jobs
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.trainer import Trainer
 
-module = sys.modules[train_twins.__module__]
 Capture = pytest.CaptureFixture[str]
 TINY = Network(
     "tiny",
@@ -113,8 +123,8 @@ def test_the_network_fits_the_images(digits: ImageSet) -> None:
 
 
 def test_probes_come_evenly_and_at_the_end() -> None:
-    assert probe_steps(400, 4) == [100, 200, 300, 400]
-    assert probe_steps(3, 20) == [1, 2, 3]
+    assert probe_steps(400, 4) == (100, 200, 300, 400)
+    assert probe_steps(3, 20) == (1, 2, 3)
 
 
 def test_a_quadratic_is_as_smooth_as_it_is_known_to_be() -> None:
@@ -189,107 +199,111 @@ def test_an_interval_over_seeds_is_students() -> None:
     low, high = mean_interval(from_seeds(values))
     known = stats.ttest_1samp(values, 0.0)
     assert (low, high) == pytest.approx(tuple(known.confidence_interval(0.95)))
-    assert from_seeds(values).chance == pytest.approx(known.pvalue)
+    assert from_seeds(values).p_value == pytest.approx(known.pvalue)
     assert from_seeds([0.5]).error_seeds is None
     with pytest.raises(ValueError, match="at least one seed"):
         from_seeds([])
 
 
-@pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    Inline.done = []
-    monkeypatch.setattr(module, "Workers", Inline)
-
-
-def made(out: Path, **options: Any) -> Any:
+def made(out: Path, executor: InlineExecutor, **options: Any) -> Study:
     asked: dict[str, Any] = {"seeds": 2, "steps": 8, "probes": 2, "probe_images": 16, "network": TINY, **options}
-    return train_twins("digits", out=out, **asked)
+    return activation_study("digits", out=out, cluster=executor, **asked)
 
 
 @pytest.mark.slow
-def test_a_study_from_end_to_end(inline: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "PNG_DPI", 30)
-    study = made(tmp_path / "one")
-    twins = ("relu", "swish", "swish-trainable")
-    assert Inline.done == [f"{twin}-seed{seed}" for seed in (0, 1) for twin in twins], "one seed after another"
+    executor = InlineExecutor()
+    write_functions(tmp_path / "one", budgetnet.inspect.landscape.functions_landscape(["relu"]), 6.0)
+    study = made(tmp_path / "one", executor)
+    twins = ("relu", "swish", "swish:trainable")
+    assert executor.started == [f"training/{twin}, seed {seed}" for seed in (0, 1) for twin in twins], "rounds"
     run = tmp_path / "one" / "training"
+    assert study.run == run
     hold(json.loads((run / "plan.json").read_text()), "plan.json, landscape training")
-    row = json.loads((tmp_path / "one" / "training.json").read_text())
+    row = json.loads((run / "training.json").read_text())
     hold(row, "TrainingLandscape")
     assert all(path.stat().st_size for path in study.files)
-    assert {path.suffix for path in run.glob("steps-loss.*")} == {".png", ".svg"}
-    by_hand(row, run)
-    page_of(tmp_path / "one", row)
-    can_be_read(row)
-    assert not list(run.glob("trainings/*/*.pt")) and not list(run.glob("trainings/*/*.safetensors"))
-    monkeypatch.setattr(module, "write_training", lambda *_: ())  # drawing takes longer than training
-    Inline.done.clear()
-    assert made(tmp_path / "one").row == study.row and Inline.done == [], "a finished one is shown again"
+    assert {path.suffix for path in run.glob("pictures/steps-loss.*")} == {".png", ".svg"}
+    assert 'href="training/report.html"' in (tmp_path / "one" / "landscape.html").read_text(encoding="utf-8")
+    by_hand(study, run)
+    page_of(run, study)
+    can_be_read(study)
+    assert not list(run.glob("training/*/*.pt")) and not list(run.glob("training/*/*.safetensors"))
+    executor.started.clear()
+    again = made(tmp_path / "one", executor)
+    assert values_of(again) == values_of(study) and executor.started == [], "a finished one is shown again"
     with pytest.raises(ValueError, match="begun with another seeds"):
-        made(tmp_path / "one", seeds=3)
-    killed_and_resumed(tmp_path, run, monkeypatch)
+        made(tmp_path / "one", executor, seeds=3)
+    (run / "training.json").write_text(json.dumps({**row, "twins": 5}))
+    with pytest.raises(ValueError, match=r"training.json .*twins is 5"):
+        made(tmp_path / "one", executor)
+    killed_and_resumed(tmp_path, run, executor, monkeypatch)
 
 
-def can_be_read(row: dict[str, Any]) -> None:
+def values_of(study: Study) -> dict[str, Any]:
+    return {field.name: getattr(study, field.name) for field in dataclasses.fields(study)}
+
+
+def can_be_read(study: Study) -> None:
     """Texts are whole and large enough, lines differ by more than colour, on both sheets and on every card."""
-    betas, cards = betas_sheet(row), training_cards(row)
+    betas = betas_sheet(study)
+    cards = {card.name: card.figure() for card in (*loss_cards(study), *gradient_cards(study), *beta_cards(study))}
     assert betas is not None
-    for name, figure in {"sheet": training_sheet(row), "betas": betas, **cards}.items():
+    for name, figure in {"sheet": training_sheet(study), "betas": betas, **cards}.items():
         assert not unreadable(figure), name
     lines = cards["steps-loss"].axes[0].get_lines()
     assert [line.is_dashed() for line in lines] == [True, False, True]
-    assert len({str(look(twin, row["twins"])["linestyle"]) for twin in row["twins"]}) == len(row["twins"])
-    untrained = [twin for twin in row["twins"] if not twin["trainable"]]
-    assert betas_sheet({**row, "twins": untrained}) is None
+    assert len({str(look.dash) for look in looks(study.twins)}) == len(study.twins)
+    assert betas_sheet(dataclasses.replace(study, twins=study.twins[:2])) is None
 
 
-def by_hand(row: dict[str, Any], run: Path) -> None:
+def by_hand(study: Study, run: Path) -> None:
     """Measures and differences from the files of the trainings."""
     kept = {
-        (twin["name"], seed): dict(np.load(run / "answers" / f"{twin['name'].replace(':', '-')}-seed{seed}.npz"))
-        for twin in row["twins"]
+        (twin.name, seed): dict(np.load(run / "answers" / f"{twin.name.replace(':', '-')}-seed{seed}.npz"))
+        for twin in study.twins
         for seed in (0, 1)
     }
-    for twin in row["twins"]:
-        files = [kept[twin["name"], seed] for seed in (0, 1)]
-        measures = twin["measures"]
-        assert set(measures) == set(MEASURES)
-        assert measures["last_loss"]["values"] == pytest.approx([one["losses"].mean() for one in files])
+    for twin in study.twins:
+        files = [kept[twin.name, seed] for seed in (0, 1)]
+        values = {name: spread.values for name, spread in twin.measures.items() if spread is not None}
+        assert list(values) == [measure.name for measure in MEASURES]
+        assert values["last_loss"] == pytest.approx([one["losses"].mean() for one in files])
         right = [(one["probabilities"].argmax(1) == one["labels"]).mean() for one in files]
-        assert measures["accuracy"]["values"] == pytest.approx(right)
-        for one, training in zip(files, twin["trainings"], strict=True):
-            assert one["betas"].shape == (8, len(twin["layers"])) and len(training["probes"]) == 2
-            assert training["betas"][-1] == one["betas"][-1].tolist() if twin["trainable"] else not training["betas"]
-            probed = [median(training, name) for name in ("loss_range", "first_order_error")]
-            seed = training["seed"]
-            assert probed == [measures[name]["values"][seed] for name in ("loss_range", "first_order_error")]
+        assert values["accuracy"] == pytest.approx(right)
+        for one, training in zip(files, twin.trainings, strict=True):
+            assert one["betas"].shape == (8, len(twin.layers)) and len(training.probes) == 2
+            assert training.betas[-1] == tuple(one["betas"][-1]) if twin.trainable else not training.betas
+            probed = [np.median([row.loss_range for row in training.probes])]
+            probed.append(np.median([row.first_order_error for row in training.probes]))
+            assert probed == [values[name][training.seed] for name in ("loss_range", "first_order_error")]
     relu, swish = ([kept[name, seed]["train_losses"].mean() for seed in (0, 1)] for name in ("relu", "swish"))
-    pair = next(
-        one for one in row["differences"] if (one["measure"], one["a"], one["b"]) == ("train_loss", "swish", "relu")
-    )
-    assert pair["mean"] == pytest.approx(np.mean(swish) - np.mean(relu)) and pair["low"] < pair["mean"] < pair["high"]
-    trained = row["twins"][2]
-    assert trained["layers"] and any(beta != 1.0 for beta in trained["trainings"][0]["betas"][-1])
+    pair = next(one for one in study.differences["train_loss"] if (one.a, one.b) == ("swish", "relu"))
+    assert pair.difference == pytest.approx(np.mean(swish) - np.mean(relu))
+    assert pair.low is not None and pair.high is not None and pair.low < pair.difference < pair.high
+    trained = study.twins[2]
+    assert trained.layers and any(beta != 1.0 for beta in trained.trainings[0].betas[-1])
     first = [kept[name, 0]["losses"][0] for name in ("swish", "swish:trainable")]
     assert first[0] == pytest.approx(first[1], rel=1e-4), "the first batch sees the same network"
 
 
-def median(training: dict[str, Any], name: str) -> float:
-    return float(np.median([one[name] for one in training["probes"]]))
-
-
-def page_of(out: Path, row: dict[str, Any]) -> None:
+def page_of(run: Path, study: Study) -> None:
     """The page says what the numbers say, and needs nothing but itself."""
-    source = (out / "landscape.html").read_text(encoding="utf-8")
+    source = (run / "report.html").read_text(encoding="utf-8")
     page = Page(source)
     text = page.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert all(sentence in text for sentence in row["statement"])
+    assert all(sentence in text for sentence in study.statement)
+    assert all(measure.heading in text and measure.meaning in text for measure in MEASURES)
     assert "//" not in re.sub(r"base64,[A-Za-z0-9+/=\s]+", "", source)
     ids = page.values("id")
     assert len(ids) == len(set(ids)) and set(re.findall(r"url\(#([^)]+)\)", source)) <= set(ids)
+    command = " ".join(study_command(study.record).replace("\\\n", " ").split())
+    assert command.startswith("budgetnet landscape training digits --network network.json --activations relu swish ")
+    assert command.endswith("--recipe modern --seeds 2 --steps 8 --probes 2 --probe-images 16")
 
 
-def killed_and_resumed(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def killed_and_resumed(tmp_path: Path, run: Path, executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between what was seen and the checkpoint, of the last step but three: the same numbers."""
     monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", -1.0)
     two: dict[str, Any] = {"seeds": 1, "activations": ("relu", "swish:trainable")}
@@ -303,31 +317,34 @@ def killed_and_resumed(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "save", dies)
         with pytest.raises(KeyboardInterrupt):
-            made(tmp_path / "two", **two)
+            made(tmp_path / "two", executor, **two)
     assert not list((tmp_path / "two").glob("training/answers/*"))
-    with np.load(next((tmp_path / "two").glob("training/trainings/*/seen.npz"))) as seen:
+    with np.load(next((tmp_path / "two").glob("training/training/*/notes.npz"))) as seen:
         assert len(seen["losses"]) == 5, "one step more than the checkpoint has"
-    made(tmp_path / "two", **two)
+    made(tmp_path / "two", executor, **two)
     for name in ("relu-seed0", "swish-trainable-seed0"):
         once, twice = (np.load(out / "answers" / f"{name}.npz") for out in (run, tmp_path / "two" / "training"))
         assert once.files == twice.files
         assert all(np.array_equal(once[key], twice[key]) for key in once.files)
 
 
-def made_up(seed: int, loss: float, shift: float = 0.0, dead: int = 0, betas: Sequence[float] = ()) -> Training:
+def made_up(
+    seed: int, loss: float, shift: float = 0.0, dead: int = 0, betas: Sequence[float] = (), learned: bool = True
+) -> TrainingRecord:
     """A training that ended with that loss."""
     rows = 10
-    return Training(
+    return TrainingRecord(
         seed=seed,
         losses=np.full(rows, loss),
         betas=np.full((rows, len(betas)), betas) if betas else np.zeros((rows, 0)),
         layers=tuple(f"stages.{place}.activation" for place in range(len(betas))),
-        probes=(known_probe(1.0 + shift + 0.01 * seed),),
+        probes=(Probe((0.1,), 2.0, 1.0, 1.0, (1.9,), (1.0 + shift + 0.01 * seed,)).values(),),
         train_indices=np.arange(100) + 100 * seed,
         train_losses=np.full(100, loss),
         indices=np.arange(100) + 100 * seed,
         right=np.arange(100) < 80,
         diverged=not math.isfinite(loss),
+        learned=learned,
         units=50,
         dead=dead,
         silent=0,
@@ -335,27 +352,19 @@ def made_up(seed: int, loss: float, shift: float = 0.0, dead: int = 0, betas: Se
     )
 
 
-def known_probe(change: float) -> Any:
-    from budgetnet.experiments.activations.probe import Probe
-
-    return Probe((0.1,), 2.0, 1.0, 1.0, (1.9,), (change,))
-
-
 def said(relu: Sequence[float], swish: Sequence[float], shift: float = 0.0, **more: Any) -> str:
-    twins = (
-        Twin("relu", "ReLU", "relu", 1.0, False, tuple(made_up(seed, loss, dead=3) for seed, loss in enumerate(relu))),
-        Twin(
-            "swish:trainable", "Swish with trained β", "swish", 1.0, True,
-            tuple(made_up(seed, loss, shift, **more) for seed, loss in enumerate(swish)),
-        ),
-    )  # fmt: skip
-    differences = differences_of(twins)
+    records = {
+        RELU: [made_up(seed, loss, dead=3) for seed, loss in enumerate(relu)],
+        TRAINED: [made_up(seed, loss, shift, **more) for seed, loss in enumerate(swish)],
+    }
+    differences = differences_of({twin_name(activation): rows for activation, rows in records.items()})
+    twins = [twin_of_records(activation, rows) for activation, rows in records.items()]
     for twin in twins:
-        hold(json.loads(json.dumps(twin_row(twin))), "TrainedTwin")
-    return " ".join(statement(twins, differences))
+        hold(to_plain(twin), "TrainedTwin")
+    return " ".join(findings(twins, differences))
 
 
-def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
+def test_findings_claim_what_the_data_show_and_no_more() -> None:
     clear = said([0.5, 0.52, 0.51, 0.5], [0.4, 0.42, 0.41, 0.41], 0.5, betas=(0.5, 1.5))
     assert "Loss of the last steps, nats: shown to differ: Swish with trained β minus ReLU \N{MINUS SIGN}0.0" in clear
     assert "Change of the gradient along itself, of its length: shown to differ: " in clear and "+0.500" in clear
@@ -366,10 +375,25 @@ def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
     assert "from 0.50 (stages.0.activation) to 1.50 (stages.1.activation), over all 1.00" in clear
     alike = said([0.5, 0.4, 0.45], [0.45, 0.44, 0.47])
     assert "Loss on training images, nats: inside the spread" in alike and "nats: shown to differ" not in alike
-    assert "a poor minimum that comes less than once in 3 trainings" in alike
+    assert "a poor minimum that comes less than once in 3 trainings" in alike and "learned nothing" not in alike
     assert "One seed is one training of each" in said([0.5], [0.4])
     lost = said([0.5, math.nan], [0.4, 0.4])
     assert "ReLU diverged in seed 1" in lost and "Loss of the last steps" not in lost
+    assert "Swish with trained β learned nothing in seed 0 and 1" in said([0.5, 0.4], [2.4, 2.4], learned=False)
+
+
+def test_measures_without_an_interval_are_not_counted_among_the_others() -> None:
+    """One seed: of eight differences only those of images have an interval, and Holm counts these two alone."""
+    pairs = differences_of({"a": [made_up(0, 0.5)], "b": [made_up(0, 0.4, 0.5)]})
+    known = {name for name, rows in pairs.items() if rows[0].p_value is not None}
+    assert known == {"train_loss", "accuracy"} and pairs["train_loss"][0].significant_holm
+    assert all(pairs[name][0].low is None and not pairs[name][0].significant for name in pairs.keys() - known)
+    alike = differences_of({name: [made_up(seed, 0.5) for seed in (0, 1, 2)] for name in "ab"})["dead_share"][0]
+    assert (alike.low, alike.high, alike.p_value, alike.significant) == (0.0, 0.0, 1.0, False), "known, and nothing"
+
+
+def test_the_loss_at_the_end_is_of_a_twentieth_of_the_steps() -> None:
+    assert [last_steps(steps) for steps in (4, 50, 400)] == [4, 10, 20]
 
 
 @pytest.mark.parametrize(
@@ -403,50 +427,31 @@ def test_bad_input_is_one_line_and_code_2(
     assert not list(tmp_path.glob("landscape/*"))
 
 
-def test_the_command_prints_its_numbers(
-    inline: None, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "write_training", lambda out, *_: (out / "landscape.html",))
+def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "PNG_DPI", 20)
     (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
-    arguments = [
-        "landscape",
-        "training",
-        "digits",
-        "--network",
-        str(tmp_path / "tiny.json"),
-        "--activations",
-        "relu,gelu",
-    ]
-    arguments += [
-        "--seeds",
-        "1",
-        "--steps",
-        "2",
-        "--probes",
-        "1",
-        "--probe-images",
-        "8",
-        "--out",
-        str(tmp_path / "here"),
-    ]
+    arguments = ["landscape", "training", "digits", "--network", str(tmp_path / "tiny.json")]
+    arguments += ["--activations", "relu,gelu", "--seeds", "1", "--steps", "2", "--probes", "1"]
+    arguments += ["--probe-images", "8", "--out", str(tmp_path / "here")]
     assert main([*arguments, "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     hold(row, "landscape training --json")
-    assert {one["low"] for one in row["training"]["differences"] if one["measure"] == "last_loss"} == {None}
+    assert {one["low"] for one in row["training"]["differences"]["last_loss"]} == {None}
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "ReLU" in out and "gelu" in out.lower() and str(tmp_path / "here" / "landscape.html") in out
+    assert "ReLU" in out and "gelu" in out.lower() and str(tmp_path / "here" / "training" / "report.html") in out
+    assert "Validation accuracy, %" in out and "Dead units, all seeds" in out
     assert "One seed is one training of each" in " ".join(out.split())
 
 
-def test_arguments_reach_train_twins(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
+def test_arguments_reach_the_study(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
     seen: dict[str, object] = {}
 
     def noted(data: str, **more: object) -> None:
         seen.update(more, data=data)
         raise ValueError("noted")
 
-    monkeypatch.setattr(budgetnet, "train_twins", noted)
+    monkeypatch.setattr(budgetnet, "activation_study", noted)
     main(
         ["landscape", "training", "photos", "--network", "mobilenet_v2", "--activations", "relu", "swish:2,gelu",
          "--seeds", "3", "--steps", "70", "--recipe", "paper", "--probes", "7", "--probe-images", "30",
@@ -470,6 +475,11 @@ def test_arguments_reach_train_twins(monkeypatch: pytest.MonkeyPatch, capsys: Ca
     }
 
 
+def test_the_old_name_says_the_new_one() -> None:
+    with pytest.raises(AttributeError, match=r"budgetnet\.train_twins is now called budgetnet\.activation_study"):
+        _ = budgetnet.train_twins
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
@@ -481,4 +491,6 @@ def test_killed_anywhere_it_ends_with_the_same_numbers(tmp_path: Path) -> None:
     kill_when([*command, str(first)], lambda: any(first.glob("training/answers/*.npz")))
     assert start([*command, str(first)]).wait() == 0
     assert start([*command, str(second)]).wait() == 0
-    assert json.loads((first / "training.json").read_text()) == json.loads((second / "training.json").read_text())
+    assert json.loads((first / "training/training.json").read_text()) == json.loads(
+        (second / "training/training.json").read_text()
+    )

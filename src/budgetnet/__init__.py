@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from budgetnet.budgets.budget import Budget, BudgetError, fit
     from budgetnet.costs.network_cost import cost
     from budgetnet.data import Folders, open_images
-    from budgetnet.experiments.activations import train_twins
+    from budgetnet.experiments.activations import activation_study
     from budgetnet.experiments.baseline import search_baseline
     from budgetnet.experiments.coefficients import search_coefficients
     from budgetnet.experiments.compare import compare
@@ -39,6 +39,7 @@ _PLACES = {
     "Folders": "data",
     "Network": "networks",
     "PAPER": "networks.scaling",
+    "activation_study": "experiments.activations",
     "adapt": "networks.scaling",
     "build": "model.build",
     "compare": "experiments.compare",
@@ -62,10 +63,9 @@ _PLACES = {
     "search_coefficients": "experiments.coefficients",
     "solve": "experiments.solve",
     "train": "experiments.train",
-    "train_twins": "experiments.activations",
 }
 
-_RENAMED = {"search_all": "search_family"}
+_RENAMED = {"search_all": "search_family", "train_twins": "activation_study"}
 
 __all__ = [
     "PAPER",
@@ -75,6 +75,7 @@ __all__ = [
     "Coefficients",
     "Folders",
     "Network",
+    "activation_study",
     "adapt",
     "build",
     "compare",
@@ -98,7 +99,6 @@ __all__ = [
     "search_family",
     "solve",
     "train",
-    "train_twins",
 ]
 
 

@@ -263,9 +263,9 @@ def difference_of_seeds(
 ) -> PairedDifference:
     """The mean difference over seeds as a row, and each seed's; `interval` says within which bounds it lies.
 
-    Without a standard error, as of one seed's losses, there is no interval.
+    Where neither several seeds nor images say how sure it is, as of one seed's losses, there is no interval.
     """
-    known = found.standard_error > 0.0 or found.images > 0
+    known = found.error_seeds is not None or found.images > 0
     low, high = interval(found) if known else (None, None)
     return PairedDifference(
         a=a,
@@ -298,12 +298,14 @@ def holm(p_values: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
 
 
 def holm_adjusted(rows: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
-    """The rows with `significant_holm` set: those that are significant, also when all of them are looked at
-    (`holm`)."""
-    adjusted = holm([1.0 if row.p_value is None else row.p_value for row in rows])
+    """The rows with `significant_holm` set: those that are significant, also when all of them are looked at (`holm`).
+
+    Rows without a p-value are not: they do not count.
+    """
+    adjusted = iter(holm([row.p_value for row in rows if row.p_value is not None]))
     return tuple(
-        dataclasses.replace(row, significant_holm=row.significant and stands)
-        for row, stands in zip(rows, adjusted, strict=True)
+        row if row.p_value is None else dataclasses.replace(row, significant_holm=next(adjusted) and row.significant)
+        for row in rows
     )
 
 

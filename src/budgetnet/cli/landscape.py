@@ -87,7 +87,9 @@ def output(
 
     Example: budgetnet landscape output --activations relu swish:0.5 swish gelu
     """
+    from budgetnet.codec import to_plain
     from budgetnet.inspect import landscape as landscapes
+    from budgetnet.inspect.landscape.page import OUTPUT_FORMAT
     from budgetnet.inspect.landscape.plane import ACTIVATIONS
 
     check_folder(out)
@@ -97,7 +99,7 @@ def output(
         )
         files = landscapes.write_output(out, found, shown)
     if as_json:
-        show.print_json({"files": files, "landscape": landscapes.output_row(found)})
+        show.print_json({"files": files, "landscape": {"format": OUTPUT_FORMAT, **to_plain(found.numbers())}})
     else:
         _print_output(found, files)
     return 0
@@ -117,14 +119,18 @@ def functions(
 
     Example: budgetnet landscape functions --activations relu swish:0.1 swish swish:10
     """
+    from budgetnet.codec import to_plain
     from budgetnet.inspect import landscape as landscapes
+    from budgetnet.inspect.landscape.functions import FunctionsLandscape
+    from budgetnet.inspect.landscape.page import FUNCTIONS_FORMAT
 
     check_folder(out)
     found = landscapes.functions_landscape(activations, extent)
     with progress() as shown:
         files = landscapes.write_functions(out, found, extent, shown)
     if as_json:
-        show.print_json({"files": files, "functions": landscapes.functions_row(found, extent)})
+        numbers = to_plain(FunctionsLandscape(extent, found))
+        show.print_json({"files": files, "functions": {"format": FUNCTIONS_FORMAT, **numbers}})
     else:
         _print_functions(found, files)
     return 0
@@ -157,7 +163,7 @@ def dead(
     with progress() as shown:
         uses = [dead_units_of(one, given, split, images, device=device, progress=shown) for one in run]
     if as_json:
-        show.print_json({"runs": uses})
+        show.print_json({"runs": [_use_row(use) for use in uses]})
         return 0
     for place, use in enumerate(uses):
         if place:
@@ -194,14 +200,12 @@ def _print_output(found: OutputLandscape, files: Sequence[Path]) -> None:
 
 def _print_functions(found: Sequence[FunctionFacts], files: Sequence[Path]) -> None:
     """A row a function."""
-    from budgetnet.inspect.landscape.functions import name_of
-
     rows: list[tuple[str, ...]] = []
     for row in found:
-        lowest = ("-", "-") if row.minimum is None else (f"{row.minimum[1]:.4f}", f"{row.minimum[0]:.4f}")
+        lowest = ("-", "-") if row.minimum is None else (f"{row.minimum.value:.4f}", f"{row.minimum.x:.4f}")
         limits = ("-" if value is None else f"{value:.3f}" for value in (row.from_half, row.from_relu))
         gains = (f"{row.gain:.3f}", f"{row.slope_growth:.3f}")
-        rows.append((name_of(row.activation), *gains, *lowest, show.percent(row.blocked_share), *limits))
+        rows.append((row.name, *gains, *lowest, show.percent(row.blocked_share), *limits))
     show.table(("function", "gain", "growth", "minimum", "at x", "blocked", "from x/2", "from ReLU"), rows)
     show.say()
     show.say("blocked: of inputs from N(0, 1), those with |slope| < 0.01 of the largest.", "dim")
@@ -212,6 +216,13 @@ def print_files(files: Sequence[Path]) -> None:
     """What was written, by its kind."""
     show.say()
     show.facts({path.suffix[1:]: str(path) for path in files})
+
+
+def _use_row(use: RunUse) -> dict[str, object]:
+    """A run's units as JSON has them."""
+    found = use.use
+    split = {"run": use.run, "network": use.network, "split": use.split, "images": found.images}
+    return {**split, "kinds": found.kinds(), "layers": found.layers}
 
 
 def _print_use(use: RunUse, layers: bool) -> None:

@@ -39,7 +39,7 @@ def loss(
     seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),
-    fresh: Annotated[bool, Parameter(group=OUTPUT, help="Start anew instead of going on.")] = False,
+    fresh: Annotated[bool, Parameter(group=OUTPUT, help="Begin again instead of going on.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Draw the loss around trained weights: along a line, over a plane, and how sharp it is.
@@ -50,8 +50,10 @@ def loss(
 
     Example: budgetnet landscape loss runs/relu runs/swish
     """
+    from budgetnet.codec import to_plain
     from budgetnet.inspect.landscape import write_loss
     from budgetnet.inspect.landscape.loss import loss_landscape
+    from budgetnet.inspect.landscape.loss.part import LOSS_FORMAT
     from budgetnet.inspect.landscape.loss.values import Around
 
     check_folder(out)
@@ -60,9 +62,7 @@ def loss(
         found = loss_landscape(run, out / "loss", folders.others(data), split, around, device, fresh, shown)
         files = write_loss(out, found, shown)
     if as_json:
-        from budgetnet.inspect.landscape import loss_row
-
-        show.print_json({"files": files, "landscape": loss_row(found)})
+        show.print_json({"files": files, "landscape": {"format": LOSS_FORMAT, **to_plain(found)}})
     else:
         _print(found)
         print_files(files)

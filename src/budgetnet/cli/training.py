@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.landscape import OutFolder, check_folder, print_files
+from budgetnet.cli.landscape import OutFolder, check_folder
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
@@ -21,10 +21,8 @@ from budgetnet.cli.options import (
     DeviceOption,
     read_list,
 )
+from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import Data, Fresh, base_of, resumable
-
-if TYPE_CHECKING:
-    from budgetnet.experiments.activations import Study
 
 
 def training(
@@ -77,10 +75,13 @@ def training(
     """
     given = folders.data(data)
     check_folder(out)
-    from budgetnet import train_twins
+    from budgetnet import activation_study
+    from budgetnet.codec import to_plain
+    from budgetnet.experiments.activations.report import report
+    from budgetnet.experiments.activations.result import FORMAT
 
     with resumable() as shown:
-        study = train_twins(
+        study = activation_study(
             given,
             network=None if network is None else base_of(network),
             activations=activations,
@@ -96,22 +97,7 @@ def training(
             progress=shown,
         )
     if as_json:
-        show.print_json({"files": study.files, "training": study.row})
+        show.print_json({"files": study.files, "training": {"format": FORMAT, **to_plain(study)}})
     else:
-        _print(study)
+        print_report(report(study.record, study))
     return 0
-
-
-def _print(study: Study) -> None:
-    """A row a measure, a column a twin; then what the numbers show."""
-    from budgetnet.inspect.landscape.training import words
-
-    rows = [
-        (words.end_title(name), *(words.spread_of(name, twin["measures"][name]) for twin in study.row["twins"]))
-        for name in words.TITLES
-    ]
-    show.table(("", *(twin.title for twin in study.twins)), rows)
-    show.say()
-    for sentence in study.statement:
-        show.say(show.typed(sentence))
-    print_files(study.files)

@@ -15,6 +15,8 @@ TEMPLATE = Path(__file__).parent / "report.html.j2"
 PAGE = "report.html"
 WIDE_PX, NARROW_PX = 880, 350
 """Every picture is drawn for a desk's screen and for a phone's."""
+CARD_PX = 440
+"""The width of a small picture; a phone shows it narrower."""
 Draw = Callable[[int, str], str]
 """A picture as SVG for a width in px; the text begins its ids, so that several can stand on one page."""
 
@@ -74,6 +76,13 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Cards:
+    """Small pictures beside one another, as many in a row as there is room for; each is drawn once, `CARD_PX` wide."""
+
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """A paragraph; words between backticks are code. `quiet`: it explains what stands above it."""
 
@@ -117,7 +126,7 @@ class Markup:
     html: str
 
 
-Block = Table | Figure | Text | Facts | Command | Code | Links | Markup
+Block = Table | Figure | Cards | Text | Facts | Command | Code | Links | Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +181,7 @@ def write_report(report: Report, folder: Path) -> Path:
 def write_reports(report: Report, parts: tuple[tuple[str, Report], ...], folder: Path) -> Path:
     """A page over several reports: its own sections, then those of each part under the part's name."""
     folder.mkdir(parents=True, exist_ok=True)
-    values = {"report": report, "parts": parts, "kind": _kind, "markup": _markup, "pictures": _pictures}
+    values = {"report": report, "parts": parts, "kind": _kind, "markup": _markup, "pictures": _pictures, "card": _card}
     path = folder / PAGE
     with written_aside(path) as aside:
         aside.write_text(render_page(TEMPLATE, values), encoding="utf-8")
@@ -186,6 +195,11 @@ def _kind(block: Block) -> str:
 def _pictures(figure: Figure, prefix: str) -> tuple[str, ...]:
     """The picture for a wide and for a narrow page."""
     return tuple(figure.draw(width, f"{prefix}{figure.name}{width}-") for width in (WIDE_PX, NARROW_PX))
+
+
+def _card(figure: Figure, prefix: str) -> str:
+    """A small picture."""
+    return figure.draw(CARD_PX, f"{prefix}{figure.name}-")
 
 
 def _markup(text: str) -> str:

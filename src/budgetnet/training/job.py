@@ -242,15 +242,15 @@ def held_out_of(job: TrainingJob, images: ImageSet) -> NDArray[np.int64]:
 class Callback(Protocol):
     """Looks on at a training and never changes it. What it keeps is saved before each checkpoint."""
 
-    def begin(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Trainer) -> None:
         """The trainer is about to go on from `trainer.step`: what was kept of later steps is to be forgotten."""
         ...
 
-    def see(self, trainer: Trainer, step: StepReport) -> None:
+    def on_step(self, trainer: Trainer, step: StepReport) -> None:
         """A step was taken."""
         ...
 
-    def save(self) -> None:
+    def on_checkpoint(self) -> None:
         """Write what was kept, so that a checkpoint of this step finds it."""
         ...
 
@@ -274,10 +274,10 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
         elif job.initial.exists():
             trainer.begin_from(job.initial)
         if callback is not None:
-            callback.begin(trainer)
+            callback.on_start(trainer)
         steps.take(newest == job.cooldown)
         if callback is not None:
-            callback.save()
+            callback.on_checkpoint()
     if not trainer.accelerator.is_main_process:
         return False
     _finish(job, trainer, images, pixels)
@@ -288,7 +288,7 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
 def _save(job: TrainingJob, trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
     """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
     if callback is not None:
-        callback.save()
+        callback.on_checkpoint()
     trainer.save(checkpoint)
     if job.context.on_checkpoint is not None:
         job.context.on_checkpoint()
@@ -356,7 +356,7 @@ class _Steps:
         self.loss = step.loss if self.loss is None else 0.9 * self.loss + 0.1 * step.loss
         self.accuracy = step.accuracy if self.accuracy is None else 0.9 * self.accuracy + 0.1 * step.accuracy
         if self.callback is not None:
-            self.callback.see(self.trainer, step)
+            self.callback.on_step(self.trainer, step)
         self._amend(step.step)
         now = time.monotonic()
         if self.main:

@@ -1,98 +1,104 @@
-"""What a study of twins fixes before it trains: plan.json, and the jobs that follow from it."""
+"""What a study of activations fixes before it trains, and the trainings that follow from it."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from budgetnet.data import Data, ImageSet, Pixels
-from budgetnet.experiments.activations.networks import twin_name, twin_of
+from budgetnet.cluster.executor import batch_for
+from budgetnet.data import Preprocessing
+from budgetnet.experiments.activations.networks import base_for, twin_name, twin_of
 from budgetnet.experiments.activations.probe import LENGTHS
-from budgetnet.experiments.activations.training import WatchedTraining
+from budgetnet.experiments.activations.request import StudyRequest
+from budgetnet.experiments.activations.training import ProbedTraining
 from budgetnet.experiments.bases import safe_name
+from budgetnet.experiments.experiment import Context
 from budgetnet.networks import Activation, Network
-from budgetnet.training.augmenting import Augment, choices_by_seed, chosen_of, fitted
-from budgetnet.training.job import JobContext, whole_job
-from budgetnet.training.memory import training_batch
-from budgetnet.training.plan import config_of, config_row, data_row, machine_row, preprocessing_for, preprocessing_row
-from budgetnet.training.recipe import Recipe
-from budgetnet.training.train import with_steps
-from budgetnet.training.trainer import TrainingConfig
-
-COMMAND = "landscape training"
+from budgetnet.runs.record import Record
+from budgetnet.training.augmenting import Chosen, choices_by_seed, fitted, tell_augmentation
+from budgetnet.training.job import whole_job
+from budgetnet.training.plan import preprocessing_for, side_px_for
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 
-def planned(
-    data: Data,
-    images: Sequence[ImageSet],
-    asked: Mapping[str, Any],
-    network: Network,
-    activations: Sequence[Activation],
-    recipe: Recipe,
-    device: str,
-) -> dict[str, Any]:
-    """plan.json, but for its side_px and augmentation: one recipe, one batch and one count of steps for all twins and
-    seeds."""
-    first = images[0]
-    networks = [twin_of(network, row) for row in activations]
-    batch, steps = training_batch(recipe, len(first.indices("train")), networks, device), asked["steps"]
-    preprocessing = preprocessing_for(first)
-    twins: list[dict[str, Any]] = []
-    for row in activations:
-        name = safe_name(twin_name(row).replace(":", "-"))
-        config = with_steps(TrainingConfig(name, twin_of(network, row), recipe, preprocessing, 0, batch, 1, 1), steps)
-        activation = {"kind": row.kind, "beta": row.beta, "trainable": row.trainable}
-        twins.append({"name": twin_name(row), **activation, "config": config_row(config)})
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """One batch, one preprocessing and one count of steps for all twins of `network` and all seeds.
+
+    `augmentation` is what each seed draws of the recipe's. After the steps `probe_steps` the gradient is probed at
+    distances of `lengths` times the length of the weights.
+    """
+
+    network: Network
+    side_px: int
+    preprocessing: Preprocessing
+    batch: int
+    steps: int
+    warmup_steps: int
+    cooldown_steps: int
+    probe_steps: tuple[int, ...]
+    lengths: tuple[float, ...]
+    augmentation: tuple[tuple[Chosen, ...], ...]
+
+
+StudyRecord = Record[StudyRequest, StudyPlan]
+
+
+def propose(request: StudyRequest, context: Context) -> StudyPlan:
+    """The plan. Raises a one-line `ValueError` for a network without an activation to replace."""
+    images, recipe = context.images[0], request.recipe
+    network = base_for(images, request.network)
+    twins = [twin_of(network, activation) for activation in request.activations]
+    preprocessing = preprocessing_for(images)
+    batch = batch_for(context.executor, recipe, len(images.indices("train")), twins)
+    config = TrainingSpec("any", network, recipe, preprocessing, 0, batch).for_steps(request.steps)
+    side_px = side_px_for(twins, preprocessing)
+    augmentation = choices_by_seed(request.augment, recipe, context.images, context.pixels(side_px))
+    tell_augmentation(augmentation[0], context.progress)
+    return StudyPlan(
+        network=network,
+        side_px=side_px,
+        preprocessing=preprocessing,
+        batch=batch,
+        steps=config.steps,
+        warmup_steps=config.warmup_steps,
+        cooldown_steps=config.cooldown_steps,
+        probe_steps=probe_steps(request.steps, request.probes),
+        lengths=LENGTHS,
+        augmentation=augmentation,
+    )
+
+
+def probe_steps(steps: int, probes: int) -> tuple[int, ...]:
+    """After which steps the gradient is probed: evenly, the last step too."""
+    return tuple(sorted({max(1, round(steps * index / probes)) for index in range(1, probes + 1)}))
+
+
+def jobs_of(record: StudyRecord, context: Context) -> dict[tuple[Activation, int], ProbedTraining]:
+    """Every training, by activation and seed; one seed after another, so that an unfinished study has whole rounds."""
     return {
-        "command": COMMAND,
-        "data": data_row(data, first),
-        "fingerprints": [one.fingerprint for one in images],
-        **asked,
-        "machine": machine_row(),
-        "recipe": recipe.to_dict(),
-        "preprocessing": preprocessing_row(preprocessing),
-        "cooldown_steps": recipe.cooldown_steps(steps),
-        "probe_steps": probe_steps(steps, asked["probes"]),
-        "lengths": list(LENGTHS),
-        "twins": twins,
+        (activation, seed): _job(record, activation, seed, context)
+        for seed in range(record.request.seeds)
+        for activation in record.request.activations
     }
 
 
-def augmentations(
-    augment: Augment, recipe: Recipe, images: Sequence[ImageSet], pixels: Pixels
-) -> list[list[dict[str, Any]]]:
-    """What each seed draws of the recipe's augmentation, as plan.json keeps it."""
-    by_seed = choices_by_seed(augment, recipe, images, pixels)
-    return [[one.to_dict() for one in chosen] for chosen in by_seed]
-
-
-def probe_steps(steps: int, probes: int) -> list[int]:
-    """After which steps the gradient is probed: evenly, the last step too."""
-    return sorted({max(1, round(steps * context / probes)) for context in range(1, probes + 1)})
-
-
-def jobs_of(plan: Mapping[str, Any], context: JobContext) -> tuple[WatchedTraining, ...]:
-    """Every training, one seed after another, so that an unfinished study has whole rounds."""
-    return tuple(_job(plan, row, seed, context) for seed in range(plan["seeds"]) for row in plan["twins"])
-
-
-def _job(plan: Mapping[str, Any], row: Mapping[str, Any], seed: int, context: JobContext) -> WatchedTraining:
-    config = config_of(row["config"], {**plan, "seed": seed})
-    by_seed = plan.get("augmentation")  # a plan from before there was a choice says it in its recipe
-    recipe = fitted(config.recipe, chosen_of(by_seed and by_seed[seed]))
-    config = dataclasses.replace(config, id=training_id(row["config"]["id"], seed), recipe=recipe)
-    here = dataclasses.replace(context, split_seed=seed)
-    job = whole_job(config, here, f"training/{row['name']}, seed {seed}", plan["cooldown_steps"])
-    return WatchedTraining(job, tuple(plan["probe_steps"]), plan["probe_images"])
+def _job(record: StudyRecord, activation: Activation, seed: int, context: Context) -> ProbedTraining:
+    request, plan, name = record.request, record.plan, twin_name(activation)
+    config = TrainingConfig(
+        training_id(name, seed),
+        twin_of(plan.network, activation),
+        fitted(request.recipe, plan.augmentation[seed]),
+        plan.preprocessing,
+        seed,
+        plan.batch,
+        plan.steps,
+        plan.warmup_steps,
+    )
+    here = context.job_context(plan.side_px, seed)
+    job = whole_job(config, here, f"training/{name}, seed {seed}", plan.cooldown_steps)
+    return ProbedTraining(job, plan.probe_steps, plan.lengths, request.probe_images)
 
 
 def training_id(twin: str, seed: int) -> str:
     """The name of a training's files."""
-    return f"{twin}-seed{seed}"
-
-
-def place_of(data: Data, side_px: int, run: Path, device: str) -> JobContext:
-    """Where the workers of a run work."""
-    return JobContext(data, 0, side_px, str(run / "trainings"), device)
+    return f"{safe_name(twin.replace(':', '-'))}-seed{seed}"

@@ -24,7 +24,7 @@ class Probe:
 
     g is the gradient of the loss L at the weights w, all of them as one vector; for each of `lengths`, t, the weights
     go to w_t = w - t |w| g / |g|, where the loss is `losses` and the gradient g_t.
-    `gradient_changes` are |g_t - g| / |g|. Numbers that are none, where g is 0 or the loss has run away, are NaN.
+    `gradient_changes` are |g_t - g| / |g|. Where g is 0 or the loss has run away there is no number, but NaN.
     Source: Santurkar et al., arXiv:1805.11604, section 3.1 and figure 4; the lengths are ours.
     """
 
@@ -70,6 +70,44 @@ class Probe:
         """max over the lengths of (|g_t - g| / |g|) / (|w_t - w| / |w|): the same, free of units."""
         ratios = [change / length for change, length in zip(self.gradient_changes, self.lengths, strict=True)]
         return math.nan if any(map(math.isnan, ratios)) else max(ratios)
+
+    def values(self) -> ProbeValues:
+        """All of it as a file holds it."""
+        return ProbeValues(
+            loss=finite(self.loss),
+            gradient_norm=finite(self.gradient_norm),
+            weight_norm=finite(self.weight_norm),
+            smoothness=finite(self.smoothness),
+            loss_range=finite(self.loss_range),
+            gradient_change=finite(self.gradient_change),
+            first_order_error=finite(self.first_order_error),
+            relative_smoothness=finite(self.relative_smoothness),
+            losses=tuple(map(finite, self.losses)),
+            gradient_changes=tuple(map(finite, self.gradient_changes)),
+            first_order_errors=tuple(map(finite, self.first_order_errors)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeValues:
+    """What a probe found, each as in `Probe`; None for what is not a finite number."""
+
+    loss: float | None
+    gradient_norm: float | None
+    weight_norm: float | None
+    smoothness: float | None
+    loss_range: float | None
+    gradient_change: float | None
+    first_order_error: float | None
+    relative_smoothness: float | None
+    losses: tuple[float | None, ...]
+    gradient_changes: tuple[float | None, ...]
+    first_order_errors: tuple[float | None, ...]
+
+
+def finite(value: float) -> float | None:
+    """The number, or None where it is not a finite one."""
+    return value if math.isfinite(value) else None
 
 
 def probe(loss: Callable[[], Tensor], weights: Sequence[Tensor], lengths: Sequence[float] = LENGTHS) -> Probe:

@@ -1,231 +1,214 @@
-"""What the trainings of twins came to: measures with their spread over seeds, paired differences, curves, betas."""
+"""What a study of activations found: each twin with its trainings, and the paired differences of every measure."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from budgetnet.experiments.activations.networks import twin_title
-from budgetnet.experiments.activations.probe import Probe
-from budgetnet.experiments.activations.training import WatchedTraining, probe_of
+from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.experiments.activations.measures import MEASURES, ImageValues, Measure
+from budgetnet.experiments.activations.networks import twin_name, twin_title
+from budgetnet.experiments.activations.plan import StudyRecord
+from budgetnet.experiments.activations.probe import ProbeValues, finite
+from budgetnet.experiments.activations.training import TrainingRecord
 from budgetnet.inspect.landscape.plane import Spread
-from budgetnet.inspect.landscape.training.words import PROBED, TITLES
-from budgetnet.networks import Activation
-from budgetnet.statistics import OverSeeds, from_seeds, holm, mean_interval, over_seeds
-from budgetnet.training.image_scores import scores_in
+from budgetnet.networks import Activation, ActivationKind
+from budgetnet.statistics import (
+    PairedDifference,
+    difference_of_seeds,
+    from_seeds,
+    holm_adjusted,
+    mean_interval,
+    over_seeds,
+)
 
-LAST_SHARE = 0.05
-"""Of all steps, whose mean loss is the loss at the end."""
+FORMAT = "budgetnet.training-landscape.v2"
 CURVE_POINTS = 40
-MEASURES = tuple(TITLES)
-"""Those of `PROBED` are of a training the median over its probes."""
-BY_IMAGE = ("train_loss", "accuracy")
-"""Measures that are means over images, so that the choice of images has an error, too."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Training:
-    """One training, as its file has it: a row a step, a row a probe, and what was measured at its end."""
+@dataclass(frozen=True, slots=True)
+class TwinTraining:
+    """One training of a twin: what it answered on the validation images, its units, its curves and its probes.
+
+    `losses` are means over the stretches of steps that end at the study's `curve_steps`; `betas` has a row for each of
+    those steps and a number a layer, and no row where none is trained. Numbers that are not finite are None.
+    """
 
     seed: int
-    losses: NDArray[np.float64]
-    betas: NDArray[np.float64]
-    layers: tuple[str, ...]
-    probes: tuple[Probe, ...]
-    train_indices: NDArray[np.int64]
-    train_losses: NDArray[np.float64]
-    indices: NDArray[np.int64]
-    right: NDArray[np.bool_]
     diverged: bool
+    learned: bool
+    correct: int
+    count: int
     units: int
     dead: int
     silent: int
     blocked_share: float
-
-    def by_image(self, measure: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Which images, and the value of each: one of `BY_IMAGE`."""
-        if measure == "train_loss":
-            return self.train_indices, self.train_losses
-        return self.indices, self.right.astype(np.float64)
-
-    def value(self, measure: str) -> float:
-        """One of `MEASURES`; NaN where a loss that ran away left none."""
-        if measure in BY_IMAGE:
-            return float(self.by_image(measure)[1].mean())
-        if measure == "last_loss":
-            return float(self.losses[-last_steps(len(self.losses)) :].mean())
-        if measure == "dead_share":
-            return self.dead / self.units
-        return float(np.median([getattr(row, measure) for row in self.probes]))
-
-
-def last_steps(steps: int) -> int:
-    """How many steps at the end count for `last_loss`: a twentieth, at least 10 where there are as many."""
-    return min(steps, max(10, round(LAST_SHARE * steps)))
-
-
-def read_training(job: WatchedTraining) -> Training:
-    """What `train_and_look` wrote."""
-    with np.load(job.answers) as rows:
-        units, answers = rows["units"], scores_in(rows, rows["labels"])
-        return Training(
-            seed=job.training.context.split_seed,
-            losses=rows["losses"],
-            betas=rows["betas"],
-            layers=tuple(rows["layers"].tolist()),
-            probes=tuple(probe_of(row, rows["lengths"]) for row in rows["probes"]),
-            train_indices=rows["train_indices"],
-            train_losses=rows["train_losses"],
-            indices=rows["indices"],
-            right=answers.right,
-            diverged=not bool(answers.finite.all()),
-            units=int(units.sum()),
-            dead=int(rows["dead"].sum()),
-            silent=int(rows["silent"].sum()),
-            blocked_share=float((rows["blocked_shares"] * units).sum() / units.sum()),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Twin:
-    """One activation and its trainings, a seed each."""
-
-    name: str
-    title: str
-    kind: str
-    beta: float
-    trainable: bool
-    trainings: tuple[Training, ...]
-
-    def spread(self, measure: str) -> Spread | None:
-        """Mean, standard deviation and each seed's value of a measure; None where a seed has none."""
-        values = [one.value(measure) for one in self.trainings]
-        if not all(map(math.isfinite, values)):
-            return None
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return Spread(float(np.mean(values)), deviation, tuple(values))
+    losses: tuple[float | None, ...]
+    betas: tuple[tuple[float | None, ...], ...]
+    probes: tuple[ProbeValues, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class TwinDifference:
-    """A measure of twin a minus that of twin b, with the same seeds: mean, 95 % interval, and each seed's.
+class Twin:
+    """The network with one activation, and its trainings, a seed each.
 
-    `differs`: the interval leaves 0 out; `stands`: so it does when all differences of the study are counted (Holm).
-    The interval is None for one seed of a measure that is no mean over images.
+    `layers` are those whose beta is trained. `measures` holds each of `MEASURES` by its name; None where a seed's loss
+    ran away.
     """
 
-    measure: str
-    a: str
-    b: str
-    mean: float
-    low: float | None
-    high: float | None
-    chance: float | None
-    differs: bool
-    stands: bool
-    values: tuple[float, ...]
+    name: str
+    title: str
+    kind: ActivationKind
+    beta: float
+    trainable: bool
+    layers: tuple[str, ...]
+    measures: dict[str, Spread | None]
+    trainings: tuple[TwinTraining, ...]
+
+    @property
+    def short_title(self) -> str:
+        """Its title beside those of others: trained beta, of Swish."""
+        return self.title.removeprefix("Swish with ")
+
+    @property
+    def units(self) -> int:
+        """Of all seeds together."""
+        return sum(training.units for training in self.trainings)
+
+    @property
+    def dead(self) -> int:
+        """Dead units of all seeds together."""
+        return sum(training.dead for training in self.trainings)
 
 
-def differences_of(twins: Sequence[Twin]) -> tuple[TwinDifference, ...]:
-    """Every measure of every pair of twins, the later one minus the earlier one."""
-    rows = [
-        _difference(measure, later, earlier)
-        for measure in MEASURES
-        for earlier, later in itertools.combinations(twins, 2)
-        if later.spread(measure) and earlier.spread(measure)
-    ]
-    chances = [(place, row.chance) for place, row in enumerate(rows) if row.chance is not None]
-    stands = holm([chance for _, chance in chances])
-    standing = {place for (place, _), stand in zip(chances, stands, strict=True) if stand}
-    return tuple(replace(row, stands=row.differs and place in standing) for place, row in enumerate(rows))
+@dataclass(frozen=True, slots=True)
+class ImageCounts:
+    """How many images each training learned from, and answered at its end."""
+
+    train: int
+    validation: int
 
 
-def _difference(measure: str, a: Twin, b: Twin) -> TwinDifference:
-    pairs = list(zip(a.trainings, b.trainings, strict=True))
-    values = tuple(one.value(measure) - other.value(measure) for one, other in pairs)
-    found = from_seeds(values) if measure not in BY_IMAGE else over_seeds([_paired(measure, *pair) for pair in pairs])
-    row = TwinDifference(measure, a.name, b.name, found.mean, None, None, None, False, False, values)
-    if found.error_seeds is None and measure not in BY_IMAGE:
-        return row
-    return _judged(row, found)
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """A finished study: one network with one activation after another, trained alike.
+
+    The loss of the last steps is a mean over `last_steps`, that on training images over `loss_images`. `differences`
+    has for each of `MEASURES`, by its name, every pair of twins, the later one minus the earlier one; they are counted
+    together (`significant_holm`). `run` is the folder of all its files.
+    """
+
+    run: Path = field(metadata=NOT_STORED)
+    data: str
+    network: str
+    macs: int
+    resolution_px: tuple[int, int]
+    recipe: str
+    seeds: int
+    steps: int
+    batch: int
+    epochs: float
+    images: ImageCounts
+    last_steps: int
+    loss_images: int
+    probe_images: int
+    probe_steps: tuple[int, ...]
+    lengths: tuple[float, ...]
+    curve_steps: tuple[int, ...]
+    statement: tuple[str, ...]
+    twins: tuple[Twin, ...]
+    differences: dict[str, tuple[PairedDifference, ...]]
+    report: Path = field(metadata=NOT_STORED)
+    record: StudyRecord = field(metadata=PRIVATE, repr=False)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What people open: the page, the sheets of pictures, the numbers."""
+        sheets = ("training", "training-betas") if any(twin.layers for twin in self.twins) else ("training",)
+        pictures = [self.run / f"{name}.{kind}" for name in sheets for kind in ("png", "svg")]
+        return (self.report, *pictures, self.run / "training.json")
 
 
-def _paired(measure: str, ours: Training, theirs: Training) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    indices, values = ours.by_image(measure)
-    others, minus = theirs.by_image(measure)
-    assert np.array_equal(indices, others), "the same images in the same order"
-    return indices, values - minus
+def twin_of_records(activation: Activation, records: Sequence[TrainingRecord]) -> Twin:
+    """What the trainings with an activation came to."""
+    return Twin(
+        name=twin_name(activation),
+        title=twin_title(activation),
+        kind=activation.kind,
+        beta=activation.beta,
+        trainable=activation.trainable,
+        layers=records[0].layers,
+        measures={measure.name: spread_of(measure, records) for measure in MEASURES},
+        trainings=tuple(map(_training, records)),
+    )
 
 
-def _judged(row: TwinDifference, found: OverSeeds) -> TwinDifference:
-    low, high = mean_interval(found)
-    return replace(row, low=low, high=high, chance=found.chance, differs=low > 0.0 or high < 0.0)
+def spread_of(measure: Measure, records: Sequence[TrainingRecord]) -> Spread | None:
+    """Mean, standard deviation and each seed's value of a measure; None where a seed has none."""
+    values = [measure.value(record) for record in records]
+    if not all(map(math.isfinite, values)):
+        return None
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Spread(float(np.mean(values)), deviation, tuple(values))
 
 
-def twin_row(twin: Twin) -> dict[str, Any]:
-    """A twin in training.json."""
-    spreads = {name: twin.spread(name) for name in MEASURES}
-    return {
-        "name": twin.name,
-        "title": twin.title,
-        "kind": twin.kind,
-        "beta": twin.beta,
-        "trainable": twin.trainable,
-        "layers": list(twin.trainings[0].layers),
-        "measures": {name: row and asdict(row) for name, row in spreads.items()},
-        "trainings": [_training_row(one) for one in twin.trainings],
-    }
+def _training(record: TrainingRecord) -> TwinTraining:
+    points = curve_steps(len(record.losses))
+    betas = [tuple(map(finite, record.betas[step - 1].tolist())) for step in points] if record.layers else []
+    return TwinTraining(
+        seed=record.seed,
+        diverged=record.diverged,
+        learned=record.learned,
+        correct=int(record.right.sum()),
+        count=len(record.right),
+        units=record.units,
+        dead=record.dead,
+        silent=record.silent,
+        blocked_share=record.blocked_share,
+        losses=tuple(finite(float(record.losses[low:high].mean())) for low, high in itertools.pairwise((0, *points))),
+        betas=tuple(betas),
+        probes=record.probes,
+    )
 
 
-def _training_row(one: Training) -> dict[str, Any]:
-    points = curve_steps(len(one.losses))
-    return {
-        "seed": one.seed,
-        "diverged": one.diverged,
-        "correct": int(one.right.sum()),
-        "count": len(one.right),
-        "units": one.units,
-        "dead": one.dead,
-        "silent": one.silent,
-        "blocked_share": one.blocked_share,
-        "losses": [_finite(float(one.losses[low:high].mean())) for low, high in itertools.pairwise([0, *points])],
-        "betas": [[_finite(beta) for beta in one.betas[step - 1].tolist()] for step in points] if one.layers else [],
-        "probes": [_probe_row(row) for row in one.probes],
-    }
-
-
-def curve_steps(steps: int) -> list[int]:
+def curve_steps(steps: int) -> tuple[int, ...]:
     """The last step of each stretch whose mean loss is a point of a curve."""
-    return sorted({max(1, round(steps * place / CURVE_POINTS)) for place in range(1, CURVE_POINTS + 1)})
+    return tuple(sorted({max(1, round(steps * index / CURVE_POINTS)) for index in range(1, CURVE_POINTS + 1)}))
 
 
-def _probe_row(row: Probe) -> dict[str, Any]:
-    names = ("loss", "gradient_norm", "weight_norm", "smoothness", *PROBED)
-    return {
-        **{name: _finite(getattr(row, name)) for name in names},
-        **{name: [_finite(value) for value in getattr(row, name)] for name in PER_LENGTH},
-    }
+def differences_of(records: Mapping[str, Sequence[TrainingRecord]]) -> dict[str, tuple[PairedDifference, ...]]:
+    """Every measure of every pair of twins, by their names, the later one minus the earlier one; all counted together.
+
+    A pair with a seed whose loss ran away is left out.
+    """
+    rows = [
+        (measure, _difference(measure, later, earlier, records[later], records[earlier]))
+        for measure in MEASURES
+        for earlier, later in itertools.combinations(records, 2)
+        if spread_of(measure, records[later]) and spread_of(measure, records[earlier])
+    ]
+    adjusted = zip(rows, holm_adjusted([pair for _, pair in rows]), strict=True)
+    pairs = [(measure, pair) for (measure, _), pair in adjusted]
+    return {each.name: tuple(pair for measure, pair in pairs if measure is each) for each in MEASURES}
 
 
-PER_LENGTH = ("losses", "gradient_changes", "first_order_errors")
+def _difference(
+    measure: Measure, a: str, b: str, ours: Sequence[TrainingRecord], theirs: Sequence[TrainingRecord]
+) -> PairedDifference:
+    pairs = list(zip(ours, theirs, strict=True))
+    values = [measure.value(one) - measure.value(other) for one, other in pairs]
+    if measure.by_image is None:
+        found = from_seeds(values)
+    else:
+        found = over_seeds([_paired(measure.by_image(one), measure.by_image(other)) for one, other in pairs])
+    return difference_of_seeds(a, b, found, values, mean_interval)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def twins_of(plan: Mapping[str, Any], jobs: Sequence[WatchedTraining]) -> tuple[Twin, ...]:
-    """The twins of a study whose trainings are done: jobs come one seed after another."""
-    many = len(plan["twins"])
-    found: list[Twin] = []
-    for place, row in enumerate(plan["twins"]):
-        activation = Activation(row["kind"], row["beta"], row["trainable"])
-        trainings = tuple(map(read_training, jobs[place::many]))
-        found.append(Twin(row["name"], twin_title(activation), row["kind"], row["beta"], row["trainable"], trainings))
-    return tuple(found)
+def _paired(ours: ImageValues, theirs: ImageValues) -> ImageValues:
+    assert np.array_equal(ours[0], theirs[0]), "the same images in the same order"
+    return ours[0], ours[1] - theirs[1]

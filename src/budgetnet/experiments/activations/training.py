@@ -1,22 +1,23 @@
-"""One training of a twin in a worker, watched: every step's loss and betas, probes of the gradient, and its end."""
+"""One training in a worker: the loss and the betas of every step, probes of the gradient, and how it ended."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.data import ImageSet, Pixels, evenly, input_batches, train_batch
-from budgetnet.experiments.activations.probe import ModelProbe, Probe
+from budgetnet.experiments.activations.probe import ModelProbe, Probe, ProbeValues
 from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model
 from budgetnet.model.layers import Swish
+from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import answer
+from budgetnet.training.image_scores import scores_in
 from budgetnet.training.job import JobContext, JobFiles, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 from budgetnet.training.trainer import StepReport, Trainer
@@ -31,11 +32,15 @@ BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class WatchedTraining:
-    """A training, and after which of its steps the gradient is probed on how many training images."""
+class ProbedTraining:
+    """A training, and after which of its steps the gradient is probed: at which distances, on how many training images.
+
+    It is a `Job` for an executor.
+    """
 
     training: TrainingJob
     probe_steps: tuple[int, ...]
+    lengths: tuple[float, ...]
     probe_images: int
 
     @property
@@ -50,24 +55,24 @@ class WatchedTraining:
 
     @property
     def files(self) -> JobFiles:
-        """Those of the training, what was seen before each checkpoint, and in place of predictions what is kept."""
+        """Those of the training, what was noted before each checkpoint, and in place of predictions what is kept."""
         files = self.training.files
-        leaves = (*files.leaves[:-1], self.answers)
-        return dataclasses.replace(files, checkpoints=(self.records, *files.checkpoints), leaves=leaves)
+        leaves = (*files.leaves[:-1], self.record)
+        return dataclasses.replace(files, checkpoints=(self.notes, *files.checkpoints), leaves=leaves)
 
-    def at(self, context: JobContext) -> WatchedTraining:
+    def at(self, context: JobContext) -> ProbedTraining:
         """The same training at another place."""
         return dataclasses.replace(self, training=self.training.at(context))
 
     @property
-    def records(self) -> Path:
-        """What was seen so far, beside the checkpoints."""
-        return self.training.folder / "seen.npz"
+    def notes(self) -> Path:
+        """What was noted so far, beside the checkpoints."""
+        return self.training.folder / "notes.npz"
 
     @property
-    def answers(self) -> Path:
+    def record(self) -> Path:
         """All that is kept of a training: there once it is done."""
-        return Path(self.training.context.folder).parent / "answers" / f"{self.training.config.id}.npz"
+        return self.training.predictions
 
 
 def trained_betas(model: Model) -> dict[str, Swish]:
@@ -76,21 +81,21 @@ def trained_betas(model: Model) -> dict[str, Swish]:
 
 
 @dataclass(slots=True, eq=False)
-class Seen:
-    """A watch: a row a step, a row a probe; what a kill leaves of later steps is forgotten in `begin`."""
+class GradientProbe:
+    """A `Callback` that keeps a row a step and a row a probe; of steps behind a checkpoint it begins again."""
 
-    training: WatchedTraining
+    job: ProbedTraining
     images: ImageSet
     pixels: Pixels
     losses: list[float] = field(default_factory=list)
     betas: list[list[float]] = field(default_factory=list)
     probes: list[Probe] = field(default_factory=list)
-    probing: ModelProbe | None = None
+    model: ModelProbe | None = None
     layers: tuple[Swish, ...] = ()
 
-    def begin(self, trainer: Trainer) -> None:
-        """Read what was saved, up to the trainer's step."""
-        config, indices = trainer.config, evenly(self.images.indices("train"), self.training.probe_images)
+    def on_start(self, trainer: Trainer) -> None:
+        """Read what was noted, up to the trainer's step."""
+        config, indices = trainer.config, evenly(self.images.indices("train"), self.job.probe_images)
         batch = train_batch(
             self.images,
             self.pixels,
@@ -101,49 +106,44 @@ class Seen:
             device=trainer.accelerator.device,
         )
         self.layers = tuple(trained_betas(trainer.model).values())
-        self.probing = ModelProbe(trainer.model, batch, config.recipe.label_smoothing)
+        self.model = ModelProbe(trainer.model, batch, config.recipe.label_smoothing)
         if trainer.step:
             self._read(trainer.step)
 
     def _read(self, step: int) -> None:
-        with np.load(self.training.records) as rows:
+        with np.load(self.job.notes) as rows:
             self.losses = rows["losses"][:step].tolist()
             self.betas = rows["betas"][:step].tolist()
-            done = sum(probed <= step for probed in self.training.probe_steps)
-            self.probes = [probe_of(row, rows["lengths"]) for row in rows["probes"][:done]]
+            done = sum(probed <= step for probed in self.job.probe_steps)
+            self.probes = [_probe_of(row, rows["lengths"]) for row in rows["probes"][:done]]
 
-    def see(self, trainer: Trainer, step: StepReport) -> None:
+    def on_step(self, trainer: Trainer, step: StepReport) -> None:
         """Note the step, and probe the gradient where that is due."""
         self.losses.append(step.loss)
         self.betas.append([float(layer.beta.detach()) for layer in self.layers])
-        if step.step in self.training.probe_steps:
-            assert self.probing is not None
-            self.probes.append(self.probing.at(trainer.model))
+        if step.step in self.job.probe_steps:
+            assert self.model is not None
+            self.probes.append(self.model.at(trainer.model, self.job.lengths))
 
-    def save(self) -> None:
-        """All of it, beside the checkpoints."""
-        with written_aside(self.training.records) as aside, aside.open("wb") as file:
-            np.savez(file, **self.arrays())
-
-    def arrays(self) -> dict[str, Any]:
-        """Losses (steps), betas (steps, layers), probes (probes, 3 + 2 * lengths), lengths."""
-        lengths = self.probes[0].lengths if self.probes else ()
-        return {
-            "losses": np.array(self.losses, np.float64),
-            "betas": np.array(self.betas, np.float64).reshape(len(self.losses), -1)
-            if self.losses
-            else np.zeros((0, 0)),
-            "probes": np.array([_probe_row(row) for row in self.probes], np.float64),
-            "lengths": np.array(lengths, np.float64),
-        }
+    def on_checkpoint(self) -> None:
+        """Write all of it beside the checkpoints: losses (steps), betas (steps, layers), probes (probes, 3 + 2 *
+        lengths), lengths."""
+        with written_aside(self.job.notes) as aside, aside.open("wb") as file:
+            np.savez(
+                file,
+                losses=np.array(self.losses, np.float64),
+                betas=np.array(self.betas, np.float64).reshape(len(self.losses), len(self.layers)),
+                probes=np.array([_probe_row(row) for row in self.probes], np.float64),
+                lengths=np.array(self.job.lengths, np.float64),
+            )
 
 
 def _probe_row(row: Probe) -> list[float]:
     return [row.loss, row.gradient_norm, row.weight_norm, *row.losses, *row.gradient_changes]
 
 
-def probe_of(values: Table, lengths: Table) -> Probe:
-    """The probe of a row of `Seen.arrays`."""
+def _probe_of(values: Table, lengths: Table) -> Probe:
+    """The probe of a row of `_probe_row`."""
     numbers, many = values.tolist(), len(lengths)
     loss, gradient, weight = numbers[:3]
     return Probe(
@@ -151,20 +151,20 @@ def probe_of(values: Table, lengths: Table) -> Probe:
     )
 
 
-def train_and_look(job: WatchedTraining) -> bool:
+def train_and_probe(job: ProbedTraining) -> bool:
     """Train from the newest checkpoint, if that is still to do; write what is kept; remove what led to it."""
     training = job.training
     images, pixels = opened(training.context.data, training.context.split_seed, training.context.side_px)
     if not training.scores.exists():
-        run_job(training, Seen(job, images, pixels))
+        run_job(training, GradientProbe(job, images, pixels))
     model = trained_model(training).to(training.context.device)
-    with np.load(job.records) as seen:
-        arrays = {**seen, **_end(training, model, images, pixels), **_units(training, model, images, pixels)}
+    with np.load(job.notes) as notes:
+        arrays = {**notes, **_end(training, model, images, pixels), **_units(training, model, images, pixels)}
     arrays["layers"] = np.array(list(trained_betas(model)), dtype=str)
-    job.answers.parent.mkdir(exist_ok=True)
-    with written_aside(job.answers) as aside, aside.open("wb") as file:
+    job.record.parent.mkdir(exist_ok=True)
+    with written_aside(job.record) as aside, aside.open("wb") as file:
         np.savez(file, **arrays)
-    for spent in (*training.folder.glob("*.pt"), training.weights, job.records):
+    for spent in (*training.folder.glob("*.pt"), training.weights, job.notes):
         spent.unlink(missing_ok=True)
     return True
 
@@ -199,3 +199,51 @@ def _units(job: TrainingJob, model: Model, images: ImageSet, pixels: Pixels) -> 
         "silent": np.array([row.silent for row in rows]),
         "blocked_shares": np.array([row.blocked_share for row in rows]),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRecord:
+    """One training, as `train_and_probe` wrote it: a row a step, a row a probe, and what was measured at its end.
+
+    `right` of the validation images `indices`; `learned` says whether the log loss on them is below that of the class
+    frequencies (`training.chance`).
+    """
+
+    seed: int
+    losses: NDArray[np.float64]
+    betas: NDArray[np.float64]
+    layers: tuple[str, ...]
+    probes: tuple[ProbeValues, ...]
+    train_indices: NDArray[np.int64]
+    train_losses: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    diverged: bool
+    learned: bool
+    units: int
+    dead: int
+    silent: int
+    blocked_share: float
+
+
+def read_training(job: ProbedTraining, images: ImageSet) -> TrainingRecord:
+    """What `train_and_probe` wrote. `images` are split as the job's were."""
+    with np.load(job.record) as rows:
+        units, answers = rows["units"], scores_in(rows, rows["labels"])
+        return TrainingRecord(
+            seed=job.context.split_seed,
+            losses=rows["losses"],
+            betas=rows["betas"],
+            layers=tuple(rows["layers"].tolist()),
+            probes=tuple(_probe_of(row, rows["lengths"]).values() for row in rows["probes"]),
+            train_indices=rows["train_indices"],
+            train_losses=rows["train_losses"],
+            indices=rows["indices"],
+            right=answers.right,
+            diverged=not bool(answers.finite.all()),
+            learned=against_chance(answers.losses, rows["labels"], images).learned,
+            units=int(units.sum()),
+            dead=int(rows["dead"].sum()),
+            silent=int(rows["silent"].sum()),
+            blocked_share=float((rows["blocked_shares"] * units).sum() / units.sum()),
+        )

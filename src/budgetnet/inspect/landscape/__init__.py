@@ -2,11 +2,8 @@
 
 from budgetnet.inspect.landscape.functions import FunctionFacts, functions_landscape, gain
 from budgetnet.inspect.landscape.loss import LossLandscape, RunLoss, loss_landscape
-from budgetnet.inspect.landscape.loss.part import loss_row
 from budgetnet.inspect.landscape.loss.values import Around
 from budgetnet.inspect.landscape.page import (
-    functions_row,
-    output_row,
     write_functions,
     write_loss,
     write_output,
@@ -27,12 +24,9 @@ __all__ = [
     "dead_units",
     "dead_units_of",
     "functions_landscape",
-    "functions_row",
     "gain",
     "loss_landscape",
-    "loss_row",
     "output_landscape",
-    "output_row",
     "write_functions",
     "write_loss",
     "write_output",

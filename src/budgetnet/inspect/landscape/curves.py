@@ -18,7 +18,6 @@ from budgetnet.inspect.landscape.functions import (
     Values,
     dead_intervals,
     inputs,
-    title_of,
     value_and_slope,
 )
 from budgetnet.inspect.landscape.sheets import file_name, write
@@ -50,7 +49,7 @@ PARTS: Mapping[str, str] = {
 
 def swishes(facts: Sequence[FunctionFacts]) -> list[FunctionFacts]:
     """The Swishes among functions, beta rising."""
-    return sorted((row for row in facts if row.activation.kind == "swish"), key=lambda row: row.activation.beta)
+    return sorted((row for row in facts if row.kind == "swish"), key=lambda row: row.beta)
 
 
 def draw_family(figure: Figure, box: Place, part: str, facts: Sequence[FunctionFacts], extent: float) -> None:
@@ -65,7 +64,7 @@ def draw_family(figure: Figure, box: Place, part: str, facts: Sequence[FunctionF
         drawn = value_and_slope(row.activation, x)[1 if part == "slopes" else 0]
         shade = 0.3 + 0.7 * (index + 1) / len(rows)
         axes.plot(x, drawn, color=COLOURS["accent"], alpha=shade, linewidth=2)
-        names.append((f"β = {row.activation.beta:g}", (extent, float(drawn[-1])), "accent"))
+        names.append((f"β = {row.beta:g}", (extent, float(drawn[-1])), "accent"))
     axes.set_xlabel("x", labelpad=1)
     axes.set_xlim(-extent, extent)
     if part == "dip":
@@ -118,23 +117,23 @@ def _pixels(axes: Axes, place: Place, point: Point) -> Point:
 
 def _zoom_on_dip(axes: Axes, place: Place, rows: Sequence[FunctionFacts], extent: float) -> None:
     """Around the minima that lie within the inputs, each with its value and place, at the right where no curve is."""
-    dips = [(row, row.minimum) for row in rows if row.minimum and row.minimum[0] >= -extent]
-    deepest = min((value for _, (_, value) in dips), default=-0.3)
+    dips = [(row, row.minimum) for row in rows if row.minimum and row.minimum.x >= -extent]
+    deepest = min((point.value for _, point in dips), default=-0.3)
     axes.set_xlim(-extent, 0.9 * extent)
     axes.set_ylim(1.45 * deepest, -0.45 * deepest)
     axes.set_xticks([tick for tick in axes.get_xticks() if -extent <= tick <= 0])
     names: list[tuple[str, Point, str]] = []
     for row, point in dips:
-        axes.plot(*point, "o", markersize=5, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
-        text = f"β = {row.activation.beta:g}: {point[1]:.3f} at {point[0]:.2f}".replace("-", MINUS)
-        names.append((text, point, "accent"))
+        axes.plot(point.x, point.value, "o", markersize=5, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
+        text = f"β = {row.beta:g}: {point.value:.3f} at {point.x:.2f}".replace("-", MINUS)
+        names.append((text, (point.x, point.value), "accent"))
     _name(axes, place, names, _pixels(axes, place, (0.06 * extent, 0))[0])
 
 
 def draw_tile(figure: Figure, box: Place, row: FunctionFacts, extent: float) -> None:
     """One function: value, slope, its minimum, and grey where its gradient is blocked."""
     level = box.bottom + box.height - 13
-    write(figure, box.left + 6, level, title_of(row.activation), fontsize=15, fontweight="bold")
+    write(figure, box.left + 6, level, row.title, fontsize=15, fontweight="bold")
     blocked = f"{percent(row.blocked_share)} blocked"
     write(figure, box.left + box.width - 10, level, blocked, fontsize=TEXT_PX, color=COLOURS["quiet"], ha="right")
     axes = Place(box.left + 34, box.bottom + 32, box.width - 48, box.height - 66).on(figure)
@@ -145,8 +144,15 @@ def draw_tile(figure: Figure, box: Place, row: FunctionFacts, extent: float) -> 
     values, slopes = value_and_slope(row.activation, x)
     _draw_slope(axes, row, x, slopes)
     axes.plot(x, values, color=COLOURS["accent"], linewidth=2.2)
-    if row.minimum and abs(row.minimum[0]) <= extent:
-        axes.plot(*row.minimum, "o", markersize=5.5, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
+    if row.minimum and abs(row.minimum.x) <= extent:
+        axes.plot(
+            row.minimum.x,
+            row.minimum.value,
+            "o",
+            markersize=5.5,
+            color=COLOURS["accent"],
+            markeredgecolor=COLOURS["paper"],
+        )
     axes.set_xlim(-extent, right)
     axes.locator_params(axis="x", steps=(1, 2, 5, 10))
     top = max(LEAST_TOP, 1.17 * float(values[-1]) if abs(slopes[-1]) < DEAD_SLOPE else 0.0)
@@ -171,7 +177,7 @@ def function_cards(facts: Sequence[FunctionFacts], extent: float) -> dict[str, F
             cards[part] = new_figure(round(FAMILY.width), round(FAMILY.height))
             draw_family(cards[part], FAMILY, part, facts, extent)
         for row in facts:
-            figure = cards[file_name(row.activation)] = new_figure(round(TILE.width), round(TILE.height))
+            figure = cards[file_name(row.name)] = new_figure(round(TILE.width), round(TILE.height))
             draw_tile(figure, TILE, row, extent)
     return cards
 

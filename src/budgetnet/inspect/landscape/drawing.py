@@ -16,7 +16,7 @@ from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import new_figure
 from budgetnet.draw.wording import plain
 from budgetnet.inspect.landscape import words
-from budgetnet.inspect.landscape.functions import title_of
+from budgetnet.inspect.landscape.functions import name_of, title_of
 from budgetnet.inspect.landscape.plane import ActivationLandscape, OutputLandscape, Plane, bend_map
 from budgetnet.inspect.landscape.sheets import file_name, write
 from budgetnet.parallel.progress import Progress, Update, silent
@@ -89,7 +89,7 @@ def output_figures(landscape: OutputLandscape, progress: Progress | None = None)
     figures: dict[str, Figure] = {}
     with house_style():
         for card in cards:
-            figure = figures[file_name(card.row.activation)] = new_figure(*CARD_PX)
+            figure = figures[file_name(name_of(card.row.activation))] = new_figure(*CARD_PX)
             draw_card(figure, (0, 0), card)
         for name in SCALES:
             figures[name] = new_figure(*SCALE_PX)

@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import torch
@@ -156,8 +156,8 @@ def largest_slope(activation: Activation) -> float:
     return float(np.abs(value_and_slope(activation, np.append(_grid(activation), beside))[1]).max())
 
 
-def minimum(activation: Activation) -> tuple[float, float] | None:
-    """(x, f(x)) of the lowest point, where a function falls and then rises; None for one that never falls.
+def minimum(activation: Activation) -> Point | None:
+    """The lowest point, where a function falls and then rises; None for one that never falls.
 
     Swish's is at -1.2785 / beta with the value -0.2785 / beta: there 1 + beta x (1 - sigmoid(beta x)) = 0.
     """
@@ -170,7 +170,7 @@ def minimum(activation: Activation) -> tuple[float, float] | None:
     while low < (middle := low + (high - low) / 2) < high:
         falls = value_and_slope(activation, np.array([middle]))[1][0] < 0
         low, high = (middle, high) if falls else (low, middle)
-    return high, float(value_and_slope(activation, np.array([high]))[0][0])
+    return Point(high, float(value_and_slope(activation, np.array([high]))[0][0]))
 
 
 def blocked(activation: Activation, slopes: Values) -> NDArray[np.bool_]:
@@ -193,43 +193,53 @@ def blocked_share(activation: Activation) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a function's graph."""
+
+    x: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionFacts:
     """What the numbers say about an activation function; `functions_landscape` fills it.
 
-    `minimum` is (x, f(x)) of the lowest point of a function that falls and rises again, else None.
+    `minimum` is the lowest point of a function that falls and rises again, else None.
     `dead_intervals` are the inputs within the asked extent whose gradient is blocked, `blocked_share` the
     share of normal inputs. For Swish, `from_relu` and `from_half` are the largest |f(x) - max(0, x)| and
     |f(x) - x / 2| within the extent: the limits for beta -> infinity and beta -> 0.
     """
 
-    activation: Activation
+    name: str
+    kind: ActivationKind
+    beta: float
     gain: float
     slope_growth: float
     largest_slope: float
     kinks: tuple[float, ...]
-    minimum: tuple[float, float] | None
+    minimum: Point | None
     dead_intervals: tuple[tuple[float, float], ...]
     blocked_share: float
     from_relu: float | None
     from_half: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The facts as JSON has them, the activation by its name, kind and beta."""
-        point, row = self.minimum, self.activation
-        return {
-            "name": name_of(row),
-            "kind": row.kind,
-            "beta": row.beta,
-            "gain": self.gain,
-            "slope_growth": self.slope_growth,
-            "largest_slope": self.largest_slope,
-            "kinks": list(self.kinks),
-            "minimum": None if point is None else {"x": point[0], "value": point[1]},
-            "dead_intervals": [list(pair) for pair in self.dead_intervals],
-            "blocked_share": self.blocked_share,
-            "from_relu": self.from_relu,
-            "from_half": self.from_half,
-        }
+    @property
+    def activation(self) -> Activation:
+        """The function."""
+        return Activation(self.kind, self.beta)
+
+    @property
+    def title(self) -> str:
+        """As people write it."""
+        return title_of(self.activation)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsLandscape:
+    """The facts about several functions, within inputs from -extent to extent where they depend on it."""
+
+    extent: float
+    activations: tuple[FunctionFacts, ...]
 
 
 def facts(activation: Activation, extent: float = 6.0) -> FunctionFacts:
@@ -238,7 +248,9 @@ def facts(activation: Activation, extent: float = 6.0) -> FunctionFacts:
     values = value_and_slope(activation, x)[0]
     swish = activation.kind == "swish"
     return FunctionFacts(
-        activation=activation,
+        name=name_of(activation),
+        kind=activation.kind,
+        beta=activation.beta,
         gain=gain(activation),
         slope_growth=slope_growth(activation),
         largest_slope=largest_slope(activation),

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.draw import wording
 from budgetnet.draw.page import render_page
-from budgetnet.draw.style import COLOURS
 from budgetnet.inspect.landscape import words
 from budgetnet.inspect.landscape.chart import NARROW_PX, WIDE_PX, measures_chart
 from budgetnet.inspect.landscape.curves import PARTS, function_cards, functions_sheet
 from budgetnet.inspect.landscape.drawing import SCALES, output_figures
-from budgetnet.inspect.landscape.functions import FunctionFacts, title_of
+from budgetnet.inspect.landscape.functions import FunctionFacts, FunctionsLandscape
 from budgetnet.inspect.landscape.loss.drawing import loss_figures
-from budgetnet.inspect.landscape.loss.part import LOSS, loss_part, loss_row
+from budgetnet.inspect.landscape.loss.part import LOSS, LOSS_FORMAT, LossPart, loss_part
 from budgetnet.inspect.landscape.loss.values import LossLandscape
 from budgetnet.inspect.landscape.parts import numbers_of, picture_of, write_part
-from budgetnet.inspect.landscape.plane import OutputLandscape, Spread
-from budgetnet.inspect.landscape.sheets import file_name, save_png, save_svg
-from budgetnet.inspect.landscape.training.cards import betas_sheet, training_cards, training_sheet
-from budgetnet.inspect.landscape.training.page import BETAS, TRAINING, TRAINING_FORMAT, training_values
-from budgetnet.networks import Activation
+from budgetnet.inspect.landscape.plane import OutputLandscape, OutputNumbers
+from budgetnet.inspect.landscape.sheets import file_name
 from budgetnet.parallel.progress import Progress
 
 TEMPLATES = Path(__file__).parent
@@ -32,6 +27,38 @@ TEMPLATES = Path(__file__).parent
 PAGE = "landscape.html"
 OUTPUT, FUNCTIONS = "output", "functions"
 OUTPUT_FORMAT, FUNCTIONS_FORMAT = "budgetnet.output-landscape.v1", "budgetnet.functions-landscape.v1"
+STUDY = "training"
+"""The folder, within one of landscapes, of a study that `landscape training` made; its page is report.html there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Output landscapes on the page: a card an activation, the scales of their colours, a chart of their measures."""
+
+    numbers: OutputNumbers
+    verdict: str
+    cards: tuple[str, ...]
+    scales: tuple[str, ...]
+    charts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsPart:
+    """Activation functions on the page: the family of Swish, where there is one, and a card a function."""
+
+    numbers: FunctionsLandscape
+    family: tuple[str, ...]
+    cards: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LandscapePage:
+    """What the template reads: the parts that the folder has, and the address of a study's page beside it."""
+
+    output: OutputPart | None
+    functions: FunctionsPart | None
+    loss: LossPart | None
+    study: str | None
 
 
 def write_output(folder: str | Path, landscape: OutputLandscape, progress: Progress | None = None) -> tuple[Path, ...]:
@@ -39,7 +66,7 @@ def write_output(folder: str | Path, landscape: OutputLandscape, progress: Progr
     sheet, cards = output_figures(landscape, progress)
     cards["measures"] = measures_chart(landscape, WIDE_PX)
     cards["measures-narrow"] = measures_chart(landscape, NARROW_PX)
-    files = write_part(Path(folder), OUTPUT, output_row(landscape), sheet, cards, progress)
+    files = write_part(Path(folder), OUTPUT, OUTPUT_FORMAT, landscape.numbers(), sheet, cards, progress)
     return write_page(folder), *files
 
 
@@ -48,41 +75,16 @@ def write_functions(
 ) -> tuple[Path, ...]:
     """Write the pictures, the numbers and the page of activation functions; the paths of what people open."""
     sheet, cards = functions_sheet(facts, extent), function_cards(facts, extent)
-    files = write_part(Path(folder), FUNCTIONS, functions_row(facts, extent), sheet, cards, progress)
+    numbers = FunctionsLandscape(extent, tuple(facts))
+    files = write_part(Path(folder), FUNCTIONS, FUNCTIONS_FORMAT, numbers, sheet, cards, progress)
     return write_page(folder), *files
 
 
 def write_loss(folder: str | Path, landscape: LossLandscape, progress: Progress | None = None) -> tuple[Path, ...]:
     """Write the pictures, the numbers and the page of losses around weights; the paths of what people open."""
     sheet, cards = loss_figures(landscape, progress)
-    files = write_part(Path(folder), LOSS, loss_row(landscape), sheet, cards, progress)
+    files = write_part(Path(folder), LOSS, LOSS_FORMAT, landscape, sheet, cards, progress)
     return write_page(folder), *files
-
-
-def write_training(folder: str | Path, row: Mapping[str, Any], progress: Progress | None = None) -> tuple[Path, ...]:
-    """Write the pictures, the numbers and the page of trainings; the paths of what people open."""
-    folder, cards = Path(folder), training_cards(row)
-    (folder / TRAINING).mkdir(parents=True, exist_ok=True)
-    for name, figure in cards.items():
-        figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
-        save_png(figure, folder / TRAINING / f"{name}.png")
-        figure.set_facecolor("none")
-    betas = betas_sheet(row)
-    if betas is not None:
-        save_png(betas, folder / f"{BETAS}.png")
-        save_svg(betas, folder / f"{BETAS}.svg")
-    files = write_part(folder, TRAINING, row, training_sheet(row), cards, progress)
-    return write_page(folder), *files, *([folder / f"{BETAS}.png", folder / f"{BETAS}.svg"] if betas else [])
-
-
-def output_row(landscape: OutputLandscape) -> dict[str, Any]:
-    """What output.json holds."""
-    return {"format": OUTPUT_FORMAT, **landscape.to_dict()}
-
-
-def functions_row(facts: Sequence[FunctionFacts], extent: float) -> dict[str, Any]:
-    """What functions.json holds."""
-    return {"format": FUNCTIONS_FORMAT, "extent": extent, "activations": [row.to_dict() for row in facts]}
 
 
 def write_page(folder: str | Path) -> Path:
@@ -97,65 +99,52 @@ def write_page(folder: str | Path) -> Path:
     return path
 
 
+def link_study(folder: str | Path) -> None:
+    """Bring the page of a folder of landscapes, where there is one, up to date with the study beside it."""
+    if (Path(folder) / PAGE).is_file():
+        write_page(folder)
+
+
 def render(folder: Path) -> str:
     """The page's text."""
-    values = {
-        "words": words,
-        "wording": wording,
-        "output": _output(folder),
-        "functions": _functions(folder),
-        "training": _training(folder),
-        "loss": loss_part(folder),
-    }
-    return render_page(TEMPLATES / "landscape.html.j2", values)
+    study = f"{STUDY}/report.html"
+    page = LandscapePage(
+        output=_output(folder),
+        functions=_functions(folder),
+        loss=loss_part(folder),
+        study=study if (folder / study).is_file() else None,
+    )
+    return render_page(TEMPLATES / "landscape.html.j2", {"page": page, "words": words, "wording": wording})
 
 
-def _output(folder: Path) -> dict[str, Any] | None:
-    """What the template reads of the output landscapes."""
-    row = numbers_of(folder, OUTPUT, OUTPUT_FORMAT)
-    if row is None:
+def _output(folder: Path) -> OutputPart | None:
+    numbers = numbers_of(folder, OUTPUT, OUTPUT_FORMAT, OutputNumbers)
+    if numbers is None:
         return None
-    lines = [_output_line(line) for line in row["activations"]]
-    return {
-        **row,
-        "lines": lines,
-        "verdict": words.verdict(row["activations"]),
-        "cards": [picture_of(folder, OUTPUT, line["file"], f"Output landscape of {line['title']}") for line in lines],
-        "scales": [picture_of(folder, OUTPUT, name, text) for name, text in SCALES.items()],
-        "charts": [picture_of(folder, OUTPUT, f"measures{tail}", "The measures of all") for tail in ("", "-narrow")],
-    }
+
+    def picture(name: str, text: str) -> str:
+        return picture_of(folder, OUTPUT, name, text)
+
+    return OutputPart(
+        numbers=numbers,
+        verdict=words.verdict(numbers),
+        cards=tuple(picture(file_name(row.name), f"Output landscape of {row.title}") for row in numbers.activations),
+        scales=tuple(picture(name, text) for name, text in SCALES.items()),
+        charts=tuple(picture(f"measures{tail}", "The measures of all") for tail in ("", "-narrow")),
+    )
 
 
-def _output_line(line: Mapping[str, Any]) -> dict[str, Any]:
-    activation = Activation(line["kind"], line["beta"])
-    spreads = {
-        name: Spread(row["mean"], row["deviation"], tuple(row["values"])) for name, row in line["measures"].items()
-    }
-    return {
-        **line,
-        "title": title_of(activation),
-        "file": file_name(activation),
-        "texts": {name: words.spread_text(name, spread) for name, spread in spreads.items()},
-    }
-
-
-def _functions(folder: Path) -> dict[str, Any] | None:
-    """What the template reads of the functions."""
-    row = numbers_of(folder, FUNCTIONS, FUNCTIONS_FORMAT)
-    if row is None:
+def _functions(folder: Path) -> FunctionsPart | None:
+    numbers = numbers_of(folder, FUNCTIONS, FUNCTIONS_FORMAT, FunctionsLandscape)
+    if numbers is None:
         return None
-    named = [(line, Activation(line["kind"], line["beta"])) for line in row["activations"]]
-    lines = [{**line, "title": title_of(one), "file": file_name(one)} for line, one in named]
-    family = any(line["kind"] == "swish" for line in lines)
-    return {
-        **row,
-        "lines": lines,
-        "family": [picture_of(folder, FUNCTIONS, part, text) for part, text in PARTS.items()] if family else [],
-        "cards": [picture_of(folder, FUNCTIONS, line["file"], f"{line['title']} and its slope") for line in lines],
-    }
 
+    def picture(name: str, text: str) -> str:
+        return picture_of(folder, FUNCTIONS, name, text)
 
-def _training(folder: Path) -> dict[str, Any] | None:
-    """What the template reads of the trainings."""
-    row = numbers_of(folder, TRAINING, TRAINING_FORMAT)
-    return None if row is None else training_values(row, partial(picture_of, folder, TRAINING))
+    family = any(row.kind == "swish" for row in numbers.activations)
+    return FunctionsPart(
+        numbers=numbers,
+        family=tuple(picture(part, text) for part, text in PARTS.items()) if family else (),
+        cards=tuple(picture(file_name(row.name), f"{row.title} and its slope") for row in numbers.activations),
+    )

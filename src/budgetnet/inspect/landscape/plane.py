@@ -7,7 +7,6 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from budgetnet.inspect.landscape.functions import (
     title_of,
 )
 from budgetnet.model.layers import activation as layer
-from budgetnet.networks import Activation, check_integer
+from budgetnet.networks import Activation, ActivationKind, check_integer
 from budgetnet.parallel.progress import Progress, Update, silent
 
 ACTIVATIONS = ("relu", "swish:0.5", "swish", "swish:2", "swish:10", "hard_swish", "gelu", "tanh")
@@ -118,16 +117,33 @@ class ActivationLandscape:
         values = tuple(getattr(row, measure) for row in self.roughness)
         return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it: the numbers, not the heights."""
-        return {
-            "name": name_of(self.activation),
-            "kind": self.activation.kind,
-            "beta": self.activation.beta,
-            "gain": self.gain,
-            "slope_growth": self.slope_growth,
-            "measures": {name: dataclasses.asdict(self.spread(name)) for name in MEASURES},
-        }
+    def numbers(self) -> ActivationNumbers:
+        """The numbers, without the heights."""
+        return ActivationNumbers(
+            name=name_of(self.activation),
+            kind=self.activation.kind,
+            beta=self.activation.beta,
+            gain=self.gain,
+            slope_growth=self.slope_growth,
+            measures={name: self.spread(name) for name in MEASURES},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationNumbers:
+    """The numbers of one activation: each measure of `Roughness`, by its name, over the seeds."""
+
+    name: str
+    kind: ActivationKind
+    beta: float
+    gain: float
+    slope_growth: float
+    measures: dict[str, Spread]
+
+    @property
+    def title(self) -> str:
+        """The activation, as people write it."""
+        return title_of(Activation(self.kind, self.beta))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,14 +154,24 @@ class OutputLandscape:
     seeds: int
     rows: tuple[ActivationLandscape, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {
-            **dataclasses.asdict(self.plane),
-            "seeds": self.seeds,
-            "bias_share": BIAS_SHARE,
-            "activations": [row.to_dict() for row in self.rows],
-        }
+    def numbers(self) -> OutputNumbers:
+        """The numbers, without the heights."""
+        plane = self.plane
+        rows = tuple(row.numbers() for row in self.rows)
+        return OutputNumbers(plane.size, plane.layers, plane.units, plane.extent, self.seeds, BIAS_SHARE, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputNumbers:
+    """The numbers of output landscapes: the networks, the plane of their inputs, and a row an activation."""
+
+    size: int
+    layers: int
+    units: int
+    extent: float
+    seeds: int
+    bias_share: float
+    activations: tuple[ActivationNumbers, ...]
 
 
 def output_landscape(

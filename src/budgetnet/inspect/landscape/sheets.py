@@ -9,8 +9,6 @@ from budgetnet.atomic_write import written_aside
 from budgetnet.draw.fonts import missing_letters
 from budgetnet.draw.style import house_style
 from budgetnet.draw.svg import svg_of
-from budgetnet.inspect.landscape.functions import name_of
-from budgetnet.networks import Activation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,9 +23,9 @@ def write(figure: Figure, left: float, bottom: float, text: str, **kwargs: Any) 
     return figure.text(left / wide, bottom / high, text, **{"va": "center", **kwargs}).get_window_extent().width
 
 
-def file_name(activation: Activation) -> str:
-    """A name that every file system takes: swish-0.5."""
-    return name_of(activation).replace(":", "-")
+def file_name(name: str) -> str:
+    """An activation's name as every file system takes it: swish-0.5."""
+    return name.replace(":", "-")
 
 
 def save_svg(figure: Figure, path: Path) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from budgetnet.arguments import RUN, integer, of_kind, path, wrong
 from budgetnet.data import Folders, data_of, evenly, input_batches, open_cache
@@ -82,10 +82,6 @@ class UnitUse:
                 )
             )
         return tuple(sorted(rows, key=lambda row: (row.activation in GATES, -row.units)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {"images": self.images, "kinds": self.kinds(), "layers": self.layers}
 
 
 @dataclass(slots=True, eq=False)
@@ -171,7 +167,7 @@ def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> UnitUse:
 def _watched(model: nn.Module) -> Iterator[dict[str, _Watch]]:
     """Every activation of the model with what is seen of it, by its module's name, until the end of the `with`."""
     watches: dict[str, _Watch] = {}
-    hooks: list[Any] = []
+    hooks: list[RemovableHandle] = []
     for name, module in model.named_modules():
         row = activation_row(module)
         if row is None or row.kind == "identity":
@@ -195,10 +191,6 @@ class RunUse:
     network: str
     split: str
     use: UnitUse
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {"run": self.run, "network": self.network, "split": self.split, **self.use.to_dict()}
 
 
 def dead_units_of(

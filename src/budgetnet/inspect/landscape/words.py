@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from budgetnet.draw.wording import MINUS, counted, plain
-from budgetnet.inspect.landscape.plane import ActivationLandscape, OutputLandscape, Spread
+from budgetnet.inspect.landscape.plane import ActivationLandscape, OutputLandscape, OutputNumbers, Spread
 
 MEASURE_TITLES: Mapping[str, str] = {
     "total_variation": "total variation",
@@ -54,22 +53,22 @@ def what_it_is(landscape: OutputLandscape) -> str:
     )
 
 
-def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How ReLU's landscape stands to that of Swish, beta = 1, from the rows of output.json; empty without both."""
-    measures = {row["name"]: row["measures"] for row in rows}
+def verdict(found: OutputNumbers) -> str:
+    """How ReLU's landscape stands to that of Swish, beta = 1; empty without both."""
+    measures = {row.name: row.measures for row in found.activations}
     if not {"relu", "swish"} <= measures.keys():
         return ""
     relu, swish = measures["relu"], measures["swish"]
-    pairs = list(zip(relu["bend"]["values"], swish["bend"]["values"], strict=True))
+    pairs = list(zip(relu["bend"].values, swish["bend"].values, strict=True))
     more = sum(a > b for a, b in pairs)
     seeds = "the one seed" if len(pairs) == 1 else f"{more} of {len(pairs)} seeds"
-    times = relu["bend"]["mean"] / swish["bend"]["mean"]
+    times = relu["bend"].mean / swish["bend"].mean
     return (
         f"ReLU bends more than Swish β = 1 in {seeds}, {times:.1f} times as much in the mean. Where the grid becomes "
-        f"twice as fine, ReLU's bends grow {relu['edge_growth']['mean']:.2f} times (edges do so 1.41 times), those of "
-        f"Swish {swish['edge_growth']['mean']:.2f} times. Along a length of 1 ReLU goes up and down by "
-        f"{relu['total_variation']['mean']:.2f} standard deviations in the mean, Swish by "
-        f"{swish['total_variation']['mean']:.2f}."
+        f"twice as fine, ReLU's bends grow {relu['edge_growth'].mean:.2f} times (edges do so 1.41 times), those of "
+        f"Swish {swish['edge_growth'].mean:.2f} times. Along a length of 1 ReLU goes up and down by "
+        f"{relu['total_variation'].mean:.2f} standard deviations in the mean, Swish by "
+        f"{swish['total_variation'].mean:.2f}."
     )
 
 

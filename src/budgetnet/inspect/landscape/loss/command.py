@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from budgetnet.arguments import RUN, flag, listener, of_kind, path, several
+from budgetnet.codec import ONLY_IF_SET, from_plain, to_plain
 from budgetnet.data import Folders, data_of
 from budgetnet.inspect.landscape.loss.curvature import TOLERANCE, hessian_product, largest_eigenvalue, parameter_count
-from budgetnet.inspect.landscape.loss.subjects import Subject, open_subjects
-from budgetnet.inspect.landscape.loss.values import Around, Eigenvalue, Losses, LossLandscape, RunLoss
+from budgetnet.inspect.landscape.loss.subjects import Subject, Subjects, open_subjects
+from budgetnet.inspect.landscape.loss.values import (
+    Around,
+    Eigenvalue,
+    Losses,
+    LossLandscape,
+    RunLoss,
+    landscape_of,
+    rise_of,
+)
 from budgetnet.inspect.landscape.loss.weights import Direction, Moved, kept
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
+from budgetnet.runs.folder import clear_run, run_lock
+from budgetnet.runs.record import Record, check_request, machine_record, read_record, save_record
 from budgetnet.runs.run import append_event, check_device, read_events
 from budgetnet.training.evaluate import CHOICES
-from budgetnet.training.plan import clear_run, load_plan, run_lock, same_arguments, save_plan
 
 COMMAND = "landscape loss"
 POINTS = "points.jsonl"
@@ -36,9 +46,47 @@ class Task:
     run: int
     index: int
 
-    def losses(self, around: Around) -> int:
+    def count(self, around: Around) -> int:
         """How many times the loss is computed for it."""
         return around.size if self.kind == "row" else 0 if self.kind == "eigenvalue" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a task gave, a line of points.jsonl: losses, or the eigenvalue."""
+
+    kind: Kind
+    run: int
+    index: int
+    losses: Losses = field(default=(), metadata=ONLY_IF_SET)
+    eigenvalue: Eigenvalue | None = field(default=None, metadata=ONLY_IF_SET)
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return Task(self.kind, self.run, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class LossRequest:
+    """What is asked: the fields of `Around`, and digests of the weights and of the images, which are of this split."""
+
+    run_weights: tuple[str, ...]
+    data_digest: str
+    split: str
+    size: int
+    extent: float
+    images: int
+    draws: int
+    radius: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LossPlan:
+    """The runs, as they were given."""
+
+    runs: tuple[str, ...]
 
 
 def tasks(around: Around, run: int) -> Iterator[Task]:
@@ -70,7 +118,7 @@ def loss_landscape(
     Every point is written to `folder`/points.jsonl once it is known; the same call goes on where a killed one
     was, to the same numbers. The images are the training split of the runs' own unless said otherwise, and other `data`
     whole. Raises one-line `ValueError`s: no weights, no twins, no images, a folder of
-    something else or begun with other arguments (then `fresh` starts anew). Source: Li et al.,
+    something else or begun with other arguments (then `fresh` begins again). Source: Li et al.,
     arXiv:1712.09913.
     """
     runs = several("runs", runs, lambda what, one: path(f"one of {what}", one, RUN), wanted="runs' folders")
@@ -80,32 +128,37 @@ def loss_landscape(
         choose("split", split, CHOICES)
     fresh, progress = flag("fresh", fresh), listener("progress", progress)
     check_device(device)
-    subjects, data_digest, split = open_subjects(runs, data, split, around.images, around.seed, device, progress)
-    for subject in subjects:
+    opened = open_subjects(runs, data, split, around.images, around.seed, device, progress)
+    for subject in opened.subjects:
         if subject.probe.loss() is None:
             raise ValueError(LOSSLESS.format(subject.run))
-    weights = [subject.weights for subject in subjects]
-    asked = {"run_weights": weights, "data_digest": data_digest, "split": split, **dataclasses.asdict(around)}
+    weights = tuple(subject.weights for subject in opened.subjects)
+    request = LossRequest(weights, opened.digest, opened.split, **dataclasses.asdict(around))
     with run_lock(place):
         if fresh:
-            clear_run(place)
-        plan = load_plan(place, COMMAND, fresh)
-        if plan is None:
-            plan = save_plan(place, {"command": COMMAND, "runs": [subject.run for subject in subjects], **asked})
-        same_arguments(plan, asked, place)
-        found = _computed(subjects, around, place / POINTS, progress or silent)
-    rows = tuple(_row(subject, index, around, found) for index, subject in enumerate(subjects))
-    return LossLandscape(split, subjects[0].probe.images, around, TOLERANCE, rows)
+            clear_run(place, POINTS)
+        record = read_record(place, COMMAND, LossRequest, LossPlan)
+        if record is None:
+            save_record(place, _record(request, opened))
+        else:
+            check_request(record.request, request, place)
+        found = _computed(opened.subjects, around, place / POINTS, progress or silent)
+    rows = tuple(_row(subject, index, around, found) for index, subject in enumerate(opened.subjects))
+    return landscape_of(opened.split, opened.subjects[0].probe.images, around, TOLERANCE, rows)
 
 
-def _computed(
-    subjects: Sequence[Subject], around: Around, file: Path, tell: Progress
-) -> Mapping[Task, Mapping[str, Any]]:
+def _record(request: LossRequest, opened: Subjects) -> Record[LossRequest, LossPlan]:
+    plan = LossPlan(tuple(subject.run for subject in opened.subjects))
+    return Record(COMMAND, opened.data, opened.seed, machine_record(), request, plan)
+
+
+def _computed(subjects: Sequence[Subject], around: Around, file: Path, tell: Progress) -> Mapping[Task, Found]:
     """What each task gave: read where it was written down, else computed."""
-    found = {Task(row["kind"], row["run"], row["index"]): row for row in read_events(file)}
+    rows = (from_plain(Found, row, f"a line of {file}") for row in read_events(file))
+    found = {row.task: row for row in rows}
     todo = [task for index in range(len(subjects)) for task in tasks(around, index)]
-    total = sum(task.losses(around) for task in todo)
-    done = sum(task.losses(around) for task in todo if task in found)
+    total = sum(task.count(around) for task in todo)
+    done = sum(task.count(around) for task in todo if task in found)
     for index, subject in enumerate(subjects):
         left = [task for task in todo if task.run == index and task not in found]
         if not left:
@@ -113,17 +166,17 @@ def _computed(
         with kept(subject.probe) as moved:
             plane = tuple(moved.direction(around.seed, one) for one in (ACROSS, UP))
             for task in left:
-                found[task] = {**dataclasses.asdict(task), **_value(subject, moved, plane, around, task, tell)}
-                append_event(file, found[task])
-                done += task.losses(around)
+                found[task] = _found(subject, moved, plane, around, task, tell)
+                append_event(file, to_plain(found[task]))
+                done += task.count(around)
                 tell(Update("loss", done, total, subject.label))
     return found
 
 
-def _value(
+def _found(
     subject: Subject, moved: Moved, plane: Sequence[Direction], around: Around, task: Task, tell: Progress
-) -> dict[str, Any]:
-    """What a task gives, as points.jsonl has it."""
+) -> Found:
+    """What a task gives."""
     if task.kind == "eigenvalue":
         moved.put_back()
         probe = subject.probe
@@ -131,7 +184,7 @@ def _value(
         value = largest_eigenvalue(
             lambda vector: hessian_product(probe, vector), count, around.seed, progress=tell, label=subject.label
         )
-        return {"eigenvalue": dataclasses.asdict(value)}
+        return Found(task.kind, task.run, task.index, eigenvalue=value)
     if task.kind == "line":
         points = [[(around.line_steps[task.index], plane[ACROSS])]]
     elif task.kind == "rise":
@@ -139,17 +192,19 @@ def _value(
     else:
         up = (around.grid_steps[task.index], plane[UP])
         points = [[(step, plane[ACROSS]), up] for step in around.grid_steps]
-    return {"losses": [moved.loss_at(steps) for steps in points]}
+    return Found(task.kind, task.run, task.index, losses=tuple(moved.loss_at(steps) for steps in points))
 
 
-def _row(subject: Subject, index: int, around: Around, found: Mapping[Task, Mapping[str, Any]]) -> RunLoss:
+def _row(subject: Subject, index: int, around: Around, found: Mapping[Task, Found]) -> RunLoss:
     """What the tasks of a run say together."""
 
     def losses(kind: Kind, count: int) -> Losses:
-        return tuple(found[Task(kind, index, one)]["losses"][0] for one in range(count))
+        return tuple(found[Task(kind, index, one)].losses[0] for one in range(count))
 
     loss, accuracy = subject.probe.loss_and_accuracy()
-    assert loss is not None  # checked before anything was computed
+    eigenvalue = found[Task("eigenvalue", index, 0)].eigenvalue
+    assert loss is not None and eigenvalue is not None  # the first was checked before anything was computed
+    rises = tuple(None if one is None else one - loss for one in losses("rise", around.draws))
     return RunLoss(
         run=subject.run,
         label=subject.label,
@@ -158,7 +213,8 @@ def _row(subject: Subject, index: int, around: Around, found: Mapping[Task, Mapp
         loss=loss,
         accuracy=accuracy,
         line=losses("line", len(around.line_steps)),
-        grid=tuple(tuple(found[Task("row", index, one)]["losses"]) for one in range(around.size)),
-        rises=tuple(None if one is None else one - loss for one in losses("rise", around.draws)),
-        eigenvalue=Eigenvalue(**found[Task("eigenvalue", index, 0)]["eigenvalue"]),
+        grid=tuple(found[Task("row", index, one)].losses for one in range(around.size)),
+        rises=rises,
+        eigenvalue=eigenvalue,
+        rise=rise_of(rises),
     )

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.data import Folders, ImageSet, input_batches, open_cache
+from budgetnet.data import Folders, ImageSet, data_of, input_batches, open_cache
 from budgetnet.data.draw import order_of
 from budgetnet.draw.wording import listed
 from budgetnet.inspect.landscape.loss.weights import Probe, fingerprint
-from budgetnet.inspect.twins import activation_kinds, labels_of, twin_differences
+from budgetnet.inspect.twins import activation_kinds, labels_of, place_of, twin_differences
 from budgetnet.parallel.progress import Progress
+from budgetnet.runs.record import DataRecord, data_record, read_header
 from budgetnet.runs.run import Loaded, load_run
 from budgetnet.training.evaluate import Scored, images_of
 
@@ -35,6 +36,18 @@ class Subject:
     probe: Probe
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Subjects:
+    """The networks, all twins of the first; the images of the loss: what they were opened from, the seed and the name
+    of their split, and a fingerprint of those that were chosen."""
+
+    subjects: tuple[Subject, ...]
+    data: DataRecord
+    seed: int
+    split: str
+    digest: str
+
+
 def open_subjects(
     runs: Sequence[str | Path],
     data: str | Path | Folders | None,
@@ -43,8 +56,8 @@ def open_subjects(
     seed: int,
     device: str,
     progress: Progress | None,
-) -> tuple[tuple[Subject, ...], str, str]:
-    """The runs, all twins of the first, a fingerprint of the images chosen, and their split.
+) -> Subjects:
+    """The runs, and the images of their loss.
 
     Those are at most `images` of the split, drawn by the seed; of several runs, of those that all have in it.
     Raises a one-line `ValueError` for no weights, no twins, no images.
@@ -63,7 +76,11 @@ def open_subjects(
         weights = fingerprint(loaded.model, network.to_json())
         subjects.append(Subject(name, label, network.name, activation_kinds(network), weights, probe))
     digests = "".join(sets[0].images.digests[index] for index in chosen[0].tolist())
-    return tuple(subjects), hashlib.sha256(digests.encode()).hexdigest()[:16], sets[0].split
+    digest = hashlib.sha256(digests.encode()).hexdigest()[:16]
+    if data is not None:
+        return Subjects(tuple(subjects), data_record(data_of(data), sets[0].images), 0, sets[0].split, digest)
+    header = read_header(place_of(names[0]))
+    return Subjects(tuple(subjects), header.data, header.seed, sets[0].split, digest)
 
 
 def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:

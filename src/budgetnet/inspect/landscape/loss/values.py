@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from dataclasses import dataclass
-from typing import Any
 
 from budgetnet.arguments import number, plain_numbers
 from budgetnet.inspect.landscape.plane import Spread
@@ -77,7 +75,8 @@ class RunLoss:
     """The loss around the weights of one run.
 
     `loss` and `accuracy` are at the trained weights; `line` runs along the first direction, `grid` has a row a
-    step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw.
+    step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw, and
+    `rise` their mean and deviation (`rise_of`).
     """
 
     run: str
@@ -90,56 +89,57 @@ class RunLoss:
     grid: tuple[Losses, ...]
     rises: Losses
     eigenvalue: Eigenvalue
+    rise: Spread | None
 
-    @property
-    def rise(self) -> Spread | None:
-        """Mean and standard deviation of the rises; None where one of them is no finite number."""
-        values = tuple(value for value in self.rises if value is not None)
-        if len(values) < len(self.rises):
-            return None
-        return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
+
+def rise_of(rises: Losses) -> Spread | None:
+    """Mean and standard deviation of the rises; None where one of them is no finite number."""
+    values = tuple(value for value in rises if value is not None)
+    if len(values) < len(rises):
+        return None
+    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
 
 
 @dataclass(frozen=True, slots=True)
 class LossLandscape:
-    """The loss around the weights of one run, or of several twins, on the same `images` images of a split."""
+    """The loss around the weights of one run, or of several twins, on the same `images` images of a split.
+
+    `size`, `extent`, `draws`, `radius`, `seed` and `asked_images` are those of `Around`, `steps` and `line_steps` what
+    follows from them.
+    """
 
     split: str
+    size: int
+    extent: float
     images: int
-    around: Around
+    draws: int
+    radius: float
+    seed: int
+    asked_images: int
     tolerance: float
+    steps: tuple[float, ...]
+    line_steps: tuple[float, ...]
     runs: tuple[RunLoss, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; `from_dict` gives an equal value back."""
-        around = dataclasses.asdict(self.around)
-        return {
-            "split": self.split,
-            **around,
-            "images": self.images,
-            "asked_images": around["images"],
-            "tolerance": self.tolerance,
-            "steps": self.around.grid_steps,
-            "line_steps": self.around.line_steps,
-            "runs": [
-                {**dataclasses.asdict(run), "rise": run.rise and dataclasses.asdict(run.rise)} for run in self.runs
-            ],
-        }
-
-    @staticmethod
-    def from_dict(row: dict[str, Any]) -> LossLandscape:
-        """The landscape of a JSON object. Raises a one-line `ValueError` for unknown or missing keys."""
-        try:
-            names = {field.name for field in dataclasses.fields(Around)}
-            around = {name: row[name] for name in names} | {"images": row["asked_images"]}
-            runs = tuple(_run(one) for one in row["runs"])
-            return LossLandscape(row["split"], row["images"], Around(**around), row["tolerance"], runs)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"this is no loss landscape: {error}") from error
+    @property
+    def around(self) -> Around:
+        """Which weights were tried."""
+        return Around(self.size, self.extent, self.asked_images, self.draws, self.radius, self.seed)
 
 
-def _run(row: dict[str, Any]) -> RunLoss:
-    own = {name: value for name, value in row.items() if name != "rise"}
-    lists = {name: tuple(own[name]) for name in ("activations", "line", "rises")}
-    grid = tuple(tuple(losses) for losses in own["grid"])
-    return RunLoss(**{**own, **lists, "grid": grid, "eigenvalue": Eigenvalue(**own["eigenvalue"])})
+def landscape_of(split: str, images: int, around: Around, tolerance: float, runs: tuple[RunLoss, ...]) -> LossLandscape:
+    """The landscape of these runs on so many images."""
+    return LossLandscape(
+        split=split,
+        size=around.size,
+        extent=around.extent,
+        images=images,
+        draws=around.draws,
+        radius=around.radius,
+        seed=around.seed,
+        asked_images=around.images,
+        tolerance=tolerance,
+        steps=around.grid_steps,
+        line_steps=around.line_steps,
+        runs=runs,
+    )

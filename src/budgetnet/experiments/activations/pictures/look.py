@@ -1,23 +1,25 @@
-"""What all cards of a study of twins share: colours of the twins, axes, titles, numbers with gaps."""
+"""What all cards of a study share: colours of the twins, axes, titles, numbers with gaps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.draw.figures import Place
 from budgetnet.draw.style import COLOURS
+from budgetnet.experiments.activations.result import Twin
 from budgetnet.inspect.landscape.sheets import write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]
+Dash = str | tuple[float, tuple[float, ...]]
 Curves = NDArray[np.float64]
 CARD = Place(0, 0, 440, 352)
 """A card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
@@ -25,23 +27,38 @@ TEXT_PX = 13
 """Least size of a text, which a page of 900 pixels still shows whole."""
 TITLE_PX, LONG_TITLE = (16, 13.5), 49
 """Sizes of a title, and from how many signs on it takes the smaller one."""
-DASHES = ("-", (0, (5, 2.5)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)), (0, (7, 2, 1.5, 2, 1.5, 2)), (0, (12, 4)))
-USUAL_DASH = {"accent": 0, "warm": 1, "ink": 2, "quiet": 3}
-"""ReLU dashed, Swish whole, a trained beta dotted: told apart in grey, too."""
+DASHES: tuple[Dash, ...] = (
+    "-",
+    (0, (5, 2.5)),
+    (0, (1.5, 1.8)),
+    (0, (7, 2, 1.5, 2)),
+    (0, (7, 2, 1.5, 2, 1.5, 2)),
+    (0, (12, 4)),
+)
+DASH_OF = {"accent": 0, "warm": 1, "ink": 2, "quiet": 3}
+"""The usual kind of line of each colour, by its place in `DASHES`."""
 
 
-def look(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
-    """Colour and kind of line of a twin: ReLU warm, Swish blue, a trained beta dark; no two have one kind of line."""
-    taken: dict[str, int] = {}
-    for one in rows:
-        usual = USUAL_DASH[_colour(one)]
-        free = [place for place in (usual, *range(len(DASHES))) if place not in taken.values()]
-        taken[one["name"]] = free[0] if free else usual
-    return {"color": COLOURS[_colour(row)], "linestyle": DASHES[taken[row["name"]]]}
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The colour and the kind of line of a twin."""
+
+    colour: str
+    dash: Dash
 
 
-def _colour(row: Row) -> str:
-    return "ink" if row["trainable"] else {"relu": "warm", "swish": "accent"}.get(row["kind"], "quiet")
+def looks(twins: Sequence[Twin]) -> tuple[Look, ...]:
+    """ReLU warm and dashed, Swish blue and whole, a trained beta dark and dotted; no two have one kind of line, so that
+    they are told apart in grey, too."""
+    taken: list[int] = []
+    for twin in twins:
+        usual = DASH_OF[_colour(twin)]
+        taken.append(next((rank for rank in (usual, *range(len(DASHES))) if rank not in taken), usual))
+    return tuple(Look(COLOURS[_colour(twin)], DASHES[rank]) for twin, rank in zip(twins, taken, strict=True))
+
+
+def _colour(twin: Twin) -> str:
+    return "ink" if twin.trainable else {"relu": "warm", "swish": "accent"}.get(twin.kind, "quiet")
 
 
 def name_card(figure: Figure, box: Place, text: str) -> None:
@@ -63,11 +80,6 @@ def steps_axis(axes: Axes, steps: int, text: str = "training step") -> None:
     axes.set_xlim(0, steps)
     axes.locator_params(axis="x", nbins=5)
     axes.tick_params(labelsize=TEXT_PX)
-
-
-def short_title(title: str) -> str:
-    """A twin's title beside those of others: trained beta, of Swish."""
-    return title.removeprefix("Swish with ")
 
 
 def table(rows: Sequence[Sequence[float | None]]) -> Curves:

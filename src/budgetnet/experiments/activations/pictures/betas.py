@@ -11,30 +11,31 @@ from numpy.typing import NDArray
 
 from budgetnet.draw.figures import Place, spread
 from budgetnet.draw.style import COLOURS
+from budgetnet.experiments.activations.pictures.look import TEXT_PX, curve_card, name_card, steps_axis, table
+from budgetnet.experiments.activations.result import Study, Twin
 from budgetnet.inspect.landscape.sheets import write
-from budgetnet.inspect.landscape.training.look import TEXT_PX, Row, curve_card, name_card, steps_axis, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def draw_betas(twin: Row, figure: Figure, box: Place) -> None:
+def draw_betas(twin: Twin, figure: Figure, box: Place) -> None:
     """By depth: every layer's beta at the end, a point a seed, from where it began."""
-    name_card(figure, box, f"{twin['title']}: where it ended, by depth")
+    name_card(figure, box, f"{twin.title}: where it ended, by depth")
     axes = Place(box.left + 50, box.bottom + 52, box.width - 98, box.height - 120).on(figure)
-    ends = table([one["betas"][-1] for one in twin["trainings"]])
+    ends = table([training.betas[-1] for training in twin.trainings])
     layers, means = np.arange(ends.shape[1]), ends.mean(0)
-    axes.axhline(twin["beta"], color=COLOURS["quiet"], linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(" start", (1.0, twin["beta"]), xycoords=("axes fraction", "data"), va="center", fontsize=TEXT_PX)
-    axes.vlines(layers, twin["beta"], means, color=COLOURS["accent"], linewidth=2)
+    axes.axhline(twin.beta, color=COLOURS["quiet"], linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(" start", (1.0, twin.beta), xycoords=("axes fraction", "data"), va="center", fontsize=TEXT_PX)
+    axes.vlines(layers, twin.beta, means, color=COLOURS["accent"], linewidth=2)
     for values in ends:
         axes.plot(layers, values, "o", markersize=4, color=COLOURS["ink"], alpha=0.45, markeredgewidth=0)
-    inside = np.array([".squeeze." in name for name in twin["layers"]])
+    inside = np.array([".squeeze." in name for name in twin.layers])
     for where, marker, colour in ((~inside, "D", "accent"), (inside, "s", "warm")):
         shown = {"markersize": 6, "color": COLOURS[colour], "markeredgecolor": COLOURS["paper"]}
         axes.plot(layers[where], means[where], marker, **shown)
-    _mark_stages(axes, twin["layers"])
+    _mark_stages(axes, twin.layers)
     _name_beta(axes)
     if inside.any():
         text = "\N{BLACK SQUARE} inside squeeze-and-excitation"
@@ -65,18 +66,18 @@ def _group(name: str) -> str:
     return rest.partition(".")[0] if part == "stages" else "head" if part.startswith("hidden") else part
 
 
-def draw_beta_steps(row: Row, twin: Row, figure: Figure, box: Place) -> None:
+def draw_beta_steps(study: Study, twin: Twin, figure: Figure, box: Place) -> None:
     """Every layer's mean beta over the steps, the darker the deeper; the furthest ones with their names."""
-    axes, place = curve_card(figure, box, f"{twin['title']}: on the way", 158)
-    steps = np.array([0, *row["curve_steps"]])
-    tables = [table([[twin["beta"]] * len(twin["layers"]), *one["betas"]]) for one in twin["trainings"]]
+    axes, place = curve_card(figure, box, f"{twin.title}: on the way", 158)
+    steps = np.array([0, *study.curve_steps])
+    tables = [table([[twin.beta] * len(twin.layers), *training.betas]) for training in twin.trainings]
     means = np.mean(tables, axis=0)
     shades = np.linspace(0.25, 1.0, means.shape[1])
     for layer, shade in enumerate(shades.tolist()):
         axes.plot(steps, means[:, layer], color=COLOURS["accent"], alpha=shade, linewidth=1.5)
     _name_beta(axes)
-    steps_axis(axes, row["steps"], "training step; deeper layers darker")
-    _name_furthest(axes, place, twin["layers"], means[-1])
+    steps_axis(axes, study.steps, "training step; deeper layers darker")
+    _name_furthest(axes, place, twin.layers, means[-1])
 
 
 def _name_furthest(axes: Axes, place: Place, layers: Sequence[str], ends: NDArray[np.float64]) -> None:

@@ -1,1 +1,0 @@
-"""A study of twins in training: its words, its pictures, its part of the page."""
