@@ -1,0 +1,94 @@
+"""An executor in this process: jobs run one after another, on a machine of a speed that a test chooses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from budgetnet.parallel.progress import Progress
+from budgetnet.training.job import Job, JobContext, Timing
+from budgetnet.training.speed import image_work
+from budgetnet.training.train import Timings
+from budgetnet.training.trainer import TrainingSpec
+
+JobType = TypeVar("JobType", bound=Job)
+Result = TypeVar("Result")
+
+
+class StoppedError(Exception):
+    """The executor was told to stop here."""
+
+
+@dataclass
+class InlineExecutor:
+    """As `cluster.executor.Executor`; public functions take it as `cluster=`.
+
+    `speed` is work a second of one process, by the estimate of training work, so that plans are the same on every
+    machine. `started` has the phases of the jobs in their order. The job after `stop_after` others raises
+    `StoppedError`; one whose phase is in `failing` raises `RuntimeError`, as where a worker died.
+    """
+
+    speed: float = 8e9
+    count: int = 1
+    stop_after: int | None = None
+    failing: frozenset[str] = frozenset()
+    device: str = "cpu"
+    started: list[str] = field(default_factory=list)
+
+    def slots(self) -> int:
+        """So many jobs a plan takes to run at a time."""
+        return self.count
+
+    def room(self) -> int:
+        """More than any job takes."""
+        return 10**15
+
+    @contextlib.contextmanager
+    def workers(
+        self,
+        function: Callable[[JobType], Result],
+        context: JobContext,
+        count: int,
+        progress: Progress | None = None,
+    ) -> Iterator[InlineTrials[JobType, Result]]:
+        """One worker, this process."""
+        yield InlineTrials(self, function)
+
+    def timed(
+        self,
+        configs: Sequence[TrainingSpec],
+        context: JobContext,
+        progress: Progress | None = None,
+        slots: int | None = None,
+    ) -> Timings:
+        """Rates by the estimate of a training's work; workers start at once."""
+        rates = [self.speed / image_work(config.network, config.batch) for config in configs]
+        return Timings(tuple(Timing(rate, rate, 0.0) for rate in rates), 0.0)
+
+    def begin(self, job: Job) -> None:
+        """Note the job, or stop before it."""
+        if self.stop_after is not None and len(self.started) >= self.stop_after:
+            raise StoppedError(job.phase)
+        self.started.append(job.phase)
+        if job.phase in self.failing:
+            raise RuntimeError(f"{job.phase}: the worker died")
+
+
+@dataclass
+class InlineTrials(Generic[JobType, Result]):
+    """Runs jobs in their order."""
+
+    executor: InlineExecutor
+    function: Callable[[JobType], Result]
+
+    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
+        """As `Trials.run`."""
+        results: list[Result] = []
+        for job in jobs:
+            self.executor.begin(job)
+            results.append(self.function(job))
+            if done:
+                done(job, results[-1])
+        return results
