@@ -14,7 +14,7 @@ from bench.random_search import BACKWARD
 from bench.ranking import tau
 from budgetnet import cost
 from budgetnet.data import ImageSet
-from budgetnet.experiments.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
+from budgetnet.experiments.coefficients.scoring import Predictions, differences_of, on_test, on_validation, score_of
 from budgetnet.training.job import TrainingJob
 
 REPLAYS = 2000
@@ -142,17 +142,17 @@ def _network(rows: Sequence[Sequence[TrainingJob]]) -> dict[str, Any]:
     return {"macs": cost(network).macs, "depth": network.depth, "resolution_px": network.resolution_px}
 
 
-def _score(tests: Sequence[Answers]) -> dict[str, float]:
+def _score(tests: Sequence[Predictions]) -> dict[str, float]:
     found = score_of(tests)
     return {"test": found.accuracy, "low": found.accuracy_low, "high": found.accuracy_high}
 
 
-def _gap(best: str, name: str, tests: Mapping[str, Sequence[Answers]]) -> dict[str, Any]:
+def _gap(best: str, name: str, tests: Mapping[str, Sequence[Predictions]]) -> dict[str, Any]:
     """Test accuracy of the best minus this one's, and whether this one lies inside the interval of the difference."""
     if best == name:
         return {"lost": 0.0, "inside": True}
-    found = difference_of(best, name, tests[best], tests[name])
-    return {"lost": found.accuracy, "inside": found.accuracy_low <= 0.0}
+    (found,) = differences_of(tests, [best, name])
+    return {"lost": found.accuracy.difference, "inside": found.accuracy_interval[0] <= 0.0}
 
 
 def _form_row(

@@ -8,28 +8,27 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from support.executor import InlineExecutor
 from support.formats import hold
-from support.inline import Inline
 from support.killed import kill_when, start
 from support.networks import GROWABLE as BASE
 from support.networks import PLAIN
 from support.page import Page
-from support.simulated import LEARNED, LEARNED_NOTHING
+from support.simulated import LEARNED, LEARNED_NOTHING, SimulatedClock
 
 from budgetnet import scale, search_coefficients
 from budgetnet.budgets.coefficient_space import Interval, Region, price
+from budgetnet.budgets.coefficients_file import read_coefficients
 from budgetnet.cli import main
-from budgetnet.cluster import executor as executor_module
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.data import ImageSet, open_images
-from budgetnet.experiments.activations.networks import SMALL
+from budgetnet.experiments.coefficients import SEARCH_COEFFICIENTS
 from budgetnet.experiments.coefficients.entrants import (
     base_of,
     entrants_for,
@@ -38,23 +37,48 @@ from budgetnet.experiments.coefficients.entrants import (
     matched,
     same_network,
 )
-from budgetnet.experiments.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
-from budgetnet.experiments.coefficients.plan import Seconds
-from budgetnet.experiments.coefficients.result import Check, CoefficientSearch, Ranked
-from budgetnet.experiments.coefficients.statement import statement
+from budgetnet.experiments.coefficients.findings import findings
+from budgetnet.experiments.coefficients.plan import (
+    LEAST_EARLY_STEPS,
+    CoefficientsPlan,
+    Seconds,
+    least_seconds,
+    most_racing,
+    propose,
+    shared,
+)
+from budgetnet.experiments.coefficients.request import CoefficientsRequest
+from budgetnet.experiments.coefficients.result import Check, CoefficientSearch, Needed, Ranked
+from budgetnet.experiments.coefficients.run import check_learned
+from budgetnet.experiments.coefficients.scoring import Predictions, differences_of, needed_for, score_of
 from budgetnet.experiments.coefficients.triangle import at, hull
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform
 from budgetnet.experiments.race import survivors
+from budgetnet.experiments.timing import TimeBudget, prediction_seconds
 from budgetnet.networks.scaling import PAPER, Coefficients
-from budgetnet.parallel.progress import silent
-from budgetnet.statistics import on_one_split, over_seeds
-from budgetnet.training.augmenting import Augment
+from budgetnet.runs.record import Record, data_record, machine_record, save_record
+from budgetnet.statistics import over_seeds, with_shared_split
+from budgetnet.training.augmenting import Augment, augment_of
 from budgetnet.training.job import Timing
-from budgetnet.training.train import Timings, validation_seconds
+from budgetnet.training.recipe import MODERN
 
-module = sys.modules[search_coefficients.__module__]
-plan_module = sys.modules["budgetnet.experiments.coefficients.plan"]
-work_module = sys.modules["budgetnet.experiments.coefficients.work"]
 Capture = pytest.CaptureFixture[str]
+REQUEST = CoefficientsRequest(
+    base=BASE,
+    growth=2.0,
+    tolerance=0.2,
+    measure="macs",
+    candidates=4,
+    finalists=3,
+    seeds=2,
+    time_seconds=50.0,
+    seed=0,
+    recipe=MODERN,
+    precision="float32",
+    augment=augment_of("none"),
+    train_bytes=None,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,47 +86,45 @@ def digits() -> ImageSet:
     return open_images("digits", 0)
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Speeds that are given, not measured; a clock that stands; training in this process."""
-
-    def timed(configs: Sequence[Any], *_: Any, **__: Any) -> Timings:
-        return Timings(tuple(Timing(160.0, 160.0, 0.0) for _ in configs), 0.0)
-
-    Inline.done = []
-    for one in (module, plan_module):
-        monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=lambda: 0.0))
-    monkeypatch.setattr(executor_module, "timed", timed)
-    monkeypatch.setattr(plan_module, "LEAST_EARLY_STEPS", 5)
-    monkeypatch.setattr(executor_module, "workers_for", lambda device: 4)
-    monkeypatch.setattr(module, "entrants_for", lambda asked, *_: asked)
-    monkeypatch.setattr(executor_module, "Workers", Inline)
+def machine() -> InlineExecutor:
+    """Slow, so that few steps are planned."""
+    return InlineExecutor(speed=2.5e9, count=8)
 
 
-def made(run: Path, **options: Any) -> CoefficientSearch:
-    asked: dict[str, Any] = {"base": BASE, "tolerance": 0.2, "candidates": 6, "seeds": 2, "time_seconds": 300.0}
-    return search_coefficients("digits", out=run, **{**asked, **options})
+def made(run: Path, executor: InlineExecutor | Cluster, **options: Any) -> CoefficientSearch:
+    """The search by a clock that stands still."""
+    request = dataclasses.replace(REQUEST, **options)
+    compute = Compute(cluster=executor)
+    return perform(
+        SEARCH_COEFFICIENTS, request, "digits", compute, run, False, request.time_seconds, None, SimulatedClock()
+    )
+
+
+def planned(run: Path, digits: ImageSet, executor: InlineExecutor, **options: Any) -> CoefficientsPlan:
+    """The plan alone."""
+    request = dataclasses.replace(REQUEST, **options)
+    time = TimeBudget(SimulatedClock(), 0.0, request.time_seconds)
+    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None))
 
 
 @pytest.mark.slow
-def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) -> None:
-    run = tmp_path / "run"
-    found = made(run)
+def test_a_search_from_end_to_end(tmp_path: Path, capsys: Capture) -> None:
+    run, executor = tmp_path / "run", machine()
+    found = made(run, executor)
     plan = json.loads((run / "plan.json").read_text())
     hold(plan, "plan.json, search coefficients")
-    kept = plan["kept"]
-    assert kept == [6, 3] and plan["incumbent"] == "n01"
-    raced = Inline.done[: kept[0]]
-    assert raced == [f"n{place:02d}" for place in range(1, 7)], "the first rung, one seed each"
-    last = Inline.done[6:12]
-    assert len({name.split("-")[0] for name in last}) == 3 and {name.split("-")[1] for name in last} == {
-        "seed0",
-        "seed1",
-    }
-    assert any(name.startswith("n01-") for name in last), "the paper's goes on to the last rung"
-    assert set(Inline.done[12:]) == {"found-seed0", "found-seed1", "paper-seed0", "paper-seed1"}
+    kept = plan["plan"]["kept"]
+    assert kept == [4, 2] and found.record.plan.incumbent.id == "n01"
+    raced = executor.started[: kept[0]]
+    assert raced == [f"race/n{place:02d}" for place in range(1, 5)], "the first rung, one seed each"
+    last = [phase.split(", ") for phase in executor.started[4:8]]
+    assert len({name for name, _ in last}) == 2 and {seed for _, seed in last} == {"seed 0", "seed 1"}
+    assert "last/n01" in {name for name, _ in last}, "the paper's goes on to the last rung"
+    checks = {f"check/{name}, seed {seed}" for name in ("found", "paper") for seed in (0, 1)}
+    assert set(executor.started[8:]) == checks
     file = json.loads((run / "coefficients.json").read_text())
     hold(file, "coefficients.json")
+    assert list(file)[:4] == ["format", "alpha", "beta", "gamma"]
     by_hand(found, run)
     page_of(found)
     best = found.best
@@ -112,24 +134,24 @@ def test_a_search_from_end_to_end(short: None, tmp_path: Path, capsys: Capture) 
     assert abs(price(best.network, "macs") / found.base_cost / 2 - 1) <= 0.2
     assert main(["scale", "efficientnet_b0", "--coefficients", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
-    Inline.done.clear()
-    assert made(run) == found and Inline.done == [], "a finished one is shown again"
-    assert made(run, cluster=Cluster("127.0.0.1:1", storage=run)) == found, "and needs no cluster"
+    executor.started.clear()
+    assert made(run, executor) == found and executor.started == [], "a finished one is shown again"
+    assert made(run, Cluster("127.0.0.1:1")) == found, "and needs no cluster"
     for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
-            made(run, **options)
+            made(run, executor, **options)
     killed(run)
-    assert made(run) == found, "the same bits"
-    assert Inline.done == ["n02", f"{best.id}-seed1", "found-seed0"], "what is done is not done again"
+    assert made(run, executor) == found, "the same bits"
+    assert executor.started == ["race/n02", f"last/{best.id}, seed 1", "check/found, seed 0"], (
+        "what is done is not done again"
+    )
 
 
-def test_a_race_in_which_nothing_was_learned_has_no_answer(digits: ImageSet, tmp_path: Path) -> None:
-    plan = {"entrants": [{"id": "n01", "last": {"config": {"steps": 5, "batch": 64}}}]}
-    work = work_module.Work(tmp_path, plan, digits, None, None, silent)  # type: ignore[arg-type]
-    lost = [dataclasses.replace(one, chance=LEARNED_NOTHING) for one in answers(0.0)]
+def test_a_race_in_which_nothing_was_learned_has_no_answer() -> None:
+    lost = [dataclasses.replace(one, chance=LEARNED_NOTHING) for one in predictions(0.0)]
     with pytest.raises(ValueError, match=r"the training of n01, the best of the race, learned nothing"):
-        work._check_learned("n01", lost)
-    work._check_learned("n01", [*lost, *answers(0.0, seeds=1)])
+        check_learned("n01", lost, 0.3)
+    check_learned("n01", [*lost, *predictions(0.0, seeds=1)], 0.3)
 
 
 def killed(run: Path) -> None:
@@ -165,7 +187,9 @@ def by_hand(found: CoefficientSearch, run: Path) -> None:
                 assert kept["indices"].tolist() == images.indices("test").tolist(), "one split for all seeds"
                 rights.setdefault(name, []).append(float((kept["probabilities"].argmax(1) == kept["labels"]).mean()))
     assert found.check.difference is not None
-    assert found.check.difference.accuracy == pytest.approx(np.mean(rights["found"]) - np.mean(rights["paper"]))
+    assert found.check.difference.accuracy.difference == pytest.approx(
+        np.mean(rights["found"]) - np.mean(rights["paper"])
+    )
 
 
 def page_of(found: CoefficientSearch) -> None:
@@ -212,21 +236,21 @@ def test_the_time_says_how_many_race() -> None:
 
 
 def test_the_time_is_shared_by_lengths() -> None:
-    found = plan_module.shared(1000.0, [24, 12, 6, 3], 3, 2)
+    found = shared(1000.0, [24, 12, 6, 3], 3, 2)
     assert found.rungs == pytest.approx([found.last / 16, found.last / 8, found.last / 4])
     turns = [*zip(found.rungs, (12, 6, 3), strict=True), (found.last, 5), (found.check, 3)]
     assert sum(one * many for one, many in turns) == pytest.approx(1000.0)
     assert 3 * found.check == pytest.approx(330.0)
-    alone = plan_module.shared(1000.0, [3], 1, 3)
+    alone = shared(1000.0, [3], 1, 3)
     assert alone == Seconds((), 670.0, 330.0), "no early rung where all meet in the last"
 
 
 def test_the_last_rung_and_the_check_have_the_least_steps_and_early_rungs_need_them_not() -> None:
     one, splits, kept = Timing(400.0, 400.0, 0.0), [100, 200], [24, 12, 6, 4]
-    least = plan_module.least_seconds(kept, 3, 8, 64, splits, one, one, steps=900)
-    found = plan_module.shared(least, kept, 3, 8)
+    least = least_seconds(kept, 3, 8, 64, splits, one, one, steps=900)
+    found = shared(least, kept, 3, 8)
     steps = [
-        (seconds - validation_seconds(count, one)) * one.single_process / 64
+        (seconds - prediction_seconds(count, one)) * one.single_process / 64
         for seconds, count in ((found.last, splits[0]), (found.check, sum(splits)))
     ]
     assert min(steps) == pytest.approx(900.0) and found.rungs[0] < found.last / 10
@@ -234,14 +258,14 @@ def test_the_last_rung_and_the_check_have_the_least_steps_and_early_rungs_need_t
 
 def test_few_race_where_the_first_rung_would_be_too_short() -> None:
     fast, slow = Timing(640.0, 640.0, 0.0), Timing(64.0, 64.0, 0.0)
-    found = {left: plan_module.most_racing([fast] * 12, 4, 3, 2, left, 64, 100) for left in (10.0, 100.0, 400.0)}
+    found = {left: most_racing([fast] * 12, 4, 3, 2, left, 64, 100) for left in (10.0, 100.0, 400.0)}
     assert found[10.0] == 4 and found[400.0] == 12 and 4 < found[100.0] < 12
     for count in (found[100.0], found[100.0] + 1):
-        seconds = plan_module.shared(100.0, survivors(count, 4), 3, 2)
-        enough = (seconds.rungs[0] - validation_seconds(100, fast)) * 10 >= plan_module.LEAST_EARLY_STEPS
+        seconds = shared(100.0, survivors(count, 4), 3, 2)
+        enough = (seconds.rungs[0] - prediction_seconds(100, fast)) * 10 >= LEAST_EARLY_STEPS
         assert enough == (count == found[100.0])
-    assert plan_module.most_racing([*[fast] * 6, slow], 4, 3, 2, 300.0, 64, 100) == 6, "the slow one is left out"
-    assert plan_module.most_racing([slow] * 3, 4, 3, 2, 1.0, 64, 100) == 3
+    assert most_racing([*[fast] * 6, slow], 4, 3, 2, 300.0, 64, 100) == 6, "the slow one is left out"
+    assert most_racing([slow] * 3, 4, 3, 2, 1.0, 64, 100) == 3
 
 
 def test_the_first_of_the_entrants_are_those_of_a_smaller_draw(digits: ImageSet) -> None:
@@ -249,17 +273,25 @@ def test_the_first_of_the_entrants_are_those_of_a_smaller_draw(digits: ImageSet)
     assert first_of(many, 4) == few
 
 
-def test_too_little_time_says_what_is_needed_and_that_is_enough(
-    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_little_time_says_what_is_needed_and_that_is_enough(digits: ImageSet, tmp_path: Path) -> None:
+    executor = machine()
     with pytest.raises(ValueError, match=r"too short to race 2 networks .* give at least \d+ s, or fewer") as caught:
-        made(tmp_path / "run", time_seconds=5.0, candidates=2)
+        made(tmp_path / "run", executor, time_seconds=5.0, candidates=2)
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
     needed = float(str(caught.value).split("at least ")[1].split(" s")[0])
-    monkeypatch.setattr(work_module.Work, "finish", lambda self: self.plan)
-    plan: Any = made(tmp_path / "run", time_seconds=needed, candidates=2)
-    assert all(row["last"]["config"]["steps"] >= 10 for row in plan["entrants"])
-    assert plan["paper"]["config"]["steps"] >= 10
+    plan = planned(tmp_path / "run", digits, executor, time_seconds=needed, candidates=2)
+    least = 4 * len(digits.indices("train")) / plan.batch
+    assert all(min(row.last_steps, row.check.steps) >= least for row in plan.entrants)
+    assert plan.paper.steps >= least
+
+
+def test_a_fresh_search_that_is_refused_leaves_the_one_of_before(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"format": "budgetnet.plan.v2"}')
+    (tmp_path / "coefficients.json").write_text("{}")
+    short = dataclasses.replace(REQUEST, time_seconds=5.0, candidates=2)
+    with pytest.raises(ValueError, match="too short"):
+        perform(SEARCH_COEFFICIENTS, short, "digits", Compute(cluster=machine()), tmp_path, True, 5.0)
+    assert (tmp_path / "coefficients.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -278,54 +310,62 @@ def test_too_little_time_says_what_is_needed_and_that_is_enough(
 )
 def test_bad_input_is_one_line_and_leaves_nothing(options: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        made(tmp_path / "run", **options)
+        search_coefficients("digits", out=tmp_path / "run", **{"base": BASE, "time_seconds": 60.0, **options})
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
-def test_other_images_in_the_same_folder_are_refused(short: None, tmp_path: Path, capsys: Capture) -> None:
+def test_other_images_in_the_same_folder_are_refused(digits: ImageSet, tmp_path: Path, capsys: Capture) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(work_module.Work, "finish", lambda self: None)
-        made(run)
-    plan = json.loads((run / "plan.json").read_text())
-    plan["data"]["fingerprint"] = "another"
-    (run / "plan.json").write_text(json.dumps(plan))
+    about = dataclasses.replace(data_record("digits", digits), fingerprint="another")
+    plan = planned(run, digits, machine())
+    save_record(run, Record(SEARCH_COEFFICIENTS.name, about, 0, machine_record(), REQUEST, plan))
     with pytest.raises(ValueError, match="was begun on other images"):
-        made(run)
+        made(run, machine())
     assert main(["compare", "digits", "--macs", "1M", "--out", str(run)]) == 2
     assert "holds a run of 'search coefficients'" in capsys.readouterr().err
 
 
-def answers(shift: float, seeds: int = 3, luck: float = 0.0, count: int = 400, start: int = 0) -> list[Answers]:
+def test_coefficients_of_the_version_before_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "coefficients.json"
+    file.write_text('{"format": "budgetnet.coefficients.v1", "alpha": 1.2, "beta": 1.1, "gamma": 1.15}')
+    assert read_coefficients(file) == PAPER
+    file.write_text('{"format": "budgetnet.coefficients.v3", "alpha": 1.2, "beta": 1.1, "gamma": 1.15}')
+    with pytest.raises(ValueError, match="holds no coefficients"):
+        read_coefficients(file)
+
+
+def predictions(shift: float, seeds: int = 3, luck: float = 0.0, count: int = 400, start: int = 0) -> list[Predictions]:
     """Losses around 0.5 + shift, the same images in every seed; `luck` moves whole trainings."""
-    found: list[Answers] = []
+    found: list[Predictions] = []
     for seed in range(seeds):
         random = np.random.default_rng(100 * start + seed)
         losses = np.abs(random.normal(0.5 + shift, 0.2, count)) + luck * random.normal()
-        found.append(Answers(seed, np.arange(count), losses < 0.7, losses, False, LEARNED))
+        found.append(Predictions(seed, np.arange(count), losses < 0.7, losses, False, LEARNED))
     return found
 
 
 def test_pairs_are_told_apart_or_not() -> None:
-    tests = {"a": answers(0.0), "b": answers(0.002, start=1), "c": answers(0.5, start=2)}
+    tests = {"a": predictions(0.0), "b": predictions(0.002, start=1), "c": predictions(0.5, start=2)}
     rows = {(row.a, row.b): row for row in differences_of(tests, ["a", "b", "c"])}
-    assert rows["a", "c"].stands and rows["a", "c"].log_loss == pytest.approx(-0.5, abs=0.05)
-    assert not rows["a", "b"].differs and rows["a", "b"].low < 0 < rows["a", "b"].high
+    apart, alike = rows["a", "c"].log_loss, rows["a", "b"].log_loss
+    assert apart.significant_holm and apart.difference == pytest.approx(-0.5, abs=0.05)
+    assert apart.difference == pytest.approx(np.mean(apart.seeds)) and len(apart.seeds) == 3
+    assert not alike.significant and alike.low is not None and alike.high is not None and alike.low < 0 < alike.high
     score = score_of(tests["a"])
     assert score.log_loss_low < score.log_loss < score.log_loss_high and score.accuracy_low < score.accuracy
     lost = [dataclasses.replace(one, losses=np.full(400, 16.1), diverged=True) for one in tests["a"]]
-    assert difference_of("lost", "a", lost, tests["a"]).log_loss > 15
+    assert differences_of({"lost": lost, **tests}, ["lost", "a"])[0].log_loss.difference > 15
 
 
-def test_both_errors_count_on_one_split() -> None:
-    found = over_seeds([(row.indices, row.losses) for row in answers(0.0, luck=0.1)])
-    both = on_one_split(found, 3)
+def test_both_errors_count_with_shared_split() -> None:
+    found = over_seeds([(row.indices, row.losses) for row in predictions(0.0, luck=0.1)])
+    both = with_shared_split(found, 3)
     assert found.error_seeds is not None
     assert both.standard_error == pytest.approx(math.hypot(found.error_images, found.error_seeds))
     assert both.standard_error > found.standard_error
-    one = over_seeds([(row.indices, row.losses) for row in answers(0.0, seeds=1)])
-    assert on_one_split(one, 1) == one
+    one = over_seeds([(row.indices, row.losses) for row in predictions(0.0, seeds=1)])
+    assert with_shared_split(one, 1) == one
 
 
 def test_intervals_on_one_split_hold_the_truth() -> None:
@@ -335,40 +375,45 @@ def test_intervals_on_one_split_hold_the_truth() -> None:
         random = np.random.default_rng(draw)
         images = random.normal(0.05, 0.5, 200)  # how much harder each image is for one than for the other
         seeds = [(np.arange(200), images + random.normal(0, 0.3, 200) + random.normal(0, 0.04)) for _ in range(3)]
-        found = on_one_split(over_seeds(seeds), 3)
+        found = with_shared_split(over_seeds(seeds), 3)
         half = found.quantile * found.standard_error
         held += abs(found.mean - 0.05) <= half
     assert 0.93 <= held / 400 <= 0.995
 
 
 def test_what_it_takes_to_tell_two_apart() -> None:
-    row = differences_of({"a": answers(0.0), "b": answers(0.01, start=1)}, ["a", "b"])[0]
-    row = dataclasses.replace(row, log_loss=-0.02, standard_error=0.02, error_images=0.005, error_seeds=0.0194)
-    found = needed_for(row, 3, 100.0, 2)
-    assert found is not None and found.times == pytest.approx(2.80**2, rel=0.01)
-    assert found.seeds == math.ceil(3 * (2.8016 * 0.0194) ** 2 / (0.02**2 - (2.8016 * 0.005) ** 2))
+    pair = differences_of({"a": predictions(0.0), "b": predictions(0.01, start=1)}, ["a", "b"])[0]
+
+    def needed(difference: float, images: float, seeds: float | None) -> Needed | None:
+        row = dataclasses.replace(pair.log_loss, difference=difference, error_images=images, error_seeds=seeds)
+        return needed_for(dataclasses.replace(pair, log_loss=row), 100.0, 2)
+
+    found = needed(-0.02, 0.012, 0.016)
+    assert found is not None and found.times == pytest.approx(2.80**2, rel=0.01), "both errors together are 0.02"
+    assert found.seeds is None, "no number of seeds makes up for the images"
     assert found.hours == pytest.approx(2 * 24 * 100 / 2 / 3600)
-    few = needed_for(dataclasses.replace(row, error_images=0.019, error_seeds=0.006), 3, 100.0, 2)
-    assert few is not None and few.seeds is None, "no number of seeds makes up for the images"
-    assert needed_for(dataclasses.replace(row, error_seeds=None), 1, 100.0, 2) is None
+    more = needed(-0.02, 0.005, 0.0194)
+    assert more is not None
+    assert more.seeds == math.ceil(3 * (2.8016 * 0.0194) ** 2 / (0.02**2 - (2.8016 * 0.005) ** 2))
+    assert needed(-0.02, 0.005, None) is None and needed(0.0, 0.005, 0.01) is None
 
 
-def test_the_statement_says_what_is_shown_and_what_not() -> None:
+def test_the_findings_say_what_is_shown_and_what_not() -> None:
     region = Region(Interval(1.0, 1.000000005), Interval(1.2, 1.25), Interval(1.1, 1.15))
-    rows = {"n03": answers(0.0), "n01": answers(0.003, start=1)}
+    rows = {"n03": predictions(0.0), "n01": predictions(0.003, start=1)}
     coefficients = Coefficients(1.0, 1.22, 1.12)
     ranking = [
         Ranked(name, coefficients, region, PLAIN, 1, 1, 1, True, name == "n01", score_of(one), score_of(one))
         for name, one in rows.items()
     ]
     pairs = differences_of(rows, list(rows))
-    needed = [one for row in pairs if (one := needed_for(row, 3, 60.0, 2))]
-    text = " ".join(statement(ranking, pairs, ["n01"], needed, Check(True, 2.0, 100, (), None)))
+    needed = [one for row in pairs if (one := needed_for(row, 60.0, 2))]
+    text = " ".join(findings(ranking, pairs, ["n01"], needed, Check(True, 2.0, 100, (), None)))
     assert "not told apart from n01 (1, 1.22, 1.12)" in text and "nearest to the paper's choice" in text
     assert "alpha exactly 1, beta from 1.2 to 1.25 and gamma from 1.1 to 1.15" in text
     assert "To tell n03" in text and "give the same network at this cost" in text
-    clear = differences_of({"n03": answers(0.0), "n01": answers(0.5, start=1)}, list(rows))
-    assert "told apart from every other" in " ".join(statement(ranking, clear, [], [], Check(True, 2.0, 1, (), None)))
+    clear = differences_of({"n03": predictions(0.0), "n01": predictions(0.5, start=1)}, list(rows))
+    assert "told apart from every other" in " ".join(findings(ranking, clear, [], [], Check(True, 2.0, 1, (), None)))
 
 
 def test_a_hull_holds_its_points() -> None:
@@ -379,6 +424,7 @@ def test_a_hull_holds_its_points() -> None:
 
 def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) -> None:
     from budgetnet import Budget, fit
+    from budgetnet.experiments.activations.networks import SMALL
     from budgetnet.experiments.bases import adapted_bases, largest_px
     from budgetnet.experiments.compare.entrants import families
     from budgetnet.experiments.compare.scalings import scalings

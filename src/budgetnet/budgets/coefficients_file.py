@@ -8,7 +8,9 @@ from typing import Any, cast
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.reading import read_json_file
 
-FORMAT = "budgetnet.coefficients.v1"
+FORMAT = "budgetnet.coefficients.v2"
+READ = ("budgetnet.coefficients.v1", FORMAT)
+"""Formats whose alpha, beta and gamma mean the same."""
 FILE = "coefficients.json"
 
 
@@ -21,7 +23,7 @@ def read_coefficients(path: Path) -> Coefficients:
     found: Any = read_json_file(file)
     row = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     kind = row.get("format")
-    if kind != FORMAT:
+    if kind not in READ:
         raise ValueError(f"{file} holds no coefficients: its format is {kind!r}, not {FORMAT!r}")
     try:
         return Coefficients(*(float(row[name]) for name in ("alpha", "beta", "gamma")))

@@ -29,12 +29,12 @@ from budgetnet.cli.options import (
     open_network,
     read,
 )
+from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
     from budgetnet.budgets.coefficient_sample import Drawn
     from budgetnet.budgets.coefficient_space import Candidate, Interval, Space
-    from budgetnet.experiments.coefficients.result import CoefficientSearch, Ranked
 
 app = App(
     name="search",
@@ -108,6 +108,7 @@ def coefficients(
     """
     given, cluster = folders.data(data), on.value()
     from budgetnet import search_coefficients
+    from budgetnet.experiments.coefficients.report import report
 
     with resumable() as shown:
         found = search_coefficients(
@@ -127,7 +128,7 @@ def coefficients(
             cluster=cluster,
             **made.values(),
         )
-    show.print_json(found) if as_json else _print_found(found)
+    show.print_json(found) if as_json else print_report(report(found.record, found))
     return 0
 
 
@@ -223,48 +224,3 @@ def _print_space(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> Non
 
 def _between(side: Interval) -> str:
     return f"{side.low:g}" if side.top == side.low else f"{side.low:.4f} to {side.high:.4f}"
-
-
-def _print_found(found: CoefficientSearch) -> None:
-    """The ranking, what it shows, and where the evidence lies."""
-    rows = [_ranked(row, found) for row in found.ranking]
-    head = (
-        "network",
-        "alpha",
-        "beta",
-        "gamma",
-        "px",
-        show.words(found.measure),
-        "times",
-        "rung",
-        "log loss",
-        "95 %",
-        "%",
-    )
-    show.table(head, rows)
-    show.say(
-        "log loss, %: on validation, in the last rung that each ran; those of different rungs do not compare.", "dim"
-    )
-    show.say()
-    show.say(found.drawn)
-    for sentence in found.statement:
-        show.say(sentence)
-    show.say()
-    file = found.run / "coefficients.json"
-    use = f"budgetnet fit BASE --macs 60M --coefficients {file}"
-    show.facts({"report": str(found.report), "coefficients": str(file), "use": use})
-
-
-def _ranked(row: Ranked, found: CoefficientSearch) -> tuple[str, ...]:
-    score, chosen = row.score, row.coefficients
-    return (
-        f"{row.id} (paper)" if row.paper else row.id,
-        *(f"{value:.3f}" for value in (chosen.alpha, chosen.beta, chosen.gamma)),
-        show.sides(row.network),
-        show.amount(found.measure, row.cost),
-        f"{row.cost / found.base_cost:.2f}",
-        str(row.rung + 1),
-        f"{score.log_loss:.3f}",
-        f"{score.log_loss_low:.3f} to {score.log_loss_high:.3f}",
-        f"{100 * score.accuracy:.1f}",
-    )

@@ -109,7 +109,17 @@ def percent(share: float, digits: int = 1) -> str:
     return typed(wording.percent(share, digits))
 
 
-TYPED = {"\N{NO-BREAK SPACE}": " ", wording.MINUS: "-", wording.TIMES: "x", "\N{EN DASH}": "-", "±": "+-"}
+TYPED = {
+    "\N{NO-BREAK SPACE}": " ",
+    wording.MINUS: "-",
+    wording.TIMES: "x",
+    "\N{EN DASH}": "-",
+    "±": "+-",
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "φ": "phi",
+}
 
 
 def typed(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.draw.page import render_page
+from budgetnet.statistics import PairedDifference
 
 TEMPLATE = Path(__file__).parent / "report.html.j2"
 PAGE = "report.html"
@@ -171,6 +172,13 @@ class Report:
 def row(*cells: str | Cell, notes: tuple[tuple[str, str], ...] = (), strong: bool = False) -> Row:
     """A row of cells; plain texts are cells without lines below."""
     return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), notes, strong)
+
+
+def verdict(pair: PairedDifference) -> str:
+    """What the interval of a difference shows, in a few words."""
+    if pair.significant_holm:
+        return "differ"
+    return "differ if looked at alone" if pair.significant else "not told apart"
 
 
 def write_report(report: Report, folder: Path) -> Path:

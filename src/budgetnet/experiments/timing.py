@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from budgetnet.data import ImageSet
 from budgetnet.training.job import Timing
 from budgetnet.training.stopwatch import Clock
+from budgetnet.training.trainer import TrainingSpec
 
 FORWARD_RATE = 2.0
 """Images a second of a forward pass, as a multiple of those of a training step. Measured: two to three."""
@@ -16,6 +17,8 @@ FINISH_SECONDS = 4.0
 """For the report, behind all that is predicted."""
 SPARE_SHARE = 0.03
 """Of the time: left for steps that turn out slower than the timed ones."""
+RUNG_COOLDOWN_SHARE = 0.3
+"""Of a rung's steps: the short cool-down before its score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,40 @@ def slowest_prediction_seconds(images: ImageSet, timings: Sequence[Timing], spli
     """Time that one process takes to predict these splits with the slowest of the timed networks."""
     count = sum(len(images.indices(split)) for split in splits)
     return max(prediction_seconds(count, timing) for timing in timings)
+
+
+@dataclass(frozen=True, slots=True)
+class RungSteps:
+    """Where a rung of a race leaves a training's trunk, and the steps of its cool-down."""
+
+    trunk_until: int
+    cooldown_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaceSteps:
+    """A training's way through the rungs of a race; `steps` are those of the whole training, to its end."""
+
+    steps: int
+    warmup_steps: int
+    rungs: tuple[RungSteps, ...]
+
+
+def race_steps(
+    spec: TrainingSpec, timing: Timing, rung_seconds: Sequence[float], final_seconds: float, scored_images: int
+) -> RaceSteps:
+    """The steps of a training in rungs of so many seconds, which pay for the score on `scored_images` too.
+
+    After the last rung it goes on from the trunk for `final_seconds`, by all processes together.
+    """
+    rungs: list[RungSteps] = []
+    trunk = 0
+    for seconds in rung_seconds:
+        left = seconds - prediction_seconds(scored_images, timing)
+        steps = max(2, int(left * timing.single_process / spec.batch))
+        cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
+        trunk += steps - cooldown
+        rungs.append(RungSteps(trunk, cooldown))
+    total = trunk + max(2, int(final_seconds * timing.data_parallel / spec.batch))
+    warmup = max(1, min(round(spec.recipe.warmup_share * total), rungs[0].trunk_until // 2))
+    return RaceSteps(total, warmup, tuple(rungs))

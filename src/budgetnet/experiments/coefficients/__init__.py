@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from budgetnet.arguments import integer, run_arguments
 from budgetnet.budgets.coefficient_space import Measure, check_space
-from budgetnet.budgets.coefficients_file import FILE
-from budgetnet.cluster.executor import batch_for, check_cluster, check_trials, executor_on
+from budgetnet.budgets.coefficients_file import FILE, FORMAT
+from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
+from budgetnet.codec import from_record
+from budgetnet.data import Folders, data_of
 from budgetnet.experiments.bases import given_base
-from budgetnet.experiments.coefficients.entrants import (
-    Entrants,
-    base_of,
-    drawn_words,
-    entrants_for,
-    entrants_of,
-    first_of,
-)
-from budgetnet.experiments.coefficients.plan import FINALISTS, planned
-from budgetnet.experiments.coefficients.result import CoefficientSearch
-from budgetnet.experiments.coefficients.work import Work, shown
-from budgetnet.experiments.opening import opened_run
+from budgetnet.experiments.coefficients.plan import FINALISTS, CoefficientsPlan
+from budgetnet.experiments.coefficients.plan import propose as propose_search
+from budgetnet.experiments.coefficients.report import report as report_of
+from budgetnet.experiments.coefficients.request import CoefficientsRequest
+from budgetnet.experiments.coefficients.result import CoefficientSearch, CoefficientsRecord
+from budgetnet.experiments.coefficients.run import run as run_search
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform, report_path
+from budgetnet.experiments.report import Report
 from budgetnet.networks import Network
-from budgetnet.parallel.progress import Progress, silent
-from budgetnet.training.augmenting import Augment, Everything, augment_of, augmentation_for, fitted, given_augment
-from budgetnet.training.job import JobContext
-from budgetnet.training.plan import (
-    check_time,
-    clear_run,
-    data_row,
-    machine_row,
-    preprocessing_for,
-    preprocessing_row,
-    process_group_of,
-    run_folder,
-    run_lock,
-    save_plan,
-    side_px_for,
-)
+from budgetnet.parallel.progress import Progress
+from budgetnet.training.augmenting import Augment, Everything, augment_of
+from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.train import check_computing
-from budgetnet.training.trainer import TrainingConfig
 
+__all__ = ["CoefficientSearch", "search_coefficients"]
 BASE = "efficientnet_b0"
-COMMAND = "search coefficients"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCoefficients:
+    """The experiment of `search_coefficients`."""
+
+    name = "search coefficients"
+    file = FILE
+    format = FORMAT
+    types = (CoefficientsRequest, CoefficientsPlan)
+
+    def split_seeds(self, request: CoefficientsRequest) -> Sequence[int]:
+        """One split: seeds draw weights and augmentation."""
+        return (request.seed,)
+
+    def propose(self, request: CoefficientsRequest, context: Context) -> CoefficientsPlan:
+        """Who races, and how long each training is."""
+        return propose_search(request, context)
+
+    def run(self, record: CoefficientsRecord, context: Context) -> CoefficientSearch:
+        """Races, and checks the answer at phi = 2."""
+        return run_search(record, context)
+
+    def read(self, row: object, record: CoefficientsRecord, run: Path) -> CoefficientSearch:
+        """coefficients.json."""
+        where = f"{FILE} in {run}"
+        return from_record(CoefficientSearch, row, FORMAT, where, run=run, report=report_path(run), record=record)
+
+    def report(self, record: CoefficientsRecord, result: CoefficientSearch) -> Report:
+        """The ranking, the triangle, the check."""
+        return report_of(record, result)
+
+
+SEARCH_COEFFICIENTS = SearchCoefficients()
 
 
 def search_coefficients(
@@ -69,7 +84,7 @@ def search_coefficients(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
-    cluster: Cluster | None = None,
+    cluster: Cluster | Executor | None = None,
     augment: Augment | Everything = "auto",
     train_bytes: int | None = None,
 ) -> CoefficientSearch:
@@ -86,90 +101,23 @@ def search_coefficients(
     The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
     Raises a one-line `ValueError` for bad input, an empty space and too little time.
     """
-    began = time.monotonic()
-    data = data_of(data)
+    given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
-    base, recipe, time_seconds = given_base("base", base), recipe_of(recipe), check_time(time_seconds)
-    counts = {
-        "candidates": integer("candidates", candidates, 2),
-        "finalists": integer("finalists", finalists, 2),
-        "seeds": integer("seeds", seeds),
-    }
-    candidates, finalists, seeds = counts.values()
-    train_bytes = None if train_bytes is None else integer("train_bytes", train_bytes)
     growth, tolerance = check_space(growth, tolerance, measure)
-    check_cluster(cluster)
-    check_computing(device, precision)
-    check_trials(cluster, precision)
-    augment = augment_of(augment)
-    asked = {
-        "base": base if isinstance(base, str) else base.to_json(),
-        "growth": growth,
-        "tolerance": tolerance,
-        "measure": measure,
-        **counts,
-        "time_seconds": time_seconds,
-        "seed": seed,
-        "recipe": recipe.to_dict(),
-        "precision": precision,
-        "augment": given_augment(augment),
-        "train_bytes": train_bytes,
-    }
-    run = run_folder(out, data, {"command": COMMAND, **asked})
-    with run_lock(run):
-        opened = opened_run(run, COMMAND, FILE, asked, data, fresh, cluster, progress)
-        if opened.finished:
-            return shown(run)
-        plan, images = opened.plan, opened.images
-        if plan is not None:
-            process_group_of(plan, run)  # says where the machine has other cores than the plan's
-        preprocessing = preprocessing_for(images)
-        with executor_on(cluster, device) as executor:
-            entrants = None
-            if plan is None:
-                most = entrants_for(candidates, time_seconds, executor.slots())
-                entrants = entrants_of(images, base_of(images, base), growth, tolerance, measure, most)
-                side_px = side_px_for(_all_networks(entrants), preprocessing)
-            else:
-                side_px = plan["side_px"]
-            tell_images(images, progress)
-            pixels = open_cache(images, side_px, progress=progress)
-            drawn = augmentation_for(plan, augment, recipe, images, pixels, seed, progress)
-            context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
-            if fresh:
-                clear_run(run)
-            if entrants is not None:
-                trained_by = fitted(recipe, drawn)
-                batch = batch_for(
-                    executor, trained_by, len(images.indices("train")), _all_networks(entrants), train_bytes
-                )
-                draft = TrainingConfig("draft", entrants.space.base, trained_by, preprocessing, seed, batch, 1, 1)
-                steps = planned(
-                    entrants, draft, images, finalists, seeds, context, executor, began, time_seconds, progress
-                )
-                racing = first_of(entrants, len(steps["entrants"]))
-                named = {**asked, "recipe": trained_by.to_dict(), "augmentation": [one.to_dict() for one in drawn]}
-                row = _row(data, images, named, racing, side_px)
-                plan = save_plan(run, {**row, "preprocessing": preprocessing_row(preprocessing), **steps})
-            assert plan is not None
-            return Work(run, plan, images, context, executor, progress or silent).finish()
-
-
-def _row(data: Data, images: ImageSet, asked: Mapping[str, Any], entrants: Entrants, side_px: int) -> dict[str, Any]:
-    """What plan.json says besides the steps."""
-    return {
-        "command": COMMAND,
-        "data": data_row(data, images),
-        **asked,
-        "machine": machine_row(),
-        "side_px": side_px,
-        "network": json.loads(entrants.space.base.to_json()),
-        "base_cost": entrants.space.base_cost,
-        "networks": len(entrants.space.candidates),
-        "drawn": drawn_words(entrants, asked["candidates"]),
-    }
-
-
-def _all_networks(entrants: Entrants) -> list[Network]:
-    rows = [network for row in entrants.rows for network in (row.candidate.network, row.check.network)]
-    return [*rows, entrants.paper.network]
+    compute = Compute(device, precision, cluster).checked()
+    request = CoefficientsRequest(
+        base=given_base("base", base),
+        growth=growth,
+        tolerance=tolerance,
+        measure=measure,
+        candidates=integer("candidates", candidates, 2),
+        finalists=integer("finalists", finalists, 2),
+        seeds=integer("seeds", seeds),
+        time_seconds=check_time(time_seconds),
+        seed=seed,
+        recipe=recipe_of(recipe),
+        precision=precision,
+        augment=augment_of(augment),
+        train_bytes=None if train_bytes is None else integer("train_bytes", train_bytes),
+    )
+    return perform(SEARCH_COEFFICIENTS, request, given, compute, out, fresh, request.time_seconds, progress)

@@ -47,6 +47,12 @@ class Entrants:
     rows: tuple[Entrant, ...]
     paper: Matched
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """All that may be trained, each once: the candidates, then those of the check."""
+        checks = (self.paper, *(row.check for row in self.rows))
+        return tuple(dict.fromkeys([*(row.candidate.network for row in self.rows), *(row.network for row in checks)]))
+
 
 def base_of(images: ImageSet, base: str | Network) -> Network:
     """A zoo's base in the images' own size, a network's own size kept; classes and channels are the images'.
@@ -60,9 +66,9 @@ def base_of(images: ImageSet, base: str | Network) -> Network:
     return network
 
 
-def entrants_for(asked: int, time_seconds: float, workers: int) -> int:
+def entrants_for(asked: int, time_seconds: float, slots: int) -> int:
     """How many candidates the time can tell apart: core-seconds / 80, at least 2, at most those asked for."""
-    return min(asked, max(2, int(time_seconds * workers / CORE_SECONDS_AN_ENTRANT)))
+    return min(asked, max(2, int(time_seconds * slots / CORE_SECONDS_AN_ENTRANT)))
 
 
 def space_of(images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure) -> Space:
@@ -94,7 +100,7 @@ def entrants_of(
 
 
 def first_of(entrants: Entrants, count: int) -> Entrants:
-    """The first so many: as if no more had been drawn, for what is drawn depends on what was drawn before alone."""
+    """The first of them: as if no more had been drawn, for what is drawn depends on what was drawn before alone."""
     return dataclasses.replace(entrants, drawn=draw(entrants.space, count), rows=entrants.rows[:count])
 
 

@@ -6,27 +6,34 @@ one of the rung before that half as long, and so on.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from budgetnet.cluster.executor import Executor
-from budgetnet.codec import to_plain
-from budgetnet.data import ImageSet
-from budgetnet.experiments.coefficients.entrants import Entrant, Entrants, Matched
+from budgetnet.budgets.coefficient_space import Region
+from budgetnet.cluster.executor import batch_for
+from budgetnet.data import Preprocessing
+from budgetnet.experiments.coefficients.entrants import (
+    Entrant,
+    Matched,
+    base_of,
+    drawn_words,
+    entrants_for,
+    entrants_of,
+    first_of,
+)
+from budgetnet.experiments.coefficients.request import CoefficientsRequest
+from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
-from budgetnet.experiments.solve.plan import entrant_row as rungs_row
+from budgetnet.experiments.timing import RaceSteps, prediction_seconds, race_steps
 from budgetnet.networks import Network
-from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.networks.scaling import Coefficients
+from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
-from budgetnet.training.plan import TooShort, config_of, config_row, process_group_row
+from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_steps
-from budgetnet.training.train import FORWARD_RATE, validation_seconds, with_steps
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 FINALISTS = 4
 """At most so many in the last rung, unless another number is asked for."""
@@ -38,66 +45,10 @@ so on. By measurement: docs/lab-log.md."""
 LEAST_EARLY_STEPS = 40
 """Of the first rung, or fewer race: the order after 20 steps had nothing to do with that of full trainings, after 40 it
 had as much as after 80 (docs/lab-log.md)."""
-SPARE_SHARE = 0.015
-"""Of the time, for steps that turn out slower than the timed ones. Many trainings of many networks even that out."""
 PAGE_SECONDS = 3.0
-"""For the answers' statistics and the report."""
+"""For the statistics of the scores and the report."""
 FOUND, PAPER_ID = "found", "paper"
 """The two of the check."""
-
-
-def planned(
-    entrants: Entrants,
-    draft: TrainingConfig,
-    images: ImageSet,
-    finalists: int,
-    seeds: int,
-    context: JobContext,
-    executor: Executor,
-    began: float,
-    time_seconds: float,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The rows of plan.json that say who trains for how many steps in each rung, in the last one and in the check.
-
-    Every training of a rung has equal seconds of one worker. `draft` is a config without its network and steps. Fewer
-    race, the first of the entrants, where the first rung of all would be too short to say anything.
-    Raises a one-line `ValueError` where the time is too short.
-    """
-    networks = [row.candidate.network for row in entrants.rows]
-    checks = list(dict.fromkeys([entrants.paper.network, *(row.check.network for row in entrants.rows)]))
-    drafts = [_draft(draft, network, f"timed{at}") for at, network in enumerate([*networks, *checks])]
-    workers = executor.slots()
-    measured = executor.timed(drafts, context, progress)
-    speeds = dict(zip([*networks, *checks], measured.configs, strict=True))
-    spent = time.monotonic() - began + measured.startup_seconds + PAGE_SECONDS
-    left = time_seconds * (1 - SPARE_SHARE) - spent
-    splits = [len(images.indices("validation")), len(images.indices("test"))]
-    timings = [speeds[network] for network in networks]
-    rows = entrants.rows[: most_racing(timings, finalists, seeds, workers, left, draft.batch, splits[0])]
-    kept = survivors(len(rows), finalists)
-    seconds = shared(left, kept, seeds, workers)
-    first, check = (
-        min((speeds[one] for one in each), key=lambda one: one.single_process) for each in (networks, checks)
-    )
-    fewest = least_steps(len(images.indices("train")), draft.batch)
-    least = least_seconds(kept, seeds, workers, draft.batch, splits, first, check, fewest)
-    if left < least:
-        what = f"to race {len(rows)} networks and train the last {kept[-1]} and a check with {seeds} seeds each"
-        needed = 1.2 * (spent + max(10.0, least))
-        raise TooShort(time_seconds, what, needed, ", or fewer --candidates, --finalists or --seeds")
-    return {
-        **process_group_row(ProcessGroup(workers, 1)),
-        "kept": list(kept),
-        "incumbent": entrants.rows[0].id,
-        "seconds": dataclasses.asdict(seconds),
-        "entrants": [_entrant_row(row, draft, seconds, splits, speeds) for row in rows],
-        "paper": _check_row(entrants.paper, draft, seconds.check, splits, speeds),
-    }
-
-
-def _draft(draft: TrainingConfig, network: Network, name: str) -> TrainingConfig:
-    return dataclasses.replace(draft, network=network, id=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +60,175 @@ class Seconds:
     check: float
 
 
-def shared(left: float, kept: Sequence[int], seeds: int, workers: int) -> Seconds:
-    """The time by rule: lengths of trainings times the turns that so many workers take for them."""
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """A network at phi = 2, its cost in the search's measure, and the steps of each of its trainings."""
+
+    phi: float
+    cost: int
+    network: Network
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEntrant:
+    """A network that races: the steps of its early rungs, of each training in the last rung, and of the check of its
+    coefficients. `race` is None where all meet in the last rung."""
+
+    id: str
+    coefficients: Coefficients
+    region: Region
+    network: Network
+    cost: int
+    images_per_second: float
+    race: RaceSteps | None
+    last_steps: int
+    check: PlannedCheck
+
+
+@dataclass(frozen=True, slots=True)
+class CoefficientsPlan:
+    """Who races, the network nearest to the paper's choice first, and how long each training is.
+
+    `base` is the base in the images' size, `networks` how many there are in its space, `drawn` how the entrants were
+    drawn from it. The `recipe` draws only the kinds of `augmentation` that are on. `slots` trainings run at a time,
+    `kept` entrants take part in each rung. `paper` is the paper's network of the check.
+    """
+
+    side_px: int
+    base: Network
+    base_cost: int
+    networks: int
+    drawn: str
+    recipe: Recipe
+    augmentation: tuple[Chosen, ...]
+    preprocessing: Preprocessing
+    batch: int
+    slots: int
+    kept: tuple[int, ...]
+    seconds: Seconds
+    entrants: tuple[PlannedEntrant, ...]
+    paper: PlannedCheck
+
+    @property
+    def incumbent(self) -> PlannedEntrant:
+        """The network nearest to the paper's choice: it goes on to the last rung in any case."""
+        return self.entrants[0]
+
+    def spec(self, name: str, network: Network, seed: int) -> TrainingSpec:
+        """A training of that network, called `name`."""
+        return TrainingSpec(name, network, self.recipe, self.preprocessing, seed, self.batch)
+
+
+def propose(request: CoefficientsRequest, context: Context) -> CoefficientsPlan:
+    """Who trains for how many steps in each rung and in the check. Every training of a rung has equal seconds.
+
+    Fewer race, the first of those that were drawn, where the first rung of all would be too short to say anything.
+    Raises a one-line `ValueError` where the time is too short, and as `entrants_of`.
+    """
+    images, executor = context.images[0], context.executor
+    slots = executor.slots()
+    most = entrants_for(request.candidates, request.time_seconds, slots)
+    base = base_of(images, request.base)
+    drawn = entrants_of(images, base, request.growth, request.tolerance, request.measure, most)
+    preprocessing = preprocessing_for(images)
+    side_px = side_px_for(drawn.networks, preprocessing)
+    pixels = context.pixels(side_px)
+    augmentation = choose_augmentation(request.augment, request.recipe, images, pixels, request.seed)
+    recipe = fitted(request.recipe, augmentation)
+    train, validation, test = (len(images.indices(split)) for split in ("train", "validation", "test"))
+    batch = batch_for(executor, recipe, train, drawn.networks, request.train_bytes)
+
+    specs = [
+        TrainingSpec(f"timed{index}", network, recipe, preprocessing, request.seed, batch)
+        for index, network in enumerate(drawn.networks)
+    ]
+    measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
+    speeds = dict(zip(drawn.networks, measured.configs, strict=True))
+    other = measured.startup_seconds + PAGE_SECONDS
+    left = context.time.left_seconds - other
+
+    timings = [speeds[row.candidate.network] for row in drawn.rows]
+    racing = most_racing(timings, request.finalists, request.seeds, slots, left, batch, validation)
+    kept = survivors(racing, request.finalists)
+    checks = [speeds[network] for network in (drawn.paper.network, *(row.check.network for row in drawn.rows))]
+    first, check = (min(each, key=lambda timing: timing.single_process) for each in (timings, checks))
+    fewest = least_steps(train, batch)
+    least = least_seconds(kept, request.seeds, slots, batch, (validation, test), first, check, fewest)
+    if left < least:
+        raise TooShort(
+            request.time_seconds,
+            f"to race {racing} networks and train the last {kept[-1]} and a check with {request.seeds} seeds each",
+            context.time.needed(1, 1, other, max(10.0, least)),
+            ", or fewer --candidates, --finalists or --seeds",
+        )
+
+    entrants, seconds = first_of(drawn, racing), shared(left, kept, request.seeds, slots)
+
+    def planned_check(row: Matched) -> PlannedCheck:
+        timing = speeds[row.network]
+        left_seconds = seconds.check - prediction_seconds(validation + test, timing)
+        return PlannedCheck(row.phi, row.cost, row.network, _steps(left_seconds, timing, batch))
+
+    def planned_entrant(row: Entrant) -> PlannedEntrant:
+        candidate, timing = row.candidate, speeds[row.candidate.network]
+        spec = TrainingSpec(row.id, candidate.network, recipe, preprocessing, request.seed, batch)
+        return PlannedEntrant(
+            id=row.id,
+            coefficients=candidate.coefficients,
+            region=candidate.region,
+            network=candidate.network,
+            cost=candidate.cost,
+            images_per_second=timing.single_process,
+            race=race_steps(spec, timing, seconds.rungs, seconds.last, validation) if seconds.rungs else None,
+            last_steps=_steps(seconds.last - prediction_seconds(validation, timing), timing, batch),
+            check=planned_check(row.check),
+        )
+
+    return CoefficientsPlan(
+        side_px=side_px,
+        base=base,
+        base_cost=entrants.space.base_cost,
+        networks=len(entrants.space.candidates),
+        drawn=drawn_words(entrants, request.candidates),
+        recipe=recipe,
+        augmentation=augmentation,
+        preprocessing=preprocessing,
+        batch=batch,
+        slots=slots,
+        kept=kept,
+        seconds=seconds,
+        entrants=tuple(map(planned_entrant, entrants.rows)),
+        paper=planned_check(entrants.paper),
+    )
+
+
+def _steps(seconds: float, timing: Timing, batch: int) -> int:
+    """Of a whole training in so many seconds."""
+    return max(2, int(seconds * timing.single_process / batch))
+
+
+def shared(left: float, kept: Sequence[int], seeds: int, slots: int) -> Seconds:
+    """The time by rule: lengths of trainings times the turns that so many slots take for them."""
     lengths = [EARLY_LENGTH * SHORTER ** (len(kept) - 2 - rung) for rung in range(len(kept) - 1)]
-    turns = [math.ceil(count / workers) for count in kept[:-1]]
+    turns = [math.ceil(count / slots) for count in kept[:-1]]
     early = sum(length * many for length, many in zip(lengths, turns, strict=True))
     check = CHECK_SHARE * left
-    last = (left - check) / (early + math.ceil(kept[-1] * seeds / workers))
-    return Seconds(tuple(length * last for length in lengths), last, check / math.ceil(2 * seeds / workers))
+    last = (left - check) / (early + math.ceil(kept[-1] * seeds / slots))
+    return Seconds(tuple(length * last for length in lengths), last, check / math.ceil(2 * seeds / slots))
 
 
 def most_racing(
-    timings: Sequence[Timing], finalists: int, seeds: int, workers: int, left: float, batch: int, validation: int
+    timings: Sequence[Timing], finalists: int, seeds: int, slots: int, left: float, batch: int, validation: int
 ) -> int:
-    """The most of the first entrants, by their speeds, of whom each has `LEAST_EARLY_STEPS` in the first rung.
+    """How many of the first entrants can race, by their speeds: each has `LEAST_EARLY_STEPS` in the first rung.
 
     As many as meet in the last rung have no early one, and race in any case.
     """
     for count in range(len(timings), finalists, -1):
-        seconds = shared(left, survivors(count, finalists), seeds, workers)
-        slowest = min(timings[:count], key=lambda one: one.single_process)
-        steps = (seconds.rungs[0] - validation_seconds(validation, slowest)) * slowest.single_process / batch
+        seconds = shared(left, survivors(count, finalists), seeds, slots)
+        slowest = min(timings[:count], key=lambda timing: timing.single_process)
+        steps = (seconds.rungs[0] - prediction_seconds(validation, slowest)) * slowest.single_process / batch
         if steps >= LEAST_EARLY_STEPS:
             return count
     return min(finalists, len(timings))
@@ -138,7 +237,7 @@ def most_racing(
 def least_seconds(
     kept: Sequence[int],
     seeds: int,
-    workers: int,
+    slots: int,
     batch: int,
     splits: Sequence[int],
     first: Timing,
@@ -148,81 +247,28 @@ def least_seconds(
     """The least time for the race and the check: each training of the last rung and the check has so many steps.
 
     Those of early rungs only say who goes on: for them `LEAST_EARLY_STEPS` are enough, or fewer race (`most_racing`).
-    All have their answers. `splits` are the counts of validation and test images; `first` is the speed of a candidate,
-    `check` that of one at phi = 2.
+    All are scored. `splits` are the counts of validation and test images; `first` is the speed of a candidate, `check`
+    that of one at phi = 2.
     """
-    shares = shared(1.0, kept, seeds, workers)
-    raced = validation_seconds(splits[0], first) + steps * batch / first.single_process
-    checked = validation_seconds(sum(splits), check) + steps * batch / check.single_process
+    shares = shared(1.0, kept, seeds, slots)
+    raced = prediction_seconds(splits[0], first) + steps * batch / first.single_process
+    checked = prediction_seconds(sum(splits), check) + steps * batch / check.single_process
     return max(raced / shares.last, checked / shares.check)
 
 
-def _entrant_row(
-    row: Entrant, draft: TrainingConfig, seconds: Seconds, splits: Sequence[int], speeds: Mapping[Network, Timing]
-) -> dict[str, Any]:
-    candidate, timing = row.candidate, speeds[row.candidate.network]
-    config = _draft(draft, candidate.network, row.id)
-    raced = rungs_row(config, timing, seconds.rungs, seconds.last, splits[0]) if seconds.rungs else {"rungs": []}
-    chosen = candidate.coefficients
-    return {
-        "id": row.id,
-        "alpha": chosen.alpha,
-        "beta": chosen.beta,
-        "gamma": chosen.gamma,
-        "region": to_plain(candidate.region),
-        "cost": candidate.cost,
-        "images_per_second": timing.single_process,
-        "rungs": raced["rungs"],
-        "race": raced.get("config"),
-        "last": _training_row(config, seconds.last - validation_seconds(splits[0], timing), timing),
-        "check": _check_row(row.check, draft, seconds.check, splits, speeds),
-    }
-
-
-def _check_row(
-    row: Matched, draft: TrainingConfig, seconds: float, splits: Sequence[int], speeds: Mapping[Network, Timing]
-) -> dict[str, Any]:
-    timing = speeds[row.network]
-    answers = sum(splits) / (FORWARD_RATE * timing.single_process)
-    config = _draft(draft, row.network, FOUND)
-    return {"phi": row.phi, "cost": row.cost, **_training_row(config, seconds - answers, timing)}
-
-
-def _training_row(draft: TrainingConfig, seconds: float, timing: Timing) -> dict[str, Any]:
-    """A whole training of so many seconds."""
-    config = with_steps(draft, max(2, int(seconds * timing.single_process / draft.batch)))
-    return {"config": config_row(config), "cooldown_steps": config.cooldown_steps}
-
-
-def early_leg(plan: Mapping[str, Any], context: JobContext, name: str, rung: int) -> TrainingJob:
+def early_job(plan: CoefficientsPlan, row: PlannedEntrant, seed: int, rung: int, context: JobContext) -> TrainingJob:
     """An entrant's way through an early rung, on from where the one before left its trunk."""
-    row = entrant_of(plan, name)
-    steps = row["rungs"][rung]
-    config = config_of(row["race"], plan)
-    return TrainingJob(config, context, f"rung-{rung}", f"race/{name}", steps["trunk_until"], steps["cooldown_steps"])
+    assert row.race is not None, "there are early rungs"
+    config = plan.spec(row.id, row.network, seed).for_steps(row.race.steps, row.race.warmup_steps)
+    steps = row.race.rungs[rung]
+    return TrainingJob(config, context, f"rung-{rung}", f"race/{row.id}", steps.trunk_until, steps.cooldown_steps)
 
 
-def last_legs(plan: Mapping[str, Any], context: JobContext, name: str) -> tuple[TrainingJob, ...]:
-    """A finalist's trainings, one a seed, from the beginning."""
-    return tuple(_whole(plan, context, entrant_of(plan, name)["last"], f"last/{name}", name))
-
-
-def check_legs(plan: Mapping[str, Any], context: JobContext, found: str) -> dict[str, tuple[TrainingJob, ...]]:
-    """The trainings of the check: the found coefficients' and the paper's network at phi = 2."""
-    rows = {FOUND: entrant_of(plan, found)["check"], PAPER_ID: plan["paper"]}
-    return {name: tuple(_whole(plan, context, row, f"check/{name}", name)) for name, row in rows.items()}
-
-
-def _whole(
-    plan: Mapping[str, Any], context: JobContext, row: Mapping[str, Any], phase: str, name: str
-) -> Iterator[TrainingJob]:
-    for offset in range(plan["seeds"]):
-        seed = plan["seed"] + offset
-        config = config_of(row["config"], {**plan, "seed": seed})
-        config = dataclasses.replace(config, id=f"{name}-seed{seed}")
-        yield whole_job(config, context, f"{phase}, seed {seed}", row["cooldown_steps"])
-
-
-def entrant_of(plan: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The plan's row of an entrant."""
-    return next(row for row in plan["entrants"] if row["id"] == name)
+def whole_jobs(
+    plan: CoefficientsPlan, name: str, network: Network, steps: int, seeds: Sequence[int], phase: str, at: JobContext
+) -> tuple[TrainingJob, ...]:
+    """Trainings of the last rung or the check from the beginning, one a seed."""
+    configs = [plan.spec(f"{name}-seed{seed}", network, seed).for_steps(steps) for seed in seeds]
+    return tuple(
+        whole_job(config, at, f"{phase}/{name}, seed {config.seed}", config.cooldown_steps) for config in configs
+    )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from budgetnet.budgets.coefficient_space import Region
+from budgetnet.budgets.coefficient_space import Measure, Region
 from budgetnet.budgets.coefficients_file import FORMAT
-from budgetnet.codec import NOT_STORED, as_object, from_record, to_plain
+from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.draw.intervals import Mean
+from budgetnet.experiments.coefficients.plan import CoefficientsPlan
+from budgetnet.experiments.coefficients.request import CoefficientsRequest
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
+from budgetnet.runs.record import Record
+from budgetnet.statistics import PairedDifference
+
+CoefficientsRecord = Record[CoefficientsRequest, CoefficientsPlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class SeedScore:
     log_loss: float
     accuracy: float
     diverged: bool
-    learned: bool = True  # a file from before this was asked does not say
+    learned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,11 @@ class Score:
     accuracy_low: float
     accuracy_high: float
     seeds: tuple[SeedScore, ...]
+
+    def named(self, label: str) -> Mean:
+        """The accuracy of what is called so, as pictures show it."""
+        seeds = tuple(one.accuracy for one in self.seeds)
+        return Mean(label, self.accuracy, self.accuracy_low, self.accuracy_high, seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,33 +73,40 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Of a minus b on the same images, mean over seeds, with 95 % intervals; a lower log loss is better.
+class ScoreDifference:
+    """Two networks on the same images, by log loss, where lower is better and which decides, and by accuracy."""
 
-    `differs`: the interval of the log loss leaves 0 out. `stands`: so it does when all pairs are counted (Holm).
-    """
+    log_loss: PairedDifference
+    accuracy: PairedDifference
 
-    a: str
-    b: str
-    log_loss: float
-    low: float
-    high: float
-    standard_error: float
-    error_images: float
-    error_seeds: float | None
-    chance: float
-    differs: bool
-    stands: bool
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
+    @property
+    def a(self) -> str:
+        """The first of the two."""
+        return self.log_loss.a
+
+    @property
+    def b(self) -> str:
+        """The other."""
+        return self.log_loss.b
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the log loss. It is known of one seed, too: the images have an error."""
+        assert self.log_loss.low is not None and self.log_loss.high is not None
+        return self.log_loss.low, self.log_loss.high
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """Of the accuracy."""
+        assert self.accuracy.low is not None and self.accuracy.high is not None
+        return self.accuracy.low, self.accuracy.high
 
 
 @dataclass(frozen=True, slots=True)
 class Needed:
     """What it would take to tell a pair apart if the two differ as much as they seemed to, in four of five cases.
 
-    `times`: so many times the seeds and the images, both. `seeds`: with these images alone, None where no number is
+    `times`: how many times the seeds and the images, both. `seeds`: with these images alone, None where no number is
     enough. `hours` are this machine's, for `times` as many seeds on `times` as many images, at the training time used.
     """
 
@@ -120,57 +137,51 @@ class Check:
     phi: float
     cost: int
     networks: tuple[Checked, ...]
-    difference: Difference | None
+    difference: ScoreDifference | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoefficientSearch:
     """The answer and its evidence, the best first. `networks` counts the whole space, `drawn` says how some were drawn.
 
-    `alike` are the ids of finalists that are not told apart from the answer when all pairs are counted.
+    `alike` are the ids of finalists that are not told apart from the answer when all pairs are counted; `score` is the
+    answer's. As a file it begins with what `--coefficients` reads.
     """
 
+    format: str = field(default=FORMAT, metadata=NOT_STORED)
+    alpha: float
+    beta: float
+    gamma: float
     run: Path = field(metadata=NOT_STORED)
-    coefficients: Coefficients
     region: Region
     base: Network
     base_cost: int
-    measure: str
+    measure: Measure
     growth: float
     tolerance: float
     networks: int
     drawn: str
     seeds: int
     ranking: tuple[Ranked, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[ScoreDifference, ...]
     alike: tuple[str, ...]
     needed: tuple[Needed, ...]
     check: Check
     statement: tuple[str, ...]
+    score: Score
     report: Path = field(metadata=NOT_STORED)
+    record: CoefficientsRecord = field(metadata=PRIVATE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.ranking:
             raise ValueError("its ranking is empty")
 
     @property
+    def coefficients(self) -> Coefficients:
+        """The answer."""
+        return Coefficients(self.alpha, self.beta, self.gamma)
+
+    @property
     def best(self) -> Ranked:
         """The network whose coefficients are the answer."""
         return self.ranking[0]
-
-    def to_dict(self) -> dict[str, Any]:
-        """What --json prints: coefficients.json, the run and its report."""
-        return {**self.to_file(), "run": str(self.run), "report": str(self.report)}
-
-    def to_file(self) -> dict[str, Any]:
-        """coefficients.json: the answer stands first, as `--coefficients` reads it."""
-        rows = to_plain(self)
-        return {"format": FORMAT, **rows.pop("coefficients"), **rows, "score": to_plain(self.best.score)}
-
-    @staticmethod
-    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> CoefficientSearch:
-        """The search of `to_file`. Raises a one-line `ValueError` for anything else."""
-        where = f"coefficients.json in {run}"
-        rows = {name: value for name, value in as_object(row, where).items() if name != "score"}
-        rows["coefficients"] = {name: rows.pop(name, None) for name in ("alpha", "beta", "gamma")}
-        return from_record(CoefficientSearch, rows, FORMAT, where, run=run, report=report)

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from budgetnet.budgets.coefficient_sample import Shares, shares
+from budgetnet.budgets.coefficient_sample import Shares, corners, shares
 from budgetnet.draw.figures import NARROW_PX, Mark, Place, name_marks
 from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure
 from budgetnet.draw.wording import percent
-from budgetnet.experiments.coefficients.rows import Spot
+from budgetnet.experiments.coefficients.findings import triple
+from budgetnet.experiments.coefficients.result import Ranked
 from budgetnet.networks.scaling import PAPER
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ FAINTEST = 0.12
 """Opacity of the least accurate."""
 
 
-def triangle_svg(spots: Sequence[Spot], width_px: int, prefix: str) -> str:
-    """Every network that raced at its shares, the darker the more accurate in the first rung; regions as outlines."""
+def triangle_svg(ranking: Sequence[Ranked], width_px: int, prefix: str) -> str:
+    """Every network that raced at its shares, the darker the more accurate in the first rung; regions as outlines.
+
+    The first of the ranking is the answer.
+    """
     narrow = width_px < NARROW_PX
     side = width_px - (64 if narrow else 60 + NAMES_PX)
     place = Place(32, 46, side, HEIGHT * side)
@@ -38,12 +42,12 @@ def triangle_svg(spots: Sequence[Spot], width_px: int, prefix: str) -> str:
         axes.set_xlim(0, 1)
         axes.set_ylim(0, HEIGHT)
         _frame(axes)
-        _regions(axes, spots)
-        _points(axes, spots)
+        _regions(axes, ranking)
+        _points(axes, ranking)
         _paper(axes)
-        _names(axes, spots, place, narrow)
-        best = next(spot for spot in spots if spot.best)
-        what = f"Shares of depth, width and resolution of {len(spots)} networks; the answer is {best.name}"
+        _names(axes, ranking, place, narrow)
+        best = f"{ranking[0].id}  {triple(ranking[0].coefficients)}"
+        what = f"Shares of depth, width and resolution of {len(ranking)} networks; the answer is {best}"
         return inline_svg(figure, prefix, what)
 
 
@@ -93,32 +97,32 @@ def _frame(axes: Axes) -> None:
         axes.annotate(text, at(corner), offset, color=COLOURS["quiet"], **where)
 
 
-def _regions(axes: Axes, spots: Sequence[Spot]) -> None:
-    for spot in spots:
-        corners = hull([at(corner) for corner in spot.corners])
-        if len(corners) < 3:
-            axes.plot(*zip(*corners, strict=True), color=COLOURS["faint"], linewidth=1, zorder=2, clip_on=False)
+def _regions(axes: Axes, ranking: Sequence[Ranked]) -> None:
+    for rank, row in enumerate(ranking):
+        outline, best = hull([at(corner) for corner in corners(row.region)]), rank == 0
+        if len(outline) < 3:
+            axes.plot(*zip(*outline, strict=True), color=COLOURS["faint"], linewidth=1, zorder=2, clip_on=False)
             continue
-        colour = COLOURS["accent" if spot.best else "faint"]
-        edge = [*corners, corners[0]]
-        if spot.best:
-            axes.fill(*zip(*corners, strict=True), color=colour, alpha=0.15, linewidth=0, zorder=1.5)
-        axes.plot(*zip(*edge, strict=True), color=colour, linewidth=1.4 if spot.best else 0.7, zorder=2, clip_on=False)
+        colour = COLOURS["accent" if best else "faint"]
+        edge = [*outline, outline[0]]
+        if best:
+            axes.fill(*zip(*outline, strict=True), color=colour, alpha=0.15, linewidth=0, zorder=1.5)
+        axes.plot(*zip(*edge, strict=True), color=colour, linewidth=1.4 if best else 0.7, zorder=2, clip_on=False)
 
 
-def _points(axes: Axes, spots: Sequence[Spot]) -> None:
-    low, high = (end(spot.accuracy for spot in spots) for end in (min, max))
-    for spot in spots:
-        share = (spot.accuracy - low) / (high - low) if high > low else 1.0
-        point = at(spot.place)
-        size = 13 if spot.best else 11 if spot.finalist else 9
+def _points(axes: Axes, ranking: Sequence[Ranked]) -> None:
+    low, high = (end(row.first.accuracy for row in ranking) for end in (min, max))
+    for rank, row in enumerate(ranking):
+        share = (row.first.accuracy - low) / (high - low) if high > low else 1.0
+        point = at(shares(row.coefficients))
+        size = 13 if rank == 0 else 11 if row.finalist else 9
         axes.plot(
             *point,
             "o",
             markersize=size,
-            markeredgewidth=1.6 if spot.finalist else 0.9,
+            markeredgewidth=1.6 if row.finalist else 0.9,
             markerfacecolor=COLOURS["paper"],
-            markeredgecolor=COLOURS["accent" if spot.finalist else "faint"],
+            markeredgecolor=COLOURS["accent" if row.finalist else "faint"],
             clip_on=False,
         )
         shade = FAINTEST + (1 - FAINTEST) * share
@@ -134,16 +138,22 @@ def _points(axes: Axes, spots: Sequence[Spot]) -> None:
 
 
 def _paper(axes: Axes) -> None:
-    """The paper's choice itself, which is no network of the space but a direction."""
+    """The paper's choice itself, which is not a network of the space but a direction."""
     axes.plot(*at(shares(PAPER)), "X", markersize=11, color=COLOURS["warm"], markeredgecolor=COLOURS["paper"], zorder=8)
 
 
-def _names(axes: Axes, spots: Sequence[Spot], place: Place, narrow: bool) -> None:
+def _names(axes: Axes, ranking: Sequence[Ranked], place: Place, narrow: bool) -> None:
     """The last rung's and the paper's at the right; on a narrow page the caption and the table have to do."""
     if narrow:
         return
     marks = [
-        Mark(*at(spot.place), f"{spot.name}, {percent(spot.accuracy)}", spot.best) for spot in spots if spot.finalist
+        Mark(
+            *at(shares(row.coefficients)),
+            f"{row.id}  {triple(row.coefficients)}, {percent(row.first.accuracy)}",
+            rank == 0,
+        )
+        for rank, row in enumerate(ranking)
+        if row.finalist
     ]
     marks.append(Mark(*at(shares(PAPER)), "the paper: 1.2, 1.1, 1.15", False))
     name_marks(axes, marks, place, GAP_PX)

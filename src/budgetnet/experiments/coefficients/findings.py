@@ -1,4 +1,4 @@
-"""What a search shows and what it does not, in plain sentences made from its numbers."""
+"""What a search for coefficients shows and what it does not, in plain sentences made from its numbers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from budgetnet.budgets.coefficient_space import Interval, Region
 from budgetnet.draw.wording import counted, listed
-from budgetnet.experiments.coefficients.result import Check, Difference, Needed, Ranked
+from budgetnet.experiments.coefficients.result import Check, Needed, Ranked, ScoreDifference
+from budgetnet.networks.scaling import Coefficients
 from budgetnet.training.chance import failed_seeds, nothing_learned
 
 MOST_SEEDS = 1000
 """Beyond, two networks are equal for all that matters."""
 
 
-def statement(
+def findings(
     ranking: Sequence[Ranked],
-    differences: Sequence[Difference],
+    differences: Sequence[ScoreDifference],
     alike: Sequence[str],
     needed: Sequence[Needed],
     check: Check,
@@ -36,20 +37,20 @@ def statement(
 
 def named(row: Ranked) -> str:
     """n03 (1.24, 1.06, 1.12)."""
-    return f"{row.id} ({triple(row)})"
+    return f"{row.id} ({triple(row.coefficients)})"
 
 
-def triple(row: Ranked) -> str:
+def triple(chosen: Coefficients) -> str:
     """alpha, beta, gamma to three digits."""
-    chosen = row.coefficients
     return f"{chosen.alpha:.3g}, {chosen.beta:.3g}, {chosen.gamma:.3g}"
 
 
 def _answer(best: Ranked) -> str:
     score = best.score
     return (
-        f"alpha, beta, gamma = {triple(best)} has the lowest log loss on the validation images: {score.log_loss:.3f} "
-        f"({score.log_loss_low:.3f} to {score.log_loss_high:.3f}), {100 * score.accuracy:.1f} % right."
+        f"alpha, beta, gamma = {triple(best.coefficients)} has the lowest log loss on the validation images: "
+        f"{score.log_loss:.3f} ({score.log_loss_low:.3f} to {score.log_loss_high:.3f}), {100 * score.accuracy:.1f} % "
+        "right."
     )
 
 
@@ -60,24 +61,24 @@ def _alike(best: Ranked, alike: Sequence[str], labels: dict[str, str], pairs: in
         yield "It is told apart from every other of the last rung, also when all pairs are counted."
 
 
-def _against_paper(ranking: Sequence[Ranked], differences: Sequence[Difference]) -> Iterator[str]:
+def _against_paper(ranking: Sequence[Ranked], differences: Sequence[ScoreDifference]) -> Iterator[str]:
     paper = next(row for row in ranking if row.paper)
     if paper is ranking[0]:
         yield "That network is the one nearest to the paper's choice (1.2, 1.1, 1.15)."
         return
     row = next((row for row in differences if row.b == paper.id and row.a == ranking[0].id), None)
     if row is not None:
-        verdict = "which is shown to be better" if row.stands else "not told apart"
-        yield (
-            f"Against {named(paper)}, the network nearest to the paper's choice: {row.log_loss:+.3f} in log loss "
-            f"({row.low:+.3f} to {row.high:+.3f}), {points(row)}; {verdict}."
-        )
+        verdict = "which is shown to be better" if row.log_loss.significant_holm else "not told apart"
+        yield f"Against {named(paper)}, the network nearest to the paper's choice: {_apart(row)}; {verdict}."
 
 
-def points(row: Difference) -> str:
-    """+1.2 points of accuracy (-0.3 to +2.7)."""
-    low, high = 100 * row.accuracy_low, 100 * row.accuracy_high
-    return f"{100 * row.accuracy:+.1f} points of accuracy ({low:+.1f} to {high:+.1f})"
+def _apart(row: ScoreDifference) -> str:
+    """-0.012 in log loss (-0.030 to +0.006), +1.2 points of accuracy (-0.3 to +2.7)."""
+    (low, high), (worst, best) = row.interval, row.accuracy_interval
+    return (
+        f"{row.log_loss.difference:+.3f} in log loss ({low:+.3f} to {high:+.3f}), {100 * row.accuracy.difference:+.1f} "
+        f"points of accuracy ({100 * worst:+.1f} to {100 * best:+.1f})"
+    )
 
 
 def _region(region: Region) -> str:
@@ -125,18 +126,12 @@ def _check(check: Check) -> Iterator[str]:
             yield nothing_learned(f"In the check at phi = {check.phi:g} the {one} coefficients' network", seeds)
     if any(len(lost[one.id]) == len(one.score.seeds) for one in check.networks):
         return
-    verdict = (
-        "shown to be better"
-        if row.stands and row.log_loss < 0
-        else "shown to be worse"
-        if row.stands
-        else "not told apart"
-    )
+    better = "shown to be better" if row.log_loss.difference < 0 else "shown to be worse"
+    verdict = better if row.log_loss.significant_holm else "not told apart"
     yield (
         f"Checked at phi = {check.phi:g} on the test images, which no choice has seen: the found coefficients get "
         f"{100 * found.score.accuracy:.1f} %, the paper's {100 * paper.score.accuracy:.1f} % with a cost that is "
-        f"{_apart(found.cost, paper.cost)}; {row.log_loss:+.3f} in log loss "
-        f"({row.low:+.3f} to {row.high:+.3f}), {points(row)}; {verdict}."
+        f"{_cost(found.cost, paper.cost)}; {_apart(row)}; {verdict}."
     )
 
 
@@ -155,7 +150,7 @@ def _beware(ranking: Sequence[Ranked], seeds: int) -> Iterator[str]:
         yield from failed_seeds(named(row), seeds_of)
 
 
-def _apart(found: int, paper: int) -> str:
+def _cost(found: int, paper: int) -> str:
     """the same; 10 % lower: whole blocks, channels and pixels do not allow any nearer."""
     percent = round(100 * (paper / found - 1))
     return "the same" if percent == 0 else f"{abs(percent)} % {'lower' if percent < 0 else 'higher'}"
