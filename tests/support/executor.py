@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.job import Job, JobContext, Timing
 from budgetnet.training.speed import image_work
-from budgetnet.training.train import Timings
+from budgetnet.training.stopwatch import Timings
 from budgetnet.training.trainer import TrainingSpec
 
 JobType = TypeVar("JobType", bound=Job)

@@ -11,7 +11,7 @@ from budgetnet.experiments.compare.entrants import Entrant, LeftOut
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
 from budgetnet.experiments.experiment import Context
-from budgetnet.experiments.timing import slowest_prediction_seconds
+from budgetnet.experiments.timing import FINISH_SECONDS, slowest_prediction_seconds
 from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
 from budgetnet.training.plan import TooShort, side_px_for
@@ -22,8 +22,6 @@ from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 MEASURED_SECONDS = 2.0
 """How long each network runs at the end, for its milliseconds an image."""
-PAGE_SECONDS = 5.0
-"""Time that is kept for the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +55,15 @@ class PlannedEntrant:
 
 @dataclass(frozen=True, slots=True)
 class ComparePlan:
-    """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time."""
+    """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time.
+
+    `finish_seconds` come behind the last step: predicting, measuring, the report.
+    """
 
     side_px: int
     seconds_each: float
     slots: int
+    finish_seconds: float
     entrants: tuple[PlannedEntrant, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -86,7 +88,8 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     )
     predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
     waves = -(-trainings // slots)
-    other = measured.startup_seconds + waves * predicting + len(specs) * MEASURED_SECONDS + PAGE_SECONDS
+    finish = waves * predicting + len(specs) * MEASURED_SECONDS + FINISH_SECONDS
+    other = measured.startup_seconds + finish
     seconds = context.time.each(trainings, slots, other)
     count = len(images.indices("train"))
     pairs = list(zip(specs, measured.configs, strict=True))
@@ -103,6 +106,7 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
         side_px=side_px,
         seconds_each=seconds,
         slots=slots,
+        finish_seconds=finish,
         entrants=tuple(planned_entrant(spec, timing, seconds) for spec, timing in pairs),
         left_out=left_out,
     )
@@ -127,12 +131,22 @@ def planned_entrant(spec: EntrantSpec, timing: Timing, seconds: float) -> Planne
 
 
 def jobs_of(plan: ComparePlan, seeds: int, context: Context) -> dict[tuple[str, int], TrainingJob]:
-    """Every training as one job, by entrant and seed, one seed after another."""
-    return {
+    """Every training as one job, by entrant and seed, one seed after another.
+
+    Those that are still to do share the time that is left, so that a machine that became slower cuts them all alike.
+    """
+    jobs = {
         (row.entrant.id, seed): _job(row, seed, context.job_context(plan.side_px, seed))
         for seed in range(seeds)
         for row in plan.entrants
     }
+    missing = [key for key, job in jobs.items() if not job.predictions.exists()]
+    deadlines = context.time.deadlines(len(missing), plan.slots, plan.finish_seconds)
+    late = {
+        key: dataclasses.replace(jobs[key], deadline=deadline)
+        for key, deadline in zip(missing, deadlines, strict=True)
+    }
+    return jobs | late
 
 
 def _job(row: PlannedEntrant, seed: int, context: JobContext) -> TrainingJob:
