@@ -14,7 +14,7 @@ from bench.random_search import BACKWARD
 from bench.ranking import tau
 from budgetnet import cost
 from budgetnet.data import ImageSet
-from budgetnet.experiments.coefficients.judging import Answers, difference_of, on_test, on_validation, score_of
+from budgetnet.experiments.coefficients.scoring import Answers, difference_of, on_test, on_validation, score_of
 from budgetnet.training.job import TrainingJob
 
 REPLAYS = 2000

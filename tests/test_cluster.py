@@ -18,7 +18,7 @@ from test_space import BASE
 from two_nodes import Errand, TwoNodes, initial, square, two_nodes
 
 from budgetnet import Budget, search_baseline, search_coefficients, search_family
-from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli import main
 from budgetnet.cluster import parcel as parcel_module
@@ -28,7 +28,8 @@ from budgetnet.cluster.pool import ATTEMPTS, Pool, say
 from budgetnet.cluster.ray_cluster import Cluster, connected, place_bytes, places_of
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.packed import packed_of, pieces, unpacked
-from budgetnet.experiments.baseline.search import Objective, Score, Search, Told, run_search
+from budgetnet.experiments.baseline.objective import Objective, Score
+from budgetnet.experiments.baseline.search import OnResult, Search, run_search
 from budgetnet.parallel.progress import Update
 from budgetnet.training import job as leg_module
 from budgetnet.training.job import JobContext, TrainingJob
@@ -303,18 +304,18 @@ def test_more_than_any_node_has_is_one_line(cluster: TwoNodes) -> None:
     assert "\n" not in str(error.value)
 
 
-OPTIONS = options_of(SMALL, BUDGET)
+FEASIBLE = FeasibleSpace.of(SMALL, BUDGET)
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """An architecture to be judged by a rule, slowly, and a file in which each start leaves a line."""
+class Candidate:
+    """An architecture to be scored by a rule, slowly, and a file in which each start leaves a line."""
 
     architecture: Architecture
     initial: str
 
 
-def rule(job: Judged) -> Score:
+def rule(job: Candidate) -> Score:
     with Path(job.initial).open("a") as file:
         file.write(f"{job.architecture.id}\n")
     time.sleep(0.3)
@@ -323,28 +324,28 @@ def rule(job: Judged) -> Score:
 
 
 @pytest.mark.slow
-def test_a_study_is_the_same_whatever_is_lost(cluster: TwoNodes, tmp_path: Path) -> None:
-    search = Search(OPTIONS, 24, 4, Objective(BUDGET.macs or 1))
+def test_a_search_is_the_same_whatever_is_lost(cluster: TwoNodes, tmp_path: Path) -> None:
+    search = Search(FEASIBLE, 24, 4, Objective(BUDGET.macs or 1))
     asked, path = Cluster(cluster.address), tmp_path / "starts"
 
-    def here(architectures: Sequence[Architecture], told: Told) -> None:
+    def here(architectures: Sequence[Architecture], on_result: OnResult) -> None:
         for row in architectures:
-            told(row, rule(Judged(row, str(tmp_path / "here"))))
+            on_result(row, rule(Candidate(row, str(tmp_path / "here"))))
 
-    expected = run_search(search, here, f"sqlite:///{tmp_path / 'here.db'}")
+    expected = run_search(search, here)
     finished: list[str] = []
     with connected(asked), Pool(rule, asked) as pool:
 
-        def there(architectures: Sequence[Architecture], told: Told) -> None:
-            def done(job: Judged, score: Score) -> None:
-                told(job.architecture, score)
+        def there(architectures: Sequence[Architecture], on_result: OnResult) -> None:
+            def done(job: Candidate, score: Score) -> None:
+                on_result(job.architecture, score)
                 finished.append(job.architecture.id)
                 if len(finished) == 10:  # in the middle of a batch
                     cluster.lose()
 
-            pool.run([Judged(row, str(path)) for row in architectures], done)
+            pool.run([Candidate(row, str(path)) for row in architectures], done)
 
-        found = run_search(search, there, f"sqlite:///{tmp_path / 'there.db'}")
+        found = run_search(search, there)
     assert found == expected and len(finished) == 24
     begun = path.read_text().split()
     again = {one for one in begun if begun.count(one) > 1}

@@ -37,9 +37,9 @@ from budgetnet.experiments.coefficients.entrants import (
     matched,
     same_network,
 )
-from budgetnet.experiments.coefficients.judging import Answers, difference_of, differences_of, needed_for, score_of
 from budgetnet.experiments.coefficients.plan import Seconds
 from budgetnet.experiments.coefficients.result import Check, CoefficientSearch, Ranked
+from budgetnet.experiments.coefficients.scoring import Answers, difference_of, differences_of, needed_for, score_of
 from budgetnet.experiments.coefficients.statement import statement
 from budgetnet.experiments.coefficients.triangle import at, hull
 from budgetnet.experiments.race import survivors

@@ -50,7 +50,7 @@ NOWHERE = "no-such-folder"
         (["solve", NOWHERE, "--macs", "1M", "--time", "3s"], "at least 20 s"),
         (["compare", NOWHERE, "--macs", "1M", "--networks", "nonsense", "mobilenet_v2"], "nonsense"),
         (["search", "baseline", NOWHERE, "--macs", "1M", "--write-space", "space.txt"], "ends in .json"),
-        (["search", "baseline", NOWHERE, "--macs", "1M", "--storage", "nonsense"], "storage is no address"),
+        (["search", "baseline", NOWHERE, "--macs", "1M", "--storage", "nonsense"], "--storage is not needed"),
         (["search", "family", NOWHERE, "--macs", "1M", "--exponent", "2"], "exponent is 2"),
         (["search", "coefficients", NOWHERE, "--growth", "1"], "growth is 1"),
         (["evaluate", NOWHERE, "--split", "nonsense"], "nonsense"),

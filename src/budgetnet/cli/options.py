@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import errno
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,9 +239,15 @@ class OnCluster:
         REAL,
         Parameter(metavar="N", help="GPUs that each trial on a cluster gets, 0 unless given, or a part."),
     ] = None
+    storage: Annotated[str | None, Parameter(show=False)] = None
 
     def value(self) -> Cluster | None:
-        """The cluster that these options describe, if any. Raises `ValueError` for a trial's part without a cluster."""
+        """The cluster that these options describe, if any.
+
+        Raises `ValueError` for a trial's part without a cluster, and for a storage.
+        """
+        if self.storage is not None:
+            raise ValueError(_refused(self.storage))
         asked = {"cpus_per_trial": self.cpus_per_trial, "gpus_per_trial": self.gpus_per_trial}
         given = {name: number for name, number in asked.items() if number is not None}
         if self.cluster is None:
@@ -250,6 +257,17 @@ class OnCluster:
         from budgetnet.cluster.ray_cluster import Cluster
 
         return Cluster(self.cluster, **given)
+
+
+DATABASE = re.compile(r"\s*(postgres|mysql|mariadb|sqlite|mssql|oracle|jdbc)\w*[+:]", re.IGNORECASE)
+"""How the address of a database begins, which --storage took in the past."""
+
+
+def _refused(storage: str) -> str:
+    """Why a storage is refused. It is not shown: an address may hold a password."""
+    if DATABASE.match(storage):
+        return "--storage takes no address of a database any more: scores lie in the run's folder; leave it out"
+    return "--storage is not needed: what trials write comes back into the run's folder; leave it out"
 
 
 BY_DATA = ByFolder()

@@ -11,7 +11,6 @@ from budgetnet.cli import show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
-    COMPUTING,
     HERE,
     NETWORK,
     NO_LIMITS,
@@ -39,18 +38,10 @@ SpaceBase = Annotated[
 SpaceFile = Annotated[
     Path | None, Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one.")
 ]
-ScoredBy = Annotated[
-    Literal["training", "supernet"],
-    Parameter(group=TRAINING, help="What scores candidates: a short training of each, or weights that all share."),
-]
 Exponent = Annotated[
     float,
     REAL,
     Parameter(group=TRAINING, help="Of MACs in the objective: half of them are worth 5 %; 0: accuracy alone."),
-]
-Storage = Annotated[
-    str | None,
-    Parameter(group=COMPUTING, metavar="URL", help="The study's database, postgresql://...; else a file of the run."),
 ]
 
 
@@ -66,30 +57,27 @@ def baseline(
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
     sampler: Annotated[
-        Literal["evolution", "tpe", "random"],
-        Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),
+        Literal["evolution", "random"],
+        Parameter(group=TRAINING, help="What proposes candidates: evolution, or even draws for comparison."),
     ] = "evolution",
-    scorer: ScoredBy = "training",
     exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
     on: OnCluster = HERE,
-    storage: Storage = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     write_space: Annotated[
         Path | None,
-        Parameter(group=OUTPUT, metavar="FILE", help="Write the usual space for these images to a file, and stop."),
+        Parameter(group=OUTPUT, metavar="FILE", help="Write the default space for these images to a file, and stop."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Search a space of networks around a base for the best within a budget.
 
-    Candidates get a short training each, or with --scorer supernet a score in
-    seconds; the best are trained anew for longer, the best few of those and the
-    base in full. docs/search-baseline.md says how, which scorer is for which
-    time, and how to edit the space.
+    Candidates get a short training each; the best are trained again for longer,
+    the best few of those and the base in full. docs/search-baseline.md says how,
+    and how to edit the space.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
@@ -104,8 +92,8 @@ def baseline(
 
     with resumable() as shown:
         if write_space is not None:
-            usual = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
-            save_space(usual, write_space)
+            default = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
+            save_space(default, write_space)
             return 0
         found = job.search_baseline(
             given,
@@ -114,13 +102,11 @@ def baseline(
             space=asked,
             base=base_of(base),
             sampler=sampler,
-            scorer=scorer,
             exponent=exponent,
             recipe=recipe,
             augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
-            storage=storage,
             **made.values(),
         )
     show.print_json(found) if as_json else _print(found)

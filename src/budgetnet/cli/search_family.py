@@ -21,7 +21,7 @@ from budgetnet.cli.options import (
     OnCluster,
 )
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, Storage, read_space
+from budgetnet.cli.search_baseline import Exponent, SpaceBase, SpaceFile, read_space
 
 if TYPE_CHECKING:
     from budgetnet.experiments.family.members import PublishedMember
@@ -39,13 +39,11 @@ def family(
     ] = 10800.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
-    scorer: ScoredBy = "training",
     exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
     ] = "modern",
     on: OnCluster = HERE,
-    storage: Storage = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     as_json: AsJson = False,
@@ -72,13 +70,11 @@ def family(
             time_seconds=time,
             space=asked,
             base=base_of(base),
-            scorer=scorer,
             exponent=exponent,
             recipe=recipe,
             augment=augmenting.value(),
             progress=shown,
             cluster=cluster,
-            storage=storage,
             **made.values(),
         )
     show.print_json(found) if as_json else _print(found)

@@ -17,7 +17,9 @@ from budgetnet.codec import from_plain
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet
 from budgetnet.experiments.coefficients.entrants import same_network
-from budgetnet.experiments.coefficients.judging import (
+from budgetnet.experiments.coefficients.plan import FOUND, PAPER_ID, check_legs, early_leg, entrant_of, last_legs
+from budgetnet.experiments.coefficients.result import Check, Checked, CoefficientSearch, Ranked
+from budgetnet.experiments.coefficients.scoring import (
     Answers,
     difference_of,
     differences_of,
@@ -26,8 +28,6 @@ from budgetnet.experiments.coefficients.judging import (
     on_validation,
     score_of,
 )
-from budgetnet.experiments.coefficients.plan import FOUND, PAPER_ID, check_legs, early_leg, entrant_of, last_legs
-from budgetnet.experiments.coefficients.result import Check, Checked, CoefficientSearch, Ranked
 from budgetnet.experiments.coefficients.statement import statement
 from budgetnet.experiments.race import race
 from budgetnet.networks import Network
