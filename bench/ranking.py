@@ -2,9 +2,9 @@
 
     python -m bench.ranking DATA --run RUN --networks 24 --out FOLDER
 
-RUN is a folder of `budgetnet search baseline DATA ...`, finished or not. Networks are drawn evenly from all of its space
-that keep the budget; they are scored as the search's candidates are, and each is trained from nothing for the same
-steps (those of the search's finals unless --steps says otherwise), one a core, with another seed than scores have.
+RUN is a folder of `budgetnet search baseline DATA ...`, finished or not. Networks are drawn evenly from all of its
+space that keep the budget; they are scored as the search's candidates are, and each is trained from nothing for the
+same steps (those of the search's finals unless --steps says otherwise), one a core, with another seed than scores have.
 Kendall's tau-b between the score's accuracy on validation and the trained accuracy on the validation and test images,
 which no training has learned from, comes with a percentile interval of a bootstrap over networks. A finished search is
 then held against random search of the same multiply-adds (`bench.random_search`): as many of these trainings as its

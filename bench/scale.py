@@ -27,8 +27,11 @@ from budgetnet.budgets.coefficient_space import space
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture, default_space
 from budgetnet.cluster.parcel import KEEP_SECONDS
+from budgetnet.experiments.baseline.evolution import POPULATION
 from budgetnet.experiments.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
-from budgetnet.experiments.baseline.search import POPULATION, Objective, Score, Search, run_search
+from budgetnet.experiments.baseline.objective import Objective, Score
+from budgetnet.experiments.baseline.plan import PROPOSAL_SECONDS, SCORE_LENGTH
+from budgetnet.experiments.baseline.search import OnResult, Search, run_search
 from budgetnet.experiments.baseline.work import LEAST_BATCHES
 from budgetnet.experiments.coefficients.entrants import matched
 from budgetnet.experiments.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -51,8 +54,8 @@ NODE_GPUS = 8
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What no command of ours has measured. B0's images a second in training on one A100 (80 GB), mixed precision: NVIDIA,
-    DeepLearningExamples, PyTorch/Classification/ConvNets/efficientnet, README. The others are ours.
+    """What no command of ours has measured. B0's images a second in training on one A100 (80 GB), mixed precision:
+    NVIDIA, DeepLearningExamples, PyTorch/Classification/ConvNets/efficientnet, README. The others are ours.
     """
 
     train_images_per_second: float = 2489.0

@@ -83,7 +83,7 @@ def test_parents_are_the_best_of_complete_generations() -> None:
 
 
 def test_a_child_has_the_factors_of_its_parents_but_for_mutations() -> None:
-    evolution, scored = Evolution.of(FEASIBLE, 0), run_search(search(20), Rule())
+    evolution, scored = Evolution.of(WHOLE, 0), run_search(search(20, space=WHOLE), Rule())
     one = evolution.parents(scored)[0]
     other = max(evolution.parents(scored), key=lambda genes: sum(map(operator.ne, genes, one)))
 
