@@ -279,14 +279,12 @@ def test_a_part_that_is_too_short_says_the_least_for_all(
     """The baseline has a half of what is left: 60 s for it are 120 s for the chain, and 10 s that are gone."""
 
     def short(*_: object, **more: object) -> None:
-        raise TooShort(45, "for a supernet", 60.0)
+        raise TooShort(45, "for a search", 60.0)
 
     monkeypatch.setattr("budgetnet.experiments.family.search_baseline", short)
     plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32", "augmentation": []}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    request = SearchRequest(
-        Budget(macs=1), 100.0, None, "mobilenet_v2", "training", -0.07, 0, MODERN, "float32", None, Augment()
-    )
+    request = SearchRequest(Budget(macs=1), 100.0, None, "mobilenet_v2", -0.07, 0, MODERN, "float32", Augment())
     asked = _Asked("digits", request)
     chain = _Chain(tmp_path, plan, asked, digits, silent)
     with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
@@ -307,7 +305,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     file.write_text(SMALL.to_json(), encoding="utf-8")
     monkeypatch.setattr(budgetnet, "search_family", noted)
     line = ["search", "family", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
-    line += ["--scorer", "supernet", "--exponent", "-0.02"]
+    line += ["--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--flip", "off"]
     line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "/mnt/shared"]
@@ -320,7 +318,6 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "time_seconds": 7200.0,
         "space": SMALL,
         "base": "mobilenet_v2",
-        "scorer": "supernet",
         "exponent": -0.02,
         "seed": 7,
         "augment": Augment(flip="off"),

@@ -21,7 +21,7 @@ from budgetnet.cli.options import (
     OnCluster,
 )
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, read_space
+from budgetnet.cli.search_baseline import Exponent, SpaceBase, SpaceFile, read_space
 
 if TYPE_CHECKING:
     from budgetnet.experiments.family.members import PublishedMember
@@ -39,7 +39,6 @@ def family(
     ] = 10800.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
-    scorer: ScoredBy = "training",
     exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
@@ -71,7 +70,6 @@ def family(
             time_seconds=time,
             space=asked,
             base=base_of(base),
-            scorer=scorer,
             exponent=exponent,
             recipe=recipe,
             augment=augmenting.value(),

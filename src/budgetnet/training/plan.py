@@ -42,7 +42,6 @@ NOT_GIVEN = (
     ("weights", None),
     ("pretrained", "none"),
     ("coefficients", None),
-    ("storage", None),
     ("finalists", 4),
     ("augment", None),
     ("train_bytes", None),

@@ -12,17 +12,14 @@ from typing import Any
 
 from budgetnet.arguments import run_arguments
 from budgetnet.budgets.budget import Budget
-from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.executor import executor_on
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.data import Data, Folders, ImageSet, data_of, open_cache, tell_images
 from budgetnet.experiments.baseline import BASE_NAME, Baseline, search_baseline, space_for
+from budgetnet.experiments.baseline.objective import EXPONENT
 from budgetnet.experiments.baseline.request import SearchRequest, search_request
-from budgetnet.experiments.baseline.scorer import ScorerName
-from budgetnet.experiments.baseline.search import EXPONENT
-from budgetnet.experiments.baseline.study import check_storage
-from budgetnet.experiments.baseline.work import Studied
 from budgetnet.experiments.coefficients import search_coefficients
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
 from budgetnet.experiments.coefficients.result import CoefficientSearch
@@ -62,7 +59,6 @@ def search_family(
     time_seconds: float = 10800.0,
     space: Space | None = None,
     base: str | Network = BASE_NAME,
-    scorer: ScorerName = "training",
     exponent: float = EXPONENT,
     seed: int = 0,
     recipe: str | Recipe = "modern",
@@ -72,7 +68,6 @@ def search_family(
     fresh: bool = False,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
-    storage: str | None = None,
     augment: Augment | Everything = "auto",
 ) -> Family:
     """A family of networks from a budget and images: the paper's two searches and what they lead to, in one call.
@@ -82,10 +77,9 @@ def search_family(
         family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
 
     All parts have one split of the images, so that the test images of the family were seen by no choice. The members
-    are trained from nothing for equal steps. `space`, `base`, `scorer`, `exponent` and `storage` are those of
-    `search_baseline`. `augment` says which kinds of the recipe's augmentation are drawn: those that change no class,
-    unless given; it is settled once, for all parts.
-    Trials and trainings run on a Ray `cluster` where one is given, else here; a supernet is always trained here.
+    are trained from nothing for equal steps. `space`, `base` and `exponent` are those of `search_baseline`. `augment`
+    says which kinds of the recipe's augmentation are drawn: those that change no class, unless given; it is settled
+    once, for all parts. Trials and trainings run on a Ray `cluster` where one is given, else here.
 
     The same call goes on where a killed one was; a finished chain is read, not made again, unless `fresh`. Raises
     `BudgetError` or `ValueError` where no network keeps the budget, `ValueError` for other bad input and for a time
@@ -96,19 +90,7 @@ def search_family(
     data = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     request = search_request(
-        budget,
-        time_seconds,
-        space,
-        base,
-        scorer,
-        exponent,
-        seed,
-        recipe,
-        device,
-        precision,
-        cluster,
-        storage,
-        augment,
+        budget, time_seconds, space, base, exponent, seed, recipe, device, precision, cluster, augment
     )
     asked = request.to_dict()
     run = run_folder(out, data, {"command": COMMAND, **asked})
@@ -120,8 +102,6 @@ def search_family(
         if plan is None:
             stand_in = _stand_in(images, budget, request.space, request.base)
             networks = [row for _, _, row in stand_in]
-            if request.storage is not None:
-                check_storage(request.storage)
             with executor_on(cluster, device) as executor:
                 tell_images(images, progress)
                 most = budget.train_bytes
@@ -133,8 +113,6 @@ def search_family(
                 steps = shared(job, stand_in, began, request.time_seconds, progress)
             if fresh:
                 clear_run(run)
-                if request.storage is not None:  # else it went with the folder
-                    Studied.of(run / BASELINE, request.storage).forget()
             row = {"command": COMMAND, "data": data_row(data, images), **asked, "machine": machine_row()}
             plan = save_plan(run, {**row, "augmentation": [one.to_dict() for one in drawn], **steps})
         return _Chain(run, plan, _Asked(data, request, device, cluster), images, progress or silent).finish()
@@ -148,7 +126,7 @@ def _stand_in(
     Raises as `search_baseline` does where nothing keeps the budget.
     """
     usual = (space or space_for(images, budget, base)).with_data(len(images.classes), images.in_channels)
-    options_of(usual, budget)
+    FeasibleSpace.of(usual, budget)
     return members_of(usual.base, PAPER)
 
 
@@ -232,10 +210,8 @@ class _Chain:
                     time_seconds=self.plan["seconds"]["baseline"],
                     space=self.asked.request.space,
                     base=self.asked.request.base,
-                    scorer=self.asked.request.scorer,
                     exponent=self.asked.request.exponent,
                     out=folder,
-                    storage=self.asked.request.storage,
                     **self._shared(progress),
                 )
         except ValueError:

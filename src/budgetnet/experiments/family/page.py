@@ -69,7 +69,7 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += ["--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
+    words += ["--exponent", f"{plan['exponent']:g}"]
     words += ["--recipe", plan["recipe_name"], *augment_flags(plan), "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
