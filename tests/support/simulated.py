@@ -34,9 +34,13 @@ class SimulatedClock:
     """Time stands still but for what the plan foresees; `speed` is work a second of one process."""
 
     speed: float = 8e9
+    earlier_seconds: float = 0.0
 
     def now(self) -> float:
         return 0.0
+
+    def deadline(self, seconds: float) -> float | None:
+        return None
 
     @contextmanager
     def stopwatch(
