@@ -22,11 +22,12 @@ Draw = Callable[[int, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. `terminal`: it is shown in the terminal as well as on the page."""
+    """A column of a table. `terminal` and `page`: where it is shown."""
 
     title: str
     number: bool = True
     terminal: bool = True
+    page: bool = True
 
 
 @dataclass(frozen=True, slots=True)
