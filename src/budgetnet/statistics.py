@@ -298,7 +298,7 @@ def holm(p_values: Sequence[float], level: float = 0.05) -> tuple[bool, ...]:
 
 
 def holm_adjusted(rows: Sequence[PairedDifference]) -> tuple[PairedDifference, ...]:
-    """The rows with `significant_holm` set: those that are significant, also when all of them are looked at (`holm`)."""
+    """The rows with `significant_holm` set: which are significant, also when all of them are looked at (`holm`)."""
     adjusted = holm([1.0 if row.p_value is None else row.p_value for row in rows])
     return tuple(
         dataclasses.replace(row, significant_holm=row.significant and stands)

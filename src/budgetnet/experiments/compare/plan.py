@@ -12,6 +12,7 @@ from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.timing import slowest_prediction_seconds
+from budgetnet.inspect.latency import LEAST_SECONDS
 from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
 from budgetnet.training.plan import TooShort, side_px_for
@@ -20,8 +21,9 @@ from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_epochs
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
-MEASURED_SECONDS = 2.0
-"""How long each network runs at the end, for its milliseconds an image."""
+MEASURED_SECONDS, MEASURED_SHARE = 2.0, 0.0025
+"""How long each network runs at the end, for its milliseconds an image: so many seconds, or this share of a time so
+short that they would be much of it."""
 PAGE_SECONDS = 5.0
 """Time that is kept for the report."""
 
@@ -57,10 +59,12 @@ class PlannedEntrant:
 
 @dataclass(frozen=True, slots=True)
 class ComparePlan:
-    """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time."""
+    """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time; each network then
+    runs for `measured_seconds`."""
 
     side_px: int
     seconds_each: float
+    measured_seconds: float
     slots: int
     entrants: tuple[PlannedEntrant, ...]
     left_out: tuple[LeftOut, ...]
@@ -86,7 +90,8 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     )
     predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
     waves = -(-trainings // slots)
-    other = measured.startup_seconds + waves * predicting + len(specs) * MEASURED_SECONDS + PAGE_SECONDS
+    measured_seconds = min(MEASURED_SECONDS, max(LEAST_SECONDS, MEASURED_SHARE * request.time_seconds))
+    other = measured.startup_seconds + waves * predicting + len(specs) * measured_seconds + PAGE_SECONDS
     seconds = context.time.each(trainings, slots, other)
     count = len(images.indices("train"))
     pairs = list(zip(specs, measured.configs, strict=True))
@@ -102,6 +107,7 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     return ComparePlan(
         side_px=side_px,
         seconds_each=seconds,
+        measured_seconds=measured_seconds,
         slots=slots,
         entrants=tuple(planned_entrant(spec, timing, seconds) for spec, timing in pairs),
         left_out=left_out,
