@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command, trained_as
+from budgetnet.experiments.report.evidence import read_evidence
+
+from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command
 from bench.gallery.files import take_drawing, take_photo
 from bench.gallery.runs import Asked, studied, twin_pair
-from budgetnet.experiments.report.evidence import read_evidence
+from bench.gallery.trained import trained_as
 from budgetnet.inspect.landscape import (
     functions_landscape,
     loss_landscape,
