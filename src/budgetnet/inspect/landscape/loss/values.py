@@ -19,9 +19,22 @@ Losses = tuple[float | None, ...]
 class Around:
     """Which weights around the trained ones are tried, and on how many images.
 
-    `size` points along a side of the grid over [-extent, extent], odd, so that the trained weights are its
-    middle; the line has 2 size - 1. `draws` directions at the distance `radius`. Raises `ValueError` for sizes
-    that are none.
+    Attributes:
+        size: Points along a side of the grid, odd and at least 5, so that the trained weights are its middle; the line
+            has 2 size - 1 points.
+        extent: The grid is [-extent, extent] in both directions, in lengths of the weights.
+        images: How many images the loss is a mean over.
+        draws: How many further directions are tried for the rise.
+        radius: How far they go.
+        seed: What directions and images are drawn by.
+
+    Raises:
+        ValueError: A size is too small, `size` is even, or a length is not a positive number.
+
+    Example:
+        >>> from budgetnet.inspect.landscape import Around
+        >>> Around(size=5).grid_steps
+        (-1.0, -0.5, 0.0, 0.5, 1.0)
     """
 
     size: int = 21
@@ -43,7 +56,14 @@ class Around:
             number(name, getattr(self, name), above=0.0)
 
     def steps(self, size: int) -> tuple[float, ...]:
-        """So many steps from -extent to extent, the one in the middle exactly 0."""
+        """Steps from -extent to extent, the one in the middle exactly 0.
+
+        Args:
+            size: How many, an odd number.
+
+        Returns:
+            The steps, ascending.
+        """
         half = size // 2
         return tuple(self.extent * place / half for place in range(-half, half + 1))
 
@@ -60,10 +80,13 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class Eigenvalue:
-    """The largest eigenvalue of the Hessian of the loss, from `products` products with it.
+    """The largest eigenvalue of the Hessian of the loss.
 
-    `residual` is |H v - value v| for the unit vector v that was found: some eigenvalue is that near.
-    `converged` says that it is within the tolerance; else the value is a lower bound.
+    Attributes:
+        value: The eigenvalue.
+        residual: The length of H v - value v for the unit vector v that was found: some eigenvalue is that near.
+        products: How many products with the Hessian it took.
+        converged: Whether it is within the tolerance; else the value is a lower bound.
     """
 
     value: float
@@ -74,10 +97,20 @@ class Eigenvalue:
 
 @dataclass(frozen=True, slots=True)
 class RunLoss:
-    """The loss around the weights of one run.
+    """The loss around the weights of one run. A loss is None where it is not a finite number.
 
-    `loss` and `accuracy` are at the trained weights; `line` runs along the first direction, `grid` has a row a
-    step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw.
+    Attributes:
+        run: The run.
+        label: What the page calls it.
+        network: The network's name.
+        activations: The kinds of its activation functions.
+        loss: The loss at the trained weights.
+        accuracy: The accuracy at the trained weights.
+        line: The losses along the first direction.
+        grid: The losses over the plane: a row for each step along the second direction, a column for each along the
+            first.
+        rises: L(w + radius d) - L(w) of each further direction.
+        eigenvalue: The largest eigenvalue of the Hessian.
     """
 
     run: str
@@ -102,7 +135,15 @@ class RunLoss:
 
 @dataclass(frozen=True, slots=True)
 class LossLandscape:
-    """The loss around the weights of one run, or of several twins, on the same `images` images of a split."""
+    """The loss around the weights of one run, or of several twins, on the same images.
+
+    Attributes:
+        split: The split of the images.
+        images: How many images.
+        around: Which weights were tried.
+        tolerance: The relative tolerance of the eigenvalue.
+        runs: A row for each run.
+    """
 
     split: str
     images: int
@@ -111,7 +152,11 @@ class LossLandscape:
     runs: tuple[RunLoss, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; `from_dict` gives an equal value back."""
+        """The values in JSON's types.
+
+        Returns:
+            What `from_dict` takes.
+        """
         around = dataclasses.asdict(self.around)
         return {
             "split": self.split,
@@ -128,7 +173,17 @@ class LossLandscape:
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> LossLandscape:
-        """The landscape of a JSON object. Raises a one-line `ValueError` for unknown or missing keys."""
+        """The landscape of `to_dict`.
+
+        Args:
+            row: A JSON object.
+
+        Returns:
+            The landscape.
+
+        Raises:
+            ValueError: A key is missing or unknown.
+        """
         try:
             names = {field.name for field in dataclasses.fields(Around)}
             around = {name: row[name] for name in names} | {"images": row["asked_images"]}
