@@ -82,10 +82,18 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class StageSpace:
-    """The values that each factor of one stage may have. `squeezes` are ratios, 0 for none; `widths` multiply the
-    base's filters, `layers` are added to its repeats.
+    """The values that each factor of one stage may have.
 
-    Raises a one-line `ValueError` for a list without values, an unknown block and values that no stage can have.
+    Attributes:
+        kinds: Kinds of block.
+        kernels: Sides of the depthwise (or full) convolution.
+        squeezes: Ratios of squeeze-and-excitation; 0 for none.
+        expansions: Inner channels over input channels.
+        widths: Factors on the base's channels.
+        layers: What is added to the base's repeats.
+
+    Raises:
+        ValueError: A factor has no values, too many, or one that no stage can have.
     """
 
     kinds: tuple[BlockKind, ...] = KINDS
@@ -132,7 +140,15 @@ SPACE = "a Space, as Space.from_json reads one"
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A base and what each of its stages may become. Raises a one-line `ValueError` where those are not as many."""
+    """A base and what each of its stages may become: the networks that a search for a baseline looks at.
+
+    Attributes:
+        base: The network that the space is built around.
+        stages: What each of its stages may become.
+
+    Raises:
+        ValueError: The rows are not as many as the stages of the base.
+    """
 
     base: Network
     stages: tuple[StageSpace, ...]
