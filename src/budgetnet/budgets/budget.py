@@ -24,7 +24,7 @@ from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
 TIME, MEMORY = "time", "memory"
-"""What a certificate names beside the limits: a network for whose training there is not enough of either."""
+"""The names beside those of the limits in a certificate: there is too little time or memory to train the network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,17 +31,17 @@ from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.space.v1"
 KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
-"""The blocks that a space may have; weights are shared within each."""
+"""The kinds of block that a space may have; weights are shared within each."""
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
 Factors = tuple[BlockKind, int, float, float, float, int]
-"""A value of each of `FACTORS`, in that order."""
+"""A value of each of `FACTORS`, in their order."""
 
 
 MOST_VALUES = 32
-"""Of one factor; MnasNet's space has two or three."""
+"""The most values of one factor; MnasNet's space has two or three."""
 MOST_CHOICES = 20_000
-"""Of one stage: each is looked at, and MnasNet's space has some two hundred."""
+"""The most choices of one stage: each of them is looked at, and MnasNet's space has about two hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _is_number(value: object) -> bool:
 
 
 SPACE = "a Space, as Space.from_json reads one"
-"""What is wanted where none is given."""
+"""What an error says that is wanted where something else than a space is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,16 @@ from budgetnet.costs.training_memory import Optimiser
 from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
 
 Shape = tuple[int, int, int]
-"""Channels, height, width of one image's tensor. A vector is (features, 1, 1)."""
+"""Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
 OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
-"""Bytes of a kernel's element and of an activation's."""
+"""The bytes of one element of a kernel or of an activation."""
 BIAS_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 4}
-"""Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and ONNX quantisation."""
+"""The bytes of one element of a bias. Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and
+ONNX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +295,7 @@ def _activation_rows(name: str, conv: Conv, shape: Shape) -> Iterator[Op]:
 
 
 Price = tuple[int, int, int]
-"""(macs, params, elements read and written)."""
+"""The multiply-adds, the params, and the elements that are read and written."""
 
 
 def _multiply_adds(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:

@@ -21,7 +21,7 @@ from budgetnet.networks import check_integer, choose
 Border = Literal["reflection", "border", "zeros"]
 Kind = Literal["flip", "turn", "colour", "crop"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Kinds of change, each of which may make another class of an image: it is switched on or off as one."""
+"""The kinds of change. Each may make another class of an image, so each is switched on or off as one."""
 Drawn = dict[str, NDArray[np.float64]]
 
 DRAWS = (
@@ -46,10 +46,10 @@ DRAWS = (
     "mix_top",
     "mix_left",
 )
-"""The uniform numbers of an image in an epoch: a fixed list, so that switching one on changes no other."""
+"""The uniform numbers that an image takes in an epoch: a fixed list, so that switching one on changes no other."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue, ITU-R 601, as Pillow and torchvision count it."""
+"""The weights of red, green and blue in grey, ITU-R 601, as Pillow and torchvision count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +188,14 @@ class Augmentation:
 
 
 OPERATION_KINDS: tuple[Kind, ...] = ("turn", "colour", "crop")
-"""Kinds that RandAugment's operations are of."""
+"""The kinds of change that RandAugment's operations belong to."""
 FIELDS: dict[Kind, tuple[str, ...]] = {
     "flip": ("flip",),
     "turn": ("rotate_degrees",),
     "colour": ("brightness", "contrast", "saturation", "hue"),
     "crop": ("crop_scale", "crop_ratio", "translate"),
 }
-"""Which fields are of which kind, RandAugment's operations besides."""
+"""The fields of an augmentation that belong to each kind; RandAugment's operations are beside them."""
 
 
 def _check(name: str, value: float, most: float) -> None:

@@ -54,7 +54,7 @@ BROKEN = (
 
 STRIP_PIXELS = 2**22
 LONGEST = 4
-"""A scaled image's long side is at most this many times `side_px`, so that a panorama costs no gigabyte."""
+"""The long side of a scaled image is at most this many times `side_px`, so that a panorama does not take a gigabyte."""
 
 ORIENTATION_TAG = 0x0112
 TURNS = {

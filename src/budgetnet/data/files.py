@@ -19,9 +19,10 @@ from budgetnet.data.store import alone, cache_folder
 from budgetnet.data.walk import special
 
 MOST_PIXELS = 2**28
-"""Of one image, 268 million: above the largest sensors of telephones (200) and of medium format (151)."""
+"""The most pixels of one image, 268 million: more than the largest sensors of telephones (200) and of medium format
+(151)."""
 MOST_AT_ONCE = 2**26
-"""Pixels that a process decodes at a time, 67 million; a larger image is decoded alone."""
+"""The most pixels that a process decodes at a time, 67 million; a larger image is decoded alone."""
 
 Image.init()
 FORMATS = [
@@ -29,7 +30,7 @@ FORMATS = [
     for name in ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
     if name in Image.OPEN  # AVIF and JPEG2000 depend on how Pillow was built
 ]
-"""The formats that are opened: no others, because some of Pillow's start other programs (EPS)."""
+"""The image formats that are opened. There are no others, because some of Pillow's start other programs (EPS)."""
 
 if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit, 179 million, is below real photos
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MOST_PIXELS)
@@ -44,7 +45,7 @@ STARTS = (
     (b"\xff\x0a", f"JPEG XL, which is not read; {CONVERT}"),
     (b"\0\0\0\x0cJXL ", f"JPEG XL, which is not read; {CONVERT}"),
 )
-"""What files that are no images begin with most often, and what to do."""
+"""What files that are not images begin with most often, and what to do about it."""
 TEXTS = (
     (b"<!doctype html", "a web page and not an image; download it anew"),
     (b"<html", "a web page and not an image; download it anew"),
@@ -52,13 +53,13 @@ TEXTS = (
     (b"<?xml", f"XML or SVG and not an image; {CONVERT}"),
     (b"{", "JSON and not an image; download it anew"),
 )
-"""The same for text, whose capitals and leading blanks say nothing."""
+"""The same for text files, in which capitals and leading blanks mean nothing."""
 BRANDS = (
     ((b"avif", b"avis"), "AVIF"),
     ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
     ((b"crx ",), "a raw file of a camera"),
 )
-"""Of files that begin with a box "ftyp", as films and the photos of telephones do."""
+"""The brands of files that begin with a box "ftyp", as films and the photos of telephones do."""
 HEAD_BYTES = 64
 
 

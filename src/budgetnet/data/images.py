@@ -19,7 +19,7 @@ Fit = Literal["stretch", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 SPLITS = ("train", "validation", "test")
 LEFT_OUT = 3
-"""In `ImageSet.split`: an image that equals one of another split, or whose class is contradicted."""
+"""The value in `ImageSet.split` of an image that equals one of another split, or whose class is contradicted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ LIST = "labels.csv"
 FILE_COLUMNS = ("file", "filename", "path", "image")
 LABEL_COLUMNS = ("label", "class", "name")
 DELIMITERS = (",", ";", "\t")
-"""Of which spreadsheets write one or another, by the country that they are set to."""
+"""The delimiters of a table: which of them a spreadsheet writes depends on the country that it is set to."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 

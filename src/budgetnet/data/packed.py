@@ -14,7 +14,7 @@ from budgetnet.data.store import alone, cache_folder, opened_aside, write_all
 from budgetnet.networks import Px
 
 PIECE_BYTES = 64 * 1024**2
-"""So that neither sender nor receiver ever holds more than this beside the file."""
+"""The bytes of one piece. Neither sender nor receiver ever holds more than this beside the file."""
 
 
 @dataclass(frozen=True, slots=True)

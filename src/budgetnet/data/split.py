@@ -10,7 +10,7 @@ from budgetnet.data.images import LEFT_OUT
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 VALIDATION_OF_TRAIN = 0.125
-"""With a given test/ but no validation/: 1/8 of train/, which is the 70 to 10 of a split of our own."""
+"""The share of train/ that validates where test/ is given and validation/ is not: as 10 is to 70 and 10."""
 
 
 def assign(

@@ -17,7 +17,7 @@ CARVED = {
     ("train", "test"): "validation is carved from train: 12.5 %",
     SPLITS: "as the folders are",
 }
-"""How the splits came about, by those that the data gives itself."""
+"""How the splits came about, by the splits that the data gives itself."""
 
 
 def tell_images(images: ImageSet, progress: Progress | None) -> None:

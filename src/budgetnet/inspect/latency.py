@@ -23,12 +23,13 @@ from budgetnet.parallel.workers import cores
 from budgetnet.runs.run import check_device
 
 ROUNDS = 5
-"""Turns of each network, one network after another, so that a slow minute of the machine is everybody's."""
+"""How many turns each network has, one network after another, so that a slow minute of the machine is shared by all."""
 WARM_UP_RUNS = 3
 LEAST_SECONDS = 0.5
-"""The system counts processor time in hundredths of a second: less could not tell others from its own rounding."""
+"""The least time of a measurement: the system counts processor time in hundredths of a second, so with less the work of
+others could not be told from its rounding."""
 OTHERS_CORES = 0.05
-"""What other processes may take before the machine does not count as ours."""
+"""How many cores other processes may take before the machine counts as busy."""
 
 
 @dataclass(frozen=True, slots=True)

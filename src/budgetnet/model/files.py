@@ -22,10 +22,10 @@ from budgetnet.model.state_dicts import StateDict, state_dict_of
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16", "I8", "U8", "BOOL")
-"""What numbers of a safetensors file may be, by its own names: all that a weight or a counter is kept in."""
+"""The number types of safetensors files that are read, by their names there."""
 NUMBERS_AT_ONCE = 1 << 22
 SHARED = 2
-"""How many times the file's size its tensors may be together: some scripts tie two to one."""
+"""A file's tensors together may have at most this many times its size: some scripts tie two to one."""
 AGAIN = "remove it, and the same command goes on from what lies before it"
 
 

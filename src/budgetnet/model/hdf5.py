@@ -39,7 +39,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-"""Names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
+"""The names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,13 +19,13 @@ from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.networks import Conv, Network, Norm, zoo
 
 HALF = (0.5,) * 3
-"""Mean and std of inputs in [-1, 1]."""
+"""The mean and std of inputs in [-1, 1]."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
 HEAD = ("hidden", "classifier")
-"""Our modules that a model without its top (include_top=False) has none of."""
+"""The modules of ours that a model without its top (include_top=False) does not have."""
 EPSILON = 1e-7
-"""Keras divides by no smaller deviation: `Normalization.call`, `backend.epsilon`."""
+"""The least deviation that Keras divides by: `Normalization.call`, `backend.epsilon`."""
 
 SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "batch_normalization": {

@@ -22,7 +22,8 @@ from typing import IO, Any
 import torch
 
 MOST_PICKLE_BYTES = 1 << 24
-"""Of what describes the tensors; their numbers lie beside it. A checkpoint with its optimiser has some 200,000."""
+"""The most bytes of the pickle that describes the tensors; their numbers lie beside it. A checkpoint with its optimiser
+has about 200,000."""
 MAGIC = 0x1950A86A20F9469CFC6C
 """What a file of torch before 1.6 begins with, as a pickle; four more follow. Source: torch/serialization.py."""
 
@@ -69,7 +70,7 @@ _CODES = {
     **{"f8": "d", "f4": "f", "f2": "e", "b1": "?"},
     **{"i8": "q", "i4": "i", "i2": "h", "i1": "b", "u8": "Q", "u4": "I", "u2": "H", "u1": "B"},
 }
-"""Numpy's names of numbers, and those of `struct`."""
+"""The names that numpy has for number types, with those of `struct`."""
 
 
 def _number(kind: object, raw: object = b"") -> float | int | bool:
@@ -112,7 +113,7 @@ STAND_INS: Mapping[str, Any] = {
     "numpy.ndarray": Record,
     "numpy.dtype": NumberType,
 }
-"""What is made instead of the values of these names."""
+"""What is made in place of the values of these names."""
 
 TENSORS = re.compile(
     r"torch\._utils\._rebuild_(?:tensor|tensor_v2|parameter)"
@@ -121,9 +122,9 @@ TENSORS = re.compile(
     r"|torch\.serialization\._get_layout|collections\.(?:OrderedDict|Counter)|_codecs\.encode"
     r"|builtins\.(?:set|complex)"
 )
-"""Names that torch itself writes and reads: plain tensors and what they are described by."""
+"""The names that torch itself writes and reads: plain tensors, and what describes them."""
 ENLARGING = {f"{name}{tail}" for name in ("hex", "base64", "quopri", "quotedprintable", "uu") for tail in ("", "codec")}
-"""Codecs that turn bytes to more bytes: `_codecs.encode` over and over would fill any memory."""
+"""The codecs that turn bytes into more bytes: `_codecs.encode` again and again would fill any memory."""
 
 _ONE_AT_A_TIME = threading.Lock()  # what torch is told to allow is one list for the process
 

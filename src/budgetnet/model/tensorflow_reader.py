@@ -24,10 +24,10 @@ LEAVES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""What a network's own variables are called, and their names in torch; an optimiser's slots are called otherwise."""
+"""The names of a network's own variables, with those in torch; slots of an optimiser have other names."""
 
 DAMAGED, UNUSABLE = 2, 3
-"""Exit codes: of a checkpoint, and of TensorFlow."""
+"""The exit codes of the reader's process: the checkpoint is damaged; TensorFlow cannot be used."""
 
 
 def shards(prefix: Path) -> list[str]:

@@ -32,9 +32,10 @@ FILE = "weights.safetensors"
 OWN_KEYS = ("format", "network", "classes", "preprocessing")
 SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
-"""Blocks of a network whose missing tensors are named one by one: for that its modules are made, without numbers."""
+"""Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
+numbers."""
 HEAD = ("hidden.", "classifier.")
-"""What the names of the layers behind the global average begin with."""
+"""The beginnings of the names of the layers behind the global average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

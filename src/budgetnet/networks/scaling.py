@@ -38,9 +38,10 @@ LEAST_PX_OF_SMALL_BASE = 16
 SMALL_BASE_PX = 64
 FACTOR_DIGITS = 8
 MOST_FACTOR = 1e60
-"""On one dimension. Networks end far below, at their bounds; this keeps what is compared with them finite."""
+"""The largest factor on one dimension. Networks end far below, at their bounds; this keeps what is compared with them
+finite."""
 MOST_COEFFICIENT = 10_000.0
-"""Far above any: each step of phi is meant to double the cost."""
+"""The largest alpha, beta or gamma, far above any in use: each step of phi is meant to double the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,8 @@ TINYNETS: Mapping[str, Scaling] = {
     "tinynet_d": Scaling(depth=0.695, width=0.54, resolution=152 / 224),
     "tinynet_e": Scaling(depth=0.6, width=0.51, resolution=106 / 224),
 }
-"""Factors on B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries give them."""
+"""The factors of TinyNet-A to E on EfficientNet-B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries
+give them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ DepthRounding = Literal["up", "nearest"]
 Keeping = Literal["scaled", "kept", "grows"]
 
 TOLERANCE = 1e-9
-"""Ceil is ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
+"""Numbers are rounded up by ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
 
 
 def check_integer(what: str, value: object, least: int = 1, most: int | None = None) -> None:

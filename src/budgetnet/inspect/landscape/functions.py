@@ -26,9 +26,9 @@ FUNCTIONS = ("relu", "relu6", "hard_swish", "gelu", "tanh", "swish:0.1", "swish:
 DEAD_SLOPE = 0.01
 """A gradient is blocked where |slope| is below this share of the function's largest |slope|."""
 NORMAL_EXTENT = 12.0
-"""Normal inputs further out have a probability of 1e-32."""
+"""How far normal inputs reach: further out they have a probability of 1e-32."""
 PANEL = 0.25
-"""Width of a panel of the quadrature: every kink below is the edge of one, so nothing inside is more than smooth."""
+"""The width of a panel of the quadrature: every kink below is the edge of one, so the function is smooth inside."""
 NODES = 32
 HALF_STEPS = 10_000
 TITLES: Mapping[ActivationKind, str] = {

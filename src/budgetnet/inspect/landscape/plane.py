@@ -30,7 +30,7 @@ from budgetnet.parallel.progress import Progress, Update, silent
 
 ACTIVATIONS = ("relu", "swish:0.5", "swish", "swish:2", "swish:10", "hard_swish", "gelu", "tanh")
 BIAS_SHARE = 0.2
-"""Share of the biases in the variance of what a unit sums. Without biases the output of a ReLU network is a cone:
+"""The share of the biases in the variance of what a unit sums. Without biases the output of a ReLU network is a cone:
 f(c x) = c f(x), and all its edges meet in the origin."""
 LEAST_DEVIATION, FLAT = 1e-6, 1e-9
 """An output that varies less, against its largest value, is rounding; so are scaled second differences below FLAT."""

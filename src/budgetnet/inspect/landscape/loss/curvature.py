@@ -15,9 +15,9 @@ from budgetnet.inspect.landscape.loss.weights import Probe
 from budgetnet.parallel.progress import Progress, Update, silent
 
 TOLERANCE = 0.01
-"""Of the residual, against the value. The value's own error is of the order of its square."""
+"""The tolerance of the residual, against the value. The value's own error is of the order of its square."""
 LEAST_SHARE = 1e-3
-"""Of the largest eigenvalue in size: what is smaller counts as so much, for 0 has no relative error."""
+"""An eigenvalue smaller than this share of the largest one counts as this share, since 0 has no relative error."""
 MOST_PRODUCTS = 50
 EXHAUSTED = 1e-7
 """A new vector this much shorter than the product that it came from is rounding: float32 has 7 digits."""

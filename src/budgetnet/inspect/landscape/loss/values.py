@@ -12,7 +12,7 @@ from budgetnet.inspect.landscape.plane import Spread
 from budgetnet.networks import check_integer
 
 Losses = tuple[float | None, ...]
-"""None is a loss that is no finite number."""
+"""A loss for each point; None where it is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ BY_LENGTH = {"gradient_change": "gradient_changes", "first_order_error": "first_
 """Measures that are means over the lengths of a probe, and what holds every length's."""
 LOGARITHMIC = ("loss_range", "gradient_change", "relative_smoothness")
 NAME_PX, NAME_GAP_PX = 18.0, 6.0
-"""Least distance of two names beside their curves, and of a name from the end of its curve."""
+"""The least distance of two names beside their curves, and of a name from the end of its curve."""
 
 
 def draw_loss(row: Row, figure: Figure, box: Place) -> None:

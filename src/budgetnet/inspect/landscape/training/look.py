@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Curves = NDArray[np.float64]
 CARD = Place(0, 0, 440, 352)
-"""A card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
+"""The size of a card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
 TEXT_PX = 13
-"""Least size of a text, which a page of 900 pixels still shows whole."""
+"""The least size of a text, which a page of 900 pixels still shows whole."""
 TITLE_PX, LONG_TITLE = (16, 13.5), 49
-"""Sizes of a title, and from how many signs on it takes the smaller one."""
+"""The sizes of a title, and the number of letters from which on it takes the smaller one."""
 DASHES = ("-", (0, (5, 2.5)), (0, (1.5, 1.8)), (0, (7, 2, 1.5, 2)), (0, (7, 2, 1.5, 2, 1.5, 2)), (0, (12, 4)))
 USUAL_DASH = {"accent": 0, "warm": 1, "ink": 2, "quiet": 3}
-"""ReLU dashed, Swish whole, a trained beta dotted: told apart in grey, too."""
+"""ReLU is dashed, Swish whole, a trained beta dotted: they are told apart in grey, too."""
 
 
 def look(row: Row, rows: Sequence[Row]) -> dict[str, Any]:

@@ -29,9 +29,9 @@ UNITS: Mapping[str, str] = {
 }
 DIGITS: Mapping[str, int] = {"accuracy": 1, "relative_smoothness": 0, "dead_share": 1}
 PROBED = ("loss_range", "gradient_change", "first_order_error", "relative_smoothness")
-"""Measures of the probes of a gradient."""
+"""The measures of the probes of a gradient."""
 SHARES = ("accuracy", "dead_share")
-"""Measures that people read in percent."""
+"""The measures that people read in percent."""
 MEANS: Mapping[str, str] = {
     "last_loss": "mean over the last steps, on augmented batches, as trained",
     "train_loss": "at the end, of a fixed set of training images, without augmentation; cross-entropy",
