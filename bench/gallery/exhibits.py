@@ -77,7 +77,7 @@ def _captions(plan: Row, answers: Sequence[Row], several: bool) -> dict[str, str
     found = answers[-1]
     where = " at the largest of these costs" if several else ""
     return {
-        "curves": "Accuracy at each cost, where all networks are fitted anew. The thick blue curve is "
+        "curves": "Accuracy at each cost, where all networks are fitted again. The thick blue curve is "
         + ("compound scaling. " if plan["question"] == "scaling" else "the best at the largest cost. ")
         + _spread(answers),
         "accuracy": f"Accuracy on {found['test_images']:,} test images of {plan['data']['name']}{where}. The diamond "

@@ -77,7 +77,7 @@ class Architecture:
         try:
             return Architecture(tuple(Choice(**row) for row in rows))
         except TypeError as error:
-            raise ValueError(f"this is no architecture: {error}") from error
+            raise ValueError(f"this is not an architecture: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

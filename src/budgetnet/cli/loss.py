@@ -36,10 +36,10 @@ def loss(
         int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Random directions for the rise of the loss.")
     ] = 10,
     radius: Annotated[float, REAL, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
-    seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
+    seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Draws the directions and the images.")] = 0,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),
-    fresh: Annotated[bool, Parameter(group=OUTPUT, help="Start anew instead of going on.")] = False,
+    fresh: Annotated[bool, Parameter(group=OUTPUT, help="Start from the beginning instead of going on.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Draw the loss around trained weights: along a line, over a plane, and how sharp it is.

@@ -100,7 +100,7 @@ def decode(
     by 257 (colour by 256), float values by their own range; CMYK, LAB and palettes become
     RGB; colour becomes grey by ITU-R 601 where `in_channels` is 1. Embedded colour profiles are not
     applied. Colour of more than 8 bits in JPEG 2000, AVIF and PPM is read with 8. Raises a one-line
-    `ValueError` for what cannot be read in full, for pixels that are no numbers, and for an 8-bit file where the range
+    `ValueError` for what cannot be read in full, for pixels that are not numbers, and for an 8-bit file where the range
     is a part of 16 bits.
     """
     return decode_noted(path, in_channels, side_px, value_range)[0]

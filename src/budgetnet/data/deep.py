@@ -109,7 +109,7 @@ def _share(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def spread_of(values: NDArray[np.float32]) -> Spread:
-    """What an image's values span, alpha aside. Raises `ValueError` for a value that is no number."""
+    """What an image's values span, alpha aside. Raises `ValueError` for a value that is not a number."""
     plain = values[..., : 1 if values.shape[2] < 3 else 3]
     check_finite(plain)
     numbers = plain.reshape(-1)
@@ -119,7 +119,7 @@ def spread_of(values: NDArray[np.float32]) -> Spread:
 
 
 def check_finite(values: NDArray[np.floating]) -> None:
-    """Raise a one-line `ValueError` for a value that is no number: (height, width), or with channels behind."""
+    """Raise a one-line `ValueError` for a value that is not a number: (height, width), or with channels behind."""
     if len(wrong := np.argwhere(~np.isfinite(values))):
         row, column = wrong[0].tolist()[:2]
         value = np.asarray(values[tuple(wrong[0])]).item()
@@ -160,7 +160,7 @@ def _ranked(values: list[float]) -> float:
 def eight_bits(values: NDArray[np.float32], value_range: Range, in_channels: int) -> NDArray[np.uint8]:
     """Values of `deep_values` as pixels (height, width, in_channels): the range becomes 0 to 255, beyond it is clipped.
 
-    Alpha lies on white. Raises `ValueError` for a value that is no number.
+    Alpha lies on white. Raises `ValueError` for a value that is not a number.
     """
     low, high = value_range
     check_finite(values)

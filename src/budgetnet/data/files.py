@@ -47,11 +47,11 @@ STARTS = (
 )
 """What files that are not images begin with most often, and what to do about it."""
 TEXTS = (
-    (b"<!doctype html", "a web page and not an image; download it anew"),
-    (b"<html", "a web page and not an image; download it anew"),
+    (b"<!doctype html", "a web page and not an image; download it again"),
+    (b"<html", "a web page and not an image; download it again"),
     (b"<svg", f"SVG, which is not read; {CONVERT}"),
     (b"<?xml", f"XML or SVG and not an image; {CONVERT}"),
-    (b"{", "JSON and not an image; download it anew"),
+    (b"{", "JSON and not an image; download it again"),
 )
 """The same for text files, in which capitals and leading blanks mean nothing."""
 BRANDS = (
@@ -64,15 +64,15 @@ HEAD_BYTES = 64
 
 
 def kind_of(head: bytes) -> str | None:
-    """What a file that is no readable image is, by its first bytes, and what to do; None where they do not tell."""
+    """What a file that is not a readable image is, by its first bytes, and what to do; None where they do not tell."""
     if not head:
-        return "the file is empty; copy it anew"
+        return "the file is empty; copy it again"
     if not head.strip(b"\0"):
-        return "it begins with zero bytes only, as of a copy that broke off; copy it anew"
+        return "it begins with zero bytes only, as of a copy that broke off; copy it again"
     if head[4:8] == b"ftyp":
         name = next((name for brands, name in BRANDS if head[8:12] in brands), "a film")
         if name == "AVIF" and "AVIF" in FORMATS:
-            return "a damaged AVIF; copy it anew"
+            return "a damaged AVIF; copy it again"
         return f"{name}, which is not read; {CONVERT}"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     known = [what for start, what in STARTS if head.startswith(start)]

@@ -81,7 +81,7 @@ Data = str | Folders
 
 
 def data_of(data: str | os.PathLike[str] | Folders) -> Data:
-    """What was given for labelled images. Raises a one-line error for an empty name and for what is no path."""
+    """What was given for labelled images. Raises a one-line error for an empty name and for what is not a path."""
     if isinstance(data, Folders):
         return data
     if not isinstance(data, str | os.PathLike):

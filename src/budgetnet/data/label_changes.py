@@ -4,7 +4,7 @@ It is fitted to four fifths of the images and asked about the last fifth, in tur
 under their old labels, beside the originals or instead of them (`data.changed_pairs` has what counts as proof). One
 look, at a bounded number of images, is enough where there are so many of each class that two which are made one show.
 Of many classes there are too few of each. Then the first look only finds the most suspect pairs, and a second is at
-further images of these alone: what made a pair suspect is no proof, and few pairs need less proof than all do.
+further images of these alone: what made a pair suspect is not a proof, and few pairs need less proof than all do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ MOST_SUSPECTS = 20
 RIGHT_SHARE = 0.7
 """The share of a class's images that the classifier is right about, at most that of photos: the others cannot be
 lost."""
-TOO_FEW = "a pair of classes would not show among so many, of so few images each"
+TOO_FEW = "a pair of classes would not show among this many classes with this few images each"
 TOO_MANY = f"only {MOST_CLASSES:,} of the classes can be looked at"
 
 

@@ -165,7 +165,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _other(entry: os.DirEntry[str]) -> Entry:
-    """What is no folder. Of an image whose link leads nowhere there is the link's own status as well."""
+    """What is not a folder. Of an image whose link leads nowhere there is the link's own status as well."""
     if is_hidden(entry.name):
         return Entry(entry.path)
     image = is_image_name(entry.name)

@@ -83,7 +83,7 @@ def load_keras(path: Path) -> KerasFile:
     # What h5py raises for a damaged file depends on where the damage is.
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise ValueError(f"{path} is no whole file of Keras ({reason}); download it again") from error
+        raise ValueError(f"{path} is not a whole file of Keras ({reason}); download it again") from error
 
 
 def _reader(path: Path) -> ModuleType:

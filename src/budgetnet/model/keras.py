@@ -213,7 +213,8 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
     """
     if not any(name.startswith("depthwise") for name in tensors):
         raise ValueError(
-            f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
+            f"{where} has no depthwise convolution and is not an EfficientNet or MobileNet; "
+            "Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
     dense = int("dense_0.weight" in tensors)
@@ -224,7 +225,9 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
                 norm = Norm(eps=1e-3, momentum=row.momentum)
                 return dataclasses.replace(network, padding="same", norm=norm), row
     if _last_kernel(tensors) is None:
-        raise ValueError(f"{where} has no classifier (Keras's include_top=False) and is none of Keras's applications")
+        raise ValueError(
+            f"{where} has no classifier (Keras's include_top=False) and is not one of Keras's applications"
+        )
     return None
 
 

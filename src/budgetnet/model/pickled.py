@@ -1,7 +1,7 @@
 """What a file of torch.save may hold beside tensors: plain containers and numbers, each read as data.
 
 `torch.load(weights_only=True)` calls nothing but what it has on a list. Ours is shorter where its own leads to more
-memory than the file has (a bytearray of any size, sparse and other tensors that are no plain rows of numbers), and
+memory than the file has (a bytearray of any size, sparse and other tensors that are not plain rows of numbers), and
 longer by what training scripts put beside the weights (argparse.Namespace, paths, numpy's numbers). Of those, stand-ins
 are made, and never the things themselves: no code of the classes that a file names is found, imported or run.
 """
@@ -77,7 +77,7 @@ def _number(kind: object, raw: object = b"") -> float | int | bool:
     """Stands for numpy's scalar: a number from its bytes."""
     raw = raw.encode("latin-1") if isinstance(raw, str) else raw
     if not isinstance(kind, NumberType) or kind.code not in _CODES or not isinstance(raw, bytes):
-        raise RefusedError("holds a number of numpy that is no plain one")
+        raise RefusedError("holds a number of numpy that is not a plain one")
     return struct.unpack(kind.order + _CODES[kind.code], raw)[0]
 
 
@@ -149,7 +149,7 @@ def load_pickled(path: Path) -> object:
     # What torch raises for a damaged file depends on where the damage is.
     except Exception as error:
         reason = " ".join((str(error).splitlines() or [""])[0].split())[:120] or type(error).__name__
-        raise RefusedError(f"is no whole file of torch.save ({reason}); download or save it again") from error
+        raise RefusedError(f"is not a whole file of torch.save ({reason}); download or save it again") from error
 
 
 def _names(path: Path) -> set[str]:
@@ -168,7 +168,7 @@ def _names(path: Path) -> set[str]:
                 return set(_named(file))
     except (OSError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise RefusedError(f"is no whole file of torch.save ({reason}); download or save it again") from error
+        raise RefusedError(f"is not a whole file of torch.save ({reason}); download or save it again") from error
 
 
 def _named_before_zip(file: IO[bytes]) -> set[str]:

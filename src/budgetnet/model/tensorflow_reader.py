@@ -61,7 +61,7 @@ def read_apart(prefix: Path) -> dict[str, Any]:
     reason = said.splitlines()[-1][:120]
     if done.returncode == UNUSABLE:
         raise ValueError(f"TensorFlow is installed and cannot be imported ({reason})")
-    raise ValueError(f"{prefix} is no whole checkpoint ({reason}); copy all of its files again")
+    raise ValueError(f"{prefix} is not a whole checkpoint ({reason}); copy all of its files again")
 
 
 def variables(prefix: Path) -> dict[str, Any]:

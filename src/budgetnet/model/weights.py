@@ -89,7 +89,7 @@ def load_model(source: str | Path, network: Network | None = None, class_names: 
     Other sources are those of `load_weights`. Their network is the zoo's that has their counts, unless `network` is
     given, which takes the classes and input channels of the file; `class_names`, in the order of the logits, are given
     where the file has none: else a thousand are ImageNet's, and others numbers. Shapes are compared before memory is
-    taken for them. Raises a one-line `ValueError` for what is no weights, for weights that do not fit, with the first
+    taken for them. Raises a one-line `ValueError` for what is not weights, for weights that do not fit, with the first
     keys that differ, and for numbers that are none.
     """
     opened = _opened(source)
@@ -158,7 +158,7 @@ def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:
     network = foreign.network if asked is None else foreign.network_like(asked)
     if network is None:
         raise ValueError(
-            f"{foreign.where} has {foreign.library}'s names, but is no network of the zoo; "
+            f"{foreign.where} has {foreign.library}'s names, but is not a network of the zoo; "
             "give the network that it is of (--network; in Python network=...)"
         )
     tensors = foreign.translated(network)
@@ -327,7 +327,7 @@ def weights_path(source: str | Path) -> Path:
 
 def _network_of(metadata: Mapping[str, str], path: Path) -> Network:
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} is no budgetnet weights file: the format in its metadata is not {FORMAT}")
+        raise ValueError(f"{path} is not a budgetnet weights file: the format in its metadata is not {FORMAT}")
     try:
         return Network.from_json(metadata.get("network", ""))
     except ValueError as error:

@@ -228,7 +228,7 @@ def check_kernel(kernel: int) -> None:
 
 
 def check_stride(stride: int) -> None:
-    """Strides are 1 or 2: no more, and no 1.0, which would make sizes that are no integers."""
+    """Strides are 1 or 2: no more, and no 1.0, which would make sizes that are not integers."""
     check_integer("stride", stride)
     choose("stride", stride, (1, 2))
 

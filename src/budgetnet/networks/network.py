@@ -393,7 +393,7 @@ class Network:
         row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.pop("format", None) != FORMAT:
-            raise ValueError(f'this is no network file: its "format" is not {FORMAT!r}')
+            raise ValueError(f'this is not a network file: its "format" is not {FORMAT!r}')
         return cast("Network", parse(Network, values, "network", _NESTED))
 
     def __str__(self) -> str:

@@ -339,7 +339,7 @@ def width(channels: int, factor: float, rule: Rounding) -> int:
 
 
 def _not_against(base: int, factor: float, rounded: int) -> int:
-    """`rounded`, but shrinking never makes more of a base that is no multiple, nor growing less."""
+    """`rounded`, but shrinking never makes more of a base that is not a multiple, nor growing less."""
     return min(base, rounded) if factor < 1.0 else max(base, rounded)
 
 

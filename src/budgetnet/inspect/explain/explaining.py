@@ -171,7 +171,7 @@ def _answered(
 
 
 def _found(asked: Sequence[str]) -> Iterator[str]:
-    """The files of the paths; what a folder holds that is no file is told and passed over."""
+    """The files of the paths; what a folder holds that is not a file is told and passed over."""
     for one in found_files(asked):
         if isinstance(one, Unreadable) and one.path not in asked:
             warnings.warn(f"{one.path}: {one.reason}; it is passed over", stacklevel=2)
@@ -180,7 +180,7 @@ def _found(asked: Sequence[str]) -> Iterator[str]:
 
 
 def _readable(one: Answered | Unreadable) -> Answered:
-    """What was found for a file. Raises the one-line `ValueError` where it is no image."""
+    """What was found for a file. Raises the one-line `ValueError` where it is not an image."""
     if isinstance(one, Unreadable):
         raise ValueError(f"{one.path}: {one.reason}; give image files, folders or globs without it")
     return one

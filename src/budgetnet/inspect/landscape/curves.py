@@ -208,5 +208,5 @@ def _key(figure: Figure, left: float, bottom: float) -> None:
     beside = left
     for text, colour in (("whole line: the function f(x)", "accent"), ("dashed: its slope f'(x)", "warm")):
         beside += 28 + write(figure, beside, bottom, text, fontsize=14, color=COLOURS[colour])
-    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: so many inputs drawn from N(0, 1) are"
+    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: the share of N(0, 1) inputs"
     write(figure, left, bottom - 24, grey, fontsize=14, color=COLOURS["quiet"])

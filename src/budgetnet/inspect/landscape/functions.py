@@ -62,7 +62,7 @@ def parse(text: str | Activation) -> Activation:
             ) from error
         kinds = ", ".join(name for name in get_args(ActivationKind) if name != "swish")
         raise ValueError(
-            f"{text!r} is no activation; choose from {kinds}, swish and swish:BETA as swish:0.5"
+            f"{text!r} is not an activation; choose from {kinds}, swish and swish:BETA as swish:0.5"
         ) from error
 
 
@@ -257,7 +257,7 @@ def functions_landscape(
     """The facts about activation functions, within inputs from -extent to extent where they depend on it.
 
     Without `activations`, ReLU, ReLU6, hard-swish, GELU, tanh and Swish from beta = 0.1 to 10. Raises a
-    one-line `ValueError` for an unknown activation, or an extent that is no positive number.
+    one-line `ValueError` for an unknown activation, or an extent that is not a positive number.
     """
     extent = number("extent", extent, above=0.0)
     names = FUNCTIONS if activations is None else activations

@@ -43,7 +43,7 @@ def numbers_of(folder: Path, part: str, form: str) -> dict[str, Any] | None:
         return None
     row = read_json(path)
     if not isinstance(row, dict) or row.get("format") != form:
-        raise ValueError(f"{path} is no {form}; run budgetnet landscape {part} anew, or delete it")
+        raise ValueError(f"{path} is not a {form}; run budgetnet landscape {part} again, or delete it")
     return row
 
 
@@ -53,5 +53,5 @@ def picture_of(folder: Path, part: str, name: str, description: str) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror or error}; make the {part} pictures anew") from error
+        raise ValueError(f"cannot read {path}: {error.strerror or error}; make the {part} pictures again") from error
     return inline_svg(text, f"{part}-{name}-".replace(".", "-"), description)

@@ -126,7 +126,7 @@ class RunLoss:
 
     @property
     def rise(self) -> Spread | None:
-        """Mean and standard deviation of the rises; None where one of them is no finite number."""
+        """Mean and standard deviation of the rises; None where one of them is not a finite number."""
         values = tuple(value for value in self.rises if value is not None)
         if len(values) < len(self.rises):
             return None
@@ -190,7 +190,7 @@ class LossLandscape:
             runs = tuple(_run(one) for one in row["runs"])
             return LossLandscape(row["split"], row["images"], Around(**around), row["tolerance"], runs)
         except (TypeError, KeyError) as error:
-            raise ValueError(f"this is no loss landscape: {error}") from error
+            raise ValueError(f"this is not a loss landscape: {error}") from error
 
 
 def _run(row: dict[str, Any]) -> RunLoss:
