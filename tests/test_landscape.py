@@ -380,10 +380,10 @@ def test_a_page_of_one_part(tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_part_of_another_version_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "output.json").write_text('{"format": "something.else"}')
-    with pytest.raises(ValueError, match="landscape output anew"):
+    with pytest.raises(ValueError, match="landscape output again"):
         write_page(tmp_path)
     (tmp_path / "output.json").write_bytes((folder / "output.json").read_bytes())
-    with pytest.raises(ValueError, match=r"relu\.svg.*output pictures anew"):
+    with pytest.raises(ValueError, match=r"relu\.svg.*output pictures again"):
         write_page(tmp_path)
 
 
@@ -451,7 +451,7 @@ def test_dead_units_of_a_run(
         (["output", "--size", "31"], "even"),
         (["output", "--out", "file"], "give a folder"),
         (["functions", "--extent", "-1"], "above 0"),
-        (["functions", "--extent", "nan"], "no finite number"),
+        (["functions", "--extent", "nan"], "not a finite number"),
         (["dead"], "landscape dead needs RUN"),
         (["dead", "nowhere"], "nowhere"),
         (["dead", "nowhere", "--images", "0"], "images is 0"),

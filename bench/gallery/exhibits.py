@@ -30,7 +30,7 @@ def zoo(asked: Asked) -> Exhibit:
         "The zoo",
         "What was published, at which cost?",
         ("budgetnet zoo --plot zoo.svg",),
-        "../README.md#without-torch-in-a-blink",
+        "fit.md",
         (Picture("zoo.svg", what, caption),),
     )
 

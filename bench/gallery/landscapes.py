@@ -70,7 +70,7 @@ def outputs(asked: Asked, progress: Progress) -> Exhibit:
     caption = (
         "The output of one network, as it is initialised, over the plane of its two inputs: the surface, the same as "
         "a heat map, and where it bends. With ReLU it is made of pieces with edges between them, with Swish it is "
-        "smooth; it is as high with both. This is no landscape of a loss."
+        "smooth; it is as high with both. This is not a landscape of a loss."
     )
     return Exhibit(
         "Output landscapes",

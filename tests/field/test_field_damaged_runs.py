@@ -144,7 +144,9 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
     content = trunk.read_bytes()
     job.scores.unlink()
     trunk.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"trunk.pt is no whole checkpoint; remove it, and the same command goes on"):
+    with pytest.raises(
+        ValueError, match=r"trunk.pt is not a whole checkpoint; remove it, and the same command goes on"
+    ):
         run_job(job)
     trunk.unlink()
     assert run_job(job), "what the line says to do"

@@ -26,9 +26,9 @@ HALF_WIDTH = 0.42
 LEFT_PX, RIGHT_PX = 44, 8
 SHARE_HIGH_PX = 110
 NAMED_END = 0.02
-"""Share of the gates in an outermost bin from which on it is named."""
+"""An outermost bin is named where it has at least this share of the gates."""
 UNITS = ((100, "hundredths"), (1_000, "thousandths"), (10_000, "ten-thousandths"))
-"""Of differences between gates: how many make a whole gate."""
+"""How many units of a difference between gates make a whole gate."""
 
 
 def gates_figure(gates: Gates, recorded: Recorded, width_px: int = WIDTH_PX) -> Figure:

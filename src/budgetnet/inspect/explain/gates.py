@@ -21,10 +21,10 @@ SHOWN_CHANNELS = 16
 SHOWN_CLASSES = 12
 SHUFFLES = 200
 LEAST_IMAGES = 2
-"""Of a class that is compared with others: one image has no spread."""
+"""The fewest images of a class that is compared with others: one image has no spread."""
 
 Recorded = Mapping[str, NDArray[np.float32]]
-"""Of each block ("3.1": stage, block) the gates of every image and channel: (images, channels)."""
+"""The gates of every image and channel, (images, channels), of each block ("3.1": stage, block)."""
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from budgetnet.inspect.twins import source_name
 TEMPLATES = Path(__file__).parent
 
 FINE_CELLS = 16
-"""Cells of a map from which on it says where something is."""
+"""A map with at least this many cells says where something is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

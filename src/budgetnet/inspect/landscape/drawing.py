@@ -30,16 +30,16 @@ HEIGHT_COLOURS = ("#04182b", "#0a4d94", "#6f87a8", "#eaa263", "#fff4e4")
 BEND_COLOURS = ("#0d1217", "#33404d", "#7f92a6", "#d5dee8", "#ffffff")
 """Both rise in lightness in even steps, so that they read the same in grey; blue and orange are safe for all eyes."""
 MOST_FACETS = 240
-"""Along a side of a surface: finer ones are thinner than a pixel."""
+"""The most facets along a side of a surface: finer ones are thinner than a pixel."""
 CARD_PX, SCALE_PX = (292, 396), (292, 66)
 SURFACE_PX, MAP_PX, SQUARE_PX, RAISED_PX, TEXT_PX = 199, 116, 336, 16, 13
 RELIEF, SHADED_RELIEF = 0.2, 0.4
-"""Height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
+"""The height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
 FINE = 3
-"""Pixels of a surface's picture for one of the page."""
+"""How many pixels of a surface's picture one pixel of the page has."""
 SHEET_COLUMNS, SIGN_PX = 3, 7.9
 NUMBERS_PX, LINE_PX = 96, 22
-"""Below a card on the sheet: its numbers."""
+"""The heights, below a card on the sheet, of its numbers and of one line of them."""
 SCALES: Mapping[str, str] = {
     "scale-output": "output, in standard deviations",
     "scale-bend": "bend: turn of the slope for a step of 1",

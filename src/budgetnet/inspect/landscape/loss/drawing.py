@@ -36,18 +36,19 @@ CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (420, 664), (420, 66), 330, 286
 SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 2, 8.2, 38
 MOST_LEVELS = 12
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-"""Of a decade, from many levels to few."""
+"""The steps of levels within a decade, from many levels to few."""
 ON_DARK, ON_LIGHT = "#fdfdfd", "#15181c"
-"""Lines and their numbers stand on the map's colours, which are the same on light and on dark paper."""
+"""The colours of lines and their numbers on dark and on light parts of the map, whose colours are the same on light and
+on dark paper."""
 HIGHEST, TIMES = 10.0, 10.0
-"""Losses above HIGHEST (and above TIMES the lowest) have one colour: far out they are in the thousands, which says
-no more than that the network guesses. The authors' contours end at 10 as well."""
+"""Losses above HIGHEST (and above TIMES the lowest) have one colour: far out they are in the thousands, which only says
+that the network guesses. The authors' contours end at 10 as well."""
 LEAST_SHARE = 1e-9
-"""Of the highest level: what is lower has one colour, too."""
+"""Losses below this share of the highest level have one colour as well."""
 LOSS_COLOURS = ("#04182b", "#0a4d94", "#6f87a8", "#eaa263", "#f7dcb8")
 """Lightness rises in even steps; the last one can still be told from white paper."""
 ROOM = 0.22
-"""Share of the plane's side that a contour must span to get its number; the scale has them all."""
+"""A contour gets its number where it spans at least this share of the plane's side; the scale has all of them."""
 SHOWN_HEIGHT, LOWERED = 1.6, 1.1
 """`surface_picture` draws heights in standard deviations: the whole scale is twice as many of them."""
 FINER = 6
