@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from budgetnet.training.train import with_steps
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
@@ -45,9 +46,8 @@ from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_json, write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.plan import load_plan, same_data
-from budgetnet.training.predictions import read_validation_predictions, predictions_of, train_and_test
+from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
 from budgetnet.training.recipe import Recipe
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 FORMAT = "budgetnet.ranking.v1"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from budgetnet.training.train import with_steps
 from support.baseline_search import GREY, PREPROCESSING, finished_trials, teaching
 from support.formats import hold
 from support.killed import kill_when
@@ -37,7 +38,6 @@ from budgetnet.networks import Network
 from budgetnet.parallel.progress import silent
 from budgetnet.training.job import JobContext, run_job
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 Capture = pytest.CaptureFixture[str]

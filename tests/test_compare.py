@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from budgetnet.training.train import timed
 from hypothesis import given
 from hypothesis import strategies as st
 from support.compared import ALONE, compared
@@ -62,7 +63,6 @@ from budgetnet.training.job import JobContext, Timing, TrainingJob
 from budgetnet.training.predictions import TestPredictions, training_seconds
 from budgetnet.training.recipe import RECIPES, trained_network
 from budgetnet.training.stopwatch import MachineClock
-from budgetnet.training.train import timed
 from budgetnet.training.trainer import TrainingSpec
 
 Capture = pytest.CaptureFixture[str]

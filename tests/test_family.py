@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from budgetnet.training.train import Timings
 from hypothesis import given
 from hypothesis import strategies as st
 from support.executor import InlineExecutor, StoppedError
@@ -61,7 +62,6 @@ from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for
 from budgetnet.training.predictions import TestPredictions
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import Timings
 
 Capture = pytest.CaptureFixture[str]
 CHOSEN = Coefficients(1.3, 1.2, 1.0)

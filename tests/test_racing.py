@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from budgetnet.training.train import with_steps
 from support.baseline_search import teaching
 from support.networks import GROWABLE as BASE
 
 from bench.racing import MARKS, training_of
 from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 SEEDS = 3

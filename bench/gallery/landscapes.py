@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from budgetnet.experiments.report.evidence import read_evidence
+from budgetnet.inspect.landscape.training.page import BETAS
 
 from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command
 from bench.gallery.files import take_drawing, take_photo
@@ -23,7 +24,6 @@ from budgetnet.inspect.landscape import (
 from budgetnet.inspect.landscape.loss import words
 from budgetnet.inspect.landscape.page import write_training
 from budgetnet.inspect.landscape.plane import ACTIVATIONS
-from budgetnet.inspect.landscape.training.page import BETAS
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.run import read_json
 

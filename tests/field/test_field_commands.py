@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from budgetnet.training.train import check_classes
 
 from budgetnet.cli import BROKEN_PIPE, INTERRUPTED, main
 from budgetnet.data import open_images
-from budgetnet.training.train import check_classes
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]

@@ -26,9 +26,9 @@ from budgetnet.inspect.landscape.functions import given_activation
 from budgetnet.inspect.landscape.page import STUDY, link_study
 from budgetnet.networks import Activation, Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.training.stopwatch import MACHINE, Clock
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["ACTIVATIONS", "Study", "activation_study"]
 

@@ -25,10 +25,10 @@ from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.training.stopwatch import MACHINE, Clock
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["CoefficientSearch", "search_coefficients"]
 BASE = "efficientnet_b0"

@@ -29,10 +29,10 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import Record
-from budgetnet.training.stopwatch import MACHINE, Clock
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
 CompareRecord = Record[CompareRequest, ComparePlan]

@@ -149,8 +149,7 @@ def jobs_of(plan: ComparePlan, seeds: int, context: Context) -> dict[tuple[str, 
     missing = [key for key, job in jobs.items() if not job.predictions.exists()]
     deadlines = context.time.deadlines(len(missing), plan.slots, plan.finish_seconds)
     late = {
-        key: dataclasses.replace(jobs[key], deadline=deadline)
-        for key, deadline in zip(missing, deadlines, strict=True)
+        key: dataclasses.replace(jobs[key], deadline=deadline) for key, deadline in zip(missing, deadlines, strict=True)
     }
     return jobs | late
 
