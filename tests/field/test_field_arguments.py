@@ -37,7 +37,6 @@ WRONG: Mapping[str, tuple[Any, ...]] = {
     "listener": (5, True, "yes", [], {}, NOTHING),
     "value": (5, True, "yes", b"x", [], {}, NOTHING),
     "resolution": (0, -1, 1.5, math.nan, True, "big", b"x", [32], [32, 0], [32, 32, 3], {}, NOTHING),
-    "storage": (5, True, b"x", "", "nonsense", [], NOTHING),
     "augment": (None, 5, True, b"x", "nonsense", [], {}, NOTHING),
     "activations": (5, True, b"x", "nonsense", [], [5], ["nonsense"], {}, NOTHING),
 }
@@ -54,10 +53,8 @@ RUN = {
     "data": "path",
     "base": "base",
     "space": "value",
-    "scorer": "choice",
     "exponent": "number",
     "cluster": "value",
-    "storage": "storage",
     "coefficients": "coefficients",
     "pretrained": "path",
     "augment": "augment",

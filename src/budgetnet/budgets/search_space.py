@@ -31,7 +31,7 @@ from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.space.v1"
 KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
-"""The kinds of block that a space may have; weights are shared within each."""
+"""The blocks that a space may have."""
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
 Factors = tuple[BlockKind, int, float, float, float, int]
@@ -56,6 +56,10 @@ class Choice:
     repeats: int
 
 
+STAGE_KEYS = tuple(field.name for field in dataclasses.fields(Choice))
+"""The keys of a stage in files, in their order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """A choice for every stage."""
@@ -69,7 +73,7 @@ class Architecture:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """JSON's types, a row a stage; `from_rows` gives an equal value back."""
-        return [dataclasses.asdict(stage) for stage in self.stages]
+        return [{name: getattr(stage, name) for name in STAGE_KEYS} for stage in self.stages]
 
     @staticmethod
     def from_rows(rows: Sequence[Mapping[str, Any]]) -> Architecture:
@@ -254,8 +258,8 @@ def default_space(base: Network) -> Space:
     """MnasNet's space around a base: for each stage the usual values of `StageSpace`, with two exceptions.
 
     A stage that has no expansion in the base may go without one. A stage whose largest fused block would have more
-    weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but most of
-    the supernet would be that kernel. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
+    weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but
+    would have most of the weights. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
     """
     params = sum(conv.params * times for conv, times in base.distinct_convs())
     usual = StageSpace()

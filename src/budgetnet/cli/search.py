@@ -33,7 +33,7 @@ from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
-    from budgetnet.budgets.coefficient_sample import Drawn
+    from budgetnet.budgets.coefficient_sample import Sample
     from budgetnet.budgets.coefficient_space import Candidate, Interval, Space
 
 app = App(
@@ -179,7 +179,7 @@ class _Row:
     depth: int
 
 
-def _listed(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> dict[str, Any]:
+def _listed(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> dict[str, Any]:
     return {
         "base": found.base,
         "base_cost": found.base_cost,
@@ -207,7 +207,7 @@ def _row(found: Space, row: Candidate) -> _Row:
     )
 
 
-def _print_space(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> None:
+def _print_space(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> None:
     cells = [
         (
             *map(_between, row.region.sides),

@@ -7,19 +7,18 @@ from pathlib import Path
 
 from budgetnet.arguments import run_arguments
 from budgetnet.budgets.budget import Budget
-from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.executor import executor_on
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.data import Folders, data_of, open_cache, tell_images
-from budgetnet.experiments.baseline.plan import draft_of, planned
+from budgetnet.experiments.baseline.default_space import space_for
+from budgetnet.experiments.baseline.objective import EXPONENT
+from budgetnet.experiments.baseline.plan import config_for, planned
 from budgetnet.experiments.baseline.request import search_request
 from budgetnet.experiments.baseline.result import Baseline
-from budgetnet.experiments.baseline.scorer import ScorerName
-from budgetnet.experiments.baseline.search import EXPONENT, SAMPLERS, Sampler
-from budgetnet.experiments.baseline.study import check_storage
-from budgetnet.experiments.baseline.usual import space_for
-from budgetnet.experiments.baseline.work import Studied, Work, shown
+from budgetnet.experiments.baseline.search import SAMPLERS, Sampler
+from budgetnet.experiments.baseline.work import Work, shown
 from budgetnet.experiments.opening import opened_run
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress, silent
@@ -31,7 +30,6 @@ from budgetnet.training.plan import (
     machine_row,
     preprocessing_for,
     preprocessing_row,
-    process_group_of,
     run_folder,
     run_lock,
     save_plan,
@@ -52,7 +50,6 @@ def search_baseline(
     space: Space | None = None,
     base: str | Network = BASE_NAME,
     sampler: Sampler = "evolution",
-    scorer: ScorerName = "training",
     exponent: float = EXPONENT,
     seed: int = 0,
     recipe: str | Recipe = "modern",
@@ -62,7 +59,6 @@ def search_baseline(
     fresh: bool = False,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
-    storage: str | None = None,
     augment: Augment | Everything = "auto",
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
@@ -78,7 +74,7 @@ def search_baseline(
 
     The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
-    Source: Tan et al., MnasNet, arXiv:1807.11626; Yu et al., BigNAS, arXiv:2003.11142.
+    Source: Tan et al., MnasNet, arXiv:1807.11626.
 
     Args:
         data: The images, as `open_images` takes them.
@@ -86,9 +82,7 @@ def search_baseline(
         time_seconds: For everything: a number of seconds, or text such as "90m".
         space: The networks that are searched; unless given, one for the images, the budget and `base`.
         base: The network that the space is built around, or its name; it is trained too, to compare with.
-        sampler: Who proposes networks: "evolution", "tpe" or "random".
-        scorer: "training" scores a network by a short training of its own, "supernet" by weights that all networks
-            share.
+        sampler: Who proposes networks: "evolution" or "random".
         exponent: Of the objective; below 0 cheaper networks are preferred.
         seed: The split, the proposals, the weights and the augmentation are functions of it.
         recipe: "modern", "paper" or a `Recipe`.
@@ -98,7 +92,6 @@ def search_baseline(
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         cluster: The Ray cluster that trainings run on; unless given, this machine.
-        storage: The URL of the study's database; unless given, a file of the run.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
 
     Returns:
@@ -121,19 +114,7 @@ def search_baseline(
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     choose("sampler", sampler, SAMPLERS)
     request = search_request(
-        budget,
-        time_seconds,
-        space,
-        base,
-        scorer,
-        exponent,
-        seed,
-        recipe,
-        device,
-        precision,
-        cluster,
-        storage,
-        augment,
+        budget, time_seconds, space, base, exponent, seed, recipe, device, precision, cluster, augment
     )
     asked = {**request.to_dict(), "sampler": sampler}
     run = run_folder(out, data, asked)
@@ -144,27 +125,24 @@ def search_baseline(
         plan, images = opened.plan, opened.images
         preprocessing = preprocessing_for(images)
         if plan is None:
-            usual = request.space or space_for(images, budget, request.base)
-            space = usual.with_data(len(images.classes), images.in_channels)
+            default = request.space or space_for(images, budget, request.base)
+            space = default.with_data(len(images.classes), images.in_channels)
         else:
             space = Space.from_json(plan["space"])
-        options = options_of(space, budget)
-        if request.storage is not None:
-            check_storage(request.storage)
+        feasible = FeasibleSpace.of(space, budget)
         with executor_on(cluster, device) as executor:
             side_px = side_px_for([space.base], preprocessing)
             tell_images(images, progress)
             pixels = open_cache(images, side_px, progress=progress)
             drawn = augmentation_for(plan, request.augment, request.recipe, images, pixels, seed, progress)
             context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
-            study = Studied.of(run, request.storage)
             if fresh:
                 clear_run(run)
-                study.forget()
             if plan is None:
                 trained_by = fitted(request.recipe, drawn)
-                draft = draft_of(scorer, options, images, trained_by, preprocessing, context, executor)
-                steps = planned(draft, images, executor, began, request.time_seconds, progress)
+                config = config_for(feasible, images, trained_by, preprocessing, context, executor)
+                seconds = request.time_seconds
+                steps = planned(feasible, config, context, images, executor, began, seconds, progress)
                 row = {
                     "command": COMMAND,
                     "data": data_row(data, images),
@@ -177,5 +155,4 @@ def search_baseline(
                     "side_px": side_px,
                 }
                 plan = save_plan(run, {**row, **steps})
-            group = process_group_of(plan, run)
-            return Work(run, plan, images, context, group, executor, study, progress or silent).finish()
+            return Work(run, plan, images, context, executor, progress or silent).finish()
