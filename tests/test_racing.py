@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.networks import GROWABLE as BASE
+from budgetnet.training.train import with_steps
 from support.baseline_search import GREY, PREPROCESSING
+from support.networks import GROWABLE as BASE
 from support.spaces import BUDGET, SMALL
 
 from bench.racing import MARKS, training_of
@@ -17,7 +18,6 @@ from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.training.job import JobContext
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 SEEDS = 3

@@ -32,7 +32,7 @@ from budgetnet.training.chance import check_any_learned
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import clear
 from budgetnet.training.plan import epochs_of
-from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
+from budgetnet.training.predictions import predictions_of, read_validation_predictions
 
 LEAST_BATCHES = 10
 """A search on many workers has at least this many batches: within a batch no candidate learns from another."""
