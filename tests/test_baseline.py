@@ -46,7 +46,7 @@ def digits() -> ImageSet:
 def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
     context = JobContext("digits", 0, 8, str(tmp_path / "training"))
     (tmp_path / "training").mkdir()
-    config = with_steps(TrainingConfig("candidate", BASE, GREY, PREPROCESSING, 0, 32, 1, 1), 60)
+    config = TrainingSpec("candidate", BASE, GREY, PREPROCESSING, 0, 32).for_steps(60)
     scoring = CandidateScoring(FeasibleSpace.of(SMALL, BUDGET), context, config, digits)
     rows = [scoring.space.sample(number) for number in range(2)]
     assert run_job(scoring.job(rows[0]))
