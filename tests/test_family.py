@@ -189,7 +189,7 @@ def test_a_family_goes_on_to_the_same_weights(digits: ImageSet, tmp_path: Path) 
             Compute(cluster=executor),
             tmp_path / "family",
             False,
-            20.0,
+            request.time_seconds,
             None,
             SimulatedClock(),
         )
