@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.draw.wording import percent
+from budgetnet.experiments.activations.plan import StudyRecord
+from budgetnet.experiments.activations.report import study_command
 from budgetnet.experiments.compare.page import compare_command
 from budgetnet.experiments.compare.rows import Row
 from budgetnet.experiments.report.evidence import Evidence, read_evidence
@@ -67,14 +69,11 @@ def comparison_command(plans: Sequence[Row]) -> str:
     return f"{whole} \\\n    --shares {','.join(f'{share:g}' for share in shares)}"
 
 
-def study_command(plan: Row) -> str:
-    """The command that makes a study of twins again."""
-    named = plan["network"] and (plan["network"] if plan["network"][:1] != "{" else "network.json")
-    words = ["budgetnet", "landscape", "training", _named(plan)["path"], *(["--network", named] if named else [])]
-    words += ["--activations", *plan["activations"], "--recipe", plan["recipe_name"]]
-    for flag in ("seeds", "steps", "probes", "probe_images"):
-        words += [f"--{flag.replace('_', '-')}", str(plan[flag])]
-    return in_lines(words)
+def study_made_by(record: StudyRecord) -> str:
+    """The command that makes a study of activations again, with the folder of its images by its name."""
+    data = record.data
+    named = data.path if data.path == "digits" else f"{Path(data.path).name}/"
+    return study_command(dataclasses.replace(record, data=dataclasses.replace(data, path=named)))
 
 
 def reached(test: Evaluation) -> str:

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet import Budget, adapt, compare, fit, network, solve, train, train_twins
+from budgetnet import Budget, activation_study, adapt, compare, fit, network, solve, train
+from budgetnet.experiments.activations import ACTIVATION_STUDY, Study
 from budgetnet.experiments.compare.ablation import CHANGES
 from budgetnet.experiments.compare.costs import at_costs
 from budgetnet.experiments.compare.questions import Question
@@ -16,6 +17,7 @@ from budgetnet.experiments.report.evidence import read_evidence
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, Strategy, resize
 from budgetnet.parallel.progress import Progress
+from budgetnet.runs.record import read_record
 from budgetnet.runs.run import read_json
 
 EPOCHS = 10.0
@@ -125,12 +127,13 @@ def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Pat
     return tuple(one.run for one in at_costs(at, SHARES, folder).comparisons)
 
 
-def studied(asked: Asked, progress: Progress) -> Path:
-    """The folder of the given study of twins, or of one on the digits. Raises a one-line `ValueError` for none."""
+def studied(asked: Asked, progress: Progress) -> Study:
+    """The given study of activations, or one on the digits. Raises a one-line `ValueError` for none."""
     if asked.study is None:
-        return train_twins(
-            "digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=asked.work / "study", progress=progress
-        ).folder
-    if not (asked.study / "training.json").is_file():
-        raise ValueError(f"{asked.study} has no training.json; --study takes the --out of budgetnet landscape training")
-    return asked.study
+        out = asked.work / "study"
+        return activation_study("digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=out, progress=progress)
+    run = asked.study / "training"
+    record = read_record(run, ACTIVATION_STUDY.name, *ACTIVATION_STUDY.types)
+    if record is None or not (run / ACTIVATION_STUDY.file).is_file():
+        raise ValueError(f"{asked.study} has no study; --study takes the --out of budgetnet landscape training")
+    return ACTIVATION_STUDY.read(read_json(run / ACTIVATION_STUDY.file), record, run)
