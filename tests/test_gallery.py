@@ -28,6 +28,16 @@ from budgetnet.runs.record import DataRecord, Record, machine_record, save_recor
 from budgetnet.runs.run import write_json
 from budgetnet.statistics import PairedDifference
 from budgetnet.training.augmenting import Augment
+from budgetnet.data import default_preprocessing
+from budgetnet.draw.style import COLOURS, house_style
+from budgetnet.draw.svg import inline_svg, new_figure, svg_file
+from budgetnet.experiments.activations.networks import SMALL
+from budgetnet.experiments.activations.plan import StudyPlan
+from budgetnet.experiments.activations.request import StudyRequest
+from budgetnet.networks import RELU, Activation
+from budgetnet.runs.record import DataRecord, MachineRecord, Record
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.recipe import recipe_of
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
@@ -177,12 +187,16 @@ def test_a_comparison_becomes_pictures(files: ModuleType, tmp_path: Path) -> Non
 
 
 def test_a_study_of_twins_is_a_command(files: ModuleType) -> None:
+def test_a_study_of_activations_is_a_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
-    counts = {"seeds": 5, "steps": 400, "probes": 16, "probe_images": 128}
-    plan = {"data": {"path": "digits"}, "network": None, "activations": ["relu", "swish"], "recipe_name": "modern"}
-    text = in_one_line(exhibit.study_command({**plan, **counts}))
-    assert text.startswith("budgetnet landscape training digits --activations relu swish --recipe modern --seeds 5")
-    assert text.endswith("--steps 400 --probes 16 --probe-images 128")
+    rows = (RELU, Activation("swish", trainable=True))
+    request = StudyRequest(None, rows, 5, 400, recipe_of("modern"), 16, 128, Augment(flip="off"))
+    plan = StudyPlan(SMALL, 32, default_preprocessing(1), 64, 400, 12, 200, (200, 400), (0.01,), ())
+    data = DataRecord("photos", "/somewhere/photos", "0", ("a", "b"), 1, 32, {})
+    record = Record("landscape training", data, 0, MachineRecord("cpu", 2, "2", "3.11", "0"), request, plan)
+    text = in_one_line(exhibit.study_made_by(record))
+    assert text.startswith("budgetnet landscape training photos/ --activations relu swish:trainable --recipe modern")
+    assert text.endswith("--seeds 5 --steps 400 --probes 16 --probe-images 128 --flip off")
 
 
 def test_the_page_has_every_picture_and_the_pictures_are_small() -> None:

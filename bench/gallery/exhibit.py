@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.gallery.files import save_page
-from budgetnet.draw.command_line import in_lines
 from budgetnet.draw.wording import percent
+from budgetnet.experiments.activations.plan import StudyRecord
+from budgetnet.experiments.activations.report import study_command
 from budgetnet.training.evaluate import Evaluation
 
 
@@ -48,20 +48,11 @@ def shown_images(images: Sequence[str]) -> list[str]:
     return ["/".join(Path(one).parts[-2:]) for one in images]
 
 
-def study_command(plan: Mapping[str, Any]) -> str:
-    """The command that makes a study of twins again."""
-    named = plan["network"] and (plan["network"] if plan["network"][:1] != "{" else "network.json")
-    words = [
-        "budgetnet",
-        "landscape",
-        "training",
-        shown_data(plan["data"]["path"]),
-        *(["--network", named] if named else []),
-    ]
-    words += ["--activations", *plan["activations"], "--recipe", plan["recipe_name"]]
-    for flag in ("seeds", "steps", "probes", "probe_images"):
-        words += [f"--{flag.replace('_', '-')}", str(plan[flag])]
-    return in_lines(words)
+def study_made_by(record: StudyRecord) -> str:
+    """The command that makes a study of activations again, with the folder of its images by its name."""
+    data = record.data
+    named = data.path if data.path == "digits" else f"{Path(data.path).name}/"
+    return study_command(dataclasses.replace(record, data=dataclasses.replace(data, path=named)))
 
 
 def reached(test: Evaluation) -> str:

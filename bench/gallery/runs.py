@@ -8,6 +8,7 @@ from pathlib import Path
 
 import budgetnet
 from budgetnet import Budget, adapt, compare, fit, network
+from budgetnet.experiments.activations import ACTIVATION_STUDY, Study
 from budgetnet.experiments.compare import COMPARE
 from budgetnet.experiments.compare.ablation import CHANGES
 from budgetnet.experiments.compare.costs import at_costs
@@ -141,12 +142,13 @@ def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Com
     return at_costs(at, SHARES, folder).comparisons
 
 
-def studied(asked: Asked, progress: Progress) -> Path:
-    """The folder of the given study of twins, or of one on the digits. Raises a one-line `ValueError` for none."""
+def studied(asked: Asked, progress: Progress) -> Study:
+    """The given study of activations, or one on the digits. Raises a one-line `ValueError` for none."""
     if asked.study is None:
-        return budgetnet.train_twins(
-            "digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=asked.work / "study", progress=progress
-        ).folder
-    if not (asked.study / "training.json").is_file():
-        raise ValueError(f"{asked.study} has no training.json; --study takes the --out of budgetnet landscape training")
-    return asked.study
+        out = asked.work / "study"
+        return budgetnet.activation_study("digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=out, progress=progress)
+    run = asked.study / "training"
+    record = read_record(run, ACTIVATION_STUDY.name, *ACTIVATION_STUDY.types)
+    if record is None or not (run / ACTIVATION_STUDY.file).is_file():
+        raise ValueError(f"{asked.study} has no study; --study takes the --out of budgetnet landscape training")
+    return ACTIVATION_STUDY.read(read_json_file(run / ACTIVATION_STUDY.file), record, run)

@@ -18,7 +18,7 @@ from budgetnet.inspect.explain.folder import FORMAT, NUMBERS, PAGE, check_folder
 from budgetnet.inspect.explain.gate_figures import classes_figure, gates_figure
 from budgetnet.inspect.explain.gates import Recorded, gate_rows, joined, recording
 from budgetnet.inspect.explain.own_images import split_files
-from budgetnet.inspect.explain.page import Parts, write_page
+from budgetnet.inspect.explain.page import explain_page, write_page
 from budgetnet.inspect.explain.sheet import lines, write_sheet
 from budgetnet.inspect.explain.subjects import Subject, class_index, default_maps, map_name, open_subjects
 from budgetnet.inspect.explain.true_classes import true_class
@@ -134,7 +134,7 @@ def explain(
         write_sheet(aside, sheet, explanation.networks)
         command = written_out(run, asked, beside, others, classes, stages, layer, drawn, split, out)
         pictures = _gate_pictures(explanation.gates, recorded, aside)
-        write_page(aside / PAGE, Parts(explanation, drawing, sheet, pictures, command))
+        write_page(aside / PAGE, explain_page(explanation, drawing, sheet, pictures, command))
         return _numbers(explanation, aside)
 
 

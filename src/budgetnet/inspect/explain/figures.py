@@ -55,14 +55,13 @@ def save(figure: Figure, stem: Path, endings: Sequence[str]) -> None:
     FigureCanvasAgg(figure)
     with house_style(), missing_letters(stem.name):
         for ending in endings:
-            more: dict[str, Any] = {"metadata": {"Date": None}} if ending == ".svg" else {}
             figure.savefig(
                 stem.with_name(stem.name + ending),
                 dpi=PNG_SCALE * figure.dpi,
                 facecolor=COLOURS["paper"],
                 bbox_inches="tight",
                 pad_inches=MARGIN_PX / figure.dpi,
-                **more,
+                metadata={"Date": None} if ending == ".svg" else None,
             )
 
 

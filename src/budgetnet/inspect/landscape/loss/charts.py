@@ -33,7 +33,13 @@ TICKS, MOST_TICKS, MOST_PLAIN = (1.0, 2.0, 5.0), 7, 1e4
 ten."""
 X_TITLES = ("distance along the first direction, in lengths of the weights; 0: as trained", "distance; 0: as trained")
 Y_TITLES = ("loss (mean cross entropy), nats; logarithmic", "loss, nats; logarithmic")
-DASHES: Mapping[str, Any] = {"warm": (0, (5, 2.5)), "accent": "-", "quiet": (0, (7, 2, 1.5, 2)), "ink": (0, (1.5, 1.8))}
+Dash = str | tuple[float, tuple[float, ...]]
+DASHES: Mapping[str, Dash] = {
+    "warm": (0, (5, 2.5)),
+    "accent": "-",
+    "quiet": (0, (7, 2, 1.5, 2)),
+    "ink": (0, (1.5, 1.8)),
+}
 """A kind of line for each colour: they are told apart in grey, too."""
 
 

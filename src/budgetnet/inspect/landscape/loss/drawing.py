@@ -30,6 +30,7 @@ from budgetnet.inspect.landscape.sheets import write
 from budgetnet.parallel.progress import Progress, Update, silent
 
 if TYPE_CHECKING:
+    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
 CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (420, 664), (420, 66), 330, 286
@@ -159,7 +160,9 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     axes: Any = place.on(figure)
     levels, side = card.levels, card.steps
     shown = np.array([[levels.high if one is None else max(one, levels.low) for one in row] for row in card.run.grid])
-    axes.contourf(side, side, shown, levels=levels.values, extend="both", **_colours(levels))
+    axes.contourf(
+        side, side, shown, levels=levels.values, extend="both", cmap=colour_map(LOSS_COLOURS), norm=_norm(levels)
+    )
     lines = axes.contour(side, side, shown, levels=levels.values, colors=levels.inks, linewidths=0.9)
     named = [
         value
@@ -181,19 +184,18 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     axes.set_ylabel("along the second", fontsize=TEXT_PX, labelpad=2)
 
 
-def _colours(levels: Levels) -> dict[str, Any]:
+def _norm(levels: Levels) -> LogNorm:
     from matplotlib.colors import LogNorm
 
-    return {"cmap": colour_map(LOSS_COLOURS), "norm": LogNorm(levels.low, levels.high)}
+    return LogNorm(levels.low, levels.high)
 
 
 def draw_scale(figure: Figure, corner: tuple[float, float], levels: Levels) -> None:
     """The colour bar with its lower left corner there, in pixels."""
     from matplotlib.cm import ScalarMappable
 
-    colours = _colours(levels)
     axes = Place(*corner, SCALE_PX[0] - 40, 12).on(figure)
-    bar = figure.colorbar(ScalarMappable(colours["norm"], colours["cmap"]), cax=axes, orientation="horizontal")
+    bar = figure.colorbar(ScalarMappable(_norm(levels), colour_map(LOSS_COLOURS)), cax=axes, orientation="horizontal")
     bar.set_ticks(list(levels.values), labels=[plain(value) for value in levels.values])
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
