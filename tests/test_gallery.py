@@ -16,26 +16,22 @@ from support.compared import compared
 
 from budgetnet import Budget
 from budgetnet.codec import to_plain
-from budgetnet.draw.style import COLOURS, house_style
-from budgetnet.draw.svg import inline_svg, new_figure, svg_file
-from budgetnet.experiments.compare import COMPARE
-from budgetnet.experiments.compare.plan import ComparePlan
-from budgetnet.experiments.compare.request import CompareRequest
-from budgetnet.experiments.compare.result import Comparison
-from budgetnet.networks.scaling import PAPER
-from budgetnet.parallel.progress import silent
-from budgetnet.runs.record import DataRecord, Record, machine_record, save_record
-from budgetnet.runs.run import write_json
-from budgetnet.statistics import PairedDifference
-from budgetnet.training.augmenting import Augment
 from budgetnet.data import default_preprocessing
 from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure, svg_file
 from budgetnet.experiments.activations.networks import SMALL
 from budgetnet.experiments.activations.plan import StudyPlan
 from budgetnet.experiments.activations.request import StudyRequest
+from budgetnet.experiments.compare import COMPARE
+from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.request import CompareRequest
+from budgetnet.experiments.compare.result import Comparison
 from budgetnet.networks import RELU, Activation
-from budgetnet.runs.record import DataRecord, MachineRecord, Record
+from budgetnet.networks.scaling import PAPER
+from budgetnet.parallel.progress import silent
+from budgetnet.runs.record import DataRecord, MachineRecord, Record, machine_record, save_record
+from budgetnet.runs.run import write_json
+from budgetnet.statistics import PairedDifference
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import recipe_of
 
@@ -186,7 +182,6 @@ def test_a_comparison_becomes_pictures(files: ModuleType, tmp_path: Path) -> Non
         comparisons.comparison(asked, "families", silent)
 
 
-def test_a_study_of_twins_is_a_command(files: ModuleType) -> None:
 def test_a_study_of_activations_is_a_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
     rows = (RELU, Activation("swish", trainable=True))
