@@ -22,6 +22,7 @@ from budgetnet.cli import (
     loss,
     measure,
     networks,
+    process,
     runs,
     search,
     search_baseline,

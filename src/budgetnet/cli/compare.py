@@ -158,7 +158,7 @@ def compare(
                 progress=shown,
                 start_share=begun,
                 coefficients=coefficients,
-                **process.clock(),
+                **({} if every or shares else process.clock()),
             )
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"
