@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from budgetnet.training.train import with_steps
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 

@@ -4,239 +4,130 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import re
-from collections.abc import Iterator
+import shlex
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from budgetnet.experiments.report.evidence import read_evidence
-from budgetnet.experiments.report.page import render, write_report
-from budgetnet.experiments.report.reproduce import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from support.finished_runs import BUDGET, finished_solve, finished_train, train_record
 from support.page import Page, pixels_of
 
 import budgetnet
-from budgetnet import Budget
-from budgetnet.budgets.budget import Fit
-from budgetnet.data import ImageSet, default_preprocessing, open_images
+from budgetnet.data import digits, open_images
 from budgetnet.draw import wording
 from budgetnet.draw.figures import spread
 from budgetnet.draw.style import COLOURS
 from budgetnet.draw.thumbnails import thumbnail
-from budgetnet.experiments.report import views
-from budgetnet.networks import Network
-from budgetnet.networks.scaling import Strategy
-from budgetnet.runs.run import append_event, write_json
-from budgetnet.statistics import wilson
-from budgetnet.training.evaluate import Evaluation, score
-from budgetnet.training.image_scores import image_scores
-from budgetnet.training.outcome import mistakes, write_split
-from budgetnet.training.plan import data_row, preprocessing_row
-from budgetnet.training.recipe import RECIPES
+from budgetnet.experiments import trained
+from budgetnet.experiments.experiment import read_finished
+from budgetnet.experiments.report import Figure, write_report
+from budgetnet.experiments.solve import SOLVE
+from budgetnet.experiments.solve.report import solve_command
+from budgetnet.experiments.solve.result import SolveRecord, SolveResult
+from budgetnet.experiments.train import TRAIN
+from budgetnet.experiments.train.report import train_command
+from budgetnet.training.evaluate import score
+from budgetnet.training.events import Events, events_of
 
-BUDGET = Budget(macs=2_000_000, weight_bytes=4 * 1024**2)
 HOSTILE = ("<b>&\"'$x$", "日本語", 'zz\x01\x7f id="stolen"', "</style><script>")
 MINUS = "\N{MINUS SIGN}"
 
 
-def answers(images: ImageSet, split: str, right_share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities that are right about that often, and the indices they are for."""
-    indices, classes = images.indices(split), len(images.classes)
-    random = np.random.default_rng(len(indices))
-    labels = np.asarray(images.labels)[indices]
-    wrong = (labels + random.integers(1, classes, len(labels))) % classes
-    table = random.dirichlet(np.ones(classes), len(labels)).astype(np.float32)
-    target = np.where(random.random(len(labels)) < right_share, labels, wrong)
-    table[np.arange(len(labels)), target] += random.uniform(1, 4, len(labels))
-    return table / table.sum(1, keepdims=True), indices
+@dataclass(frozen=True)
+class Solved:
+    """A finished solve."""
 
+    run: Path
+    record: SolveRecord
+    result: SolveResult
 
-def fits(images: ImageSet) -> list[Fit]:
-    bases: list[tuple[str, Strategy]] = [
-        ("mobilenet_v2", "width"),
-        ("mobilenet_v3_small", "compound"),
-        ("mobilenet_v2", "compound"),
-    ]
-    found: list[Fit] = []
-    for name, strategy in bases:
-        base = dataclasses.replace(
-            budgetnet.network(name), classes=len(images.classes), in_channels=images.in_channels, resolution_px=(32, 32)
-        )
-        found.append(budgetnet.fit(base, BUDGET, strategy))
-    return found
-
-
-def candidate_row(name: str, fit: Fit, raced: bool) -> dict[str, Any]:
-    price = dataclasses.asdict(fit.cost)
-    sizes = ("macs", "params", "activations", "weight_bytes", "peak_activation_bytes", "peak_bytes")
-    binding = max(fit.certificate.limits, key=lambda row: row.used / row.limit)
-    return {
-        "id": name,
-        "base": name,
-        "strategy": fit.strategy,
-        "phi": fit.phi,
-        "dropped_strides": 0,
-        "resolution_px": list(fit.network.resolution_px),
-        "network": fit.network.name,
-        **{size: price[size] for size in sizes},
-        "binding": binding.name,
-        "share": binding.used / binding.limit,
-        "raced": raced,
-        "why": "as it is <unlike> the others",
-    }
-
-
-def make_plan(images: ImageSet, data: str, found: list[Fit], names: tuple[str, ...]) -> dict[str, Any]:
-    return {
-        "format": "budgetnet.plan.v2",
-        "command": "solve",
-        "data": data_row(data, images),
-        "budget": BUDGET.to_dict(),
-        "time_seconds": 95.0,
-        "seed": 7,
-        "bases": ["mobilenet_v2", "efficientnet_b0"],
-        "strategies": ["width"],
-        "recipe": RECIPES["modern"].to_dict(),
-        "final": {"seconds": 61.0, "learns": ["train"]},
-        "preprocessing": preprocessing_row(default_preprocessing(images.in_channels)),
-        "machine": {"cpu": "A processor & more", "cores": 2, "torch": "2.14.1"},
-        "candidates": [
-            candidate_row(name, fit, index < 2) for index, (name, fit) in enumerate(zip(names, found, strict=True))
-        ],
-    }
-
-
-def race_rows(images: ImageSet, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    total = len(images.indices("validation"))
-    for name, rung, share in ((names[0], 0, 0.5), (names[1], 0, 0.4), (names[0], 1, 0.75)):
-        low, high = wilson(round(share * total), total)
-        yield {
-            "id": name,
-            "rung": rung,
-            "steps": 40,
-            "accuracy": round(share * total) / total,
-            "low": low,
-            "high": high,
-            "log_loss": 1 - share,
-        }
-
-
-def make_run(run: Path, images: ImageSet, data: str, names: tuple[str, ...] = ("first", "second", "third")) -> Path:
-    """A finished run's files, from values computed as a run computes them; only the answers are drawn."""
-    run.mkdir(parents=True, exist_ok=True)
-    found = fits(images)
-    write_json(run / "plan.json", make_plan(images, data, found, names))
-    (run / "network.json").write_text(found[0].network.to_json())
-    write_json(run / "certificate.json", {"network": found[0].network.name, **found[0].certificate.to_dict()})
-    scores: dict[str, Evaluation] = {}
-    labels = np.asarray(images.labels)
-    for split, share in (("validation", 0.85), ("test", 0.8)):
-        table, indices = answers(images, split, share)
-        scores[split] = score(table, labels[indices], images.classes)
-    table, indices = answers(images, "test", 0.8)
-    difference = {"difference": 0.0042, "low": -0.011, "high": 0.0194, "standard_error": 0.0077}
-    write_json(
-        run / "metrics.json",
-        {
-            "format": "budgetnet.metrics.v1",
-            **{split: evaluation.to_dict() for split, evaluation in scores.items()},
-            "mistakes": mistakes(image_scores(table, labels[indices]), images, indices),
-            "choice": {
-                "id": names[0],
-                "best_id": names[1],
-                "reason": f"{names[0]} is as good",
-                "difference": difference,
-            },
-            "race": list(race_rows(images, names)),
-            "seconds": {"race": 30.2, "final": 61.0},
-        },
-    )
-    write_split(run, images)
-    write_events(run / "events.jsonl", scores["validation"])
-    return run
-
-
-def write_events(path: Path, validation: Evaluation) -> None:
-    """A final training of 55 steps, and its score."""
-    for step in range(5, 60, 5):
-        event = {"kind": "step", "phase": "final", "step": step, "epoch": step / 20, "loss": 3 / step}
-        append_event(path, {**event, "accuracy": step / 80, "learning_rate": 0.01, "seconds": 1.0})
-    event = {"kind": "score", "phase": "final", "step": 55, "accuracy": validation.top1}
-    append_event(path, {**event, "low": validation.top1_low, "high": validation.top1_high})
+    def page(self, record: SolveRecord | None = None, result: SolveResult | None = None) -> str:
+        """The page, with another record or result where given."""
+        report = SOLVE.report(record or self.record, result or self.result)
+        return write_report(report, self.run).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("digits") / "run", open_images("digits"), "digits")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> Solved:
+    run = tmp_path_factory.mktemp("digits") / "run"
+    return Solved(run, *finished_solve(run, open_images("digits"), "digits"))
 
 
 @pytest.fixture(scope="module")
-def digits_page(digits_run: Path) -> Page:
-    return Page(write_report(digits_run).read_text(encoding="utf-8"))
+def digits_page(solved: Solved) -> Page:
+    return Page(solved.page())
 
 
-def test_it_says_what_the_files_say(digits_run: Path, digits_page: Page) -> None:
-    evidence, text = read_evidence(digits_run), digits_page.text.replace("\N{NO-BREAK SPACE}", " ")
-    test = evidence.test
+def test_it_says_what_the_files_say(solved: Solved, digits_page: Page) -> None:
+    text = digits_page.text.replace("\N{NO-BREAK SPACE}", " ")
+    test, fit = solved.result.test, solved.result.fit
     assert f"{100 * test.top1:.1f} %" in text
     assert f"{100 * test.top1_low:.1f} to {100 * test.top1_high:.1f}" in text
-    assert evidence.network.name in text
-    assert evidence.certificate is not None
-    for row in evidence.certificate.limits:
+    assert fit.network.name in text
+    for row in fit.certificate.limits:
         assert wording.amount(row.name, row.used).replace("\N{NO-BREAK SPACE}", " ") in text
         assert f"{100 * row.used / row.limit:.1f} %" in text
     for row in test.per_class:
         assert f"{row.name} {row.count} {100 * row.precision:.1f} {100 * row.recall:.1f} {row.f1:.3f}" in text
-    for line in str(evidence.network).splitlines():
+    for line in str(fit.network).splitlines():
         assert re.sub(r"\s+", " ", line) in text
     assert "as it is <unlike> the others" in text
     assert f"0.42 points, 95 % interval {MINUS}1.10 to 1.94" in text
+    assert "temperature 0.62, fitted on" in text and "calibration error 8.0 % without it, 4.0 % with it" in text
 
 
-def test_the_confusion_matrix_counts_every_image(digits_run: Path, digits_page: Page) -> None:
-    evidence = read_evidence(digits_run)
+def test_it_lists_who_did_not_race_and_says_augmentation_and_classes(solved: Solved, digits_page: Page) -> None:
+    assert "1 more that fit but did not race" in digits_page.text
+    for row in solved.record.plan.candidates:
+        assert row.base in digits_page.text and row.why in digits_page.text
+    assert "digits, 10 classes: at most" in digits_page.text
+    assert digits_page.text.count("Augmentation") == 2, "below the curves, and where it says how to make it again"
+    assert "greyscale images are scans more often" in digits_page.text
+
+
+def test_the_confusion_matrix_counts_every_image(solved: Solved, digits_page: Page) -> None:
     titles = [value for value in digits_page.values("title") if re.fullmatch(r"\d as \d: .*", value)]
     assert len(titles) == 100
-    table = (digits_run / "report.html").read_text().partition('<table class="confusion')[2].partition("</table>")[0]
+    table = (solved.run / "report.html").read_text().partition('<table class="confusion')[2].partition("</table>")[0]
     counted = [int(value or 0) for value in re.findall(r"<td [^>]*title=[^>]*>(\d*)</td>", table)]
-    assert counted == list(itertools.chain(*evidence.test.confusion))
+    assert counted == list(itertools.chain(*solved.result.test.confusion or ()))
 
 
-def test_the_next_network_and_the_limit_it_breaks(digits_run: Path) -> None:
-    evidence = read_evidence(digits_run)
-    assert evidence.certificate is not None and evidence.certificate.next is not None
-    lines = views.limit_lines(evidence)
-    broken = [line.title for line in lines if line.broken]
-    assert broken == [wording.LIMIT_TITLES[name] for name in evidence.certificate.next.breaks] != []
-    following = budgetnet.cost(evidence.certificate.next.network)
-    assert lines[0].next == wording.count(following.macs)
+def test_the_next_network_and_the_limit_it_breaks(solved: Solved) -> None:
+    certificate = solved.result.fit.certificate
+    assert certificate.next is not None
+    _, table = trained.certificate_section(certificate, BUDGET).blocks
+    broken = [row.cells[0].text for row in table.rows if row.cells[-1].broken]  # pyright: ignore[reportAttributeAccessIssue]
+    assert broken == [wording.LIMIT_TITLES[name] for name in certificate.next.breaks] != []
+    following = budgetnet.cost(certificate.next.network)
+    assert table.rows[0].cells[-1].text == wording.count(following.macs)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def test_it_needs_no_network(digits_run: Path, digits_page: Page) -> None:
-    text = (digits_run / "report.html").read_text()
+def test_it_needs_no_network(solved: Solved, digits_page: Page) -> None:
+    text = (solved.run / "report.html").read_text()
     assert "//" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
     addresses = digits_page.values("src") + digits_page.values("href")
     assert addresses and all(value.startswith(("#", "data:")) for value in addresses)
     assert "@import" not in text and "script" not in {tag for tag, _ in digits_page.tags}
 
 
-def test_ids_are_unique_and_references_lead_somewhere(digits_run: Path, digits_page: Page) -> None:
+def test_ids_are_unique_and_references_lead_somewhere(solved: Solved, digits_page: Page) -> None:
     ids = digits_page.values("id")
     assert len(ids) == len(set(ids)) > 10
-    text = (digits_run / "report.html").read_text()
+    text = (solved.run / "report.html").read_text()
     targets = re.findall(r'(?:url\(#|href="#)([^)"]+)', text)
     assert targets and set(targets) <= set(ids)
 
 
-def test_pictures_follow_the_page(digits_run: Path) -> None:
-    text = (digits_run / "report.html").read_text()
-    pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+def test_pictures_follow_the_page(solved: Solved) -> None:
+    pictures = re.findall(r"<svg.*?</svg>", solved.page(), re.DOTALL)
     assert len(pictures) == 4
     for picture in pictures:
         ElementTree.fromstring(picture)
@@ -245,57 +136,57 @@ def test_pictures_follow_the_page(digits_run: Path) -> None:
         assert not re.search(r"#[0-9a-f]{6}", picture), "a colour of its own, which dark paper would not change"
 
 
-def test_thumbnails_show_the_digits_themselves(digits_run: Path, digits_page: Page) -> None:
+def test_thumbnails_show_the_digits_themselves(solved: Solved, digits_page: Page) -> None:
     sources = [attributes["src"] for tag, attributes in digits_page.tags if tag == "img"]
-    wanted = read_evidence(digits_run).metrics["mistakes"]
+    wanted = solved.result.mistakes
     assert len(sources) == len(wanted) == 24
-    from budgetnet.data import digits
-
     files = digits.image_set().files
     for source, row in zip(sources[:3], wanted, strict=False):
         assert source is not None
-        assert np.array_equal(pixels_of(source), digits.pixels()[files.index(row["file"]), ..., 0])
+        assert np.array_equal(pixels_of(source), digits.pixels()[files.index(row.file), ..., 0])
 
 
-def test_the_same_run_makes_the_same_page(digits_run: Path) -> None:
-    first = write_report(digits_run).read_bytes()
-    assert write_report(digits_run).read_bytes() == first
-    assert [path.name for path in digits_run.iterdir() if "report" in path.name] == ["report.html"]
+def test_the_same_run_makes_the_same_page(solved: Solved) -> None:
+    first = solved.page()
+    assert Solved(solved.run, *read_finished(SOLVE, solved.run)).page() == first
+    assert [path.name for path in solved.run.iterdir() if "report" in path.name] == ["report.html"]
 
 
-def test_a_training_leaves_out_what_it_has_not(digits_run: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run with 'quotes'"
-    run.mkdir()
-    for name in ("network.json", "split.json"):
-        (run / name).write_bytes((digits_run / name).read_bytes())
-    plan, metrics = (json.loads((digits_run / name).read_text()) for name in ("plan.json", "metrics.json"))
-    for name in ("candidates", "bases", "strategies"):
-        del plan[name]
-    plan |= {"command": "train", "budget": None, "time_seconds": None, "epochs": 20, "precision": "bfloat16"}
-    write_json(run / "plan.json", plan)
-    write_json(run / "metrics.json", {key: metrics[key] for key in ("validation", "test", "mistakes")})
-    page = Page(write_report(run).read_text())
+def test_a_training_leaves_out_what_it_has_not(tmp_path: Path) -> None:
+    run, images = tmp_path / "run with 'quotes'", open_images("digits")
+    record = train_record(
+        "digits", images, dataclasses.replace(budgetnet.network("mobilenet_v1"), resolution_px=(32, 32))
+    )
+    record = dataclasses.replace(record, request=dataclasses.replace(record.request, precision="bfloat16"))
+    record, result = finished_train(run, images, record)
+    (run / "events.jsonl").unlink()
+    page = Page(write_report(TRAIN.report(record, result), run).read_text(encoding="utf-8"))
     ids = {value for tag, attributes in page.tags if tag == "h2" and (value := attributes["id"])}
     assert ids == {"classes", "confusion", "mistakes", "network", "data", "use", "again"}
     assert set(page.values("href")) - {"data:,"} == {f"#{name}" for name in ids}
     assert "--epochs 20" in page.text and "--precision bfloat16" in page.text and "--time" not in page.text
+    assert f"budgetnet predict {shlex.quote(str(run))} IMAGE..." in page.text
 
 
-def test_the_command_makes_the_run_again(digits_run: Path) -> None:
-    import shlex
+def words_of(command: str) -> list[str]:
+    """The words of a command of several lines, joined as a shell does."""
+    return shlex.split(command.replace("\\\n", ""))
 
-    # A shell joins lines that end in a backslash; shlex does not know of it.
-    words = shlex.split(run_command(read_evidence(digits_run)).replace("\\\n", ""))
-    limits = "--macs 2000000 --weight-bytes 4194304 --time 95s"
+
+def test_the_command_makes_the_run_again(solved: Solved) -> None:
+    record, limits = solved.record, "--macs 2000000 --weight-bytes 4194304"
     chosen = "--base mobilenet_v2 efficientnet_b0 --strategy width --recipe modern --seed 7"
-    assert " ".join(words) == f"budgetnet solve digits {limits} {chosen}"
-    evidence = read_evidence(digits_run)
-    halves = dataclasses.replace(evidence, plan={**evidence.plan, "precision": "bfloat16"})
-    assert shlex.split(run_command(halves).replace("\\\n", ""))[-2:] == ["--precision", "bfloat16"]
+    assert " ".join(words_of(solve_command(record))) == f"budgetnet solve digits {limits} --time 95s {chosen}"
+    halves = dataclasses.replace(record, request=dataclasses.replace(record.request, precision="bfloat16"))
+    assert words_of(solve_command(halves))[-2:] == ["--precision", "bfloat16"]
+    one = train_record("digits", open_images("digits"), budgetnet.network("mobilenet_v1"), epochs=3, seed=7)
+    one = dataclasses.replace(one, request=dataclasses.replace(one.request, budget=BUDGET))
+    chosen = f"{limits} --epochs 3 --recipe modern --seed 7"
+    assert " ".join(words_of(train_command(one))) == f"budgetnet train digits --network network.json {chosen}"
 
 
 @pytest.fixture(scope="module")
-def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Solved:
     """Classes, files, bases and the run's folder with names that break careless pages."""
     root = tmp_path_factory.mktemp("data") / "<i>data & 'more'"
     random = np.random.default_rng(0)
@@ -308,11 +199,12 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / HOSTILE[0] / "bad<.jpg").write_bytes(b"no image")
     images = open_images(root)
     names = ("<script>&", "b\x02$a$ " * 12, "c")
-    return make_run(root.parent / "<run> 'x'", images, str(root), names)
+    run = root.parent / "<run> 'x'"
+    return Solved(run, *finished_solve(run, images, str(root), names))
 
 
-def test_names_are_text_wherever_they_stand(hostile_run: Path) -> None:
-    source = write_report(hostile_run).read_text(encoding="utf-8")
+def test_names_are_text_wherever_they_stand(hostile: Solved) -> None:
+    source = hostile.page()
     page = Page(source)
     assert "script" not in {tag for tag, _ in page.tags} and ("i", {}) not in page.tags
     ids = page.values("id")
@@ -325,71 +217,67 @@ def test_names_are_text_wherever_they_stand(hostile_run: Path) -> None:
         ElementTree.fromstring(picture)
 
 
-def test_thumbnails_come_from_the_files_and_may_be_gone(hostile_run: Path) -> None:
-    page = Page(write_report(hostile_run).read_text(encoding="utf-8"))
-    count = len(read_evidence(hostile_run).metrics["mistakes"])
+def test_thumbnails_come_from_the_files_and_may_be_gone(hostile: Solved) -> None:
+    page = Page(hostile.page())
+    count = len(hostile.result.mistakes)
     assert len([tag for tag, _ in page.tags if tag == "img"]) == count > 0
-    plan = json.loads((hostile_run / "plan.json").read_text())
-    write_json(hostile_run / "plan.json", {**plan, "data": {**plan["data"], "path": "/nowhere at all"}})
-    moved = Page(write_report(hostile_run).read_text(encoding="utf-8"))
-    write_json(hostile_run / "plan.json", plan)
+    data = dataclasses.replace(hostile.record.data, path="/nowhere at all")
+    moved = Page(hostile.page(dataclasses.replace(hostile.record, data=data)))
     assert not [tag for tag, _ in moved.tags if tag == "img"]
     assert moved.text.count("(not there any more)") == count
 
 
-def test_many_classes_show_the_pairs_and_not_the_matrix(digits_run: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    for path in digits_run.iterdir():
-        (run / path.name).write_bytes(path.read_bytes())
+def test_many_classes_show_the_pairs_and_not_the_matrix(solved: Solved) -> None:
     classes = tuple(f"kind {number:02d}" for number in range(40))
-    random = np.random.default_rng(3)
     labels = np.repeat(np.arange(40), 5)
     table = np.full((200, 40), 0.01)
     table[np.arange(200), np.where(labels < 3, 39, labels)] = 0.61
-    evaluation = score(table, random.permutation(labels) * 0 + labels, classes).to_dict()
-    metrics, plan = (json.loads((run / name).read_text()) for name in ("metrics.json", "plan.json"))
-    write_json(run / "metrics.json", {**metrics, "test": evaluation, "validation": evaluation})
-    write_json(run / "plan.json", {**plan, "data": {**plan["data"], "classes": list(classes)}})
-    page = Page(write_report(run).read_text())
+    evaluation = score(table, labels, classes)
+    data = dataclasses.replace(solved.record.data, classes=classes)
+    result = dataclasses.replace(solved.result, test=evaluation, validation=evaluation)
+    page = Page(solved.page(dataclasses.replace(solved.record, data=data), result))
     assert "confusion" not in " ".join(page.values("class"))
     assert "kind 00 kind 39 5" in page.text and "kind 02 kind 39 5" in page.text
     assert "The other 25 classes" in page.text
 
 
-def test_no_event_no_curves_and_diverged_losses_leave_gaps(digits_run: Path) -> None:
-    evidence = read_evidence(digits_run)
-    assert views.curves(dataclasses.replace(evidence, events=())) is None
-    events = tuple(
-        {**row, "loss": None} if row["kind"] == "step" and row["step"] > 20 else row for row in evidence.events
+def test_no_event_no_curves_and_diverged_losses_leave_gaps(solved: Solved) -> None:
+    events = events_of(solved.run)
+    assert trained.training_section(Events((), ()), "final", "") == ()
+    steps = tuple(dataclasses.replace(row, loss=None) if row.step > 20 else row for row in events.steps)
+    (section,) = trained.training_section(dataclasses.replace(events, steps=steps), "final", "")
+    figure = section.blocks[0]
+    assert isinstance(figure, Figure)
+    drawn, whole = (
+        ElementTree.fromstring(one.draw(880, "x-"))
+        for one in (figure, trained.training_section(events, "final", "")[0].blocks[0])
+        if isinstance(one, Figure)
     )
-    found = views.curves(dataclasses.replace(evidence, events=events))
-    assert found is not None and found.losses[0] is not None and found.losses[-1] is None
-    from budgetnet.draw.figures import curves_svg
-
-    ElementTree.fromstring(curves_svg(found, 880, "x-"))
+    assert ElementTree.tostring(drawn) != ElementTree.tostring(whole)
 
 
-def test_a_curve_is_of_the_steps_that_led_to_the_end(digits_run: Path) -> None:
+def test_a_curve_is_of_the_steps_that_led_to_the_end(solved: Solved) -> None:
     """Not of those that a kill threw away, nor of a cool-down that promotion went back from."""
-    evidence = read_evidence(digits_run)
-    again = [{**row, "step": row["step"] + 2, "loss": 9.0} for row in evidence.steps("final") if row["step"] >= 10]
-    twice = dataclasses.replace(evidence, events=(*evidence.events, *again))
-    assert [row["step"] for row in twice.steps("final")] == [5, 10, *range(12, 60, 5)]
-    assert [row["loss"] for row in twice.steps("final")][2:] == [9.0] * 10
-    same = dataclasses.replace(evidence, events=(*evidence.events, *evidence.steps("final")[1:]))
-    assert same.steps("final") == evidence.steps("final")
+    events = events_of(solved.run)
+    curve = events.curve("final")
+    again = tuple(dataclasses.replace(row, step=row.step + 2, loss=9.0) for row in curve if row.step >= 10)
+    twice = Events((*events.steps, *again), events.scores).curve("final")
+    assert [row.step for row in twice] == [5, 10, *range(12, 60, 5)]
+    assert [row.loss for row in twice][2:] == [9.0] * 10
+    assert Events((*events.steps, *curve[1:]), events.scores).curve("final") == curve
 
 
-def test_an_unfinished_run_is_refused_in_one_line(digits_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no metrics\.json") as error:
-        write_report(tmp_path)
+def test_an_unfinished_run_is_refused_in_one_line(solved: Solved, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no metrics\.json, so it is not a finished run") as error:
+        read_finished(SOLVE, tmp_path)
     assert "\n" not in str(error.value)
-    for path in digits_run.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "network.json").unlink()
-    with pytest.raises(ValueError, match=r"cannot read .*network\.json"):
-        write_report(tmp_path)
+    run = shutil.copytree(solved.run, tmp_path / "run")
+    with pytest.raises(ValueError, match="holds a run of 'solve', not of 'train'"):
+        read_finished(TRAIN, run)
+    (run / "weights.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"weights\.safetensors; put the file back, or") as error:
+        read_finished(SOLVE, run)
+    assert "\n" not in str(error.value)
 
 
 def test_a_thumbnail_is_small_and_its_file_may_be_broken(tmp_path: Path) -> None:
@@ -439,30 +327,32 @@ def test_values_that_people_chose_are_as_they_wrote_them() -> None:
     assert times == ["0.4 s", "59 s", "1 min", "14 min 52 s", "3 h 5 min"]
 
 
-def test_every_network_of_a_run_has_its_line_of_sizes(digits_run: Path) -> None:
-    evidence = read_evidence(digits_run)
-    price = budgetnet.cost(Network.from_json((digits_run / "network.json").read_text()))
-    assert wording.count(price.params) in views.sizes(evidence)
-    height, width = evidence.network.resolution_px
-    without = views.sizes(dataclasses.replace(evidence, budget=None))
-    assert without.startswith(f"{height}\N{MULTIPLICATION SIGN}{width} px")
+def test_every_network_of_a_run_has_its_line_of_sizes(solved: Solved) -> None:
+    network = solved.result.fit.network
+    assert wording.count(budgetnet.cost(network).params) in trained.sizes(network, BUDGET)
+    height, width = network.resolution_px
+    assert trained.sizes(network, None).startswith(f"{height}\N{MULTIPLICATION SIGN}{width} px")
+    assert SOLVE.report(solved.record, solved.result).intro == trained.sizes(network, BUDGET)
 
 
-def test_the_page_says_what_the_final_training_learned_from(digits_run: Path) -> None:
-    evidence = read_evidence(digits_run)
-    assert "final training learned from the validation images as well" not in render(evidence)
-    final = {"seconds": 61.0, "learns": ["train", "validation"]}
-    learned = render(dataclasses.replace(evidence, plan={**evidence.plan, "final": final}))
-    assert "the final training learned from the validation images as well" in learned
+def test_the_page_says_what_the_final_training_learned_from(solved: Solved) -> None:
+    assert "final training learned from the validation images as well" not in solved.page()
+    result = dataclasses.replace(solved.result, learned=("train", "validation"), held_out=50)
+    learned = solved.page(result=result)
+    assert "the final training learned from the validation images as well, but for 50 images that stayed out" in learned
     assert "After its part of the race it scored" in learned and "may lie below that on the validation" not in learned
+    assert "50 of them, of every class its share, stayed out of the final training" in learned
 
 
-def test_a_race_to_the_end_has_its_only_rung_for_a_training(digits_run: Path) -> None:
-    evidence = read_evidence(digits_run)
-    assert evidence.choice is not None
-    phase = f"race/{evidence.choice['id']}"
-    events = tuple({**row, "phase": phase} for row in evidence.events)
-    ended = dataclasses.replace(evidence, plan={**evidence.plan, "final": None}, events=events)
-    page = render(ended)
+def test_a_race_to_the_end_has_its_only_rung_for_a_training(solved: Solved, tmp_path: Path) -> None:
+    run = shutil.copytree(solved.run, tmp_path / "run")
+    text = (run / "events.jsonl").read_text(encoding="utf-8")
+    (run / "events.jsonl").write_text(text.replace('"final"', f'"race/{solved.result.choice.id}"'), encoding="utf-8")
+    plan = dataclasses.replace(solved.record.plan, final_seconds=None, kept=(2,))
+    race = tuple(row for row in solved.result.race if row.rung == 0)
+    ended = Solved(
+        run, dataclasses.replace(solved.record, plan=plan), dataclasses.replace(solved.result, run=run, race=race)
+    )
+    page = ended.page()
     assert "trained to the end, on a core of its own" in page and "own part of the race" not in page
-    assert page.count("<svg") == render(evidence).count("<svg"), "the curves are drawn"
+    assert page.count("<svg") == solved.page().count("<svg"), "the curves are drawn"

@@ -17,10 +17,10 @@ from budgetnet.budgets.coefficient_space import NAMES, Candidate, Region, Space
 from budgetnet.networks.scaling import PAPER, Coefficients
 
 Shares = tuple[float, float, float]
-"""Of depth, width and resolution; they sum to 1."""
+"""The shares of depth, width and resolution; they sum to 1."""
 
 SEARCH_STEPS = 80
-"""Of the golden section: far below the last bit of what it looks for."""
+"""The steps of the golden section, which end far below the last bit of what it looks for."""
 
 
 @dataclass(frozen=True, slots=True)

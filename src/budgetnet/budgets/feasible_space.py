@@ -15,7 +15,8 @@ from budgetnet.budgets.search_space import Architecture, Choice, Factors, Space
 from budgetnet.networks import Network, Px, block_macs
 
 MOST_DRAWS = 100_000
-"""Before a draw gives up: where fewer networks than this keep the budget, none is found."""
+"""After this many draws a sample gives up: where fewer networks than one in this many keep the budget, none is
+found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from budgetnet.cli import show
+from budgetnet.cli import process, show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
@@ -92,7 +92,7 @@ def compare(
         Parameter(
             group=NETWORK,
             metavar="SHARE",
-            help="With --scaling: what all grow from uses at most so much of the (smallest) budget; 0.5 unless given.",
+            help="With --scaling: the share of the (smallest) budget that all grow from at most; 0.5 unless given.",
         ),
     ] = None,
     strategy: StrategyOption = "compound",
@@ -158,6 +158,7 @@ def compare(
                 progress=shown,
                 start_share=begun,
                 coefficients=coefficients,
+                **({} if every or shares else process.clock()),
             )
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"

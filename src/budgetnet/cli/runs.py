@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from budgetnet.cli import results, show
+from budgetnet.cli import process, results, show
 from budgetnet.cli.options import (
     AS_PUBLISHED,
     AS_THE_IMAGES_ALLOW,
@@ -54,9 +54,9 @@ NewRun = Annotated[
     Path | None,
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
 ]
-Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
+Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start from the beginning, also where the run's folder exists.")]
 Seed = Annotated[
-    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")
+    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Draws the split, the weights and the augmentation.")
 ]
 RecipeOption = Annotated[
     str | None,
@@ -75,7 +75,7 @@ NetworkOfWeights = Annotated[
     Parameter(
         group=NETWORK,
         metavar="NAME",
-        help="Of another library's weights that no zoo network fits: a zoo name or .json file; classes are the file's.",
+        help="The network of another library's weights that no zoo network fits: a zoo name or .json file.",
     ),
 ]
 ClassNames = Annotated[
@@ -107,7 +107,7 @@ class Made:
 
     def values(self) -> dict[str, Any]:
         """The arguments of the function behind the command."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | process.clock()
 
 
 AS_USUAL = Made()

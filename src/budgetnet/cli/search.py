@@ -59,7 +59,7 @@ Tolerance = Annotated[
 MeasureOption = Annotated[
     Literal["macs", "activations", "peak_bytes"], Parameter(group=NETWORK, help="What counts as cost.")
 ]
-Most = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="At most so many networks of the space.")]
+Most = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Most networks of the space that race.")]
 
 
 @app.command(sort_key=0)
@@ -77,7 +77,9 @@ def coefficients(
     measure: MeasureOption = "macs",
     candidates: Most = 24,
     finalists: Annotated[
-        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="At most so many in the last rung; fewer are cheaper.")
+        int,
+        WHOLE,
+        Parameter(group=TRAINING, metavar="N", help="Most networks in the last rung; fewer are cheaper."),
     ] = 4,
     seeds: Annotated[
         int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")

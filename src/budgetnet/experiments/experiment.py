@@ -183,10 +183,7 @@ def perform(
             with elapsed:  # not before: a fresh start that is refused leaves the earlier run and its seconds
                 result = experiment.run(record, context)
                 write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
-                # Again from its file: with what was amended on the way.
-                record = read_record(run, experiment.name, *experiment.types)
-                assert record is not None
-                return _shown(experiment, record, run)
+                return _shown(experiment, run)  # again from its files: with what was amended on the way
 
 
 def _finished(
@@ -198,16 +195,29 @@ def _finished(
 ) -> Result:
     """The result of a run that is finished, for the images that it was made from."""
     check_images(record, open_images(data, record.seed, progress), run)
-    return _shown(experiment, record, run)
+    return _shown(experiment, run)
 
 
-def _shown(experiment: Experiment[Request, Plan, Result], record: Record[Request, Plan], run: Path) -> Result:
+def _shown(experiment: Experiment[Request, Plan, Result], run: Path) -> Result:
     """The result that a finished run's file holds, and its page, drawn by this version."""
     clear_training(run)
-    with reading(run / experiment.file):
-        result = experiment.read(read_json_file(run / experiment.file), record, run)
+    record, result = read_finished(experiment, run)
     write_report(experiment.report(record, result), run)
     return result
+
+
+def read_finished(experiment: Experiment[Request, Plan, Result], run: Path) -> tuple[Record[Request, Plan], Result]:
+    """What a finished run was asked and planned, and its result.
+
+    Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged one: which file.
+    """
+    record = read_record(run, experiment.name, *experiment.types)
+    if record is None or not (run / experiment.file).exists():
+        raise ValueError(
+            f"{run} has no {experiment.file}, so it is not a finished run; the same command that began it goes on with it"
+        )
+    with reading(run / experiment.file):
+        return record, experiment.read(read_json_file(run / experiment.file), record, run)
 
 
 def report_path(run: Path) -> Path:

@@ -24,7 +24,7 @@ Draw = Callable[[int, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table. `terminal` and `page`: where it is shown."""
+    """A column of a table, and where it is shown."""
 
     title: str
     number: bool = True

@@ -92,23 +92,51 @@ def search_baseline(
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
 
-    `sampler` proposes networks that keep every limit, and each is scored on the validation images by
+    Each proposed network is scored on the validation images by the objective of MnasNet, with T the budget's MACs, or
+    the base's where the budget limits none::
 
-        ACC * (MACs / T)**exponent       T: the budget's MACs, or the base's where it limits none
+        ACC * (MACs / T)**exponent
 
-    where ACC is that of a short training of its own. The best, and what a model of all scores predicts to be better,
-    are trained from nothing for a quarter of a final training (semifinals); the best few of these, and the space's
-    base, in full: from nothing by the recipe, several seeds where time allows. The winner has the highest objective of
-    the finals by validation accuracy; test images are seen once, at the end.
-    `space` is `space_for` the images, the budget and `base` unless given. `sampler` is "evolution", or "random" for
-    comparison: even draws.
+    The best are trained again for a quarter of a final training (semifinals); the best few of these, and the space's
+    base, in full, from nothing. The winner has the highest objective of the finals by validation accuracy; test images
+    are used once, at the end. docs/search-baseline.md has the method.
 
-    Candidates are scored and finals trained on a Ray `cluster` where one is given, else here. `augment` says which
-    kinds of the recipe's augmentation are drawn: those that change no class, unless given.
+    The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
-    The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`. Raises
-    `BudgetError` or `ValueError` where no network of the space keeps the budget, `ValueError` for other bad input.
     Source: Tan et al., MnasNet, arXiv:1807.11626.
+
+    Args:
+        data: The images, as `open_images` takes them.
+        budget: The limits.
+        time_seconds: For everything: a number of seconds, or text such as "90m".
+        space: The networks that are searched; unless given, one for the images, the budget and `base`.
+        base: The network that the space is built around, or its name; it is trained too, to compare with.
+        sampler: Who proposes networks: "evolution" or "random".
+        exponent: Of the objective; below 0 cheaper networks are preferred.
+        seed: The split, the proposals, the weights and the augmentation are functions of it.
+        recipe: "modern", "paper" or a `Recipe`.
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+
+    Returns:
+        The winner, the finals, the candidates, and where the run and its report lie.
+
+    Raises:
+        BudgetError: No network of the space keeps the budget.
+        ValueError: An argument or the images are wrong, the time is too short, or the folder was begun with other
+            arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> found = budgetnet.search_baseline("digits", budgetnet.Budget(macs="1M"), time_seconds="5m", out="run")
+        >>> budgetnet.cost(found.network).macs <= 1_000_000
+        True
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)

@@ -30,6 +30,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["Family", "search_family"]
 
@@ -83,22 +84,59 @@ def search_family(
     progress: Progress | None = None,
     cluster: Cluster | Executor | None = None,
     augment: Augment | Everything = "auto",
+    clock: Clock = MACHINE,
 ) -> Family:
-    """A family of networks from a budget and images: the paper's two searches and what they lead to, in one call.
+    """A family of networks from a budget and images: the paper's two searches, and what they lead to, in one call.
 
-        baseline      `search_baseline` within the budget                      1/2 of the time
-        coefficients  `search_coefficients` on its winner, S0                  1/4
-        family        S0 scaled by phi = 1, 2, 3 with them, all trained alike  1/4
+    ====================  ==============================================================  =================
+    part                  what it does                                                    share of the time
+    ====================  ==============================================================  =================
+    baseline              `search_baseline` within the budget                             1/2
+    coefficients          `search_coefficients` on its winner, S0                         1/4
+    family                S0 scaled by phi = 1, 2, 3 with them, all trained alike         1/4
+    ====================  ==============================================================  =================
 
-    All parts have one split of the images, so that the test images of the family were seen by no choice. The members
-    are trained from nothing for equal steps. `space`, `base` and `exponent` are those of `search_baseline`. `augment`
-    says which kinds of the recipe's augmentation are drawn: those that change no class, unless given; it is settled
-    once, for all parts. Trials and trainings run on a Ray `cluster` where one is given, else here.
+    All parts have one split of the images, so that the family's test images were seen by no choice.
+    docs/search-family.md has the method.
 
-    The same call goes on where a killed one was; a finished family is read, not made again, unless `fresh`. Raises
-    `BudgetError` or `ValueError` where no network keeps the budget, `ValueError` for other bad input and for a time
-    that is too short for three parts.
-    Source: Tan and Le, EfficientNet, arXiv:1905.11946, section 4; MnasNet, arXiv:1807.11626.
+    The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
+
+    Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 4; Tan et al., MnasNet, arXiv:1807.11626.
+
+    Args:
+        data: The images, as `open_images` takes them.
+        budget: The limits of S0.
+        time_seconds: For all three parts: a number of seconds, or text such as "3h".
+        space: See `search_baseline`.
+        base: See `search_baseline`.
+        scorer: See `search_baseline`.
+        exponent: See `search_baseline`.
+        seed: The split, the searches, the weights and the augmentation are functions of it.
+        recipe: "modern", "paper" or a `Recipe`.
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        storage: See `search_baseline`.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        clock: Where seconds come from: this machine, or another in a simulation.
+
+    Returns:
+        The coefficients, S0 to S3 with their accuracies, and where the run and its report lie.
+
+    Raises:
+        BudgetError: No network keeps the budget.
+        ValueError: An argument or the images are wrong, the time is too short for three parts, or the folder was begun
+            with other arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> found = budgetnet.search_family("digits", budgetnet.Budget(macs="0.5M"), time_seconds="10m", out="run")
+        >>> [member.name for member in found.members]
+        ['S0', 'S1', 'S2', 'S3']
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
@@ -114,4 +152,4 @@ def search_family(
         precision=precision,
         augment=augment_of(augment),
     )
-    return perform(SEARCH_FAMILY, request, given, compute, out, fresh, request.time_seconds, progress)
+    return perform(SEARCH_FAMILY, request, given, compute, out, fresh, request.time_seconds, progress, clock)

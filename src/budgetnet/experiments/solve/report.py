@@ -103,7 +103,9 @@ def _how_tried(record: SolveRecord, raced: int) -> str:
         if plan.final_seconds is None
         else "raced on the validation images"
     )
-    text = f"{len(plan.candidates)} different networks keep the budget. {raced} of them {how}"
+    many = len(plan.candidates)
+    which = "One network keeps" if many == 1 else f"{many} different networks keep"
+    text = f"{which} the budget. {raced} of them {how}"
     if len(plan.kept) > 1:
         text += "; after every rung but the last the better half went on"
         if plan.incumbent:
