@@ -430,7 +430,7 @@ def test_the_result_as_files(whole: tuple[Path, list[str]], capsys: Capture) -> 
     run, arguments = whole
     for name, schema in (
         ("plan.json", "plan.json, all"),
-        ("baseline/plan.json", "plan.json, search"),
+        ("baseline/plan.json", "plan.json, search baseline"),
         ("coefficients/plan.json", "plan.json, search coefficients"),
         ("family/plan.json", "plan.json, family"),
         ("family/members.json", "members.json"),
