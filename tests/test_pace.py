@@ -161,10 +161,12 @@ class Counted(SimulatedClock):
         return seconds
 
 
-def test_a_deadline_leaves_later_trainings_their_planned_time_or_an_even_share() -> None:
+def test_a_deadline_leaves_later_trainings_their_planned_time_or_their_part_of_it() -> None:
     time = TimeBudget(Counted(), 0.0, 100.0)
     assert time.deadlines(4, 2, 20.0) == (40.0, 40.0, 80.0, 80.0)
-    assert time.deadlines(4, 2, 20.0, 30.0) == (50.0, 50.0, 80.0, 80.0), "the first may use what is over"
-    assert time.deadlines(4, 2, 20.0, 60.0) == (40.0, 40.0, 80.0, 80.0), "where time is short all are cut alike"
-    assert time.deadlines(0, 2, 20.0) == ()
-    assert TimeBudget(Counted(), 0.0, math.inf).deadlines(2, 1, 1.0, 1.0) == (None, None)
+    assert time.planned_deadlines([30.0] * 4, 2, 20.0) == (50.0, 50.0, 80.0, 80.0), "the first may use what is over"
+    assert time.planned_deadlines([60.0] * 4, 2, 20.0) == (40.0, 40.0, 80.0, 80.0), "short time cuts all alike"
+    assert time.planned_deadlines([30.0, 20.0, 10.0, 10.0], 2, 20.0) == (70.0, 60.0, 70.0, 80.0)
+    assert time.planned_deadlines([80.0, 60.0, 60.0, 40.0], 2, 20.0) == pytest.approx((53.3, 40.0, 80.0, 80.0), abs=0.1)
+    assert time.planned_deadlines([], 2, 20.0) == ()
+    assert TimeBudget(Counted(), 0.0, math.inf).planned_deadlines([1.0, 1.0], 1, 1.0) == (None, None)
