@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.training.train import with_steps
-
 from bench.random_search import BACKWARD
 from bench.replay import forms_for, judged
 from budgetnet import Network, cost, open_images

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from budgetnet.training.train import with_steps
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
