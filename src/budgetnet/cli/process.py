@@ -17,7 +17,6 @@ class ClockArgument(TypedDict, total=False):
     clock: Clock
 
 
-
 def note_command() -> None:
     """This process was started for one command; a caller of `main` with arguments of its own has its own time."""
     global _started_for_it
