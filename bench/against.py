@@ -56,7 +56,7 @@ def main() -> None:
         print(f"{what}: {100 * right.mean():.2f} % ({100 * low:.1f} to {100 * high:.1f})")
     paired = paired_difference(ours, theirs)
     interval = f"{100 * paired.low:+.2f} to {100 * paired.high:+.2f}"
-    print(f"paired difference: {100 * paired.difference:+.2f} points ({interval})")
+    print(f"paired difference: {100 * paired.value:+.2f} points ({interval})")
 
 
 if __name__ == "__main__":
