@@ -104,7 +104,7 @@ def planned(run: Path, digits: ImageSet, executor: InlineExecutor, **options: An
     """The plan alone."""
     request = dataclasses.replace(REQUEST, **options)
     time = TimeBudget(SimulatedClock(), 0.0, request.time_seconds)
-    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None))
+    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None, 0))
 
 
 @pytest.mark.slow
