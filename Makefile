@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test test-slow check bench gallery clean
+.PHONY: help setup demo test test-slow check docs bench gallery clean
 .DELETE_ON_ERROR:
 
 help:  ## what each verb does
@@ -32,6 +32,10 @@ check: $(VENV)/.development  ## lint, format, types, layers, every snippet of th
 	$(BIN)/python docs/check_snippets.py
 	$(BIN)/python docs/check_advisories.py
 
+docs: $(VENV)/.docs  ## the site of docs/ and the docstrings, in build/site; a broken link or cross-reference ends it
+	$(BIN)/python -m sphinx -n -W --keep-going -q -d build/doctrees docs build/site
+	@echo "open build/site/index.html"
+
 bench: $(VENV)/.development  ## the speeds that are promised, measured here
 	$(BIN)/python -m bench
 
@@ -39,7 +43,7 @@ gallery: $(VENV)/.development  ## a gallery of all pictures on the embedded digi
 	$(BIN)/python -m bench.gallery
 
 clean:  ## remove the environment and the caches, never runs/
-	rm -rf $(VENV) dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 
 # Stamps: made again only when what they install has changed.
 $(VENV)/.runtime: pyproject.toml constraints.txt
@@ -51,4 +55,8 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.development: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from budgetnet.training.train import with_steps
+
 from bench.random_search import BACKWARD
 from bench.replay import forms_for, judged
 from budgetnet import Network, cost, open_images
@@ -39,7 +41,6 @@ from budgetnet.training.plan import preprocessing_for, side_px_for
 from budgetnet.training.predictions import train_and_test
 from budgetnet.training.pretrained import fitting_images
 from budgetnet.training.recipe import guarded_batch, recipe_of
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig, initial_model
 
 FORMAT = "budgetnet.racing.v1"

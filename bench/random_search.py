@@ -21,15 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet import Network
-from budgetnet.budgets.feasible_space import Options
 from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.pending import train_pending
 from budgetnet.data import ImageSet
-from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES, BySupernet
-from budgetnet.experiments.baseline.finals import final_legs
+from budgetnet.experiments.baseline.finals import final_jobs
 from budgetnet.experiments.baseline.result import Final, Trainings, against, final_of, ranked
-from budgetnet.experiments.baseline.scorer import Scorer
-from budgetnet.experiments.baseline.teaching import Teaching, sandwich_of
+from budgetnet.experiments.baseline.scoring import CandidateScoring
 from budgetnet.experiments.baseline.work import objective_of, trainings_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.statistics import OverSeeds, difference_interval
@@ -40,7 +37,7 @@ BACKWARD = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Sampled:
     """A network that was drawn, with the accuracy on validation that its own training reached."""
 
     id: str
@@ -56,13 +53,10 @@ def made_by(plan: Mapping[str, Any], **more: object) -> str:
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def search_macs(plan: Mapping[str, Any], scorer: Scorer, found: Mapping[str, Any], validation: int) -> float:
+def search_macs(plan: Mapping[str, Any], found: Mapping[str, Any], validation: int) -> float:
     """Multiply-adds of all that a finished search did before its finals, with so many validation images."""
     candidates, again = (sum(row["macs"] for row in found[name]) for name in ("candidates", "semifinals"))
     total = training_macs(plan["semifinals"]["config"], again, validation) if again else 0.0
-    if isinstance(scorer, BySupernet):
-        images = CALIBRATION_IMAGES + min(MOST_IMAGES, validation)
-        return total + supernet_macs(scorer.teaching) + images * candidates
     return total + training_macs(plan["candidate"], candidates, validation)
 
 
@@ -71,32 +65,21 @@ def training_macs(config: Mapping[str, Any], macs: float, validation: int) -> fl
     return (BACKWARD * config["steps"] * config["batch"] + validation) * macs
 
 
-def supernet_macs(teaching: Teaching) -> float:
-    """Multiply-adds of the supernet's training, by a hundred of its steps."""
-    some = range(0, teaching.steps, max(1, teaching.steps // 100))
-    return BACKWARD * teaching.steps * teaching.batch * sandwich_macs(teaching.options, teaching.seed, some)
-
-
-def sandwich_macs(options: Options, seed: int, steps: Sequence[int]) -> float:
-    """Mean multiply-adds of the networks of such a step, for one image."""
-    return sum(options.macs(one) for step in steps for one in sandwich_of(options, seed, step)) / len(steps)
-
-
 @dataclass(frozen=True, slots=True)
 class RandomSearch:
     """A finished search and the networks that were drawn and trained for so many steps each, in place of it."""
 
     plan: Mapping[str, Any]
-    scorer: Scorer
+    scoring: CandidateScoring
     found: Mapping[str, Any]
-    drawn: Sequence[Drawn]
+    drawn: Sequence[Sampled]
     steps: int
     images: ImageSet
 
     @property
     def search_macs(self) -> float:
         """Of the search's scores and semifinals."""
-        return search_macs(self.plan, self.scorer, self.found, len(self.images.indices("validation")))
+        return search_macs(self.plan, self.found, len(self.images.indices("validation")))
 
     @property
     def training_macs(self) -> float:
@@ -111,9 +94,9 @@ class RandomSearch:
         return int(self.search_macs / self.training_macs)
 
     @property
-    def finalists(self) -> Sequence[Drawn]:
+    def finalists(self) -> Sequence[Sampled]:
         """The best that were paid for, as many as the search's. Ends the program where there are fewer."""
-        objective = objective_of(self.plan, self.scorer.options)
+        objective = objective_of(self.plan, self.scoring.space)
         paid, count = self.drawn[: self.affordable], len(self.found["finals"]) - 1
         if len(paid) < count:
             raise SystemExit(f"random search has {len(paid)} trainings and {count} finalists; give fewer --steps")
@@ -121,10 +104,10 @@ class RandomSearch:
 
     def finals(self, out: Path, shown: Progress) -> dict[str, Any]:
         """Train the finalists as the search's were, and compare."""
-        plan, place = self.plan, self.scorer.context
+        plan, place = self.plan, self.scoring.context
         name = made_by(plan, finals=plan["finals"]["config"], seeds=plan["finals"]["seeds"])
         chosen = [(row.id, row.network) for row in self.finalists]
-        jobs = final_legs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
+        jobs = final_jobs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
         here = LocalExecutor(place.device)
         train_pending(
             jobs,
@@ -136,8 +119,8 @@ class RandomSearch:
             train_and_test,
             lambda job: job.predictions,
         )
-        done, objective = trainings_of(jobs, self.images), objective_of(plan, self.scorer.options)
-        budget = self.scorer.options.budget
+        done, objective = trainings_of(jobs, self.images), objective_of(plan, self.scoring.space)
+        budget = self.scoring.space.budget
         rows = ranked([final_of(name, row, None, done[name], budget, objective) for name, row in chosen])
         return self._row(rows, [done[row.id] for row in rows])
 
@@ -158,7 +141,7 @@ class RandomSearch:
     def _of_search(self) -> list[Trainings]:
         """The final trainings of the search's finalists, the winner first."""
         rows = [(row["id"], Network.from_json(json.dumps(row["network"]))) for row in self.found["finals"][:-1]]
-        done = trainings_of(final_legs(self.plan, rows, self.scorer.context), self.images)
+        done = trainings_of(final_jobs(self.plan, rows, self.scoring.context), self.images)
         return [done[name] for name, _ in rows]
 
 

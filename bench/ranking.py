@@ -2,8 +2,8 @@
 
     python -m bench.ranking DATA --run RUN --networks 24 --out FOLDER
 
-RUN is a folder of `budgetnet search baseline DATA ...`, finished or with a trained supernet. Networks are drawn evenly
-from all of its space that keep the budget; the search's scorer scores them, and each is trained from nothing for the
+RUN is a folder of `budgetnet search baseline DATA ...`, finished or not. Networks are drawn evenly from all of its
+space that keep the budget; they are scored as the search's candidates are, and each is trained from nothing for the
 same steps (those of the search's finals unless --steps says otherwise), one a core, with another seed than scores have.
 Kendall's tau-b between the score's accuracy on validation and the trained accuracy on the validation and test images,
 which no training has learned from, comes with a percentile interval of a bootstrap over networks. A finished search is
@@ -24,30 +24,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from budgetnet.training.train import with_steps
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from bench.random_search import Drawn, RandomSearch, made_by
+from bench.random_search import RandomSearch, Sampled, made_by
 from budgetnet import Network, open_images
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli.progress import progress
 from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.pending import train_pending
 from budgetnet.data import ImageSet, Preprocessing, open_cache
-from budgetnet.experiments.baseline.by_supernet import BySupernet
+from budgetnet.experiments.baseline.objective import Score
 from budgetnet.experiments.baseline.page import RANKING, write_page
-from budgetnet.experiments.baseline.plan import scorer_of
-from budgetnet.experiments.baseline.scorer import Scorer
-from budgetnet.experiments.baseline.search import Score, run_search
+from budgetnet.experiments.baseline.plan import scoring_of
+from budgetnet.experiments.baseline.scoring import CandidateScoring
+from budgetnet.experiments.baseline.search import run_search
 from budgetnet.experiments.baseline.surrogate import additive_model
 from budgetnet.experiments.baseline.work import search_of
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_json, write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.plan import load_plan, same_data
-from budgetnet.training.predictions import read_validation_predictions, predictions_of, train_and_test
+from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
 from budgetnet.training.recipe import Recipe
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 FORMAT = "budgetnet.ranking.v1"
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--steps", type=int, help="of each training")
-    parser.add_argument("--random", action="store_true", help="search by even draws with the same scorer, too")
+    parser.add_argument("--random", action="store_true", help="search by even draws, scored alike, too")
     asked = parser.parse_args()
     plan = load_plan(asked.run, "search baseline")
     if plan is None:
@@ -86,62 +86,52 @@ def main() -> None:
     context = JobContext(
         asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"]
     )
-    scorer = scorer_of(plan, context, images)
-    if isinstance(scorer, BySupernet) and not scorer.teaching.weights.exists():
-        raise SystemExit(f"the supernet of {asked.run} is not trained")
-    drawn = _drawn(scorer, plan["seed"], asked.networks)
+    scoring = scoring_of(plan, context, images)
+    drawn = _drawn(scoring, plan["seed"], asked.networks)
     steps = asked.steps or plan["finals"]["config"]["steps"]
-    networks = {one.id: scorer.options.network(one) for one in drawn}
+    networks = {one.id: scoring.space.network(one) for one in drawn}
     found = read_json(asked.run / "baseline.json") if (asked.run / "baseline.json").exists() else None
     with progress() as shown:
-        scores = _scored(scorer, drawn, asked.out / f"scores-{_scores_name(plan, scorer)}.json", shown)
+        scores = _scored(scoring, drawn, shown)
         reached = _trained(plan, context, networks, steps, asked.out, images, shown)
         trained = [reached[one.id] for one in drawn]
-        row = _row(scorer, drawn, scores, trained, steps)
+        row = _row(scoring, drawn, scores, trained, steps)
         rows = [
-            Drawn(one.id, networks[one.id], scorer.options.macs(one), found.validation)
+            Sampled(one.id, networks[one.id], scoring.space.macs(one), found.validation)
             for one, found in zip(drawn, trained, strict=True)
         ]
-        random = found and RandomSearch(plan, scorer, found, rows, steps, images).finals(asked.out, shown)
+        random = found and RandomSearch(plan, scoring, found, rows, steps, images).finals(asked.out, shown)
     row["random_search"] = random
     row["model"] = _model(found, drawn, trained) if found else None
-    row["random_sampler"] = _random_sampler(plan, scorer, asked.out) if asked.random else None
+    row["random_sampler"] = _random_sampler(plan, scoring) if asked.random else None
     write_json(asked.run / RANKING, row)
     if found:
         write_page(asked.run)
     _say(row, asked.run)
 
 
-def _drawn(scorer: Scorer, seed: int, count: int) -> list[Architecture]:
+def _drawn(scoring: CandidateScoring, seed: int, count: int) -> list[Architecture]:
     """So many different networks that keep the budget, other draws than any of the search."""
     found: dict[str, Architecture] = {}
     for number in range(100 * count):
-        one = scorer.options.drawn(seed, "ranking", number)
+        one = scoring.space.sample(seed, "ranking", number)
         found.setdefault(one.id, one)
         if len(found) == count:
             return list(found.values())
     raise SystemExit(f"the space has fewer than {count} networks within the budget")
 
 
-def _scores_name(plan: Mapping[str, Any], scorer: Scorer) -> str:
-    """Of all that a score depends on."""
-    row = plan["candidate"] or plan["supernet"]
-    return made_by(plan, scorer=scorer.name, batch=row["batch"])
+def _scored(scoring: CandidateScoring, drawn: Sequence[Architecture], shown: Progress) -> list[Score]:
+    """Every network's score as the search would give it, kept beside the search's own; those that are done are read."""
+    known: dict[str, Score] = {}
 
-
-def _scored(scorer: Scorer, drawn: Sequence[Architecture], file: Path, shown: Progress) -> list[Score]:
-    """Every network's score as the search would give it; those that are done are read."""
-    known = {name: Score(**row) for name, row in (read_json(file) if file.exists() else {}).items()}
-
-    def tell(architecture: Architecture, score: Score) -> None:
+    def on_result(architecture: Architecture, score: Score) -> None:
         known[architecture.id] = score
-        write_json(file, {name: dataclasses.asdict(row) for name, row in known.items()})
         shown(Update("scores", len(known), len(drawn)))
 
-    here = LocalExecutor(scorer.context.device)
-    if missing := [one for one in drawn if one.id not in known]:
-        with scorer.scores(here, here.slots(), shown) as scores:
-            scores(missing, tell)
+    here = LocalExecutor(scoring.context.device)
+    with scoring.open(here, here.slots(), shown) as score_batch:
+        score_batch(drawn, on_result)
     return [known[one.id] for one in drawn]
 
 
@@ -179,17 +169,21 @@ def _reached(job: TrainingJob, images: ImageSet) -> Trained:
 
 
 def _row(
-    scorer: Scorer, drawn: Sequence[Architecture], scores: Sequence[Score], trained: Sequence[Trained], steps: int
+    scoring: CandidateScoring,
+    drawn: Sequence[Architecture],
+    scores: Sequence[Score],
+    trained: Sequence[Trained],
+    steps: int,
 ) -> dict[str, Any]:
     by_score = np.array([row.accuracy for row in scores])
     by_loss = np.array([-row.log_loss for row in scores])
     alone = np.array([row.both for row in trained])
-    macs = np.array([scorer.options.macs(row) for row in drawn], dtype=np.float64)
+    macs = np.array([scoring.space.macs(row) for row in drawn], dtype=np.float64)
     low, high = interval(by_score, alone)
     return {
         "format": FORMAT,
         "steps": steps,
-        "scored_by": scorer.name,
+        "scored_by": scoring.name,
         "tau": tau(by_score, alone),
         "low": low,
         "high": high,
@@ -201,7 +195,7 @@ def _row(
             {
                 "id": one.id,
                 "stages": one.to_rows(),
-                "macs": scorer.options.macs(one),
+                "macs": scoring.space.macs(one),
                 "score_accuracy": score.accuracy,
                 "score_log_loss": score.log_loss,
                 **dataclasses.asdict(reached),
@@ -242,12 +236,11 @@ def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tup
     return float(low), float(high)
 
 
-def _random_sampler(plan: Mapping[str, Any], scorer: Scorer, out: Path) -> dict[str, float]:
-    """The best objective of as many even draws, by the same scorer."""
-    search = dataclasses.replace(search_of(plan, scorer), sampler="random")
-    storage = f"sqlite:///{(out / f'random-{search.name}.db').resolve()}"
-    with progress() as shown, scorer.scores(LocalExecutor(scorer.context.device), search.at_once, shown) as scores:
-        found = run_search(search, scores, storage)[: search.trials]
+def _random_sampler(plan: Mapping[str, Any], scoring: CandidateScoring) -> dict[str, float]:
+    """The best objective of as many even draws, scored alike."""
+    search = dataclasses.replace(search_of(plan, scoring.space), sampler="random")
+    with progress() as shown, scoring.open(LocalExecutor(scoring.context.device), search.at_once, shown) as score_batch:
+        found = run_search(search, score_batch)
     return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
 
 
@@ -267,7 +260,7 @@ def _say(row: Mapping[str, Any], run: Path) -> None:
     if random := row["random_search"]:
         _say_random(random, read_json(run / "baseline.json")["finals"][:-1])
     if row["random_sampler"]:
-        print(f"even draws with the same scorer: best objective {row['random_sampler']['best_reward']:.4f}")
+        print(f"even draws, scored alike: best objective {row['random_sampler']['best_reward']:.4f}")
 
 
 def _say_random(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """The two searches on ImageNet with 8, 64 and 512 GPUs, on paper: multiply-adds counted, the rest simulated or assumed.
 
     python -m bench.scale
-    python -m bench.scale --driver 200
+    python -m bench.scale --driver 1000
 
 Nothing is trained. Networks are those that the searches would have; their multiply-adds are counted; `ASSUMED` turns
 them into GPU-seconds, each row with its source; `bench.simulate` plays the trainings and the candidates on the clock.
@@ -15,21 +15,22 @@ import dataclasses
 import math
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.random_search import BACKWARD, sandwich_macs
+from bench.random_search import BACKWARD
 from bench.simulate import Load, Site, simulated
 from budgetnet import Budget, cost, network
 from budgetnet.budgets.coefficient_sample import draw
 from budgetnet.budgets.coefficient_space import space
-from budgetnet.budgets.feasible_space import Options, options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture, default_space
-from budgetnet.experiments.baseline.by_supernet import CALIBRATION_IMAGES, MOST_IMAGES
+from budgetnet.experiments.baseline.evolution import POPULATION
 from budgetnet.experiments.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
-from budgetnet.experiments.baseline.search import POPULATION, Objective, Score, Search, Told, run_search
+from budgetnet.experiments.baseline.objective import Objective, Score
+from budgetnet.experiments.baseline.plan import PROPOSAL_SECONDS, SCORE_LENGTH
+from budgetnet.experiments.baseline.search import OnResult, Search, run_search
 from budgetnet.experiments.baseline.work import LEAST_BATCHES
 from budgetnet.experiments.coefficients.entrants import matched
 from budgetnet.experiments.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
@@ -38,13 +39,11 @@ from budgetnet.networks.scaling import PAPER
 
 TRAIN_IMAGES, VALIDATION_IMAGES = 1_281_167, 50_000
 BASE, SIDE_PX, TOLERANCE, CANDIDATES, SEEDS = "efficientnet_b0", 224, 0.02, 24, 3
-EARLY_EPOCHS, WHOLE_EPOCHS, SUPERNET_EPOCHS = 4, 100, 100
-"""Of the first early rung, which doubles from rung to rung; of every whole training; of the supernet."""
+EARLY_EPOCHS, WHOLE_EPOCHS = 4, 100
+"""Of the first early rung, which doubles from rung to rung; of every whole training."""
 SCORED = 1000
 """Candidates of a search for a baseline: as many as it ever scores."""
 FINALISTS, FINAL_SEEDS = 3, 3
-SANDWICHES = 200
-"""Steps of the supernet whose multiply-adds are counted and averaged."""
 GPUS = (8, 64, 512)
 NODE_HOURS = (2000, 200, 48)
 DRAWS = 40
@@ -57,15 +56,11 @@ training of so large a network is slower."""
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """What no command of ours has measured. B0's images a second on one A100 (80 GB), mixed precision, training and
-    inference, and of eight to one: NVIDIA, DeepLearningExamples, PyTorch/Classification/ConvNets/efficientnet, README.
-    The others are ours.
+    """What no command of ours has measured. B0's images a second in training on one A100 (80 GB), mixed precision:
+    NVIDIA, DeepLearningExamples, PyTorch/Classification/ConvNets/efficientnet, README. The others are ours.
     """
 
     train_images_per_second: float = 2489.0
-    infer_images_per_second: float = 10239.0
-    eight_gpus: float = 6.68
-    judge_overhead_seconds: float = 2.0
     start_seconds: float = 30.0
     link_bytes_per_second: float = 25e9 / 8
     node_hours: float = 2000.0
@@ -80,15 +75,8 @@ class Assumed:
         """Multiply-adds a second, those of backward among them."""
         return BACKWARD * cost(network(BASE)).macs * self.train_images_per_second
 
-    @property
-    def infer_macs(self) -> float:
-        """Multiply-adds a second of inference."""
-        return cost(network(BASE)).macs * self.infer_images_per_second
-
 
 ASSUMED = Assumed()
-PROPOSE_SECONDS, PROPOSE_SECONDS_EACH = 0.33, 0.0015
-"""Of the driver for the n-th trial, to propose and to write it: a + b n, as --driver measures it."""
 
 
 def training_seconds(macs: int, epochs: float) -> float:
@@ -133,26 +121,21 @@ def coefficients() -> list[Stage]:
     ]
 
 
-def options() -> Options:
-    """The usual space around B0, at B0's own multiply-adds."""
+def feasible() -> FeasibleSpace:
+    """The default space around B0, at B0's own multiply-adds."""
     base = network(BASE)
-    return options_of(default_space(base), Budget(macs=cost(base).macs))
-
-
-def supernet_hours(step_macs: float) -> float:
-    """Of one GPU, for so many multiply-adds of a step's networks for one image."""
-    return BACKWARD * step_macs * SUPERNET_EPOCHS * TRAIN_IMAGES / ASSUMED.train_macs / 3600
+    return FeasibleSpace.of(default_space(base), Budget(macs=cost(base).macs))
 
 
 def candidates(places: int, at_once: int | None = None) -> Stage:
     """The search itself: as many at once as the command would score on so many places, unless that is said."""
     at_once = at_once or min(places, max(POPULATION, SCORED // LEAST_BATCHES))
-    macs, images = cost(network(BASE)).macs, CALIBRATION_IMAGES + MOST_IMAGES
-    seconds = ASSUMED.judge_overhead_seconds + macs * images / ASSUMED.infer_macs
+    epochs = SCORE_LENGTH * WHOLE_EPOCHS
+    seconds = training_seconds(cost(network(BASE)).macs, epochs)
     draws = random.Random(0)
     trials = [seconds * draws.lognormvariate(0.0, 0.2) for _ in range(SCORED)]
     batches = tuple(tuple(trials[start : start + at_once]) for start in range(0, SCORED, at_once))
-    return Stage(f"candidates: {SCORED}, {at_once} at once", batches, True, float("inf"))
+    return Stage(f"candidates: {SCORED} x {epochs:g} epochs, {at_once} at once", batches, True)
 
 
 def semifinals() -> Stage:
@@ -222,15 +205,15 @@ def row(stage: Stage, gpus: int, sent: bool, node_hours: float = ASSUMED.node_ho
 
 
 def propose_seconds(trial: int) -> float:
-    """Of the driver, for the n-th trial: it copies the study each time."""
-    return PROPOSE_SECONDS + PROPOSE_SECONDS_EACH * trial
+    """Of the driver, to propose any candidate and to read its score."""
+    return PROPOSAL_SECONDS
 
 
 def _nothing(trial: int) -> float:
     return 0.0
 
 
-def print_stages(title: str, stages: Sequence[Stage], gpus: int, before_hours: float = 0.0) -> None:
+def print_stages(title: str, stages: Sequence[Stage], gpus: int) -> None:
     """A row a stage, and the sum."""
     rows = [row(stage, gpus, sent=at > 0) for at, stage in enumerate(stages)]
     print(f"\n{title}, {gpus} GPUs")
@@ -239,7 +222,7 @@ def print_stages(title: str, stages: Sequence[Stage], gpus: int, before_hours: f
         shares = f"{100 * one.use:>6.0f} %{100 * one.driver:>6.0f} %"
         text = f"{one.stage.name:<46}{one.stage.gpu_hours:>10.1f}{one.lost_hours:>8.1f}"
         print(f"{text}{one.hours:>9.2f}{one.late_hours:>9.2f}{shares}")
-    hours = before_hours + sum(one.hours for one in rows)
+    hours = sum(one.hours for one in rows)
     useful = sum(one.stage.gpu_hours for one in rows)
     print(f"{'all':<46}{useful:>10.1f}{sum(one.lost_hours for one in rows):>8.1f}{hours:>9.2f}")
 
@@ -266,20 +249,16 @@ def print_places() -> None:
 
 
 def measure_driver(trials: int) -> None:
-    """Seconds of the driver for the n-th trial, as a + b n by least squares, a score costing nothing."""
-    rows, marks = options(), [time.monotonic()]
+    """Seconds of the driver for each candidate, a score costing nothing."""
+    space = feasible()
 
-    def scores(architectures: Sequence[Architecture], told: Told) -> None:
+    def score_batch(architectures: Sequence[Architecture], on_result: OnResult) -> None:
         for one in architectures:
-            told(one, Score(len(one.id) / 10 + one.stages[0].channels / 1000, 1.0))
+            on_result(one, Score(sum(stage.channels for stage in one.stages) / 10_000, 1.0))
 
-    with tempfile.TemporaryDirectory() as folder:
-        search = Search(rows, trials, 20, Objective(rows.budget.macs or 1))
-        run_search(search, scores, f"sqlite:///{folder}/study.db", lambda _: marks.append(time.monotonic()))
-    ends = range(60, len(marks), 20)  # behind the first generations, which are drawn and not proposed
-    each = [(marks[at] - marks[at - 20]) / 20 for at in ends]
-    slope, start = statistics.linear_regression([at - 10 for at in ends], each)
-    print(f"{trials} trials: {start:.4f} s + {slope:.6f} s for each before it")
+    began = time.monotonic()
+    run_search(Search(space, trials, POPULATION, Objective(space.budget.macs or 1)), score_batch)
+    print(f"{trials} trials: {(time.monotonic() - began) / trials:.4f} s each")
 
 
 def main() -> None:
@@ -290,20 +269,14 @@ def main() -> None:
         measure_driver(trials)
         return
     found = space(network(BASE), 2.0, TOLERANCE)
-    rows = options()
     print(f"{BASE}: {cost(network(BASE)).macs / 1e6:.0f} M MACs; {ASSUMED.train_macs / 1e12:.2f} T MACs/s of training")
     print(f"{len(found.candidates)} networks of twice its MACs within {100 * TOLERANCE:g} %, {CANDIDATES} are drawn")
-    step_macs = sandwich_macs(rows, 0, range(SANDWICHES))
-    print(f"{rows.space.count:.2g} networks in the space; a step of its supernet: {step_macs / 1e6:.0f} M MACs")
+    print(f"{feasible().space.count:.2g} networks in the space of a baseline")
     print(f"decoded images: {pixel_bytes() / 1e9:.0f} GB")
-    hours = supernet_hours(step_macs)
-    alone = hours / ASSUMED.eight_gpus
-    print(f"supernet: {hours:.1f} GPU-hours on one GPU, {alone:.1f} h on the {NODE_GPUS} of the driver's node")
     for gpus in GPUS:
         print_stages("search coefficients", coefficients(), gpus)
     for gpus in GPUS:
-        stages = [candidates(gpus), semifinals(), finals(gpus)]
-        print_stages(f"search baseline (behind {alone:.1f} h of supernet)", stages, gpus, alone)
+        print_stages("search baseline", [candidates(gpus), semifinals(), finals(gpus)], gpus)
     print_places()
     print_losses(coefficients()[-1], GPUS[-1])
 

@@ -1,16 +1,15 @@
 """A search on a cluster, played on a clock that costs nothing: which of its parts holds the others up.
 
     python -m bench.simulate
-    python -m bench.simulate --study RUN/study.db
 
 A queue of events: trials that end or fail, nodes that are lost and come back. The rules are those of the executor
 (`budgetnet.cluster.ray_executor`): the driver proposes a batch, one trial after another; all of it is launched; a place
-takes the next trial as soon as it is free; each score is written to the study, one after another; the next batch begins
+takes the next trial as soon as it is free; each score is written, one after another; the next batch begins
 when the last is in. What is lost or fails starts again, from its last checkpoint in the storage. Trial times come in,
 measured or computed.
 
-Without arguments it holds itself against reality: jobs of known lengths on two real nodes of this machine. With --study
-it says how long the trials of a search took, and its driver between two batches. What follows is in docs/scale.md.
+It holds itself against reality: jobs of known lengths on two real nodes of this machine. What follows is in
+docs/scale.md.
 """
 
 from __future__ import annotations
@@ -18,15 +17,11 @@ from __future__ import annotations
 import argparse
 import heapq
 import random
-import sqlite3
-import statistics
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
 
 from budgetnet.training.job import JobContext, JobFiles
 
@@ -221,32 +216,6 @@ def simulated(site: Site, load: Load) -> Outcome:
     return Simulation(site, load).run()
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Trials of a finished study: seconds of each, and of the driver for each between the batches."""
-
-    trials: tuple[float, ...]
-    driver: tuple[float, ...]
-
-
-def measured(study: Path) -> Measured:
-    """From a study.db. A trial's seconds count from its batch's launch: exact for the first of each place."""
-    with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as database:
-        query = (
-            "SELECT datetime_start, datetime_complete FROM trials WHERE state = 'COMPLETE' ORDER BY datetime_complete"
-        )
-        rows = [tuple(map(_seconds, row)) for row in database.execute(query)]
-    if len(rows) < 2:
-        raise SystemExit(f"{study} holds no search")
-    ends = [end for _, end in rows]
-    gaps = [begin - max(end for end in ends if end <= begin) for begin, _ in rows if begin >= ends[0]]
-    return Measured(tuple(end - begin for begin, end in rows), tuple(gaps))
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
 @dataclass(frozen=True)
 class Pause:
     """A job of a known length, without files."""
@@ -294,18 +263,8 @@ def against_reality(lengths: Sequence[float], at_once: int) -> tuple[float, floa
 
 
 def main() -> None:
-    """Simulated against real, or what a study's trials took."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--study", type=Path)
-    asked = parser.parse_args()
-    if asked.study:
-        found = measured(asked.study)
-        for name, values in (("trial", found.trials), ("driver, a batch", found.driver)):
-            ninth = sorted(values)[int(0.9 * len(values))]
-            print(
-                f"{name:<16} {len(values):>4}: median {statistics.median(values):.3f} s, one in ten over {ninth:.3f} s"
-            )
-        return
+    """Simulated against real."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     draws = random.Random(0)
     for at_once in (2, 4, 8):
         lengths = [0.2 + draws.expovariate(1 / 0.4) for _ in range(24)]

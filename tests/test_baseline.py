@@ -1,4 +1,4 @@
-"""The search for a baseline on real digits: teaching, scores, a run that kills do not change, answers as files."""
+"""The search for a baseline on real digits: scores, a run that kills do not change, results as files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from accelerate import Accelerator
-from support.baseline_search import GREY, PREPROCESSING, finished_trials, teaching
+from support.baseline_search import GREY, PREPROCESSING, scores_in
 from support.formats import hold
 from support.killed import kill_when
 from support.page import Page
@@ -20,24 +18,20 @@ from support.spaces import BASE, BUDGET, SMALL
 
 from bench.ranking import main as rank
 from budgetnet import Budget
-from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture, Space
 from budgetnet.cli import main
 from budgetnet.cluster.executor import LocalExecutor
-from budgetnet.data import ImageSet, open_cache, open_images
+from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.baseline import space_for
-from budgetnet.experiments.baseline.by_supernet import Candidate, judge, recalibrate
-from budgetnet.experiments.baseline.by_training import ByTraining
-from budgetnet.experiments.baseline.finals import final_legs, finals_of, semifinal_legs, semifinals_of
-from budgetnet.experiments.baseline.scorer import SCORERS
-from budgetnet.experiments.baseline.search import Score
-from budgetnet.experiments.baseline.teaching import Teacher, Teaching, teach
+from budgetnet.experiments.baseline.finals import final_jobs, finals_of, semifinal_jobs, semifinals_of
+from budgetnet.experiments.baseline.objective import Score
+from budgetnet.experiments.baseline.scoring import CandidateScoring
 from budgetnet.experiments.bases import last_px
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import silent
 from budgetnet.training.job import JobContext, run_job
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 Capture = pytest.CaptureFixture[str]
@@ -48,87 +42,36 @@ def digits() -> ImageSet:
     return open_images("digits", 0)
 
 
-def teacher(job: Teaching, images: ImageSet) -> Teacher:
-    return Teacher(job, images, open_cache(images, 8), Accelerator(cpu=True))
-
-
-def test_a_sandwich_is_a_large_the_smallest_and_two_others_within_the_budget(tmp_path: Path) -> None:
-    job = teaching(tmp_path)
-    kinds: set[tuple[str, ...]] = set()
-    for step in range(20):
-        largest, smallest, *drawn = job.sandwich(step)
-        assert job.sandwich(step)[0] == largest
-        assert all(BUDGET.check(network).fits for network in (largest, smallest, *drawn)) and len(drawn) == 2
-        assert all(BUDGET.price(network).macs <= BUDGET.price(largest).macs for network in (smallest, *drawn))
-        same = [(row.kind, row.squeeze) for row in largest.stages]
-        assert same == [(row.kind, row.squeeze) for row in smallest.stages]
-        kinds.add(tuple(row.kind for row in largest.stages))
-    assert len(kinds) > 4
-
-
-def test_teaching_goes_on_to_the_same_bits(digits: ImageSet, tmp_path: Path) -> None:
-    job = teaching(tmp_path)
-    whole = teacher(job, digits)
-    whole.advance(4, lambda step: None)
-    part = teacher(job, digits)
-    part.advance(2, lambda step: None)
-    part.save(tmp_path / "part.pt")
-    rest = teacher(job, digits)
-    rest.load(tmp_path / "part.pt")
-    rest.advance(4, lambda step: None)
-    for one, other in zip(whole.supernet.state_dict().values(), rest.supernet.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-
-
-@pytest.mark.slow
-def test_the_supernet_learns_and_its_scores_show_it(digits: ImageSet, tmp_path: Path) -> None:
-    untaught, job = (dataclasses.replace(teaching(tmp_path / name, 200), batch=32) for name in ("untaught", "taught"))
-    for one in (untaught, job):
-        Path(one.context.folder).mkdir(parents=True)
-    assert teach(job) and job.weights.exists()
-    architecture = job.options.drawn("scored")
-    before, after = (judge(Candidate(architecture, one)).score for one in (untaught, job))
-    assert after == judge(Candidate(architecture, job)).score
-    assert before.accuracy < 0.2 < after.accuracy
-    assert after.log_loss < before.log_loss
-
-
 @pytest.mark.slow
 def test_a_candidate_is_scored_by_its_own_training(digits: ImageSet, tmp_path: Path) -> None:
     context = JobContext("digits", 0, 8, str(tmp_path / "training"))
     (tmp_path / "training").mkdir()
-    config = with_steps(TrainingConfig("candidate", BASE, GREY, PREPROCESSING, 0, 32, 1, 1), 60)
-    scorer = ByTraining(options_of(SMALL, BUDGET), context, config, digits)
-    rows = [scorer.options.drawn(number) for number in range(2)]
-    assert run_job(scorer.job(rows[0]))
-    read = scorer.job(rows[0]).scores
-    when, told = read.stat().st_mtime_ns, dict[str, Score]()
+    config = TrainingSpec("candidate", BASE, GREY, PREPROCESSING, 0, 32).for_steps(60)
+    scoring = CandidateScoring(FeasibleSpace.of(SMALL, BUDGET), context, config, digits)
+    rows = [scoring.space.sample(number) for number in range(2)]
+    assert run_job(scoring.job(rows[0]))
+    predictions = scoring.job(rows[0]).scores
+    when, scores = predictions.stat().st_mtime_ns, dict[str, Score]()
 
-    def tell(one: Architecture, found: Score) -> None:
-        assert one.id != rows[0].id or read.stat().st_mtime_ns == when, "a finished training is not made again"
-        told[one.id] = found
+    def on_result(one: Architecture, found: Score) -> None:
+        assert one.id != rows[0].id or not predictions.exists() or predictions.stat().st_mtime_ns == when
+        assert scores.setdefault(one.id, found) == found, "a score that is kept is read"
 
-    with scorer.scores(LocalExecutor(), 1, silent) as score:
-        score(rows, tell)
-        score(rows[:1], lambda _, found: pytest.fail("other bits") if found != told[rows[0].id] else None)
-    assert set(told) == {row.id for row in rows} and all(0.2 < found.accuracy <= 1.0 for found in told.values())
-    assert len(set(told.values())) == 2
+    with scoring.open(LocalExecutor(), 1, silent) as score_batch:
+        score_batch(rows, on_result)
+        written = [scoring.file(row).stat().st_mtime_ns for row in rows]
+        score_batch(rows, on_result)
+    assert [scoring.file(row).stat().st_mtime_ns for row in rows] == written
+    assert set(scores) == {row.id for row in rows} and all(0.2 < found.accuracy <= 1.0 for found in scores.values())
+    assert len(set(scores.values())) == 2
     assert not list((tmp_path / "training").iterdir()), "no checkpoint of a candidate stays"
-
-
-def test_recalibration_gives_the_statistics_of_the_images(digits: ImageSet, tmp_path: Path) -> None:
-    job = teaching(tmp_path)
-    supernet, pixels = teacher(job, digits).supernet, open_cache(digits, 8)
-    model = supernet.standalone(job.options.network(job.options.drawn(0)))
-    stem = model.stem
-    recalibrate(model, digits, pixels, PREPROCESSING, "cpu")
-    assert not model.training
-    seen: list[torch.Tensor] = []
-    handle = stem.conv.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    recalibrate(model, digits, pixels, PREPROCESSING, "cpu")
-    handle.remove()
-    assert sum(len(each) for each in seen) == 512
-    torch.testing.assert_close(stem.norm.running_mean, torch.stack([each.mean((0, 2, 3)) for each in seen]).mean(0))
+    hold(json.loads(scoring.file(rows[0]).read_text()), "candidates/ID.json")
+    scoring.file(rows[0]).write_text('{"format": "budgetnet.score.v1", "accuracy": "high", "log_loss": 1.0}')
+    with (
+        scoring.open(LocalExecutor(), 1, silent) as score_batch,
+        pytest.raises(ValueError, match=f"{rows[0].id}.json is damaged: accuracy is 'high'; it must be a number"),
+    ):
+        score_batch(rows, on_result)
 
 
 def test_a_space_for_images_lies_around_the_largest_base_that_fits(digits: ImageSet) -> None:
@@ -136,7 +79,7 @@ def test_a_space_for_images_lies_around_the_largest_base_that_fits(digits: Image
     space = space_for(digits, budget, "mobilenet_v2")
     assert budget.check(space.base).fits and budget.price(space.base).macs > 500_000
     assert (space.base.classes, space.base.in_channels) == (10, 1)
-    assert options_of(space, budget).fits(options_of(space, budget).drawn(0))
+    assert FeasibleSpace.of(space, budget).fits(FeasibleSpace.of(space, budget).sample(0))
 
 
 def test_a_base_for_small_images_keeps_their_size_where_its_map_would_vanish(digits: ImageSet) -> None:
@@ -156,12 +99,12 @@ def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_thei
         "seed": 5,
     }
     context = JobContext("digits", 5, 8, str(tmp_path))
-    jobs = final_legs(plan, [("one", BASE), ("base", BASE)], context)
+    jobs = final_jobs(plan, [("one", BASE), ("base", BASE)], context)
     assert [job.config.id for job in jobs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
     assert [job.config.seed for job in jobs] == [5, 5, 6, 6]
     assert {job.context.split_seed for job in jobs} == {5}
     assert {(job.trunk_until, job.cooldown_steps) for job in jobs} == {(20, 10)}
-    (again,) = semifinal_legs(plan, [("one", BASE)], context)
+    (again,) = semifinal_jobs(plan, [("one", BASE)], context)
     assert (again.trunk_until, again.cooldown_steps, again.config.seed, again.context.split_seed) == (4, 4, 7, 5)
     assert again.folder not in {job.folder for job in jobs}
 
@@ -204,7 +147,8 @@ def test_as_many_semifinals_as_time_allows_or_none(
         (["--macs", "1M", "--base", "efficientnet"], "there is no network"),
         (["--macs", "1M", "--space", "absent.json"], "there is no space file absent.json"),
         (["--macs", "1M", "--sampler", "grid"], "Choose from"),
-        (["--macs", "1M", "--scorer", "guess"], "Choose from"),
+        (["--macs", "1M", "--sampler", "tpe"], "Choose from"),
+        (["--macs", "1M", "--scorer", "supernet"], "--scorer"),
         (["--macs", "1M", "--exponent", "0.07"], "exponent is 0.07; give one from -1 to 0"),
         (["--macs", "1M", "--write-space", "space.txt"], "a space's file ends in .json"),
     ],
@@ -233,7 +177,7 @@ def test_bad_spaces_are_one_line(tmp_path: Path, capsys: Capture) -> None:
     assert "no network of the space keeps macs <= 10" in capsys.readouterr().err
 
 
-def test_the_usual_space_is_written_to_be_edited(tmp_path: Path, capsys: Capture) -> None:
+def test_the_default_space_is_written_to_be_edited(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "space.json"
     arguments = ["search", "baseline", "digits", "--macs", "1M", "--base", "mobilenet_v2"]
     assert main([*arguments, "--write-space", str(file)]) == 0
@@ -242,21 +186,18 @@ def test_the_usual_space_is_written_to_be_edited(tmp_path: Path, capsys: Capture
     hold(json.loads(file.read_text()), "space.json")
 
 
-@pytest.fixture(scope="module", params=SCORERS)
-def killed_run(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> tuple[Path, list[str], dict[int, str]]:
-    """A search that was killed as it began, while it searched and in its semifinals, then finished; trials done at the
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, str]]:
+    """A search that was killed as it began, while it searched and in its semifinals, then finished; its scores at the
     second kill."""
     folder = tmp_path_factory.mktemp("baseline")
     space, run = folder / "space.json", folder / "run"
     space.write_text(SMALL.to_json())
     arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
-    arguments += ["--scorer", request.param]
     command = [sys.executable, "-m", "budgetnet", *arguments, "--out", str(run)]
     kill_when(command, lambda: (run / "events.jsonl").exists())
-    kill_when(command, lambda: len(finished_trials(run)) >= 4)
-    before = finished_trials(run)
+    kill_when(command, lambda: len(scores_in(run)) >= 4)
+    before = scores_in(run)
     kill_when(command, lambda: any((run / "training").glob("*-semifinal/final.npz")))
     assert main([*arguments, "--out", str(run)]) == 0
     return run, arguments, before
@@ -264,18 +205,21 @@ def killed_run(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_no_finished_trial_is_repeated(killed_run: tuple[Path, list[str], dict[int, str]]) -> None:
+def test_no_score_is_made_twice(killed_run: tuple[Path, list[str], dict[str, str]]) -> None:
     run, _, before = killed_run
-    after = finished_trials(run)
+    after = scores_in(run)
     plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
-    assert 4 <= len(before) < len(after) == len(set(after.values())) == plan["candidates"]
+    assert 4 <= len(before) < len(after) == plan["candidates"]
     assert before.items() <= after.items()
-    assert [row["stages"] for row in found["candidates"]] == [json.loads(after[number]) for number in sorted(after)]
+    scores = {name: json.loads(text) for name, text in after.items()}
+    assert {row["id"]: row["accuracy"] for row in found["candidates"]} == {
+        name: row["accuracy"] for name, row in scores.items()
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]], capsys: Capture) -> None:
+def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[str, str]], capsys: Capture) -> None:
     run, arguments, _ = killed_run
     hold(json.loads((run / "plan.json").read_text()), "plan.json, search")
     found = json.loads((run / "baseline.json").read_text())
@@ -283,13 +227,12 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]],
     assert main([*arguments, "--out", str(run), "--json"]) == 0
     hold(json.loads(capsys.readouterr().out), "search baseline --json")
     winner = Network.from_json((run / "network.json").read_text())
-    options = options_of(SMALL, BUDGET)
     assert winner.name.endswith(found["winner"]) and BUDGET.check(winner).fits
     for row in found["candidates"]:
         assert row["macs"] <= 150_000 and row["reward"] == row["accuracy"] * (row["macs"] / 150_000) ** -0.07
     rewards = [row["reward"] for row in found["finals"][:-1]]
     assert rewards == sorted(rewards, reverse=True) and found["finals"][-1]["id"] == "base"
-    assert found["networks_in_space"] == options.space.count
+    assert found["networks_in_space"] == SMALL.count
     behind = found["finals"][-1]["reward"] > rewards[0]
     assert any("the base is ahead" in sentence for sentence in found["statement"]) == behind
     answers = np.load(run / "answers" / f"{found['winner']}-seed0.npz")
@@ -304,7 +247,7 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]],
     known = [row for row in again if row["id"] in scores]
     assert any(row["accuracy"] != scores[row["id"]] for row in known), "a semifinal is a training of its own"
     for row in found["finals"][:-1]:
-        assert row["search_accuracy"] == scores.get(row["id"]), "what was foreseen has no score"
+        assert row["search_accuracy"] == scores.get(row["id"]), "what was predicted has no score"
     page = Page((run / "report.html").read_text())
     assert all(address[:1] == "#" or address[:5] == "data:" for address in page.values("href") + page.values("src"))
     assert winner.name in page.text
@@ -312,7 +255,7 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[int, str]],
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[int, str]], capsys: Capture) -> None:
+def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[str, str]], capsys: Capture) -> None:
     run, arguments, _ = killed_run
     file = str(run / "network.json")
     for command in (["cost", file], ["fit", file, "--macs", "150K"], ["scale", file, "--phi", "1"]):
@@ -327,7 +270,7 @@ def test_other_commands_take_the_winner(killed_run: tuple[Path, list[str], dict[
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_what_the_scores_are_worth_is_measured_and_shown(
-    killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    killed_run: tuple[Path, list[str], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(killed_run[0], run)
@@ -348,15 +291,9 @@ def test_what_the_scores_are_worth_is_measured_and_shown(
     words = Page((run / "report.html").read_text()).text
     assert "Of 4 networks drawn from the space, each also trained alone for 20 steps" in words
     assert f"Random search with {random['trainings']} such trainings" in words
-    (scores,) = (tmp_path / "ranking").glob("scores-*.json")
-    written = scores.stat().st_mtime_ns
+    written = scores_in(run)
     rank()
-    assert scores.stat().st_mtime_ns == written, "what is done is read"
-
-
-def weights_of(run: Path) -> list[str]:
-    """The supernet's, where there is one: its training is long, and is tested by itself."""
-    return [str(path.relative_to(run)) for path in run.glob("supernet/supernet.safetensors")]
+    assert scores_in(run) == written, "what is done is read"
 
 
 def copied(run: Path, to: Path, *names: str) -> None:
@@ -367,25 +304,10 @@ def copied(run: Path, to: Path, *names: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path) -> None:
+def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[str, str]], tmp_path: Path) -> None:
     run, arguments, _ = killed_run
-    copied(run, tmp_path, "plan.json", *weights_of(run))
+    copied(run, tmp_path, "plan.json")
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     ours, theirs = (json.loads((folder / "baseline.json").read_text()) for folder in (run, tmp_path))
-    in_order = [sorted(row.pop("candidates"), key=lambda one: one["id"]) for row in (ours, theirs)]
-    assert in_order[0] == in_order[1] and ours == theirs
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_study_of_other_scores_is_refused(
-    killed_run: tuple[Path, list[str], dict[int, str]], tmp_path: Path, capsys: Capture
-) -> None:
-    run, arguments, _ = killed_run
-    copied(run, tmp_path, "plan.json", "study.db", *weights_of(run))
-    plan = json.loads((run / "plan.json").read_text())
-    plan["supernet" if plan["scorer"] == "supernet" else "candidate"]["steps"] -= 1
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    assert main([*arguments, "--out", str(tmp_path)]) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert "was begun on another space, budget or data; give another --out, or --fresh" in line
+    assert ours == theirs
+    assert scores_in(run) == scores_in(tmp_path)

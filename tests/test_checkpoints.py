@@ -133,7 +133,7 @@ def test_other_names_are_refused(google: Any, small: Any, tmp_path: Path) -> Non
         load_model(tmp_path / "other")
     more = dict(small.variables) | {"MobilenetV3/box/weights": np.zeros((1, 1, 2, 2), np.float32)}
     google.write_checkpoint(tmp_path / "more", more)
-    with pytest.raises(ValueError, match="is no network of the zoo"):
+    with pytest.raises(ValueError, match="is not a network of the zoo"):
         load_model(tmp_path / "more")
     google.write_checkpoint(
         tmp_path / "two",
@@ -160,7 +160,7 @@ def test_changed_numbers_are_noticed(google: Any, small: Any, tmp_path: Path) ->
     content = bytearray((tmp_path / FILES[1]).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / FILES[1]).write_bytes(content)
-    with pytest.raises(ValueError, match=r"is no whole checkpoint .*Checksum"):
+    with pytest.raises(ValueError, match=r"is not a whole checkpoint .*Checksum"):
         load_model(tmp_path / "model.ckpt")
 
 
@@ -179,7 +179,7 @@ def test_a_reader_that_dies_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tensorflow_reader.importlib.util, "find_spec", lambda name: "there")
     for file in FILES:
         (tmp_path / file).touch()
-    for code, says in ((2, "is no whole checkpoint .cut"), (3, "cannot be imported .cut"), (-6, "ended with -6")):
+    for code, says in ((2, "is not a whole checkpoint .cut"), (3, "cannot be imported .cut"), (-6, "ended with -6")):
         done = subprocess.CompletedProcess([], code, stdout="cut\n" if code > 0 else "", stderr="a\nb")
         monkeypatch.setattr(tensorflow_reader.subprocess, "run", lambda *_, answer=done, **__: answer)
         with pytest.raises(ValueError, match=says) as caught:

@@ -138,7 +138,7 @@ def test_zoo_marks_the_front_and_draws_it(capsys: Capture, tmp_path: Path) -> No
         answer(capsys, "zoo", "--plot", str(tmp_path / name))
         assert (tmp_path / name).stat().st_size > 10_000
     assert main(["zoo", "--plot", str(tmp_path / "zoo.txt")]) == 2
-    assert "no picture that can be drawn" in capsys.readouterr().err
+    assert "not a picture that can be drawn" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["zoo.png", "zoo.svg"]
 
 
@@ -180,7 +180,7 @@ def test_devices_are_listed_and_are_targets(capsys: Capture) -> None:
     ("arguments", "words"),
     [
         (["fit", "efficientnet_b0"], "at least one limit: --macs"),
-        (["fit", "efficientnet_b0", "--macs", "sixty"], "--macs: 'sixty' is no size"),
+        (["fit", "efficientnet_b0", "--macs", "sixty"], "--macs: 'sixty' is not a size"),
         (["fit", "efficientnet_b0", "--weight-bytes", "4M"], "4MiB"),
         (["fit", "efficientnet_b0", "--macs", "100"], "the smallest"),
         (["fit", "efficientnet_b0", "--params", "6M", "--strategy", "resolution"], "macs"),
@@ -203,7 +203,7 @@ def test_devices_are_listed_and_are_targets(capsys: Capture) -> None:
         (["cost", "mobilenet_v2", "another"], "'another' is one argument too many"),
         (["cost", "mobilenet_v2", "--mcas", "3M"], "Did you mean --macs?"),
         (["cots"], 'Did you mean "cost"?'),
-        (["scale", "mobilenet_v2", "--phi", "nan"], "--phi: 'nan' is no finite number"),
+        (["scale", "mobilenet_v2", "--phi", "nan"], "--phi: 'nan' is not a finite number"),
         (["scale", "mobilenet_v2", "--phi", "1", "--strategy", "tiny"], "only shrinks"),
         (["zoo", "--target", "toaster"], "toaster"),
     ],

@@ -17,14 +17,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from budgetnet.experiments.compare.drafts import Draft, drafts_of
-from budgetnet.experiments.compare.statement import statement
-from budgetnet.experiments.compare.suited import suited
-from budgetnet.experiments.compare.words import blocks, design, origin
+from budgetnet.training.train import timed
 from hypothesis import given
 from hypothesis import strategies as st
+from support.compared import ALONE, compared
+from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
-from support.inline import Inline
 from support.killed import kill_when, start
 from support.networks import PLAIN, SQUEEZED
 from support.page import Page
@@ -32,37 +30,41 @@ from support.simulated import LEARNED, LEARNED_NOTHING
 
 import budgetnet
 from budgetnet import Budget, BudgetError, Network, compare, fit, network
-from budgetnet.cli import main
-from budgetnet.cluster import executor as executor_module
+from budgetnet.cli import main, show
+from budgetnet.cli.report import print_report
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.bases import adapted_bases, largest_px, last_px
 from budgetnet.experiments.compare.ablation import ablations
+from budgetnet.experiments.compare.costs import at_costs, costs_report
+from budgetnet.experiments.compare.describe import blocks, design, origin
 from budgetnet.experiments.compare.entrants import FAMILIES, families
+from budgetnet.experiments.compare.findings import findings
 from budgetnet.experiments.compare.pictures import MOST_TICKS, cost_ticks
-from budgetnet.experiments.compare.plan import entrant_row
-from budgetnet.experiments.compare.published import published_lines
-from budgetnet.experiments.compare.result import Comparison, pairs_of, published_of, seed_score
+from budgetnet.experiments.compare.plan import ComparePlan, planned_entrant
+from budgetnet.experiments.compare.published import published_tables
+from budgetnet.experiments.compare.recommendations import recommendations
+from budgetnet.experiments.compare.report import report
+from budgetnet.experiments.compare.request import CompareRequest, Question
+from budgetnet.experiments.compare.result import Compared, Comparison, pairs_of, published_of, seed_score
 from budgetnet.experiments.compare.scalings import SCALINGS, grown_from, scalings
-from budgetnet.inspect.latency import Measurement
+from budgetnet.experiments.compare.specs import EntrantSpec, specs_of
+from budgetnet.experiments.compare.suite import all_questions
+from budgetnet.experiments.report import write_report
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import RELU, Stage, zoo
-from budgetnet.networks.scaling import Coefficients
+from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.runs.record import read_record
 from budgetnet.training import pretrained
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.job import JobContext, Timing, TrainingJob
 from budgetnet.training.predictions import TestPredictions, training_seconds
-from budgetnet.training.recipe import trained_network
+from budgetnet.training.recipe import RECIPES, trained_network
 from budgetnet.training.stopwatch import MachineClock
-from budgetnet.training.train import Timings, timed, with_steps
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
-module = sys.modules[compare.__module__]
-train_module = sys.modules[timed.__module__]
-plan_module = sys.modules[entrant_row.__module__]
-measuring = sys.modules[budgetnet.measure.__module__]
 Capture = pytest.CaptureFixture[str]
 BUDGET = Budget(macs=150_000)
 
@@ -156,25 +158,21 @@ def test_strategies_grow_from_the_base_or_from_a_smaller_one(digits: ImageSet) -
             scalings(digits, budget, start_share=share)
 
 
-def test_uses_are_read_from_what_was_measured() -> None:
-    measured = {field.name: None for field in dataclasses.fields(Measurement)} | {"batch": 1}
-
-    def row(name: str, accuracy: float, macs: int, params: int, latency_ms: float | None) -> dict[str, Any]:
+def test_recommendations_follow_what_was_measured() -> None:
+    def row(name: str, accuracy: float, macs: int, params: int, latency_ms: float | None) -> Compared:
         costs = {"macs": macs, "params": params, "activations": params, "peak_bytes": params}
-        network = json.loads(PLAIN.to_json())
-        return {"id": name, "accuracy": accuracy, **costs, "network": network} | {
-            "measurement": {**measured, "latency_ms": latency_ms}
-        }
+        return compared(name, accuracy, measurement=dataclasses.replace(ALONE, latency_ms=latency_ms), **costs)
 
     rows = [row("best", 0.9, 30, 30, 3.0), row("fast", 0.8, 20, 30, 1.0), row("lost", 0.7, 25, 30, 2.0)]
-    words = suited(rows)
+    words = recommendations(rows)
     assert words["best"].startswith(
         "where accuracy counts most, with the least parameters, activations and memory; fits "
     )
     assert words["fast"].startswith("under a tight limit on multiply-adds and time an image; fits ")
     assert words["lost"].startswith("under no limit better than another here; fits ")
     rows[2] = row("lost", 0.7, 25, 30, None)
-    assert suited(rows)["fast"].startswith("under a tight limit on multiply-adds;"), "a time that is not known of all"
+    without = recommendations(rows)["fast"]
+    assert without.startswith("under a tight limit on multiply-adds;"), "a time that is not known of all"
 
 
 def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> None:
@@ -198,99 +196,125 @@ def test_a_part_is_taken_away_and_what_it_cost_given_back(digits: ImageSet) -> N
     assert {"squeeze-swish", "no-squeeze"} < {row.id for row in other} and "relu" not in {row.id for row in other}
 
 
+def request_of(networks: Sequence[str | Network] = (PLAIN,), **changes: Any) -> CompareRequest:
+    """A request about these bases; `changes` are other fields."""
+    request = CompareRequest(
+        question="families",
+        budget=BUDGET,
+        time_seconds=60.0,
+        seeds=2,
+        networks=tuple(networks),
+        strategy="compound",
+        coefficients=PAPER,
+        pretrained="none",
+        recipe=None,
+        precision="float32",
+        augment=Augment(),
+        start_share=0.5,
+    )
+    return dataclasses.replace(request, **changes)
+
+
+def specs(images: ImageSet, networks: Sequence[str | Network] = (PLAIN,), **changes: Any) -> tuple[EntrantSpec, ...]:
+    return specs_of(request_of(networks, **changes), images, "cpu")[0]
+
+
 def test_ablations_are_trained_with_stochastic_depth(digits: ImageSet) -> None:
-    drafts, _ = drafts_of(digits, Budget(macs=2_000_000), "ablation", ["efficientnet_b0"], "compound", "none", None)
-    assert all(row.config.recipe.drop_path is None for row in drafts)
-    kept = trained_network(drafts[0].config.network, drafts[0].config.recipe, 100)
+    rows = specs(digits, ["efficientnet_b0"], question="ablation", budget=Budget(macs=2_000_000))
+    assert all(row.training.recipe.drop_path is None for row in rows)
+    kept = trained_network(rows[0].training.network, rows[0].training.recipe, 100)
     assert kept.drop_path == network("efficientnet_b0").drop_path > 0.0
 
 
-def draft_of(digits: ImageSet, base: Network) -> Draft:
-    drafts, _ = drafts_of(digits, BUDGET, "families", [base], "compound", "none", None)
-    return drafts[0]
-
-
 def test_equal_seconds_are_steps_by_speed(digits: ImageSet) -> None:
-    draft = draft_of(digits, PLAIN)
-    slow, fast = (entrant_row(draft, Timing(rate, rate, 1.0), 10.0) for rate in (640.0, 1280.0))
-    assert (slow["config"]["steps"], fast["config"]["steps"]) == (100, 200)
-    assert slow["cooldown_steps"] == 50 and slow["recipe"]["name"] == "modern"
+    (spec,) = specs(digits)
+    slow, fast = (planned_entrant(spec, Timing(rate, rate, 1.0), 10.0) for rate in (640.0, 1280.0))
+    assert (slow.steps, fast.steps) == (100, 200)
+    assert slow.cooldown_steps == 50 and slow.recipe.name == "modern"
 
 
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps by speeds that are given, not by the clock; training in this process; a machine that is ours."""
-
-    def planned(drafts: Sequence[Draft], *_: Any) -> dict[str, Any]:
-        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 12.0 + 2 * context) for context, row in enumerate(drafts)]
-        return {"processes": 1, "threads": 1, "seconds_each": 12.0, "entrants": rows}
-
-    Inline.done = []
-    monkeypatch.setattr(module, "planned", planned)
-    monkeypatch.setattr(executor_module, "Workers", Inline)
-    monkeypatch.setattr(module, "MEASURED_SECONDS", 0.5)
-    monkeypatch.setattr(measuring._Watch, "others_cores", lambda self: 0.0)
+SPEED, SECONDS = 2e8, 200.0
+"""A machine on which trainings of a few digits see their images about as often as they must, and time enough that the
+seconds which a busy machine takes to plan are few of them."""
+STARTED = [f"compare/{name}, seed {seed}" for seed in (0, 1) for name in ("plain", "squeezed")]
 
 
-def made(run: Path, **options: Any) -> Comparison:
-    asked: dict[str, Any] = {"seeds": 2, "networks": [PLAIN, SQUEEZED], "out": run, **options}
-    return compare("digits", BUDGET, **asked)
+def made(run: Path, data: Path, executor: InlineExecutor | None = None, **options: Any) -> Comparison:
+    """A comparison of two small networks by two seeds, in this process."""
+    asked: dict[str, Any] = {"time_seconds": SECONDS, "seeds": 2, "networks": [PLAIN, SQUEEZED], **options}
+    return compare(data, BUDGET, out=run, cluster=executor or InlineExecutor(SPEED), **asked)
 
 
-def test_a_comparison_from_end_to_end(short: None, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    found = made(run)
-    assert Inline.done == ["plain-seed0", "squeezed-seed0", "plain-seed1", "squeezed-seed1"], "one seed after another"
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A comparison that is done, which no test changes, and the jobs that it started."""
+
+    found: Comparison
+    data: Path
+    started: tuple[str, ...]
+
+    @property
+    def run(self) -> Path:
+        return self.found.run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, few_digits: Path) -> Finished:
+    executor = InlineExecutor(SPEED)
+    found = made(tmp_path_factory.mktemp("finished") / "run", few_digits, executor)
+    return Finished(found, few_digits, tuple(executor.started))
+
+
+def test_a_comparison_from_end_to_end(finished: Finished) -> None:
+    found, run = finished.found, finished.run
+    assert list(finished.started) == STARTED, "one seed after another"
     assert {row.id for row in found.networks} == {"plain", "squeezed"}
     assert [row.accuracy for row in found.networks] == sorted((row.accuracy for row in found.networks), reverse=True)
     hold(json.loads((run / "plan.json").read_text()), "plan.json, compare")
     hold(json.loads((run / "comparison.json").read_text()), "comparison.json")
+    train_images = len(open_images(finished.data, 0).indices("train"))
     for row in found.networks:
         hold(json.loads((run / "networks" / f"{row.id}.json").read_text()), "Network")
-        assert row.macs <= BUDGET.macs and row.measurement.alone and row.measurement.latency_ms
-        assert row.epochs == pytest.approx(row.steps * row.batch / len(open_images("digits", 0).indices("train")))
-    by_hand(found, run)
+        assert row.macs <= BUDGET.macs and row.measurement.alone == (row.measurement.latency_ms is not None)
+        assert row.epochs == pytest.approx(row.steps * row.batch / train_images) and row.epochs >= 4.0
+    by_hand(found, finished.data)
     assert not list(run.glob("training/*/*.pt")) and not list(run.glob("training/*/*.safetensors"))
-    Inline.done.clear()
-    again = made(run)
-    assert again == found and Inline.done == [], "a finished one is shown again"
+
+
+def test_a_finished_one_is_shown_again_and_is_of_its_request(finished: Finished) -> None:
+    executor = InlineExecutor(SPEED)
+    assert made(finished.run, finished.data, executor) == finished.found and executor.started == []
     with pytest.raises(ValueError, match="begun with another seeds"):
-        made(run, seeds=3)
-    page_of(found)
-    killed(run)
-    again = made(run)
-    assert Inline.done == ["squeezed-seed0"], "what is done is not done again"
-    assert [row.seeds for row in again.networks] == [row.seeds for row in found.networks]
+        made(finished.run, finished.data, seeds=3)
 
 
-def test_where_nothing_was_learned_nothing_is_compared(
-    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def one_step(drafts: Sequence[Draft], *_: Any) -> dict[str, Any]:
-        rows = [entrant_row(row, Timing(64.0, 64.0, 1.0), 0.0) for row in drafts]
-        return {"processes": 1, "threads": 1, "seconds_each": 0.0, "entrants": rows}
-
-    monkeypatch.setattr(module, "planned", one_step)
-    with pytest.raises(ValueError, match=r"the training of .*, the best of all, learned nothing") as caught:
-        made(tmp_path / "run", seeds=1)
-    assert "\n" not in str(caught.value) and not (tmp_path / "run" / "comparison.json").exists()
-
-
-def killed(run: Path) -> None:
+def test_stopped_it_goes_on_to_the_same_scores(finished: Finished, tmp_path: Path) -> None:
     """As a kill in one of the trainings leaves it; the test that is slow kills in earnest."""
+    run = Path(shutil.copytree(finished.run, tmp_path / "run"))
     (run / "comparison.json").unlink()
     (run / "answers" / "squeezed-seed0.npz").unlink()
     (run / "training" / "squeezed-seed0" / "final.npz").unlink()
+    executor = InlineExecutor(SPEED)
+    again = made(run, finished.data, executor)
+    assert executor.started == [STARTED[1]], "what is done is not done again"
+    assert [row.seeds for row in again.networks] == [row.seeds for row in finished.found.networks]
 
 
-def by_hand(found: Comparison, run: Path) -> None:
+def test_where_nothing_was_learned_nothing_is_compared(few_digits: Path, tmp_path: Path) -> None:
+    still = dataclasses.replace(RECIPES["modern"], name="still", learning_rate=1e-12, zero_classifier=False)
+    with pytest.raises(ValueError, match=r"the training of .*, the best of all, learned nothing") as caught:
+        made(tmp_path / "run", few_digits, InlineExecutor(SPEED / 2), seeds=1, recipe=still)
+    assert "\n" not in str(caught.value) and not (tmp_path / "run" / "comparison.json").exists()
+
+
+def by_hand(found: Comparison, data: Path) -> None:
     """Accuracies and differences from the answers that are kept."""
     right: dict[tuple[str, int], np.ndarray] = {}
     files: set[str] = set()
     for row in found.networks:
         for seed in (0, 1):
-            images = open_images("digits", seed)
-            with np.load(run / "answers" / f"{row.id}-seed{seed}.npz") as kept:
+            images = open_images(data, seed)
+            with np.load(found.run / "answers" / f"{row.id}-seed{seed}.npz") as kept:
                 indices = images.indices("test")
                 assert kept["files"].tolist() == [images.files[index] for index in indices]
                 labels = np.asarray(images.labels)[indices]
@@ -304,91 +328,112 @@ def by_hand(found: Comparison, run: Path) -> None:
     differences = [right[pair.a, seed].mean() - right[pair.b, seed].mean() for seed in (0, 1)]
     assert pair.difference == pytest.approx(np.mean(differences))
     assert pair.error_seeds == pytest.approx(np.std(differences, ddof=1) / np.sqrt(2))
-    assert pair.standard_error == pytest.approx(max(pair.error_images, pair.error_seeds or 0.0))
+    assert pair.seeds == pytest.approx(differences) and pair.low is not None and pair.high is not None
+    assert pair.low < pair.difference < pair.high
 
 
-def page_of(found: Comparison) -> None:
-    """The page says what the comparison says, and needs nothing but itself."""
-    source = found.report.read_text(encoding="utf-8")
-    page = Page(source)
-    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
-    for row in found.networks:
-        assert row.blocks in text and f"{100 * row.low:.1f} to {100 * row.high:.1f}" in text
-        assert row.measurement.image_ms is not None and f"{row.measurement.image_ms:.2f}" in text
-    assert all(sentence in text for sentence in found.statement)
-    assert "//" not in source and not {tag for tag, _ in page.tags} & {"script", "link"} - {"link"}
-    ids = page.values("id")
-    assert len(ids) == len(set(ids)) and source.count("<svg") == 6
-
-
-@pytest.mark.slow
-def test_all_questions_divide_the_time_and_one_page_holds_them_all(
-    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    once = made(tmp_path / "once")
-    asked: dict[str, tuple[float, object]] = {}
-
-    def stand_in(data: str, budget: Budget, **more: Any) -> Comparison:
-        question, run = more["question"], more["out"]
-        asked[question] = more["time_seconds"], more["networks"]
-        shutil.copytree(once.run, run)
-        plan = json.loads((run / "plan.json").read_text())
-        (run / "plan.json").write_text(json.dumps({**plan, "question": question}))
-        return dataclasses.replace(once, run=run)
-
-    monkeypatch.setattr(budgetnet, "compare", stand_in)
-    command = ["compare", "digits", "--macs", "400K", "--time", "57m", "--out", str(tmp_path / "all"), "--all"]
-    assert main([*command, "--networks", "mobilenet_v1", "mobilenet_v2", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    hold(found, "compare --all --json")
-    seconds = {question: time for question, (time, _) in asked.items()}
-    assert sum(seconds.values()) == pytest.approx(57 * 60)
-    assert seconds["ablation"] / 9 == pytest.approx(seconds["families"] / 2) == pytest.approx(seconds["scaling"] / 5)
-    assert [networks for _, networks in asked.values()] == [["mobilenet_v1", "mobilenet_v2"], None, None]
-    source = Path(found["report"]).read_text(encoding="utf-8")
+def shown_page(path: Path, pictures: int) -> tuple[Page, str]:
+    """A page that needs nothing but itself, and its text."""
+    source = path.read_text(encoding="utf-8")
     page = Page(source)
     ids = page.values("id")
-    assert len(ids) == len(set(ids)) and {"families", "scaling", "ablation", "families-table"} <= set(ids)
-    assert source.count("<svg") == 3 * 6 and "//" not in source
-    assert all(page.text.count(sentence) == 3 for sentence in once.statement)
-    shutil.rmtree(tmp_path / "all")
-    assert main(command) == 0
-    assert f"{tmp_path / 'all' / 'report.html'}" in capsys.readouterr().out
+    assert "//" not in source and not {tag for tag, _ in page.tags} & {"script", "iframe"}
+    assert len(ids) == len(set(ids)) and source.count("<svg") == pictures
+    return page, page.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_page_says_what_the_comparison_says(finished: Finished, tmp_path: Path, capsys: Capture) -> None:
+    found = finished.found
+    timed = dataclasses.replace(
+        found, disturbance=None, networks=tuple(dataclasses.replace(row, measurement=ALONE) for row in found.networks)
+    )
+    _, text = shown_page(write_report(report(found.record, timed), tmp_path / "timed"), 6)
+    print_report(report(found.record, timed))
+    shown = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    for row in timed.networks:
+        assert row.blocks in text and f"{ALONE.image_ms:.2f}" in text
+        interval = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
+        assert interval in text and interval in shown and row.label in shown
+    assert all(sentence in text and sentence in " ".join(shown.split()) for sentence in found.statement)
+    assert "budgetnet compare" in text and "There are no" not in text
+    disturbed = dataclasses.replace(timed, disturbance="other programs took 90 % of a core")
+    _, text = shown_page(write_report(report(found.record, disturbed), tmp_path / "disturbed"), 6)
+    assert "There are no milliseconds: other programs took 90 % of a core" in text
+    shown_page(finished.found.report, 6)
+
+
+def relabelled(once: Comparison, folder: Path, **changes: Any) -> Comparison:
+    """The same comparison in another folder, as of another request."""
+    record = dataclasses.replace(once.record, request=dataclasses.replace(once.record.request, **changes))
+    return dataclasses.replace(once, run=folder, report=folder / "report.html", record=record)
+
+
+def test_all_questions_divide_the_time_and_one_page_holds_them_all(finished: Finished, tmp_path: Path) -> None:
+    asked: dict[str, float] = {}
+
+    def ask(question: Question, seconds: float, folder: Path | None) -> Comparison:
+        asked[question] = seconds
+        assert folder == tmp_path / "all" / question
+        return relabelled(finished.found, folder, question=question)
+
+    found = all_questions(ask, 57 * 60, tmp_path / "all", families=2)
+    hold(json.loads(json.dumps(show.plain(found))), "compare --all --json")
+    assert sum(asked.values()) == pytest.approx(57 * 60)
+    assert asked["ablation"] / 9 == pytest.approx(asked["families"] / 2) == pytest.approx(asked["scaling"] / 5)
+    page, text = shown_page(found.report, 3 * 6)
+    assert {"families", "scaling", "ablation", "families-table"} <= set(page.values("id"))
+    assert all(text.count(sentence) == 3 for sentence in finished.found.statement)
+    assert "table 7" in text and "resnet50" in text, "beside the ways to scale stand those of the paper"
+
+
+def test_at_several_costs_one_page_has_the_curves(finished: Finished, tmp_path: Path, capsys: Capture) -> None:
+    def at(share: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        shutil.copytree(finished.run, folder)
+        return relabelled(finished.found, folder, budget=BUDGET.times(share), question="scaling")
+
+    found = at_costs(at, [1.0, 0.5], tmp_path / "run")
+    assert found.shares == (0.5, 1.0)
+    hold(json.loads(json.dumps(show.plain(found))), "compare --shares --json")
+    page, text = shown_page(found.report, 2)
+    for one in found.comparisons:
+        assert all(sentence in text for sentence in one.statement)
+        assert all(f"{100 * row.accuracy:.1f}" in text for row in one.networks)
+    assert "at most 75 K MACs" in text or "75 K MACs" in text
+    assert "table 7" in text and "resnet50" in text
+    links = [value for value in page.values("href") if value and value.endswith(".html")]
+    assert len(links) == 2 and all((found.run / link).is_file() for link in links)
+    print_report(costs_report(found))
+    shown = capsys.readouterr().out
+    assert all(str(one.report) in shown for one in found.comparisons) and str(found.report) in shown
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* is left out")
-def test_at_several_costs_each_is_a_comparison_and_one_page_has_the_curves(
-    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "plain.json").write_text(PLAIN.to_json(), encoding="utf-8")
-    command = ["compare", "digits", "--macs", "400000", "--scaling", "--networks", "plain.json", "--seeds", "2"]
-    command += ["--shares", "1,0.5", "--time", "10m", "--json"]
-    assert main(command) == 0
-    found = json.loads(capsys.readouterr().out)
-    hold(found, "compare --shares --json")
-    assert found["shares"] == [0.5, 1.0]
-    half, whole = found["comparisons"]
-    most = [max(row["macs"] for row in one["networks"]) for one in (half, whole)]
+def test_ways_to_scale_at_several_costs(few_digits: Path, tmp_path: Path) -> None:
+    executor = InlineExecutor(2e9)
+
+    def at(share: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        return compare(
+            few_digits,
+            Budget(macs=400_000).times(share),
+            time_seconds=600.0,
+            seeds=1,
+            networks=[PLAIN],
+            question="scaling",
+            out=folder,
+            cluster=executor,
+        )
+
+    half, whole = at_costs(at, [1.0, 0.5], tmp_path / "run").comparisons
+    most = [max(row.macs for row in one.networks) for one in (half, whole)]
     assert most[0] <= 200_000 < most[1] <= 400_000
-    plans = [json.loads((Path(one["run"]) / "plan.json").read_text()) for one in (half, whole)]
-    assert [plan["budget"]["macs"] for plan in plans] == [200_000, 400_000]
-    assert [plan["time_seconds"] for plan in plans] == [300.0, 300.0]
-    page = Page(Path(found["report"]).read_text(encoding="utf-8"))
-    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
-    for one in (half, whole):
-        assert all(sentence in text for sentence in one["statement"])
-        assert all(f"{100 * row['accuracy']:.1f}" in text for row in one["networks"])
-    assert "table 7" in text and "resnet50" in text
-    links = [value for value in page.values("href") if value.endswith(".html")]
-    assert len(links) == 2 and all((Path(found["run"]) / link).is_file() for link in links)
-    Inline.done.clear()
-    assert main([*command[:-1], "--out", found["run"]]) == 0, "in a folder of its own"
-    assert (Path(found["run"]) / "share-0.5" / "report.html").is_file() and Inline.done
-    Inline.done.clear()
-    assert main(command[:-1]) == 0 and Inline.done == [], "finished ones are shown again"
-    assert "At 0.5 of it:" in capsys.readouterr().out
+    assert {row.strategy for row in whole.networks} == {row.id for row in whole.networks} <= set(SCALINGS)
+    assert executor.started
+    executor.started.clear()
+    at_costs(at, [1.0, 0.5], tmp_path / "run")
+    assert executor.started == [], "finished ones are shown again"
 
 
 @given(st.integers(1, 10**10), st.floats(4.0, 10**6), st.sampled_from(["macs", "params", "peak_bytes"]))
@@ -402,46 +447,44 @@ def test_ticks_of_a_wide_axis_are_few_and_evenly_spread(low: int, times: float, 
         assert all(math.log2(tick).is_integer() for tick in ticks)
 
 
-def test_published_scalings_are_counted(digits: ImageSet) -> None:
-    tables = published_lines()
+def test_published_scalings_are_counted() -> None:
+    tables = published_tables()
     assert [row.base for row in tables] == ["efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "resnet50"]
     b0, resnet = tables[0], tables[-1]
     # ../shared/reference/published.json: 1.575, 1.450, 1.538 and 1.80 G, and ResNet's two that look swapped.
     assert [row.counted for row in b0.lines[1:]] == ["1.58", "1.45", "1.54", "1.80"]
     assert [f"{float(row.counted):.1f}" for row in resnet.lines[1:3]] == ["14.6", "16.1"]
-    assert b0.single_process == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
+    assert b0.spread == pytest.approx(1.80 / 1.45 - 1, abs=0.01)
 
 
-@pytest.mark.slow
-def test_a_time_that_is_too_short_says_what_is_needed(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    speeds = Timings((Timing(10.0, 10.0, 1.0), Timing(10.0, 10.0, 1.0)), 2.0)
-    monkeypatch.setattr(plan_module, "timed", lambda *_, **__: speeds)
-    with pytest.raises(ValueError, match="4 trainings") as caught:
-        made(tmp_path / "run", time_seconds=30.0)
+def test_a_time_that_is_too_short_says_what_is_needed(few_digits: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match="for 4 trainings, 1 at a time") as caught:
+        made(run, few_digits, InlineExecutor(SPEED / 10))
     needed = int(str(caught.value).split()[-2])
-    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
-    assert needed > 2 * 10 * 64 / 10, "ten steps of 64 images at 10 a second, twice on two cores"
-    monkeypatch.setattr(module._Run, "finish", lambda self: self.plan)
-    plan = made(tmp_path / "run", time_seconds=float(needed))  # long enough: it would go on to train
-    assert all(row["config"]["steps"] >= 10 for row in plan["entrants"])
+    assert "\n" not in str(caught.value) and not run.exists() and needed > SECONDS
+    with pytest.raises(StoppedError):
+        made(run, few_digits, InlineExecutor(SPEED / 10, stop_after=0), time_seconds=float(needed))
+    record = read_record(run, "compare", CompareRequest, ComparePlan)
+    assert record is not None and record.plan.slots == 1
+    train_images = len(open_images(few_digits, 0).indices("train"))
+    assert all(row.config(0).epochs(train_images) >= 4.0 for row in record.plan.entrants)
 
 
-def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(short: None, tmp_path: Path) -> None:
+def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(digits: ImageSet, tmp_path: Path) -> None:
     source, row = tmp_path / "parent.safetensors", {"mean": [0.3], "std": [0.4]}
     parent = dataclasses.replace(PLAIN, name="parent", classes=10, in_channels=1)
     other = dataclasses.replace(PLAIN, name="other", stages=(*PLAIN.stages, Stage(16, activation=RELU)))
     save_weights(source, build(parent, seed=5), [str(digit) for digit in range(10)], row)
     with pytest.raises(ValueError, match=r"other cannot inherit from .* which is parent") as caught:
-        made(tmp_path / "run", networks=[PLAIN, other], pretrained=str(source))
+        compare("digits", BUDGET, networks=[PLAIN, other], pretrained=str(source), out=tmp_path / "run")
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
-    drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", str(source), None)
-    assert drafts[0].parent == str(source) and drafts[0].config.recipe.name == "finetune"
-    assert drafts[0].config.preprocessing.mean == (0.3,) and drafts[0].entrant.dropped_strides == 0
+    (spec,) = specs(digits, pretrained=str(source))
+    assert spec.parent == str(source) and spec.training.recipe.name == "finetune"
+    assert spec.training.preprocessing.mean == (0.3,) and spec.entrant.dropped_strides == 0
     with pytest.warns(UserWarning, match="no pretrained relative of plain"):
-        drafts, _ = drafts_of(open_images("digits", 0), BUDGET, "families", [PLAIN], "compound", "auto", None)
-    assert drafts[0].parent is None and drafts[0].config.recipe.name == "modern"
+        (spec,) = specs(digits, pretrained="auto")
+    assert spec.parent is None and spec.training.recipe.name == "modern"
 
 
 def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,31 +514,19 @@ def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, li
 
 
 def said(rights: dict[str, list[float]], reference: str | None = None) -> str:
-    """The statement about such answers."""
+    """The findings about such answers."""
     tests = answers_of(rights)
     order = sorted(rights, key=lambda name: -float(np.mean(rights[name])))
-    rows = [Row(name, name, float(np.mean(rights[name])), tuple(map(seed_score, tests[name]))) for name in order]
+    rows = [compared(name, float(np.mean(rights[name])), tuple(map(seed_score, tests[name]))) for name in order]
     pairs, images = pairs_of(tests, order, reference), 400 * len(rights[order[0]])
     assert len(pairs) == (len(order) * (len(order) - 1) // 2 if reference is None else len(order) - 1)
-    return " ".join(statement(rows, pairs, images, reference))  # type: ignore[arg-type]
+    return " ".join(findings(rows, pairs, images, reference))
 
 
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What a statement reads of a network."""
-
-    id: str
-    label: str
-    accuracy: float
-    seeds: tuple[Any, ...]
-    recipe: str = "modern"
-    training_seconds: float | None = None
-
-
-def test_the_statement_says_where_trainings_took_unequal_time() -> None:
+def test_findings_say_where_trainings_took_unequal_time() -> None:
     scores = tuple(map(seed_score, answers_of({"a": [0.9]})["a"]))
     even, uneven = (
-        " ".join(statement([Row(name, name, 0.9, scores, training_seconds=took[name]) for name in took], [], 400))  # type: ignore[arg-type]
+        " ".join(findings([compared(name, 0.9, scores, training_seconds=took[name]) for name in took], [], 400))
         for took in ({"a": 100.0, "b": 119.0}, {"a": 100.0, "b": 121.0})
     )
     assert "should take equally long" not in even
@@ -503,9 +534,9 @@ def test_the_statement_says_where_trainings_took_unequal_time() -> None:
 
 
 def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, tmp_path: Path) -> None:
-    (draft, *_), _ = drafts_of(digits, BUDGET, "families", [PLAIN], "compound", "none", None)
+    (spec,) = specs(digits)
     job = TrainingJob(
-        with_steps(draft.config, 100),
+        spec.training.for_steps(100),
         JobContext("digits", 0, 8, str(tmp_path)),
         "final",
         "compare/plain, seed 0",
@@ -522,12 +553,8 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     assert training_seconds([began[0], cooled], job) is None
 
 
-def test_a_slow_moment_strikes_no_course_alone(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    configs = [
-        row.config for row in drafts_of(digits, BUDGET, "families", [PLAIN, SQUEEZED], "compound", "none", None)[0]
-    ]
+def test_a_slow_moment_strikes_no_network_alone(digits: ImageSet, tmp_path: Path) -> None:
+    trainings = [row.training for row in specs(digits, [PLAIN, SQUEEZED])]
     slow_first = iter([50.0, 200.0, 100.0, 190.0, 110.0, 210.0])
 
     class Stopwatch:
@@ -535,8 +562,8 @@ def test_a_slow_moment_strikes_no_course_alone(
 
         startup_seconds = 0.0
 
-        def time(self, asked: Sequence[TrainingConfig], context: JobContext, seconds: float) -> tuple[Timing, ...]:
-            assert list(asked) == configs * 3
+        def time(self, asked: Sequence[TrainingSpec], context: JobContext, seconds: float) -> tuple[Timing, ...]:
+            assert list(asked) == trainings * 3
             return tuple(Timing(rate, 2 * rate, 1.0) for rate, _ in zip(slow_first, asked, strict=True))
 
     class Clock(MachineClock):
@@ -544,11 +571,11 @@ def test_a_slow_moment_strikes_no_course_alone(
         def stopwatch(self, *_: Any) -> Iterator[Stopwatch]:
             yield Stopwatch()
 
-    found = timed(configs, JobContext("digits", 0, 8, str(tmp_path)), ProcessGroup(2, 1), None, True, 3, Clock())
+    found = timed(trainings, JobContext("digits", 0, 8, str(tmp_path)), ProcessGroup(2, 1), None, True, 3, Clock())
     assert found.configs == (Timing(100.0, 200.0, 3.0), Timing(200.0, 400.0, 3.0))
 
 
-def test_the_statement_claims_what_the_data_show_and_no_more() -> None:
+def test_findings_claim_what_the_data_show_and_no_more() -> None:
     clear = said({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.8, 0.81], "c": [0.8, 0.8025, 0.8075]})
     assert "a has the highest mean, 90.3 %, and that is more than every other's." in clear
     assert "More accurate: a than b by +10.0 points" in clear and " and c by +10.0 points" in clear

@@ -105,7 +105,7 @@ def test_a_file_that_changed_since_the_scan(tmp_path: Path) -> None:
 
 def test_above_the_limit_images_are_decoded_at_each_access(tmp_path: Path) -> None:
     images = open_images(photos(tmp_path / "data"))
-    with pytest.warns(UserWarning, match="decoded anew at each access, which is slower: .* exceed the limit"):
+    with pytest.warns(UserWarning, match="decoded again at each access, which is slower: .* exceed the limit"):
         slow = open_cache(images, 16, tmp_path, limit_bytes=1000)
     assert slow.source == "decoded"
     assert not (tmp_path / "pixels").exists()
@@ -161,7 +161,7 @@ def test_no_room_on_the_disk(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": SOURCE}
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True, timeout=60)
     assert done.stdout.split("\n")[-2] == f"decoded {sum_of(images, 100)}"
-    assert "images are decoded anew at each access, which is slower" in done.stderr
+    assert "images are decoded again at each access, which is slower" in done.stderr
     assert "File too large" in done.stderr
     assert not files(tmp_path, "*.bin*[!k]")
 
@@ -169,7 +169,7 @@ def test_no_room_on_the_disk(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     images = open_images(photos(tmp_path / "data"))
     (tmp_path / "file").write_text("no folder")
-    with pytest.warns(UserWarning, match="decoded anew at each access, .*: Not a directory"):
+    with pytest.warns(UserWarning, match="decoded again at each access, .*: Not a directory"):
         assert open_cache(images, 16, tmp_path / "file").source == "decoded"
 
 

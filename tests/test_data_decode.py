@@ -179,7 +179,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"image\.png: No such file or directory$"):
         decode(path, 3)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"image\.png: the file is empty; copy it anew$"):
+    with pytest.raises(ValueError, match=r"image\.png: the file is empty; copy it again$"):
         decode(path, 3)
 
 

@@ -15,7 +15,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 IN_KOREAN = {"README.md": "README.ko.md", "docs/notes.md": "docs/notes.ko.md"}
 HANGUL = re.compile("[가-힣]")
 
-snippets: Callable[[str], Iterator[Any]] = runpy.run_path(str(ROOT / "docs" / "check_snippets.py"))["snippets"]
+SNIPPETS = runpy.run_path(str(ROOT / "docs" / "check_snippets.py"))
+snippets: Callable[[str], Iterator[Any]] = SNIPPETS["snippets"]
 
 
 def text_of(name: str) -> str:
@@ -58,4 +59,31 @@ def test_both_languages_have_the_same_headings_pictures_and_tables(english: str,
     for shape in (r"^(#+) ", r"!\[[^\]]*\]\(([^)]*)\)", r"^(\|)"):
         assert re.findall(shape, first, re.M) == re.findall(shape, second, re.M)
     assert Path(korean).name in first[:200] and Path(english).name in second[:200]
-    assert len(HANGUL.findall(second)) > 1000 > len(HANGUL.findall(first))
+    assert len(HANGUL.findall(second)) > 500 > len(HANGUL.findall(first))
+
+
+def training_pages() -> list[str]:
+    """The pages whose Python trains networks, which `make check` compiles alone."""
+    pages = [page for page in PAGES if not page.name.endswith(".ko.md")]
+    blocks = {str(page.relative_to(ROOT)): list(snippets(page.read_text(encoding="utf-8"))) for page in pages}
+    return [name for name, found in blocks.items() if any(map(SNIPPETS["trains"], python_of(found)))]
+
+
+def python_of(found: list[Any]) -> list[Any]:
+    return [one for one in found if one.language == "python"]
+
+
+def test_the_readme_trains() -> None:
+    assert "README.md" in training_pages()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", training_pages())
+def test_python_that_trains_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not list(SNIPPETS["check_python"](python_of(list(snippets(text_of(name)))), name, slow=True))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(text_of("README.md").split()) < 600

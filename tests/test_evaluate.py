@@ -109,9 +109,9 @@ def test_wilson_against_published_values():
     # Newcombe, Statistics in Medicine 17 (1998) 857, table I, method 3.
     for correct, count, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]:
         assert wilson(correct, count) == pytest.approx((low, high), abs=5e-5)
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         wilson(0, 0)
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="not a share"):
         wilson(3, 2)
 
 
@@ -242,7 +242,7 @@ def test_json_files_are_whole_or_absent(tmp_path):
     assert read_json(file)["n"] == [1, 2.5, None], "a failed write left the old file"
     assert [path.name for path in tmp_path.iterdir()] == ["value.json"]
     file.write_text("{")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         read_json(file)
     with pytest.raises(ValueError, match="cannot read"):
         read_json(tmp_path / "absent.json")

@@ -503,7 +503,7 @@ def test_a_class_is_found_by_its_name_and_near_ones_are_named(runs: dict[str, Pa
         (["swish", "photo.png", "--class", "dog", "--with", "others"], "others has no class 'dog'"),
         (["swish", "photo.png", "--stages", "9"], "small has no map 9; choose from stem, 0, 1, 2, head"),
         (["swish", "photo.png", "--layer", "1.7"], "has no map 1.7"),
-        (["swish", "photo.png", "--beside", "plain"], "is no twin of"),
+        (["swish", "photo.png", "--beside", "plain"], "is not a twin of"),
         (["swish", "photo.png", "--beside", "others"], "they differ in names of classes"),
         (["swish", "photo.png", "--with", "empty"], "holds no weights.safetensors"),
         (["empty", "photo.png"], "holds no weights.safetensors"),

@@ -11,43 +11,64 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from budgetnet.training.train import Timings
 from hypothesis import given
 from hypothesis import strategies as st
+from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
-from support.inline import Inline
 from support.killed import kill_when, start
 from support.page import Page
-from support.simulated import LEARNED
+from support.simulated import LEARNED, SimulatedClock
 from support.spaces import BASE, SMALL
 
 import budgetnet
-from budgetnet import PAPER, Budget, Coefficients, cost, scale
+from budgetnet import Budget, Coefficients, cost, scale
 from budgetnet.cli import main
-from budgetnet.cluster import executor as where_module
-from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.codec import from_record, to_plain
 from budgetnet.data import ImageSet, open_images
-from budgetnet.experiments.baseline.request import SearchRequest
 from budgetnet.experiments.coefficients.entrants import base_of, space_of
-from budgetnet.experiments.family import _Asked, _Chain, tolerance_for
-from budgetnet.experiments.family.family import MemberTraining, family_of, job_for, train_family, train_member
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform
+from budgetnet.experiments.family.findings import findings
 from budgetnet.experiments.family.members import PHIS, members_of, published_members
-from budgetnet.experiments.family.plan import SHARES, Job, family_seconds, jobs_of, makespan, planned, shared
-from budgetnet.experiments.family.result import Family, Part, gains_of, member_of
-from budgetnet.experiments.family.statement import statement
+from budgetnet.experiments.family.plan import BASELINE, PARTS, FamilyPlan, shared
+from budgetnet.experiments.family.report import report
+from budgetnet.experiments.family.request import FamilyRequest
+from budgetnet.experiments.family.result import FORMAT, Family, SearchPart
+from budgetnet.experiments.family.run import TRAIN_MEMBERS, _leaving_nothing, _part, tolerance_for
+from budgetnet.experiments.family.training import (
+    MembersPlan,
+    MembersRequest,
+    PlannedMember,
+    TrainedMembers,
+    TrainingSizes,
+    gains_of,
+    jobs_of,
+    makespan,
+    member_of,
+    propose,
+    sizes_of,
+    train_member,
+)
+from budgetnet.experiments.report import write_report
+from budgetnet.experiments.timing import TimeBudget
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import factors
-from budgetnet.parallel.progress import silent
-from budgetnet.training.augmenting import Augment
-from budgetnet.training.job import Timing
-from budgetnet.training.plan import TooShort, config_row
+from budgetnet.runs.record import Record, data_record, machine_record
+from budgetnet.training.augmenting import Augment, augment_of
+from budgetnet.training.job import JobContext, Timing
+from budgetnet.training.plan import TooShort, preprocessing_for
 from budgetnet.training.predictions import TestPredictions
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import Timings, with_steps
 
 Capture = pytest.CaptureFixture[str]
 CHOSEN = Coefficients(1.3, 1.2, 1.0)
+REQUEST = FamilyRequest(
+    Budget(macs=10**6), 100.0, SMALL, "mobilenet_v2", -0.07, 0, MODERN, "float32", augment_of("none")
+)
+MEMBERS = MembersRequest(BASE, CHOSEN, Budget(macs=10**6), 60.0, 0, MODERN, "float32", augment_of("none"))
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +77,18 @@ def digits() -> ImageSet:
 
 
 @pytest.fixture
-def job(digits: ImageSet, tmp_path: Path) -> Job:
-    networks = [row for _, _, row in members_of(BASE, CHOSEN)]
-    return job_for(networks, digits, "digits", "modern", 0, tmp_path, LocalExecutor(), "float32", None)
+def sizes(digits: ImageSet) -> TrainingSizes:
+    return sizes_of(digits, 64, 2)
 
 
 def test_a_family_is_its_base_scaled() -> None:
     rows = members_of(BASE, CHOSEN)
-    assert [(name, phi) for name, phi, _ in rows] == [("S0", 0), ("S1", 1), ("S2", 2), ("S3", 3)]
-    for name, phi, network in rows:
-        assert network.name == name and BASE.name in network.source
-        scaled = scale(BASE, phi, coefficients=CHOSEN)
-        assert network == dataclasses.replace(scaled, name=name, source=network.source)
-    macs = [cost(network).macs for _, _, network in rows]
+    assert [(row.id, row.phi) for row in rows] == [("S0", 0), ("S1", 1), ("S2", 2), ("S3", 3)]
+    for row in rows:
+        assert row.network.name == row.id and BASE.name in row.network.source
+        scaled = scale(BASE, row.phi, coefficients=CHOSEN)
+        assert row.network == dataclasses.replace(scaled, name=row.id, source=row.network.source)
+    macs = [cost(row.network).macs for row in rows]
     assert macs == sorted(macs) and macs[3] > 4 * macs[0]
     assert factors(3.0, coefficients=CHOSEN).depth == pytest.approx(1.3**3)
 
@@ -96,90 +116,99 @@ def timings(*rates: float) -> tuple[Timing, ...]:
 RATES = (8000.0, 4000.0, 2000.0, 1000.0)
 
 
-def timed_as(monkeypatch: pytest.MonkeyPatch, *rates: float) -> None:
-    monkeypatch.setattr(where_module, "timed", lambda *_, **__: Timings(timings(*rates), 1.0))
-
-
-def test_the_time_is_shared_by_the_rule(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
-
-    timed_as(monkeypatch, *RATES)
-    stand_in = members_of(BASE, PAPER)
-    found = shared(job, stand_in, time.monotonic(), 10_800, None)
-    assert sum(SHARES.values()) == 1.0 and found["shares"] == dict(SHARES)
-    assert found["seconds"] == pytest.approx({"baseline": 5400, "coefficients": 2700, "family": 2700}, abs=2)
-    assert found["coefficient_seeds"] == 3
+def test_the_time_is_shared_by_the_rule(sizes: TrainingSizes) -> None:
+    measured = Timings(timings(*RATES), 1.0)
+    assert sum(part.share for part in PARTS) == 1.0
+    found = shared(10_800, 0.0, (), measured, sizes)
+    assert (found.baseline_seconds, found.coefficients_seconds, found.family_seconds) == (5400, 2700, 2700)
+    assert found.coefficient_seeds == 3
     with pytest.raises(TooShort, match="too short for a baseline, coefficients and a family; give at least") as short:
-        shared(job, stand_in, time.monotonic(), 20, None)
-    enough = shared(job, stand_in, time.monotonic(), short.value.least_seconds + 4, None)
-    assert 1 <= enough["coefficient_seeds"] <= 3
+        shared(20, 4.0, (), measured, sizes)
+    enough = shared(short.value.least_seconds + 4, 4.0, (), measured, sizes)
+    assert 1 <= enough.coefficient_seeds <= 3
 
 
-def test_members_train_for_equal_steps_in_the_time(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
+def planned(digits: ImageSet, run: Path, executor: InlineExecutor, seconds: float) -> MembersPlan:
+    time = TimeBudget(SimulatedClock(), 0.0, seconds)
+    request = dataclasses.replace(MEMBERS, time_seconds=seconds)
+    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None))
 
-    timed_as(monkeypatch, *RATES)
-    members = members_of(BASE, CHOSEN)
+
+def test_members_train_for_equal_steps_in_the_time(digits: ImageSet, tmp_path: Path) -> None:
+    executor = InlineExecutor(speed=8e9, count=2)
     for seconds in (60.0, 600.0):
-        plan = planned(job, members, time.monotonic(), seconds, None)
-        assert {row["config"]["steps"] for row in plan["members"]} == {plan["steps"]}
-        takes = [family_seconds(job, timings(*RATES), plan["seeds"], plan["steps"] + more) for more in (0, 1)]
-        left = seconds * 0.97 - 6.0
-        assert takes[0] <= left < takes[1] + 0.2, "as many steps as the time allows"
-        assert plan["seeds"] == 1 or plan["steps"] >= job.enough_steps
+        plan = planned(digits, tmp_path, executor, seconds)
+        rates = timings(*(member.images_per_second for member in plan.members))
+        sizes = sizes_of(digits, plan.batch, plan.slots)
+        takes = [sizes.seconds(rates, plan.seeds, plan.steps + more) for more in (0, 1)]
+        left = seconds * 0.97 - 5.0
+        assert takes[0] <= left < takes[1], "as many steps as the time allows"
+        assert plan.seeds == 1 or plan.steps >= sizes.enough_steps
+        assert plan.epochs == pytest.approx(plan.steps * plan.batch / sizes.train)
     with pytest.raises(TooShort, match=r"4 trainings of \d+ steps; give at least"):
-        planned(job, members, time.monotonic(), 7.0, None)
+        planned(digits, tmp_path, executor, 5.5)
 
 
-def family_plan(job: Job, seeds: int, steps: int) -> dict[str, object]:
-    rows = [
-        {"id": name, "config": config_row(with_steps(job.config(name, network), steps))}
-        for name, _, network in members_of(BASE, CHOSEN)
-    ]
-    recipe, preprocessing = job.draft.recipe.to_dict(), dataclasses.asdict(job.draft.preprocessing)
-    more = {"recipe": recipe, "preprocessing": preprocessing, "seed": 0, "cooldown_steps": 1}
-    return {**more, "seeds": seeds, "members": rows}
+def members_plan(digits: ImageSet, seeds: int, steps: int) -> MembersPlan:
+    members = tuple(PlannedMember(row.id, row.phi, row.network, 100.0) for row in members_of(BASE, CHOSEN))
+    preprocessing = preprocessing_for(digits)
+    return MembersPlan(8, MODERN, (), preprocessing, 32, 2, seeds, steps, steps * 32 / 1257, members)
 
 
-def test_trainings_share_a_split_and_the_largest_begins(job: Job) -> None:
-    jobs = jobs_of(family_plan(job, 2, 4), job.context)
-    assert [job.config.id for job in jobs[:3]] == ["S3-seed0", "S3-seed1", "S2-seed0"] and len(jobs) == 8
-    assert {job.context.split_seed for job in jobs} == {0} and {job.config.seed for job in jobs} == {0, 1}
-    assert {job.trunk_until + job.cooldown_steps for job in jobs} == {4}
+def context_of(run: Path) -> JobContext:
+    return JobContext("digits", 0, 8, str(run / "training"))
 
 
-def test_the_first_seeds_weights_are_kept(job: Job, tmp_path: Path) -> None:
-    job = next(job for job in jobs_of(family_plan(job, 1, 2), job.context) if job.config.id == "S0-seed0")
-    assert train_member(MemberTraining(job))
+def test_trainings_share_a_split(digits: ImageSet, tmp_path: Path) -> None:
+    plan = members_plan(digits, 2, 4)
+    jobs = jobs_of(plan.members[3], plan, 7, context_of(tmp_path))
+    assert [job.training.config.id for job in jobs] == ["S3-seed7", "S3-seed8"]
+    assert {job.context.split_seed for job in jobs} == {0} and [job.training.config.seed for job in jobs] == [7, 8]
+    assert {job.training.trunk_until + job.training.cooldown_steps for job in jobs} == {4}
+    assert [job.keeps for job in jobs] == [True, False]
+
+
+def test_the_first_seeds_weights_are_kept(digits: ImageSet, tmp_path: Path) -> None:
+    plan = members_plan(digits, 1, 2)
+    (job,) = jobs_of(plan.members[0], plan, 0, context_of(tmp_path))
+    assert train_member(job)
     found = load_model(tmp_path / "S0.safetensors")
     assert found.network.name == "S0" and found.network.stages == BASE.stages and len(found.classes) == 10
-    assert job.predictions.exists() and not job.weights.exists()
+    assert job.training.predictions.exists() and not job.training.weights.exists()
 
 
 @pytest.mark.slow
-def test_a_family_goes_on_to_the_same_weights(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Inline.done = []
-    timed_as(monkeypatch, 150.0, 150.0, 150.0, 150.0)
-    monkeypatch.setattr(where_module, "Workers", Inline)
-    whole = {"recipe_name": "modern", "seed": 0, "precision": "float32", "seconds": {"family": 100}}
-    whole |= {"budget": {"macs": 10**6}}
+def test_a_family_goes_on_to_the_same_weights(digits: ImageSet, tmp_path: Path) -> None:
+    request = dataclasses.replace(MEMBERS, time_seconds=70.0)
 
-    def made() -> Family:
-        training = train_family(tmp_path / "family", BASE, CHOSEN, digits, whole, "digits", LocalExecutor(), silent)
-        return family_of(training, tmp_path, CHOSEN, Budget(macs=10**6), ())
+    def made(executor: InlineExecutor) -> TrainedMembers:
+        return perform(
+            TRAIN_MEMBERS,
+            request,
+            "digits",
+            Compute(cluster=executor),
+            tmp_path / "family",
+            False,
+            request.time_seconds,
+            None,
+            SimulatedClock(),
+        )
 
-    first = made()
-    assert Inline.done == ["S3-seed0", "S2-seed0", "S1-seed0", "S0-seed0"]
-    assert [row.macs for row in first.members] == [cost(network).macs for _, _, network in members_of(BASE, CHOSEN)]
+    with pytest.raises(StoppedError):
+        made(InlineExecutor(speed=2e9, stop_after=2))
+    first = made(executor := InlineExecutor(speed=2e9))
+    assert executor.started == ["family/S1, seed 0", "family/S0, seed 0"], "the largest begins"
+    hold(json.loads((tmp_path / "family" / "plan.json").read_text()), "plan.json, family")
+    hold(json.loads((tmp_path / "family" / "members.json").read_text()), "members.json")
+    assert [row.macs for row in first.members] == [cost(row.network).macs for row in members_of(BASE, CHOSEN)]
     assert len({row.accuracy for row in first.members}) > 1 and first.test_images == len(digits.indices("test"))
     weights = {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")}
     assert len(weights) == 4
-    (tmp_path / "family" / "answers" / "S1-seed0.npz").unlink()
-    (tmp_path / "family" / "S1.safetensors").unlink()
-    (tmp_path / "family" / "training" / "S1-seed0" / "final.npz").unlink()
-    assert made() == first and Inline.done[4:] == ["S1-seed0"]
+    for lost in ("members.json", "answers/S1-seed0.npz", "S1.safetensors", "training/S1-seed0/final.npz"):
+        (tmp_path / "family" / lost).unlink()
+    again = made(executor := InlineExecutor(speed=2e9))
+    assert executor.started == ["family/S1, seed 0"]
+    assert [row.accuracy for row in again.members] == [row.accuracy for row in first.members]
     assert {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")} == weights
 
 
@@ -199,48 +228,74 @@ def test_a_step_gains_what_its_images_say() -> None:
     )
     assert [(row.a, row.b) for row in rows] == [("S1", "S0"), ("S2", "S1"), ("S3", "S2")]
     assert [row.difference for row in rows] == pytest.approx([0.2, 0.0, -0.2])
-    assert [row.stands for row in rows] == [True, False, True] and rows[1].low < 0 < rows[1].high
+    assert [row.significant_holm for row in rows] == [True, False, True]
+    assert rows[1].low is not None and rows[1].high is not None and rows[1].low < 0 < rows[1].high
 
 
-def family(tmp_path: Path) -> Family:
+def trained(digits: ImageSet, run: Path) -> TrainedMembers:
     tests = {f"S{phi}": predictions_of([place % 5 > 2 - phi // 2 for place in range(100)]) for phi in PHIS}
-    members = tuple(
-        member_of(name, phi, network, tests[name], Budget(macs=10**6), 100.0, None if phi else 2.5)
-        for name, phi, network in members_of(BASE, CHOSEN)
-    )
-    found = Family(
-        run=tmp_path,
+    plan = members_plan(digits, 1, 40)
+    members = tuple(member_of(row, tests[row.id], Budget(macs=10**6), None if row.phi else 2.5) for row in plan.members)
+    about = data_record("digits", digits), 0, machine_record()
+    record = Record(TRAIN_MEMBERS.name, *about, MEMBERS, plan)
+    return TrainedMembers(run, members, gains_of(tests), 100, run / "report.html", record)
+
+
+def family(digits: ImageSet, run: Path) -> Family:
+    found = trained(digits, run)
+    plan = FamilyPlan((), 50, 25, 25, 24, 1)
+    record = Record("search family", found.record.data, 0, found.record.machine, REQUEST, plan)
+    return Family(
+        run=run,
         coefficients=CHOSEN,
-        members=members,
-        gains=gains_of(tests),
+        members=found.members,
+        gains=found.gains,
         published=published_members(),
         steps=40,
         batch=32,
         epochs=1.5,
         test_images=100,
-        parts=(Part("baseline", "baseline/report.html", ("It won.",)),),
-        statement=(),
-        report=tmp_path / "report.html",
+        parts=(SearchPart("baseline", "baseline/report.html", ("It won.",)),),
+        statement=findings(found, CHOSEN),
+        report=run / "report.html",
+        record=record,
     )
-    return dataclasses.replace(found, statement=statement(found))
 
 
-def test_a_family_is_a_file(tmp_path: Path) -> None:
-    made = family(tmp_path)
-    row = json.loads(json.dumps(made.to_file()))
+def test_a_family_is_a_file(digits: ImageSet, tmp_path: Path) -> None:
+    made = family(digits, tmp_path)
+    row = json.loads(json.dumps({"format": FORMAT, **to_plain(made)}))
     hold(row, "family.json")
-    assert Family.from_file(row, tmp_path, made.report) == made
+
+    def read() -> Family:
+        where = f"family.json in {tmp_path}"
+        return from_record(Family, row, FORMAT, where, run=made.run, report=made.report, record=made.record)
+
+    assert read() == made
     del row["gains"]
     with pytest.raises(ValueError, match=r"family.json in .* is damaged: gains is missing"):
-        Family.from_file(row, tmp_path, made.report)
+        read()
 
 
-def test_the_statement_says_what_does_not_compare(tmp_path: Path) -> None:
-    text = " ".join(statement(family(tmp_path)))
+def test_a_report_has_the_family_and_links_the_searches(digits: ImageSet, tmp_path: Path) -> None:
+    made = family(digits, tmp_path)
+    found = report(made.record, made)
+    members, published = found.tables()
+    assert [row.cells[0].text for row in members.rows] == ["S0", "S1", "S2", "S3"]
+    assert [row.cells[0].text for row in published.rows] == ["B0", "B1", "B2", "B3"]
+    page = Page(write_report(found, tmp_path).read_text())
+    assert {"baseline/report.html", "family/S0.json"} <= set(page.values("href"))
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert all(finding.text in text for finding in found.findings)
+    assert "--macs 1000000" in text and "--space space.json" in text, "the command to make it again"
+
+
+def test_the_findings_say_what_does_not_compare(digits: ImageSet, tmp_path: Path) -> None:
+    text = " ".join(findings(trained(digits, tmp_path), CHOSEN))
     for words in (
         "S1 over S0",
         "not told apart",
-        "40 steps of 32 images, 1.5 epochs, with one seed",
+        "40 steps of 32 images, 1.0 epochs, with one seed",
         "The budget is that of S0",
     ):
         assert words in text
@@ -273,25 +328,31 @@ def test_bad_input_is_one_line(arguments: list[str], words: str, tmp_path: Path,
     assert not run.exists()
 
 
-def test_a_part_that_is_too_short_says_the_least_for_all(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The baseline has a half of what is left: 60 s for it are 120 s for the chain, and 10 s that are gone."""
+def test_a_part_that_is_too_short_says_the_least_for_all(digits: ImageSet, tmp_path: Path) -> None:
+    """The baseline has a half of what is left: 60 s for it are 120 s for the whole, and 10 s that are gone."""
+    record = family(digits, tmp_path).record
+    time = TimeBudget(SimulatedClock(), 0.0, 100.0)
+    context = Context(tmp_path, "digits", (digits,), InlineExecutor(), "float32", time, None)
+    with (
+        pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"),
+        _part(BASELINE, 45, record, context),
+    ):
+        raise TooShort(45, "for a search", 60.0)
 
-    def short(*_: object, **more: object) -> None:
-        raise TooShort(45, "for a supernet", 60.0)
 
-    monkeypatch.setattr("budgetnet.experiments.family.search_baseline", short)
-    plan = {"time_seconds": 100, "seconds": {"baseline": 45}, "seed": 0, "precision": "float32", "augmentation": []}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
-    request = SearchRequest(
-        Budget(macs=1), 100.0, None, "mobilenet_v2", "training", -0.07, 0, MODERN, "float32", None, Augment()
-    )
-    asked = _Asked("digits", request)
-    chain = _Chain(tmp_path, plan, asked, digits, silent)
-    with pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"):
-        chain.finish()
-    assert not (tmp_path / "plan.json").exists(), "nothing came of it"
+def test_where_the_first_part_refuses_its_input_nothing_is_left(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.json"
+    for begun in (True, False):
+        plan.write_text('{"format": "budgetnet.plan.v2"}')
+        (tmp_path / "elapsed.json").write_text("{}")
+        if begun:
+            (tmp_path / "baseline").mkdir()
+            shutil.copy(plan, tmp_path / "baseline")
+        with pytest.raises(ValueError, match="refused"), _leaving_nothing(tmp_path):
+            raise ValueError("refused")
+        assert plan.exists() == begun
+        shutil.rmtree(tmp_path / "baseline", ignore_errors=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:
@@ -307,7 +368,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
     file.write_text(SMALL.to_json(), encoding="utf-8")
     monkeypatch.setattr(budgetnet, "search_family", noted)
     line = ["search", "family", "photos", "--macs", "8M", "--space", str(file), "--base", "mobilenet_v2", "--seed", "7"]
-    line += ["--scorer", "supernet", "--exponent", "-0.02"]
+    line += ["--exponent", "-0.02"]
     line += ["--time", "2h", "--recipe", "paper", "--precision", "bfloat16", "--out", "here", "--fresh"]
     line += ["--flip", "off"]
     line += ["--cluster", "10.0.0.1:6379", "--gpus-per-trial", "1", "--storage", "/mnt/shared"]
@@ -320,7 +381,6 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "time_seconds": 7200.0,
         "space": SMALL,
         "base": "mobilenet_v2",
-        "scorer": "supernet",
         "exponent": -0.02,
         "seed": 7,
         "augment": Augment(flip="off"),
@@ -373,6 +433,7 @@ def test_the_result_as_files(whole: tuple[Path, list[str]], capsys: Capture) -> 
         ("baseline/plan.json", "plan.json, search"),
         ("coefficients/plan.json", "plan.json, search coefficients"),
         ("family/plan.json", "plan.json, family"),
+        ("family/members.json", "members.json"),
         ("family.json", "family.json"),
     ):
         hold(json.loads((run / name).read_text()), schema)
@@ -414,7 +475,7 @@ def test_other_commands_take_the_family(whole: tuple[Path, list[str]], capsys: C
 def test_kills_in_every_part_change_nothing(whole: tuple[Path, list[str]], tmp_path: Path) -> None:
     run, arguments = whole
     other = tmp_path / "other"
-    for part in ("", *SHARES):
+    for part in ("", *(part.name for part in PARTS)):
         (other / part).mkdir()
         shutil.copy(run / part / "plan.json", other / part / "plan.json")
     program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from pathlib import Path
@@ -11,9 +12,28 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from support.compared import compared
 
+from budgetnet import Budget
+from budgetnet.codec import to_plain
+from budgetnet.data import default_preprocessing
 from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure, svg_file
+from budgetnet.experiments.activations.networks import SMALL
+from budgetnet.experiments.activations.plan import StudyPlan
+from budgetnet.experiments.activations.request import StudyRequest
+from budgetnet.experiments.compare import COMPARE
+from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.request import CompareRequest
+from budgetnet.experiments.compare.result import Comparison
+from budgetnet.networks import RELU, Activation
+from budgetnet.networks.scaling import PAPER
+from budgetnet.parallel.progress import silent
+from budgetnet.runs.record import DataRecord, MachineRecord, Record, machine_record, save_record
+from budgetnet.runs.run import write_json
+from budgetnet.statistics import PairedDifference
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.recipe import recipe_of
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
@@ -106,33 +126,72 @@ def in_one_line(command: str) -> str:
     return " ".join(command.replace("\\\n", " ").split())
 
 
-def test_a_comparison_at_several_costs_is_one_command(files: ModuleType) -> None:
-    exhibit = importlib.import_module("bench.gallery.exhibit")
-    plan = {
-        "data": {"path": "/some/where/cifar10"},
-        "budget": {"macs": 8_000_000, "dtype": "float32", "batch": 1},
-        "seeds": 3,
-        "time_seconds": 1150.0,
-        "networks": ["efficientnet_b0"],
-        "question": "scaling",
-        "strategy": "compound",
-        "pretrained": "none",
-        "recipe_name": None,
-        "precision": "float32",
-    }
-    half = {**plan, "budget": {**plan["budget"], "macs": 4_000_000}}
-    alone, both = (in_one_line(exhibit.comparison_command(plans)) for plans in ([plan], [half, plan]))
+def compared_at(macs: int, folder: Path) -> Comparison:
+    """A comparison of ways to scale, of one network."""
+    request = CompareRequest(
+        question="scaling",
+        budget=Budget(macs=macs),
+        time_seconds=1150.0,
+        seeds=3,
+        networks=("efficientnet_b0",),
+        strategy="compound",
+        coefficients=PAPER,
+        pretrained="none",
+        recipe=None,
+        precision="float32",
+        augment=Augment(),
+        start_share=0.5,
+    )
+    counts = {"train": 7, "validation": 1, "test": 2, "left_out": 0}
+    data = DataRecord("cifar10", "/some/where/cifar10", "f", ("a", "b"), 3, 32, counts)
+    plan = ComparePlan(32, 60.0, 2.0, 2, (), ())
+    record = Record("compare", data, 0, machine_record(), request, plan)
+    networks = tuple(compared(name, share, macs=macs) for name, share in (("compound", 0.8), ("depth", 0.7)))
+    pairs = (PairedDifference("compound", "depth", 0.1, 0.05, 0.15, 0.01, True, True, 0.02, 0.01, (0.1, 0.1, 0.1)),)
+    said = ("2 networks, 3 seeds each.", "compound has the highest mean.")
+    return Comparison(folder, networks, None, pairs, said, (), 400, 60.0, None, folder / "report.html", record)
+
+
+def test_a_comparison_at_several_costs_is_one_command(files: ModuleType, tmp_path: Path) -> None:
+    comparisons = importlib.import_module("bench.gallery.comparisons")
+    half, whole = (compared_at(macs, tmp_path) for macs in (4_000_000, 8_000_000))
+    alone, both = (in_one_line(comparisons.comparison_command(found)) for found in ([whole], [half, whole]))
     assert alone.startswith("budgetnet compare cifar10/ --macs 8000000") and "--time 1150s" in alone
     assert "--shares" not in alone and both == alone.replace("1150s", "2300s") + " --shares 0.5,1"
 
 
-def test_a_study_of_twins_is_a_command(files: ModuleType) -> None:
+def test_a_comparison_becomes_pictures(files: ModuleType, tmp_path: Path) -> None:
+    """From the folders of runs, as `--scaling` gives them."""
+    runs = importlib.import_module("bench.gallery.runs")
+    comparisons = importlib.import_module("bench.gallery.comparisons")
+    for share, macs in (("0.5", 4_000_000), ("1", 8_000_000)):
+        run = tmp_path / "given" / f"share-{share}"
+        run.mkdir(parents=True)
+        found = compared_at(macs, run)
+        save_record(run, found.record)
+        write_json(run / COMPARE.file, {"format": COMPARE.format, **to_plain(found)})
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(runs.Asked))
+    asked = runs.Asked(**{**nothing, "scaling": tmp_path / "given", "out": tmp_path})
+    exhibit = comparisons.comparison(asked, "scaling", silent)
+    names = ["scaling-curves.svg", "scaling-accuracy.svg", "scaling-differences.svg", "scaling-costs.svg"]
+    assert [picture.file for picture in exhibit.pictures] == names
+    assert all((tmp_path / name).is_file() for name in names)
+    assert "compound has the highest mean." in exhibit.pictures[2].caption
+    with pytest.raises(ValueError, match="is a comparison of scaling, not of families"):
+        asked = runs.Asked(**{**nothing, "compared": tmp_path / "given", "out": tmp_path})
+        comparisons.comparison(asked, "families", silent)
+
+
+def test_a_study_of_activations_is_a_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
-    counts = {"seeds": 5, "steps": 400, "probes": 16, "probe_images": 128}
-    plan = {"data": {"path": "digits"}, "network": None, "activations": ["relu", "swish"], "recipe_name": "modern"}
-    text = in_one_line(exhibit.study_command({**plan, **counts}))
-    assert text.startswith("budgetnet landscape training digits --activations relu swish --recipe modern --seeds 5")
-    assert text.endswith("--steps 400 --probes 16 --probe-images 128")
+    rows = (RELU, Activation("swish", trainable=True))
+    request = StudyRequest(None, rows, 5, 400, recipe_of("modern"), 16, 128, Augment(flip="off"))
+    plan = StudyPlan(SMALL, 32, default_preprocessing(1), 64, 400, 12, 200, (200, 400), (0.01,), ())
+    data = DataRecord("photos", "/somewhere/photos", "0", ("a", "b"), 1, 32, {})
+    record = Record("landscape training", data, 0, MachineRecord("cpu", 2, "2", "3.11", "0"), request, plan)
+    text = in_one_line(exhibit.study_made_by(record))
+    assert text.startswith("budgetnet landscape training photos/ --activations relu swish:trainable --recipe modern")
+    assert text.endswith("--seeds 5 --steps 400 --probes 16 --probe-images 128 --flip off")
 
 
 def test_the_page_has_every_picture_and_the_pictures_are_small() -> None:

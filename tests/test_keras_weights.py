@@ -309,12 +309,12 @@ def cut_archive(path: Path) -> None:
     [
         ("model.h5", content(b""), "is empty"),
         ("model.h5", content(b"<!DOCTYPE html><html></html>"), "is a web page and no weights"),
-        ("model.h5", content(b"version https://git-lfs.github.com/spec/v1\n"), "is no whole file of Keras"),
-        ("model.h5", cut, "is no whole file of Keras"),
-        ("model.keras", cut_archive, "is no whole file of Keras"),
+        ("model.h5", content(b"version https://git-lfs.github.com/spec/v1\n"), "is not a whole file of Keras"),
+        ("model.h5", cut, "is not a whole file of Keras"),
+        ("model.keras", cut_archive, "is not a whole file of Keras"),
         ("model.keras", archive({"config.json": b"{}"}), r"is an archive without model.weights.h5"),
         ("model.keras", archive({"model.weights.h5": bytes(10_000_000)}, zipfile.ZIP_DEFLATED), "is a packed archive"),
-        ("model.keras", archive({"model.weights.h5": b"no numbers"}), "is no whole file of Keras"),
+        ("model.keras", archive({"model.weights.h5": b"no numbers"}), "is not a whole file of Keras"),
     ],
     ids=["empty", "page", "pointer", "cut", "cut archive", "no weights", "packed", "no HDF5"],
 )

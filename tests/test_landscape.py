@@ -18,6 +18,7 @@ from support.photos import photos, run
 from torch import nn
 
 from budgetnet.cli import main
+from budgetnet.codec import from_record
 from budgetnet.draw.wording import MINUS
 from budgetnet.inspect.landscape import (
     dead_units,
@@ -33,7 +34,8 @@ from budgetnet.inspect.landscape import functions as known
 from budgetnet.inspect.landscape.chart import measures_chart
 from budgetnet.inspect.landscape.curves import function_cards, functions_sheet
 from budgetnet.inspect.landscape.drawing import output_figures
-from budgetnet.inspect.landscape.plane import MEASURES, OutputLandscape, Plane, Roughness
+from budgetnet.inspect.landscape.page import OUTPUT_FORMAT
+from budgetnet.inspect.landscape.plane import MEASURES, OutputLandscape, OutputNumbers, Plane, Roughness
 from budgetnet.model.layers import activation, activation_row
 from budgetnet.networks import Activation, ActivationKind
 
@@ -111,12 +113,12 @@ def test_the_gain_keeps_the_variance(kind: ActivationKind) -> None:
 def test_the_minimum_of_swish(beta: float) -> None:
     point = known.minimum(Activation("swish", beta))
     assert point is not None
-    assert point[0] == pytest.approx(-(1 + LAMBERT) / beta, rel=1e-9)
-    assert point[1] == pytest.approx(-LAMBERT / beta, rel=1e-12)
+    assert point.x == pytest.approx(-(1 + LAMBERT) / beta, rel=1e-9)
+    assert point.value == pytest.approx(-LAMBERT / beta, rel=1e-12)
 
 
 def test_the_minimum_of_others() -> None:
-    assert known.minimum(Activation("hard_swish")) == (pytest.approx(-1.5), pytest.approx(-0.375))
+    assert known.minimum(Activation("hard_swish")) == known.Point(pytest.approx(-1.5), pytest.approx(-0.375))
     for kind in ("relu", "relu6", "tanh", "sigmoid", "identity"):
         assert known.minimum(Activation(kind)) is None
     assert known.minimum(Activation("swish", 0.0)) is None, "x / 2 has none"
@@ -196,7 +198,7 @@ def test_relu_has_edges_and_swish_has_none() -> None:
 
 def test_the_same_arguments_give_the_same_numbers_and_another_seed_others() -> None:
     first, second = small("relu", "swish"), small("relu", "swish")
-    assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
+    assert first.numbers() == second.numbers()
     values = first.rows[1].spread("bend").values
     assert len(values) == 2 and values[0] != values[1]
     more = small("swish", seeds=3)
@@ -345,7 +347,8 @@ def test_both_parts_are_on_one_page_that_needs_nothing_else(folder: Path) -> Non
     row = json.loads((folder / "output.json").read_text())
     relu = row["activations"][0]["measures"]["bend"]
     assert f"{relu['mean']:.2f} ± {relu['deviation']:.2f}" in page.text
-    assert f"{MINUS}0.2785" in page.text and words.verdict(row["activations"]) in page.text
+    verdict = words.verdict(from_record(OutputNumbers, row, OUTPUT_FORMAT, "output.json"))
+    assert f"{MINUS}0.2785" in page.text and verdict and verdict in page.text
 
 
 def test_files_hold_what_is_documented(folder: Path) -> None:
@@ -380,10 +383,10 @@ def test_a_page_of_one_part(tmp_path: Path, capsys: Capture) -> None:
 
 def test_a_part_of_another_version_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "output.json").write_text('{"format": "something.else"}')
-    with pytest.raises(ValueError, match="landscape output anew"):
+    with pytest.raises(ValueError, match="landscape output again"):
         write_page(tmp_path)
     (tmp_path / "output.json").write_bytes((folder / "output.json").read_bytes())
-    with pytest.raises(ValueError, match=r"relu\.svg.*output pictures anew"):
+    with pytest.raises(ValueError, match=r"relu\.svg.*output pictures again"):
         write_page(tmp_path)
 
 
@@ -451,7 +454,7 @@ def test_dead_units_of_a_run(
         (["output", "--size", "31"], "even"),
         (["output", "--out", "file"], "give a folder"),
         (["functions", "--extent", "-1"], "above 0"),
-        (["functions", "--extent", "nan"], "no finite number"),
+        (["functions", "--extent", "nan"], "not a finite number"),
         (["dead"], "landscape dead needs RUN"),
         (["dead", "nowhere"], "nowhere"),
         (["dead", "nowhere", "--images", "0"], "images is 0"),

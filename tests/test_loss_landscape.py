@@ -20,6 +20,7 @@ from torch.nn import functional
 
 import budgetnet
 from budgetnet.cli import main
+from budgetnet.codec import from_record
 from budgetnet.data import default_preprocessing
 from budgetnet.draw.wording import MINUS
 from budgetnet.inspect.landscape import LossLandscape, loss_landscape, write_loss
@@ -28,8 +29,9 @@ from budgetnet.inspect.landscape.loss import words as loss_words
 from budgetnet.inspect.landscape.loss.charts import chart_figures
 from budgetnet.inspect.landscape.loss.curvature import hessian_product, largest_eigenvalue, parameter_count
 from budgetnet.inspect.landscape.loss.drawing import Levels, heights, loss_figures
+from budgetnet.inspect.landscape.loss.part import LOSS_FORMAT
 from budgetnet.inspect.landscape.loss.subjects import open_subjects
-from budgetnet.inspect.landscape.loss.values import Around, Eigenvalue, RunLoss
+from budgetnet.inspect.landscape.loss.values import Around, Eigenvalue, RunLoss, landscape_of, rise_of
 from budgetnet.inspect.landscape.loss.weights import Probe, direction, fingerprint, kept, moving
 from budgetnet.model.build import build
 from budgetnet.model.layers import activation
@@ -288,7 +290,7 @@ def test_the_middle_is_the_trained_weights(found: tuple[Path, LossLandscape]) ->
 
 
 def test_the_loss_of_all_images_is_that_of_evaluate(runs: dict[str, str], photos: Path) -> None:
-    subjects, *_ = open_subjects([runs["relu"]], photos, "train", 1000, 0, "cpu", None)
+    subjects = open_subjects([runs["relu"]], photos, "train", 1000, 0, "cpu", None).subjects
     _, accuracy = subjects[0].probe.loss_and_accuracy()
     assert accuracy == pytest.approx(evaluate(runs["relu"], photos, "train").top1)
     assert subjects[0].probe.images == evaluate(runs["relu"], photos, "train").count
@@ -296,16 +298,12 @@ def test_the_loss_of_all_images_is_that_of_evaluate(runs: dict[str, str], photos
 
 def test_images_are_drawn_by_the_seed_and_the_same_for_twins(runs: dict[str, str], photos: Path) -> None:
     def inputs(names: list[str], seed: int) -> list[torch.Tensor]:
-        subjects, *_ = open_subjects([runs[name] for name in names], photos, "train", 7, seed, "cpu", None)
-        return [torch.cat([part for part, _ in one.probe.batches]) for one in subjects]
+        opened = open_subjects([runs[name] for name in names], photos, "train", 7, seed, "cpu", None)
+        return [torch.cat([part for part, _ in one.probe.batches]) for one in opened.subjects]
 
     first, second = inputs(["relu", "swish"], 0)
     assert torch.equal(first, second) and len(first) == 7
     assert torch.equal(first, inputs(["relu"], 0)[0]) and not torch.equal(first, inputs(["relu"], 1)[0])
-
-
-def same(one: LossLandscape, other: LossLandscape) -> bool:
-    return one == other and json.dumps(one.to_dict()) == json.dumps(other.to_dict())
 
 
 def test_the_same_weights_give_the_same_numbers(
@@ -343,7 +341,7 @@ def test_a_broken_off_landscape_goes_on_to_the_same_numbers(
     points.write_bytes(points.read_bytes() + b'{"kind": "row", "run": 1, "ind')  # as a kill leaves it
     monkeypatch.setattr(command, "append_event", append)
     went_on = landscape(folder, names, photos)
-    assert same(went_on, found[1])
+    assert went_on == found[1]
     lines = points.read_bytes().splitlines()
     assert len(lines) == 2 * (9 + 3 + 1 + 5), "each point once"
     assert [json.loads(line) for line in lines[:20]] == written
@@ -387,7 +385,7 @@ def test_one_page_pictures_and_numbers(found: tuple[Path, LossLandscape], tmp_pa
     assert [path.name for path in files] == ["landscape.html", "loss.png", "loss.svg", "loss.json"]
     row = json.loads((tmp_path / "loss.json").read_text())
     hold(row, "LossLandscape")
-    assert same(LossLandscape.from_dict(row), found[1])
+    assert from_record(LossLandscape, row, LOSS_FORMAT, "loss.json") == found[1]
     page = Page((tmp_path / "landscape.html").read_text(encoding="utf-8"))
     headings = [attributes["id"] for tag, attributes in page.tags if tag == "h2"]
     assert headings == ["loss", "read"]
@@ -442,8 +440,9 @@ def made(losses: list[list[float | None]]) -> LossLandscape:
         grid,
         (0.2, None, 0.4),
         Eigenvalue(-2.0, 0.1, 9, False),
+        rise_of((0.2, None, 0.4)),
     )
-    return LossLandscape("train", 7, SMALL, 0.01, (run,))
+    return landscape_of("train", 7, SMALL, 0.01, (run,))
 
 
 def test_losses_that_are_no_numbers_can_be_drawn(tmp_path: Path) -> None:
@@ -498,13 +497,13 @@ def test_the_command_prints_its_numbers(runs: dict[str, str], photos: Path, tmp_
     [
         (["nowhere"], "nowhere"),
         ([], "landscape loss needs RUN"),
-        (["relu", "wide"], "is no twin of"),
+        (["relu", "wide"], "is not a twin of"),
         (["relu", "--size", "6"], "odd"),
         (["relu", "--size", "3"], "at least 5"),
         (["relu", "--images", "0"], "images is 0"),
         (["relu", "--draws", "0"], "draws is 0"),
         (["relu", "--radius", "0"], "above 0"),
-        (["relu", "--extent", "nan"], "no finite number"),
+        (["relu", "--extent", "nan"], "not a finite number"),
         (["relu", "--seed", "-1"], "seed"),
         (["relu", "--out", "file"], "give a folder"),
         (["relu"], "give the images"),

@@ -177,7 +177,10 @@ TRAINED = SMALL | VARIANTS | SAME_PADDING | SWISHES | WITHOUT_STOCHASTIC_DEPTH
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name[:3] == "tf_" or name == "resnet50")) for name in TRAINED],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name[:3] == "tf_" or name in ("resnet50", "efficientnet_b1")))
+        for name in TRAINED
+    ],
 )
 def test_train_bytes_bound_a_real_step_and_closely(name: str) -> None:
     priced = TRAINED[name]

@@ -27,9 +27,9 @@ def test_one_seed_is_a_paired_difference() -> None:
     ours, theirs = drawn(400, 0.9, 1), drawn(400, 0.8, 2)
     found = over_seeds([(np.arange(400), ours.astype(float) - theirs)])
     expected = paired_difference(ours, theirs)
-    assert found.mean == pytest.approx(expected.difference) and found.error_seeds is None
+    assert found.mean == pytest.approx(expected.value) and found.error_seeds is None
     assert found.degrees == math.inf and found.images == 400
-    assert found.error_images == pytest.approx(expected.standard_error, rel=0.02)
+    assert found.error_images == pytest.approx((expected.high - expected.low) / (2 * Z_95), rel=0.02)
     assert difference_interval(found) == pytest.approx((expected.low, expected.high), abs=0.002)
 
 
@@ -82,7 +82,7 @@ def test_intervals_hold_the_true_difference(noise: float, least: float) -> None:
 def test_answers_that_are_alike_do_not_make_an_interval_of_nothing() -> None:
     low, high = difference_interval(over_seeds([(np.arange(50), np.zeros(50))] * 2))
     assert low < 0.0 < high
-    assert over_seeds([(np.arange(50), np.zeros(50))]).chance == pytest.approx(1.0)
+    assert over_seeds([(np.arange(50), np.zeros(50))]).p_value == pytest.approx(1.0)
 
 
 def test_a_mean_needs_values() -> None:

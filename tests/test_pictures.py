@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from budgetnet.experiments.compare.rows import Network
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from matplotlib.text import Annotation
+from support.compared import ALONE, compared
 
 from budgetnet.draw.figures import Place
+from budgetnet.draw.intervals import accuracy_svg
 from budgetnet.draw.labels import FAR, Label, label_points
 from budgetnet.draw.style import house_style
 from budgetnet.draw.svg import new_figure
 from budgetnet.experiments.compare.curves import curves_svg
-from budgetnet.experiments.compare.pictures import accuracy_svg, pareto_svg
+from budgetnet.experiments.compare.pictures import pareto_svg
+from budgetnet.experiments.compare.result import Compared
 from budgetnet.inspect.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
 from budgetnet.inspect.zoo_picture import FIRST
 
@@ -79,10 +82,10 @@ def test_the_zoo_names_what_people_look_for(tmp_path: Path) -> None:
     assert any("logarithmic" in text for text in said)
 
 
-def row(name: str, accuracy: float, macs: int) -> Network:
-    """A network of a comparison."""
-    spread = (accuracy - 0.03, accuracy + 0.03)
-    return Network(name, name, accuracy, *spread, (accuracy - 0.01, accuracy + 0.01), macs, macs // 30, macs // 8, None)
+def row(name: str, accuracy: float, macs: int) -> Compared:
+    """A network of a comparison, without milliseconds."""
+    disturbed = dataclasses.replace(ALONE, latency_ms=None, alone=False)
+    return compared(name, accuracy, macs=macs, params=macs // 30, peak_bytes=macs // 8, measurement=disturbed)
 
 
 @pytest.mark.parametrize("width_px", [360, 880])
@@ -90,7 +93,7 @@ def test_points_of_the_costs_have_numbers_and_the_names_stand_once(width_px: int
     networks = [row(f"network_{k}", 0.5 + 0.002 * k, 1_000_000 + 3_000 * k) for k in range(14)]
     said = texts(pareto_svg(networks, width_px, ""))
     for number, one in enumerate(reversed(networks), start=1):
-        assert said.count(one.name) == 1
+        assert said.count(one.label) == 1
         assert said.count(f"{number}") == 4, "in each of three panels, and in the key"
 
 
@@ -109,7 +112,7 @@ def name_colours(svg: str) -> dict[str, str]:
 
 
 def test_seeds_leave_the_mean_free_and_a_key_says_what_is_what() -> None:
-    said = texts(accuracy_svg([row("one", 0.7, 1_000_000), row("two", 0.6, 1_000_000)], 880, ""))
+    said = texts(accuracy_svg([row("one", 0.7, 1_000_000).mean, row("two", 0.6, 1_000_000).mean], 880, ""))
     assert {"mean of its seeds", "95 % interval", "a seed"} <= set(said)
 
 

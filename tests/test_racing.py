@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.baseline_search import teaching
+from budgetnet.training.train import with_steps
+from support.baseline_search import GREY, PREPROCESSING
 from support.networks import GROWABLE as BASE
+from support.spaces import BUDGET, SMALL
 
 from bench.racing import MARKS, training_of
 from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
-from budgetnet.training.train import with_steps
+from budgetnet.budgets.feasible_space import FeasibleSpace
+from budgetnet.training.job import JobContext
 from budgetnet.training.trainer import TrainingConfig
 
 SEEDS = 3
@@ -63,10 +66,11 @@ def test_scores_of_chance_find_no_more_than_chance() -> None:
 
 
 def test_a_training_leaves_its_trunk_in_order(tmp_path: Path) -> None:
-    job = teaching(tmp_path, steps=3)
-    network = job.options.network(job.options.drawn(0))
-    draft = with_steps(TrainingConfig("draft", network, job.recipe, job.preprocessing, 0, 8, 1, 1), 160)
-    one = training_of(draft, network, "n01", 2, job.context, MARKS, None)
+    space = FeasibleSpace.of(SMALL, BUDGET)
+    network = space.network(space.sample(0))
+    draft = with_steps(TrainingConfig("draft", network, GREY, PREPROCESSING, 0, 8, 1, 1), 160)
+    context = JobContext("digits", 0, 8, str(tmp_path / "training"))
+    one = training_of(draft, network, "n01", 2, context, MARKS, None)
     ends = [job.trunk_until + job.cooldown_steps for job in one.jobs]
     assert ends == [10, 20, 40, 80, 160]
     assert [job.trunk_until for job in one.jobs] == sorted(job.trunk_until for job in one.jobs)

@@ -1,16 +1,12 @@
-"""What a ranking is worth: tau and its interval, and the multiply-adds that a supernet cost."""
+"""What a ranking is worth: tau and its interval, and random search of the same cost."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from support.baseline_search import teaching
 from support.simulated import LEARNED
-from support.spaces import BUDGET
 
-from bench.random_search import BACKWARD, all_finals, made_by, supernet_macs
+from bench.random_search import all_finals, made_by
 from bench.ranking import interval, tau
 from budgetnet.experiments.baseline.result import Trainings
 from budgetnet.training.predictions import TestPredictions
@@ -32,12 +28,6 @@ def test_the_interval_says_how_few_networks_there_are() -> None:
     )
     assert narrow[1] - narrow[0] < 0.2 < wide[1] - wide[0]
     assert 0.3 < narrow[0] < 0.5 < narrow[1] < 0.7  # tau of a correlation of 0.71 is 0.5
-
-
-def test_the_supernet_costs_all_its_networks(tmp_path: Path) -> None:
-    job = teaching(tmp_path, steps=3)
-    macs = [sum(BUDGET.price(network).macs for network in job.sandwich(step)) for step in range(3)]
-    assert supernet_macs(job) == pytest.approx(BACKWARD * job.batch * sum(macs))
 
 
 def trainings(*accuracies: float, images: int = 2000) -> list[Trainings]:

@@ -237,7 +237,7 @@ def test_scale_and_fit_take_the_file_without_torch(tmp_path: Path, capsys: Captu
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing", "is no JSON"),
+        ("nothing", "is not JSON"),
         ("[1, 2]", "holds no coefficients: its format is None"),
         (
             json.dumps({**GOOD, "format": "budgetnet.plan.v2"}),
@@ -260,7 +260,7 @@ def test_a_damaged_file_is_one_line(text: str, message: str, tmp_path: Path, cap
 def test_an_absent_file_is_one_line(tmp_path: Path, capsys: Capture) -> None:
     for given_as in (tmp_path / "none.json", "none"):
         assert main(["scale", "mobilenet_v2", "--coefficients", str(given_as)]) == 2
-        assert "is no alpha,beta,gamma and no file" in capsys.readouterr().err
+        assert "is neither alpha,beta,gamma nor a file" in capsys.readouterr().err
     assert main(["scale", "mobilenet_v2", "--coefficients", "1,2"]) == 2
     assert main(["scale", "mobilenet_v2", "--coefficients", str(tmp_path)]) == 2
     assert "cannot read" in capsys.readouterr().err

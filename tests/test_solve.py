@@ -15,26 +15,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.executor import InlineExecutor
 from support.killed import kill_when, start
 from support.simulated import SimulatedClock, limits_of
 from support.spaces import BASE
 
 from budgetnet.budgets.budget import Budget, BudgetError
-from budgetnet.data import ImageSet, default_preprocessing, open_cache, open_images
+from budgetnet.data import ImageSet, default_preprocessing, open_images
 from budgetnet.experiments.bases import adapted_bases, base_px
-from budgetnet.experiments.solve import plan as plan_module
+from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.solve import solve
-from budgetnet.experiments.solve.candidates import LEAST_SHARE, Candidate, as_planned, candidates, raced_of
-from budgetnet.experiments.solve.plan import Deadline, Field, drafted, entrant_row, entrants_for, planned
+from budgetnet.experiments.solve.candidates import LEAST_SHARE, Contender, candidates
+from budgetnet.experiments.solve.plan import Field, SolvePlan, entrant_of, entrants_for, planned
+from budgetnet.experiments.solve.run import raced, trained_winner, training_job
+from budgetnet.experiments.timing import TimeBudget
+from budgetnet.experiments.train import train
 from budgetnet.model.files import load_tensors
 from budgetnet.networks.zoo import network
-from budgetnet.parallel.progress import silent
 from budgetnet.parallel.workers import ProcessGroup
-from budgetnet.training.job import JobContext, Timing
-from budgetnet.training.outcome import finished
+from budgetnet.training.job import JobContext, Timing, TrainingJob
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import train
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +87,25 @@ def test_entrants_follow_the_core_seconds_of_the_race(seconds: float, workers: i
     assert entrants_for(seconds, workers) == expected
 
 
+def spec_of(row: Contender) -> TrainingSpec:
+    return TrainingSpec(row.id, row.network, MODERN, default_preprocessing(1), 0, 32)
+
+
 def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     row = candidates(digits, Budget(macs=2_000_000), 2)[0]
-    draft = TrainingConfig(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1)
-    slow, fast = (entrant_row(draft, Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0, 0) for rate in (320.0, 640.0))
-    for name, ratio in (("slow", 1), ("fast", 2)):
-        rungs = (slow if ratio == 1 else fast)["rungs"]
-        trained = [rungs[0]["trunk_until"] + rungs[0]["cooldown_steps"]]
-        trained += [rungs[1]["trunk_until"] + rungs[1]["cooldown_steps"] - rungs[0]["trunk_until"]]
-        assert trained == [100 * ratio, 200 * ratio], name
-    end = slow["final"]["trunk_until"] + slow["final"]["cooldown_steps"]
-    assert end == slow["config"]["steps"] == slow["rungs"][1]["trunk_until"] + 60 * 480 // 32
-    assert slow["final"]["trunk_until"] >= slow["rungs"][1]["trunk_until"]
-    scored = entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, validation=640)["rungs"][0]
-    assert scored["trunk_until"] + scored["cooldown_steps"] == 90, "a second of a rung is for its score"
+    slow, fast = (
+        entrant_of(row, spec_of(row), Timing(rate, 1.5 * rate, 1.0), [10.0, 20.0], 60.0, 0) for rate in (320.0, 640.0)
+    )
+    for one, ratio in ((slow, 1), (fast, 2)):
+        first, second = one.rungs
+        assert first.trunk_until + first.cooldown_steps == 100 * ratio
+        assert second.trunk_until + second.cooldown_steps - first.trunk_until == 200 * ratio
+    assert slow.final is not None
+    end = slow.final.trunk_until + slow.final.cooldown_steps
+    assert end == slow.config.steps == slow.rungs[1].trunk_until + 60 * 480 // 32
+    assert slow.final.trunk_until >= slow.rungs[1].trunk_until
+    scored = entrant_of(row, spec_of(row), Timing(320.0, 480.0, 1.0), [10.0], 60.0, validation=640).rungs[0]
+    assert scored.trunk_until + scored.cooldown_steps == 90, "a second of a rung is for its score"
 
 
 def test_bases_of_one_name_are_told_apart_and_ids_are_folders(digits: ImageSet) -> None:
@@ -115,117 +121,112 @@ def test_bases_of_one_name_are_told_apart_and_ids_are_folders(digits: ImageSet) 
     }
 
 
-def plan_of(found: Sequence[Candidate], digits: ImageSet) -> dict[str, Any]:
-    raced = [row for row in found if row.raced]
-    drafts = [TrainingConfig(row.id, row.network, MODERN, default_preprocessing(1), 0, 32, 1, 1) for row in raced]
-    entrants = [entrant_row(draft, Timing(320.0, 480.0, 1.0), [10.0], 60.0, 0) for draft in drafts]
-    plan = {"candidates": [row.to_dict() for row in found], "race": {"kept": [2], "entrants": entrants}}
-    plan["final"] = {"seconds": 60.0, "learns": ["train", "validation"]}
-    plan |= {"recipe": MODERN.to_dict(), "preprocessing": dataclasses.asdict(default_preprocessing(1)), "seed": 0}
-    return json.loads(json.dumps(plan))
-
-
-def test_a_plan_is_held_against_the_networks_and_not_only_their_ids(digits: ImageSet) -> None:
-    budget = Budget(macs=2_000_000)
-    found = candidates(digits, budget, 2)
-    plan = plan_of(found, digits)
-    assert as_planned(found, plan)
-    told = raced_of(plan, budget)
-    assert [(row.id, row.network, row.fit.cost) for row in told] == [
-        (row.id, row.network, row.fit.cost) for row in found if row.raced
-    ]
-    plan["race"]["entrants"][0]["config"]["network"]["resolution_px"] = [30, 30]
-    assert not as_planned(found, plan)
-
-
-solve_module = sys.modules[solve.__module__]
-"""The package's attribute of this name is the function."""
-
-
-def test_a_finalist_whose_training_diverges_is_passed_over(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    budget = Budget(macs=2_000_000)
-    found = candidates(digits, budget, 2)
-    context = JobContext("digits", 0, 32, str(tmp_path / "training"))
-    run = solve_module._Run(
-        tmp_path,
-        plan_of(found, digits),
-        True,
-        found,
-        digits,
-        open_cache(digits, 8),
-        context,
-        ProcessGroup(1, 1),
-        silent,
+def plan_of(found: Sequence[Contender], to_the_end: bool = False) -> SolvePlan:
+    """A plan of one rung of two steps for the raced ones."""
+    entrants = tuple(
+        entrant_of(row, spec_of(row), Timing(320.0, 480.0, 1.0), [0.2], 60.0, 0) for row in found if row.raced
     )
-    best, second = (run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2])
-    indices = digits.indices("validation")
-    right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
-    for job, answers in ((best, right), (second, right[::-1])):
-        job.folder.mkdir(parents=True)
-        np.savez(job.scores, probabilities=answers, indices=indices)
-    np.savez(second.folder / "final.npz", probabilities=right, indices=indices)
-    (second.folder / "final.safetensors").touch()
-    monkeypatch.setattr(solve_module, "run_together", lambda job, group, progress: job.config.id != best.config.id)
-    choice, final = run._final([best, second])
+    if to_the_end:
+        entrants = tuple(dataclasses.replace(row, final=None) for row in entrants)
+    return SolvePlan(
+        parent=None,
+        recipe=MODERN,
+        augmentation=(),
+        side_px=8,
+        group=ProcessGroup(1, 1),
+        slots=1,
+        training=limits_of(1e12),
+        candidates=tuple(row.row() for row in found),
+        kept=(2,),
+        incumbent=None,
+        entrants=entrants,
+        race_seconds=1.0,
+        final_seconds=None if to_the_end else 60.0,
+        finish_seconds=1.0,
+        held_out=0,
+    )
+
+
+def context_of(digits: ImageSet, run: Path, executor: InlineExecutor | None = None) -> Context:
+    time = TimeBudget(SimulatedClock(), 0.0, 60.0)
+    return Context(run, "digits", (digits,), executor or InlineExecutor(), "float32", time, None, 0)
+
+
+def first_rungs(plan: SolvePlan, context: Context) -> list[TrainingJob]:
+    return [training_job(row, context, plan, "rung-0", f"race/{row.id}", row.rungs[0], None) for row in plan.entrants]
+
+
+def answered(job: TrainingJob, answers: np.ndarray, digits: ImageSet) -> None:
+    """The job as it is done, with these answers to the validation images."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    job.weights.touch()
+    np.savez(job.scores, probabilities=answers, indices=digits.indices("validation"))
+
+
+def right_answers(digits: ImageSet) -> np.ndarray:
+    return np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[digits.indices("validation")]]
+
+
+def test_a_finalist_whose_training_diverges_is_passed_over(digits: ImageSet, tmp_path: Path) -> None:
+    plan, context = plan_of(candidates(digits, Budget(macs=2_000_000), 2)), context_of(digits, tmp_path)
+    best, second = jobs = first_rungs(plan, context)
+    right = right_answers(digits)
+    answered(best, right, digits)
+    answered(second, right[::-1], digits)
+    finals = [dataclasses.replace(job, name="final", phase="final") for job in jobs]
+    finals[0].diverged.touch()
+    answered(finals[1], right, digits)
+    choice, final = trained_winner(plan, context, jobs)
     assert choice.id == final.config.id == second.config.id
     assert not final.learns_validation, "its rung had learned nothing, so the validation images are kept to judge it by"
     assert f"the final training of {best.config.id} diverged" in choice.reason
-    monkeypatch.setattr(solve_module, "run_together", lambda job, group, progress: False)
+    finals[1].scores.unlink()
+    finals[1].diverged.touch()
     with pytest.raises(ValueError, match="every finalist diverged") as caught:
-        run._final([best, second])
+        trained_winner(plan, context, jobs)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rung_that_is_done_is_not_run_again(digits: ImageSet, tmp_path: Path) -> None:
+    plan, executor = plan_of(candidates(digits, Budget(macs=2_000_000), 2, [BASE])), InlineExecutor()
+    context = context_of(digits, tmp_path, executor)
+    answered(first_rungs(plan, context)[0], right_answers(digits), digits)
+    (jobs,) = raced(plan, context)
+    assert executor.started == [jobs[1].phase] and all(job.scores.exists() for job in jobs)
 
 
 @pytest.mark.parametrize(("data_parallel", "to_the_end"), [(1.9, True), (3.0, False)])
 def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
-    data_parallel: float, to_the_end: bool, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data_parallel: float, to_the_end: bool, digits: ImageSet, tmp_path: Path
 ) -> None:
     """Unless all cores at one training do so much more that a race gives its winner far more steps."""
-    raced = {row.id: row.network for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced}
-    drafts, group = drafted(raced, digits, MODERN, default_preprocessing(1), 0, "cpu")
-    timing = Timing(320.0, 320.0 * data_parallel, 1.0)
-    monkeypatch.setattr(plan_module, "workers_for", lambda device: 2)
+    found = tuple(row for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced)
+    specs, timing = tuple(map(spec_of, found)), Timing(320.0, 320.0 * data_parallel, 1.0)
     context = JobContext("digits", 0, 8, str(tmp_path / "training"))
-    field = Field((), limits_of(1e12), drafts, (timing,) * len(drafts), group, context, 1.0)
-    deadline = Deadline(SimulatedClock(), 0.0, 200.0)
-    _, plan = planned(field, digits, deadline, "cpu")
-    assert (plan["final"] is None) is to_the_end
-    for row in plan["race"]["entrants"]:
-        last = row["rungs"][-1] if to_the_end else row["final"]
-        assert last["trunk_until"] + last["cooldown_steps"] == row["config"]["steps"]
-        assert (row["final"] is None) is to_the_end
-    monkeypatch.setattr(plan_module, "workers_for", lambda device: 1)
-    final = planned(field, digits, deadline, "cpu")[1]["final"]
-    assert final["learns"] == ["train", "validation"] and final["held_out"] == 50
+    field = Field(found, limits_of(1e12), specs, (timing,) * len(specs), ProcessGroup(2, 1), context, 1.0)
+    time = TimeBudget(SimulatedClock(), 0.0, 200.0)
+    shared = planned(field, digits, time, slots=2)
+    assert (shared.final_seconds is None) is to_the_end
+    for row in shared.entrants:
+        last = row.rungs[-1] if to_the_end else row.final
+        assert last is not None and last.trunk_until + last.cooldown_steps == row.config.steps
+        assert (row.final is None) is to_the_end
+    assert planned(field, digits, time, slots=1).final_seconds is not None
 
 
 def test_of_two_trained_to_the_end_the_better_is_the_answer(digits: ImageSet, tmp_path: Path) -> None:
-    found = candidates(digits, Budget(macs=2_000_000), 2)
-    plan = plan_of(found, digits)
-    plan["final"] = None
-    for row in plan["race"]["entrants"]:
-        row["final"] = None
-    context = JobContext("digits", 0, 32, str(tmp_path / "training"))
-    run = solve_module._Run(
-        tmp_path, plan, True, found, digits, open_cache(digits, 8), context, ProcessGroup(1, 1), silent
-    )
-    jobs = [run._leg(row.id, "rung-0", "race", {"trunk_until": 1, "cooldown_steps": 1}) for row in found[:2]]
-    indices = digits.indices("validation")
-    right = np.eye(10, dtype=np.float32)[np.asarray(digits.labels)[indices]]
-    unsure = 0.5 * right + 0.05
-    for job, answers in zip(jobs, (unsure, right), strict=True):
-        job.folder.mkdir(parents=True)
-        job.weights.touch()
-        np.savez(job.scores, probabilities=answers, indices=indices)
-    choice, final = run._final(jobs)
-    assert final is jobs[1] and choice.id == found[1].id
-    np.savez(jobs[1].scores, probabilities=np.where(right > 0, right, np.nan), indices=indices)
-    assert run._final(jobs)[1] is jobs[0], "answers that are no numbers are passed over"
-    np.savez(jobs[0].scores, probabilities=right[::-1], indices=indices)
+    plan = plan_of(candidates(digits, Budget(macs=2_000_000), 2), to_the_end=True)
+    context = context_of(digits, tmp_path)
+    jobs, right = first_rungs(plan, context), right_answers(digits)
+    answered(jobs[0], 0.5 * right + 0.05, digits)
+    answered(jobs[1], right, digits)
+    choice, final = trained_winner(plan, context, jobs)
+    assert final is jobs[1] and choice.id == jobs[1].config.id
+    answered(jobs[1], np.where(right > 0, right, np.nan), digits)
+    assert trained_winner(plan, context, jobs)[1] is jobs[0], "answers that are not numbers are passed over"
+    answered(jobs[0], right[::-1], digits)
     with pytest.raises(ValueError, match="learned nothing"):
-        run._final(jobs)
+        trained_winner(plan, context, jobs)
 
 
 def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
@@ -266,7 +267,7 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path
     kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/trunk.pt")))
     kill_when([*COMMAND, str(run)], lambda: any(training.glob("*/rung-0.npz")))
     first = {path: path.stat().st_mtime_ns for path in training.glob("*/rung-0.npz")}
-    to_the_end = json.loads((run / "plan.json").read_text())["final"] is None
+    to_the_end = json.loads((run / "plan.json").read_text())["plan"]["final_seconds"] is None
     assert to_the_end is (cores == 2)
     if not to_the_end:
         kill_when([*COMMAND, str(run)], lambda: '"final"' in (run / "events.jsonl").read_text())
@@ -281,11 +282,10 @@ def test_killed_anywhere_it_ends_with_the_same_winner_and_weights(tmp_path: Path
     expected = load_tensors(undisturbed / "weights.safetensors")[0]
     found = load_tensors(run / "weights.safetensors")[0]
     assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
-    outcome = finished(run)
-    assert outcome is not None and outcome.test.top1 > 0.5
+    assert ours["test"]["top1"] > 0.5
     assert "<html" in (run / "report.html").read_text()
     again = subprocess.run([*COMMAND, str(run), "--json"], capture_output=True, check=True)
-    assert json.loads(again.stdout)["test"]["top1"] == outcome.test.top1
+    assert json.loads(again.stdout)["test"]["top1"] == ours["test"]["top1"]
 
 
 def test_of_limits_in_different_units_the_one_missed_by_the_least_factor_is_named(digits: ImageSet) -> None:

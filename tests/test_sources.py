@@ -202,10 +202,10 @@ def saved(content: object) -> bytes:
     [
         (saved({"weight": torch.zeros(2), "evil": Trap()}), "could run code"),
         (pickle.dumps({"evil": Trap()}, protocol=2), "could run code"),
-        (saved({"weight": torch.zeros(5000)})[:2000], "is no whole file of torch.save"),
+        (saved({"weight": torch.zeros(5000)})[:2000], "is not a whole file of torch.save"),
         (b"", "is empty"),
         (b"\n<!DOCTYPE html><html><body>sign in</body></html>", "is a web page and no weights"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "is refused|is no whole file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is refused|is not a whole file"),
         (packed(), "is a packed archive"),
         (saved([1, 2]), "holds no named tensors"),
         (saved({"epoch": 3}), "holds no named tensors"),

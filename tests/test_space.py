@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.spaces import BASE, LOOSE, spaces
 
 from budgetnet import Budget, adapt, network
-from budgetnet.budgets.feasible_space import Options, front, hypervolume, options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace, front, hypervolume
 from budgetnet.budgets.search_space import KINDS, Architecture, Space, StageSpace, default_space
 
 
@@ -25,77 +25,66 @@ def test_json_gives_the_same_space_back(space: Space) -> None:
 
 @given(spaces)
 def test_choices_that_differ_are_networks_that_differ(space: Space) -> None:
-    options = options_of(space, LOOSE)
-    assert options.count == space.count
-    rows = options.rows()
-    for index, stages in enumerate(rows):
-        assert len(set(stages)) == len(stages) == len(space.choices(index))
-        assert all(space.choice(index, factors) == choice for choice, factors in options.factors(index).items())
+    feasible = FeasibleSpace.of(space, LOOSE)
+    assert feasible.count == space.count
+    for index, choices in enumerate(feasible.stages):
+        stages = {space.stage(index, choice) for choice in choices}
+        assert len(stages) == len(choices) == len(space.choices(index))
+        assert all(space.choice(index, factors) == choice for choice, factors in feasible.factors(index).items())
 
 
 @given(spaces, st.integers(0, 100))
 def test_macs_by_stages_are_those_of_the_network(space: Space, seed: int) -> None:
-    options = options_of(space, LOOSE)
-    found = options.drawn(seed)
-    assert options.macs(found) == LOOSE.price(options.network(found)).macs
+    feasible = FeasibleSpace.of(space, LOOSE)
+    found = feasible.sample(seed)
+    assert feasible.macs(found) == LOOSE.price(feasible.network(found)).macs
     assert Architecture.from_rows(json.loads(json.dumps(found.to_rows()))) == found
 
 
 @settings(max_examples=30)
 @given(spaces)
 def test_the_smallest_is_the_smallest(space: Space) -> None:
-    options = options_of(space, LOOSE)
-    every = itertools.islice((Architecture(stages) for stages in itertools.product(*options.stages)), 2000)
-    assert options.macs(options.smallest()) <= min(map(options.macs, every))
+    feasible = FeasibleSpace.of(space, LOOSE)
+    every = itertools.islice((Architecture(stages) for stages in itertools.product(*feasible.stages)), 2000)
+    assert feasible.macs(feasible.smallest()) <= min(map(feasible.macs, every))
 
 
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(spaces, st.floats(1.0, 3.0))
 def test_only_choices_that_no_network_within_the_budget_has_are_left_out(space: Space, share: float) -> None:
-    whole = options_of(space, LOOSE)
+    whole = FeasibleSpace.of(space, LOOSE)
     budget = Budget(macs=int(share * whole.macs(whole.smallest())))
-    options = options_of(space, budget)
+    feasible = FeasibleSpace.of(space, budget)
     for index, choices in enumerate(whole.stages):
         for choice in choices:
             others = [rows if place != index else (choice,) for place, rows in enumerate(whole.stages)]
-            least = Options(space, budget, tuple(others)).smallest()
-            if choice not in options.stages[index]:
+            least = FeasibleSpace(space, budget, tuple(others)).smallest()
+            if choice not in feasible.stages[index]:
                 assert whole.macs(least) > budget.macs
 
 
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(spaces, st.integers(0, 20))
-def test_draws_and_repairs_keep_the_budget(space: Space, seed: int) -> None:
-    whole = options_of(space, LOOSE)
+def test_samples_and_repairs_keep_the_budget(space: Space, seed: int) -> None:
+    whole = FeasibleSpace.of(space, LOOSE)
     budget = Budget(macs=int(1.5 * whole.macs(whole.smallest())))
-    options = options_of(space, budget)
-    found = options.drawn(seed)
-    assert options.fits(found) and found == options.drawn(seed)
-    near = options.repaired(whole.drawn(seed, fitting=False), {found.id}, seed)
-    assert near is None or (options.fits(near) and near.id != found.id)
+    feasible = FeasibleSpace.of(space, budget)
+    found = feasible.sample(seed)
+    assert feasible.fits(found) and found == feasible.sample(seed)
+    near = feasible.repaired(whole.sample(seed), {found.id}, seed)
+    assert near is None or (feasible.fits(near) and near.id != found.id)
 
 
-@given(spaces, st.integers(0, 20))
-def test_the_smallest_like_one_is_within_it(space: Space, seed: int) -> None:
-    options = options_of(space, LOOSE)
-    found = options.drawn(seed)
-    small = options.smallest_like(found)
-    assert options.macs(small) <= options.macs(found) and options.smallest_like(small) == small
-    for one, other in zip(found.stages, small.stages, strict=True):
-        assert (one.kind, one.squeeze) == (other.kind, other.squeeze)
-        assert one.channels >= other.channels and one.repeats >= other.repeats and one.kernel >= other.kernel
-
-
-def test_draws_are_uniform() -> None:
+def test_samples_are_uniform() -> None:
     space = Space(
         BASE, (StageSpace(kinds=("separable",), squeezes=(0.0,), kernels=(3, 5), widths=(1.0,), layers=(0, 1)),) * 2
     )
-    options = options_of(space, LOOSE)
-    found = [options.drawn(seed).id for seed in range(1600)]
+    feasible = FeasibleSpace.of(space, LOOSE)
+    found = [feasible.sample(seed).id for seed in range(1600)]
     counts = [found.count(name) for name in set(found)]
-    assert options.count == len(counts) == 16
+    assert feasible.count == len(counts) == 16
     assert min(counts) > 60 and max(counts) < 150  # 100 each, standard deviation 9.7
 
 
@@ -109,7 +98,7 @@ def test_the_default_space_holds_its_base() -> None:
         any(space.stage(index, choice) == stage for choice in space.choices(index))
         for index, stage in enumerate(base.stages)
     )
-    assert space.network(options_of(space, LOOSE).drawn(0)).resolution_px == base.resolution_px
+    assert space.network(FeasibleSpace.of(space, LOOSE).sample(0)).resolution_px == base.resolution_px
 
 
 def test_a_space_is_edited_as_a_file() -> None:
@@ -147,7 +136,7 @@ def test_bad_spaces_are_one_line(change: Callable[[dict[str, Any]], object], wor
 
 def test_an_impossible_budget_is_one_line() -> None:
     with pytest.raises(ValueError, match="no network of the space keeps macs <= 100: its smallest has macs") as error:
-        options_of(default_space(BASE), Budget(macs=100))
+        FeasibleSpace.of(default_space(BASE), Budget(macs=100))
     assert "\n" not in str(error.value)
 
 

@@ -164,7 +164,7 @@ def test_a_wrong_file_is_one_clear_line(row: Any, says: str) -> None:
 
 
 def test_no_json_is_one_clear_line() -> None:
-    with pytest.raises(ValueError, match=r"^this is no JSON: "):
+    with pytest.raises(ValueError, match=r"^this is not JSON: "):
         Network.from_json("{")
 
 

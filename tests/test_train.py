@@ -17,6 +17,9 @@ from accelerate import Accelerator
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.data import default_preprocessing, open_cache, open_images
+from budgetnet.experiments.train import train
+from budgetnet.experiments.train.plan import TrainPlan
+from budgetnet.experiments.train.request import TrainRequest
 from budgetnet.model.files import load_tensors
 from budgetnet.model.weights import load_model, save_weights
 from budgetnet.networks import Network
@@ -25,21 +28,14 @@ from budgetnet.networks.zoo import network
 from budgetnet.parallel import workers as workers_module
 from budgetnet.parallel.progress import silent
 from budgetnet.parallel.workers import ProcessGroup, Workers, _quota_cores, cores
+from budgetnet.runs.folder import clear_run, run_folder, run_lock
+from budgetnet.runs.record import read_record
 from budgetnet.runs.run import read_events
 from budgetnet.statistics import right_of
-from budgetnet.training import job as leg_module
+from budgetnet.training.final import train_data_parallel
 from budgetnet.training.job import JobContext, TrainingJob, run_job
-from budgetnet.training.plan import (
-    clear_run,
-    load_plan,
-    process_group_of,
-    process_group_row,
-    run_folder,
-    run_lock,
-    same_arguments,
-)
+from budgetnet.training.memory import shared_batch
 from budgetnet.training.recipe import FINETUNE, MODERN
-from budgetnet.training.train import run_together, shared_batch, train
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, seed_of
 
 
@@ -104,28 +100,36 @@ def context(folder: Path) -> JobContext:
     return JobContext("digits", 0, 8, str(folder / "training"))
 
 
-def test_a_leg_cut_anywhere_ends_with_the_same_weights(
+@dataclasses.dataclass
+class CutShort:
+    """Interrupts a training after so many steps."""
+
+    after: int
+
+    def on_start(self, trainer: Trainer) -> None:
+        pass
+
+    def on_step(self, trainer: Trainer, step: StepReport) -> None:
+        if step.step > self.after:
+            raise KeyboardInterrupt
+
+    def on_checkpoint(self) -> None:
+        pass
+
+
+def test_a_job_cut_anywhere_ends_with_the_same_weights(
     config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint after every step, and an interruption after each number of steps in turn."""
     whole = TrainingJob(config, context(tmp_path / "whole"), "rung-0", "race/tiny", trunk_until=4, cooldown_steps=3)
     (tmp_path / "whole").mkdir()
     assert run_job(whole)
-    monkeypatch.setattr(leg_module, "CHECKPOINT_SECONDS", 0.0)
-    advance = Trainer.advance
+    monkeypatch.setenv("BUDGETNET_CHECKPOINT_SECONDS", "0")
     for cut in range(1, 7):
         (tmp_path / f"cut{cut}").mkdir()
         job = dataclasses.replace(whole, context=context(tmp_path / f"cut{cut}"))
-
-        def cut_short(self: Trainer, until: int, rate_at, after, cut: int = cut) -> None:
-            advance(self, min(until, cut), rate_at, after)
-            if until > cut:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "advance", cut_short)
-            with pytest.raises(KeyboardInterrupt):
-                run_job(job)
+        with pytest.raises(KeyboardInterrupt):
+            run_job(job, CutShort(cut))
         assert not job.scores.exists()
         assert run_job(job)
         expected, found = load_tensors(whole.weights)[0], load_tensors(job.weights)[0]
@@ -133,7 +137,7 @@ def test_a_leg_cut_anywhere_ends_with_the_same_weights(
         assert np.array_equal(np.load(whole.scores)["probabilities"], np.load(job.scores)["probabilities"])
 
 
-def test_the_next_leg_goes_on_from_before_the_cooldown(config: TrainingConfig, tmp_path: Path) -> None:
+def test_the_next_job_goes_on_from_before_the_cooldown(config: TrainingConfig, tmp_path: Path) -> None:
     first = TrainingJob(config, context(tmp_path), "rung-0", "race/tiny", trunk_until=3, cooldown_steps=2)
     second = dataclasses.replace(first, name="final", phase="final", trunk_until=6, cooldown_steps=2)
     assert run_job(first) and run_job(second)
@@ -146,7 +150,7 @@ def test_the_next_leg_goes_on_from_before_the_cooldown(config: TrainingConfig, t
     assert [(event["phase"], event["step"]) for event in scores] == [("race/tiny", 5), ("final", 8)]
 
 
-def test_a_leg_may_learn_from_the_validation_images(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_job_may_learn_from_the_validation_images(config: TrainingConfig, tmp_path: Path) -> None:
     rung = TrainingJob(config, context(tmp_path), "rung-0", "race/tiny", trunk_until=2, cooldown_steps=1)
     final = dataclasses.replace(rung, name="final", phase="final", trunk_until=12, learns_validation=True)
     assert run_job(rung) and run_job(final)
@@ -171,7 +175,7 @@ def test_a_final_training_that_diverged_is_not_finished(config: TrainingConfig, 
     assert run_job(rung) and rung.scores.exists()
     assert not right_of(np.load(rung.scores)["probabilities"], np.zeros(len(np.load(rung.scores)["indices"]))).any()
     assert run_job(final) and final.diverged.exists() and not final.scores.exists()
-    assert run_together(final, ProcessGroup(1, 1), silent) is False, "nor is it trained again"
+    assert train_data_parallel(final, ProcessGroup(1, 1), silent) is False, "nor is it trained again"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_a_final_training_that_diverged_is_not_finished(config: TrainingConfig, 
         (4, 12, (12, ProcessGroup(1, 4))),
     ],
 )
-def test_a_team_leaves_each_enough_images(
+def test_a_process_group_leaves_each_enough_images(
     machine: int, recipe_batch: int, expected: tuple[int, ProcessGroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers_module, "cores", lambda: machine)
@@ -207,13 +211,6 @@ def test_a_containers_quota_counts(tmp_path: Path) -> None:
     assert _quota_cores(tmp_path / "cgroup", tmp_path / "fs") == 1.5
     assert _quota_cores(tmp_path / "nowhere", tmp_path / "fs") == float("inf")
     assert cores() >= 1
-
-
-def test_the_plan_decides_the_team_and_another_machine_is_told(tmp_path: Path) -> None:
-    plan = {"machine": {"cores": cores()}, **process_group_row(ProcessGroup(3, 1))}
-    assert process_group_of(plan, tmp_path) == ProcessGroup(3, 1)
-    with pytest.warns(UserWarning, match="was planned on 99 cores"):
-        assert process_group_of({**plan, "machine": {"cores": 99}}, tmp_path) == ProcessGroup(3, 1)
 
 
 @pytest.mark.slow
@@ -261,23 +258,30 @@ def test_seeds_are_a_function_of_their_values() -> None:
     assert 0 <= seed_of("anything") < 2**63
 
 
-def test_the_same_arguments_find_the_same_run(tmp_path: Path) -> None:
-    asked = {"seed": 0, "macs": 5}
-    assert run_folder(None, "digits", asked) == run_folder(None, "digits", dict(reversed(asked.items())))
-    assert run_folder(None, "digits", asked) != run_folder(None, "digits", {**asked, "seed": 1})
-    assert run_folder(None, "digits", asked).parent == Path("runs")
-    assert run_folder(tmp_path, "digits", asked) == tmp_path
+def test_the_same_request_finds_the_same_run(tmp_path: Path, tiny: Network) -> None:
+    asked = Budget(macs=5)
+    assert run_folder(None, "digits", "solve", asked) == run_folder(None, "digits", "solve", Budget(macs=5))
+    assert run_folder(None, "digits", "solve", asked) != run_folder(None, "digits", "solve", Budget(macs=6))
+    assert run_folder(None, "digits", "solve", asked) != run_folder(None, "digits", "fit", asked)
+    assert run_folder(None, "digits", "solve", asked).parent == Path("runs")
+    assert run_folder(tmp_path, "digits", "solve", asked) == tmp_path
+
+
+def begun(run: Path) -> object:
+    return read_record(run, "train", TrainRequest, TrainPlan)
+
+
+PLANNED = json.dumps({"format": "budgetnet.plan.v2", "command": "solve"})
 
 
 def test_a_run_has_one_worker_at_a_time_and_fresh_empties_it(tmp_path: Path) -> None:
     with run_lock(tmp_path):
         with pytest.raises(ValueError, match="in use by another process"), run_lock(tmp_path):
             pass
-        (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v2", "command": "solve"}))
+        (tmp_path / "plan.json").write_text(PLANNED)
         (tmp_path / "training").mkdir()
     with run_lock(tmp_path):
-        assert load_plan(tmp_path, "train", fresh=True) is None
-        clear_run(tmp_path)
+        clear_run(tmp_path, "metrics.json")
         assert [child.name for child in tmp_path.iterdir()] == [".lock"]
     assert list(tmp_path.iterdir()) == [], "nothing came of it, and the folder was there before"
 
@@ -289,20 +293,22 @@ def test_a_fresh_start_with_bad_input_leaves_the_run(tiny: Network, tmp_path: Pa
     with pytest.raises(ValueError):
         train(tmp_path / "nowhere", tiny, out=run, epochs=1, fresh=True)
     assert (run / "plan.json").exists()
+    with pytest.raises(ValueError, match="params"):
+        train("digits", tiny, out=run, epochs=1, fresh=True, budget=Budget(params=10))
+    assert (run / "plan.json").exists()
 
 
 def test_a_kill_while_the_plan_is_written_leaves_a_run_that_can_begin(tmp_path: Path) -> None:
     (tmp_path / ".plan.json.123.part").write_text('{"for')
     with run_lock(tmp_path):
-        assert load_plan(tmp_path, "train") is None
+        assert begun(tmp_path) is None
 
 
-def test_another_question_in_a_runs_folder_is_refused(tmp_path: Path) -> None:
-    plan = {"seed": 0, "time_seconds": 60.0, "bases": ["a", "b"], "budget": {"macs": 5}}
-    same_arguments(plan, {"seed": 0, "time_seconds": 60, "bases": ("a", "b"), "unknown": 1}, tmp_path)
-    for asked, word in (({"seed": 1}, "seed"), ({"time_seconds": 61}, "time"), ({"budget": {"macs": 6}}, "budget")):
-        with pytest.raises(ValueError, match=f"another {word}"):
-            same_arguments(plan, asked, tmp_path)
+def test_a_run_of_another_version_is_refused_in_a_line(tiny: Network, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "train"}))
+    with pytest.raises(ValueError, match="another version of budgetnet; give another --out, or --fresh") as caught:
+        train("digits", tiny, out=tmp_path, epochs=1)
+    assert "\n" not in str(caught.value)
 
 
 def _one_waits_for_the_other(which: str) -> str:
@@ -320,24 +326,24 @@ def test_a_job_that_fails_is_told_while_the_other_waits_for_it(monkeypatch: pyte
     assert time.monotonic() - began < 120
 
 
-def test_a_folder_of_something_else_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_not_a_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="no run"), run_lock(tmp_path):
+    with pytest.raises(ValueError, match="not a run"), run_lock(tmp_path):
         pass
     (tmp_path / "plan.json").write_text('{"format_version": "1.2", "resource_changes": []}')
-    with pytest.raises(ValueError, match="no run"), run_lock(tmp_path):
+    with pytest.raises(ValueError, match="not a run"), run_lock(tmp_path):
         pass
-    with pytest.raises(ValueError, match="no run"):
-        clear_run(tmp_path)
+    with pytest.raises(ValueError, match="not a run"):
+        clear_run(tmp_path, "metrics.json")
     assert {child.name for child in tmp_path.iterdir()} == {"thesis.tex", "plan.json"}, "not even a lock"
-    (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v2", "command": "solve"}))
+    (tmp_path / "plan.json").write_text(PLANNED)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.part").touch()
     with pytest.raises(ValueError, match="holds files but no plan"):
-        clear_run(tmp_path / "other")
+        clear_run(tmp_path / "other", "metrics.json")
     assert (tmp_path / "other" / "thesis.part").exists(), "another program's half-written file"
     with pytest.raises(ValueError, match="'solve', not of 'train'"):
-        load_plan(tmp_path, "train")
+        begun(tmp_path)
 
 
 def test_bad_arguments_are_one_line(tiny: Network, tmp_path: Path) -> None:
@@ -372,7 +378,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     assert done.network.stages == tiny.stages
     assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert plan["weights"] == str(tmp_path / "given.safetensors")
+    assert plan["request"]["weights"] == str(tmp_path / "given.safetensors")
     with pytest.raises(ValueError, match="begun with another weights"):
         train("digits", tiny, out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="give a network to train, or weights"):
@@ -387,7 +393,17 @@ def test_train_learns_the_digits_and_is_read_when_asked_again(recipe: str, tmp_p
     first = train("digits", row, **asked)
     assert first.test.top1 > (0.9 if recipe == "modern" else 0.3)
     assert (first.run / "certificate.json").exists()
-    before = {path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file()}
+    before = {
+        path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file() and path.suffix != ".html"
+    }
     assert train("digits", row, **asked) == first
-    after = {path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file()}
+    after = {
+        path: path.stat().st_mtime_ns for path in first.run.rglob("*") if path.is_file() and path.suffix != ".html"
+    }
     assert before == after
+
+
+def written(run: Path) -> dict[Path, int]:
+    """When each file of a run was written; the page is drawn anew by every version."""
+    files = (path for path in run.rglob("*") if path.is_file() and path.suffix != ".html")
+    return {path: path.stat().st_mtime_ns for path in files}

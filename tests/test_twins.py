@@ -427,6 +427,7 @@ def test_bad_input_is_one_line_and_code_2(
     assert not list(tmp_path.glob("landscape/*"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "PNG_DPI", 20)
     (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")

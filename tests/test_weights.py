@@ -185,7 +185,7 @@ def damaged(kind: str, good: bytes) -> bytes:
 def test_damaged_files_are_refused_in_one_line(file, kind):
     file.write_bytes(damaged(kind, file.read_bytes()))
     for load in (load_model, load_run, lambda path: load_weights(build(ROW), path)):
-        with pytest.raises(ValueError, match="is no whole safetensors file") as caught:
+        with pytest.raises(ValueError, match="is not a whole safetensors file") as caught:
             load(file)
         assert "\n" not in str(caught.value)
 
@@ -206,7 +206,7 @@ def test_places_without_weights(tmp_path):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"format": "other"}, "is no budgetnet weights file"),
+        ({"format": "other"}, "is not a budgetnet weights file"),
         ({"format": None}, "no known library names so"),
         ({"network": "{}"}, "network in .* is damaged"),
         ({"network": None}, "network in .* is damaged"),

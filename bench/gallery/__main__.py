@@ -8,15 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gallery.exhibits import comparison, solution, zoo
-from bench.gallery.insides import insides
-from bench.gallery.landscapes import landscapes
 from bench.gallery.page import page
 from bench.gallery.runs import Asked
 from budgetnet.atomic_write import written_aside
 from budgetnet.cli.progress import progress
-from budgetnet.experiments.report.evidence import read_evidence
 from budgetnet.parallel.progress import Progress
+from budgetnet.runs.record import read_header
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -49,7 +46,7 @@ def asked_for(row: argparse.Namespace) -> Asked:
         if getattr(row, flag) and row.run is None:
             raise ValueError(f"--{'with' if flag == 'others' else flag} needs --run")
     shown = [run for run in (row.run, row.gates) if run is not None]
-    photos = [run for run in shown if read_evidence(run).plan["data"]["path"] != "digits"]
+    photos = [run for run in shown if read_header(run).data.path != "digits"]
     if photos and not row.credit:
         raise ValueError(f"the pictures will show photos of {photos[0]}; say with --credit whose, and their licence")
     return Asked(
@@ -73,6 +70,12 @@ def asked_for(row: argparse.Namespace) -> Asked:
 
 def make(asked: Asked, shown: Progress) -> str:
     """Make every picture; the page's text."""
+    # Here, so that bad input is refused before all that draws is imported.
+    from bench.gallery.comparisons import comparison
+    from bench.gallery.exhibits import solution, zoo
+    from bench.gallery.insides import insides
+    from bench.gallery.landscapes import landscapes
+
     asked.work.mkdir(parents=True, exist_ok=True)
     asked.out.mkdir(parents=True, exist_ok=True)
     exhibits = [

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.gallery.exhibit import Exhibit, Picture, reached, shown_images, shown_run, trained_as
+from budgetnet.experiments.report.evidence import read_evidence
+
+from bench.gallery.exhibit import Exhibit, Picture, reached, shown_images, shown_run
 from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
+from bench.gallery.trained import trained_as
 from budgetnet import explain
 from budgetnet.draw.wording import count, percent
-from budgetnet.experiments.report.evidence import read_evidence
 from budgetnet.inspect.explain import Explanation
 from budgetnet.inspect.explain.command import written_out
 from budgetnet.inspect.explain.page import FINE_CELLS

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_command, trained_as
+from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_made_by
 from bench.gallery.files import take_drawing, take_photo
 from bench.gallery.runs import Asked, studied, twin_pair
-from budgetnet.experiments.report.evidence import read_evidence
+from bench.gallery.trained import trained_as
+from budgetnet.experiments.activations import Study
+from budgetnet.experiments.activations.pictures.files import BETAS, SHEET, write_pictures
 from budgetnet.inspect.landscape import (
     functions_landscape,
     loss_landscape,
@@ -19,11 +20,8 @@ from budgetnet.inspect.landscape import (
     write_output,
 )
 from budgetnet.inspect.landscape.loss import words
-from budgetnet.inspect.landscape.page import write_training
 from budgetnet.inspect.landscape.plane import ACTIVATIONS
-from budgetnet.inspect.landscape.training.page import BETAS
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import read_json
 
 EXTENT = 6.0
 BETAS_SHOW = "Where each layer's trained beta goes"
@@ -68,7 +66,7 @@ def outputs(asked: Asked, progress: Progress) -> Exhibit:
     caption = (
         "The output of one network, as it is initialised, over the plane of its two inputs: the surface, the same as "
         "a heat map, and where it bends. With ReLU it is made of pieces with edges between them, with Swish it is "
-        "smooth; it is as high with both. This is no landscape of a loss."
+        "smooth; it is as high with both. This is not a landscape of a loss."
     )
     return Exhibit(
         "Output landscapes",
@@ -81,16 +79,15 @@ def outputs(asked: Asked, progress: Progress) -> Exhibit:
 
 def training(asked: Asked, progress: Progress) -> Exhibit:
     """Twins trained alike: losses, how far the gradient can be trusted, where a trained beta goes; drawn anew."""
-    folder, drawn = studied(asked, progress), asked.work / "study-pictures"
-    found, plan = read_json(folder / "training.json"), read_json(folder / "training" / "plan.json")
-    write_training(drawn, found, progress)
-    pictures = [_taken(drawn / "training.png", asked.out / "landscape-training.jpg", *_trained(found))]
-    if any(twin["layers"] for twin in found["twins"]):
+    found, drawn = studied(asked, progress), asked.work / "study-pictures"
+    write_pictures(found, drawn, progress)
+    pictures = [_taken(drawn / f"{SHEET}.png", asked.out / "landscape-training.jpg", *_trained(found))]
+    if any(twin.layers for twin in found.twins):
         pictures.append(_taken(drawn / f"{BETAS}.png", asked.out / f"landscape-{BETAS}.jpg", BETAS_SHOW, BETAS_SAY))
     return Exhibit(
         "Twins in training",
         "Does a smooth function help the optimiser?",
-        (study_command(plan),),
+        (study_made_by(found.record),),
         "landscape.md",
         tuple(pictures),
     )
@@ -101,12 +98,12 @@ def _taken(source: Path, file: Path, what: str, caption: str) -> Picture:
     return Picture(file.name, what, caption)
 
 
-def _trained(found: Mapping[str, Any]) -> tuple[str, str]:
+def _trained(found: Study) -> tuple[str, str]:
     """What a screen reader says of the sheet, and its caption."""
     caption = (
-        f"One network with one activation after another, trained alike on {found['data']} for {found['steps']:,} "
-        f"steps, {found['seeds']} seeds each: what was minimised, how far the gradient can be trusted, how many units "
-        "died. Differences are paired by seed. " + " ".join(found["statement"][:2])
+        f"One network with one activation after another, trained alike on {found.data} for {found.steps:,} "
+        f"steps, {found.seeds} seeds each: what was minimised, how far the gradient can be trusted, how many units "
+        "died. Differences are paired by seed. " + " ".join(found.statement[:2])
     )
     return "Losses, gradients and dead units of twins in training", caption
 

@@ -6,17 +6,21 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet import Budget, adapt, compare, fit, network, solve, train, train_twins
+import budgetnet
+from budgetnet import Budget, adapt, compare, fit, network
+from budgetnet.experiments.activations import ACTIVATION_STUDY, Study
+from budgetnet.experiments.compare import COMPARE
 from budgetnet.experiments.compare.ablation import CHANGES
 from budgetnet.experiments.compare.costs import at_costs
-from budgetnet.experiments.compare.questions import Question
+from budgetnet.experiments.compare.request import Question
 from budgetnet.experiments.compare.result import Comparison
 from budgetnet.experiments.compare.scalings import START_SHARE
-from budgetnet.experiments.report.evidence import read_evidence
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, Strategy, resize
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import read_json
+from budgetnet.reading import read_json_file
+from budgetnet.runs.record import read_header, read_record
+from budgetnet.runs.run import reading
 
 EPOCHS = 10.0
 SCALED = Budget(macs=5_500_000)
@@ -77,19 +81,21 @@ def twin_pair(asked: Asked, progress: Progress) -> tuple[Path, Path]:
 
 
 def _trained(run: Path, value: Network, progress: Progress) -> Path:
-    return train("digits", value, out=run, epochs=EPOCHS, progress=progress).run
+    return budgetnet.train("digits", value, out=run, epochs=EPOCHS, progress=progress).run
 
 
 def solved_run(asked: Asked, progress: Progress) -> Path:
     """The given solution, or one of the digits. Raises a one-line `ValueError` for a run of something else."""
     if asked.solved is not None:
-        if read_evidence(asked.solved).plan["command"] != "solve":
+        if read_header(asked.solved).command != "solve":
             raise ValueError(f"{asked.solved} is no run of budgetnet solve; --solve takes one")
         return asked.solved
-    return solve("digits", SOLVED, asked.longer * SOLVE_SECONDS, out=asked.work / "solve", progress=progress).run
+    return budgetnet.solve(
+        "digits", SOLVED, asked.longer * SOLVE_SECONDS, out=asked.work / "solve", progress=progress
+    ).run
 
 
-def compared_runs(asked: Asked, question: Question, progress: Progress) -> tuple[Path, ...]:
+def comparisons_of(asked: Asked, question: Question, progress: Progress) -> tuple[Comparison, ...]:
     """The given comparison of that kind, or one on the digits; of several costs each, the smallest first.
 
     Raises a one-line `ValueError` for another kind.
@@ -97,14 +103,25 @@ def compared_runs(asked: Asked, question: Question, progress: Progress) -> tuple
     given = {"families": asked.compared, "scaling": asked.scaling, "ablation": asked.ablation}[question]
     if given is None:
         return _compared(asked, question, progress)
-    runs = tuple(sorted(given.glob("share-*"), key=lambda run: float(run.name.partition("-")[2]))) or (given,)
-    for run in runs:
-        if (kind := read_json(run / "plan.json").get("question")) != question:
-            raise ValueError(f"{run} is no comparison of {question} but of {kind or 'nothing'}")
-    return runs
+    runs = sorted(given.glob("share-*"), key=lambda run: float(run.name.partition("-")[2])) or [given]
+    found = tuple(map(read_comparison, runs))
+    for one in found:
+        if (kind := one.record.request.question) != question:
+            raise ValueError(f"{one.run} is a comparison of {kind}, not of {question}")
+    return found
 
 
-def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Path, ...]:
+def read_comparison(run: Path) -> Comparison:
+    """The comparison of a finished run. Raises a one-line `ValueError` for anything else."""
+    record = read_record(run, COMPARE.name, *COMPARE.types)
+    path = run / COMPARE.file
+    if record is None or not path.exists():
+        raise ValueError(f"{run} holds no finished comparison; give the --out of budgetnet compare")
+    with reading(path, "make it again"):
+        return COMPARE.read(read_json_file(path), record, run)
+
+
+def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Comparison, ...]:
     """A comparison on the digits, of ways to scale at two costs."""
     seconds, folder = asked.longer * SECONDS[question], asked.work / question
 
@@ -121,16 +138,17 @@ def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Pat
         )
 
     if question != "scaling":
-        return (at(1.0, folder).run,)
-    return tuple(one.run for one in at_costs(at, SHARES, folder).comparisons)
+        return (at(1.0, folder),)
+    return at_costs(at, SHARES, folder).comparisons
 
 
-def studied(asked: Asked, progress: Progress) -> Path:
-    """The folder of the given study of twins, or of one on the digits. Raises a one-line `ValueError` for none."""
+def studied(asked: Asked, progress: Progress) -> Study:
+    """The given study of activations, or one on the digits. Raises a one-line `ValueError` for none."""
     if asked.study is None:
-        return train_twins(
-            "digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=asked.work / "study", progress=progress
-        ).folder
-    if not (asked.study / "training.json").is_file():
-        raise ValueError(f"{asked.study} has no training.json; --study takes the --out of budgetnet landscape training")
-    return asked.study
+        out = asked.work / "study"
+        return budgetnet.activation_study("digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=out, progress=progress)
+    run = asked.study / "training"
+    record = read_record(run, ACTIVATION_STUDY.name, *ACTIVATION_STUDY.types)
+    if record is None or not (run / ACTIVATION_STUDY.file).is_file():
+        raise ValueError(f"{asked.study} has no study; --study takes the --out of budgetnet landscape training")
+    return ACTIVATION_STUDY.read(read_json_file(run / ACTIVATION_STUDY.file), record, run)

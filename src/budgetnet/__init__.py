@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.compare import compare
     from budgetnet.experiments.family import search_family
     from budgetnet.experiments.solve import solve
+    from budgetnet.experiments.train import train
     from budgetnet.inspect.explain import explain
     from budgetnet.inspect.landscape import dead_units, loss_landscape, output_landscape
     from budgetnet.inspect.latency import measure
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from budgetnet.training.augmenting import Augment
     from budgetnet.training.evaluate import evaluate
     from budgetnet.training.predict import predict
-    from budgetnet.experiments.train import train
 
 __version__ = "0.1.0"
 

@@ -69,10 +69,10 @@ def whole(text: str) -> int:
     """An integer of any sign, also as 3.0, 1,234,567 or 20K. Raises a one-line `ValueError`, for 1.5 as well."""
     clear = "write an integer, as 3 or 2000"
     if re.search(r"\d", text) is None:
-        raise ValueError(f"{text!r} is no number; {clear}")
+        raise ValueError(f"{text!r} is not a number; {clear}")
     value = _value(text, _COUNTS, clear)
     if value != value.to_integral_value():
-        raise ValueError(f"{text!r} is no integer; {clear}")
+        raise ValueError(f"{text!r} is not an integer; {clear}")
     return int(value)
 
 
@@ -83,9 +83,9 @@ def number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number; {clear}") from None
+        raise ValueError(f"{text!r} is not a number; {clear}") from None
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number; {clear}")
+        raise ValueError(f"{text!r} is not a finite number; {clear}")
     return value
 
 
@@ -99,7 +99,7 @@ def seconds(text: str) -> float:
         raise ValueError(f"{text!r} has no unit: write {plain}s or {plain}m with its unit")
     parts: list[tuple[str, str]] = re.findall(r"(\d+(?:[.,]\d+)?)\s*([a-z]+)\s*", plain, re.IGNORECASE)
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != re.sub(r"\s", "", plain):
-        raise ValueError(f"{text!r} is no time; {clear}")
+        raise ValueError(f"{text!r} is not a time; {clear}")
     total = Decimal(0)
     for digits, unit in parts:
         _refuse_comma(digits, unit)
@@ -112,7 +112,7 @@ def seconds(text: str) -> float:
             raise ValueError(f"{text!r} has the unknown unit {unit!r}; {clear}")
         total += Decimal(digits) * factor
     if not total:
-        raise ValueError(f"{text!r} is no time at all; {clear}")
+        raise ValueError(f"{text!r} is a time of 0; {clear}")
     return float(total)
 
 
@@ -125,7 +125,7 @@ def share(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0.0:
-        raise ValueError(f"{text!r} is no share; write it as 5% or 0.05")
+        raise ValueError(f"{text!r} is not a share; write it as 5% or 0.05")
     if not percent and value >= 1.0:
         raise ValueError(f"{text!r} is a share of 1 or more; write {plain}% if per cent are meant, or 0.05")
     return value / 100 if percent else value
@@ -141,13 +141,13 @@ def _clock(text: str) -> float | None:
         or len(parts) > 3
         or any(int(p) > 59 for p in parts[1:])
     ):
-        raise ValueError(f"{text!r} is no time; write a time with its unit, as in 15m, 100s or 1h30m")
+        raise ValueError(f"{text!r} is not a time; write a time with its unit, as in 15m, 100s or 1h30m")
     first, second = int(parts[0]), int(parts[1])
     if len(parts) == 2:
         raise ValueError(f"{text!r} could be two times; write {first}m{second}s or {first}h{second}m")
     total = 3600 * first + 60 * second + int(parts[2])
     if not total:
-        raise ValueError(f"{text!r} is no time at all; write a time with its unit, as in 15m")
+        raise ValueError(f"{text!r} is a time of 0; write a time with its unit, as in 15m")
     return float(total)
 
 
@@ -175,7 +175,7 @@ def _value(text: str, units: Mapping[str, int], clear: str) -> Decimal:
         whole, real = number.replace(".", ""), _written(value)
         raise ValueError(f"{text!r} could be two numbers; write {whole}{unit} or {real}{unit}")
     if not unit and value > 1 and value != value.to_integral_value():
-        raise ValueError(f"{text!r} is no whole number; {clear}")
+        raise ValueError(f"{text!r} is not a whole number; {clear}")
     return value * factor
 
 
@@ -183,14 +183,14 @@ def _split(text: str, clear: str) -> tuple[str, str]:
     """The number without signs of grouping, and the unit as it was written."""
     match = _WRITTEN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no size; {clear}")
+        raise ValueError(f"{text!r} is not a size; {clear}")
     digits, unit = match["number"], match["unit"]
     _refuse_comma(digits, unit)
     if (groups := _GROUPS.fullmatch(digits)) is not None:
         tail = groups["point"] or groups["comma"] or groups["other"] or ""
         digits = re.sub(r"[.,\s']", "", digits.removesuffix(tail)) + tail.replace(",", ".")
     if _PLAIN.fullmatch(digits) is None:
-        raise ValueError(f"{text!r} is no size; {clear}")
+        raise ValueError(f"{text!r} is not a size; {clear}")
     return match["sign"] + digits.replace("_", "") + (match["power"] or ""), unit
 
 

@@ -261,7 +261,7 @@ def several(
 def plain_numbers(value: Any) -> None:
     """Make numpy's numbers and whole floats in the fields of a frozen dataclass Python's, by their annotations.
 
-    What is no such number stays, for the checks that follow.
+    What is not such a number stays, for the checks that follow.
     """
     for name, whole in _number_fields(cast("type[Any]", type(value))):
         given = getattr(value, name)

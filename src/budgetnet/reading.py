@@ -23,8 +23,8 @@ _TOO_DEEP = f"is nested deeper than {MOST_DEPTH} levels"
 def json_value(text: str | bytes) -> Any:
     """The value of a JSON text, in UTF-8, UTF-16 or UTF-32 where it is bytes, with a byte order mark or without.
 
-    Raises a `ValueError` whose line goes on from the name of what holds the text ("is no JSON: ..."): for anything
-    that is no JSON, for a key that is there twice, for NaN, infinities and numbers that no float can be (with their
+    Raises a `ValueError` whose line goes on from the name of what holds the text ("is not JSON: ..."): for anything
+    that is not JSON, for a key that is there twice, for NaN, infinities and numbers that no float can be (with their
     place), for integers of more than 40 digits, and for more than 64 levels.
     """
     try:
@@ -34,9 +34,9 @@ def json_value(text: str | bytes) -> Any:
     except RecursionError as error:
         raise ValueError(_TOO_DEEP) from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"is no JSON: byte {error.start} is no {error.encoding.upper()}") from error
+        raise ValueError(f"is not JSON: byte {error.start} is not valid {error.encoding.upper()}") from error
     except json.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}") from error
+        raise ValueError(f"is not JSON: {error}") from error
     _check_values(value)
     return value
 
@@ -57,11 +57,11 @@ def named_json(where: str, text: str | bytes) -> Any:
 def file_content(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The bytes of a file. Raises a one-line `ValueError` where it cannot be read, or is too long to be what it says.
 
-    Pipes and devices, which may never end, are no files.
+    Pipes and devices, which may never end, are not files.
     """
     try:
         if path.exists() and not path.is_file():
-            raise ValueError(f"{path} is no file; give a file")
+            raise ValueError(f"{path} is not a file; give a file")
         size = path.stat().st_size
         if size > most_bytes:
             raise ValueError(f"{path} has {size:,} bytes; such a file has at most {most_bytes:,}")
@@ -86,7 +86,7 @@ def _integer(digits: str) -> int:
 
 
 def _check_values(value: object) -> None:
-    """Raise a `ValueError` for a float that is no number, with its place, and for what is nested too deeply.
+    """Raise a `ValueError` for a float that is not a number, with its place, and for what is nested too deeply.
 
     A stack of our own: what is checked may be nested as deeply as Python calls can be.
     """

@@ -33,7 +33,7 @@ def wilson(correct: float, count: float) -> tuple[float, float]:
     Source: Wilson, Probable Inference, JASA 22 (1927); Brown, Cai, DasGupta (2001), section 3.1.1.
     """
     if not 0 <= correct <= count or count < 1:
-        raise ValueError(f"{correct} of {count} is no share; give 0 <= correct <= count and a count of at least 1")
+        raise ValueError(f"{correct} of {count} is not a share; give 0 <= correct <= count and a count of at least 1")
     share, spread = correct / count, Z_95**2 / count
     middle = share + spread / 2
     half = Z_95 * math.sqrt(share * (1 - share) / count + spread / (4 * count))

@@ -37,7 +37,6 @@ WRONG: Mapping[str, tuple[Any, ...]] = {
     "listener": (5, True, "yes", [], {}, NOTHING),
     "value": (5, True, "yes", b"x", [], {}, NOTHING),
     "resolution": (0, -1, 1.5, math.nan, True, "big", b"x", [32], [32, 0], [32, 32, 3], {}, NOTHING),
-    "storage": (5, True, b"x", "", "nonsense", [], NOTHING),
     "augment": (None, 5, True, b"x", "nonsense", [], {}, NOTHING),
     "activations": (5, True, b"x", "nonsense", [], [5], ["nonsense"], {}, NOTHING),
 }
@@ -54,15 +53,15 @@ RUN = {
     "data": "path",
     "base": "base",
     "space": "value",
-    "scorer": "choice",
     "exponent": "number",
     "cluster": "value",
-    "storage": "storage",
     "coefficients": "coefficients",
     "pretrained": "path",
     "augment": "augment",
 }
 KINDS: Mapping[str, Mapping[str, str]] = {
+    "activation_study": {**RUN, "network": "base", "activations": "activations", "seeds": "integer", "steps": "integer",
+                         "probes": "integer", "probe_images": "integer"},
     "adapt": {"network": "network", "resolution_px": "resolution", "dropped_strides": "integer"},
     "build": {"network": "network", "seed": "integer"},
     "compare": {**RUN, "seeds": "integer", "networks": "bases", "strategy": "choice", "question": "choice",
@@ -95,8 +94,6 @@ KINDS: Mapping[str, Mapping[str, str]] = {
                             "train_bytes": "integer"},
     "solve": {**RUN, "bases": "bases", "strategies": "names", "clock": "value"},
     "train": {**RUN, "network": "network", "epochs": "number", "weights": "path", "classes": "integer"},
-    "train_twins": {**RUN, "network": "base", "activations": "activations", "seeds": "integer", "steps": "integer",
-                    "probes": "integer", "probe_images": "integer"},
 }  # fmt: skip
 SAID_AS = {"time_seconds": "time", "paths": "path", "resolution_px": "pixels", "name": "network", "bases": "network",
            "networks": "network", "base": "network", "strategies": "strateg", "activations": "activation",
@@ -111,6 +108,7 @@ def good(tmp_path: Path) -> dict[str, dict[str, Any]]:
     limited = {**data, "budget": Budget(macs=2_000_000)}
     model = budgetnet.build(network)
     return {
+        "activation_study": data,
         "adapt": {"network": network, "resolution_px": 32},
         "build": {"network": network},
         "compare": limited,
@@ -133,7 +131,6 @@ def good(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "search_coefficients": data,
         "solve": limited,
         "train": {**data, "network": network, "epochs": 1},
-        "train_twins": data,
     }
 
 

@@ -225,7 +225,7 @@ def test_networks_of_any_size_inherit_from_headless_files(state: dict[str, Tenso
 def test_training_takes_the_preprocessing_of_weights_that_no_zoo_network_has(tmp_path: Path) -> None:
     row = dataclasses.replace(smallest(), stages=smallest().stages[:-1])
     torch.save(named_as(TIMM, row), tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="is no network of the zoo; give the network that it is of"):
+    with pytest.raises(ValueError, match="is not a network of the zoo; give the network that it is of"):
         load_model(tmp_path / "x.pth")
     assert load_model(tmp_path / "x.pth", row).network == row
     assert source_preprocessing(tmp_path / "x.pth")["mean"] == (0.485, 0.456, 0.406), "what train --weights takes"
@@ -284,7 +284,7 @@ def test_a_checkpoints_own_class_names_count(key: str, state: dict[str, Tensor],
         ("ant\nbee\n", "2 classes are named, but .* has 4"),
         ("", "has no class names; give a file"),
         ("ant\nbee\nant\ndog\n", "has the class 'ant' twice"),
-        ("ant\nbee\nc\x1b[31m\ndog\n", "no name that can be printed"),
+        ("ant\nbee\nc\x1b[31m\ndog\n", "not a name that can be printed"),
     ],
 )
 def test_wrong_class_names_are_one_line(text: str, says: str, state: dict[str, Tensor], tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from budgetnet.training.train import check_classes
 
 from budgetnet.cli import BROKEN_PIPE, INTERRUPTED, main
 from budgetnet.data import open_images
-from budgetnet.training.train import check_classes
 
 Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ NOWHERE = "no-such-folder"
         (["zoo", "--devices", "--target", "nonsense"], "there is no device 'nonsense'"),
         (["zoo", "--devices", "--batch", "0"], "batch is 0"),
         (["zoo", "--devices", "--classes", "0"], "classes is 0"),
-        (["zoo", "--devices", "--plot", "zoo.bmp"], "no picture"),
+        (["zoo", "--devices", "--plot", "zoo.bmp"], "not a picture"),
         (["train", NOWHERE, "--network", "mobilenet_v2", "--epochs", "1", "--classes", "0"], "classes is 0"),
         (["train", NOWHERE, "--network", "mobilenet_v2", "--epochs", "1", "--batch", "0"], "batch is 0"),
         (["train", NOWHERE, "--network", "mobilenet_v2", "--epochs", "1", "--seed", "-1"], "seed is -1"),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from budgetnet.experiments.report.page import write_report
+from budgetnet.training.train import train
 
 from budgetnet import network, scale
 from budgetnet.atomic_write import written_aside
@@ -27,7 +28,6 @@ from budgetnet.training.job import JobContext, run_job, whole_job
 from budgetnet.training.outcome import finalize, finished, write_split
 from budgetnet.training.plan import config_row, data_row, machine_row, preprocessing_row, save_plan
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.train import train
 from budgetnet.training.trainer import TrainingConfig
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -144,7 +144,9 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
     content = trunk.read_bytes()
     job.scores.unlink()
     trunk.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"trunk.pt is no whole checkpoint; remove it, and the same command goes on"):
+    with pytest.raises(
+        ValueError, match=r"trunk.pt is not a whole checkpoint; remove it, and the same command goes on"
+    ):
         run_job(job)
     trunk.unlink()
     assert run_job(job), "what the line says to do"

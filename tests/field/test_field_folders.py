@@ -278,7 +278,7 @@ def test_what_is_trained_is_said_first(parts: Path, capsys: Capture) -> None:
     assert lines[1].startswith("splits: ") and lines[1].endswith("32 test (validation is carved from train: 12.5 %)")
     assert any(line.startswith("left out: 2 images whose pictures lie in two classes: ") for line in lines)
     assert any(line.startswith("left out: 2 images outside of class folders: a/") for line in lines)
-    assert "left out: 3 files that are no images: .txt 2, .xml 1" in lines
+    assert "left out: 3 files that are not images: .txt 2, .xml 1" in lines
 
 
 def test_a_name_cannot_write_to_the_terminal(tmp_path: Path, capsys: Capture) -> None:

@@ -1,4 +1,4 @@
-"""Folders that hold what no one expects: loops, pipes, devices, closed doors, bombs, files that are no images."""
+"""Folders that hold what no one expects: loops, pipes, devices, closed doors, bombs, files that are not images."""
 
 from __future__ import annotations
 
@@ -221,14 +221,14 @@ def test_nothing_that_is_read_can_hang(tmp_path: Path, run: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "the file is empty; copy it anew"),
+        (b"", "the file is empty; copy it again"),
         (bytes(5000), "zero bytes only, as of a copy that broke off"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS.*`git lfs pull`"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC, which is not read; convert it to JPEG or PNG"),
         (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
         (b"\0\0\0\x18ftypisom\0\0\0\0", "a film, which is not read"),
         (b"\xff\x0a\0\0", "JPEG XL"),
-        (b"\n <!DOCTYPE HTML><html>404", "a web page and not an image; download it anew"),
+        (b"\n <!DOCTYPE HTML><html>404", "a web page and not an image; download it again"),
         (b'{"error": "quota"}', "JSON and not an image"),
         (b"\xef\xbb\xbf<svg xmlns=''/>", "SVG, which is not read"),
         (b"%PDF-1.7", "a PDF; convert it"),
@@ -257,7 +257,7 @@ LISTS = {
     "latin": ("file,label\nall/0.png,käfer\n".encode("cp1252"), r"line 2 of .*labels\.csv is not in UTF-8"),
     "open quote": (b'file,label\nall/0.png,cat\nall/1.png,"dog\nall/2.png,cat\n', "line 3 of .* never closed"),
     "two quotes": (b'file,label\nall/0.png,"cat\nall/1.png,dog"\nall/2.png,cat\n', "line 2 of .* that line 3 closes"),
-    "after a quote": (b'file,label\nall/0.png,"cat" x\n', r"line 2 of .*labels\.csv is no CSV"),
+    "after a quote": (b'file,label\nall/0.png,"cat" x\n', r"line 2 of .*labels\.csv is not CSV"),
     "zeros": (b"file,label\nall/0.png,cat\n\0\0\0", "zero bytes"),
     "empty": (b"", r"labels\.csv is empty"),
     "long": (b"file,label\n" + b"x" * 200_000 + b",cat\n", r"line 2 of .*labels\.csv"),

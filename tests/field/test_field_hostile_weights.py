@@ -113,7 +113,7 @@ def test_images_of_floats_are_checked(value: float, tmp_path: Path) -> None:
         ('{"a": ' + "9" * 5000 + "}", "has an integer of 5,000 digits; 40 are the most"),
         ("[" * 100_000 + "]" * 100_000, "is nested deeper than 64 levels"),
         ('{"a": ' * 65 + "1" + "}" * 65, "is nested deeper than 64 levels"),
-        ("{", "is no JSON: Expecting"),
+        ("{", "is not JSON: Expecting"),
     ],
 )
 def test_json_that_is_none_is_refused_by_file_and_key(text: str, says: str, tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def safetensors(header: dict[str, object], data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ({"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 16]}}, "no whole safetensors file"),
-        ({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 1 << 60]}}, "no whole safetensors file"),
+        ({"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 16]}}, "not a whole safetensors file"),
+        ({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 1 << 60]}}, "not a whole safetensors file"),
         (
             {name: {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]} for name in "ab"},
-            "no whole safetensors file",
+            "not a whole safetensors file",
         ),
         ({"a": {"dtype": "C64", "shape": [2], "data_offsets": [0, 16]}}, "keeps a as C64, which no weight is"),
         ({"a": {"dtype": "U64", "shape": [2], "data_offsets": [0, 16]}}, "keeps a as U64, which no weight is"),
@@ -240,8 +240,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "codecs": (bomb, "holds texts that would grow when they are read"),
     "itself": (itself, "holds no named tensors"),
     "another protocol": (lambda path: torch.save({"a": 1 + 0j}, path, pickle_protocol=4), "protocol|no named tensors"),
-    "nothing": (pickled(b""), "is no whole file of torch.save"),
-    "noise": (pickled(bytes(range(256))), "is no whole file of torch.save"),
+    "nothing": (pickled(b""), "is not a whole file of torch.save"),
+    "noise": (pickled(bytes(range(256))), "is not a whole file of torch.save"),
     "deep": (pickled(b"\x80\x02" + b"]" + b"q\x00h\x00" * 9 + b"]a" * 100_000 + b"."), "no whole file|no named"),
     "script": (lambda path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path), "is TorchScript"),
     "bare": (lambda path: path.write_bytes(pickle.dumps({"a": [1]}, protocol=2)), "no whole file|no named tensors"),
@@ -262,7 +262,7 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
 
     for name in ("x.pth", "x.safetensors", "x.json", "x.h5"):
         os.mkfifo(tmp_path / name)
-        refused(tmp_path / name, "is no file", read_json if name.endswith("json") else load_model)
+        refused(tmp_path / name, "is not a file", read_json if name.endswith("json") else load_model)
 
 
 BOUNDED = """

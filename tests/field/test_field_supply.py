@@ -22,8 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "tensorflow": "tensorflow"}
 """Where a module is not called as what is installed."""
-OPENED_BY_OTHERS = {"psycopg"}
-"""SQLAlchemy imports it, by the address of a database."""
 
 
 def imported() -> set[str]:
@@ -48,7 +46,7 @@ def test_every_package_that_is_imported_is_declared_and_the_other_way_round() ->
     used = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in imported()}
     declared = {canonicalize_name(row.name) for row in requirements("", "keras", "google", "cluster")}
     assert used - declared == set(), "declare it in pyproject.toml and pin it in constraints.txt"
-    assert declared - used - OPENED_BY_OTHERS <= {"tensorflow", "tensorflow-cpu"}, "nothing needs it any more"
+    assert declared - used <= {"tensorflow", "tensorflow-cpu"}, "nothing needs it any more"
 
 
 def test_every_range_has_an_upper_bound_and_holds_the_pin() -> None:
@@ -129,5 +127,5 @@ def test_a_service_that_does_not_answer_fails_nothing(
 def test_security_says_what_is_trusted() -> None:
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     trusted, _, not_trusted = text.partition("## What is trusted")[2], "", text.partition("## What is trusted")[0]
-    assert all(word in trusted for word in ("Ray cluster", "plan.json", "--storage"))
+    assert all(word in trusted for word in ("Ray cluster", "plan.json"))
     assert all(word in not_trusted for word in ("weights", "images", "network", "hf-hub:OWNER/NAME@REVISION"))

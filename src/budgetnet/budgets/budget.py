@@ -24,18 +24,34 @@ from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
 TIME, MEMORY = "time", "memory"
-"""What a certificate names beside the limits: a network for whose training there is not enough of either."""
+"""The names beside those of the limits in a certificate: there is too little time or memory to train the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits on a network; a field that is not None is one.
+    """Limits on a network. Every field that is not None is one.
 
-    `dtype` and `batch` are those that the bytes are counted for; `macs` is for one image.
-    `train_bytes` is for training in float32 with AdamW and a moving average of the weights, the
-    most that a recipe here needs. A limit is a positive integer in whatever form: 60_000_000, 60e6,
-    numpy's, or text as people write it, "60M" and "4MiB". Raises `ValueError` without a limit, or for a
-    limit that is none.
+    A limit is a positive integer in any form: 60_000_000, 60e6, a number of numpy, or text as people write it, such as
+    "60M" or "4MiB".
+
+    Attributes:
+        macs: Most multiply-adds for one image.
+        params: Most parameters.
+        weight_bytes: Most bytes of the weights, BatchNorm folded, in `dtype`: a microcontroller's flash.
+        peak_activation_bytes: Most bytes of live activations at any moment of an inference: a microcontroller's SRAM.
+        peak_bytes: Most bytes of both together.
+        train_bytes: Most bytes of a training step in float32 with AdamW and a moving average of the weights, the most
+            that a recipe here needs.
+        dtype: The number type that bytes are counted in: "float32", "float16" or "int8".
+        batch: For how many images at once bytes are counted.
+
+    Raises:
+        ValueError: There is no limit, or a value is not a limit.
+
+    Example:
+        >>> import budgetnet
+        >>> print(budgetnet.Budget(macs="60M", weight_bytes="4MiB", dtype="int8"))
+        macs <= 60,000,000 and weight_bytes <= 4,194,304
     """
 
     macs: int | None = None
@@ -57,29 +73,71 @@ class Budget:
         object.__setattr__(self, "batch", integer("batch", self.batch))
 
     def limits(self) -> dict[str, int]:
-        """Name and value of every limit that is set."""
+        """The limits that are set.
+
+        Returns:
+            The value of each limit by its name.
+        """
         return {name: limit for name in LIMITS if (limit := getattr(self, name)) is not None}
 
     def times(self, share: float) -> Budget:
-        """The budget with every limit times the share, rounded down. Raises `ValueError` where one falls to 0."""
+        """The budget with every limit multiplied by a share, rounded down.
+
+        Args:
+            share: A number above 0.
+
+        Returns:
+            A new budget.
+
+        Raises:
+            ValueError: A limit would fall to 0.
+        """
         share = number("share", share, above=0.0)
         return dataclasses.replace(self, **{name: int(limit * share) for name, limit in self.limits().items()})
 
     def price(self, network: Network) -> Cost:
-        """The network's cost at this budget's batch and dtype."""
+        """The cost of a network at this budget's batch and dtype.
+
+        Args:
+            network: Any network.
+
+        Returns:
+            Its cost.
+        """
         return cost(network, self.batch, self.dtype)
 
     def check(self, network: Network) -> Certificate:
-        """Every limit with what the network uses and leaves; a network by itself has no next one."""
+        """What a network uses and leaves of every limit.
+
+        Args:
+            network: Any network.
+
+        Returns:
+            A certificate without a next network, since one network alone has no path.
+        """
         return Certificate(_rows(self.price(network), self))
 
     def to_dict(self) -> dict[str, Any]:
-        """The limits that are set, dtype and batch, as JSON's types."""
+        """The limits that are set, dtype and batch, in JSON's types.
+
+        Returns:
+            What `from_dict` takes.
+        """
         return {**self.limits(), "dtype": self.dtype, "batch": self.batch}
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Budget:
-        """The budget of `to_dict`. Raises `ValueError` for an unknown name."""
+        """The budget of `to_dict`.
+
+        Args:
+            row: Limits by their names, dtype and batch.
+
+        Returns:
+            The budget.
+
+        Raises:
+            ValueError: A name is unknown.
+        """
         known = [field.name for field in dataclasses.fields(Budget)]
         if unknown := sorted(set(row) - set(known)):
             raise ValueError(f"a budget has no {', '.join(unknown)}; it has {', '.join(known)}")
@@ -96,7 +154,14 @@ def budget_of(what: str, value: object) -> Budget:
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
-    """A limit, what the network uses of it, and what it leaves: below 0 where it is broken."""
+    """One limit of a certificate.
+
+    Attributes:
+        name: The name of the budget's field.
+        limit: The most that is allowed.
+        used: What the network uses.
+        left: What it leaves; below 0 where the limit is broken.
+    """
 
     name: str
     limit: int
@@ -111,9 +176,12 @@ class LimitRow:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The next larger network of the path, its smallest phi, and the limits that it breaks.
+    """The next larger network of a path, and why it is not the answer.
 
-    Among them TIME and MEMORY, where there is too little for its training.
+    Attributes:
+        network: The network.
+        phi: The smallest phi that gives it.
+        breaks: The limits that it breaks; with "time" or "memory" where there is too little of it for its training.
     """
 
     network: Network
@@ -135,7 +203,14 @@ class NextStep:
 class Certificate:
     """Why a network is the answer: its limits, and why nothing larger on its path is.
 
-    Where the path ends while it still fits, `next` is None and `end` says why it ends.
+    Attributes:
+        limits: A row for each limit.
+        next: The next larger network of the path with what it breaks; None for a single network, or where the path
+            ends.
+        end: Why the path ends, where it ends while its last network still fits.
+
+    Raises:
+        ValueError: There are no limits.
     """
 
     limits: tuple[LimitRow, ...]
@@ -162,14 +237,25 @@ class Certificate:
         return max(self.limits, key=lambda row: row.share)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON's types; `from_dict` gives an equal certificate back."""
+        """The certificate in JSON's types.
+
+        Returns:
+            What `from_dict` takes.
+        """
         return to_plain(self)
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Certificate:
         """The certificate of `to_dict`, or of certificate.json, which names the network as well.
 
-        Raises a one-line `ValueError` for anything else.
+        Args:
+            row: A JSON object.
+
+        Returns:
+            The certificate.
+
+        Raises:
+            ValueError: The object is not a certificate; the message says what is wrong in one line.
         """
         limits = {name: value for name, value in as_object(row, "the certificate").items() if name != "network"}
         return from_plain(Certificate, limits, "the certificate")
@@ -177,7 +263,15 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The largest network of a path within a budget; `phi` is the smallest that gives it."""
+    """The largest network of a path within a budget.
+
+    Attributes:
+        network: The network.
+        phi: The smallest phi that gives it.
+        cost: What it costs at the budget's batch and dtype.
+        certificate: The reasons.
+        strategy: The strategy of the path.
+    """
 
     network: Network
     phi: float
@@ -187,10 +281,20 @@ class Fit:
 
 
 class BudgetError(ValueError):
-    """Nothing on the path keeps the budget.
+    """No network of the path keeps the budget. It is a `ValueError`.
 
-    `limit` is the name of the limit that is missed by the largest factor, `smallest` the path's
-    first network, `excess` how much more than the limit it uses, in the limit's unit.
+    Attributes:
+        limit: The name of the limit that is missed by the largest factor.
+        smallest: The smallest network of the path.
+        excess: How much more than the limit it uses, in the limit's unit.
+
+    Example:
+        >>> import budgetnet
+        >>> try:
+        ...     budgetnet.fit(budgetnet.network("efficientnet_b0"), budgetnet.Budget(params=1000))
+        ... except budgetnet.BudgetError as error:
+        ...     print(error.limit, error.excess > 0)
+        params True
     """
 
     def __init__(self, message: str, limit: str, smallest: Network, excess: int) -> None:
@@ -231,15 +335,40 @@ def fit(
     largest_px: int | None = None,
     obstacles: Callable[[Network], tuple[str, ...]] | None = None,
 ) -> Fit:
-    """The largest network of the base's path that keeps every limit of the budget, certified.
+    """The largest network of the base's path that keeps every limit of the budget, with its certificate::
 
-    Bisects over the path with what never falls along it: MACs, params, weight bytes, and the peaks
-    without skips, which are lower bounds of the real ones. From there it walks down to the first
-    network whose real cost keeps every limit. `largest_px` ends the path there. `obstacles` names
-    what else keeps a network from being the answer, as too little time to train it; like a limit's, its names must
-    not vanish along the path, skips left out. Raises `BudgetError`
-    if nothing on the path keeps the budget, and `ValueError` if all of it does and `largest_px` is
-    not given.
+        maximise phi   subject to   used(N(phi), limit) <= limit   for every limit that is set
+
+    It counts the real networks with whole layers and channels. It bisects over the path with what never falls along it
+    (MACs, params, weight bytes, and the peaks without skips, which are lower bounds of the real ones), and walks down
+    from there to the first network whose real cost keeps every limit.
+
+    Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.1, equation 2.
+
+    Args:
+        base: The network to scale.
+        budget: The limits.
+        strategy: How compute is shared among depth, width and resolution: see `scale`.
+        coefficients: Alpha, beta and gamma of the compound strategy.
+        largest_px: The path ends where a side would be longer than this. Unless given, at phi = 10.
+        obstacles: A function from a network to the names of what else keeps it from being the answer, such as too
+            little time to train it. Like limits, these must not disappear as networks grow.
+
+    Returns:
+        The network, its phi, its cost and the certificate.
+
+    Raises:
+        BudgetError: No network of the path keeps the budget.
+        ValueError: Every network of the path keeps it, and `largest_px` is not given; the message names a limit that
+            would bind.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> base = budgetnet.network("efficientnet_b0", classes=10)
+        >>> answer = budgetnet.fit(base, budgetnet.Budget(macs="60M"))
+        >>> answer.cost.macs <= 60_000_000, answer.certificate.next.breaks
+        (True, ('macs',))
     """
     network_of("base", base)
     budget_of("budget", budget)

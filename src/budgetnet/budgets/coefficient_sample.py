@@ -17,14 +17,14 @@ from budgetnet.budgets.coefficient_space import NAMES, Candidate, Region, Space
 from budgetnet.networks.scaling import PAPER, Coefficients
 
 Shares = tuple[float, float, float]
-"""Of depth, width and resolution; they sum to 1."""
+"""The shares of depth, width and resolution; they sum to 1."""
 
 SEARCH_STEPS = 80
-"""Of the golden section: far below the last bit of what it looks for."""
+"""The steps of the golden section, which end far below the last bit of what it looks for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Sample:
     """Some candidates of a space, the one nearest to the paper's choice first, and how they were drawn, in words.
 
     `farthest` is the greatest distance on the triangle from a network of the space to the nearest drawn one.
@@ -60,7 +60,7 @@ def corners(region: Region) -> tuple[Shares, ...]:
     )
 
 
-def draw(found: Space, most: int = 24, paper: Coefficients = PAPER) -> Drawn:
+def draw(found: Space, most: int = 24, paper: Coefficients = PAPER) -> Sample:
     """At most `most` candidates: all, or the one nearest to `paper` and then always the one farthest from all drawn.
 
     So every network of the space is at most twice as far from a drawn one as with the best choice of so many. Equal
@@ -80,7 +80,7 @@ def draw(found: Space, most: int = 24, paper: Coefficients = PAPER) -> Drawn:
         chosen.append(new)
         away = [min(old, math.dist(place, places[new])) for old, place in zip(away, places, strict=True)]
     farthest = max(away)
-    return Drawn(tuple(rows[index] for index in chosen), len(rows), farthest, _words(found, len(chosen), farthest))
+    return Sample(tuple(rows[index] for index in chosen), len(rows), farthest, _words(found, len(chosen), farthest))
 
 
 def nearest(rows: Sequence[Candidate], off: Sequence[float], paper: Coefficients) -> int:

@@ -23,18 +23,18 @@ from budgetnet.networks.scaling import Coefficients, Scaling, integers, resize, 
 Measure = Literal["macs", "activations", "peak_bytes"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 NAMES: Mapping[Measure, str] = {"macs": "MACs", "activations": "activations", "peak_bytes": "peak bytes"}
-"""As people write them."""
+"""The measures of cost, as people write them."""
 Dimension = Literal["depth", "width", "resolution"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 MOST_FACTOR = 2.0**10
-"""Where paths end (phi = 10). A dimension that the cost does not follow ends here."""
+"""The factor at which paths end (phi = 10). A dimension that the cost does not follow ends here."""
 NARROW = 1e-6
-"""Width of an interval that is one number: `integers` reads factors to 8 digits."""
+"""The width of an interval that counts as one number: `integers` reads factors to 8 digits."""
 MOST_GROWTH = 16.0
-"""Of one step: four octaves. The space grows with about its third power."""
+"""The largest growth of one step: four octaves. The space grows with about its third power."""
 WIDER = 3.0
-"""What a tolerance that leaves nothing is multiplied by until something is found to name."""
+"""A tolerance that leaves nothing is multiplied by this until there is a network to name."""
 LEAST_WIDER = 0.001
 
 

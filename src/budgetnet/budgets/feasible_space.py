@@ -1,4 +1,4 @@
-"""What a search may choose from: the distinct networks of a space within a budget, counted, drawn and changed."""
+"""What a search may choose from: the distinct networks of a space within a budget, counted, sampled and changed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.search_space import Architecture, Choice, Factors, Space
-from budgetnet.networks import Network, Px, Stage, block_macs
+from budgetnet.networks import Network, Px, block_macs
 
 MOST_DRAWS = 100_000
-"""Before a draw gives up: where fewer networks than this keep the budget, none is found."""
+"""After this many draws a sample gives up: where fewer networks than one in this many keep the budget, none is
+found."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """The choices of every stage that a network within the budget can have; `options_of` makes it.
+class FeasibleSpace:
+    """The choices of every stage that a network within the budget can have; `FeasibleSpace.of` makes it.
 
     Two architectures of these choices that differ are two networks, and each is drawn as often as any other.
     """
@@ -32,6 +33,26 @@ class Options:
         init=False, repr=False, compare=False, default_factory=dict[tuple[int, int, Choice], int]
     )
 
+    @staticmethod
+    def of(space: Space, budget: Budget) -> FeasibleSpace:
+        """The networks of a space within a budget: choices that break its limit of MACs with any other stages are left
+        out.
+
+        Raises a one-line `ValueError` where the smallest network of the space does not keep the budget.
+        """
+        every = tuple(tuple(space.choices(index)) for index in range(len(space.stages)))
+        whole = FeasibleSpace(space, budget, every)
+        certificate = budget.check(whole.network(whole.smallest()))
+        if not certificate.fits:
+            worst = certificate.binding
+            raise ValueError(
+                f"no network of the space keeps {budget}: its smallest has {worst.name} {worst.used:,}, "
+                f"{worst.share:.3g} times the limit; raise it, or give a space with smaller choices"
+            )
+        if budget.macs is None:
+            return whole
+        return FeasibleSpace(space, budget, _within(whole, budget.macs))
+
     @property
     def count(self) -> int:
         """How many networks, those that break the budget in sum among them."""
@@ -40,12 +61,6 @@ class Options:
     def network(self, architecture: Architecture, name: str | None = None) -> Network:
         """The network of an architecture."""
         return self.space.network(architecture, name)
-
-    def rows(self) -> tuple[tuple[Stage, ...], ...]:
-        """Every stage's choices as rows of networks: what a supernet holds."""
-        return tuple(
-            tuple(self.space.stage(index, choice) for choice in choices) for index, choices in enumerate(self.stages)
-        )
 
     def macs(self, architecture: Architecture) -> int:
         """Multiply-adds of the architecture's network, for one image."""
@@ -99,46 +114,15 @@ class Options:
             best = ways
         return Architecture(min(best.items(), key=lambda row: row[1][0] + self.head_macs(row[0]))[1][1])
 
-    def largest(self) -> Architecture:
-        """In every stage the choice of the most multiply-adds: what a supernet of these options holds at least."""
-        channels = [max(row.channels for row in rows) for rows in self.stages]
-        before = [self.space.base.stem.channels, *channels]
-        return Architecture(
-            tuple(
-                max(choices, key=lambda row, index=index: self.stage_macs(index, before[index], row))
-                for index, choices in enumerate(self.stages)
-            )
-        )
-
-    def smallest_like(self, architecture: Architecture) -> Architecture:
-        """The smallest of those whose stages have the same blocks and squeeze-and-excitation.
-
-        Alternatives have weights of their own, so that only among these do all contain it.
-        """
-        channels = [self.space.base.stem.channels, *(stage.channels for stage in self.space.base.stages)]
-
-        def size(index: int, row: Choice) -> tuple[int, int, int]:
-            return self.stage_macs(index, channels[index], row), row.repeats, row.channels
-
-        return Architecture(
-            tuple(
-                min(
-                    (row for row in choices if shared(row) == shared(choice)),
-                    key=lambda row, index=index: size(index, row),
-                )
-                for index, (choices, choice) in enumerate(zip(self.stages, architecture.stages, strict=True))
-            )
-        )
-
-    def drawn(self, *seed: object, fitting: bool = True) -> Architecture:
-        """One of all networks, or of all that keep the budget, each as likely: a function of the seed's parts.
+    def sample(self, *seed: object) -> Architecture:
+        """One of all networks that keep the budget, each as likely: a function of the seed's parts.
 
         Raises a one-line `ValueError` where so few keep the budget that none is found.
         """
         numbers = random.Random(repr(seed))
         for _ in range(MOST_DRAWS):
             found = Architecture(tuple(numbers.choice(choices) for choices in self.stages))
-            if not fitting or self.fits(found):
+            if self.fits(found):
                 return found
         raise ValueError(
             f"of {MOST_DRAWS:,} networks drawn from the space none keeps {self.budget}; raise the limit, or edit the "
@@ -157,8 +141,8 @@ class Options:
         changing = [place for place, value in enumerate(now) if any(row[place] != value for row in rows.values())]
         place = numbers.choice(changing)
         others = {choice: row for choice, row in rows.items() if row[place] != now[place]}
-        single_process = {choice: sum(map(operator.ne, row, now)) for choice, row in others.items()}
-        nearest = [choice for choice, count in single_process.items() if count == min(single_process.values())]
+        changes = {choice: sum(map(operator.ne, row, now)) for choice, row in others.items()}
+        nearest = [choice for choice, count in changes.items() if count == min(changes.values())]
         stages = list(architecture.stages)
         stages[index] = numbers.choice(nearest)
         return Architecture(tuple(stages))
@@ -183,32 +167,7 @@ class Options:
         return {choice: row for choice, row in self.space.choices(index).items() if choice in alive}
 
 
-def shared(choice: Choice) -> tuple[str, bool, float]:
-    """What two choices must have in common to share all weights: block, whether it expands, squeeze ratio."""
-    return choice.kind, choice.expansion == 1.0, choice.squeeze
-
-
-def options_of(space: Space, budget: Budget) -> Options:
-    """The options of a space within a budget: choices that break its limit of MACs with any other stages are left out.
-
-    Raises a one-line `ValueError` where the smallest network of the space does not keep the budget.
-    """
-    every = tuple(tuple(space.choices(index)) for index in range(len(space.stages)))
-    whole = Options(space, budget, every)
-    smallest = whole.smallest()
-    certificate = budget.check(whole.network(smallest))
-    if not certificate.fits:
-        worst = certificate.binding
-        raise ValueError(
-            f"no network of the space keeps {budget}: its smallest has {worst.name} {worst.used:,}, "
-            f"{worst.share:.3g} times the limit; raise it, or give a space with smaller choices"
-        )
-    if budget.macs is None:
-        return whole
-    return Options(space, budget, _within(whole, budget.macs))
-
-
-def _within(whole: Options, macs: int) -> tuple[tuple[Choice, ...], ...]:
+def _within(whole: FeasibleSpace, macs: int) -> tuple[tuple[Choice, ...], ...]:
     """The choices whose stage leaves the other stages their least multiply-adds."""
     channels = [{whole.space.base.stem.channels}, *({row.channels for row in rows} for rows in whole.stages)]
 

@@ -31,17 +31,17 @@ from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.space.v1"
 KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
-"""The blocks that a space may have; weights are shared within each."""
+"""The blocks that a space may have."""
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
 Factors = tuple[BlockKind, int, float, float, float, int]
-"""A value of each of `FACTORS`, in that order."""
+"""A value of each of `FACTORS`, in their order."""
 
 
 MOST_VALUES = 32
-"""Of one factor; MnasNet's space has two or three."""
+"""The most values of one factor; MnasNet's space has two or three."""
 MOST_CHOICES = 20_000
-"""Of one stage: each is looked at, and MnasNet's space has some two hundred."""
+"""The most choices of one stage: each of them is looked at, and MnasNet's space has about two hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Choice:
     expansion: float
     channels: int
     repeats: int
+
+
+STAGE_KEYS = tuple(field.name for field in dataclasses.fields(Choice))
+"""The keys of a stage in files, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Architecture:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """JSON's types, a row a stage; `from_rows` gives an equal value back."""
-        return [dataclasses.asdict(stage) for stage in self.stages]
+        return [{name: getattr(stage, name) for name in STAGE_KEYS} for stage in self.stages]
 
     @staticmethod
     def from_rows(rows: Sequence[Mapping[str, Any]]) -> Architecture:
@@ -77,15 +81,23 @@ class Architecture:
         try:
             return Architecture(tuple(Choice(**row) for row in rows))
         except TypeError as error:
-            raise ValueError(f"this is no architecture: {error}") from error
+            raise ValueError(f"this is not an architecture: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpace:
-    """The values that each factor of one stage may have. `squeezes` are ratios, 0 for none; `widths` multiply the
-    base's filters, `layers` are added to its repeats.
+    """The values that each factor of one stage may have.
 
-    Raises a one-line `ValueError` for a list without values, an unknown block and values that no stage can have.
+    Attributes:
+        kinds: Kinds of block.
+        kernels: Sides of the depthwise (or full) convolution.
+        squeezes: Ratios of squeeze-and-excitation; 0 for none.
+        expansions: Inner channels over input channels.
+        widths: Factors on the base's channels.
+        layers: What is added to the base's repeats.
+
+    Raises:
+        ValueError: A factor has no values, too many, or one that no stage can have.
     """
 
     kinds: tuple[BlockKind, ...] = KINDS
@@ -127,12 +139,20 @@ def _is_number(value: object) -> bool:
 
 
 SPACE = "a Space, as Space.from_json reads one"
-"""What is wanted where none is given."""
+"""What an error says that is wanted where something else than a space is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A base and what each of its stages may become. Raises a one-line `ValueError` where those are not as many."""
+    """A base and what each of its stages may become: the networks that a search for a baseline looks at.
+
+    Attributes:
+        base: The network that the space is built around.
+        stages: What each of its stages may become.
+
+    Raises:
+        ValueError: The rows are not as many as the stages of the base.
+    """
 
     base: Network
     stages: tuple[StageSpace, ...]
@@ -238,8 +258,8 @@ def default_space(base: Network) -> Space:
     """MnasNet's space around a base: for each stage the usual values of `StageSpace`, with two exceptions.
 
     A stage that has no expansion in the base may go without one. A stage whose largest fused block would have more
-    weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but most of
-    the supernet would be that kernel. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
+    weights in its k x k kernel than the whole base has none: on small late maps it costs few multiply-adds, but
+    would have most of the weights. EfficientNetV2 has fused blocks in early stages only (arXiv:2104.00298, table 4).
     """
     params = sum(conv.params * times for conv, times in base.distinct_convs())
     usual = StageSpace()

@@ -92,7 +92,7 @@ def compare(
         Parameter(
             group=NETWORK,
             metavar="SHARE",
-            help="With --scaling: what all grow from uses at most so much of the (smallest) budget; 0.5 unless given.",
+            help="With --scaling: the share of the (smallest) budget that all grow from at most; 0.5 unless given.",
         ),
     ] = None,
     strategy: StrategyOption = "compound",

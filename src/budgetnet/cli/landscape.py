@@ -42,7 +42,7 @@ Activations = Annotated[
         consume_multiple=True,
         group=NETWORK,
         metavar="NAME",
-        help="As relu, swish, swish:0.5 (its beta), hard_swish, gelu, tanh; a choice of them unless given.",
+        help="Such as relu, swish, swish:0.5 (its beta), hard_swish, gelu, tanh; several unless given.",
     ),
 ]
 OutFolder = Annotated[
@@ -58,7 +58,7 @@ SplitOption = Annotated[
         help="Which of the images; unless given, one of the run's own splits, and all of other images.",
     ),
 ]
-MostImages = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="At most so many images.")]
+MostImages = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Most images that are looked at.")]
 
 
 @app.command(sort_key=0)

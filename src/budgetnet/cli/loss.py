@@ -36,7 +36,7 @@ def loss(
         int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Random directions for the rise of the loss.")
     ] = 10,
     radius: Annotated[float, REAL, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
-    seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Of the directions and the images.")] = 0,
+    seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Draws the directions and the images.")] = 0,
     device: DeviceOption = "cpu",
     out: OutFolder = Path("landscape"),
     fresh: Annotated[bool, Parameter(group=OUTPUT, help="Begin again instead of going on.")] = False,

@@ -54,7 +54,7 @@ def read_numbers(_: Any, tokens: Sequence[Token]) -> tuple[float, ...]:
     try:
         return tuple(map(sizes.number, words))
     except ValueError as error:
-        raise ValueError(f"{', '.join(words)} are no numbers; give some as 0.5,1") from error
+        raise ValueError(f"{', '.join(words)} are not numbers; give some as 0.5,1") from error
 
 
 def read_coefficients(text: str) -> Coefficients:
@@ -66,7 +66,7 @@ def read_coefficients(text: str) -> Coefficients:
     if "," in text and Path(text).suffix != ".json":
         return sizes.coefficients(text)
     clear = "write three numbers as in 1.2,1.1,1.15, or give a coefficients.json"
-    raise ValueError(f"{text!r} is no alpha,beta,gamma and no file; {clear}")
+    raise ValueError(f"{text!r} is neither alpha,beta,gamma nor a file; {clear}")
 
 
 COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")

@@ -54,9 +54,9 @@ NewRun = Annotated[
     Path | None,
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
 ]
-Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start anew where the run's folder exists, and do not go on.")]
+Fresh = Annotated[bool, Parameter(group=OUTPUT, help="Start from the beginning, also where the run's folder exists.")]
 Seed = Annotated[
-    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Of the split, the weights and the augmentation.")
+    int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Draws the split, the weights and the augmentation.")
 ]
 RecipeOption = Annotated[
     str | None,
@@ -75,7 +75,7 @@ NetworkOfWeights = Annotated[
     Parameter(
         group=NETWORK,
         metavar="NAME",
-        help="Of another library's weights that no zoo network fits: a zoo name or .json file; classes are the file's.",
+        help="The network of another library's weights that no zoo network fits: a zoo name or .json file.",
     ),
 ]
 ClassNames = Annotated[

@@ -33,7 +33,7 @@ from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 
 if TYPE_CHECKING:
-    from budgetnet.budgets.coefficient_sample import Drawn
+    from budgetnet.budgets.coefficient_sample import Sample
     from budgetnet.budgets.coefficient_space import Candidate, Interval, Space
 
 app = App(
@@ -59,7 +59,7 @@ Tolerance = Annotated[
 MeasureOption = Annotated[
     Literal["macs", "activations", "peak_bytes"], Parameter(group=NETWORK, help="What counts as cost.")
 ]
-Most = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="At most so many networks of the space.")]
+Most = Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Most networks of the space that race.")]
 
 
 @app.command(sort_key=0)
@@ -77,7 +77,9 @@ def coefficients(
     measure: MeasureOption = "macs",
     candidates: Most = 24,
     finalists: Annotated[
-        int, WHOLE, Parameter(group=TRAINING, metavar="N", help="At most so many in the last rung; fewer are cheaper.")
+        int,
+        WHOLE,
+        Parameter(group=TRAINING, metavar="N", help="Most networks in the last rung; fewer are cheaper."),
     ] = 4,
     seeds: Annotated[
         int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")
@@ -177,7 +179,7 @@ class _Row:
     depth: int
 
 
-def _listed(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> dict[str, Any]:
+def _listed(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> dict[str, Any]:
     return {
         "base": found.base,
         "base_cost": found.base_cost,
@@ -205,7 +207,7 @@ def _row(found: Space, row: Candidate) -> _Row:
     )
 
 
-def _print_space(found: Space, drawn: Drawn, rows: tuple[Candidate, ...]) -> None:
+def _print_space(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> None:
     cells = [
         (
             *map(_between, row.region.sides),

@@ -38,10 +38,6 @@ SpaceBase = Annotated[
 SpaceFile = Annotated[
     Path | None, Parameter(group=NETWORK, metavar="FILE", help="A space to search, as --write-space writes one.")
 ]
-ScoredBy = Annotated[
-    Literal["training", "supernet"],
-    Parameter(group=TRAINING, help="What scores candidates: a short training of each, or weights that all share."),
-]
 Exponent = Annotated[
     float,
     REAL,
@@ -61,10 +57,9 @@ def baseline(
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
     sampler: Annotated[
-        Literal["evolution", "tpe", "random"],
-        Parameter(group=TRAINING, help="What proposes candidates: NSGA-II, TPE, or even draws for comparison."),
+        Literal["evolution", "random"],
+        Parameter(group=TRAINING, help="What proposes candidates: evolution, or even draws for comparison."),
     ] = "evolution",
-    scorer: ScoredBy = "training",
     exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
@@ -74,16 +69,15 @@ def baseline(
     made: Made = AS_USUAL,
     write_space: Annotated[
         Path | None,
-        Parameter(group=OUTPUT, metavar="FILE", help="Write the usual space for these images to a file, and stop."),
+        Parameter(group=OUTPUT, metavar="FILE", help="Write the default space for these images to a file, and stop."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Search a space of networks around a base for the best within a budget.
 
-    Candidates get a short training each, or with --scorer supernet a score in
-    seconds; the best are trained anew for longer, the best few of those and the
-    base in full. docs/search-baseline.md says how, which scorer is for which
-    time, and how to edit the space.
+    Candidates get a short training each; the best are trained again for longer,
+    the best few of those and the base in full. docs/search-baseline.md says how,
+    and how to edit the space.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
@@ -98,8 +92,8 @@ def baseline(
 
     with resumable() as shown:
         if write_space is not None:
-            usual = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
-            save_space(usual, write_space)
+            default = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
+            save_space(default, write_space)
             return 0
         found = job.search_baseline(
             given,
@@ -108,7 +102,6 @@ def baseline(
             space=asked,
             base=base_of(base),
             sampler=sampler,
-            scorer=scorer,
             exponent=exponent,
             recipe=recipe,
             augment=augmenting.value(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,12 +20,9 @@ from budgetnet.cli.options import (
     Limits,
     OnCluster,
 )
+from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
-from budgetnet.cli.search_baseline import Exponent, ScoredBy, SpaceBase, SpaceFile, read_space
-
-if TYPE_CHECKING:
-    from budgetnet.experiments.family.members import PublishedMember
-    from budgetnet.experiments.family.result import Family, Member
+from budgetnet.cli.search_baseline import Exponent, SpaceBase, SpaceFile, read_space
 
 
 def family(
@@ -39,7 +36,6 @@ def family(
     ] = 10800.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
-    scorer: ScoredBy = "training",
     exponent: Exponent = -0.07,
     recipe: Annotated[
         Literal["modern", "paper"], Parameter(group=TRAINING, help="How everything is trained.")
@@ -63,6 +59,7 @@ def family(
     cluster = on.value()
     asked = None if space is None else read_space(space)
     from budgetnet import search_family
+    from budgetnet.experiments.family.report import report
 
     with resumable() as shown:
         found = search_family(
@@ -71,7 +68,6 @@ def family(
             time_seconds=time,
             space=asked,
             base=base_of(base),
-            scorer=scorer,
             exponent=exponent,
             recipe=recipe,
             augment=augmenting.value(),
@@ -79,58 +75,5 @@ def family(
             cluster=cluster,
             **made.values(),
         )
-    show.print_json(found) if as_json else _print(found)
+    show.print_json(found) if as_json else print_report(report(found.record, found))
     return 0
-
-
-COLUMNS = ("network", "px", "blocks", "MACs", "params", "top-1 %", "95 %", "training")
-
-
-def _print(found: Family) -> None:
-    """The family's table with the published one below; what it shows; where the evidence lies."""
-    rows = [*map(_member, found.members), *map(_published, found.published)]
-    show.table(COLUMNS, rows)
-    show.say(
-        f"S0 to S3: {found.test_images:,} test images, {found.epochs:.1f} epochs each. B0 to B3: published by others "
-        "for ImageNet and its 1000 classes; no accuracy to compare with.",
-        "dim",
-    )
-    show.say()
-    for sentence in found.statement:
-        show.say(sentence)
-    show.say()
-    ends = (found.members[0].id, found.members[-1].id)
-    networks, weights = (f"{ends[0]}.{kind} to {ends[1]}.{kind}" for kind in ("json", "safetensors"))
-    show.facts(
-        {
-            "report": str(found.report),
-            "family": f"{found.run / 'family'}: {networks}, {weights}",
-            "coefficients": str(found.run / "coefficients" / "coefficients.json"),
-        }
-    )
-
-
-def _member(row: Member) -> tuple[str, ...]:
-    return (
-        row.id,
-        show.sides(row.network),
-        str(row.blocks),
-        show.short(row.macs),
-        show.short(row.params),
-        f"{100 * row.accuracy:.1f}",
-        f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-        "-" if row.training_seconds is None else show.typed(show.wording.duration(row.training_seconds)),
-    )
-
-
-def _published(row: PublishedMember) -> tuple[str, ...]:
-    return (
-        f"{row.name.removeprefix('efficientnet_').upper()}, published",
-        show.typed(show.wording.sides(row.resolution_px)),
-        str(row.blocks),
-        show.short(row.macs),
-        show.short(row.params),
-        f"{row.published_top1:.1f}",
-        "-",
-        "-",
-    )

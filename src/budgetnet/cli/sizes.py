@@ -15,7 +15,7 @@ def resolution_px(text: str) -> Px:
     """(height, width): 224, or 192x256 for 192 high and 256 wide. Raises `ValueError`."""
     match = re.fullmatch(r"(\d+)(?:\s*[x\N{MULTIPLICATION SIGN}]\s*(\d+))?(?:\s*px)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise ValueError(f"{text!r} is no resolution; write 224, or HEIGHTxWIDTH as in 192x256")
+        raise ValueError(f"{text!r} is not a resolution; write 224, or HEIGHTxWIDTH as in 192x256")
     height, width = match.groups()
     return square((int(height), int(width or height)))
 
@@ -25,5 +25,5 @@ def coefficients(text: str) -> Coefficients:
     try:
         alpha, beta, gamma = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ValueError(f"{text!r} is no alpha,beta,gamma; write three numbers as in 1.2,1.1,1.15") from error
+        raise ValueError(f"{text!r} is not alpha,beta,gamma; write three numbers as in 1.2,1.1,1.15") from error
     return Coefficients(alpha, beta, gamma)

@@ -19,24 +19,32 @@ from budgetnet.costs.training_memory import Optimiser
 from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
 
 Shape = tuple[int, int, int]
-"""Channels, height, width of one image's tensor. A vector is (features, 1, 1)."""
+"""Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
 OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
-"""Bytes of a kernel's element and of an activation's."""
+"""The bytes of one element of a kernel or of an activation."""
 BIAS_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 4}
-"""Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and ONNX quantisation."""
+"""The bytes of one element of a bias. Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and
+ONNX."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One op of a network, for one image.
+    """One operation of a network, for one image.
 
-    `kind` is one of FORMULAS. `bytes_moved` is 4 bytes (float32) for every element read and written
-    in the deployed form: inputs, folded weights, output. BatchNorm ("norm") is folded into the
-    convolution before it and moves nothing; its params are what training learns.
+    Attributes:
+        name: The name of the module that computes it in the built model.
+        kind: "conv", "linear", "norm", "activation", "average", "maximum", "multiply" or "add".
+        in_shapes: (channels, height, width) of each input.
+        out_shape: (channels, height, width) of the output.
+        macs: Multiply-adds.
+        params: What training learns.
+        output_elements: Elements of the output.
+        bytes_moved: 4 bytes (float32) for every element that is read or written in the deployed form: inputs, folded
+            weights, output. BatchNorm ("norm") is folded and moves nothing.
     """
 
     name: str
@@ -56,12 +64,19 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs at a batch and a dtype.
+    """What a network costs at a batch and a dtype. docs/cost.md says what is counted and how it is checked.
 
-    macs, activations: for one image. params: what training learns, BatchNorm's scale and shift
-    included. weight_bytes: BatchNorm folded, so every convolution has a bias; int8 is 1 byte a
-    weight and 4 a bias. peak_activation_bytes: the most that is live at once in an inference of
-    `batch` images. peak_bytes: weight_bytes + peak_activation_bytes. `ops` are made when asked for.
+    Attributes:
+        params: What training learns, with BatchNorm's scale and shift.
+        macs: Multiply-adds of convolutions and linear layers for one image, without biases.
+        activations: Output elements of convolutions and linear layers for one image.
+        weight_bytes: Bytes of the weights, BatchNorm folded, so that every convolution has a bias. int8 has 1 byte a
+            weight and 4 bytes a bias.
+        peak_activation_bytes: The most bytes of activations that are live at once in an inference of `batch` images.
+        peak_bytes: weight_bytes + peak_activation_bytes.
+        batch: For how many images at once.
+        dtype: The number type of weights and activations.
+        network: The network.
     """
 
     params: int
@@ -80,14 +95,46 @@ class Cost:
         return lower(self.network)
 
     def train_bytes(self, batch: int, optimiser: Optimiser = "sgd", ema: bool = False) -> int:
-        """Upper bound on the live tensor bytes of a training step; see `costs.training_memory.train_bytes`."""
+        """An upper bound on the live bytes of tensors in one training step, in float32.
+
+        Never below what is measured, and at most 10 % above: docs/cost.md.
+
+        Args:
+            batch: Images in a step.
+            optimiser: "sgd" (with momentum), "adamw" or "rmsprop".
+            ema: Whether a moving average of the weights is kept.
+
+        Returns:
+            Bytes.
+
+        Raises:
+            ValueError: The optimiser is unknown, or the batch is below 1.
+        """
         return training_memory.train_bytes(self.network, batch, optimiser, ema)
 
 
 def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
-    """The cost of a network; see `Cost` for what each number counts.
+    """What a network costs, from its description alone: no weights, no torch.
 
-    Raises `ValueError` for an unknown dtype or a batch below 1.
+    Args:
+        network: Any network.
+        batch: For how many images at once the bytes are counted.
+        dtype: The number type that bytes are counted in: "float32", "float16" or "int8".
+
+    Returns:
+        The sums; `ops` has them row by row.
+
+    Raises:
+        ValueError: The dtype is unknown, or the batch is below 1.
+        TypeError: The network is not a `Network`.
+
+    Example:
+        >>> import budgetnet
+        >>> b0 = budgetnet.cost(budgetnet.network("efficientnet_b0"))
+        >>> b0.params, b0.macs
+        (5288548, 385814752)
+        >>> budgetnet.cost(b0.network, dtype="int8").peak_activation_bytes == b0.peak_activation_bytes // 4
+        True
     """
     network_of("network", network)
     batch = integer("batch", batch)
@@ -248,7 +295,7 @@ def _activation_rows(name: str, conv: Conv, shape: Shape) -> Iterator[Op]:
 
 
 Price = tuple[int, int, int]
-"""(macs, params, elements read and written)."""
+"""The multiply-adds, the params, and the elements that are read and written."""
 
 
 def _multiply_adds(shapes: tuple[Shape, ...], out: Shape, conv: Conv) -> Price:

@@ -19,7 +19,8 @@ from budgetnet.networks import Activation, Block, Conv, Network, Padding, Px, ch
 
 Optimiser = Literal["sgd", "adamw", "rmsprop"]
 MARGIN_PARTS = 100
-"""A hundredth on top: the tape is exact to some scalars today, and a bound must outlive a torch release."""
+"""A hundredth is added on top: today the count is exact to some scalars, and a bound must also hold for a later
+torch."""
 
 
 @dataclass(frozen=True, slots=True)

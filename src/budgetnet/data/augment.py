@@ -21,7 +21,7 @@ from budgetnet.networks import check_integer, choose
 Border = Literal["reflection", "border", "zeros"]
 Kind = Literal["flip", "turn", "colour", "crop"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Kinds of change, each of which may make another class of an image: it is switched on or off as one."""
+"""The kinds of change. Each may make another class of an image, so each is switched on or off as one."""
 Drawn = dict[str, NDArray[np.float64]]
 
 DRAWS = (
@@ -46,26 +46,36 @@ DRAWS = (
     "mix_top",
     "mix_left",
 )
-"""The uniform numbers of an image in an epoch: a fixed list, so that switching one on changes no other."""
+"""The uniform numbers that an image takes in an epoch: a fixed list, so that switching one on changes no other."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""Grey of red, green and blue, ITU-R 601, as Pillow and torchvision count it."""
+"""The weights of red, green and blue in grey, ITU-R 601, as Pillow and torchvision count it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What is drawn, anew for each image and epoch; the defaults change nothing.
+    """What is drawn for each image in each epoch. The defaults change nothing.
 
-    `crop_scale`: range of the share of the image's area that a random box keeps, `crop_ratio` the
-    range of its width to height relative to the box that evaluation sees (Szegedy et al.,
-    arXiv:1409.4842, section 6). `flip`: probability of left-right. `rotate_degrees`, `translate`:
-    largest angle and largest shift as a share of the side, `border` fills what comes into view.
-    `brightness`, `contrast`, `saturation`: factors within 1 - v to 1 + v; `hue`: within -v to v
-    turns, as a rotation in YIQ. `erase`: probability of a rectangle of the mean colour
-    (arXiv:1708.04896). `randaugment`: (operations, magnitude 0 to 30) (arXiv:1909.13719).
-    `randaugment_leaves_out`: kinds of its operations that are not among those drawn.
-    `mixup_alpha` (arXiv:1710.09412), `cutmix_alpha` (arXiv:1905.04899): Beta(alpha, alpha), 0 is
-    off; with both on, each image takes one of them, half and half.
+    Attributes:
+        crop_scale: The range of the share of the image's area that a random box keeps; None for no crops (Szegedy et
+            al., arXiv:1409.4842, section 6).
+        crop_ratio: The range of the box's width to height, relative to the box that evaluation sees.
+        flip: The probability of left-right mirroring.
+        rotate_degrees: The largest angle.
+        translate: The largest shift, as a share of the side.
+        border: What fills what comes into view.
+        brightness: Factors lie within 1 - v to 1 + v.
+        contrast: The same.
+        saturation: The same.
+        hue: Turns lie within -v to v of a whole turn, as a rotation in YIQ.
+        erase: The probability of a rectangle of the mean colour (arXiv:1708.04896).
+        randaugment: (operations, magnitude from 0 to 30), or None (arXiv:1909.13719).
+        mixup_alpha: Beta(alpha, alpha); 0 is off (arXiv:1710.09412).
+        cutmix_alpha: The same (arXiv:1905.04899); with both on, each image takes one of them, half and half.
+        randaugment_leaves_out: Kinds of RandAugment's operations that are not drawn.
+
+    Raises:
+        ValueError: A value is out of bounds.
     """
 
     crop_scale: tuple[float, float] | None = None
@@ -103,7 +113,14 @@ class Augmentation:
             choose("kind of RandAugment's operations", kind, OPERATION_KINDS)
 
     def eased(self, share: float) -> Augmentation:
-        """The same kinds of change, `share` (0 to 1) as strong; mirroring, mixing and erasing stay as they are."""
+        """The same kinds of change, weaker; mirroring, mixing and erasing stay as they are.
+
+        Args:
+            share: How strong they are, from 0 to 1.
+
+        Returns:
+            A new value.
+        """
         _check("share", share, 1.0)
         amounts = ("rotate_degrees", "translate", "brightness", "contrast", "saturation", "hue")
         return dataclasses.replace(
@@ -116,11 +133,25 @@ class Augmentation:
         )
 
     def draws(self, kind: Kind) -> bool:
-        """Whether a change of this kind is drawn at all."""
+        """Whether a change of this kind is drawn at all.
+
+        Args:
+            kind: "flip", "turn", "colour" or "crop".
+
+        Returns:
+            True where it is.
+        """
         return self.without(kind) != self
 
     def without(self, *kinds: Kind) -> Augmentation:
-        """The same without changes of these kinds; without any of all kinds, nothing at all is drawn."""
+        """The same without changes of these kinds; without all four kinds nothing at all is drawn.
+
+        Args:
+            *kinds: "flip", "turn", "colour" or "crop".
+
+        Returns:
+            A new value.
+        """
         if set(kinds) >= set(KINDS):
             return Augmentation()
         usual = Augmentation()
@@ -134,7 +165,14 @@ class Augmentation:
         return dataclasses.replace(kept, randaugment_leaves_out=tuple(kind for kind in KINDS if kind in gone))
 
     def only(self, kind: Kind) -> Augmentation:
-        """Changes of this kind alone, as strong as here; no erasing and no mixing."""
+        """Changes of this kind alone, as strong as here; no erasing and no mixing.
+
+        Args:
+            kind: "flip", "turn", "colour" or "crop".
+
+        Returns:
+            A new value.
+        """
         others: list[Kind] = [other for other in KINDS if other != kind]
         return dataclasses.replace(self, erase=0.0, mixup_alpha=0.0, cutmix_alpha=0.0).without(*others)
 
@@ -150,14 +188,14 @@ class Augmentation:
 
 
 OPERATION_KINDS: tuple[Kind, ...] = ("turn", "colour", "crop")
-"""Kinds that RandAugment's operations are of."""
+"""The kinds of change that RandAugment's operations belong to."""
 FIELDS: dict[Kind, tuple[str, ...]] = {
     "flip": ("flip",),
     "turn": ("rotate_degrees",),
     "colour": ("brightness", "contrast", "saturation", "hue"),
     "crop": ("crop_scale", "crop_ratio", "translate"),
 }
-"""Which fields are of which kind, RandAugment's operations besides."""
+"""The fields of an augmentation that belong to each kind; RandAugment's operations are beside them."""
 
 
 def _check(name: str, value: float, most: float) -> None:

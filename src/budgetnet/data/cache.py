@@ -146,5 +146,5 @@ def mapped(place: Path, side_px: int, sizes_px: tuple[Px, ...], channels: int) -
 
 
 def _decoded(images: ImageSet, side_px: int, sizes_px: tuple[Px, ...], why: str) -> Pixels:
-    warnings.warn(f"images are decoded anew at each access, which is slower: {why}", stacklevel=3)
+    warnings.warn(f"images are decoded again at each access, which is slower: {why}", stacklevel=3)
     return Pixels(side_px, sizes_px, "decoded", lambda index: _read(images, side_px, sizes_px[index], index))

@@ -19,24 +19,26 @@ from budgetnet.data.augment import Augmentation, Kind
 from budgetnet.data.quick_classifier import Classifier, answers_of, balanced
 
 PAIR_SHARE, PAIR_CHANCE = 0.25, 0.01
-"""Two classes are mixed up where so large a share of their images, right before, is taken for the other after (a half
-is what a coin does), and chance would do it for any pair less often than this (Bonferroni's correction)."""
+"""Two classes are mixed up where at least PAIR_SHARE of their images that were right before are taken for the other
+after the change (a coin gives a half), and chance does this for any pair less often than PAIR_CHANCE (with Bonferroni's
+correction)."""
 KEPT_SKILL, SKILL_CHANCE = 0.8, 0.001
-"""Of all classes: less than this is left of what the classifier is better than chance, by more than chance. Photos keep
-0.97 and more (docs/lab-log.md)."""
+"""A change is left out where, over all classes, less than KEPT_SKILL is left of what the classifier is better than
+chance, by more than chance. Photos keep 0.97 and more (docs/lab-log.md)."""
 HUELESS_SKILL = 0.5
-"""The same where no colour is left as it was: what is better than chance then sees by shape. Photos keep 0.75 and more.
-"""
+"""The share that must be left where no image keeps its colour: what is better than chance then goes by shape. Photos
+keep 0.75 and more."""
 SWAPPED_SHARE = 0.5
-"""Of both of two classes: so many mirror images are taken for the other, and more than for their own class."""
+"""Mirroring is left out where at least this share of the images of both of two classes are taken for the other class,
+and more of them than for their own."""
 MIRRORED = Augmentation(flip=1.0)
 ALL_HUES = Augmentation(hue=0.5)
-"""What a colour is, is asked by turning it: the few percent that a recipe draws never make red of green, but where the
-colour is all that tells classes apart, no change of it is of use."""
+"""Colours are turned all the way round to test them. The few percent that a recipe draws never make green of red, but
+where colour alone tells classes apart, changing it is of no use."""
 
 Pair = tuple[int, int]
 Pairs = NDArray[np.bool_]
-"""(first class, second class), true above the diagonal for the pairs that are asked about."""
+"""A table (first class, second class), true above the diagonal for the pairs that are asked about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ BROKEN = (
 
 STRIP_PIXELS = 2**22
 LONGEST = 4
-"""A scaled image's long side is at most this many times `side_px`, so that a panorama costs no gigabyte."""
+"""The long side of a scaled image is at most this many times `side_px`, so that a panorama does not take a gigabyte."""
 
 ORIENTATION_TAG = 0x0112
 TURNS = {
@@ -100,7 +100,7 @@ def decode(
     by 257 (colour by 256), float values by their own range; CMYK, LAB and palettes become
     RGB; colour becomes grey by ITU-R 601 where `in_channels` is 1. Embedded colour profiles are not
     applied. Colour of more than 8 bits in JPEG 2000, AVIF and PPM is read with 8. Raises a one-line
-    `ValueError` for what cannot be read in full, for pixels that are no numbers, and for an 8-bit file where the range
+    `ValueError` for what cannot be read in full, for pixels that are not numbers, and for an 8-bit file where the range
     is a part of 16 bits.
     """
     return decode_noted(path, in_channels, side_px, value_range)[0]

@@ -19,19 +19,20 @@ from PIL import Image
 Range = tuple[float, float]
 """The lowest and the highest value that pixels are scaled by: they become 0 and 255."""
 Spread = tuple[float, float, float, float]
-"""Of one image: its lowest value, the quantiles at 0.1 and 99.9 %, its highest value."""
+"""What the values of one image span: its lowest value, the quantiles at 0.1 and 99.9 %, its highest value."""
 
 TAIL = 0.001
-"""Share of an image's values that may be hot or dead pixels, at each end."""
+"""The share of an image's values, at each end, that may be hot or dead pixels."""
 ODD_IMAGES = 0.05
-"""Share of a class's images that may be broken (all black, all white), at each end."""
+"""The share of a class's images, at each end, that may be broken: all black or all white."""
 MARGIN = 0.5
-"""Of the range that is found, added at each end, so that small bright spots stay apart from what lies around them."""
+"""The share of the range that is added at each end, so that small bright spots stay apart from what lies around
+them."""
 MOST_VALUES = 1_000_000
-"""Of an image, for its quantiles."""
+"""The most values of an image that its quantiles are taken of."""
 FULL: tuple[Range, ...] = ((0.0, 1.0), *((0.0, 2.0**bits - 1.0) for bits in (8, 10, 12, 14, 16)))
-"""Whole ranges of usual formats. Images that use at least half of one are scaled by it; in those, 8-bit files mean
-the same."""
+"""The whole ranges of usual formats. Images that use at least half of one are scaled by it; 8-bit files then mean the
+same."""
 FEW_LEVELS = 16
 UNKNOWN_RANGE = (
     "it has more than 8 bits a value, but the model's training images had 8 or were read before ranges were kept: "
@@ -39,9 +40,10 @@ UNKNOWN_RANGE = (
 )
 
 SWAPPED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little" else "16L"}
-"""Pillow's names of byte orders: it takes the first or the last byte of a value, so the other order's is the lower."""
+"""Pillow's names of byte orders. It takes the first or the last byte of a value, so the other order has the lower
+byte."""
 WHITE_GREY = np.array([0.299, 0.587, 0.114], np.float32)
-"""Grey of red, green and blue, ITU-R 601, as Pillow counts it."""
+"""The weights of red, green and blue in grey, ITU-R 601, as Pillow counts it."""
 
 
 def is_deep_grey(image: Image.Image) -> bool:
@@ -107,7 +109,7 @@ def _share(alpha: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def spread_of(values: NDArray[np.float32]) -> Spread:
-    """What an image's values span, alpha aside. Raises `ValueError` for a value that is no number."""
+    """What an image's values span, alpha aside. Raises `ValueError` for a value that is not a number."""
     plain = values[..., : 1 if values.shape[2] < 3 else 3]
     check_finite(plain)
     numbers = plain.reshape(-1)
@@ -117,7 +119,7 @@ def spread_of(values: NDArray[np.float32]) -> Spread:
 
 
 def check_finite(values: NDArray[np.floating]) -> None:
-    """Raise a one-line `ValueError` for a value that is no number: (height, width), or with channels behind."""
+    """Raise a one-line `ValueError` for a value that is not a number: (height, width), or with channels behind."""
     if len(wrong := np.argwhere(~np.isfinite(values))):
         row, column = wrong[0].tolist()[:2]
         value = np.asarray(values[tuple(wrong[0])]).item()
@@ -158,7 +160,7 @@ def _ranked(values: list[float]) -> float:
 def eight_bits(values: NDArray[np.float32], value_range: Range, in_channels: int) -> NDArray[np.uint8]:
     """Values of `deep_values` as pixels (height, width, in_channels): the range becomes 0 to 255, beyond it is clipped.
 
-    Alpha lies on white. Raises `ValueError` for a value that is no number.
+    Alpha lies on white. Raises `ValueError` for a value that is not a number.
     """
     low, high = value_range
     check_finite(values)

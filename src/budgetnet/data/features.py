@@ -18,17 +18,18 @@ from budgetnet.data.augment import LUMA, TO_YIQ
 from budgetnet.data.draw import MASK
 
 SIDE_PX = 32
-"""Features are of images of so many pixels a side."""
+"""The pixels of a side that images are scaled to before features are taken."""
 PATCH_PX = 6
 PATCHES = 48
-"""Half of them are the mirror images of the others, so that a mirrored image is as well described as the original."""
+"""The number of patches. Half of them mirror the others, so that a mirrored image is described as well as the
+original."""
 DRAWN_PATCHES = 2000
 FLAT = 0.03
-"""Deviation of a patch's values, 0 to 1, below which there is nothing to be seen in it."""
+"""The deviation of a patch's values (0 to 1) below which it shows nothing."""
 ORIENTATIONS, CELLS = 12, 4
 SHADES = 12
 AT_ONCE = 128
-"""Images whose responses are held at a time."""
+"""How many images' responses are held at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

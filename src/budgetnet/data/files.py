@@ -19,9 +19,10 @@ from budgetnet.data.store import alone, cache_folder
 from budgetnet.data.walk import special
 
 MOST_PIXELS = 2**28
-"""Of one image, 268 million: above the largest sensors of telephones (200) and of medium format (151)."""
+"""The most pixels of one image, 268 million: more than the largest sensors of telephones (200) and of medium format
+(151)."""
 MOST_AT_ONCE = 2**26
-"""Pixels that a process decodes at a time, 67 million; a larger image is decoded alone."""
+"""The most pixels that a process decodes at a time, 67 million; a larger image is decoded alone."""
 
 Image.init()
 FORMATS = [
@@ -29,7 +30,7 @@ FORMATS = [
     for name in ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "TGA", "ICO", "AVIF", "JPEG2000")
     if name in Image.OPEN  # AVIF and JPEG2000 depend on how Pillow was built
 ]
-"""The formats that are opened: no others, because some of Pillow's start other programs (EPS)."""
+"""The image formats that are opened. There are no others, because some of Pillow's start other programs (EPS)."""
 
 if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit, 179 million, is below real photos
     Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MOST_PIXELS)
@@ -44,34 +45,34 @@ STARTS = (
     (b"\xff\x0a", f"JPEG XL, which is not read; {CONVERT}"),
     (b"\0\0\0\x0cJXL ", f"JPEG XL, which is not read; {CONVERT}"),
 )
-"""What files that are no images begin with most often, and what to do."""
+"""What files that are not images begin with most often, and what to do about it."""
 TEXTS = (
-    (b"<!doctype html", "a web page and not an image; download it anew"),
-    (b"<html", "a web page and not an image; download it anew"),
+    (b"<!doctype html", "a web page and not an image; download it again"),
+    (b"<html", "a web page and not an image; download it again"),
     (b"<svg", f"SVG, which is not read; {CONVERT}"),
     (b"<?xml", f"XML or SVG and not an image; {CONVERT}"),
-    (b"{", "JSON and not an image; download it anew"),
+    (b"{", "JSON and not an image; download it again"),
 )
-"""The same for text, whose capitals and leading blanks say nothing."""
+"""The same for text files, in which capitals and leading blanks mean nothing."""
 BRANDS = (
     ((b"avif", b"avis"), "AVIF"),
     ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
     ((b"crx ",), "a raw file of a camera"),
 )
-"""Of files that begin with a box "ftyp", as films and the photos of telephones do."""
+"""The brands of files that begin with a box "ftyp", as films and the photos of telephones do."""
 HEAD_BYTES = 64
 
 
 def kind_of(head: bytes) -> str | None:
-    """What a file that is no readable image is, by its first bytes, and what to do; None where they do not tell."""
+    """What a file that is not a readable image is, by its first bytes, and what to do; None where they do not tell."""
     if not head:
-        return "the file is empty; copy it anew"
+        return "the file is empty; copy it again"
     if not head.strip(b"\0"):
-        return "it begins with zero bytes only, as of a copy that broke off; copy it anew"
+        return "it begins with zero bytes only, as of a copy that broke off; copy it again"
     if head[4:8] == b"ftyp":
         name = next((name for brands, name in BRANDS if head[8:12] in brands), "a film")
         if name == "AVIF" and "AVIF" in FORMATS:
-            return "a damaged AVIF; copy it anew"
+            return "a damaged AVIF; copy it again"
         return f"{name}, which is not read; {CONVERT}"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     known = [what for start, what in STARTS if head.startswith(start)]

@@ -27,10 +27,10 @@ class Found:
 
 @dataclass(slots=True)
 class Folder:
-    """What lies below a root: its images, sorted by path, and all that is none.
+    """What lies below a root: its images, sorted by path, and everything else.
 
     `class_folders`: the folder of each (split, class), also of one without images. `unreadable`: (path, why) of what
-    is no image file that could be looked at. `loose`: images outside of class folders. `others`: other files by suffix.
+    could not be looked at. `loose`: images outside of class folders. `others`: other files by suffix.
     """
 
     root: Path
@@ -162,7 +162,7 @@ def _root(data: str) -> Path:
     if root.is_dir():
         return root.absolute()
     if os.path.lexists(root):
-        raise ValueError(f"{data} is no folder; unpack an archive; give a folder that holds a folder for each class")
+        raise ValueError(f"{data} is not a folder; unpack an archive; give a folder that holds a folder for each class")
     raise ValueError(f"there is no folder {data}; give a folder that holds a folder for each class, or digits")
 
 

@@ -18,11 +18,23 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Class folders for each split: `train`, `val` and `test`, each one folder or several; () where there is none.
+    """Class folders for each split, where one folder for all images is not enough.
 
-    Whatever the folders are called, the folders inside them are the classes. Without `val` or `test` those images
-    are carved from the training images. The same as --train DIR --val DIR --test DIR. Raises a one-line `ValueError`
-    for no folder at all, an empty name, and a folder that is given twice or lies inside another.
+    Whatever these folders are called, the folders inside them are the classes. Splits that are not given are carved
+    from the training images. It is the same as --train DIR --val DIR --test DIR on the command line.
+
+    Attributes:
+        train: The folders with the training images: one path or several.
+        val: The same for validation; () carves it from the training images.
+        test: The same for the test; () carves it from the training images.
+
+    Raises:
+        ValueError: No folder is given, a name is empty, or a folder is given twice or lies inside another.
+
+    Example:
+        >>> import budgetnet
+        >>> print(budgetnet.Folders(train=["fold1", "fold2"], test="fold3"))
+        --train fold1 --train fold2 --test fold3
     """
 
     train: tuple[str, ...]
@@ -45,11 +57,19 @@ class Folders:
                     )
 
     def given(self) -> tuple[tuple[str, str], ...]:
-        """(part, folder) of each folder, in the order of the splits."""
+        """The folders that are given, in the order of the splits.
+
+        Returns:
+            Pairs (part, folder).
+        """
         return tuple((name, path) for name in PARTS for path in getattr(self, name))
 
     def resolved(self) -> dict[str, list[str]]:
-        """The folders by part, each as a whole path: what says whether two are the same."""
+        """The folders as absolute paths: they say whether two values mean the same.
+
+        Returns:
+            The folders of each part.
+        """
         return {name: [_whole(path) for path in getattr(self, name)] for name in PARTS}
 
     def __str__(self) -> str:
@@ -61,7 +81,7 @@ Data = str | Folders
 
 
 def data_of(data: str | os.PathLike[str] | Folders) -> Data:
-    """What was given for labelled images. Raises a one-line error for an empty name and for what is no path."""
+    """What was given for labelled images. Raises a one-line error for an empty name and for what is not a path."""
     if isinstance(data, Folders):
         return data
     if not isinstance(data, str | os.PathLike):

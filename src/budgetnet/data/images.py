@@ -20,18 +20,27 @@ Fit = Literal["stretch", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 SPLITS = ("train", "validation", "test")
 LEFT_OUT = 3
-"""In `ImageSet.split`: an image that equals one of another split, or whose class is contradicted."""
+"""The value in `ImageSet.split` of an image that equals one of another split, or whose class is contradicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How uint8 pixels become inputs: fit to (height, width), then (pixel / 255 - mean) / std per channel.
+    """How pixels become a network's input: fitted to (height, width), then (pixel / 255 - mean) / std of each channel.
 
-    "stretch" squeezes the whole image; "crop" takes the largest centred box of the target's shape,
-    `crop_share` of it, as resizing the short side to size / crop_share and cropping does. Travels
-    with the weights. `value_range`: images of more than 8 bits a value are scaled by it before, so that its
-    ends become 0 and 255; None where the training images had 8. Raises `ValueError` for values that are no
-    preprocessing.
+    It travels with the weights.
+
+    Attributes:
+        mean: The mean of each channel.
+        std: The standard deviation of each channel.
+        crop_share: The share of the largest centred box that "crop" keeps, as resizing the short side to size /
+            crop_share and cropping does.
+        fit: "stretch" squeezes the whole image; "crop" takes the largest centred box of the target's shape.
+        interpolation: "bilinear" or "bicubic".
+        value_range: Images of more than 8 bits a value are scaled by it first, so that its ends become 0 and 255; None
+            where the training images had 8 bits.
+
+    Raises:
+        ValueError: A value is out of bounds, or mean and std have different lengths.
     """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -75,16 +84,28 @@ def needed_side_px(resolution_px: Px, preprocessing: Preprocessing) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Labelled images and their split; `open_images` makes it.
+    """Labelled images and their split, without pixels; `open_images` makes it.
 
-    `files` are relative to `root` and sorted; `labels`, `digests` (SHA-256 of the file's content, or
-    of the pixels), `sizes_px` (height, width after EXIF rotation) and `split` (0 train, 1 validation,
-    2 test, 3 left out) run along them. `in_channels` is 1 if every image is greyscale.
-    `unreadable` holds (file or folder, reason), `duplicates` (file left out, the one it equals), `ignored` the
-    number of files that are no images of a class: `loose` images outside of class folders, `others` by their suffix.
-    `given` names the splits that the data gives itself; the others are carved. `spreads`, along the files or empty,
-    says what the values of images of more than 8 bits span; all images are scaled by `value_range`, that of the
-    training images.
+    `files`, `labels`, `digests`, `sizes_px`, `split` and `spreads` have an entry for each image, in one order.
+
+    Attributes:
+        name: What runs are named after.
+        root: The folder that `files` are relative to.
+        classes: Names of the classes, sorted.
+        files: Paths, sorted.
+        labels: The index of each image's class.
+        digests: SHA-256 of each file's content, or of the pixels.
+        sizes_px: Height and width of each image, turned as its EXIF says.
+        in_channels: 1 if every image is grey, else 3.
+        split: 0 for training, 1 for validation, 2 for test, 3 for left out.
+        unreadable: Pairs (file or folder, reason).
+        duplicates: Pairs (file that is left out, the file that it equals).
+        ignored: How many files are not an image of a class.
+        loose: Images outside of class folders.
+        others: Other files, counted by their suffix.
+        given: The splits that the data has itself; the others are carved.
+        spreads: What the values of images of more than 8 bits span; empty where there are none.
+        value_range: The range that all images are scaled by; None where they have 8 bits.
     """
 
     name: str
@@ -123,7 +144,17 @@ class ImageSet:
         return dataclasses.replace(self, split=tuple(places))
 
     def indices(self, split: str) -> NDArray[np.int64]:
-        """Positions of "train", "validation" or "test" in `files`, ascending."""
+        """The positions of a split's images in `files`.
+
+        Args:
+            split: "train", "validation" or "test".
+
+        Returns:
+            Ascending positions, int64 of shape (n,).
+
+        Raises:
+            ValueError: The split is unknown.
+        """
         choose("split", split, SPLITS)
         return np.flatnonzero(np.asarray(self.split) == SPLITS.index(split)).astype(np.int64)
 

@@ -4,7 +4,7 @@ It is fitted to four fifths of the images and asked about the last fifth, in tur
 under their old labels, beside the originals or instead of them (`data.changed_pairs` has what counts as proof). One
 look, at a bounded number of images, is enough where there are so many of each class that two which are made one show.
 Of many classes there are too few of each. Then the first look only finds the most suspect pairs, and a second is at
-further images of these alone: what made a pair suspect is no proof, and few pairs need less proof than all do.
+further images of these alone: what made a pair suspect is not a proof, and few pairs need less proof than all do.
 """
 
 from __future__ import annotations
@@ -34,23 +34,25 @@ from budgetnet.data.draw import MASK
 from budgetnet.data.quick_classifier import Classifier
 
 MOST_IMAGES = 1200
-"""Looked at, evenly from all classes: with these it takes a second or two of one core for each kind of change. As many
-at most again for each change in a second look."""
+"""The most images that are looked at, evenly from all classes: they take a second or two of one core for each kind of
+change. A second look takes at most this many again."""
 FIRST_IMAGES = 2400
-"""Looked at first where there is a second look: more, for the suspects are to be found among many classes."""
+"""The most images of a first look that a second one follows: more, since suspects are to be found among many
+classes."""
 MOST_CLASSES = 2000
-"""Looked at, drawn by the seed: with `FEWEST_IMAGES` of each it still takes seconds."""
+"""The most classes that are looked at, drawn by the seed: with `FEWEST_IMAGES` of each it still takes seconds."""
 LEAST_IMAGES = 4
-"""Of a class, for it to be looked at; and of all together four times as many."""
+"""The fewest images of a class that is looked at; all classes together need four times this many."""
 FEWEST_IMAGES = 2
-"""Looked at of a class, however many classes there are: one to learn from when asked about the other."""
+"""The fewest images that are taken of a class, however many classes there are: one to learn from, one to ask about."""
 FIRST_SHARE = 0.25
-"""Of a class's images, the most that the first look of two takes: the others are for the second."""
+"""The largest share of a class's images that the first of two looks takes; the others are for the second."""
 MOST_SUSPECTS = 20
-"""Pairs looked at again, for each change."""
+"""How many pairs of classes are looked at again, for each kind of change."""
 RIGHT_SHARE = 0.7
-"""Of a class's images that the classifier is right about, as photos have it or less: the others cannot be lost."""
-TOO_FEW = "a pair of classes would not show among so many, of so few images each"
+"""The share of a class's images that the classifier is right about, at most that of photos: the others cannot be
+lost."""
+TOO_FEW = "a pair of classes would not show among this many classes with this few images each"
 TOO_MANY = f"only {MOST_CLASSES:,} of the classes can be looked at"
 
 

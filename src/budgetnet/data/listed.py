@@ -12,7 +12,7 @@ LIST = "labels.csv"
 FILE_COLUMNS = ("file", "filename", "path", "image")
 LABEL_COLUMNS = ("label", "class", "name")
 DELIMITERS = (",", ";", "\t")
-"""Of which spreadsheets write one or another, by the country that they are set to."""
+"""The delimiters of a table: which of them a spreadsheet writes depends on the country that it is set to."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -45,12 +45,12 @@ def rows_of(path: Path) -> Iterator[Row]:
             line = rows.line_num + 1
     except csv.Error as error:
         never_closed = "unexpected end" in str(error)
-        what = "has a quote that is never closed; close it or take it out" if never_closed else f"is no CSV: {error}"
+        what = "has a quote that is never closed; close it or take it out" if never_closed else f"is not CSV: {error}"
         raise ValueError(f"line {line} of {path} {what}") from error
 
 
 def _text(path: Path) -> str:
-    """The file as text. Raises a one-line `ValueError` for what is no UTF-8."""
+    """The file as text. Raises a one-line `ValueError` for what is not UTF-8."""
     content = path.read_bytes()
     if not content.strip():
         raise ValueError(f"{path} is empty; its first line must name the columns file and label")
@@ -62,7 +62,7 @@ def _text(path: Path) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line} of {path} is not in UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)") from error
     if "\0" in text:
-        raise ValueError(f"{path} holds zero bytes: it is damaged, or no text; write it anew")
+        raise ValueError(f"{path} holds zero bytes: it is damaged, or not text; write it again")
     return text
 
 

@@ -24,11 +24,12 @@ from budgetnet.data.draw import MASK
 from budgetnet.data.features import SIDE_PX, Features, features_of
 
 LOOKED_AT_PX = 2 * SIDE_PX
-"""Images are held at so many pixels a side, for changes to be drawn from."""
+"""The pixels of a side that images are held at, for changes to be drawn from."""
 FOLDS = 5
 RIDGES = (0.1, 1.0, 10.0)
 ABLE_DEVIATIONS = 4.0
-"""The classifier must be right more often than by chance by so many standard deviations, or it cannot tell."""
+"""A classifier that is right more often than chance by fewer standard deviations than this cannot tell classes
+apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from budgetnet.data.augment import Kind
 
 FILL = 128
-"""What comes into view when an image is moved: grey, as in EfficientNet's own code."""
+"""The grey that comes into view when an image is moved, as in EfficientNet's own code."""
 
 Operation = Callable[[Image.Image, float], Image.Image]
 

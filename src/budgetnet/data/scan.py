@@ -27,17 +27,33 @@ MOST_UNREADABLE = 0.05
 def open_images(
     data: str | os.PathLike[str] | Folders, seed: int = 0, progress: Progress | None = None, whole: bool = False
 ) -> ImageSet:
-    """The images, classes and split of `data`: "digits", a folder of class folders or with a labels.csv, or `Folders`.
+    """The images, classes and split of a folder, as every command opens them.
 
-    The folder may hold train/ with val/ (valid/, validation/) or test/ around the class folders;
-    what is missing is carved from train/ (see `split.assign`), and without any of them the split is
-    70/10/20, stratified, by content and `seed`. Splits of other names are given as `Folders`. Every file is decoded
-    once; what was seen is kept in the cache folder by path, size and mtime, so a second start only reads the
-    directory. `whole`: nothing is to be trained, so all that is in no given split is "test".
+    The folder holds a folder of images for each class, alone or inside train/, val/ (or valid/, validation/) and test/;
+    or a labels.csv. What is missing is carved from the training images, and without any given split the shares are
+    70/10/20, stratified, by content and seed. docs/data.md has the rules. Every file is decoded once; what was seen is
+    kept in the cache folder by path, size and time of change, so a second start only reads the directory. Files and
+    folders that cannot be read are listed and left out.
 
-    Files and folders that cannot be read are listed and left out. Raises one-line `ValueError`s: no such folder,
-    folders that look like splits, no images, one class, an empty class, a class with too few images or that train
-    lacks, more than 5 % unreadable.
+    Args:
+        data: A folder, "digits" (1,797 handwritten digits that come with scikit-learn), or `Folders`.
+        seed: What the split is drawn by.
+        progress: Called with an `Update` while files are read.
+        whole: Nothing is to be trained, so every image that is in no given split is "test".
+
+    Returns:
+        The images, without their pixels.
+
+    Raises:
+        ValueError: There is no such folder; the folders look like splits and not like classes; there are no images, one
+            class, an empty class, or a class with too few images; more than 5 % of the files cannot be read.
+        TypeError: The data is not a path and not `Folders`.
+
+    Example:
+        >>> import budgetnet
+        >>> digits = budgetnet.open_images("digits")
+        >>> len(digits), len(digits.classes), len(digits.indices("test"))
+        (1797, 10, 359)
     """
     data = data_of(data)
     _, seed, _, progress = run_arguments(None, seed, False, progress)

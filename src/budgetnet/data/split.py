@@ -10,7 +10,7 @@ from budgetnet.data.images import LEFT_OUT
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 VALIDATION_OF_TRAIN = 0.125
-"""With a given test/ but no validation/: 1/8 of train/, which is the 70 to 10 of a split of our own."""
+"""The share of train/ that validates where test/ is given and validation/ is not: as 10 is to 70 and 10."""
 
 
 def assign(
@@ -25,7 +25,7 @@ def assign(
 
     Without a given split: 70/10/20 in every class. Given train and test: 1/8 of train validates.
     Given train and validation: 1/5 of train tests, because a validation split that choices have
-    seen is no test. Images of a class are ordered by SHA-256 of (seed, content digest), so the same
+    seen is not a test. Images of a class are ordered by SHA-256 of (seed, content digest), so the same
     content always lands in the same place and equal images never part.
 
     A train image that equals a given test or validation image is left out, as is a validation image

@@ -17,7 +17,7 @@ from budgetnet.parallel.progress import Progress, Update
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TELL_SECONDS = 0.1
-"""Least time between two words of progress."""
+"""The least time between two reports of progress."""
 
 
 def cache_folder() -> Path:

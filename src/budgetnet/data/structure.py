@@ -26,13 +26,13 @@ GIVEN = {
     "test": TEST,
     "testing": TEST,
 }
-"""Names of folders that are taken for splits as they are, in any capitals."""
+"""The names of folders that are taken for splits as they are, in any capitals."""
 SPEAKING = {
     **dict.fromkeys(("train", "training", "trn", "학습", "훈련"), TRAIN),
     **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "eval", "evaluation", "검증"), VALIDATION),
     **dict.fromkeys(("test", "testing", "tst", "holdout", "시험", "테스트", "평가"), TEST),
 }
-"""Words that speak of a split inside a longer name."""
+"""The words that tell of a split inside a longer name."""
 EMPTY_WORDS = frozenset(
     (
         *("set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "photo", "photos", "picture"),
@@ -40,7 +40,7 @@ EMPTY_WORDS = frozenset(
         *("jpg", "jpeg", "png", "full", "final", "new", "small", "v"),
     )
 )
-"""Words that say nothing beside one of a split: train_images, test_batch, val_set."""
+"""The words that add nothing to one of a split: train_images, test_batch, val_set."""
 SHOWN = 5
 
 

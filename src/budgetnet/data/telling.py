@@ -17,7 +17,7 @@ CARVED = {
     ("train", "test"): "validation is carved from train: 12.5 %",
     SPLITS: "as the folders are",
 }
-"""How the splits came about, by those that the data gives itself."""
+"""How the splits came about, by the splits that the data gives itself."""
 
 
 def tell_images(images: ImageSet, progress: Progress | None) -> None:
@@ -52,7 +52,7 @@ def _lacking(images: ImageSet) -> list[str]:
 
 
 def left_out_lines(images: ImageSet) -> list[str]:
-    """A line each for what is contradictory, what lies in two splits, what cannot be read, and what is no image."""
+    """A line each for what is contradictory, what lies in two splits, what cannot be read, and what is not an image."""
     label = dict(zip(images.files, images.labels, strict=True))
     pairs = [(f"{file} and {equal}", label[file] != label[equal]) for file, equal in images.duplicates]
     lines: list[str] = []
@@ -69,7 +69,7 @@ def left_out_lines(images: ImageSet) -> list[str]:
     if images.others:
         count = sum(number for _, number in images.others)
         kinds = [f"{suffix or 'without suffix'} {number:,}" for suffix, number in images.others]
-        lines.append(f"left out: {count:,} files that are no images: {_some(kinds, SHOWN_FILES)}")
+        lines.append(f"left out: {count:,} files that are not images: {_some(kinds, SHOWN_FILES)}")
     return lines
 
 

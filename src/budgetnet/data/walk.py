@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = frozenset((
     ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".avif", ".jp2", ".j2k", ".heic", ".heif",
 ))
 # fmt: on
-"""Files that are read; those that cannot be (HEIC needs a plug-in) are listed, and not passed over in silence."""
+"""The suffixes of files that are read. Those that cannot be read (HEIC needs a plug-in) are listed as well."""
 
 Identity = tuple[int, int]
 """Device and inode of a folder, whatever links lead to it."""
@@ -165,7 +165,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _other(entry: os.DirEntry[str]) -> Entry:
-    """What is no folder. Of an image whose link leads nowhere there is the link's own status as well."""
+    """What is not a folder. Of an image whose link leads nowhere there is the link's own status as well."""
     if is_hidden(entry.name):
         return Entry(entry.path)
     image = is_image_name(entry.name)

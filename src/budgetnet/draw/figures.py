@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_POINTS = 400
-"""Of a curve: more than a screen can tell apart only makes the page heavy."""
+"""The most points of a curve: more than a screen can tell apart only make the page heavy."""
 LABEL_GAP_PX = 21.0
 SIGN_PX = 7.8
-"""Width of a sign of a name, in the mean; those in bold type are a little wider."""
+"""The mean width of one letter of a name; those in bold type are a little wider."""
 NARROW_PX = 500
 """Below this width a picture has room for numbers beside its points, not for names."""
 

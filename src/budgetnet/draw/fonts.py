@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OWN = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic and Hebrew letters."""
+"""The font that comes with matplotlib: Latin, Greek, Cyrillic, Arabic and Hebrew letters."""
 WIDER = (
     "Noto Sans CJK KR",
     "Noto Sans CJK JP",

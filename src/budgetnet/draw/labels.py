@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 RADIUS = 7.0
-"""Of what a point takes up, in points."""
+"""The radius that a point takes up, in typographic points."""
 NEAR, FAR = (9.0, 12.0), (18.0, 26.0, 36.0, 48.0, 62.0, 78.0, 96.0, 120.0, 150.0)
-"""Distances of a name from its point; those far away have a leader."""
+"""The distances of a name from its point; a name that is far away has a line to it."""
 DIRECTIONS = 24
 
 

@@ -56,7 +56,7 @@ HOUSE: Mapping[str, Any] = {
     "ytick.labelsize": 13,
     "ytick.left": False,
 }
-"""matplotlib's settings. Names of classes and files are no mathematics, so "$" stays a "$"."""
+"""matplotlib's settings. Names of classes and files are not mathematics, so "$" stays a "$"."""
 
 
 def house_style() -> AbstractContextManager[None]:

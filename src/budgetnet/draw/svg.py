@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PX_AN_INCH = 72
 """One pixel of a picture is one unit of its SVG."""
 MARGIN_PX = 16
-"""Of paper around a picture that is a file of its own."""
+"""The margin of paper around a picture that is a file of its own."""
 _UNWANTED = ("metadata", "style", "title")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)|^#(.+)$")
 _COLOUR = re.compile("|".join(map(re.escape, COLOURS.values())))

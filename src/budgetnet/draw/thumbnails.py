@@ -13,9 +13,9 @@ from budgetnet.data import decode
 from budgetnet.data.deep import Range
 
 SIDE_PX = 176
-"""Short side at most: sharp at the page's 120 px or so, also on fine screens."""
+"""The longest short side of a thumbnail: sharp at the page's 120 px or so, also on fine screens."""
 SMALL_PX = 64
-"""Up to this side an image is kept exactly, and shown with its pixels as squares."""
+"""Up to this side an image is kept exactly, and its pixels are shown as squares."""
 
 
 def thumbnail(path: Path, in_channels: int, value_range: Range | None = None) -> tuple[str, int] | None:

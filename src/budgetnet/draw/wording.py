@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 
 HIDDEN = "\N{REPLACEMENT CHARACTER}"
-"""In place of a sign that is not to be shown."""
+"""What is shown in place of a character that must not be shown."""
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They turn the direction of what follows, beyond the name that they stand in."""
+"""Characters that turn the direction of the text behind them, beyond the name that they stand in."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 LIMIT_TITLES = {
     "macs": "Multiply-adds (MACs)",

@@ -23,20 +23,32 @@ from budgetnet.parallel.workers import cores
 from budgetnet.runs.run import check_device
 
 ROUNDS = 5
-"""Turns of each network, one network after another, so that a slow minute of the machine is everybody's."""
+"""How many turns each network has, one network after another, so that a slow minute of the machine is shared by all."""
 WARM_UP_RUNS = 3
 LEAST_SECONDS = 0.5
-"""The system counts processor time in hundredths of a second: less could not tell others from its own rounding."""
+"""The least time of a measurement: the system counts processor time in hundredths of a second, so with less the work of
+others could not be told from its rounding."""
 OTHERS_CORES = 0.05
-"""What other processes may take before the machine does not count as ours."""
+"""How many cores other processes may take before the machine counts as busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Milliseconds of one inference of `batch` images: median and quartiles over `runs` runs.
+    """How long one inference of `batch` images takes on this machine.
 
-    `others_cores` is the processor time that all other processes took, in cores; None where the system does
-    not say. The machine was ours (`alone`) if it is at most 0.05. Otherwise the times are None.
+    The times are None where other programs worked beside it: a time that was taken beside other work says nothing about
+    the network.
+
+    Attributes:
+        latency_ms: The median in milliseconds, of a whole batch.
+        low_ms: The lower quartile.
+        high_ms: The upper quartile.
+        runs: How many inferences were timed.
+        batch: Images at once.
+        threads: Computing threads.
+        device: Where it was computed.
+        alone: Whether other processes took at most 0.05 cores.
+        others_cores: The processor time that they took, in cores; None where the system does not say.
     """
 
     latency_ms: float | None
@@ -67,11 +79,31 @@ class Measurement:
 def measure(
     network: Network | Model, batch: int = 1, threads: int = 1, seconds: float = 1.0, device: str = "cpu"
 ) -> Measurement:
-    """How fast a network is on this machine now; its weights do not matter.
+    """How fast a network is on this machine now. Its weights do not matter.
 
-    The model is in evaluation mode, float32, channels_last, BatchNorm folded as it is deployed. Reading and
-    preparing images is not in the time. `seconds` is how long it runs, at least 0.5. Raises `ValueError`
-    for a device that is not there, more threads than cores, or values below their least.
+    The model computes in evaluation mode, in float32 and channels_last, with BatchNorm folded, as it is deployed.
+    Reading and preparing images is not in the time.
+
+    Args:
+        network: A `Network`, or a model that `build` gives.
+        batch: Images at once.
+        threads: Computing threads, at most as many as there are cores.
+        seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s".
+        device: "cpu", "cuda" or "mps".
+
+    Returns:
+        Median and quartiles; without times where other programs ran beside it.
+
+    Raises:
+        ValueError: The device is not there, there are more threads than cores, or a value is too small.
+        TypeError: The network has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> measured = budgetnet.measure(net, seconds=0.5)
+        >>> measured.runs > 0, (measured.latency_ms is None) != measured.alone
+        (True, True)
     """
     of_kind("network", network, (Network, Model), "a Network or a Model that budgetnet.build makes")
     return measure_each([network], batch, threads, seconds, device)[0]

@@ -17,7 +17,7 @@ FIELD_WORDS = {
     "norm": "BatchNorm's epsilon",
     "classes": "number of classes",
 }
-"""Parts of a network as people call them, where they do not by the name of the field."""
+"""The parts of a network as people call them, where that is not the name of the field."""
 
 
 def source_name(source: str) -> str:

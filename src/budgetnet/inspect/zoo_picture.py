@@ -44,9 +44,9 @@ class Point:
 
 
 def check_picture(path: Path) -> None:
-    """Raise a one-line `ValueError` for an ending that is no picture's."""
+    """Raise a one-line `ValueError` for an ending that is not a picture's."""
     if path.suffix.lower() not in FORMATS:
-        raise ValueError(f"{path} is no picture that can be drawn; give a name that ends in {', '.join(FORMATS)}")
+        raise ValueError(f"{path} is not a picture that can be drawn; give a name that ends in {', '.join(FORMATS)}")
 
 
 def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) -> Path:
@@ -54,7 +54,7 @@ def draw_zoo(path: str | Path, points: Sequence[Point], front: Collection[str]) 
 
     Written as the path's ending says.
 
-    Raises a one-line `ValueError` for an ending that is no picture's, or no points.
+    Raises a one-line `ValueError` for an ending that is not a picture's, or no points.
     """
     path = Path(path)
     check_picture(path)

@@ -15,10 +15,13 @@ from budgetnet.model.layers import Block, ConvNorm, activation, block_module
 
 
 class Model(nn.Module):
-    """A classifier built from a network: (n, in_channels, h, w) -> logits (n, classes).
+    """A classifier that is built from a network: images (n, in_channels, h, w) to logits (n, classes).
 
-    The size of the images may differ from the network's resolution; the cost is the network's only
-    at its own. `network` is the description it was built from.
+    The size of the images may differ from the network's resolution; the network's cost holds at its own resolution
+    only.
+
+    Attributes:
+        network: The description that it was built from.
     """
 
     def __init__(self, network: spec.Network) -> None:
@@ -39,21 +42,42 @@ class Model(nn.Module):
         self.classifier = nn.Linear(network.features, network.classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Images to the classifier's inputs: (n, in_channels, h, w) -> (n, features)."""
+        """The inputs of the classifier.
+
+        Args:
+            images: (n, in_channels, h, w).
+
+        Returns:
+            (n, features).
+        """
         x = self.first(images)
         for stage in self.stages:
             x = stage(x)
         return self._neck(x)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits: (n, in_channels, h, w) -> (n, classes)."""
+        """The logits.
+
+        Args:
+            images: (n, in_channels, h, w), preprocessed as the weights need it.
+
+        Returns:
+            (n, classes).
+        """
         return self.classifier(self.dropout(self.features(images)))
 
     def maps(self, images: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits and the named intermediate maps, each (n, channels, h, w).
+        """The logits and named intermediate maps. Gradients flow through the maps.
 
-        Names: "stem", "stages.I" (a stage's output), "stages.I.J" (a block's output), "head".
-        Raises `ValueError` that lists them for a name that is none. Gradients flow through the maps.
+        Args:
+            images: (n, in_channels, h, w).
+            names: "stem", "stages.I" (the output of a stage), "stages.I.J" (the output of a block) or "head".
+
+        Returns:
+            Logits (n, classes), and each map (n, channels, h, w) by its name.
+
+        Raises:
+            ValueError: There is no such map; the message lists the names.
         """
         if unknown := sorted(set(names) - set(self.map_names())):
             raise ValueError(f"no map {', '.join(unknown)}; choose from {', '.join(self.map_names())}")
@@ -70,17 +94,35 @@ class Model(nn.Module):
         return logits, {name: found[name] for name in names}
 
     def blocks(self, stage: int) -> list[Block]:
-        """The blocks of a stage, in the order in which they run."""
+        """The blocks of a stage, in the order in which they run.
+
+        Args:
+            stage: The index of the stage.
+
+        Returns:
+            The modules.
+        """
         return [block for block in self.get_submodule(f"stages.{stage}").children() if isinstance(block, Block)]
 
     def map_names(self) -> tuple[str, ...]:
-        """The names that `maps` takes, from the image to the head."""
+        """The names that `maps` takes.
+
+        Returns:
+            The names, from the image to the head.
+        """
         stages = enumerate(self.network.stages)
         inner = (f"stages.{i}{tail}" for i, row in stages for tail in ("", *(f".{j}" for j in range(row.repeats))))
         return ("stem", *inner, *(("head",) if self.head is not None else ()))
 
     def first(self, images: Tensor) -> Tensor:
-        """What the first stage reads: the stem's map, pooled where the network pools it."""
+        """What the first stage reads.
+
+        Args:
+            images: (n, in_channels, h, w).
+
+        Returns:
+            The stem's map, pooled where the network pools it.
+        """
         x = self.stem(images)
         return x if self.stem_pool is None else self.stem_pool(x)
 
@@ -106,9 +148,28 @@ def model_of(what: str, value: object) -> Model:
 
 
 def build(network: spec.Network, seed: int | None = None) -> Model:
-    """The model of a network, initialised as the paper's code does, in channels_last memory.
+    """The torch model of a network, with new weights, in channels_last memory.
 
-    With a seed the weights are a function of it, and the global random state stays untouched.
+    Convolutions are drawn from N(0, sqrt(2 / fan_out)), linear layers from U(-1, 1) / sqrt(outputs). Source: the
+    authors' efficientnet_model.py, conv_kernel_initializer and dense_kernel_initializer.
+
+    Args:
+        network: Any network.
+        seed: What the weights are a function of; the global random state then stays as it is. Unless given, the global
+            state is used.
+
+    Returns:
+        The model, in training mode as torch makes modules.
+
+    Raises:
+        ValueError: The seed is below 0 or too large.
+        TypeError: The network is not a `Network`.
+
+    Example:
+        >>> import budgetnet, torch
+        >>> model = budgetnet.build(budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32), seed=0)
+        >>> tuple(model.eval()(torch.zeros(2, 3, 32, 32)).shape)
+        (2, 10)
     """
     spec.network_of("network", network)
     seed = None if seed is None else integer("seed", seed, 0, MOST_SEED)

@@ -39,7 +39,7 @@ PREPROCESSING: Mapping[str, Mapping[str, Any]] = {
 
 
 def checkpoint_prefix(source: str | Path) -> Path | None:
-    """What the names of a checkpoint's files begin with; None where the source is no checkpoint.
+    """What the names of a checkpoint's files begin with; None where the source is not a checkpoint.
 
     A source is that prefix, one of the files, or a folder with one checkpoint or a file `checkpoint` that
     names one of several. Raises a one-line `ValueError` for several without it, and for a lost index.

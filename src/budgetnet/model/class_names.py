@@ -38,7 +38,7 @@ def read_class_names(given: str | Path | Sequence[str]) -> tuple[str, ...]:
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 (byte {error.start}); save it as UTF-8") from error
+        raise ValueError(f"{path} is not text in UTF-8 (byte {error.start}); save it as UTF-8") from error
     return _checked(str(path), tuple(line.strip() for line in lines if line.strip()))
 
 
@@ -47,7 +47,7 @@ def _checked(where: str, names: tuple[str, ...]) -> tuple[str, ...]:
         raise ValueError(f"{where} has no class names; {CLEAR}")
     for name in names:
         if not isinstance(name, str) or not name or not name.isprintable():
-            raise ValueError(f"{where} has {shown(name)} for a class, which is no name that can be printed")
+            raise ValueError(f"{where} has {shown(name)} for a class, which is not a name that can be printed")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{where} has the class {shown(twice[0])} twice")
     return names

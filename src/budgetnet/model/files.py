@@ -22,10 +22,10 @@ from budgetnet.model.state_dicts import StateDict, state_dict_of
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16", "I8", "U8", "BOOL")
-"""What numbers of a safetensors file may be, by its own names: all that a weight or a counter is kept in."""
+"""The number types of safetensors files that are read, by their names there."""
 NUMBERS_AT_ONCE = 1 << 22
 SHARED = 2
-"""How many times the file's size its tensors may be together: some scripts tie two to one."""
+"""A file's tensors together may have at most this many times its size: some scripts tie two to one."""
 AGAIN = "remove it, and the same command goes on from what lies before it"
 
 
@@ -108,7 +108,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"cannot read the checkpoint {path}: {error.strerror or error}") from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AssertionError, IndexError) as error:
-        raise ValueError(f"{path} is no whole checkpoint; {AGAIN}") from error
+        raise ValueError(f"{path} is not a whole checkpoint; {AGAIN}") from error
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -128,7 +128,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
     """A safetensors file; its reader checks that the tensors lie side by side and fill the file."""
     try:
         if Path(path).exists() and not Path(path).is_file():
-            raise ValueError(f"{path} is no file; give a file of weights")
+            raise ValueError(f"{path} is not a file; give a file of weights")
         with safe_open(path, framework="pt", device="cpu") as file:
             yield file
     except FileNotFoundError as error:
@@ -137,7 +137,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise ValueError(f"cannot read weights from {path}: {error.strerror or error}") from error
     except SafetensorError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is no whole safetensors file ({reason}); only safetensors are read") from error
+        raise ValueError(f"{path} is not a whole safetensors file ({reason}); only safetensors are read") from error
 
 
 def check_tensors(path: str | Path) -> None:
@@ -167,7 +167,7 @@ def read_torch(path: Path) -> StateDict:
 
 
 def check_numbers(where: str, tensors: Mapping[str, Tensor], file_bytes: int | None = None) -> None:
-    """Raise a one-line `ValueError` that names the first tensor which is no plain rows of real, finite numbers.
+    """Raise a one-line `ValueError` that names the first tensor which is not plain rows of real, finite numbers.
 
     An expanded tensor has fewer numbers than it claims, which are only made when it is copied; so has a set of tensors
     that share theirs and are together more than the file (`file_bytes`). Neither is what a training leaves.
@@ -194,7 +194,7 @@ def check_numbers(where: str, tensors: Mapping[str, Tensor], file_bytes: int | N
 
 
 def _no_number(name: str, tensor: Tensor) -> str | None:
-    """What of a tensor is no number as our models compute, in float32; a variance is none below 0."""
+    """What of a tensor is not a number as our models compute, in float32; a variance is none below 0."""
     for part in tensor.reshape(-1).split(NUMBERS_AT_ONCE):
         numbers = part.float()
         wrong = numbers[~numbers.isfinite()]
@@ -209,7 +209,7 @@ def check_start(path: Path) -> None:
     """Raise a one-line `ValueError` for what is absent, no file (a pipe may never end), empty or a web page."""
     try:
         if path.exists() and not path.is_file():
-            raise ValueError(f"cannot read weights from {path}: it is no file")
+            raise ValueError(f"cannot read weights from {path}: it is not a file")
         with path.open("rb") as file:
             start = file.read(512).lstrip().lower()
     except OSError as error:
@@ -234,4 +234,4 @@ def _check_archive(path: Path) -> None:
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
                 raise ValueError(f"{path} claims to hold more than its size; it is refused")
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no whole file of torch.save ({error}); download it again") from error
+        raise ValueError(f"{path} is not a whole file of torch.save ({error}); download it again") from error

@@ -39,7 +39,7 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-"""Names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
+"""The names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def load_keras(path: Path) -> KerasFile:
     # What h5py raises for a damaged file depends on where the damage is.
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise ValueError(f"{path} is no whole file of Keras ({reason}); download it again") from error
+        raise ValueError(f"{path} is not a whole file of Keras ({reason}); download it again") from error
 
 
 def _reader(path: Path) -> ModuleType:

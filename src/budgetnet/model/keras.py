@@ -19,13 +19,13 @@ from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.networks import Conv, Network, Norm, zoo
 
 HALF = (0.5,) * 3
-"""Mean and std of inputs in [-1, 1]."""
+"""The mean and std of inputs in [-1, 1]."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
 HEAD = ("hidden", "classifier")
-"""Our modules that a model without its top (include_top=False) has none of."""
+"""The modules of ours that a model without its top (include_top=False) does not have."""
 EPSILON = 1e-7
-"""Keras divides by no smaller deviation: `Normalization.call`, `backend.epsilon`."""
+"""The least deviation that Keras divides by: `Normalization.call`, `backend.epsilon`."""
 
 SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "batch_normalization": {
@@ -213,7 +213,8 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
     """
     if not any(name.startswith("depthwise") for name in tensors):
         raise ValueError(
-            f"{where} has no depthwise convolution and is no EfficientNet or MobileNet; Keras's ResNet50 is not read: "
+            f"{where} has no depthwise convolution and is not an EfficientNet or MobileNet; "
+            "Keras's ResNet50 is not read: "
             "its strides are in the first 1x1 convolution of a block, so it computes otherwise than ours"
         )
     dense = int("dense_0.weight" in tensors)
@@ -224,7 +225,9 @@ def keras_application(where: str, tensors: Mapping[str, Tensor]) -> tuple[Networ
                 norm = Norm(eps=1e-3, momentum=row.momentum)
                 return dataclasses.replace(network, padding="same", norm=norm), row
     if _last_kernel(tensors) is None:
-        raise ValueError(f"{where} has no classifier (Keras's include_top=False) and is none of Keras's applications")
+        raise ValueError(
+            f"{where} has no classifier (Keras's include_top=False) and is not one of Keras's applications"
+        )
     return None
 
 

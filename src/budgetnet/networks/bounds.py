@@ -8,18 +8,19 @@ from __future__ import annotations
 
 MOST_STAGES = 256
 MOST_BLOCKS = 10_000
-"""In all stages together."""
+"""The most blocks of all stages of a network together."""
 MOST_CHANNELS = 1_000_000
-"""Of a stem, a stage, a head, a hidden layer; of a multiple that channels are rounded to."""
+"""The most channels of a stem, a stage, a head or a hidden layer; also the largest multiple that channels are rounded
+to."""
 MOST_EXPANSION = 1_000.0
 MOST_KERNEL = 255
 MOST_PX = 100_000
-"""Of a side."""
+"""The most pixels of a side of an image."""
 MOST_CLASSES = 10_000_000
 MOST_IN_CHANNELS = 10_000
-"""Of an image: a hyperspectral one has hundreds."""
+"""The most channels of an image: a hyperspectral one has hundreds."""
 MOST_BETA = 1e6
-"""Of Swish: at a hundred it is a ReLU to the eye."""
+"""The largest beta of Swish: at a hundred it already looks like a ReLU."""
 MOST_NAME, MOST_SOURCE = 1_000, 10_000
 MOST_TEXT = 1 << 22
-"""Characters of these and of a network's whole file: 256 stages have some 200,000."""
+"""The most characters of a network's file: one of 256 stages has about 200,000."""

@@ -48,7 +48,28 @@ FORMAT = "budgetnet.network.v1"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One row: `repeats` blocks to `channels`; the first has the stride, the others have stride 1."""
+    """One row of a network: `repeats` equal blocks. The first has the stride, the others have stride 1.
+
+    Attributes:
+        channels: Output channels of every block.
+        repeats: How many blocks, at least 1.
+        kernel: Side of the depthwise (or full) convolution, odd.
+        stride: Stride of the first block, 1 or 2.
+        expansion: Inner channels of a block over its input channels ("bottleneck": output over inner channels).
+        squeeze: Squeeze-and-excitation inside the block, or None.
+        activation: The non-linearity inside the block.
+        residual: Whether blocks whose shapes allow it add their input to their output.
+        kind: "mbconv", "separable", "fused", "universal" or "bottleneck": docs/how-it-works.md has a row for each.
+        start_kernel: Side of the first depthwise convolution of a "universal" block; 0 for none.
+
+    Raises:
+        ValueError: A value is out of bounds, or does not belong to the kind of block.
+
+    Example:
+        >>> from budgetnet.networks import Stage
+        >>> Stage(channels=24, repeats=2, stride=2, expansion=6.0).kind
+        'mbconv'
+    """
 
     channels: int
     repeats: int = 1
@@ -74,7 +95,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """The first convolution, from the image to `channels`; with `pool`, 3x3 max pooling of stride 2 behind it."""
+    """The first convolution of a network, from the image to `channels`.
+
+    Attributes:
+        channels: Output channels.
+        kernel: Side of the convolution, odd.
+        stride: 1 or 2.
+        activation: The non-linearity behind it.
+        pool: Whether a 3x3 max pooling of stride 2 follows, as in ResNet.
+
+    Raises:
+        ValueError: A value is out of bounds.
+    """
 
     channels: int
     kernel: int = 3
@@ -93,9 +125,18 @@ class Stem:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A 1x1 convolution to `channels` (None: none), global average, a linear layer to `hidden` with
-    the activation (None: none; MobileNetV3 has it), dropout, the classifier. `hidden_norm` gives the
-    hidden layer BatchNorm instead of a bias (MobileNetV4)."""
+    """What follows the last stage: a 1x1 convolution, the global average, a hidden layer, dropout, the classifier.
+
+    Attributes:
+        channels: Output channels of the 1x1 convolution; None leaves it out.
+        hidden: Units of a linear layer behind the global average; None leaves it out. MobileNetV3 has one.
+        activation: The non-linearity of both.
+        dropout: Share of the classifier's inputs that training sets to 0, in [0, 1).
+        hidden_norm: Whether the hidden layer has BatchNorm instead of a bias, as in MobileNetV4.
+
+    Raises:
+        ValueError: A value is out of bounds, or `hidden_norm` is set without a hidden layer.
+    """
 
     channels: int | None = None
     hidden: int | None = None
@@ -117,10 +158,23 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Rounding:
-    """How a family turns scaled real numbers into integers: part of its description.
+    """How a family turns scaled numbers into whole layers, channels and pixels. It is part of a network's description.
 
-    "scaled" follows the width, "kept" never changes, "grows" is never below the base's own. Channels
-    are never below `least_share` of what was asked for (0: EfficientNetV2 has no such rule).
+    Stem and head are "scaled" (they follow the width), "kept" (they never change) or "grows" (never below the base's
+    own).
+
+    Attributes:
+        depth: "up" or "nearest": how a stage's repeats are rounded.
+        channel_multiple: Channels are multiples of this.
+        resolution_multiple: Height and width are multiples of this.
+        stem: How the stem's channels follow.
+        head: How the head's channels follow.
+        keeps_end_repeats: Whether the first and the last stage keep their repeats, as in EfficientNet-Lite.
+        least_share: Channels are never below this share of what was asked for; 0 for no such rule, as in
+            EfficientNetV2.
+
+    Raises:
+        ValueError: A value is out of bounds.
     """
 
     depth: DepthRounding = "up"
@@ -144,10 +198,36 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A whole description: what `build` makes, `cost` prices and `scale` scales.
+    """A whole description of a network: what `build` makes, `cost` prices and `scale` scales.
 
-    Raises `ValueError` for anything that is no network, and for one beyond the bounds of `networks.bounds`, which are
-    far above any published. `str()` is a table of its stages.
+    A network is a frozen value: a change gives a new one (`dataclasses.replace`). `str()` is a table of its stages.
+    Most are made by `network`, `scale` or `fit`.
+
+    Attributes:
+        name: The name, for people.
+        stem: The first convolution.
+        stages: The rows of blocks, from the image to the head.
+        head: What follows the last stage.
+        resolution_px: Height and width of the images in pixels; an integer is taken as a square.
+        classes: Outputs of the classifier.
+        in_channels: Channels of an image: 1 for grey, 3 for colour.
+        padding: "symmetric", or "same" as TensorFlow pads.
+        norm: Epsilon and momentum of every BatchNorm.
+        rounding: How scaled numbers become whole.
+        drop_path: Stochastic depth: the rate that the last block comes near to (arXiv:1603.09382), in [0, 1).
+        source: Where the description comes from.
+
+    Raises:
+        ValueError: A value cannot be part of a network, or is beyond the bounds of `networks.bounds`, which are far
+            above any published network.
+
+    Example:
+        >>> import dataclasses
+        >>> import budgetnet
+        >>> base = budgetnet.network("efficientnet_b0")
+        >>> grey = dataclasses.replace(base, in_channels=1)
+        >>> budgetnet.Network.from_json(grey.to_json()) == grey
+        True
     """
 
     name: str
@@ -286,12 +366,26 @@ class Network:
         return (self.drop_path * index / self.depth for index in range(self.depth))
 
     def to_json(self) -> str:
-        """JSON text; `from_json` gives an equal network back."""
+        """The network as JSON text; `from_json` gives an equal network back.
+
+        Returns:
+            The text of a network file: docs/formats.md.
+        """
         return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=2)
 
     @staticmethod
     def from_json(text: str | bytes) -> Network:
-        """The network of a JSON text. Raises a one-line `ValueError` that says what is wrong."""
+        """The network of a JSON text.
+
+        Args:
+            text: What `to_json` wrote.
+
+        Returns:
+            The network.
+
+        Raises:
+            ValueError: The text is not a network; the message says what is wrong in one line.
+        """
         if not isinstance(text, bytes):
             text_of("text", text)
         if len(text) > MOST_TEXT:
@@ -299,7 +393,7 @@ class Network:
         row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.pop("format", None) != FORMAT:
-            raise ValueError(f'this is no network file: its "format" is not {FORMAT!r}')
+            raise ValueError(f'this is not a network file: its "format" is not {FORMAT!r}')
         return cast("Network", parse(Network, values, "network", _NESTED))
 
     def __str__(self) -> str:

@@ -10,12 +10,12 @@ from budgetnet.networks.bounds import MOST_STAGES
 from budgetnet.reading import shown
 
 Nested = Mapping[type, Mapping[str, type]]
-"""For a kind of value, the fields that are values themselves and their kinds; a list holds one each."""
+"""The fields of a kind of value that are values themselves, with their kinds; a list holds one kind."""
 
 PLAIN: Mapping[str, tuple[type, ...]] = {"float": (int, float), "bool": (bool,), "str": (str,)}
-"""Python's types of a field that nothing else checks, by its annotation."""
+"""The Python types of a field that nothing else checks, by its annotation."""
 WHOLE = ("int", "int | None", "Px")
-"""Annotations of whole numbers, which JSON may write as 8.0: it has one kind of number, and 8.0 is 8."""
+"""The annotations of whole numbers. JSON may write 8 as 8.0: it has one kind of number."""
 SHOWN_NAMES = 5
 
 

@@ -38,14 +38,31 @@ LEAST_PX_OF_SMALL_BASE = 16
 SMALL_BASE_PX = 64
 FACTOR_DIGITS = 8
 MOST_FACTOR = 1e60
-"""On one dimension. Networks end far below, at their bounds; this keeps what is compared with them finite."""
+"""The largest factor on one dimension. Networks end far below, at their bounds; this keeps what is compared with them
+finite."""
 MOST_COEFFICIENT = 10_000.0
-"""Far above any: each step of phi is meant to double the cost."""
+"""The largest alpha, beta or gamma, far above any in use: each step of phi is meant to double the cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """The constants of compound scaling. Raises `ValueError` unless all are at least 1 and one is above."""
+    """The constants of compound scaling: d = alpha**phi, w = beta**phi, r = gamma**phi.
+
+    Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.3, equation 3.
+
+    Attributes:
+        alpha: The factor on depth (layers) of one step of phi, at least 1.
+        beta: The factor on width (channels) of one step of phi, at least 1.
+        gamma: The factor on height and width of the image of one step of phi, at least 1.
+
+    Raises:
+        ValueError: A constant is below 1, above 10,000 or not a number, or all three are 1.
+
+    Example:
+        >>> import budgetnet
+        >>> round(budgetnet.Coefficients(alpha=1.2, beta=1.1, gamma=1.15).growth, 2)
+        1.92
+    """
 
     alpha: float
     beta: float
@@ -70,7 +87,15 @@ class Coefficients:
 
 
 PAPER = Coefficients(1.2, 1.1, 1.15)
-"""Source: arXiv:1905.11946, section 4: the grid search on B0; growth 1.92."""
+"""The coefficients of the paper: 1.2, 1.1 and 1.15, from a grid search on EfficientNet-B0.
+
+Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 4. One step of phi multiplies the nominal cost by 1.92.
+
+Example:
+    >>> import budgetnet
+    >>> budgetnet.PAPER
+    Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
+"""
 
 
 def coefficients_of(value: object) -> Coefficients:
@@ -123,7 +148,8 @@ TINYNETS: Mapping[str, Scaling] = {
     "tinynet_d": Scaling(depth=0.695, width=0.54, resolution=152 / 224),
     "tinynet_e": Scaling(depth=0.6, width=0.51, resolution=106 / 224),
 }
-"""Factors on B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries give them."""
+"""The factors of TinyNet-A to E on EfficientNet-B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries
+give them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +229,32 @@ def rounding(network: Network, strategy: Strategy) -> Rounding:
 def scale(
     network: Network, phi: float = 1.0, strategy: Strategy = "compound", coefficients: Coefficients = PAPER
 ) -> Network:
-    """The base network scaled by phi and rounded: what `fit` walks and `build` builds.
+    """The base network scaled by phi and rounded to whole layers, channels and pixels.
 
-    A dimension whose factor is exactly 1 stays as it is. Floors: one block a stage, 8 channels,
-    32 px (16 where the base is smaller than 64).
+    Every strategy multiplies the nominal cost by about 2**phi. The table of strategies with their sources, and the
+    rounding, are in docs/how-it-works.md. A dimension whose factor is exactly 1 stays as it is. Nothing falls below one
+    block a stage, 8 channels, and 32 px (16 px where the base is smaller than 64 px).
+
+    Args:
+        network: The base.
+        phi: The dial: 1 about doubles the cost, -1 about halves it. Any finite number.
+        strategy: "compound" (depth, width and resolution together), "depth", "width", "resolution", "dWr" or "tiny";
+            "tiny" only takes a phi of at most 0.
+        coefficients: Alpha, beta and gamma of the compound strategy.
+
+    Returns:
+        A new network; its name says the strategy and phi.
+
+    Raises:
+        ValueError: The strategy is unknown, phi is not a finite number, or coefficients other than the paper's are
+            given with another strategy than "compound".
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> base = budgetnet.network("efficientnet_b0")
+        >>> budgetnet.scale(base, phi=1.0).resolution_px  # 224 * 1.15, to the nearest even number
+        (258, 258)
     """
     network_of("network", network)
     scaling = factors(phi, strategy, coefficients)
@@ -291,7 +339,7 @@ def width(channels: int, factor: float, rule: Rounding) -> int:
 
 
 def _not_against(base: int, factor: float, rounded: int) -> int:
-    """`rounded`, but shrinking never makes more of a base that is no multiple, nor growing less."""
+    """`rounded`, but shrinking never makes more of a base that is not a multiple, nor growing less."""
     return min(base, rounded) if factor < 1.0 else max(base, rounded)
 
 
@@ -315,10 +363,29 @@ def resolution(base_px: Px, factor: float, multiple: int = 2) -> Px:
 
 
 def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -> Network:
-    """The base for images of another size: its resolution set, its first strides of 2 (a pooling is one) made 1.
+    """The base for images of another size: its resolution is set, and its first strides of 2 become 1.
 
-    Done once, before scaling; nothing else ever changes strides. Each dropped stride makes every
-    later map four times larger. Raises `ValueError` where the network has fewer strides of 2.
+    Do this once, before scaling: nothing else changes strides. A network with a total stride of 32 has one pixel left
+    of an image of 32 px, so small images need it. Each dropped stride makes all later maps four times larger, and the
+    cost with them.
+
+    Args:
+        network: The base.
+        resolution_px: Height and width in pixels; an integer is a square.
+        dropped_strides: How many of the first strides of 2 become 1. A pooling of stride 2 counts as one.
+
+    Returns:
+        A new network with the same layers and weights' shapes.
+
+    Raises:
+        ValueError: The network has fewer strides of 2, or the resolution is not one or two positive integers.
+
+    Example:
+        >>> import budgetnet
+        >>> base = budgetnet.network("efficientnet_b0", classes=10)
+        >>> small = budgetnet.adapt(base, 32, dropped_strides=2)
+        >>> small.resolution_px, small.stem.stride
+        ((32, 32), 1)
     """
     network_of("network", network)
     resolution_px = square(resolution_px)

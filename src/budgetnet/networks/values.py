@@ -20,7 +20,7 @@ DepthRounding = Literal["up", "nearest"]
 Keeping = Literal["scaled", "kept", "grows"]
 
 TOLERANCE = 1e-9
-"""Ceil is ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
+"""Numbers are rounded up by ceil(x - TOLERANCE): in floating point 2.2 * 25 is 55.00000000000001."""
 
 
 def check_integer(what: str, value: object, least: int = 1, most: int | None = None) -> None:
@@ -84,9 +84,23 @@ def round_channels(channels: float, multiple: int = 8, least: int | None = None,
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A pointwise non-linearity. `beta` and `trainable` are Swish's: x * sigmoid(beta * x).
+    """A pointwise non-linearity.
 
-    Source: Ramachandran et al., Searching for Activation Functions, arXiv:1710.05941, section 4.
+    Swish is x * sigmoid(beta * x). Source: Ramachandran et al., Searching for Activation Functions, arXiv:1710.05941,
+    section 4.
+
+    Attributes:
+        kind: "relu", "relu6", "swish", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid" or "identity".
+        beta: Swish's beta; 1 is SiLU. It belongs to "swish" alone.
+        trainable: Whether each layer trains a beta of its own, from `beta` on. It belongs to "swish" alone.
+
+    Raises:
+        ValueError: The kind is unknown, beta is not a finite number, or one of the two is given to another kind.
+
+    Example:
+        >>> from budgetnet.networks import Activation
+        >>> Activation("swish", beta=2.0, trainable=True).params
+        1
     """
 
     kind: ActivationKind
@@ -120,11 +134,21 @@ IDENTITY = Activation("identity")
 
 @dataclass(frozen=True, slots=True)
 class Squeeze:
-    """Squeeze-and-excitation in a block: squeezed = ratio * channels of `source`.
+    """Squeeze-and-excitation in a block. The squeezed channels are `ratio` times the channels of `source`.
 
-    The form of Hu et al. (arXiv:1709.01507, section 3) is source="expanded", inner=RELU, gate=SIGMOID
-    with ratio 1/4 or 1/16; EfficientNet squeezes from the block's input channels with Swish
-    inside; MobileNetV3 (arXiv:1905.02244, section 5.1) has a hard sigmoid and multiples of 8.
+    The form of Hu et al. (arXiv:1709.01507, section 3) has the source "expanded", ReLU inside, a sigmoid gate and a
+    ratio of 1/4 or 1/16. EfficientNet squeezes from the block's input channels, with Swish inside. MobileNetV3
+    (arXiv:1905.02244, section 5.1) has a hard sigmoid and multiples of 8.
+
+    Attributes:
+        ratio: Squeezed channels over those of `source`, above 0 and at most 1.
+        source: "input", the block's input channels, or "expanded", its inner channels.
+        inner: The non-linearity between the two layers.
+        gate: The non-linearity that makes the factors.
+        channel_multiple: Squeezed channels are multiples of this.
+
+    Raises:
+        ValueError: A value is out of bounds.
     """
 
     ratio: float
@@ -142,7 +166,15 @@ class Squeeze:
         check_integer("squeeze channel multiple", self.channel_multiple, most=MOST_CHANNELS)
 
     def channels(self, block_input: int, expanded: int) -> int:
-        """Channels between the two layers of the excitation."""
+        """Channels between the two layers of the excitation.
+
+        Args:
+            block_input: The block's input channels.
+            expanded: Its inner channels.
+
+        Returns:
+            At least 1.
+        """
         wanted = self.ratio * (block_input if self.source == "input" else expanded)
         if self.channel_multiple == 1:
             return max(1, int(wanted + TOLERANCE))
@@ -151,7 +183,15 @@ class Squeeze:
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """BatchNorm: eps and the momentum of the running statistics, in torch's sense (weight of the new batch)."""
+    """BatchNorm's constants.
+
+    Attributes:
+        eps: What is added to the variance, above 0 and at most 1.
+        momentum: The weight of the new batch in the running statistics, as in torch; above 0 and at most 1.
+
+    Raises:
+        ValueError: A value is out of bounds.
+    """
 
     eps: float = 1e-5
     momentum: float = 0.1
@@ -165,9 +205,17 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """One convolution, with what follows it: BatchNorm (`norm`) and a non-linearity.
+    """One convolution with what follows it. A linear layer is a 1x1 convolution on one pixel.
 
-    A linear layer is a 1x1 convolution on one pixel.
+    Attributes:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: The side.
+        stride: The stride.
+        groups: Groups of channels; as many as input channels for a depthwise convolution.
+        bias: Whether it has a bias.
+        norm: Whether BatchNorm follows.
+        activation: The non-linearity behind it.
     """
 
     in_channels: int
@@ -180,7 +228,14 @@ class Conv:
     activation: Activation = IDENTITY
 
     def out_px(self, in_px: Px) -> Px:
-        """ceil(in / stride): with odd kernels the same for symmetric and for TensorFlow's SAME padding."""
+        """Height and width of the output; with odd kernels the same for symmetric and for TensorFlow's SAME padding.
+
+        Args:
+            in_px: Height and width of the input.
+
+        Returns:
+            ceil(in / stride) of both.
+        """
         return -(-in_px[0] // self.stride), -(-in_px[1] // self.stride)
 
     @property
@@ -194,6 +249,13 @@ class Conv:
         return self.weights + self.out_channels * (self.bias + 2 * self.norm) + self.activation.params
 
     def macs(self, in_px: Px) -> int:
-        """Multiply-adds for one image: height_out * width_out * weights."""
+        """Multiply-adds for one image: height_out * width_out * weights.
+
+        Args:
+            in_px: Height and width of the input.
+
+        Returns:
+            The count.
+        """
         height, width = self.out_px(in_px)
         return height * width * self.weights

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`done` of `total` in a phase ("decoding images", "race", "final"), and a line of figures.
+    """What a function of `progress` is called with, as long work goes on.
 
-    `lines` are said once and stay: what the data is, before it is trained on.
+    Attributes:
+        phase: The part of the work, such as "decoding images", "race" or "final".
+        done: How much of it is done.
+        total: How much it is.
+        text: A line of figures.
+        lines: Lines that are said once and stay, such as what the images are.
     """
 
     phase: str

@@ -112,7 +112,7 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 @contextlib.contextmanager
-def reading(path: str | Path, instead: str = "begin anew with --fresh") -> Iterator[None]:
+def reading(path: str | Path, instead: str = "begin again with --fresh") -> Iterator[None]:
     """Work in here fails by a missing or damaged file of a run with a one-line `ValueError`: which, and what to do."""
     try:
         yield
@@ -147,7 +147,7 @@ def append_event(path: str | Path, event: Mapping[str, object]) -> None:
 def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
     """The events of a file in order, without a last line that was cut short; none where there is no file.
 
-    Raises a one-line `ValueError` for a line that is no JSON object.
+    Raises a one-line `ValueError` for a line that is not a JSON object.
     """
     try:
         *lines, _ = Path(path).read_bytes().split(b"\n")
@@ -157,7 +157,7 @@ def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
     for number, line in enumerate(lines, start=1):
         event = named_json(f"line {number} of {path}", line)
         if not isinstance(event, dict):
-            raise ValueError(f"line {number} of {path} is no JSON object")
+            raise ValueError(f"line {number} of {path} is not a JSON object")
         events.append(event)
     return tuple(events)
 

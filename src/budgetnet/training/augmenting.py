@@ -33,11 +33,25 @@ NO_KIND = "the recipe draws none"
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Which kinds of the recipe's augmentation are drawn: left-right mirroring, turns, changes of colour, crops.
+    """Which kinds of the recipe's augmentation a training draws.
 
-    "auto" leaves out what changes the class of the training images (`data.label_changes`), and mirroring of greyscale
-    images; crops are not looked at. "on" keeps what the recipe draws, untested, "off" leaves it out. With all off
-    nothing is drawn at all, no mixing and no erasing either. Raises `ValueError` for another word.
+    "auto" leaves out what makes another class of the training images, and mirroring of grey images; crops are not
+    tested. "on" draws the kind without a test, "off" leaves it out. With all four off nothing is drawn, also no mixing
+    and no erasing. docs/how-it-works.md says how the test works.
+
+    Attributes:
+        flip: Left-right mirroring.
+        turn: Turns and shears.
+        colour: Changes of colour.
+        crop: Crops and shifts.
+
+    Raises:
+        ValueError: A value is not "auto", "on" or "off".
+
+    Example:
+        >>> import budgetnet
+        >>> budgetnet.Augment(flip="off")
+        Augment(flip='off', turn='auto', colour='auto', crop='auto')
     """
 
     flip: Switch = "auto"

@@ -52,7 +52,15 @@ MOST_TABLE_CLASSES = 200
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: its images, and precision, recall and F1 as shares; 0 where nothing is divided by."""
+    """The scores of one class; a share is 0 where its denominator is.
+
+    Attributes:
+        name: The class.
+        count: How many images it has.
+        precision: The share of right answers among those that name this class.
+        recall: The share of this class's images that are answered right.
+        f1: The harmonic mean of both.
+    """
 
     name: str
     count: int
@@ -63,7 +71,7 @@ class ClassRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Shares in [0, 1] over `count` images; `top1_low` and `top1_high` are Wilson's 95 % interval.
+    """How well a model answers labelled images. Shares are in [0, 1].
 
     `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images; None for more than
     200 classes, for it grows with their square. `confused` has the mistakes as (true, predicted, images), those
@@ -84,12 +92,26 @@ class Evaluation:
     log_loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON has them; `from_dict` gives an equal value back."""
+        """The fields in JSON's types.
+
+        Returns:
+            What `from_dict` takes.
+        """
         return to_plain(self)
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Evaluation:
-        """The evaluation of a JSON object. Raises a one-line `ValueError` for anything else."""
+        """The evaluation of `to_dict`.
+
+        Args:
+            row: A JSON object.
+
+        Returns:
+            The evaluation.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
         return from_plain(Evaluation, row, "the evaluation")
 
 
@@ -285,14 +307,39 @@ def evaluate(
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
 ) -> Evaluation:
-    """Score a run's model, or weights alone (`load_weights` says which), on labelled images.
+    """Score a run's model, or the weights of another library, on labelled images.
 
-    Without `data`, on those that the run was trained from, in the run's own split: "test" unless said otherwise.
-    Other data is scored whole ("all"), unless `split` names a part of it; for weights that no run made "test" is all
-    that is not given as another split. Classes are matched by name, capitals and underscores aside; weights of another
-    library that do not say their network or their classes are given them by `network` and `class_names` (`load_run`).
-    Where the run learned from some of the images a warning counts them. Raises one-line `ValueError`s: no data known,
-    data that changed since the run, a class that the model does not know, an empty split, and those of `load_run`.
+    Classes are matched by their names, capitals and underscores aside. Where the run learned from some of the images, a
+    warning counts them.
+
+    Args:
+        run: A run's folder, or a source of weights as `load_weights` takes it.
+        data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from, in its
+            own split.
+        split: "train", "validation", "test" or "all". Unless given "test" of the run's own images, and "all" of others.
+        device: "cpu", "cuda" or "mps".
+        progress: Called with an `Update` as the work goes on.
+        network: The network of weights that do not say it.
+        class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: No images are known, they changed since the run, one of their classes is unknown to the model, the
+            split is empty, or the run cannot be read.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import dataclasses
+        >>> import budgetnet
+        >>> from budgetnet.model.weights import save_weights
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> grey = dataclasses.replace(net, in_channels=1)
+        >>> pixels = {"mean": [0.5], "std": [0.25]}
+        >>> save_weights("digits.safetensors", budgetnet.build(grey, seed=0), list("0123456789"), pixels)
+        >>> budgetnet.evaluate("digits.safetensors", "digits").count
+        1797
     """
     run, data = path("run", run, RUN), None if data is None else data_of(data)
     if split is not None:

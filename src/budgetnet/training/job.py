@@ -38,6 +38,8 @@ from budgetnet.training.pace import Course, Pace, course_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
+"""Between two checkpoints, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says another number: shorter ones
+where machines are taken away at short notice."""
 EVENT_SECONDS = 2.0
 
 
@@ -322,6 +324,7 @@ class _Steps:
         self.job, self.trainer, self.callback = job, trainer, callback
         self.amendments = list(job.amendments())
         self.main = trainer.accelerator.is_main_process
+        self.checkpoint_seconds = float(os.environ.get("BUDGETNET_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
         self.pace = Pace(job.deadline, clock) if job.deadline is not None and self.main else None
         self.train_images = len(trainer.batches.images.indices("train"))
         self.first = self.began = self.said = self.saved = 0.0
@@ -361,7 +364,7 @@ class _Steps:
         now = time.monotonic()
         if self.main:
             self._say(step, now)
-        if now - self.saved > CHECKPOINT_SECONDS and step.step < self.course.last_step:
+        if now - self.saved > self.checkpoint_seconds and step.step < self.course.last_step:
             self.saved = now
             _save(self.job, self.trainer, checkpoint, self.callback)
         if self.trainer.stop:

@@ -23,9 +23,15 @@ from budgetnet.runs.run import Loaded, check_device, load_run
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The most probable class of a file, and the `top` (class, probability) pairs, best first.
+    """What a model answers to one image.
 
-    `note` says in a line what of the file is unlike the training images, so that the answer may be none.
+    Attributes:
+        path: The file.
+        label: The most probable class.
+        probability: Its probability.
+        top: The most probable classes as (class, probability), best first.
+        note: What of the file is unlike the training images, in a line, so that the answer may mean nothing; None where
+            there is nothing to say.
     """
 
     path: str
@@ -37,7 +43,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file without an answer, and why in one line."""
+    """A file without an answer.
+
+    Attributes:
+        path: The file or folder.
+        reason: Why, in one line.
+    """
 
     path: str
     reason: str
@@ -52,13 +63,39 @@ def predict(
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
 ) -> Iterator[Prediction | Unreadable]:
-    """Answer files, folders (all images below them) and globs (** goes into folders), in their order.
+    """Answer image files with a trained model, in the order in which they are given.
 
-    Images are decoded and preprocessed as in the run's own evaluation, `batch` at a time, so that
-    any number of them takes the same memory. A file or a folder that cannot be read, a device and a pipe give an
-    `Unreadable` and the rest goes on. Links are followed, each folder once. `network` and `class_names` are for
-    weights of another library that do not say them (`load_run`). Raises a one-line `ValueError`, at once, for no run
-    or where no path is a file, and for answers that are no numbers.
+    Images are decoded and preprocessed as the weights need it, `batch` at a time, so that any number of them takes the
+    same memory. The answers come one by one.
+
+    Args:
+        run: A run's folder, a source of weights as `load_weights` takes it, or a model that was loaded before.
+        paths: Files, folders (all images below them, links followed, each folder once) and globs (** goes into
+            folders); one or several.
+        batch: How many images are read and computed together.
+        top: How many classes each answer has.
+        device: "cpu", "cuda" or "mps".
+        network: The network of weights that do not say it.
+        class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+
+    Returns:
+        An iterator over answers. A file or folder that cannot be read gives an `Unreadable`, and the rest goes on.
+
+    Raises:
+        ValueError: The run cannot be read, or no path leads to a file; both are raised at once. Also, while answers are
+            taken, where the model's outputs are not numbers.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> from budgetnet.model.weights import save_weights
+        >>> from PIL import Image
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=2, resolution_px=32)
+        >>> pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+        >>> save_weights("cats.safetensors", budgetnet.build(net, seed=0), ["cat", "dog"], pixels)
+        >>> Image.new("RGB", (40, 40)).save("black.png")
+        >>> [answer.path for answer in budgetnet.predict("cats.safetensors", "black.png")]
+        ['black.png']
     """
     run = run if isinstance(run, Loaded) else path("run", run, RUN)
     batch, top = integer("batch", batch), integer("top", top)

@@ -18,17 +18,37 @@ ScheduleKind = Literal["trapezoid", "exponential"]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to train. Shares are of all steps.
+    """One way to train, as data. Shares are of all steps.
 
-    `learning_rate` holds for `batch` images a step, and follows a smaller batch by its root (AdamW)
-    or in proportion (RMSprop, SGD). "trapezoid": warm-up, constant, linear cool-down to 0;
-    "exponential": warm-up, then falling to `final_rate` of the peak by the last step, with the
-    cool-down on top. `ema_share` is the horizon of the weights' moving average (0: none).
-    `dropout` and `drop_path` None leave the network's own. `zero_classifier` starts the classifier at 0:
-    the paper's 1 / sqrt(classes) is meant for 1000 of them, and with few the first loss is far above
-    log(classes). A training of fewer than `full_epochs` takes the augmentation milder, by the root of its
-    share of them: it has less time to overfit, and strong changes slow it down (0: always as given).
-    `frozen_norm` leaves BatchNorm's statistics as they came with pretrained weights.
+    Attributes:
+        name: The recipe's name.
+        optimiser: "adamw", "rmsprop" or "sgd".
+        batch: Images a step.
+        learning_rate: The peak rate for `batch` images. It follows a smaller batch by the root of the ratio (AdamW) or
+            in proportion (RMSprop, SGD).
+        weight_decay: The optimiser's.
+        augmentation: What is drawn at most.
+        source: Where the recipe comes from.
+        momentum: The optimiser's, or AdamW's first beta.
+        eps: The optimiser's.
+        schedule: "trapezoid" (warm-up, constant, linear cool-down to 0) or "exponential" (warm-up, then falling to
+            `final_rate` of the peak by the last step, with the cool-down on top).
+        warmup_share: The share of steps in which the rate grows from 0.
+        cooldown_share: The share of steps in which the rate falls to 0.
+        final_rate: See `schedule`.
+        ema_share: The horizon of the weights' moving average; 0 for none.
+        label_smoothing: In [0, 1).
+        clip_norm: The most that the norm of a gradient may be; None for no limit.
+        dropout: The rate in place of the network's own; None leaves that.
+        drop_path: The rate of stochastic depth in place of the network's own; None leaves that.
+        zero_classifier: Whether the classifier starts at 0. The paper's 1 / sqrt(classes) is meant for 1000 classes;
+            with few of them the first loss is far above log(classes).
+        full_epochs: A training of fewer epochs draws milder augmentation, by the root of its share of them; 0 for
+            always the same.
+        frozen_norm: Whether BatchNorm keeps the statistics that came with pretrained weights.
+
+    Raises:
+        ValueError: A choice is unknown, or a share is not in [0, 1).
     """
 
     name: str
@@ -60,27 +80,62 @@ class Recipe:
             check_share(what, getattr(self, what))
 
     def rate_for(self, batch: int) -> float:
-        """Peak learning rate for a batch of another size than the recipe's."""
+        """The peak learning rate for a batch of another size.
+
+        Args:
+            batch: Images a step.
+
+        Returns:
+            The rate.
+        """
         ratio = batch / self.batch
         return self.learning_rate * (math.sqrt(ratio) if self.optimiser == "adamw" else ratio)
 
     def cooldown_steps(self, steps: int) -> int:
-        """Of a whole training's steps the last, in which the rate falls to 0."""
+        """In how many of the last steps the rate falls to 0.
+
+        Args:
+            steps: All steps of the training.
+
+        Returns:
+            At most `steps`.
+        """
         return min(steps, round(self.cooldown_share * steps))
 
     def augmentation_for(self, epochs: float) -> Augmentation:
-        """What is drawn in a training of so many epochs: eased by sqrt(epochs / full_epochs)."""
+        """What is drawn in a training of this length: eased by sqrt(epochs / full_epochs).
+
+        Args:
+            epochs: How many times each image is seen.
+
+        Returns:
+            The augmentation.
+        """
         if not self.full_epochs:
             return self.augmentation
         return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for plan.json."""
+        """The recipe in JSON's types, as plan.json has it.
+
+        Returns:
+            What `from_dict` takes.
+        """
         return to_plain(self)
 
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> Recipe:
-        """The recipe of `to_dict`. Raises a one-line `ValueError` for anything else."""
+        """The recipe of `to_dict`.
+
+        Args:
+            row: The object in plan.json.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
         return from_plain(Recipe, row, "the recipe in plan.json")
 
 

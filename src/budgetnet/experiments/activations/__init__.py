@@ -28,6 +28,7 @@ from budgetnet.networks import Activation, Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["ACTIVATIONS", "Study", "activation_study"]
 
@@ -81,20 +82,49 @@ def activation_study(
     progress: Progress | None = None,
     augment: Augment | Everything = "auto",
     cluster: Cluster | Executor | None = None,
+    clock: Clock = MACHINE,
 ) -> Study:
-    """One network with each of the activations in turn, trained alike for equal steps, `seeds` times each.
+    """One network with each of several activation functions, trained alike for equal steps, several times each.
 
-    `network` is a zoo name, taken in the images' size, or a network; `networks.SMALL` unless given. Activations are
-    named as in `output_landscape`, and swish:trainable has a beta of its own to train in every layer; gates of
-    squeeze-and-excitation keep theirs. Seed s splits the images and draws weights, batches and augmentation, so that
-    twins of a seed differ in the activation alone. `probes` times on the way the loss and the gradient are taken
-    along the gradient (`probe.Probe`), on `probe_images` training images. `augment` says which kinds of the recipe's
-    augmentation are drawn: those that change no class of the seed's training images, unless given. Trainings run on a
-    Ray `cluster` where one is given, else here.
+    Seed s splits the images and draws weights, batches and augmentation, so that the twins of a seed differ in the
+    activation alone. On the way the loss and the gradient are taken along the gradient. Pictures, numbers and
+    landscape.html go into the folder, the trainings into its folder training. docs/landscape.md says how to read them.
+    The same call continues where a stopped one was, and draws a finished study again.
 
-    The study is the folder `out`/training, with its page, its numbers and its pictures. The same call goes on where a
-    killed one was; a finished study is read, not made again, unless `fresh`. Raises one-line `ValueError`s: unknown
-    activations, counts below 1, a network without activations, a folder that was begun with other arguments.
+    Source: Santurkar et al., arXiv:1805.11604, section 3.1 and figure 4.
+
+    Args:
+        data: The images, as `open_images` takes them.
+        network: The network, or its name, which is then taken in the images' size; unless given, a small EfficientNet.
+        activations: Names such as "relu", "swish", "swish:0.5" (a beta) or "swish:trainable" (a beta for each layer to
+            train), or activations. Gates of squeeze-and-excitation keep theirs.
+        seeds: How many times each twin is trained.
+        steps: Steps of each training.
+        recipe: "modern", "paper" or a `Recipe`.
+        probes: How many times on the way the loss is looked at along the gradient.
+        probe_images: On how many training images.
+        out: The folder.
+        device: "cpu", "cuda" or "mps".
+        fresh: Whether what is in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
+        clock: Where seconds come from: this machine, or another in a simulation.
+
+    Returns:
+        The twins, their differences, what they show in words, and the files.
+
+    Raises:
+        ValueError: An activation is unknown, a count is below 1, the network has no activation, or the folder was
+            begun with other arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> pair = ["relu", "swish"]
+        >>> found = budgetnet.activation_study("digits", activations=pair, seeds=1, steps=8, probes=1, out="twins")
+        >>> len(found.twins)
+        2
     """
     given = data_of(data)
     _, _, fresh, progress = run_arguments(None, 0, fresh, progress)
@@ -112,6 +142,6 @@ def activation_study(
         augment=augment_of(augment),
     )
     compute = Compute(device, cluster=cluster).checked()
-    study = perform(ACTIVATION_STUDY, request, given, compute, folder / STUDY, fresh, progress=progress)
+    study = perform(ACTIVATION_STUDY, request, given, compute, folder / STUDY, fresh, progress=progress, clock=clock)
     link_study(folder)
     return study

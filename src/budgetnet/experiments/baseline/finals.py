@@ -1,10 +1,10 @@
 """The trainings above the scores: semifinals of what those hold for the best, then finals of the best and the base.
 
-    scores       many, 1/16 of a final training          (or a supernet's)
+    scores       many, 1/16 of a final training
     semifinals   16 or fewer, 1/4                        chosen by a model of all scores
     finals       the best of those and the base, whole   chosen by the objective of the semifinals
 
-The best of many noisy scores is in part luck, so what goes on must prove itself anew and for longer: successive
+The best of many noisy scores is in part luck, so what goes on must prove itself again and for longer: successive
 halving with few rungs, every training from nothing and by another seed. Source: Jamieson & Talwalkar, Non-stochastic
 best arm identification, arXiv:1502.07943.
 """
@@ -24,9 +24,9 @@ from budgetnet.training.train import FORWARD_RATE, with_steps
 from budgetnet.training.trainer import TrainingConfig
 
 LEAST_SCORE_STEPS = 40
-"""Of a training that only ranks, and of a supernet's: fewer say nothing (docs/lab-log.md)."""
+"""The fewest steps of a training that only ranks: fewer say nothing (docs/lab-log.md)."""
 FINALS = ((3, 3), (3, 2), (2, 2), (2, 1))
-"""Finalists and seeds, the most first: so many that a training sees its images `LEAST_EPOCHS` times."""
+"""Finalists and seeds, the most first: the first pair by which a training sees its images `LEAST_EPOCHS` times."""
 MOST_FINALISTS = 7
 """Where places would have nothing to do in the last turn of the finals, more finalists take them."""
 LEAST_EPOCHS = 12
@@ -56,7 +56,7 @@ def finals_of(config: TrainingConfig, images: ImageSet, slowest: float, workers:
 
 
 def as_many_as_fit(finalists: int, seeds: int, workers: int) -> int:
-    """Finalists that take no more turns than so many."""
+    """At least `finalists`, and as many more as the workers train in the same number of turns."""
     wide = range(finalists, MOST_FINALISTS + 1)
     return max(more for more in wide if _turns(more, seeds, workers) == _turns(finalists, seeds, workers))
 
@@ -81,7 +81,7 @@ def semifinals_of(
     finals: Mapping[str, Any],
     most: int = MOST_SEMIFINALISTS,
 ) -> dict[str, Any] | None:
-    """How many candidates are trained once more, and for how long, in at most so many seconds of all places.
+    """How many candidates are trained once more, and for how long, in at most this many seconds of all workers.
 
     None where no more could be than there are finalists. `most`: of the space.
     """
@@ -104,7 +104,7 @@ def _training_row(config: TrainingConfig, steps: int) -> dict[str, Any]:
 
 
 def _turns(finalists: int, seeds: int, workers: int) -> int:
-    """In which so many workers make the trainings of the finalists and the base."""
+    """How many trainings of the finalists and the base each worker makes, at most."""
     return math.ceil((finalists + 1) * seeds / workers)
 
 
@@ -112,17 +112,17 @@ def _answer_seconds(images: ImageSet, rate: float) -> float:
     return (len(images.indices("validation")) + len(images.indices("test"))) / (FORWARD_RATE * rate)
 
 
-def semifinal_legs(
+def semifinal_jobs(
     plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], context: JobContext
 ) -> tuple[TrainingJob, ...]:
     """The semifinals of these (id, network), by a seed that neither scores nor finals have."""
     row = plan["semifinals"]
     seed = plan["seed"] + plan["finals"]["seeds"]
-    configs = [(name, _course(plan, row, f"{name}-semifinal", network, seed)) for name, network in networks]
+    configs = [(name, _config(plan, row, f"{name}-semifinal", network, seed)) for name, network in networks]
     return tuple(whole_job(config, context, f"semifinals/{name}", row["cooldown_steps"]) for name, config in configs)
 
 
-def final_legs(
+def final_jobs(
     plan: Mapping[str, Any], networks: Sequence[tuple[str, Network]], context: JobContext
 ) -> tuple[TrainingJob, ...]:
     """The final trainings of these (id, network), one seed after another, on the one split of the search.
@@ -132,7 +132,7 @@ def final_legs(
     row = plan["finals"]
     return tuple(
         whole_job(
-            _course(plan, row, final_id(name, seed), network, plan["seed"] + seed),
+            _config(plan, row, final_id(name, seed), network, plan["seed"] + seed),
             context,
             f"finals/{name}, seed {seed}",
             row["cooldown_steps"],
@@ -147,6 +147,6 @@ def final_id(name: str, seed: int) -> str:
     return f"{name}-seed{seed}"
 
 
-def _course(plan: Mapping[str, Any], row: Mapping[str, Any], name: str, network: Network, seed: int) -> TrainingConfig:
+def _config(plan: Mapping[str, Any], row: Mapping[str, Any], name: str, network: Network, seed: int) -> TrainingConfig:
     recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
     return TrainingConfig(name, network, recipe, preprocessing, seed, **row["config"])

@@ -25,9 +25,6 @@ TEMPLATES = Path(__file__).parent
 RANKING = "ranking.json"
 """In a search's folder once bench/ranking.py has measured how well its scores rank."""
 
-SCORED = {"training": "in a short training", "supernet": "by the supernet"}
-"""How candidates got their accuracy, by scorer."""
-
 
 def write_page(run: str | Path) -> Path:
     """Write `report.html` into a finished search's folder, and give its path.
@@ -49,7 +46,7 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
     """All that the template reads."""
     finals, candidates = found["finals"], found["candidates"]
     networks = [Network.from_json(json.dumps(row["network"])) for row in finals]
-    finalists, scored = [row["id"] for row in finals[:-1]], SCORED[plan["scorer"]]
+    finalists = [row["id"] for row in finals[:-1]]
     limit, widths = found["target_macs"], (WIDE_PX, NARROW_PX)
     again = [row["id"] for row in found["semifinals"]]
     scores = {row["id"]: row["accuracy"] for row in candidates}
@@ -63,18 +60,17 @@ def _page(plan: Row, found: Row, ranking: Row | None) -> dict[str, Any]:
         "finals": finals,
         "semifinals": {row["id"]: row for row in found["semifinals"]},
         "scores": scores,
-        "foreseen": [name for name in again if name not in scores],
+        "predicted": [name for name in again if name not in scores],
         "asked": asked(plan),
         "seeds": plan["finals"]["seeds"],
         "front": sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"]),
         "stages": list(stage_lines(networks[0], networks[-1])),
         "space": space_lines(Space.from_json(plan["space"])),
         "front_pictures": tuple(
-            front_svg(candidates, again, finalists, limit, width, f"front{width}-", scored) for width in widths
+            front_svg(candidates, again, finalists, limit, width, f"front{width}-") for width in widths
         ),
         "progress_pictures": tuple(progress_svg(candidates, width, f"progress{width}-") for width in widths),
         "first": first_of(candidates),
-        "scored": scored,
         "ranking": ranking,
         "command": command(plan),
         "facts": facts(plan),
@@ -155,7 +151,7 @@ def command(plan: Row) -> str:
     words += [*budget_flags(Budget.from_dict(plan["budget"])), "--time", f"{plan['time_seconds']:g}s"]
     base = plan["base"] if plan["base"][:1] != "{" else "base.json"
     words += ["--space", "space.json"] if plan["space_asked"] else ["--base", base]
-    words += ["--sampler", plan["sampler"], "--scorer", plan["scorer"], "--exponent", f"{plan['exponent']:g}"]
+    words += ["--sampler", plan["sampler"], "--exponent", f"{plan['exponent']:g}"]
     words += ["--recipe", plan["recipe_name"], *augment_flags(plan), "--seed", str(plan["seed"])]
     words += [] if plan["precision"] == "float32" else ["--precision", plan["precision"]]
     return in_lines(words)
@@ -165,7 +161,7 @@ def facts(plan: Row) -> dict[str, str]:
     """What the numbers depend on besides the command."""
     semifinals = {"A semifinal": _length(plan["semifinals"]["config"])} if plan["semifinals"] else {}
     rows = {
-        **_scored(plan),
+        "A candidate's training": _length(plan["candidate"]),
         "A candidate": f"{plan['seconds_a_candidate']:.2f} s, {plan['workers']} at a time, as timed before",
         **semifinals,
         "A final training": _length(plan["finals"]["config"]),
@@ -173,14 +169,6 @@ def facts(plan: Row) -> dict[str, str]:
         "Data": f"{plan['data']['name']}, fingerprint {plan['data']['fingerprint']}",
     }
     return rows | {MACHINE.get(key, key.capitalize()): str(value) for key, value in plan["machine"].items()}
-
-
-def _scored(plan: Row) -> dict[str, str]:
-    """What scored the candidates."""
-    if plan["scorer"] == "supernet":
-        row = plan["supernet"]
-        return {"Supernet": f"{_length(row)}, four networks a step"}
-    return {"A candidate's training": _length(plan["candidate"])}
 
 
 def _length(config: Row) -> str:

@@ -26,9 +26,8 @@ def front_svg(
     limit: int,
     width_px: int,
     prefix: str,
-    scored: str,
 ) -> str:
-    """Accuracy on validation, as it was `scored`, against MACs of all candidates: front joined, finalists marked, and
+    """Accuracy on validation in a short training against MACs of all candidates: front joined, finalists marked, and
     those that were trained `again`."""
     leading = sorted((row for row in candidates if row["front"]), key=lambda row: row["macs"])
     with house_style():
@@ -41,11 +40,11 @@ def front_svg(
         _again(axes, [row for row in candidates if row["id"] in again])
         _finalists(axes, candidates, finalists)
         _cost_axis(axes, [row["macs"] for row in candidates], limit, width_px)
-        axes.set_title(f"Accuracy {scored}, %", pad=22)
+        axes.set_title("Accuracy in a short training, %", pad=22)
         best = leading[-1]
         what = (
-            f"Accuracy against MACs of {len(candidates)} candidates {scored}; {len(leading)} are on the front, "
-            f"which ends at {percent(best['accuracy'])}"
+            f"Accuracy against MACs of {len(candidates)} candidates in a short training; {len(leading)} are on the "
+            f"front, which ends at {percent(best['accuracy'])}"
         )
         return inline_svg(figure, prefix, what)
 
@@ -63,7 +62,7 @@ def _finalists(axes: Axes, candidates: Sequence[Row], finalists: Sequence[str]) 
     """Diamonds: the first, the winner, filled."""
     rows = {row["id"]: row for row in candidates}
     for place, name in enumerate(finalists):
-        if name not in rows:  # foreseen, and so without a score
+        if name not in rows:  # predicted, and so without a score
             continue
         row = rows[name]
         axes.plot(

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from budgetnet.arguments import of_kind, text
+from budgetnet.arguments import of_kind
 from budgetnet.budgets.budget import Budget, budget_of
 from budgetnet.budgets.search_space import SPACE, Space
 from budgetnet.cluster.executor import check_cluster, check_trials
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.experiments.baseline.scorer import SCORERS, ScorerName
-from budgetnet.experiments.baseline.search import check_exponent
-from budgetnet.experiments.baseline.study import shown_url, url_of
+from budgetnet.experiments.baseline.objective import check_exponent
 from budgetnet.experiments.bases import given_base
-from budgetnet.networks import Network, choose
+from budgetnet.networks import Network
 from budgetnet.training.augmenting import Augment, Everything, augment_of, given_augment
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
@@ -23,34 +21,29 @@ from budgetnet.training.train import check_computing
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """A budget and what is searched within it. `space` is made for the images unless given; `storage` is the URL of a
-    database, a file of the run unless given."""
+    """A budget and what is searched within it. `space` is made for the images unless given."""
 
     budget: Budget
     time_seconds: float
     space: Space | None
     base: str | Network
-    scorer: ScorerName
     exponent: float
     seed: int
     recipe: Recipe
     precision: str
-    storage: str | None
     augment: Augment
 
     def to_dict(self) -> dict[str, Any]:
-        """As the run's name and plan.json hold it: a storage without its secrets."""
+        """As the run's name and plan.json hold it."""
         return {
             "budget": self.budget.to_dict(),
             "time_seconds": self.time_seconds,
             "space_asked": None if self.space is None else self.space.to_json(),
             "base": self.base if isinstance(self.base, str) else self.base.to_json(),
-            "scorer": self.scorer,
             "exponent": self.exponent,
             "seed": self.seed,
             "recipe_name": self.recipe.name,
             "precision": self.precision,
-            "storage": None if self.storage is None else shown_url(self.storage),
             "augment": given_augment(self.augment),
         }
 
@@ -60,14 +53,12 @@ def search_request(
     time_seconds: float,
     space: Space | None,
     base: str | Network,
-    scorer: ScorerName,
     exponent: float,
     seed: int,
     recipe: str | Recipe,
     device: str,
     precision: str,
     cluster: Cluster | None,
-    storage: str | None,
     augment: Augment | Everything,
 ) -> SearchRequest:
     """The request, if every argument can be meant. Raises `TypeError` or `ValueError`, in one line that names it."""
@@ -75,23 +66,7 @@ def search_request(
     time_seconds, exponent = check_time(time_seconds), check_exponent(exponent)
     space = None if space is None else of_kind("space", space, Space, SPACE)
     base, recipe = given_base("base", base), recipe_of(recipe)
-    choose("scorer", scorer, SCORERS)
     check_cluster(cluster)
-    storage = None if storage is None else text("storage", storage)
-    if storage is not None:
-        url_of(storage)
     check_computing(device, precision)
     check_trials(cluster, precision)
-    return SearchRequest(
-        budget,
-        time_seconds,
-        space,
-        base,
-        scorer,
-        exponent,
-        seed,
-        recipe,
-        precision,
-        storage,
-        augment_of(augment),
-    )
+    return SearchRequest(budget, time_seconds, space, base, exponent, seed, recipe, precision, augment_of(augment))

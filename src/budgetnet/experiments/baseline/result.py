@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import front
 from budgetnet.codec import NOT_STORED, from_record, to_plain
-from budgetnet.experiments.baseline.search import Objective, Scored
-from budgetnet.experiments.baseline.surrogate import best_of
+from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
 from budgetnet.networks import Network
 from budgetnet.statistics import accuracy_interval, difference_interval, on_one_split, over_seeds, paired_over_seeds
 from budgetnet.training.chance import nothing_learned
@@ -43,7 +42,7 @@ class Candidate:
 class Semifinal:
     """A network trained for longer than scores are: accuracy, log loss and objective on validation after that.
 
-    It need not be a candidate: the model of the scores may have foreseen it.
+    It need not be a candidate: the model of the scores may have predicted it.
     """
 
     id: str
@@ -57,7 +56,7 @@ class Semifinal:
 class Final:
     """A network trained from nothing: `accuracy` on the test images with its 95 % interval, mean over seeds.
 
-    `search_accuracy` is its score's, None for the base and for what was foreseen and not scored; `reward` goes by
+    `search_accuracy` is its score's, None for the base and for what was predicted and not scored; `reward` goes by
     `validation_accuracy`, which chose the winner and is optimistic. `unlearned` are the seeds, counted from 0, whose
     trainings learned nothing (`training.chance`).
     """
@@ -250,9 +249,9 @@ def _semifinals_said(result: Baseline, plan: Mapping[str, Any]) -> str:
         return ""
     steps, finals = plan["semifinals"]["config"]["steps"], plan["finals"]["config"]["steps"]
     known = {row.id for row in result.candidates}
-    foreseen = sum(row.id not in known for row in result.semifinals)
-    others = f" and {foreseen} that a model of the scores foresees as better" if foreseen else ""
+    predicted = sum(row.id not in known for row in result.semifinals)
+    others = f" and {predicted} that a model of the scores predicts to be better" if predicted else ""
     return (
-        f" The best {len(result.semifinals) - foreseen}{others} were trained for {steps:,} steps, and the best "
+        f" The best {len(result.semifinals) - predicted}{others} were trained for {steps:,} steps, and the best "
         f"{len(result.finals) - 1} of those, with the base, for {finals:,}."
     )

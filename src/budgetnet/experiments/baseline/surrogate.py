@@ -1,4 +1,4 @@
-"""Which networks are worth a longer look, from the noisy scores of many: an additive model of them over the space.
+"""The semifinalists, from the noisy scores of many: a surrogate, an additive model of all scores over the space.
 
     score(a) ~ mean + sum over stages and factors of what the factor's value adds
 
@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.budgets.feasible_space import Options
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture
-from budgetnet.experiments.baseline.search import Objective, Scored
+from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
 
 PENALTIES = tuple(10.0**power for power in (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0))
 LEAST_SCORES = 20
@@ -49,7 +49,7 @@ class Additive:
 
 
 def additive_model(architectures: Sequence[Architecture], scores: Sequence[float]) -> Additive | None:
-    """The model of so many scores; None where it foretells those that are left out no better than their mean does.
+    """The model of these scores; None where it predicts those that are left out no better than their mean does.
 
     Better is a squared error that is lower by more than one standard error: luck has a little of its own.
     """
@@ -84,46 +84,41 @@ def _left_out(left: Floats, sizes: Floats, along: Floats, targets: Floats, penal
     return ((targets - fitted) / np.maximum(1 - leverage, 1e-9)) ** 2
 
 
-def worth_a_longer_look(
-    options: Options, scored: Sequence[Scored], objective: Objective, count: int, seed: int, single_process: bool = True
+def select_semifinalists(
+    space: FeasibleSpace, scored: Sequence[Scored], objective: Objective, count: int, seed: int
 ) -> tuple[Architecture, ...]:
-    """So many networks, or fewer where there are none: half are the best scored by the model's accuracy, the others
-    what it foresees as better by steps from these. Without a model they are the best scored by their own objective.
+    """At most `count` networks that keep the budget, for a longer training.
 
-    `single_process`: the scores share nothing. What they get wrong alike a model would learn, so else there is none.
+    Half are the scored ones that are best by the model's accuracy; the others were not scored: the model predicts them
+    to be better, by steps from these. Without a model they are the best scored ones by their own objective.
     """
-    rows, scores = [row.architecture for row in scored], [row.score.accuracy for row in scored]
-    model = additive_model(rows, scores) if single_process else None
+    model = additive_model([row.architecture for row in scored], [row.score.accuracy for row in scored])
     if model is None:
         return tuple(row.architecture for row in best_of(scored, count))
     found = {row.architecture.id: row.architecture for row in scored}
 
-    def worth(one: Architecture) -> float:
-        return objective.of(model.of(one), options.macs(one))
+    def predicted_reward(one: Architecture) -> float:
+        return objective.of(model.of(one), space.macs(one))
 
-    best = sorted(found.values(), key=lambda one: (-worth(one), one.id))
+    best = sorted(found.values(), key=lambda one: (-predicted_reward(one), one.id))
     chosen = best[: count - count // 2]
     for start in best[: count // 2]:
-        foreseen = [one for one in _climb(options, start, worth, seed) if one.id not in found]
-        if foreseen:
-            found[foreseen[-1].id] = foreseen[-1]
-            chosen.append(foreseen[-1])
+        predicted = [one for one in _climb(space, start, predicted_reward, seed) if one.id not in found]
+        if predicted:
+            found[predicted[-1].id] = predicted[-1]
+            chosen.append(predicted[-1])
     return tuple(chosen)
 
 
-def best_of(scored: Sequence[Scored], count: int) -> tuple[Scored, ...]:
-    """The best by reward; of equals the one with the lower log loss."""
-    return tuple(sorted(scored, key=lambda row: (-row.reward, row.score.log_loss, row.architecture.id))[:count])
-
-
 def _climb(
-    options: Options, start: Architecture, worth: Callable[[Architecture], float], seed: int
+    space: FeasibleSpace, start: Architecture, predicted_reward: Callable[[Architecture], float], seed: int
 ) -> Iterator[Architecture]:
-    """Networks that keep the budget, each worth more than the one before, by one factor of one stage after another."""
-    now, best = start, worth(start)
+    """Networks that keep the budget, each predicted to be better than the one before, by one factor of one stage after
+    another."""
+    now, best = start, predicted_reward(start)
     for attempt in range(CLIMB_STEPS):
-        near = options.mutated(now, seed, "foreseen", start.id, attempt)
-        value = worth(near)
-        if value > best and options.fits(near):
+        near = space.mutated(now, seed, "predicted", start.id, attempt)
+        value = predicted_reward(near)
+        if value > best and space.fits(near):
             now, best = near, value
             yield now

@@ -28,6 +28,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["CoefficientSearch", "search_coefficients"]
 BASE = "efficientnet_b0"
@@ -87,19 +88,57 @@ def search_coefficients(
     cluster: Cluster | Executor | None = None,
     augment: Augment | Everything = "auto",
     train_bytes: int | None = None,
+    clock: Clock = MACHINE,
 ) -> CoefficientSearch:
-    """alpha, beta and gamma for these images: which network of `growth` times the base's cost is the most accurate.
+    """Alpha, beta and gamma for these images: which network of `growth` times the base's cost is the most accurate.
 
-    The candidates are distinct integer networks (`budgets.coefficient_space.space`), at most `candidates`, drawn as
-    `budgets.coefficient_sample.draw` does, and fewer where the time is short. They race by successive halving on the
-    validation images; the last, at most `finalists`, with the network nearest to the paper's choice among them, are
-    trained `seeds` times. Then the found and the paper's coefficients are compared at phi = 2 on the test images. A
-    zoo's base is adapted to the images; a `Network` keeps its size and strides. Trainings run on a Ray `cluster` where
-    one is given, else here. `augment` says which kinds of the recipe's augmentation are drawn: those that change no
-    class, unless given. `train_bytes` is a limit on the memory of one training step: the batch is made smaller for it.
+    The candidates are distinct integer networks, not real numbers. They race by successive halving on the validation
+    images; the last of them, with the network nearest to the paper's choice among them, are trained several times.
+    Then the found and the paper's coefficients are compared at phi = 2 on the test images. docs/search-coefficients.md
+    has the method.
 
-    The same call goes on where a killed one was; a finished search is read, not made again, unless `fresh`.
-    Raises a one-line `ValueError` for bad input, an empty space and too little time.
+    The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
+
+    Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.3, step 1.
+
+    Args:
+        data: The images, as `open_images` takes them.
+        base: The network to scale, or its name. A base of the zoo is adapted to the images; a `Network` keeps its size
+            and strides.
+        growth: The factor on the cost.
+        tolerance: How far the cost of a candidate may be from it, as a share.
+        measure: What the cost is: "macs", "activations" or "peak_bytes".
+        candidates: How many candidates race at most; fewer where the time is short.
+        finalists: How many are trained several times at most.
+        seeds: How many times each finalist is trained.
+        time_seconds: For everything: a number of seconds, or text such as "45m".
+        seed: The split, the candidates, the weights and the augmentation are functions of it.
+        recipe: "modern", "paper" or a `Recipe`.
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        train_bytes: A limit on the memory of one training step, for which the batch is made smaller.
+        clock: Where seconds come from: this machine, or another in a simulation.
+
+    Returns:
+        The coefficients, the ranking, the comparison at phi = 2, and where the run and its report lie.
+
+    Raises:
+        ValueError: An argument or the images are wrong, no network has this cost, the time is too short, or the folder
+            was begun with other arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> base = budgetnet.scale(budgetnet.network("mobilenet_v3_small", 10, 32), -2)
+        >>> found = budgetnet.search_coefficients("digits", base, candidates=3, finalists=2, seeds=1, time_seconds="3m",
+        ...                                       out="run")
+        >>> found.best.network.classes, found.report.exists()
+        (10, True)
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
@@ -120,4 +159,4 @@ def search_coefficients(
         augment=augment_of(augment),
         train_bytes=None if train_bytes is None else integer("train_bytes", train_bytes),
     )
-    return perform(SEARCH_COEFFICIENTS, request, given, compute, out, fresh, request.time_seconds, progress)
+    return perform(SEARCH_COEFFICIENTS, request, given, compute, out, fresh, request.time_seconds, progress, clock)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from budgetnet.budgets.coefficient_sample import Drawn, draw
+from budgetnet.budgets.coefficient_sample import Sample, draw
 from budgetnet.budgets.coefficient_space import NAMES, Candidate, Measure, Space, price, space
 from budgetnet.budgets.path import LEAST_PHI, Path, without_skips
 from budgetnet.data import ImageSet
@@ -43,7 +43,7 @@ class Entrants:
     """The space, what was drawn from it, and who races; `paper` is the paper's network of the check."""
 
     space: Space
-    drawn: Drawn
+    drawn: Sample
     rows: tuple[Entrant, ...]
     paper: Matched
 

@@ -97,7 +97,11 @@ def _ranking(record: CoefficientsRecord, found: CoefficientSearch) -> tuple[Bloc
     )
     columns = (
         Column("network", number=False),
-        *map(Column, ("α", "β", "γ", "px", NAMES[found.measure], "times", "rung", "log loss", "95 %", "%")),
+        *map(Column, ("α", "β", "γ", "px", NAMES[found.measure])),
+        Column("times", page=False),
+        *map(Column, ("rung", "log loss")),
+        Column("95 %", page=False),
+        Column("%"),
     )
     table = Table(
         columns,
@@ -112,16 +116,16 @@ def _ranking(record: CoefficientsRecord, found: CoefficientSearch) -> tuple[Bloc
 
 
 def _ranked(one: Ranked, found: CoefficientSearch, rungs: int) -> Row:
-    score, chosen = one.score, one.coefficients
+    score, chosen, ratio = one.score, one.coefficients, f"{one.cost / found.base_cost:.2f}"
     values = zip((chosen.alpha, chosen.beta, chosen.gamma), one.region.sides, strict=True)
     return row(
         f"{one.id} (paper)" if one.paper else one.id,
         *(Cell(f"{value:.3f}", (_within(side),)) for value, side in values),
         Cell(sides(one.network.resolution_px), (f"{one.network.depth} blocks",)),
-        amount(found.measure, one.cost),
-        f"{one.cost / found.base_cost:.2f}",
+        Cell(amount(found.measure, one.cost), (f"{ratio} times",)),
+        ratio,
         f"{one.rung + 1} of {rungs}",
-        Cell(f"{score.log_loss:.3f}", strong=True),
+        Cell(f"{score.log_loss:.3f}", (_losses(score),), strong=True),
         _losses(score),
         Cell(points(score.accuracy), (_accuracies(score),)),
         strong=one is found.best,

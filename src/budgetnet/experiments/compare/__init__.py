@@ -32,6 +32,7 @@ from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["FAMILIES", "Comparison", "compare"]
 CompareRecord = Record[CompareRequest, ComparePlan]
@@ -90,25 +91,55 @@ def compare(
     coefficients: Coefficients = PAPER,
     augment: Augment | Everything = "auto",
     cluster: Cluster | Executor | None = None,
+    clock: Clock = MACHINE,
 ) -> Comparison:
-    """Networks at one budget side by side, each trained `seeds` times for equal seconds of one core or GPU.
+    """Networks at one budget side by side, each trained several times for equal seconds of one core or GPU.
 
-    The question says which: the bases `networks` ("families"; `FAMILIES` unless given), one base under several
-    strategies ("scaling"), or one base and the same without one of its parts ("ablation"; `ablation.CHANGES`; trained
-    with stochastic depth). Every base is scaled to the budget from the images' own size. Seed s splits the images and
-    draws the weights and the augmentation, so that the networks of one seed answer the same test images: differences
-    are paired (`statistics.over_seeds`). `time_seconds` is for all of it; steps are planned once, by timed steps.
+    Every base is scaled to the budget from the images' own size; one that cannot keep it is left out. Seed s splits the
+    images and draws the weights and the augmentation, so that the networks of one seed answer the same test images and
+    differences are paired. Steps are planned once, from timed steps. docs/compare.md says how to read the result.
 
-    Under the question "scaling" all strategies grow from one network, of at most `start_share` of the budget: the base
-    or, where it is larger, a smaller one of its compound path (`scalings.grown_from`).
+    The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
-    With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest relative of each), networks
-    inherit. `coefficients` are those of the compound strategy. The recipe is one for all; unless given it is "modern",
-    or "finetune" for what inherits. `augment` says which kinds of its augmentation are drawn: those that change no
-    class of the seed's training images, unless given. Trainings run on a Ray `cluster` where one is given, else here.
+    Args:
+        data: The images, as `open_images` takes them.
+        budget: The limits.
+        time_seconds: For everything: a number of seconds, or text such as "60m".
+        seeds: How many times each network is trained.
+        networks: The bases, or their names. Unless given, one of every family; for "scaling" and "ablation" one base.
+        strategy: How bases are scaled to the budget: see `scale`.
+        pretrained: A source of weights as `load_weights` takes it, which the networks inherit; "auto" for the nearest
+            relative of each; "none".
+        recipe: One for all: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" for what
+            inherits.
+        question: "families" (the bases), "scaling" (one base under several strategies) or "ablation" (one base, and
+            the same without one of its parts).
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        start_share: For "scaling", all strategies grow from one network that uses at most this share of the budget.
+        coefficients: Alpha, beta and gamma of the compound strategy.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
+        clock: Where seconds come from: this machine, or another in a simulation.
 
-    The same call goes on where a killed one was; a finished comparison is read, not made again, unless `fresh`.
-    A base that cannot keep the budget is left out. Raises `BudgetError` if all are, `ValueError` for other bad input.
+    Returns:
+        Accuracies, paired differences with intervals, what they show in words, and where the run and its report lie.
+
+    Raises:
+        BudgetError: No base keeps the budget.
+        ValueError: An argument or the images are wrong, the time is too short, or the folder was begun with other
+            arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> bases = ["mobilenet_v2", "mobilenet_v3_small"]
+        >>> found = budgetnet.compare("digits", budgetnet.Budget(macs="1M"), "2m", seeds=1, networks=bases, out="run")
+        >>> len(found.networks), len(found.pairs)
+        (2, 1)
     """
     given: Data = data_of(data)
     out, _, fresh, progress = run_arguments(out, 0, fresh, progress)
@@ -131,4 +162,4 @@ def compare(
         start_share=number("start_share", start_share),
     )
     check_compound(coefficients, SCALINGS if question == "scaling" else [strategy])
-    return perform(COMPARE, request, given, compute, out, fresh, request.time_seconds, progress)
+    return perform(COMPARE, request, given, compute, out, fresh, request.time_seconds, progress, clock)

@@ -12,6 +12,7 @@ from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.timing import FINISH_SECONDS, slowest_prediction_seconds
+from budgetnet.inspect.latency import LEAST_SECONDS
 from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
 from budgetnet.training.plan import TooShort, side_px_for
@@ -20,8 +21,9 @@ from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_epochs
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
-MEASURED_SECONDS = 2.0
-"""How long each network runs at the end, for its milliseconds an image."""
+MEASURED_SECONDS, MEASURED_SHARE = 2.0, 0.0025
+"""How long each network runs at the end, for its milliseconds an image: so many seconds, or this share of a time so
+short that they would be much of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class PlannedEntrant:
 class ComparePlan:
     """The entrants, `seconds_each` of one worker for every training, `slots` trainings at a time.
 
-    `finish_seconds` come behind the last step: predicting, measuring, the report.
+    Each network then runs for `measured_seconds`; `finish_seconds` come behind the last step: predicting, measuring,
+    the report.
     """
 
     side_px: int
     seconds_each: float
+    measured_seconds: float
     slots: int
     finish_seconds: float
     entrants: tuple[PlannedEntrant, ...]
@@ -88,7 +92,8 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     )
     predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
     waves = -(-trainings // slots)
-    finish = waves * predicting + len(specs) * MEASURED_SECONDS + FINISH_SECONDS
+    measured_seconds = min(MEASURED_SECONDS, max(LEAST_SECONDS, MEASURED_SHARE * request.time_seconds))
+    finish = waves * predicting + len(specs) * measured_seconds + FINISH_SECONDS
     other = measured.startup_seconds + finish
     seconds = context.time.each(trainings, slots, other)
     count = len(images.indices("train"))
@@ -105,6 +110,7 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     return ComparePlan(
         side_px=side_px,
         seconds_each=seconds,
+        measured_seconds=measured_seconds,
         slots=slots,
         finish_seconds=finish,
         entrants=tuple(planned_entrant(spec, timing, seconds) for spec, timing in pairs),
@@ -143,8 +149,7 @@ def jobs_of(plan: ComparePlan, seeds: int, context: Context) -> dict[tuple[str, 
     missing = [key for key, job in jobs.items() if not job.predictions.exists()]
     deadlines = context.time.deadlines(len(missing), plan.slots, plan.finish_seconds)
     late = {
-        key: dataclasses.replace(jobs[key], deadline=deadline)
-        for key, deadline in zip(missing, deadlines, strict=True)
+        key: dataclasses.replace(jobs[key], deadline=deadline) for key, deadline in zip(missing, deadlines, strict=True)
     }
     return jobs | late
 

@@ -48,7 +48,7 @@ NOTHING = "\N{EN DASH}"
 MOST_PAIRS = 28
 """Pairs in the picture of differences: beyond, the table is easier to read."""
 TITLES = {
-    "families": "{many} networks side by side",
+    "families": "{networks} side by side",
     "scaling": "{base}, scaled in {many} ways",
     "ablation": "{base}, and without one part at a time",
 }
@@ -68,7 +68,8 @@ CompareRecord = Record[CompareRequest, ComparePlan]
 def report(record: CompareRecord, found: Comparison) -> Report:
     """The report of a comparison."""
     request = record.request
-    names = {"many": len(found.networks), "base": found.networks[0].base}
+    many = len(found.networks)
+    names = {"networks": counted(many, "network"), "many": many, "base": found.networks[0].base}
     sections = [
         Section("table", "Side by side", _networks(found), "Table"),
         Section("accuracy", "Accuracy", (_accuracy(found, request.seeds),)),

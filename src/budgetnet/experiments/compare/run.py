@@ -11,7 +11,7 @@ from budgetnet.cluster.pending import train_pending
 from budgetnet.experiments.compare.ablation import WHOLE
 from budgetnet.experiments.compare.describe import blocks, design, origin
 from budgetnet.experiments.compare.findings import findings
-from budgetnet.experiments.compare.plan import MEASURED_SECONDS, ComparePlan, PlannedEntrant, jobs_of
+from budgetnet.experiments.compare.plan import ComparePlan, PlannedEntrant, jobs_of
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.result import Compared, Comparison, pairs_of, published_of, seed_score
 from budgetnet.experiments.experiment import Context, report_path
@@ -54,7 +54,7 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
     _check_learned(plan.entrants, tests, train_images)
     speeds = measure_each(
         [row.entrant.network for row in plan.entrants],
-        seconds=MEASURED_SECONDS,
+        seconds=plan.measured_seconds,
         device=context.executor.device,
         progress=context.progress,
     )

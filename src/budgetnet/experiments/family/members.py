@@ -13,12 +13,21 @@ from budgetnet.networks.zoo.published import TOP1
 PHIS = (0, 1, 2, 3)
 
 
-def members_of(base: Network, coefficients: Coefficients) -> tuple[tuple[str, int, Network], ...]:
-    """(id, phi, network) of S0 to S3: the base, and the base scaled by phi = 1, 2, 3 with these coefficients.
+@dataclass(frozen=True, slots=True)
+class ScaledMember:
+    """A network of a family, and the phi that scales the base to it. It is called by its id."""
 
-    However large their images become: a family is what its coefficients promise. Each is called by its id.
+    id: str
+    phi: int
+    network: Network
+
+
+def members_of(base: Network, coefficients: Coefficients) -> tuple[ScaledMember, ...]:
+    """S0 to S3: the base, and the base scaled by phi = 1, 2, 3 with these coefficients.
+
+    However large their images become: a family is what its coefficients promise.
     """
-    return tuple((f"S{phi}", phi, _member(base, phi, coefficients)) for phi in PHIS)
+    return tuple(ScaledMember(f"S{phi}", phi, _member(base, phi, coefficients)) for phi in PHIS)
 
 
 def _member(base: Network, phi: int, coefficients: Coefficients) -> Network:

@@ -113,25 +113,51 @@ def solve(
     clock: Clock = MACHINE,
     cluster: Cluster | Executor | None = None,
 ) -> Solution:
-    """The most accurate network that keeps the budget, trained within `time_seconds`.
+    """The most accurate network that keeps the budget, trained within a time.
 
-    Candidates of every base and strategy are fitted, a diverse few race on the validation split,
-    the winner trains for the rest of the time and is tested once on the held-out test split. Where there is not time
-    to train the largest that fits, smaller ones take part: a network of which a training would see each image fewer
-    than four times (twice with pretrained weights) is no candidate.
+    Candidates of every base and strategy are fitted to the budget, a diverse few race on the validation images, and
+    the winner trains for the rest of the time and is tested once on images that no choice has seen. Where the time is
+    too short to train the largest network that fits, smaller ones take part: a network of which a training would see
+    each image fewer than four times (twice with pretrained weights) is not a candidate. docs/how-it-works.md explains
+    each step.
 
-    With `pretrained`, a source as `load_weights` takes it or "auto" (the nearest installed or cached), the
-    bases are its network unless given, and every candidate inherits from it; where the parent itself fits at a
-    lower resolution, it is raced. The recipe is then "finetune", else "modern".
+    The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
-    `coefficients` are those of the compound strategy, as `search_coefficients` finds them. `augment` says which kinds
-    of the recipe's augmentation are drawn: those that change no class, unless given.
+    Args:
+        data: The images, as `open_images` takes them.
+        budget: The limits.
+        time_seconds: For the race and the training together: a number of seconds, or text such as "15m".
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        seed: The split, the weights and the augmentation are functions of it.
+        recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
+            weights.
+        bases: Networks to scale, or their names. Unless given, one of every family; with `pretrained`, its own network.
+        strategies: How they are scaled (see `scale`); all strategies unless given.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        pretrained: A source of weights as `load_weights` takes it, which every candidate inherits (`inherit`); "auto"
+            for the nearest that is installed or cached; "none".
+        coefficients: Alpha, beta and gamma of the compound strategy, such as `search_coefficients` finds.
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        clock: Where the plan's seconds come from: this machine, or another in a simulation.
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
 
-    The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`.
-    `clock` is where seconds come from: this machine, or in a simulation another. The race runs on a Ray `cluster`
-    where one is given; the final training always on this machine.
-    Raises `BudgetError` where no network keeps the budget, `ValueError` for other bad input, for a time in which
-    nothing that keeps the budget can be trained, and where the training learned nothing.
+    Returns:
+        The network, its certificate, its scores, the candidates, and where the run and its report lie.
+
+    Raises:
+        BudgetError: No network keeps the budget.
+        ValueError: An argument or the images are wrong, nothing that keeps the budget can be trained in the time, the
+            folder was begun with other arguments, or the training learned nothing.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> answer = budgetnet.solve("digits", budgetnet.Budget(macs="2M"), time_seconds=120, out="run")
+        >>> answer.fit.cost.macs <= 2_000_000, answer.test.count
+        (True, 359)
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)

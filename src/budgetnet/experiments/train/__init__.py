@@ -113,24 +113,49 @@ def train(
     classes: int | None = None,
     clock: Clock = MACHINE,
 ) -> Trained:
-    """Train `network`, its classes and input channels set from the data, and test it once.
+    """Train one network on labelled images, and test it once.
 
-    `weights` are pretrained ones to begin from (`load_weights` says which): the network is theirs unless
-    given. `pretrained` is such a source too, but of a relative of any size, from which the network
-    inherits (`inherit`), or "auto": the nearest that is installed or cached. With either, preprocessing
-    comes from the source, and the recipe is "finetune", else "modern".
+    The call starts one process for each core or GPU by itself. The same call continues where a stopped one was, to the
+    same weights; a finished run is read and not made again, unless `fresh` is given.
 
-    `augment` says which kinds of the recipe's augmentation are drawn: those that change no class, unless given.
+    Args:
+        data: The images, as `open_images` takes them.
+        network: The network to train; its classes and input channels are set from the images. Not needed with `weights`
+            or `pretrained`, which have a network.
+        out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
+        epochs: How many times through the training images. Give this or `time_seconds`.
+        time_seconds: A number of seconds, or text such as "15m". It becomes a number of steps once, from timed steps,
+            and is written to plan.json.
+        recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
+            weights.
+        seed: The split, the first weights, the order of the images and the augmentation are functions of it.
+        device: "cpu", "cuda" or "mps".
+        precision: "float32", "bfloat16" or "float16".
+        budget: A network that breaks one of these limits is refused; `train_bytes` is kept by a smaller batch.
+        fresh: Whether a run in the folder is removed and made again.
+        progress: Called with an `Update` as the work goes on.
+        weights: A source of weights that fit the network exactly, as `load_weights` takes it, to begin from.
+        pretrained: A source of weights of a relative of any size, which the network inherits (`inherit`); "auto" for
+            the nearest that is installed or cached; "none".
+        augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        classes: Where given, the images must have this number of classes.
+        clock: Where seconds come from: this machine, or another in a simulation.
 
-    Give `epochs` or `time_seconds`; a time becomes a count of steps once, by timed steps, and is
-    kept in plan.json; a time in which each image would be seen fewer than four times (twice with pretrained weights)
-    is refused. A network that breaks the `budget` is refused, and its `train_bytes` are kept by a smaller batch. The
-    batch is smaller, too, where memory is short. `classes`, where given, must be as many as the images have. `clock` is
-    where seconds come from: this machine, or in a simulation another.
+    Returns:
+        The scores, and the folder of the run.
 
-    The same call goes on where a killed one was; a finished run is read, not made again, unless `fresh`. It starts one
-    process a core or one a GPU itself. Raises `ValueError` for bad arguments or images, for a run that was begun with
-    other arguments, and where the training learned nothing.
+    Raises:
+        ValueError: An argument or the images are wrong; each image would be seen fewer than four times in the given
+            time (twice with pretrained weights); the folder was begun with other arguments; the training learned
+            nothing.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> trained = budgetnet.train("digits", net, out="digits-run", epochs=4)
+        >>> trained.test.count
+        359
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)

@@ -18,7 +18,7 @@ from budgetnet.inspect.explain.folder import FORMAT, NUMBERS, PAGE, check_folder
 from budgetnet.inspect.explain.gate_figures import classes_figure, gates_figure
 from budgetnet.inspect.explain.gates import Recorded, gate_rows, joined, recording
 from budgetnet.inspect.explain.own_images import split_files
-from budgetnet.inspect.explain.page import Parts, write_page
+from budgetnet.inspect.explain.page import explain_page, write_page
 from budgetnet.inspect.explain.sheet import lines, write_sheet
 from budgetnet.inspect.explain.subjects import Subject, class_index, default_maps, map_name, open_subjects
 from budgetnet.inspect.explain.true_classes import true_class
@@ -52,21 +52,45 @@ def explain(
 ) -> Explanation:
     """Explain a trained network on images: Grad-CAM, activation maps, squeeze-and-excitation's gates.
 
-    `run` is a run's folder or any source of weights that `load_weights` knows; `images` are files,
-    folders and globs, or with `split` ("train", "validation", "test") in place of them, those that the
-    run was trained from. `beside` are twins: the same network but for its activation functions; their
-    activation maps stand beside its own. `others` are any networks. All of them show what they look at
-    in the same images (Grad-CAM, Selvaraju et al., arXiv:1610.02391, section 3): for the class that each
-    predicts, and for each of `classes`. `layer` is the map of Grad-CAM, the last before the global
-    average unless given; `stages` are those whose maps are drawn, the last of each resolution unless
-    given; both are named as in the network's table (stem, 3, 3.1 for a block, head). `drawn` of the
-    images, evenly apart, are drawn; the gates (Hu et al., arXiv:1709.01507) are counted over all of them.
+    Writes explain.html, explain.json and the pictures into a folder; an explanation that is there is replaced. Sources:
+    Grad-CAM, Selvaraju et al., arXiv:1610.02391, section 3; squeeze-and-excitation, Hu et al., arXiv:1709.01507.
 
-    Writes explain.html, explain.json and the pictures into the folder `out`, by default RUN/explain, or
-    runs/NAME-explain where `run` is no folder; an explanation that is there is replaced. Raises a
-    one-line `ValueError`, and writes nothing, for images and a split or neither, a file that is no image,
-    a class, stage or map that a network does not have, one of `beside` that is no twin, a source without
-    weights, or a folder of something else.
+    Args:
+        run: A run's folder, or a source of weights as `load_weights` takes it.
+        images: Files, folders and globs; one or several. Give these or `split`.
+        beside: Runs of twins: the same network with other activation functions. Their activation maps stand beside its
+            own.
+        others: Runs of any networks, which show what they look at in the same images.
+        classes: Classes for which each network shows what speaks for them, besides the one that it predicts.
+        stages: The maps to draw, named as in the network's table: stem, 3 for a stage, 3.1 for a block, head. Unless
+            given, the last of each resolution.
+        layer: The map that Grad-CAM is of; unless given, the last before the global average.
+        drawn: How many of the images are drawn, evenly apart. Gates are counted over all images.
+        out: The folder; unless given RUN/explain, or runs/NAME-explain where `run` is not a folder.
+        batch: How many images are computed together.
+        device: "cpu", "cuda" or "mps".
+        split: "train", "validation" or "test": the images that the run was trained from, in place of `images`.
+        progress: Called with an `Update` as the work goes on.
+
+    Returns:
+        The numbers, and where the page lies.
+
+    Raises:
+        ValueError: Images and a split are both given, or neither; a file is not an image; a network does not have a
+            class, stage or map; one of `beside` is not a twin; a source has no weights; the folder holds something
+            else. Nothing is written then.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> from budgetnet.model.weights import save_weights
+        >>> from PIL import Image
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=2, resolution_px=32)
+        >>> pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+        >>> save_weights("cats.safetensors", budgetnet.build(net, seed=0), ["cat", "dog"], pixels)
+        >>> Image.effect_noise((40, 40), 60).convert("RGB").save("noise.png")
+        >>> budgetnet.explain("cats.safetensors", "noise.png", out="explained").page.name
+        'explain.html'
     """
     run, drawn, batch = path("run", run, RUN), integer("drawn", drawn), integer("batch", batch)
     asked = list(several("images", images, path, wanted="files, folders or globs", empty=True))
@@ -110,7 +134,7 @@ def explain(
         write_sheet(aside, sheet, explanation.networks)
         command = written_out(run, asked, beside, others, classes, stages, layer, drawn, split, out)
         pictures = _gate_pictures(explanation.gates, recorded, aside)
-        write_page(aside / PAGE, Parts(explanation, drawing, sheet, pictures, command))
+        write_page(aside / PAGE, explain_page(explanation, drawing, sheet, pictures, command))
         return _numbers(explanation, aside)
 
 
@@ -147,7 +171,7 @@ def _answered(
 
 
 def _found(asked: Sequence[str]) -> Iterator[str]:
-    """The files of the paths; what a folder holds that is no file is told and passed over."""
+    """The files of the paths; what a folder holds that is not a file is told and passed over."""
     for one in found_files(asked):
         if isinstance(one, Unreadable) and one.path not in asked:
             warnings.warn(f"{one.path}: {one.reason}; it is passed over", stacklevel=2)
@@ -156,7 +180,7 @@ def _found(asked: Sequence[str]) -> Iterator[str]:
 
 
 def _readable(one: Answered | Unreadable) -> Answered:
-    """What was found for a file. Raises the one-line `ValueError` where it is no image."""
+    """What was found for a file. Raises the one-line `ValueError` where it is not an image."""
     if isinstance(one, Unreadable):
         raise ValueError(f"{one.path}: {one.reason}; give image files, folders or globs without it")
     return one

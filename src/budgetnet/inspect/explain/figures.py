@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 WIDTH_PX = 880
 PNG_SCALE = 2
 MARGIN_PX = 16
-"""Of light paper around a saved picture."""
+"""The margin of light paper around a saved picture."""
 GAP_PX, UNDER_MAP_PX = 6, 20
 FEW = 2
-"""Channels of each of several networks; a single one shows all that it is given."""
+"""How many channels each of several networks shows; a single network shows all that it is given."""
 CHARACTER_PX, BOLD_PX = 7.2, 8.0
-"""Width of a sign of a label, in the mean."""
+"""The mean width of one letter of a label, plain and bold."""
 SMALL = 12
 SHEET_PX = 900.0
-"""About the width that it is shown at: wider, its text would be small."""
+"""About the width that the sheet is shown at: if it were wider, its text would be small."""
 HEAD_LINE_PX, UNDER_TILE_PX, UNDER_SHEET_PX = 17.0, 50.0, 24.0
 RAMP_PX = (150, 12)
 RAMP_TEXT = "the largest value of each map; the line goes round all above half of it"
@@ -55,14 +55,13 @@ def save(figure: Figure, stem: Path, endings: Sequence[str]) -> None:
     FigureCanvasAgg(figure)
     with house_style(), missing_letters(stem.name):
         for ending in endings:
-            more: dict[str, Any] = {"metadata": {"Date": None}} if ending == ".svg" else {}
             figure.savefig(
                 stem.with_name(stem.name + ending),
                 dpi=PNG_SCALE * figure.dpi,
                 facecolor=COLOURS["paper"],
                 bbox_inches="tight",
                 pad_inches=MARGIN_PX / figure.dpi,
-                **more,
+                metadata={"Date": None} if ending == ".svg" else None,
             )
 
 

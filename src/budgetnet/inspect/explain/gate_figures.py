@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from budgetnet.inspect.explain.gates import Recorded
 from budgetnet.inspect.explain.values import BlockRow, ClassGates, Gates
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 BINS = 50
@@ -26,9 +28,9 @@ HALF_WIDTH = 0.42
 LEFT_PX, RIGHT_PX = 44, 8
 SHARE_HIGH_PX = 110
 NAMED_END = 0.02
-"""Share of the gates in an outermost bin from which on it is named."""
+"""An outermost bin is named where it has at least this share of the gates."""
 UNITS = ((100, "hundredths"), (1_000, "thousandths"), (10_000, "ten-thousandths"))
-"""Of differences between gates: how many make a whole gate."""
+"""How many units of a difference between gates make a whole gate."""
 
 
 def gates_figure(gates: Gates, recorded: Recorded, width_px: int = WIDTH_PX) -> Figure:
@@ -96,38 +98,43 @@ def _name_ends(axes: Axes, place: int, shares: NDArray[np.float64], low: float, 
             )
 
 
-def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> dict[str, Any]:
+def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> dict[str, Artist | Container]:
     """A bar a block, and dashes that shuffled classes stay below in 95 % of cases; one of each by its name."""
     from matplotlib.lines import Line2D
 
     shares = [100 * max(block.class_share or 0.0, 0.0) for block in blocks]
     bars = axes.bar(range(len(blocks)), shares, 0.6, color=COLOURS["accent"], alpha=0.35)
-    dashed: dict[str, Any] = {"color": COLOURS["warm"], "linewidth": 2.0, "linestyle": (0, (3, 1.5))}
     chances = [100 * (block.chance_share or 0.0) for block in blocks]
+    look = {"color": COLOURS["warm"], "linewidth": 2.0, "linestyle": (0, (3, 1.5))}
     for place, chance in enumerate(chances):
-        axes.plot([place - 0.44, place + 0.44], [chance, chance], **dashed)
+        axes.plot([place - 0.44, place + 0.44], [chance, chance], **look)
     axes.locator_params(axis="y", nbins=4)
     # The axis ends at a tick above the highest bar, so that neither is cut.
     step = float(np.diff(axes.get_yticks())[0])
     axes.set_ylim(0, step * (np.floor(max(*shares, *chances) / step) + 1))
-    return {"explained by the classes": bars, "shuffled classes stay below in 95 % of cases": Line2D([], [], **dashed)}
+    return {
+        "explained by the classes": bars,
+        "shuffled classes stay below in 95 % of cases": Line2D(
+            [], [], color=COLOURS["warm"], linewidth=2.0, linestyle=(0, (3, 1.5))
+        ),
+    }
 
 
-def _gate_marks() -> dict[str, Any]:
+def _gate_marks() -> dict[str, Artist | Container]:
     """The marks of a block's gates, by their names."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     accent = COLOURS["accent"]
-    median: dict[str, Any] = {"marker": "o", "markersize": 6, "color": COLOURS["paper"], "markeredgecolor": accent}
+    paper = COLOURS["paper"]
     return {
         "histogram on its side": Patch(color=accent, alpha=0.35, linewidth=0),
-        "median": Line2D([], [], linestyle="", **median),
+        "median": Line2D([], [], linestyle="", marker="o", markersize=6, color=paper, markeredgecolor=accent),
         "middle half": Line2D([], [], color=accent, linewidth=2.4),
     }
 
 
-def _key(axes: Axes, marks: Mapping[str, Any], high_px: float, below_px: float) -> None:
+def _key(axes: Axes, marks: Mapping[str, Artist | Container], high_px: float, below_px: float) -> None:
     """What the marks are, in a line `below_px` under the axes."""
     axes.legend(
         list(marks.values()),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from budgetnet.inspect.explain.values import BlockRow, ChannelRow, ClassGates, Gates
 from budgetnet.model.build import Model
@@ -21,17 +22,17 @@ SHOWN_CHANNELS = 16
 SHOWN_CLASSES = 12
 SHUFFLES = 200
 LEAST_IMAGES = 2
-"""Of a class that is compared with others: one image has no spread."""
+"""The fewest images of a class that is compared with others: one image has no spread."""
 
 Recorded = Mapping[str, NDArray[np.float32]]
-"""Of each block ("3.1": stage, block) the gates of every image and channel: (images, channels)."""
+"""The gates of every image and channel, (images, channels), of each block ("3.1": stage, block)."""
 
 
 @contextlib.contextmanager
 def recording(model: Model) -> Iterator[dict[str, list[Tensor]]]:
     """The gates of each block with squeeze-and-excitation, (n, channels) for every batch that runs meanwhile."""
     found: dict[str, list[Tensor]] = {}
-    handles: list[Any] = []
+    handles: list[RemovableHandle] = []
     for stage in range(len(model.stages)):
         for place, block in enumerate(model.blocks(stage)):
             if isinstance(block.squeeze, SqueezeExcite):
@@ -44,10 +45,10 @@ def recording(model: Model) -> Iterator[dict[str, list[Tensor]]]:
             handle.remove()
 
 
-def _noting(rows: list[Tensor]) -> Any:
+def _noting(rows: list[Tensor]) -> Callable[[torch.nn.Module, object, Tensor], None]:
     """A forward hook that keeps what its module gives."""
 
-    def note(module: torch.nn.Module, inputs: Any, output: Tensor) -> None:
+    def note(module: torch.nn.Module, inputs: object, output: Tensor) -> None:
         rows.append(output.detach().flatten(1).float().cpu())
 
     return note

@@ -14,7 +14,7 @@ from budgetnet.inspect.explain.values import StageRow
 from budgetnet.model.build import Model
 
 STRONGEST = 3
-"""Channels of a stage that are named and drawn."""
+"""How many channels of a stage are named and drawn."""
 
 
 StageMaps = dict[str, NDArray[np.float32]]

@@ -14,18 +14,18 @@ from budgetnet.inspect.explain.place import spread_cells
 COLOURS = "inferno"
 """From dark violet to light yellow: evenly light, also for the colour-blind and in grey."""
 FIRST_COLOUR = 0.25
-"""The darkest end would look like shadow."""
+"""Where the colours begin: the darkest end would look like shadow."""
 STRONGEST = 0.75
-"""Opacity of the largest value: the image stays visible below it."""
+"""The opacity of the largest value: the image stays visible below it."""
 GREY = (0.65, 36.0)
-"""Contrast and brightness of the grey image, so that colours stand out on it."""
+"""The contrast and brightness of the grey image, on which colours must stand out."""
 FRAME_SHARE = 1 / 160
 CONTOUR, CONTOUR_SHARE = 0.5, 1 / 180
-"""Share of the largest value that the line goes round, and its width as a share of the image's longer side."""
+"""The share of the largest value that the line goes round, and its width as a share of the image's longer side."""
 LEAST_CONTOUR_PX = 64
-"""On smaller images the line would cover what it shows."""
+"""The least side with a contour: on smaller images the line would cover what it shows."""
 SHOWN_PX = 480
-"""Long side of an image in the page and in the sheet."""
+"""The long side of an image in the page and in the sheet."""
 
 
 def painted(pixels: NDArray[np.uint8], cells: NDArray[np.floating], box: Box) -> NDArray[np.uint8]:

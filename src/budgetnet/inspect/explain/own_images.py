@@ -18,7 +18,7 @@ from budgetnet.training.evaluate import images_of
 def split_files(subject: Subject, split: str, progress: Progress) -> list[str]:
     """The files of a split of the run's own images, class by class.
 
-    The digits, which are no files, are written into the run's folder. Raises the one-line `ValueError`s of `evaluate`,
+    The digits, which are not files, are written into the run's folder. Raises the one-line `ValueError`s of `evaluate`,
     and one for a split without images.
     """
     scored = images_of(subject.source, subject.loaded, None, split, split, progress)

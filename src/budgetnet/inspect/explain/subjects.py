@@ -60,7 +60,7 @@ def open_subjects(
     """The networks in the order in which they are shown: the one explained, its twins, the others.
 
     Raises a one-line `ValueError` for no weights, for a map that a network does not have, and for one of
-    `beside` that is no twin.
+    `beside` that is not a twin.
     """
     first, twin, other = get_args(Role)
     roles: list[Role] = [first, *(twin for _ in beside), *(other for _ in others)]
@@ -129,7 +129,7 @@ def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
     differing = list(twin_differences(one, other))
     if differing:
         raise ValueError(
-            f"{source} is no twin of {run}: they differ in {listed(differing)}; twins differ in their activation "
+            f"{source} is not a twin of {run}: they differ in {listed(differing)}; twins differ in their activation "
             "functions alone (--with takes any network)"
         )
 

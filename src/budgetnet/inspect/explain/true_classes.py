@@ -33,7 +33,7 @@ def _known(name: str, classes: Sequence[str]) -> str | None:
 
 @cache
 def _labels(root: Path) -> Mapping[str, str]:
-    """The labels of a folder's list by file; none, with a notice, where it is no list of labelled images."""
+    """The labels of a folder's list by file; none, with a notice, where it is not a list of labelled images."""
     try:
         return {found.file: found.label for found in listed(root).found}
     except ValueError as error:

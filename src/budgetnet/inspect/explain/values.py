@@ -14,9 +14,21 @@ Role = Literal["explained", "twin", "other"]
 
 @dataclass(frozen=True, slots=True)
 class NetworkRow:
-    """A network of the explanation: what it is, and the map that its Grad-CAM is of.
+    """A network of an explanation.
 
-    `activations` are the kinds of its activation functions; `top1` is the run's test accuracy (None: unknown).
+    Attributes:
+        label: What the page calls it.
+        source: Where its weights are from.
+        role: "explained", "twin" or "other".
+        network: Its name.
+        activations: The kinds of its activation functions.
+        resolution_px: Height and width of its images.
+        classes: How many classes it has.
+        macs: Multiply-adds for one image.
+        params: What training learned.
+        top1: Its run's test accuracy; None where it is unknown.
+        layer: The map that its Grad-CAM is of.
+        layer_px: Height and width of that map.
     """
 
     label: str
@@ -35,9 +47,15 @@ class NetworkRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """Grad-CAM for one class. `cells` are the map's rows; `largest` is its largest cell, 0 where nothing speaks for it.
+    """Grad-CAM for one class.
 
-    `seen_px` is the box (left, top, right, bottom) of the image, in its own pixels, that the network saw.
+    Attributes:
+        label: The class.
+        probability: What the network gives it.
+        largest: The largest cell; 0 where nothing speaks for the class.
+        cells: The rows of the map.
+        seen_px: The box (left, top, right, bottom) of the image, in its own pixels, that the network saw.
+        file: The picture, relative to the explanation's folder.
     """
 
     label: str
@@ -50,7 +68,14 @@ class ClassMap:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one network says about an image: its class, and a map for that and for every class that was named."""
+    """What one network says about an image.
+
+    Attributes:
+        network: The network's label.
+        label: The class that it predicts.
+        probability: What it gives that class.
+        maps: A map for that class, and for every class that was named.
+    """
 
     network: str
     label: str
@@ -60,9 +85,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """An image: (height, width) turned as its EXIF says, its class (None: its folder names none), the answers.
+    """An image of an explanation.
 
-    Where it was not `drawn` there is the first network's answer alone, without maps, and no size.
+    Attributes:
+        path: The file.
+        size_px: Height and width, turned as its EXIF says; None where it was not drawn.
+        label: Its class; None where its folder names none.
+        drawn: Whether it is among the drawn images.
+        answers: What each network says; where it was not drawn the first network's answer alone, without maps.
     """
 
     path: str
@@ -74,9 +104,17 @@ class ImageRow:
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """A map of a network over the drawn images: its size and what its values are.
+    """A map of a network over the drawn images. Shares are of all its values.
 
-    Shares are of all values; `strongest` are the channels of the largest mean absolute value, the largest first.
+    Attributes:
+        network: The network's label.
+        stage: The map's name.
+        channels: How many channels it has.
+        map_px: Height and width.
+        mean_absolute: The mean absolute value.
+        zero_share: The share of values that are 0.
+        negative_share: The share of values below 0.
+        strongest: The channels of the largest mean absolute value, the largest first.
     """
 
     network: str
@@ -91,7 +129,14 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """A channel's gate over the images: its mean, and where 90 % of the images lie."""
+    """The gate of one channel over the images.
+
+    Attributes:
+        channel: The channel.
+        mean: The mean gate.
+        low: The 5 % quantile.
+        high: The 95 % quantile.
+    """
 
     channel: int
     mean: float
@@ -101,11 +146,18 @@ class ChannelRow:
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """The gates of a block, over all images and channels: quantiles at 5, 25, 50, 75 and 95 %.
+    """The gates of one block, over all images and channels.
 
-    `boosted` and `suppressed` are the channels with the largest and the smallest mean gates.
-    `class_share` is the share of the gates' variance between images that their classes explain (epsilon squared,
-    0 by chance), `chance_share` what shuffled classes stay below in 95 % of cases; None where classes are too few.
+    Attributes:
+        block: The block's name.
+        channels: How many channels it has.
+        mean: The mean gate.
+        quantiles: At 5, 25, 50, 75 and 95 %.
+        boosted: The channels with the largest mean gates.
+        suppressed: The channels with the smallest mean gates.
+        class_share: The share of the gates' variance between images that their classes explain (epsilon squared, 0 by
+            chance); None where classes have too few images.
+        chance_share: What shuffled classes stay below in 95 % of the cases; None where classes have too few images.
     """
 
     block: str
@@ -120,9 +172,14 @@ class BlockRow:
 
 @dataclass(frozen=True, slots=True)
 class ClassGates:
-    """Mean gates of each class in the block where classes differ most: `means[class][channel]`.
+    """The mean gates of each class, in the block where classes differ most.
 
-    `channels` are those whose means differ most; `overall` are their means over all images.
+    Attributes:
+        block: The block's name.
+        channels: The channels whose means differ most.
+        overall: Their means over all images.
+        classes: The classes.
+        means: The mean of each class (rows) and channel (columns).
     """
 
     block: str
@@ -134,9 +191,14 @@ class ClassGates:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Squeeze-and-excitation of the first network over all images.
+    """The squeeze-and-excitation gates of the first network, over all images.
 
-    `grouped_by` says what an image's class is: its "folder" or the "prediction"; `groups` are (class, images).
+    Attributes:
+        images: How many images.
+        grouped_by: What an image's class is: its "folder" or the "prediction".
+        groups: Pairs (class, images).
+        blocks: A row for each block.
+        by_class: The gates by class; None where classes have too few images.
     """
 
     images: int
@@ -148,7 +210,17 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `explain` found and wrote; `files` are relative to `folder`, `gates` None without squeeze-and-excitation."""
+    """What `explain` found and wrote. docs/explain.md says how to read it.
+
+    Attributes:
+        folder: Where everything lies.
+        page: The page, explain.html.
+        networks: A row for each network, the explained one first.
+        images: A row for each image.
+        stages: A row for each map that is drawn.
+        gates: Squeeze-and-excitation's gates; None where the network has none.
+        files: The pictures, relative to `folder`.
+    """
 
     folder: Path
     page: Path

@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 
 FAMILY, TILE = Place(0, 0, 472, 330), Place(0, 0, 286, 232)
-"""Pictures of their own; on the sheet they lie elsewhere."""
+"""The two pictures as files of their own; on the sheet they lie elsewhere."""
 COLUMNS, GAP_PX, TEXT_PX = 3, 22, 13
 BEYOND, LEAST_TOP = 2.0, 2.25
-"""So far behind its last kink a function is drawn at least, and so high: that ReLU6 ends at 6 is seen."""
+"""A function is drawn at least this far behind its last kink, and this high: one must see that ReLU6 ends at 6."""
 KEY_PX = 66
 BROKEN, DOTTED = (0, (4, 2.2)), (0, (1.2, 2))
 DRAWN_EVERY = 25
-"""Of the inputs at which the numbers are computed: more points than pixels only make the page heavy."""
+"""One in this many of the computed inputs is drawn: more points than pixels only make the page heavy."""
 NAME_PX = 18.0
-"""Least distance of two names beside one another's curves."""
+"""The least distance of two names beside curves."""
 PARTS: Mapping[str, str] = {
     "values": "Swish, from x / 2 to ReLU",
     "dip": "Below 0 it falls and rises again",
@@ -214,5 +214,5 @@ def _key(figure: Figure, left: float, bottom: float) -> None:
     beside = left
     for text, colour in (("whole line: the function f(x)", "accent"), ("dashed: its slope f'(x)", "warm")):
         beside += 28 + write(figure, beside, bottom, text, fontsize=14, color=COLOURS[colour])
-    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: so many inputs drawn from N(0, 1) are"
+    grey = "grey: where the gradient is blocked, |f'| < 0.01 max |f'|; %: the share of N(0, 1) inputs"
     write(figure, left, bottom - 24, grey, fontsize=14, color=COLOURS["quiet"])

@@ -23,23 +23,23 @@ from budgetnet.parallel.progress import Progress, Update, silent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
+    from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
 
 HEIGHT_COLOURS = ("#04182b", "#0a4d94", "#6f87a8", "#eaa263", "#fff4e4")
 BEND_COLOURS = ("#0d1217", "#33404d", "#7f92a6", "#d5dee8", "#ffffff")
 """Both rise in lightness in even steps, so that they read the same in grey; blue and orange are safe for all eyes."""
 MOST_FACETS = 240
-"""Along a side of a surface: finer ones are thinner than a pixel."""
+"""The most facets along a side of a surface: finer ones are thinner than a pixel."""
 CARD_PX, SCALE_PX = (292, 396), (292, 66)
 SURFACE_PX, MAP_PX, SQUARE_PX, RAISED_PX, TEXT_PX = 199, 116, 336, 16, 13
 RELIEF, SHADED_RELIEF = 0.2, 0.4
-"""Height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
+"""The height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
 FINE = 3
-"""Pixels of a surface's picture for one of the page."""
+"""How many pixels of a surface's picture one pixel of the page has."""
 SHEET_COLUMNS, SIGN_PX = 3, 7.9
 NUMBERS_PX, LINE_PX = 96, 22
-"""Below a card on the sheet: its numbers."""
+"""The heights, below a card on the sheet, of its numbers and of one line of them."""
 SCALES: Mapping[str, str] = {
     "scale-output": "output, in standard deviations",
     "scale-bend": "bend: turn of the slope for a step of 1",
@@ -105,14 +105,10 @@ def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
     axes.imshow(card.surface, interpolation="none", aspect="auto")
     axes.set_axis_off()
     heights = Place(left + 40, bottom + 42, MAP_PX, MAP_PX).on(figure)
-    heights.imshow(
-        row.heights, cmap=colour_map(HEIGHT_COLOURS), vmin=-scales.height, vmax=scales.height, **_over(extent)
-    )
+    _show(heights, row.heights, extent, HEIGHT_COLOURS, height_norm(scales))
     inner = extent - card.plane.spacing
     bends = Place(left + 40 + MAP_PX + 16, bottom + 42, MAP_PX, MAP_PX).on(figure)
-    bends.imshow(
-        bend_map(row.heights, card.plane.spacing), cmap=colour_map(BEND_COLOURS), norm=bend_norm(scales), **_over(inner)
-    )
+    _show(bends, bend_map(row.heights, card.plane.spacing), inner, BEND_COLOURS, bend_norm(scales))
     for axes, title in ((heights, "output"), (bends, "bend")):
         _plane_axes(axes, extent, title)
     bends.tick_params(labelleft=False)
@@ -120,11 +116,19 @@ def draw_card(figure: Figure, corner: tuple[float, float], card: Card) -> None:
     heights.yaxis.set_label_coords(-0.15, 0.75)
 
 
-def _over(extent: float) -> dict[str, Any]:
-    return {"extent": (-extent, extent, -extent, extent), "origin": "lower", "interpolation": "none"}
+def _show(axes: Axes, values: NDArray[np.float64], extent: float, colours: Sequence[str], norm: Normalize) -> None:
+    over = (-extent, extent, -extent, extent)
+    axes.imshow(values, cmap=colour_map(colours), norm=norm, extent=over, origin="lower", interpolation="none")
 
 
-def bend_norm(scales: Scales) -> Any:
+def height_norm(scales: Scales) -> Normalize:
+    """Even steps, 0 in the middle."""
+    from matplotlib.colors import Normalize
+
+    return Normalize(-scales.height, scales.height)
+
+
+def bend_norm(scales: Scales) -> Normalize:
     """Square roots: small bends can be told from none."""
     from matplotlib.colors import PowerNorm
 
@@ -225,10 +229,9 @@ def _draw_numbered(figure: Figure, left: float, bottom: float, card: Card) -> No
 def draw_scale(figure: Figure, corner: tuple[float, float], name: str, scales: Scales) -> None:
     """A colour bar of `SCALES` with its lower left corner there, in pixels."""
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
 
     if name == "scale-output":
-        norm, colours = Normalize(-scales.height, scales.height), HEIGHT_COLOURS
+        norm, colours = height_norm(scales), HEIGHT_COLOURS
         ticks = (-scales.height, 0.0, scales.height)
     else:
         norm, colours, ticks = bend_norm(scales), BEND_COLOURS, (0.0, scales.bend / 4, scales.bend)

@@ -26,9 +26,9 @@ FUNCTIONS = ("relu", "relu6", "hard_swish", "gelu", "tanh", "swish:0.1", "swish:
 DEAD_SLOPE = 0.01
 """A gradient is blocked where |slope| is below this share of the function's largest |slope|."""
 NORMAL_EXTENT = 12.0
-"""Normal inputs further out have a probability of 1e-32."""
+"""How far normal inputs reach: further out they have a probability of 1e-32."""
 PANEL = 0.25
-"""Width of a panel of the quadrature: every kink below is the edge of one, so nothing inside is more than smooth."""
+"""The width of a panel of the quadrature: every kink below is the edge of one, so the function is smooth inside."""
 NODES = 32
 HALF_STEPS = 10_000
 TITLES: Mapping[ActivationKind, str] = {
@@ -62,7 +62,7 @@ def parse(text: str | Activation) -> Activation:
             ) from error
         kinds = ", ".join(name for name in get_args(ActivationKind) if name != "swish")
         raise ValueError(
-            f"{text!r} is no activation; choose from {kinds}, swish and swish:BETA as swish:0.5"
+            f"{text!r} is not an activation; choose from {kinds}, swish and swish:BETA as swish:0.5"
         ) from error
 
 
@@ -269,7 +269,7 @@ def functions_landscape(
     """The facts about activation functions, within inputs from -extent to extent where they depend on it.
 
     Without `activations`, ReLU, ReLU6, hard-swish, GELU, tanh and Swish from beta = 0.1 to 10. Raises a
-    one-line `ValueError` for an unknown activation, or an extent that is no positive number.
+    one-line `ValueError` for an unknown activation, or an extent that is not a positive number.
     """
     extent = number("extent", extent, above=0.0)
     names = FUNCTIONS if activations is None else activations

@@ -29,7 +29,7 @@ from budgetnet.parallel.progress import Progress, Update, silent
 
 ACTIVATIONS = ("relu", "swish:0.5", "swish", "swish:2", "swish:10", "hard_swish", "gelu", "tanh")
 BIAS_SHARE = 0.2
-"""Share of the biases in the variance of what a unit sums. Without biases the output of a ReLU network is a cone:
+"""The share of the biases in the variance of what a unit sums. Without biases the output of a ReLU network is a cone:
 f(c x) = c f(x), and all its edges meet in the origin."""
 LEAST_DEVIATION, FLAT = 1e-6, 1e-9
 """An output that varies less, against its largest value, is rounding; so are scaled second differences below FLAT."""
@@ -39,10 +39,16 @@ ROWS_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """The networks, and the plane of their inputs: [-extent, extent] in both directions, `size` steps a side.
+    """The networks of an output landscape, and the plane of their inputs.
 
-    `layers` dense layers of `units` units each, and one linear output. Raises `ValueError` for sizes below
-    1, an odd or tiny `size`, or an extent that is no positive number.
+    Attributes:
+        size: Steps a side of the grid, even and at least 8.
+        layers: Dense layers.
+        units: Units of each layer.
+        extent: The plane is [-extent, extent] in both directions.
+
+    Raises:
+        ValueError: A size is below its least, `size` is odd, or `extent` is not a positive number.
     """
 
     size: int = 240
@@ -67,17 +73,20 @@ class Plane:
 
 @dataclass(frozen=True, slots=True)
 class Roughness:
-    """How rough one landscape is. With y in standard deviations over the plane, h the grid's spacing, and d and d2
-    the first and second differences along all rows and columns:
+    """How rough one landscape is.
 
-    total_variation  mean |d| / h            what y goes up and down by along a line of length 1
-    bend             mean |d2| / h**2        what the slope turns by along a line of length 1
-    largest_bend     max |d2| / h**2         grows without end as h falls, where there are edges
-    edge_growth      rms d2 / h**2 over that of every second point (2 h): 1 where the surface is smooth at this
-                     scale, or flat, sqrt(2) where it consists of edges: an edge gives h**-1 in a share h of the cells
-    kink_share       the share of cells between whose corners any unit goes from one region of its function
-                     into another (ReLU: turns on or off); 0 for a function without kinks
-    kinks_per_length   how many units do so along a line of length 1
+    y is in standard deviations over the plane, h is the grid's spacing, d and d2 are the first and second differences
+    along all rows and columns.
+
+    Attributes:
+        total_variation: The mean of abs(d) / h: how far y goes up and down along a line of length 1.
+        bend: The mean of abs(d2) / h**2: how far the slope turns along a line of length 1.
+        largest_bend: The largest abs(d2) / h**2; it grows without end as h falls, where there are edges.
+        edge_growth: The root mean square of d2 / h**2 over that of every second point: 1 where the surface is smooth at
+            this scale or flat, sqrt(2) where it consists of edges.
+        kink_share: The share of cells between whose corners any unit goes from one region of its function into another
+            (ReLU: turns on or off); 0 for a function without kinks.
+        kinks_per_length: How many units do so along a line of length 1.
     """
 
     total_variation: float
@@ -93,7 +102,13 @@ MEASURES = tuple(field.name for field in dataclasses.fields(Roughness))
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A measure over the seeds: mean, sample standard deviation (None for one seed), and the value of each seed."""
+    """A measure over the seeds.
+
+    Attributes:
+        mean: The mean.
+        deviation: The sample standard deviation; None for one seed.
+        values: The value of each seed.
+    """
 
     mean: float
     deviation: float | None
@@ -102,8 +117,15 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivationLandscape:
-    """One activation: `heights` is the output of the first seed's network, (size + 1, size + 1), x along the rows'
-    direction, scaled to mean 0 and standard deviation 1; `roughness` has an entry a seed.
+    """The landscape of one activation function.
+
+    Attributes:
+        activation: The function.
+        gain: What weights are multiplied by, so that every layer keeps its variance.
+        slope_growth: The factor on the square of a small difference of two inputs in a layer; above 1 they move apart.
+        heights: The output of the first seed's network, (size + 1, size + 1), x along the rows' direction, scaled to
+            mean 0 and standard deviation 1.
+        roughness: An entry for each seed.
     """
 
     activation: Activation
@@ -113,7 +135,14 @@ class ActivationLandscape:
     roughness: tuple[Roughness, ...]
 
     def spread(self, measure: str) -> Spread:
-        """A measure of `Roughness` over the seeds."""
+        """A measure of `Roughness` over the seeds.
+
+        Args:
+            measure: The name of the field.
+
+        Returns:
+            Mean, deviation and values.
+        """
         values = tuple(getattr(row, measure) for row in self.roughness)
         return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
 
@@ -148,7 +177,13 @@ class ActivationNumbers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutputLandscape:
-    """The landscapes of several activations, from the same draws of weights: `seeds` of them, 0, 1, 2 and so on."""
+    """The landscapes of several activation functions, from the same draws of weights.
+
+    Attributes:
+        plane: The networks and the plane.
+        seeds: How many draws.
+        rows: A landscape for each function.
+    """
 
     plane: Plane
     seeds: int
@@ -183,16 +218,41 @@ def output_landscape(
     extent: float = 3.0,
     progress: Progress | None = None,
 ) -> OutputLandscape:
-    """The scalar output of dense networks, as they are initialised, over the plane [-extent, extent]**2.
+    """The output of dense networks with one number as output, as they are initialised, over a plane of inputs::
 
-    z_1 = W_1 x + b_1, z_l = W_l f(z_(l-1)) + b_l, y = w f(z_layers), with the weights from
-    N(0, (1 - v) g**2 / inputs), the biases from N(0, v), v = 0.2, g the activation's `gain` (1 for the first
-    layer, which reads x). So every z has the variance 1 for inputs of mean square 1. For one seed all
-    activations get the same normal numbers, each with its own gain. y is scaled to mean 0 and standard
-    deviation 1 over the plane, so that only its shape counts. In float64; the same arguments give the same
-    numbers. Raises `ValueError` for unknown activations, sizes that are none, or a network whose output is
-    the same everywhere. Source: the first version of Ramachandran et al., arXiv:1710.05941, shows such
-    landscapes; Alcaide, arXiv:1801.07145, figures 4 and 5, has 6 layers of 128 units.
+        z_1 = W_1 x + b_1,   z_l = W_l f(z_(l-1)) + b_l,   y = w f(z_layers)
+
+    Weights are drawn from N(0, (1 - v) g**2 / inputs) and biases from N(0, v), with v = 0.2 and g the activation's
+    gain (1 for the first layer, which reads x), so that every z has the variance 1 for inputs of mean square 1. For
+    one seed all activations get the same normal numbers. y is scaled to mean 0 and standard deviation 1 over the
+    plane, so that only its shape counts. The same arguments give the same numbers.
+
+    Source: the first version of Ramachandran et al., arXiv:1710.05941, shows such landscapes; Alcaide,
+    arXiv:1801.07145, figures 4 and 5, has 6 layers of 128 units.
+
+    Args:
+        activations: Names such as "relu", "swish", "swish:0.5" (a beta) or "tanh", or activations.
+        seeds: How many draws of weights.
+        size: Steps a side of the grid, even and at least 8.
+        layers: Dense layers.
+        units: Units of each layer.
+        extent: The plane is [-extent, extent] in both directions.
+        progress: Called with an `Update` as the work goes on.
+
+    Returns:
+        The surface of the first seed, and how rough the surfaces of all seeds are, for each activation.
+
+    Raises:
+        ValueError: An activation is unknown, a size is too small, or the output of a network is the same everywhere.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> found = budgetnet.output_landscape(["relu", "swish"], seeds=2, size=16, layers=2, units=8)
+        >>> [row.heights.shape for row in found.rows]
+        [(17, 17), (17, 17)]
+        >>> found.rows[1].spread("kink_share").mean  # Swish has no kinks
+        0.0
     """
     rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
     plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PNG_DPI = 110
-"""At 72 pixels an inch on the page: half as fine again, sharp on a slide."""
+"""The resolution of a picture, with 72 pixels an inch on the page: half as fine again, so that it is sharp on a
+slide."""
 
 
 def write(figure: Figure, left: float, bottom: float, text: str, **kwargs: Any) -> float:

@@ -27,15 +27,19 @@ GATES = ("sigmoid", "hard_sigmoid")
 
 @dataclass(frozen=True, slots=True)
 class LayerUse:
-    """How the units (channels) of one activation are used on a set of images; f its function, z what it reads.
+    """How the units (channels) of one activation are used on a set of images.
 
-    dead           units with |f'(z)| < 0.01 max |f'| at every place of every image: no gradient gets through
-    silent         units whose output has a standard deviation, over images and places, below 0.01 of the layer's
-                   (the root mean square of its units'): whatever the image, they say the same
-    blocked_share  the share of all (image, place, unit) with |f'(z)| < 0.01 max |f'|
+    With f the function and z what it reads, a place is blocked where the slope of f at z is below 0.01 of the largest
+    slope of f: no gradient gets through. For ReLU that is "0", as usual; the same rule holds for every function.
 
-    For ReLU dead is "0 everywhere", as usual; the same rule holds for every function, with the threshold
-    relative to its own largest slope. `name` is the module's in the model.
+    Attributes:
+        name: The module's name in the model.
+        activation: The function.
+        units: How many units.
+        dead: Units that are blocked at every place of every image.
+        silent: Units whose output has a standard deviation, over images and places, below 0.01 of the layer's (the root
+            mean square of its units'): whatever the image, they say the same.
+        blocked_share: The share of all (image, place, unit) that are blocked.
     """
 
     name: str
@@ -48,7 +52,16 @@ class LayerUse:
 
 @dataclass(frozen=True, slots=True)
 class KindUse:
-    """The layers of one activation together: `blocked_share` is the mean over units."""
+    """The layers of one activation function together.
+
+    Attributes:
+        activation: The function.
+        layers: How many layers.
+        units: How many units.
+        dead: Units that are dead; see `LayerUse`.
+        silent: Units that are silent.
+        blocked_share: The mean over units.
+    """
 
     activation: str
     layers: int
@@ -60,13 +73,22 @@ class KindUse:
 
 @dataclass(frozen=True, slots=True)
 class UnitUse:
-    """How the units of a network are used on `images` images, layer by layer in the order in which they run."""
+    """How the units of a network are used on images.
+
+    Attributes:
+        images: How many images.
+        layers: A row for each activation, in the order in which they run.
+    """
 
     images: int
     layers: tuple[LayerUse, ...]
 
     def kinds(self) -> tuple[KindUse, ...]:
-        """The sums over the layers of each activation, the one with the most units first."""
+        """The sums over the layers of each activation function.
+
+        Returns:
+            A row for each function, the one with the most units first.
+        """
         rows: list[KindUse] = []
         for kind in dict.fromkeys(layer.activation for layer in self.layers):
             same = [layer for layer in self.layers if layer.activation == kind]
@@ -135,10 +157,26 @@ def _by_unit(values: Tensor) -> Tensor:
 def dead_units(model: nn.Module, batches: Iterable[Tensor]) -> UnitUse:
     """How many units of a model are dead or silent on images: `LayerUse` says what that means.
 
-    `batches` are inputs of the model, (n, channels, h, w), prepared as it wants them. Every activation
-    of `model.layers` in it counts, gates of squeeze-and-excitation too. The model computes in evaluation
-    mode and is left in the mode it was in. Raises a one-line `ValueError` for no images, or a model
-    without activations. Source: dying ReLUs, Lu et al., arXiv:1903.06733, section 1.
+    Source: dying ReLUs, Lu et al., arXiv:1903.06733, section 1.
+
+    Args:
+        model: A torch module with activations of ours, as `build` makes it. It computes in evaluation mode and is left
+            in the mode it was in. Gates of squeeze-and-excitation count as activations too.
+        batches: Inputs of the model, each (n, channels, h, w), prepared as the model needs them.
+
+    Returns:
+        The counts, layer by layer.
+
+    Raises:
+        ValueError: There are no images, or the model has no activation that is known here.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet, torch
+        >>> model = budgetnet.build(budgetnet.network("mobilenet_v2", classes=2, resolution_px=32), seed=0)
+        >>> use = budgetnet.dead_units(model, [torch.rand(4, 3, 32, 32)])
+        >>> use.images, use.kinds()[0].activation
+        (4, 'relu6')
     """
     of_kind("model", model, nn.Module, "a torch module, as budgetnet.build(network) gives")
     if isinstance(batches, Tensor):

@@ -27,15 +27,35 @@ __all__ = ["are_relatives", "check_relatives", "distance", "inherit", "losses"]
 
 @torch.no_grad()
 def inherit(model: Model, parent: Model | str | Path, images: Tensor | None = None) -> Model:
-    """Fill `model` with the weights of a pretrained relative of any size; gives the model back, in evaluation mode.
+    """Fill a model with the weights of a pretrained relative of any size.
 
-    `parent` is a model, or a source as `load_weights` takes it. Relatives have the same stages in kind, stride
-    and form; width, depth, resolution, kernels, expansion, activations, squeeze-and-excitation and epsilon may
-    differ. Where the model has all that its parent has, its outputs are the parent's; where it has less it is
-    fitted on `images` (n, c, h, w), preprocessed as the parent takes them, best some two hundred at the model's
-    resolution. A classifier of other classes is left as it is; other input channels adapt the stem
-    (`adapted_stem`). Raises a one-line `ValueError` for networks that are no relatives, and for a model that
-    has less when no images are given; the model is then left as it was.
+    Relatives have the same stages in kind, stride and form. Width, depth, resolution, kernels, expansion, activations,
+    squeeze-and-excitation and BatchNorm's epsilon may differ. A model that has everything that its parent has computes
+    the same function (Chen et al., Net2Net, arXiv:1511.05641). One that has less takes principal components and the
+    most telling channels, and its layers are fitted by least squares to the parent's answers: docs/inheritance.md.
+
+    Args:
+        model: What `build` gives.
+        parent: A model, or a source as `load_weights` takes it.
+        images: (n, channels, h, w), preprocessed as the parent takes them, best about two hundred at the model's
+            resolution. Needed only where the model has less than its parent.
+
+    Returns:
+        The model that was given, in evaluation mode. A classifier of other classes is left as it was.
+
+    Raises:
+        ValueError: The networks are not relatives, or the model has less than its parent and no images are given. The
+            model is then left as it was.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet, torch
+        >>> small = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> parent = budgetnet.build(small, seed=0).eval()
+        >>> child = budgetnet.inherit(budgetnet.build(budgetnet.scale(small, 0.5, "width")), parent)
+        >>> images = torch.rand(1, 3, 32, 32)
+        >>> torch.allclose(child(images), parent(images), atol=1e-4)
+        True
     """
     model_of("model", model)
     parent = parent if isinstance(parent, Model) else path("parent", parent, "a Model, or a source of weights")

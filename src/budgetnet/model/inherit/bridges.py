@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 RIDGE = 1e-4
-"""Of the mean variance: added to covariances before they are inverted."""
+"""The share of the mean variance that is added to covariances before they are inverted."""
 LEAST_SPLIT = 0.3
-"""A copied channel's reader is split unevenly, this much or more to each side, or the copies stay equal for ever."""
+"""Readers of a copied channel are split unevenly, at least this much to each side: equal copies would stay equal for
+ever."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,11 +22,11 @@ from budgetnet.model.inherit.transfer import write_mixed
 from budgetnet.model.layers import Block, ConvNorm, SamePadConv2d
 
 LEAST_SCALE = 1e-6
-"""A channel that BatchNorm scales by less is dead, and stays as it is."""
+"""A channel that BatchNorm scales by less than this is dead, and stays as it is."""
 Maps = list[Tensor]
-"""One (n, c, h, w) for each chunk of images."""
+"""A map (n, c, h, w) for each chunk of images."""
 Pairs = Iterable[tuple[Tensor, Tensor]]
-"""(what a layer reads, what it should answer before its activation, in its own channels) for each chunk of images."""
+"""What a layer reads, and what it should answer before its activation in its own channels, for each chunk of images."""
 
 
 @torch.no_grad()

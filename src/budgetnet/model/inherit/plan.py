@@ -16,7 +16,7 @@ from budgetnet.model.layers import Block, ConvNorm
 from budgetnet.networks import Network
 
 SEED = 0
-"""Of which channels are copied, and how their readers share them out."""
+"""The seed by which channels are chosen for copying and their readers are split."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from budgetnet.model.inherit.bridges import Moments
 from budgetnet.model.layers import Block, ConvNorm, SqueezeExcite
 
 CHUNK = 32
-"""Images at once."""
+"""How many images are computed at once."""
 
 
 class _Sums:

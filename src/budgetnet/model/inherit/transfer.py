@@ -17,7 +17,8 @@ from budgetnet.model.inherit.relatives import starts_as_identity
 from budgetnet.model.layers import Block, ConvNorm, SqueezeExcite, Swish
 
 GATE_LOGIT = 2.0
-"""Where an added gate starts: the constant sigmoid(2) = 0.88, divided out of the projection; it can still learn."""
+"""Where an added gate starts: it is the constant sigmoid(2) = 0.88, divided out of the projection, and can still
+learn."""
 
 
 def fit_kernel(kernel: Tensor, side: int) -> Tensor:

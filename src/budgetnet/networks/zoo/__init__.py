@@ -48,15 +48,41 @@ _WITH_TF_FORM = tuple(name for name in ROWS if name.startswith(("efficientnet", 
 
 
 def names() -> tuple[str, ...]:
-    """Names of the zoo; MobileNets and MnasNets take a width in percent as a suffix, too: mobilenet_v2_140."""
+    """The names of all published networks, as `network` takes them.
+
+    MobileNets and MnasNets also take a width in percent as a suffix, such as mobilenet_v2_140.
+
+    Returns:
+        The names, family by family.
+
+    Example:
+        >>> import budgetnet
+        >>> "efficientnet_b0" in budgetnet.names()
+        True
+    """
     return (*ROWS, *(f"tf_{name}" for name in _WITH_TF_FORM))
 
 
 def network(name: str, classes: int = 1000, resolution_px: int | Px | None = None) -> Network:
-    """The network of that name, with another number of classes or another resolution if given.
+    """A published network by its name, with other classes or another resolution if they are given.
 
-    The prefix tf_ gives the original TensorFlow form: SAME padding and BatchNorm epsilon 0.001.
-    Raises `ValueError` for an unknown name.
+    Args:
+        name: One of `names`. The prefix `tf_` gives the original TensorFlow form: SAME padding and a BatchNorm epsilon
+            of 0.001.
+        classes: How many classes the classifier has.
+        resolution_px: Height and width in pixels; an integer is a square. Unless given, the published one.
+
+    Returns:
+        The network. Its `source` says where the row comes from.
+
+    Raises:
+        ValueError: There is no such network (the message lists all names), or a number is out of bounds.
+
+    Example:
+        >>> import budgetnet
+        >>> net = budgetnet.network("mobilenet_v2", classes=10, resolution_px=96)
+        >>> net.classes, net.resolution_px, net.depth
+        (10, (96, 96), 17)
     """
     row = _row(text("name", name))
     classes = integer("classes", classes)

@@ -78,7 +78,7 @@ EFFICIENTNET_BEST = (
     Published(84.4, "the lecture notes that the project began from, and the paper's first version"),
     Published(84.3, "arXiv:1905.11946v5, table 2, the paper's last version"),
 )
-"""Two figures for EfficientNet's best network, B7: both are shown where one is."""
+"""Two published figures for EfficientNet's best network, B7: wherever one is shown, both are."""
 
 
 def pareto(points: Iterable[tuple[str, float, float]]) -> frozenset[str]:

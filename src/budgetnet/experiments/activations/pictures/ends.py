@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 LINE_PX, ROWS_PX = 30.0, 206.0
 PAIR_LINES, TWO_LINES_PX = 1.28, 34.0
-"""Height of a difference in lines; from which height on it has room for its interval in numbers."""
+"""The height of a difference in lines, and the height from which on there is room for its interval in numbers."""
 MOST_PAIRS = 6
 VALUES_PX, NAMES_PX = 168, 132
-"""Room at the right of the rows for numbers, and at their left for names."""
+"""The room at the right of the rows for numbers, and at their left for names."""
 
 
 def draw_end(study: Study, measure: Measure, figure: Figure, box: Place) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from budgetnet.experiments.activations.result import Study
 
+SHEET, BETAS = "training", "training-betas"
+"""The sheets' names; that of trained betas is there where there are any."""
+
 
 def write_pictures(study: Study, folder: Path, progress: Progress) -> None:
     """Write the sheets into a folder, and every single card into its folder `pictures`, as SVG and as PNG."""
@@ -33,10 +36,10 @@ def write_pictures(study: Study, folder: Path, progress: Progress) -> None:
         figure.set_facecolor(COLOURS["paper"])  # a PNG cannot follow the reader's light or dark setting
         save_png(figure, folder / "pictures" / f"{card.name}.png")
         progress(Update("files", done, len(cards)))
-    _save(training_sheet(study), folder / "training")
+    _save(training_sheet(study), folder / SHEET)
     betas = betas_sheet(study)
     if betas is not None:
-        _save(betas, folder / "training-betas")
+        _save(betas, folder / BETAS)
 
 
 def _save(figure: Figure, path: Path) -> None:

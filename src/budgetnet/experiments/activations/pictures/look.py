@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Dash = str | tuple[float, tuple[float, ...]]
 Curves = NDArray[np.float64]
 CARD = Place(0, 0, 440, 352)
-"""A card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
+"""The size of a card as a picture of its own; on a sheet it lies elsewhere and may be wider."""
 TEXT_PX = 13
-"""Least size of a text, which a page of 900 pixels still shows whole."""
+"""The least size of a text, which a page of 900 pixels still shows whole."""
 TITLE_PX, LONG_TITLE = (16, 13.5), 49
 """Sizes of a title, and from how many signs on it takes the smaller one."""
 DASHES: tuple[Dash, ...] = (

@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 
 CHART_HIGH_PX, HEAD_PX, LINE_PX, FOOT_PX = 350, 52, 38, 58
 NAME_PX, SIGN_PX, NAME_SIGNS = 17.0, 7.6, (28, 12)
-"""Least distance of two names; width of a sign; most signs of a name, where there is room and where not."""
+"""The least distance of two names, the width of a letter, and the most letters of a name with and without room for
+it."""
 TEXT_PX, VALUE_PX = 13, 62
-"""Least size of a text, which a page of 900 pixels still shows whole; room for a number behind its point."""
+"""The least size of a text, which a page of 900 pixels still shows whole, and the room for a number behind its
+point."""
 BELOW = 0.22
-"""How far below their mean and its bar the single draws stand, in lines."""
+"""How many lines below their mean and its bar the single draws stand."""
 TICKS, MOST_TICKS, MOST_PLAIN = (1.0, 2.0, 5.0), 7, 1e4
-"""Of a logarithmic axis, within a decade and in all; the span from which on its numbers are powers of ten."""
+"""The ticks of a logarithmic axis within a decade and in all, and the span from which on its numbers are powers of
+ten."""
 X_TITLES = ("distance along the first direction, in lengths of the weights; 0: as trained", "distance; 0: as trained")
 Y_TITLES = ("loss (mean cross entropy), nats; logarithmic", "loss, nats; logarithmic")
-DASHES: Mapping[str, Any] = {"warm": (0, (5, 2.5)), "accent": "-", "quiet": (0, (7, 2, 1.5, 2)), "ink": (0, (1.5, 1.8))}
+Dash = str | tuple[float, tuple[float, ...]]
+DASHES: Mapping[str, Dash] = {
+    "warm": (0, (5, 2.5)),
+    "accent": "-",
+    "quiet": (0, (7, 2, 1.5, 2)),
+    "ink": (0, (1.5, 1.8)),
+}
 """A kind of line for each colour: they are told apart in grey, too."""
 
 

@@ -34,7 +34,7 @@ COMMAND = "landscape loss"
 POINTS = "points.jsonl"
 ACROSS, UP, FIRST_DRAW = 0, 1, 2
 """Directions by their index: the plane's two, then one a draw."""
-LOSSLESS = "the loss of {} is no number at its own weights; its training diverged"
+LOSSLESS = "the loss of {} is not a number at its own weights; its training diverged"
 Kind = Literal["line", "rise", "eigenvalue", "row"]
 
 
@@ -107,13 +107,9 @@ def loss_landscape(
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> LossLandscape:
-    """The loss around the weights of a run, or of twins: the same networks but for their activations.
+    """The loss around the weights of a run, or of twins: the same networks with other activation functions::
 
-    L(w + a d1 + b d2), the mean cross entropy without augmentation or label smoothing of a fixed draw of
-    images, along the line of d1 and over the plane of d1 and d2: random directions, filter by filter as long
-    as w (`weights.direction`). Models compute in evaluation mode: BatchNorm keeps its statistics. How sharp
-    it is: the largest eigenvalue of the Hessian at w, and the rises L(w + radius d) - L(w) of more
-    directions. Twins get the same directions, filter-normalised by their own weights, and the same images.
+        L(w + a d1 + b d2)    over the plane of two random directions, each filter as long as that of w
 
     Every point is written to `folder`/points.jsonl once it is known; the same call goes on where a killed one
     was, to the same numbers. The images are the training split of the runs' own unless said otherwise, and other `data`

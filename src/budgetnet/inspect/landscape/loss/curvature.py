@@ -15,9 +15,9 @@ from budgetnet.inspect.landscape.loss.weights import Probe
 from budgetnet.parallel.progress import Progress, Update, silent
 
 TOLERANCE = 0.01
-"""Of the residual, against the value. The value's own error is of the order of its square."""
+"""The tolerance of the residual, against the value. The value's own error is of the order of its square."""
 LEAST_SHARE = 1e-3
-"""Of the largest eigenvalue in size: what is smaller counts as so much, for 0 has no relative error."""
+"""An eigenvalue smaller than this share of the largest one counts as this share, since 0 has no relative error."""
 MOST_PRODUCTS = 50
 EXHAUSTED = 1e-7
 """A new vector this much shorter than the product that it came from is rounding: float32 has 7 digits."""
@@ -77,7 +77,7 @@ def largest_eigenvalue(
 
     Power iteration, v <- H v / |H v|, keeps its last vector alone; this keeps all of them, orthogonal, and
     takes the combination with the largest v . H v: Lanczos's method, which needs fewer products for the same
-    residual, and to which a large negative eigenvalue is no trap. Ends where |H v - value v| is at most
+    residual, and to which a large negative eigenvalue is not a trap. Ends where |H v - value v| is at most
     `tolerance` times the value, or after `most` products. `count` is the matrix's side.
     Source: Golub and Van Loan, Matrix Computations, 4th edition, section 10.1.
     """
@@ -89,7 +89,7 @@ def largest_eigenvalue(
         basis.append(following.float())
         new = product(basis[-1]).cpu().double()
         if not torch.isfinite(new).all():
-            raise ValueError("the curvature of the loss is no number at these weights; their training diverged")
+            raise ValueError("the curvature of the loss is not a number at these weights; their training diverged")
         length = float(new.norm())
         diagonal.append(float(new @ basis[-1].double()))
         for one in basis + basis:  # twice: once leaves what rounding brought back

@@ -30,24 +30,26 @@ from budgetnet.inspect.landscape.sheets import write
 from budgetnet.parallel.progress import Progress, Update, silent
 
 if TYPE_CHECKING:
+    from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
 CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (420, 664), (420, 66), 330, 286
 SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 2, 8.2, 38
 MOST_LEVELS = 12
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-"""Of a decade, from many levels to few."""
+"""The steps of levels within a decade, from many levels to few."""
 ON_DARK, ON_LIGHT = "#fdfdfd", "#15181c"
-"""Lines and their numbers stand on the map's colours, which are the same on light and on dark paper."""
+"""The colours of lines and their numbers on dark and on light parts of the map, whose colours are the same on light and
+on dark paper."""
 HIGHEST, TIMES = 10.0, 10.0
-"""Losses above HIGHEST (and above TIMES the lowest) have one colour: far out they are in the thousands, which says
-no more than that the network guesses. The authors' contours end at 10 as well."""
+"""Losses above HIGHEST (and above TIMES the lowest) have one colour: far out they are in the thousands, which only says
+that the network guesses. The authors' contours end at 10 as well."""
 LEAST_SHARE = 1e-9
-"""Of the highest level: what is lower has one colour, too."""
+"""Losses below this share of the highest level have one colour as well."""
 LOSS_COLOURS = ("#04182b", "#0a4d94", "#6f87a8", "#eaa263", "#f7dcb8")
 """Lightness rises in even steps; the last one can still be told from white paper."""
 ROOM = 0.22
-"""Share of the plane's side that a contour must span to get its number; the scale has them all."""
+"""A contour gets its number where it spans at least this share of the plane's side; the scale has all of them."""
 SHOWN_HEIGHT, LOWERED = 1.6, 1.1
 """`surface_picture` draws heights in standard deviations: the whole scale is twice as many of them."""
 FINER = 6
@@ -158,7 +160,9 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     axes: Any = place.on(figure)
     levels, side = card.levels, card.steps
     shown = np.array([[levels.high if one is None else max(one, levels.low) for one in row] for row in card.run.grid])
-    axes.contourf(side, side, shown, levels=levels.values, extend="both", **_colours(levels))
+    axes.contourf(
+        side, side, shown, levels=levels.values, extend="both", cmap=colour_map(LOSS_COLOURS), norm=_norm(levels)
+    )
     lines = axes.contour(side, side, shown, levels=levels.values, colors=levels.inks, linewidths=0.9)
     named = [
         value
@@ -180,19 +184,18 @@ def _draw_contours(figure: Figure, place: Place, card: Card) -> None:
     axes.set_ylabel("along the second", fontsize=TEXT_PX, labelpad=2)
 
 
-def _colours(levels: Levels) -> dict[str, Any]:
+def _norm(levels: Levels) -> LogNorm:
     from matplotlib.colors import LogNorm
 
-    return {"cmap": colour_map(LOSS_COLOURS), "norm": LogNorm(levels.low, levels.high)}
+    return LogNorm(levels.low, levels.high)
 
 
 def draw_scale(figure: Figure, corner: tuple[float, float], levels: Levels) -> None:
     """The colour bar with its lower left corner there, in pixels."""
     from matplotlib.cm import ScalarMappable
 
-    colours = _colours(levels)
     axes = Place(*corner, SCALE_PX[0] - 40, 12).on(figure)
-    bar = figure.colorbar(ScalarMappable(colours["norm"], colours["cmap"]), cax=axes, orientation="horizontal")
+    bar = figure.colorbar(ScalarMappable(_norm(levels), colour_map(LOSS_COLOURS)), cax=axes, orientation="horizontal")
     bar.set_ticks(list(levels.values), labels=[plain(value) for value in levels.values])
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)

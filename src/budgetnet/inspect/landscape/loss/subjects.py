@@ -87,7 +87,7 @@ def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
     for name, loaded in zip(names[1:], opened[1:], strict=True):
         if differing := list(twin_differences(opened[0], loaded)):
             raise ValueError(
-                f"{name} is no twin of {names[0]}: they differ in {listed(differing)}; give networks that "
+                f"{name} is not a twin of {names[0]}: they differ in {listed(differing)}; give networks that "
                 "differ in their activation functions alone, or each by itself"
             )
 

@@ -10,16 +10,29 @@ from budgetnet.inspect.landscape.plane import Spread
 from budgetnet.networks import check_integer
 
 Losses = tuple[float | None, ...]
-"""None is a loss that is no finite number."""
+"""A loss for each point; None where it is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """Which weights around the trained ones are tried, and on how many images.
 
-    `size` points along a side of the grid over [-extent, extent], odd, so that the trained weights are its
-    middle; the line has 2 size - 1. `draws` directions at the distance `radius`. Raises `ValueError` for sizes
-    that are none.
+    Attributes:
+        size: Points along a side of the grid, odd and at least 5, so that the trained weights are its middle; the line
+            has 2 size - 1 points.
+        extent: The grid is [-extent, extent] in both directions, in lengths of the weights.
+        images: How many images the loss is a mean over.
+        draws: How many further directions are tried for the rise.
+        radius: How far they go.
+        seed: What directions and images are drawn by.
+
+    Raises:
+        ValueError: A size is too small, `size` is even, or a length is not a positive number.
+
+    Example:
+        >>> from budgetnet.inspect.landscape import Around
+        >>> Around(size=5).grid_steps
+        (-1.0, -0.5, 0.0, 0.5, 1.0)
     """
 
     size: int = 21
@@ -41,7 +54,14 @@ class Around:
             number(name, getattr(self, name), above=0.0)
 
     def steps(self, size: int) -> tuple[float, ...]:
-        """So many steps from -extent to extent, the one in the middle exactly 0."""
+        """Steps from -extent to extent, the one in the middle exactly 0.
+
+        Args:
+            size: How many, an odd number.
+
+        Returns:
+            The steps, ascending.
+        """
         half = size // 2
         return tuple(self.extent * place / half for place in range(-half, half + 1))
 
@@ -58,10 +78,13 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class Eigenvalue:
-    """The largest eigenvalue of the Hessian of the loss, from `products` products with it.
+    """The largest eigenvalue of the Hessian of the loss.
 
-    `residual` is |H v - value v| for the unit vector v that was found: some eigenvalue is that near.
-    `converged` says that it is within the tolerance; else the value is a lower bound.
+    Attributes:
+        value: The eigenvalue.
+        residual: The length of H v - value v for the unit vector v that was found: some eigenvalue is that near.
+        products: How many products with the Hessian it took.
+        converged: Whether it is within the tolerance; else the value is a lower bound.
     """
 
     value: float
@@ -72,7 +95,7 @@ class Eigenvalue:
 
 @dataclass(frozen=True, slots=True)
 class RunLoss:
-    """The loss around the weights of one run.
+    """The loss around the weights of one run. A loss is None where it is not a finite number.
 
     `loss` and `accuracy` are at the trained weights; `line` runs along the first direction, `grid` has a row a
     step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw, and

@@ -31,7 +31,7 @@ class Probe:
 
     @torch.no_grad()
     def loss_and_accuracy(self) -> tuple[float | None, float]:
-        """Mean cross entropy of the images, None where it is no finite number; share of right answers."""
+        """Mean cross entropy of the images, None where it is not a finite number; share of right answers."""
         total, right = 0.0, 0
         for inputs, labels in self.batches:
             logits = self.model(inputs).float()
@@ -40,7 +40,7 @@ class Probe:
         return (total / self.images if math.isfinite(total) else None), right / self.images
 
     def loss(self) -> float | None:
-        """Mean cross entropy of the images, None where it is no finite number."""
+        """Mean cross entropy of the images, None where it is not a finite number."""
         return self.loss_and_accuracy()[0]
 
 

@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import kendalltau
 from support.spaces import BUDGET, SMALL
 
-from budgetnet.budgets.feasible_space import options_of
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture
-from budgetnet.experiments.baseline.search import Objective, Score, Scored, judged
-from budgetnet.experiments.baseline.surrogate import additive_model, best_of, worth_a_longer_look
+from budgetnet.experiments.baseline.objective import Objective, Score, Scored, best_of
+from budgetnet.experiments.baseline.surrogate import additive_model, select_semifinalists
 
-OPTIONS = options_of(SMALL, BUDGET)
+SPACE = FeasibleSpace.of(SMALL, BUDGET)
 OBJECTIVE = Objective(BUDGET.macs or 1)
 WORTH = {"kind": {"mbconv": 0.05, "fused": 0.02, "separable": 0.0}, "kernel": {3: 0.0, 5: 0.03}}
 
@@ -25,10 +25,10 @@ def truth(one: Architecture) -> float:
     return 0.4 + own + 0.01 * (one.stages[0].kind == one.stages[1].kind)
 
 
-def drawn(count: int, seed: int = 0) -> list[Architecture]:
+def samples(count: int, seed: int = 0) -> list[Architecture]:
     found: dict[str, Architecture] = {}
     for number in range(100 * count):
-        one = OPTIONS.drawn(seed, number)
+        one = SPACE.sample(seed, number)
         found.setdefault(one.id, one)
         if len(found) == count:
             break
@@ -38,8 +38,8 @@ def drawn(count: int, seed: int = 0) -> list[Architecture]:
 def scored(count: int, noise: float, seed: int = 0) -> list[Scored]:
     luck = np.random.default_rng(seed).normal(0, noise, count)
     return [
-        judged(one, OPTIONS.macs(one), Score(truth(one) + float(extra), 1.0), OBJECTIVE)
-        for one, extra in zip(drawn(count, seed), luck, strict=True)
+        OBJECTIVE.scored(one, SPACE.macs(one), Score(truth(one) + float(extra), 1.0))
+        for one, extra in zip(samples(count, seed), luck, strict=True)
     ]
 
 
@@ -50,12 +50,12 @@ def test_the_model_ranks_better_than_the_scores_that_it_is_of() -> None:
     true = [truth(row.architecture) for row in rows]
     own = kendalltau([row.score.accuracy for row in rows], true).statistic
     assert kendalltau([model.of(row.architecture) for row in rows], true).statistic > own + 0.15
-    others = drawn(60, seed=7)
+    others = samples(60, seed=7)
     assert kendalltau([model.of(one) for one in others], [truth(one) for one in others]).statistic > own
 
 
 def test_luck_alone_has_no_model() -> None:
-    rows = drawn(60)
+    rows = samples(60)
     found = [additive_model(rows, list(np.random.default_rng(seed).normal(0.5, 0.1, 60))) for seed in range(20)]
     assert sum(model is None for model in found) >= 14, "leaving one out sees through most of them"
     assert additive_model(rows, [0.5] * 60) is None
@@ -63,29 +63,29 @@ def test_luck_alone_has_no_model() -> None:
 
 
 def test_without_noise_the_fit_is_what_was_scored() -> None:
-    rows = drawn(100)
+    rows = samples(100)
     model = additive_model(rows, [truth(one) for one in rows])
     assert model is not None
     assert [model.of(one) for one in rows] == pytest.approx([truth(one) for one in rows], abs=0.02)
 
 
 @pytest.mark.slow
-def test_half_of_the_looks_are_foreseen_and_all_keep_the_budget() -> None:
+def test_half_of_the_semifinalists_are_predicted_and_all_keep_the_budget() -> None:
     rows = scored(60, noise=0.05)
-    found = worth_a_longer_look(OPTIONS, rows, OBJECTIVE, 16, seed=0)
+    found = select_semifinalists(SPACE, rows, OBJECTIVE, 16, seed=0)
     known = {row.architecture.id for row in rows}
-    foreseen = [one for one in found if one.id not in known]
+    predicted = [one for one in found if one.id not in known]
     assert len({one.id for one in found}) == len(found) and 9 <= len(found) <= 16
-    assert found[:8] and all(one.id in known for one in found[:8]) and foreseen
-    assert all(OPTIONS.fits(one) for one in found)
-    mean = np.mean([OBJECTIVE.of(truth(one), OPTIONS.macs(one)) for one in foreseen])
+    assert found[:8] and all(one.id in known for one in found[:8]) and predicted
+    assert all(SPACE.fits(one) for one in found)
+    mean = np.mean([OBJECTIVE.of(truth(one), SPACE.macs(one)) for one in predicted])
     lucky = [row.architecture for row in best_of(rows, 16)]
-    assert mean > np.mean([OBJECTIVE.of(truth(one), OPTIONS.macs(one)) for one in lucky])
-    assert found == worth_a_longer_look(OPTIONS, rows[::-1], OBJECTIVE, 16, seed=0), "a function of what was scored"
+    assert mean > np.mean([OBJECTIVE.of(truth(one), SPACE.macs(one)) for one in lucky])
+    assert found == select_semifinalists(SPACE, rows[::-1], OBJECTIVE, 16, seed=0), "a function of what was scored"
 
 
 def test_without_a_model_the_best_scores_count() -> None:
     rows = [dataclasses.replace(row, score=Score(0.5, 1.0)) for row in scored(40, noise=0.0)]
-    assert worth_a_longer_look(OPTIONS, rows, OBJECTIVE, 6, seed=0) == tuple(
+    assert select_semifinalists(SPACE, rows, OBJECTIVE, 6, seed=0) == tuple(
         row.architecture for row in best_of(rows, 6)
     )

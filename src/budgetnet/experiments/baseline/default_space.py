@@ -1,4 +1,4 @@
-"""The usual space of a search: around a base that is scaled to the budget from the images' own size."""
+"""The default space of a search: around a base that is scaled to the budget from the images' own size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ same at 32 px got 3.8 points more in equal steps (docs/lab-log.md)."""
 
 
 def space_for(images: ImageSet, budget: Budget, base: str | Network) -> Space:
-    """The usual space around a base, scaled to the budget from the images' own size.
+    """The default space around a base, scaled to the budget from the images' own size.
 
     Strides are dropped as in a comparison: as few as leave a last map of 4 px. The compound rule scales it, unless the
     images are small and only a base of their own size has such a map: then depth and width share what it would have

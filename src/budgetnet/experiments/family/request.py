@@ -1,0 +1,26 @@
+"""What a search for a family is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budgetnet.budgets.budget import Budget
+from budgetnet.budgets.search_space import Space
+from budgetnet.networks import Network
+from budgetnet.training.augmenting import Augment
+from budgetnet.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyRequest:
+    """The budget of S0, and what is searched within it. `space` is None for the default around `base`."""
+
+    budget: Budget
+    time_seconds: float
+    space: Space | None
+    base: str | Network
+    exponent: float
+    seed: int
+    recipe: Recipe
+    precision: str
+    augment: Augment
