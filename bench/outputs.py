@@ -24,13 +24,13 @@ from pathlib import Path
 import timm
 import torch
 from efficientnet_pytorch import EfficientNet
-from tests.drawn import filled, images
 from torch import Tensor, nn
 from torchvision import models
 
 from budgetnet.model.weights import Weights, load_model
 from budgetnet.networks.zoo import names
-from tests import keras_models as keras
+from tests.support import keras_models as keras
+from tests.support.drawn import filled, images
 
 SIZES = ((64, 64), (65, 97), (33, 40))
 EVEN = {"MobileNet": ((64, 64), (63, 96))}
@@ -76,7 +76,7 @@ def google_networks() -> dict[str, str]:
     if find_spec("tensorflow") is None:
         print("without TensorFlow no rows of it: pip install -e '.[google]'", file=sys.stderr)
         return {}
-    from tests import google_networks as google
+    from tests.support import google_networks as google
 
     return google.OURS
 
@@ -109,7 +109,7 @@ def state_dict_error(create: Callable[[str], nn.Module], theirs: str, ours: str,
 
 def checkpoint_error(theirs: str, ours: str, folder: Path) -> float:
     """Of one of Google's networks, which TensorFlow runs."""
-    from tests import google_networks as google
+    from tests.support import google_networks as google
 
     network = google.Google(theirs, dtype=google.tf.float32)
     loaded = taken(google.write_checkpoint(folder / theirs, network.variables), ours)

@@ -230,10 +230,9 @@ def test_a_final_training_that_learns_validation_is_calibrated_on_what_it_has_no
     )
     assert run_job(final)
     kept = held_out_images(digits, held_out, 0)
-    (tmp_path / "resumed").mkdir()
-    both = [copied(job, tmp_path / "resumed" / job.name) for job in (final, earlier)]
+    resumed = copied(final, tmp_path / "resumed")
     done = finalize(final, digits, pixels, earlier)
-    assert finalize(both[0], digits, pixels, both[1]) == done, "whoever ends the run"
+    assert finalize(resumed, digits, pixels, earlier.at(resumed.context)) == done, "whoever ends the run"
     files = [folder / "weights.safetensors" for folder in (tmp_path, tmp_path / "resumed")]
     assert files[0].read_bytes() == files[1].read_bytes()
     found = done.calibration

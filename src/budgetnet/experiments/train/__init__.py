@@ -27,7 +27,7 @@ from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.outcome import FILE, FORMAT, check_weights
+from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.stopwatch import MACHINE, Clock
@@ -73,9 +73,9 @@ class Train:
         return run_training(record, context)
 
     def read(self, row: object, record: TrainRecord, run: Path) -> TrainResult:
-        """metrics.json; the weights must be there as well."""
+        """metrics.json; the network and its weights must be there as well."""
         self._check(len(record.data.classes), record.data.name)
-        check_weights(run)
+        check_model(run)
         network = record.plan.config.network
         return from_record(TrainResult, row, FORMAT, f"{FILE} in {run}", run=run, network=network, record=record)
 
