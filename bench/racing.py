@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budgetnet.training.train import with_steps
-
 from bench.random_search import BACKWARD
 from bench.replay import forms_for, judged
 from budgetnet import Network, cost, open_images
@@ -41,7 +39,7 @@ from budgetnet.training.plan import preprocessing_for, side_px_for
 from budgetnet.training.predictions import train_and_test
 from budgetnet.training.pretrained import fitting_images
 from budgetnet.training.recipe import guarded_batch, recipe_of
-from budgetnet.training.trainer import TrainingConfig, initial_model
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec, initial_model
 
 FORMAT = "budgetnet.racing.v1"
 MARKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
@@ -77,7 +75,7 @@ def main() -> None:
     recipe = fitted(recipe, choose_augmentation(AUTO, recipe, images, pixels, 0))
     context = JobContext(asked.data, 0, side_px, str(asked.out / "training"))
     batch = guarded_batch(recipe, len(images.indices("train")))
-    draft = with_steps(TrainingConfig("draft", base, recipe, preprocessing, 0, batch, 1, 1), asked.steps)
+    draft = TrainingSpec("draft", base, recipe, preprocessing, 0, batch).for_steps(asked.steps)
     parent = training_of(draft, base, "base", 0, context, (), None)
     plain = {name: _seeds(draft, row, name, asked.seeds, context, None) for name, row in networks.items()}
     begun = parent.jobs[-1]

@@ -12,10 +12,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +22,12 @@ from numpy.typing import NDArray
 from budgetnet import Network
 from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.pending import train_pending
+from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet
-from budgetnet.experiments.baseline.finals import final_jobs
-from budgetnet.experiments.baseline.result import Final, Trainings, against, final_of, ranked
+from budgetnet.experiments.baseline.ranking import MeanDifference, RandomFinal, RandomSearchResult
+from budgetnet.experiments.baseline.result import Baseline, BaselineRecord, Trainings, difference_of, final_of, ranked
+from budgetnet.experiments.baseline.run import final_jobs, objective_of, trainings_of
 from budgetnet.experiments.baseline.scoring import CandidateScoring
-from budgetnet.experiments.baseline.work import objective_of, trainings_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.statistics import OverSeeds, difference_interval
 from budgetnet.training.predictions import train_and_test
@@ -46,32 +46,35 @@ class Sampled:
     validation: float
 
 
-def made_by(plan: Mapping[str, Any], **more: object) -> str:
+def made_by(record: BaselineRecord, **more: object) -> str:
     """16 hex digits over all that trainings of a run's networks depend on, and over `more`: a folder's name."""
-    names = ("seed", "space", "budget", "recipe", "preprocessing", "precision", "side_px")
-    row = {"data": plan["data"]["fingerprint"], **{name: plan[name] for name in names}, **more}
+    plan, request = record.plan, record.request
+    parts = (plan.space, request.budget, plan.recipe, plan.preprocessing, request.precision, plan.side_px)
+    row = [record.data.fingerprint, record.seed, *map(to_plain, parts), more]
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def search_macs(plan: Mapping[str, Any], found: Mapping[str, Any], validation: int) -> float:
+def search_macs(found: Baseline, validation: int) -> float:
     """Multiply-adds of all that a finished search did before its finals, with so many validation images."""
-    candidates, again = (sum(row["macs"] for row in found[name]) for name in ("candidates", "semifinals"))
-    total = training_macs(plan["semifinals"]["config"], again, validation) if again else 0.0
-    return total + training_macs(plan["candidate"], candidates, validation)
+    plan = found.record.plan
+    total = training_macs(plan.scores.steps, plan.batch, sum(row.macs for row in found.candidates), validation)
+    if plan.semifinals is None:
+        return total
+    again = sum(row.macs for row in found.semifinals)
+    return total + training_macs(plan.semifinals.steps, plan.batch, again, validation)
 
 
-def training_macs(config: Mapping[str, Any], macs: float, validation: int) -> float:
-    """Multiply-adds of a training and of its answers, for a network of so many."""
-    return (BACKWARD * config["steps"] * config["batch"] + validation) * macs
+def training_macs(steps: int, batch: int, macs: float, validation: int) -> float:
+    """Multiply-adds of a training and of its predictions, for a network of so many."""
+    return (BACKWARD * steps * batch + validation) * macs
 
 
 @dataclass(frozen=True, slots=True)
 class RandomSearch:
     """A finished search and the networks that were drawn and trained for so many steps each, in place of it."""
 
-    plan: Mapping[str, Any]
     scoring: CandidateScoring
-    found: Mapping[str, Any]
+    found: Baseline
     drawn: Sequence[Sampled]
     steps: int
     images: ImageSet
@@ -79,14 +82,14 @@ class RandomSearch:
     @property
     def search_macs(self) -> float:
         """Of the search's scores and semifinals."""
-        return search_macs(self.plan, self.found, len(self.images.indices("validation")))
+        return search_macs(self.found, len(self.images.indices("validation")))
 
     @property
     def training_macs(self) -> float:
         """Of one drawn network, on average."""
-        config = {"steps": self.steps, "batch": self.plan["finals"]["config"]["batch"]}
         mean = float(np.mean([one.macs for one in self.drawn]))
-        return training_macs(config, mean, len(self.images.indices("validation")))
+        batch = self.found.record.plan.batch
+        return training_macs(self.steps, batch, mean, len(self.images.indices("validation")))
 
     @property
     def affordable(self) -> int:
@@ -96,19 +99,20 @@ class RandomSearch:
     @property
     def finalists(self) -> Sequence[Sampled]:
         """The best that were paid for, as many as the search's. Ends the program where there are fewer."""
-        objective = objective_of(self.plan, self.scoring.space)
-        paid, count = self.drawn[: self.affordable], len(self.found["finals"]) - 1
+        objective = objective_of(self.found.record, self.scoring.space)
+        paid, count = self.drawn[: self.affordable], len(self.found.finals) - 1
         if len(paid) < count:
             raise SystemExit(f"random search has {len(paid)} trainings and {count} finalists; give fewer --steps")
         return sorted(paid, key=lambda row: (-objective.of(row.validation, row.macs), row.id))[:count]
 
-    def finals(self, out: Path, shown: Progress) -> dict[str, Any]:
+    def finals(self, out: Path, shown: Progress) -> RandomSearchResult:
         """Train the finalists as the search's were, and compare."""
-        plan, place = self.plan, self.scoring.context
-        name = made_by(plan, finals=plan["finals"]["config"], seeds=plan["finals"]["seeds"])
+        record, at = self.found.record, self.scoring.context
+        plan = record.plan
+        name = made_by(record, batch=plan.batch, steps=plan.finals.steps, seeds=plan.seeds)
         chosen = [(row.id, row.network) for row in self.finalists]
-        jobs = final_jobs(plan, chosen, dataclasses.replace(place, folder=str(out / name / "training")))
-        here = LocalExecutor(place.device)
+        jobs = final_jobs(record, chosen, dataclasses.replace(at, folder=str(out / name / "training")))
+        here = LocalExecutor(at.device)
         train_pending(
             jobs,
             "random finals",
@@ -119,33 +123,30 @@ class RandomSearch:
             train_and_test,
             lambda job: job.predictions,
         )
-        done, objective = trainings_of(jobs, self.images), objective_of(plan, self.scoring.space)
-        budget = self.scoring.space.budget
+        done, objective = trainings_of(jobs, self.images), objective_of(record, self.scoring.space)
+        budget = record.request.budget
         rows = ranked([final_of(name, row, None, done[name], budget, objective) for name, row in chosen])
-        return self._row(rows, [done[row.id] for row in rows])
-
-    def _row(self, rows: Sequence[Final], theirs: Sequence[Trainings]) -> dict[str, Any]:
-        """Of ranking.json."""
-        names = ("id", "macs", "validation_accuracy", "reward", "accuracy")
-        ours = self._of_search()
-        return {
-            "search_macs": self.search_macs,
-            "training_macs": self.training_macs,
-            "affordable": self.affordable,
-            "trainings": min(self.affordable, len(self.drawn)),
-            "finals": [{name: getattr(row, name) for name in names} for row in rows],
-            "winner": dataclasses.asdict(against(ours[0], theirs[0])),
-            "all_finals": all_finals(ours, theirs),
-        }
+        ours, theirs = self._of_search(), [done[row.id] for row in rows]
+        return RandomSearchResult(
+            search_macs=self.search_macs,
+            training_macs=self.training_macs,
+            affordable=self.affordable,
+            trainings=min(self.affordable, len(self.drawn)),
+            finals=tuple(
+                RandomFinal(row.id, row.macs, row.validation_accuracy, row.reward, row.accuracy) for row in rows
+            ),
+            winner=difference_of(self.found.winner, rows[0].id, ours[0], theirs[0]),
+            all_finals=all_finals(ours, theirs),
+        )
 
     def _of_search(self) -> list[Trainings]:
         """The final trainings of the search's finalists, the winner first."""
-        rows = [(row["id"], Network.from_json(json.dumps(row["network"]))) for row in self.found["finals"][:-1]]
-        done = trainings_of(final_jobs(self.plan, rows, self.scoring.context), self.images)
+        rows = [(row.id, row.network) for row in self.found.finals[:-1]]
+        done = trainings_of(final_jobs(self.found.record, rows, self.scoring.context), self.images)
         return [done[name] for name, _ in rows]
 
 
-def all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> dict[str, float]:
+def all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> MeanDifference:
     """Mean accuracy of all finalists minus theirs on the same images, with its 95 % interval.
 
     E**2 = V_images + V_ours / n + V_theirs / n: V_images of the mean of per-image differences, the others of the
@@ -161,7 +162,7 @@ def all_finals(ours: Sequence[Trainings], theirs: Sequence[Trainings]) -> dict[s
     degrees = (images + networks) ** 2 / parts if parts else math.inf
     found = OverSeeds(float(each.mean()), math.sqrt(images), math.sqrt(networks), error, degrees, each.size)
     low, high = difference_interval(found)
-    return {"difference": found.mean, "low": low, "high": high}
+    return MeanDifference(found.mean, low, high)
 
 
 def _right_shares(rows: Sequence[Trainings]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ which no training has learned from, comes with a percentile interval of a bootst
 then held against random search of the same multiply-adds (`bench.random_search`): as many of these trainings as its
 scores and semifinals cost, and the same finals. With --random the sampler "random" also scores as many candidates as
 the search did. Killed anywhere, the same command goes on. Several runs may share FOLDER, and with it what they have in
-common. The result is RUN/ranking.json, and the page of a finished search is written anew. Results: docs/lab-log.md.
+common. The result is RUN/ranking.json, and the page of a finished search is written again. Results: docs/lab-log.md.
 """
 
 from __future__ import annotations
@@ -24,33 +24,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from budgetnet.training.train import with_steps
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from bench.random_search import RandomSearch, Sampled, made_by
 from budgetnet import Network, open_images
+from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cli.progress import progress
 from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.cluster.pending import train_pending
-from budgetnet.data import ImageSet, Preprocessing, open_cache
+from budgetnet.codec import to_plain
+from budgetnet.data import ImageSet, open_cache
+from budgetnet.experiments.baseline import SEARCH_BASELINE
 from budgetnet.experiments.baseline.objective import Score
-from budgetnet.experiments.baseline.page import RANKING, write_page
-from budgetnet.experiments.baseline.plan import scoring_of
+from budgetnet.experiments.baseline.ranking import (
+    FILE,
+    FORMAT,
+    RandomSampler,
+    RandomSearchResult,
+    RankedNetwork,
+    Ranking,
+    Tau,
+)
+from budgetnet.experiments.baseline.result import Baseline, BaselineRecord
+from budgetnet.experiments.baseline.run import scoring_of, search_of
 from budgetnet.experiments.baseline.scoring import CandidateScoring
 from budgetnet.experiments.baseline.search import run_search
 from budgetnet.experiments.baseline.surrogate import additive_model
-from budgetnet.experiments.baseline.work import search_of
+from budgetnet.experiments.report import write_report
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.runs.run import read_json, write_json
+from budgetnet.reading import read_json_file
+from budgetnet.runs.record import check_images, read_record
+from budgetnet.runs.run import write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
-from budgetnet.training.plan import load_plan, same_data
 from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
-from budgetnet.training.recipe import Recipe
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
-FORMAT = "budgetnet.ranking.v1"
 RESAMPLES = 2000
 OTHER_SEED = 1000
 """Beyond the plan's: a score by a short training must not begin from the same weights as the training it foretells."""
@@ -76,38 +86,46 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of each training")
     parser.add_argument("--random", action="store_true", help="search by even draws, scored alike, too")
     asked = parser.parse_args()
-    plan = load_plan(asked.run, "search baseline")
-    if plan is None:
+    record = read_record(asked.run, SEARCH_BASELINE.name, *SEARCH_BASELINE.types)
+    if record is None:
         raise SystemExit(f"{asked.run} holds no search baseline")
-    images = open_images(asked.data, plan["seed"])
-    same_data(plan["data"]["fingerprint"], images, asked.run)
-    open_cache(images, plan["side_px"])
+    plan = record.plan
+    images = open_images(asked.data, record.seed)
+    check_images(record, images, asked.run)
+    open_cache(images, plan.side_px)
     asked.out.mkdir(parents=True, exist_ok=True)
-    context = JobContext(
-        asked.data, plan["seed"], plan["side_px"], str(asked.run / "training"), precision=plan["precision"]
-    )
-    scoring = scoring_of(plan, context, images)
-    drawn = _drawn(scoring, plan["seed"], asked.networks)
-    steps = asked.steps or plan["finals"]["config"]["steps"]
+    precision = record.request.precision
+    at = JobContext(asked.data, record.seed, plan.side_px, str(asked.run / "training"), precision=precision)
+    scoring = scoring_of(record, FeasibleSpace.of(plan.space, record.request.budget), at, images)
+    drawn = _drawn(scoring, record.seed, asked.networks)
+    steps = asked.steps or plan.finals.steps
     networks = {one.id: scoring.space.network(one) for one in drawn}
-    found = read_json(asked.run / "baseline.json") if (asked.run / "baseline.json").exists() else None
+    found = _found(asked.run, record)
     with progress() as shown:
         scores = _scored(scoring, drawn, shown)
-        reached = _trained(plan, context, networks, steps, asked.out, images, shown)
+        reached = _trained(record, at, networks, steps, asked.out, images, shown)
         trained = [reached[one.id] for one in drawn]
-        row = _row(scoring, drawn, scores, trained, steps)
         rows = [
-            Sampled(one.id, networks[one.id], scoring.space.macs(one), found.validation)
-            for one, found in zip(drawn, trained, strict=True)
+            Sampled(one.id, networks[one.id], scoring.space.macs(one), one_trained.validation)
+            for one, one_trained in zip(drawn, trained, strict=True)
         ]
-        random = found and RandomSearch(plan, scoring, found, rows, steps, images).finals(asked.out, shown)
-    row["random_search"] = random
-    row["model"] = _model(found, drawn, trained) if found else None
-    row["random_sampler"] = _random_sampler(plan, scoring) if asked.random else None
-    write_json(asked.run / RANKING, row)
+        random = found and RandomSearch(scoring, found, rows, steps, images).finals(asked.out, shown)
+    ranking = dataclasses.replace(
+        _ranking(scoring, drawn, scores, trained, steps),
+        random_search=random,
+        model=_model(found, drawn, trained) if found else None,
+        random_sampler=_random_sampler(record, scoring) if asked.random else None,
+    )
+    write_json(asked.run / FILE, {"format": FORMAT, **to_plain(ranking)})
     if found:
-        write_page(asked.run)
-    _say(row, asked.run)
+        write_report(SEARCH_BASELINE.report(record, dataclasses.replace(found, ranking=ranking)), asked.run)
+    _say(ranking, found)
+
+
+def _found(run: Path, record: BaselineRecord) -> Baseline | None:
+    """The result of the search; None where it is not finished."""
+    file = run / SEARCH_BASELINE.file
+    return SEARCH_BASELINE.read(read_json_file(file), record, run) if file.exists() else None
 
 
 def _drawn(scoring: CandidateScoring, seed: int, count: int) -> list[Architecture]:
@@ -136,8 +154,8 @@ def _scored(scoring: CandidateScoring, drawn: Sequence[Architecture], shown: Pro
 
 
 def _trained(
-    plan: Mapping[str, Any],
-    context: JobContext,
+    record: BaselineRecord,
+    at: JobContext,
     networks: Mapping[str, Network],
     steps: int,
     out: Path,
@@ -145,18 +163,17 @@ def _trained(
     shown: Progress,
 ) -> dict[str, Trained]:
     """Every network's own training, from nothing; those that are done are read."""
-    recipe, preprocessing = Recipe.from_dict(plan["recipe"]), Preprocessing(**plan["preprocessing"])
-    batch, seed = plan["finals"]["config"]["batch"], plan["seed"] + OTHER_SEED
-    context = dataclasses.replace(context, folder=str(out / made_by(plan, batch=batch, steps=steps) / "training"))
-    jobs: dict[str, TrainingJob] = {}
-    for name, network in networks.items():
-        config = with_steps(TrainingConfig(name, network, recipe, preprocessing, seed, batch, 1, 1), steps)
-        jobs[name] = whole_job(config, context, f"ranking/{name}", config.cooldown_steps)
-    here = LocalExecutor(context.device)
-    train_pending(
-        list(jobs.values()), "ranking", here, context, here.slots(), shown, train_and_test, lambda job: job.predictions
-    )
-    return {name: _reached(job, images) for name, job in jobs.items()}
+    plan, seed = record.plan, record.seed + OTHER_SEED
+    folder = out / made_by(record, batch=plan.batch, steps=steps) / "training"
+    at = dataclasses.replace(at, folder=str(folder))
+    configs = [
+        TrainingSpec(name, network, plan.recipe, plan.preprocessing, seed, plan.batch).for_steps(steps)
+        for name, network in networks.items()
+    ]
+    jobs = [whole_job(config, at, f"ranking/{config.id}", config.cooldown_steps) for config in configs]
+    here = LocalExecutor(at.device)
+    train_pending(jobs, "ranking", here, at, here.slots(), shown, train_and_test, lambda job: job.predictions)
+    return {job.config.id: _reached(job, images) for job in jobs}
 
 
 def _reached(job: TrainingJob, images: ImageSet) -> Trained:
@@ -168,54 +185,56 @@ def _reached(job: TrainingJob, images: ImageSet) -> Trained:
     return Trained(float(right.mean()), float(test.right.mean()), float(both.mean()))
 
 
-def _row(
+def _ranking(
     scoring: CandidateScoring,
     drawn: Sequence[Architecture],
     scores: Sequence[Score],
     trained: Sequence[Trained],
     steps: int,
-) -> dict[str, Any]:
+) -> Ranking:
     by_score = np.array([row.accuracy for row in scores])
     by_loss = np.array([-row.log_loss for row in scores])
     alone = np.array([row.both for row in trained])
     macs = np.array([scoring.space.macs(row) for row in drawn], dtype=np.float64)
     low, high = interval(by_score, alone)
-    return {
-        "format": FORMAT,
-        "steps": steps,
-        "scored_by": scoring.name,
-        "tau": tau(by_score, alone),
-        "low": low,
-        "high": high,
-        "tau_log_loss": tau(by_loss, alone),
-        "low_log_loss": interval(by_loss, alone)[0],
-        "high_log_loss": interval(by_loss, alone)[1],
-        "tau_macs": tau(macs, alone),
-        "networks": [
-            {
-                "id": one.id,
-                "stages": one.to_rows(),
-                "macs": scoring.space.macs(one),
-                "score_accuracy": score.accuracy,
-                "score_log_loss": score.log_loss,
-                **dataclasses.asdict(reached),
-            }
+    low_log_loss, high_log_loss = interval(by_loss, alone)
+    return Ranking(
+        steps=steps,
+        scored_by=scoring.name,
+        tau=tau(by_score, alone),
+        low=low,
+        high=high,
+        tau_log_loss=tau(by_loss, alone),
+        low_log_loss=low_log_loss,
+        high_log_loss=high_log_loss,
+        tau_macs=tau(macs, alone),
+        networks=tuple(
+            RankedNetwork(
+                id=one.id,
+                stages=one.stages,
+                macs=scoring.space.macs(one),
+                score_accuracy=score.accuracy,
+                score_log_loss=score.log_loss,
+                validation=reached.validation,
+                test=reached.test,
+                both=reached.both,
+            )
             for one, score, reached in zip(drawn, scores, trained, strict=True)
-        ],
-    }
+        ),
+        random_search=None,
+        model=None,
+        random_sampler=None,
+    )
 
 
-def _model(
-    found: Mapping[str, Any], drawn: Sequence[Architecture], trained: Sequence[Trained]
-) -> dict[str, float] | None:
+def _model(found: Baseline, drawn: Sequence[Architecture], trained: Sequence[Trained]) -> Tau | None:
     """How well the model of the search's scores ranks the drawn networks, of which it has seen none."""
-    rows = [(Architecture.from_rows(row["stages"]), row["accuracy"]) for row in found["candidates"]]
-    model = additive_model([one for one, _ in rows], [score for _, score in rows])
+    known = [Architecture(row.stages) for row in found.candidates]
+    model = additive_model(known, [row.accuracy for row in found.candidates])
     if model is None:
         return None
-    foretold, alone = np.array([model.of(one) for one in drawn]), np.array([row.both for row in trained])
-    low, high = interval(foretold, alone)
-    return {"tau": tau(foretold, alone), "low": low, "high": high}
+    predicted, alone = np.array([model.of(one) for one in drawn]), np.array([row.both for row in trained])
+    return Tau(tau(predicted, alone), *interval(predicted, alone))
 
 
 def tau(scores: Floats, reached: Floats) -> float:
@@ -228,7 +247,7 @@ def tau(scores: Floats, reached: Floats) -> float:
 
 
 def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tuple[float, float]:
-    """95 % percentile interval of tau by drawing networks anew with replacement."""
+    """95 % percentile interval of tau by drawing networks again with replacement."""
     generator = np.random.default_rng(0)
     draws = (generator.integers(0, len(scores), len(scores)) for _ in range(resamples))
     found = [tau(scores[draw], reached[draw]) for draw in draws]
@@ -236,49 +255,49 @@ def interval(scores: Floats, reached: Floats, resamples: int = RESAMPLES) -> tup
     return float(low), float(high)
 
 
-def _random_sampler(plan: Mapping[str, Any], scoring: CandidateScoring) -> dict[str, float]:
+def _random_sampler(record: BaselineRecord, scoring: CandidateScoring) -> RandomSampler:
     """The best objective of as many even draws, scored alike."""
-    search = dataclasses.replace(search_of(plan, scoring.space), sampler="random")
+    search = dataclasses.replace(search_of(record, scoring.space), sampler="random")
     with progress() as shown, scoring.open(LocalExecutor(scoring.context.device), search.at_once, shown) as score_batch:
         found = run_search(search, score_batch)
-    return {"candidates": len(found), "best_reward": max(row.reward for row in found)}
+    return RandomSampler(len(found), max(row.reward for row in found))
 
 
-def _say(row: Mapping[str, Any], run: Path) -> None:
-    print(f"scored by {row['scored_by']}, trained for {row['steps']} steps")
+def _say(found: Ranking, search: Baseline | None) -> None:
+    print(f"scored by {found.scored_by}, trained for {found.steps} steps")
     print(f"{'network':<10}{'MACs':>12}{'score %':>10}{'log loss':>10}{'trained %':>11}")
-    for one in sorted(row["networks"], key=lambda one: -one["both"]):
-        score, alone = 100 * one["score_accuracy"], 100 * one["both"]
-        print(f"{one['id']:<10}{one['macs']:>12,}{score:>10.1f}{one['score_log_loss']:>10.3f}{alone:>11.1f}")
-    print(f"Kendall's tau {row['tau']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}), {len(row['networks'])} networks")
+    for one in sorted(found.networks, key=lambda one: -one.both):
+        score, alone = 100 * one.score_accuracy, 100 * one.both
+        print(f"{one.id:<10}{one.macs:>12,}{score:>10.1f}{one.score_log_loss:>10.3f}{alone:>11.1f}")
+    print(f"Kendall's tau {found.tau:+.2f} ({found.low:+.2f} to {found.high:+.2f}), {len(found.networks)} networks")
     print(
-        f"by log loss {row['tau_log_loss']:+.2f} ({row['low_log_loss']:+.2f} to {row['high_log_loss']:+.2f}); "
-        f"by MACs alone {row['tau_macs']:+.2f}"
+        f"by log loss {found.tau_log_loss:+.2f} ({found.low_log_loss:+.2f} to {found.high_log_loss:+.2f}); "
+        f"by MACs alone {found.tau_macs:+.2f}"
     )
-    if model := row["model"]:
-        print(f"by the model of all scores {model['tau']:+.2f} ({model['low']:+.2f} to {model['high']:+.2f})")
-    if random := row["random_search"]:
-        _say_random(random, read_json(run / "baseline.json")["finals"][:-1])
-    if row["random_sampler"]:
-        print(f"even draws, scored alike: best objective {row['random_sampler']['best_reward']:.4f}")
+    if model := found.model:
+        print(f"by the model of all scores {model.tau:+.2f} ({model.low:+.2f} to {model.high:+.2f})")
+    if search and found.random_search:
+        _say_random(found.random_search, search)
+    if found.random_sampler:
+        print(f"even draws, scored alike: best objective {found.random_sampler.best_reward:.4f}")
 
 
-def _say_random(row: Mapping[str, Any], finals: Sequence[Mapping[str, Any]]) -> None:
+def _say_random(random: RandomSearchResult, search: Baseline) -> None:
     print(
-        f"\nrandom search: {row['trainings']} trainings ({row['affordable']} cost as much as the search's scores and "
+        f"\nrandom search: {random.trainings} trainings ({random.affordable} cost as much as the search's scores and "
         "semifinals), then the same finals"
     )
     print(f"{'finals of':<12}{'network':<10}{'MACs':>12}{'validation %':>14}{'objective':>11}{'test %':>8}")
-    for name, rows in (("the search", finals), ("random", row["finals"])):
+    for name, rows in (("the search", search.finals[:-1]), ("random", random.finals)):
         for one in rows:
             print(
-                f"{name:<12}{one['id']:<10}{one['macs']:>12,}{100 * one['validation_accuracy']:>14.1f}"
-                f"{one['reward']:>11.4f}{100 * one['accuracy']:>8.1f}"
+                f"{name:<12}{one.id:<10}{one.macs:>12,}{100 * one.validation_accuracy:>14.1f}"
+                f"{one.reward:>11.4f}{100 * one.accuracy:>8.1f}"
             )
-    for what, found in (("the winner's", row["winner"]), ("all finals'", row["all_finals"])):
+    for what, found in (("the winner's", random.winner), ("all finals'", random.all_finals)):
         print(
-            f"{what} test accuracy minus random's: {100 * found['difference']:+.1f} points "
-            f"({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+            f"{what} test accuracy minus random's: {100 * found.difference:+.1f} points "
+            f"({100 * (found.low or 0.0):+.1f} to {100 * (found.high or 0.0):+.1f})"
         )
 
 

@@ -27,11 +27,16 @@ from budgetnet.budgets.coefficient_space import space
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture, default_space
 from budgetnet.experiments.baseline.evolution import POPULATION
-from budgetnet.experiments.baseline.finals import MOST_SEMIFINALISTS, SEMIFINAL_LENGTH, as_many_as_fit
 from budgetnet.experiments.baseline.objective import Objective, Score
-from budgetnet.experiments.baseline.plan import PROPOSAL_SECONDS, SCORE_LENGTH
+from budgetnet.experiments.baseline.plan import (
+    MOST_SEMIFINALISTS,
+    PROPOSAL_SECONDS,
+    SCORE_LENGTH,
+    SEMIFINAL_LENGTH,
+    as_many_as_fit,
+)
+from budgetnet.experiments.baseline.run import LEAST_BATCHES
 from budgetnet.experiments.baseline.search import OnResult, Search, run_search
-from budgetnet.experiments.baseline.work import LEAST_BATCHES
 from budgetnet.experiments.coefficients.entrants import matched
 from budgetnet.experiments.coefficients.plan import FINALISTS as COEFFICIENT_FINALISTS
 from budgetnet.experiments.race import survivors

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import shutil
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from support.baseline_search import GREY, PREPROCESSING, scores_in
+from support.baseline_search import GREY, PREPROCESSING, REQUEST, made_again, record_of, scores_in
+from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
 from support.killed import kill_when
 from support.page import Page
+from support.simulated import SimulatedClock
 from support.spaces import BASE, BUDGET, SMALL
 
 from bench.ranking import main as rank
@@ -21,18 +27,30 @@ from budgetnet import Budget
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture, Space
 from budgetnet.cli import main
+from budgetnet.cli.report import print_report
+from budgetnet.cli.show import plain
 from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet, open_images
-from budgetnet.experiments.baseline import space_for
-from budgetnet.experiments.baseline.finals import final_jobs, finals_of, semifinal_jobs, semifinals_of
+from budgetnet.experiments.baseline import SEARCH_BASELINE, space_for
 from budgetnet.experiments.baseline.objective import Score
+from budgetnet.experiments.baseline.plan import BaselinePlan, Rung, finals_of, propose, semifinals_of
+from budgetnet.experiments.baseline.report import report
+from budgetnet.experiments.baseline.result import FILE, Baseline
+from budgetnet.experiments.baseline.run import final_jobs, semifinal_jobs
 from budgetnet.experiments.baseline.scoring import CandidateScoring
 from budgetnet.experiments.bases import last_px
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform
+from budgetnet.experiments.report import Facts
+from budgetnet.experiments.timing import TimeBudget
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import silent
-from budgetnet.training.job import JobContext, run_job
-from budgetnet.training.recipe import MODERN
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.runs.record import Amendment
+from budgetnet.training.job import Job, JobContext, TrainingJob, run_job
+from budgetnet.training.plan import TooShort
+from budgetnet.training.trainer import TrainingSpec
 
 Capture = pytest.CaptureFixture[str]
 
@@ -89,52 +107,82 @@ def test_a_base_for_small_images_keeps_their_size_where_its_map_would_vanish(dig
     assert last_px(roomy) >= 4 and roomy.resolution_px[0] >= 32
 
 
-def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_their_own(tmp_path: Path) -> None:
-    row = {"batch": 16, "steps": 30, "warmup_steps": 1}
-    plan = {
-        "finals": {"seeds": 2, "config": row, "cooldown_steps": 10},
-        "semifinals": {"config": {**row, "steps": 8}, "cooldown_steps": 4},
-        "recipe": MODERN.to_dict(),
-        "preprocessing": dataclasses.asdict(PREPROCESSING),
-        "seed": 5,
-    }
-    context = JobContext("digits", 5, 8, str(tmp_path))
-    jobs = final_jobs(plan, [("one", BASE), ("base", BASE)], context)
+FAR = 1e12
+"""A moment that no test reaches."""
+
+
+@dataclass
+class Machine(InlineExecutor):
+    """Slow, so that few steps are planned; it keeps the jobs' deadlines, from the beginning on."""
+
+    speed: float = 3e9
+    deadlines: list[float] = field(default_factory=list)
+
+    def begin(self, job: Job) -> None:
+        super().begin(job)
+        assert isinstance(job, TrainingJob) and job.deadline is not None
+        self.deadlines.append(job.deadline - FAR)
+
+
+@dataclass(frozen=True)
+class StillClock(SimulatedClock):
+    """Time stands still, and deadlines are never missed."""
+
+    def deadline(self, seconds: float) -> float | None:
+        return FAR + seconds
+
+
+def made(run: Path, executor: InlineExecutor | Cluster, **options: Any) -> Baseline:
+    """The search by a clock that stands still."""
+    request, compute = dataclasses.replace(REQUEST, **options), Compute(cluster=executor)
+    return perform(SEARCH_BASELINE, request, "digits", compute, run, False, request.time_seconds, None, StillClock())
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Baseline, Machine]:
+    """A whole search, and the executor that made it."""
+    executor = Machine()
+    return made(tmp_path_factory.mktemp("baseline") / "run", executor), executor
+
+
+def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_their_own(
+    digits: ImageSet, tmp_path: Path
+) -> None:
+    record = record_of(digits, seed=5)
+    at = JobContext("digits", 5, 8, str(tmp_path))
+    jobs = final_jobs(record, [("one", BASE), ("base", BASE)], at)
     assert [job.config.id for job in jobs] == ["one-seed0", "base-seed0", "one-seed1", "base-seed1"]
     assert [job.config.seed for job in jobs] == [5, 5, 6, 6]
     assert {job.context.split_seed for job in jobs} == {5}
-    assert {(job.trunk_until, job.cooldown_steps) for job in jobs} == {(20, 10)}
-    (again,) = semifinal_jobs(plan, [("one", BASE)], context)
-    assert (again.trunk_until, again.cooldown_steps, again.config.seed, again.context.split_seed) == (4, 4, 7, 5)
+    assert {job.trunk_until + job.cooldown_steps for job in jobs} == {30}
+    (again,) = semifinal_jobs(record, [("one", BASE)], at)
+    assert (again.trunk_until + again.cooldown_steps, again.config.seed, again.context.split_seed) == (8, 7, 5)
     assert again.folder not in {job.folder for job in jobs}
 
 
 @pytest.mark.parametrize(
-    ("workers", "seconds", "finalists", "seeds"),
+    ("slots", "seconds", "finalists", "seeds"),
     [(2, 60.0, 3, 1), (2, 10**5, 3, 3), (8, 60.0, 7, 1), (1, 60.0, 2, 1)],
 )
 def test_no_core_waits_in_the_finals_for_want_of_finalists(
-    digits: ImageSet, workers: int, seconds: float, finalists: int, seeds: int
+    digits: ImageSet, slots: int, seconds: float, finalists: int, seeds: int
 ) -> None:
-    config = TrainingConfig("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
-    found = finals_of(config, digits, 100.0, workers, seconds)
-    assert (found["finalists"], found["seeds"]) == (finalists, seeds)
-    turns = -(-(finalists + 1) * seeds // workers)
-    assert found["config"]["steps"] * 32 / 100.0 <= seconds / turns
+    found_seeds, found = finals_of(digits, 32, 100.0, slots, seconds)
+    assert (found.networks, found_seeds, found.trainings) == (finalists, seeds, (finalists + 1) * seeds)
+    assert found.seconds(slots) <= seconds
 
 
 @pytest.mark.parametrize(
-    ("workers", "seconds", "networks"), [(2, 300.0, 16), (2, 60.0, 6), (2, 1.0, None), (64, 60.0, 16)]
+    ("slots", "seconds", "networks"), [(2, 300.0, 16), (2, 60.0, 6), (2, 1.0, None), (64, 60.0, 16)]
 )
 def test_as_many_semifinals_as_time_allows_or_none(
-    digits: ImageSet, workers: int, seconds: float, networks: int | None
+    digits: ImageSet, slots: int, seconds: float, networks: int | None
 ) -> None:
-    config = TrainingConfig("base", BASE, GREY, PREPROCESSING, 0, 32, 1, 1)
-    finals = {"finalists": 3, "config": {"steps": 200}}
-    found = semifinals_of(config, digits, 100.0, workers, seconds, finals)
-    assert (found and found["networks"]) == networks
-    assert found is None or (found["seconds"] <= seconds and found["config"]["steps"] == 50)
-    few = semifinals_of(config, digits, 100.0, workers, seconds, finals, most=3)
+    finals = Rung(3, 4, 200, 1.0, 1.0)
+    found = semifinals_of(digits, 32, 100.0, slots, seconds, finals)
+    assert (found and found.networks) == networks
+    assert found is None or (found.seconds(slots) <= seconds and found.steps == 50)
+    few = semifinals_of(digits, 32, 100.0, slots, seconds, finals, most=3)
     assert few is None, "a space of as many networks as there are finalists"
 
 
@@ -186,6 +234,90 @@ def test_the_default_space_is_written_to_be_edited(tmp_path: Path, capsys: Captu
     hold(json.loads(file.read_text()), "space.json")
 
 
+def test_a_search_makes_what_it_planned(searched: tuple[Baseline, Machine]) -> None:
+    found, executor = searched
+    plan = found.record.plan
+    assert plan.semifinals is not None
+    assert len(found.candidates) == plan.scores.networks and len(found.semifinals) == plan.semifinals.networks
+    phases = itertools.groupby(phase.split("/")[0] for phase in executor.started)
+    rungs = {"candidates": plan.scores, "semifinals": plan.semifinals, "finals": plan.finals}
+    counts = {phase: rung.trainings for phase, rung in rungs.items()}
+    assert [(phase, len(list(rows))) for phase, rows in phases] == list(counts.items())
+    hold(json.loads((found.run / "plan.json").read_text()), "plan.json, search baseline")
+    hold(json.loads((found.run / FILE).read_text()), "baseline.json")
+    hold(plain(found), "search baseline --json")
+    assert found.network == Network.from_json((found.run / "network.json").read_text())
+
+
+def test_every_training_leaves_later_ones_their_time(searched: tuple[Baseline, Machine]) -> None:
+    found, executor = searched
+    plan = found.record.plan
+    assert plan.semifinals is not None and len(executor.deadlines) == len(executor.started)
+    assert executor.deadlines == sorted(executor.deadlines)
+    ends = itertools.accumulate(rung.trainings for rung in (plan.scores, plan.semifinals, plan.finals))
+    last = [executor.deadlines[end - 1] for end in ends]
+    assert last[0] <= 60 - plan.after_scores and last[1] <= 60 - plan.after_semifinals and last[2] <= 60
+
+
+def test_the_page_of_a_search(searched: tuple[Baseline, Machine], capsys: Capture) -> None:
+    found, _ = searched
+    page = Page((found.run / "report.html").read_text())
+    assert all(address[:1] == "#" or address[:5] == "data:" for address in page.values("href") + page.values("src"))
+    assert all(sentence in page.text for sentence in found.statement) and "Not known for this search" in page.text
+    shown = report(found.record, found)
+    print_report(shown)
+    printed = capsys.readouterr().out
+    assert found.network.name in printed and f"{found.network.name}" in page.text
+    for table in shown.tables():
+        assert all(len(row.cells) == len(table.columns) for row in table.rows)
+    amended = dataclasses.replace(found.record, amendments=(Amendment("one", "final", 9, 9, 2),))
+    (facts,) = (block for block in report(amended, found).sections[-1].blocks if isinstance(block, Facts))
+    assert facts.rows["Planned again"] == "1 time, for the machine became slower"
+
+
+def test_a_finished_search_is_shown_again_and_another_one_refused(
+    searched: tuple[Baseline, Machine], tmp_path: Path
+) -> None:
+    found, _ = searched
+    run, executor = tmp_path / "run", Machine()
+    shutil.copytree(found.run, run)
+    again = made(run, executor)
+    assert to_plain(again) == to_plain(found) and executor.started == []
+    assert made(run, Cluster("127.0.0.1:1")) == again, "it needs no cluster"
+    for name, value in (("sampler", "random"), ("space", None), ("exponent", 0.0)):
+        with pytest.raises(ValueError, match=f"was begun with another {name}"):
+            made(run, executor, **{name: value})
+    (run / FILE).write_text((run / FILE).read_text().replace('"hypervolume": 0', '"hypervolume": "0"'))
+    with pytest.raises(ValueError, match=r"baseline.json is damaged") as error:
+        made(run, executor)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [10, 6, 2])
+def test_a_stopped_search_goes_on_to_the_same_answer(
+    searched: tuple[Baseline, Machine], tmp_path: Path, left: int
+) -> None:
+    """In the scores, the semifinals and the finals."""
+    expected, whole = searched
+    stopped, rest = Machine(stop_after=len(whole.started) - left), Machine()
+    with pytest.raises(StoppedError):
+        made(tmp_path / "run", stopped)
+    assert to_plain(made(tmp_path / "run", rest)) == to_plain(expected)
+    assert [*stopped.started, *rest.started] == whole.started, "nothing is made twice"
+
+
+def test_too_short_a_time_says_how_long_it_takes(digits: ImageSet, tmp_path: Path) -> None:
+    def planned(seconds: float) -> BaselinePlan:
+        time = TimeBudget(StillClock(), 0.0, seconds)
+        request = dataclasses.replace(REQUEST, time_seconds=seconds)
+        return propose(request, Context(tmp_path, "digits", (digits,), Machine(), "float32", time, None, 0))
+
+    with pytest.raises(TooShort, match=r"10 s are too short for a search and final trainings") as error:
+        planned(10.0)
+    assert planned(math.ceil(error.value.least_seconds)).scores.networks >= 4
+
+
 @pytest.fixture(scope="module")
 def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, str]]:
     """A search that was killed as it began, while it searched and in its semifinals, then finished; its scores at the
@@ -209,7 +341,7 @@ def test_no_score_is_made_twice(killed_run: tuple[Path, list[str], dict[str, str
     run, _, before = killed_run
     after = scores_in(run)
     plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
-    assert 4 <= len(before) < len(after) == plan["candidates"]
+    assert 4 <= len(before) < len(after) == plan["plan"]["scores"]["networks"]
     assert before.items() <= after.items()
     scores = {name: json.loads(text) for name, text in after.items()}
     assert {row["id"]: row["accuracy"] for row in found["candidates"]} == {
@@ -221,7 +353,7 @@ def test_no_score_is_made_twice(killed_run: tuple[Path, list[str], dict[str, str
 @pytest.mark.timeout(900)
 def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[str, str]], capsys: Capture) -> None:
     run, arguments, _ = killed_run
-    hold(json.loads((run / "plan.json").read_text()), "plan.json, search")
+    hold(json.loads((run / "plan.json").read_text()), "plan.json, search baseline")
     found = json.loads((run / "baseline.json").read_text())
     hold(found, "baseline.json")
     assert main([*arguments, "--out", str(run), "--json"]) == 0
@@ -238,11 +370,11 @@ def test_the_result_as_files(killed_run: tuple[Path, list[str], dict[str, str]],
     answers = np.load(run / "answers" / f"{found['winner']}-seed0.npz")
     right = answers["probabilities"].argmax(1) == answers["labels"]
     assert found["finals"][0]["seeds"][0] == right.mean()
-    plan = json.loads((run / "plan.json").read_text())
+    plan = json.loads((run / "plan.json").read_text())["plan"]
     again = found["semifinals"]
     assert len(again) <= plan["semifinals"]["networks"] and all(row["macs"] <= 150_000 for row in again)
     assert [row["reward"] for row in again] == sorted((row["reward"] for row in again), reverse=True)
-    assert {row["id"] for row in found["finals"][:-1]} == {row["id"] for row in again[: plan["finals"]["finalists"]]}
+    assert {row["id"] for row in found["finals"][:-1]} == {row["id"] for row in again[: plan["finals"]["networks"]]}
     scores = {row["id"]: row["accuracy"] for row in found["candidates"]}
     known = [row for row in again if row["id"] in scores]
     assert any(row["accuracy"] != scores[row["id"]] for row in known), "a semifinal is a training of its own"
@@ -296,18 +428,11 @@ def test_what_the_scores_are_worth_is_measured_and_shown(
     assert scores_in(run) == written, "what is done is read"
 
 
-def copied(run: Path, to: Path, *names: str) -> None:
-    for name in names:
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        (to / name).write_bytes((run / name).read_bytes())
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_kills_change_nothing(killed_run: tuple[Path, list[str], dict[str, str]], tmp_path: Path) -> None:
-    run, arguments, _ = killed_run
-    copied(run, tmp_path, "plan.json")
-    assert main([*arguments, "--out", str(tmp_path)]) == 0
-    ours, theirs = (json.loads((folder / "baseline.json").read_text()) for folder in (run, tmp_path))
+    run, _, _ = killed_run
+    made_again(run, tmp_path / "again")
+    ours, theirs = (json.loads((folder / FILE).read_text()) for folder in (run, tmp_path / "again"))
     assert ours == theirs
-    assert scores_in(run) == scores_in(tmp_path)
+    assert scores_in(run) == scores_in(tmp_path / "again")

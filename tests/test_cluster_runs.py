@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.baseline_search import scores_in
+from support.baseline_search import made_again, scores_in
 from support.killed import start
 from support.networks import GROWABLE as BASE
 from support.spaces import SMALL
@@ -72,11 +72,11 @@ def test_a_baseline_survives_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path:
     run_until(command, lambda: len(scores_in(run)) >= len(before) + 3, lambda _: cluster.replace())
     after = scores_in(run)
     plan, found = (json.loads((run / name).read_text()) for name in ("plan.json", "baseline.json"))
-    assert plan["workers"] == 2
-    assert len(before) < len(after) == plan["candidates"], "whole, and nothing twice"
+    assert plan["plan"]["slots"] == 2
+    assert len(before) < len(after) == plan["plan"]["scores"]["networks"], "whole, and nothing twice"
     assert before.items() <= after.items(), "no finished trial is repeated"
-    here = copied(run)
-    assert main([*asked, "--out", str(here)]) == 0, "a run goes on anywhere"
+    here = tmp_path / "here"
+    made_again(run, here)
     alone = json.loads((here / "baseline.json").read_text())
     for name in ("candidates", "semifinals", "hypervolume", "finals", "winner", "against_base"):
         assert found[name] == alone[name], name

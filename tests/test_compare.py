@@ -411,7 +411,7 @@ def test_at_several_costs_one_page_has_the_curves(finished: Finished, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.* is left out")
 def test_ways_to_scale_at_several_costs(few_digits: Path, tmp_path: Path) -> None:
-    executor = InlineExecutor(2e9)
+    executor = InlineExecutor(3e8)
 
     def at(share: float, folder: Path | None) -> Comparison:
         assert folder is not None

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from budgetnet.training.train import with_steps
 from support.baseline_search import GREY, PREPROCESSING
 from support.networks import GROWABLE as BASE
 from support.spaces import BUDGET, SMALL
@@ -18,7 +17,7 @@ from bench.racing import main as race
 from bench.replay import Form, Rung, Table, forms_for, replayed
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.training.job import JobContext
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 SEEDS = 3
 
@@ -68,7 +67,7 @@ def test_scores_of_chance_find_no_more_than_chance() -> None:
 def test_a_training_leaves_its_trunk_in_order(tmp_path: Path) -> None:
     space = FeasibleSpace.of(SMALL, BUDGET)
     network = space.network(space.sample(0))
-    draft = with_steps(TrainingConfig("draft", network, GREY, PREPROCESSING, 0, 8, 1, 1), 160)
+    draft = TrainingSpec("draft", network, GREY, PREPROCESSING, 0, 8).for_steps(160)
     context = JobContext("digits", 0, 8, str(tmp_path / "training"))
     one = training_of(draft, network, "n01", 2, context, MARKS, None)
     ends = [job.trunk_until + job.cooldown_steps for job in one.jobs]

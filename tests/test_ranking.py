@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+from support.baseline_search import record_of
 from support.simulated import LEARNED
 
 from bench.random_search import all_finals, made_by
 from bench.ranking import interval, tau
+from budgetnet import Budget
+from budgetnet.data import open_images
 from budgetnet.experiments.baseline.result import Trainings
 from budgetnet.training.predictions import TestPredictions
 
@@ -42,19 +47,23 @@ def test_finals_that_differ_among_themselves_say_less() -> None:
     alike, single_process = (
         all_finals(trainings(*ours), trainings(0.5, 0.5, 0.5)) for ours in ((0.6,) * 3, (0.5, 0.6, 0.7))
     )
-    assert alike["difference"] == pytest.approx(0.1) and single_process["difference"] == pytest.approx(0.1)
-    assert 0 < alike["low"] < alike["difference"] < alike["high"]
-    assert single_process["low"] < 0 < single_process["high"], (
-        "three networks 10 points apart do not show a difference of 10"
-    )
+    assert alike.difference == pytest.approx(0.1) and single_process.difference == pytest.approx(0.1)
+    assert 0 < alike.low < alike.difference < alike.high
+    assert single_process.low < 0 < single_process.high, "three networks 10 points apart do not show a difference of 10"
     one = all_finals(trainings(0.6), trainings(0.5))
-    assert one == pytest.approx(alike), "of one network alone the images are all that is known"
+    rows = [dataclasses.astuple(found) for found in (one, alike)]
+    assert rows[0] == pytest.approx(rows[1]), "of one network alone the images are all that is known"
 
 
 def test_trainings_are_shared_by_what_makes_them() -> None:
-    plan = {"data": {"fingerprint": "f"}, "seed": 0, "space": "s", "budget": {}, "recipe": {}, "preprocessing": {}}
-    plan |= {"precision": "float32", "side_px": 32, "exponent": -0.07, "candidates": 9}
-    name = made_by(plan, steps=10)
-    assert name == made_by({**plan, "exponent": 0.0, "candidates": 8}, steps=10)
-    others = [made_by(plan, steps=11), *(made_by({**plan, one: "other"}, steps=10) for one in ("precision", "space"))]
-    assert len({name, *others}) == 4
+    images = open_images("digits", 0)
+    record = record_of(images)
+    name = made_by(record, steps=10)
+    assert name == made_by(record_of(images, exponent=0.0, time_seconds=7.0), steps=10)
+    others = [
+        made_by(record, steps=11),
+        made_by(record_of(images, precision="bfloat16"), steps=10),
+        made_by(record_of(images, budget=Budget(macs=10**6)), steps=10),
+        made_by(dataclasses.replace(record, plan=dataclasses.replace(record.plan, side_px=16)), steps=10),
+    ]
+    assert len({name, *others}) == 5

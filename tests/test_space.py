@@ -123,7 +123,7 @@ def test_a_space_is_edited_as_a_file() -> None:
         (lambda row: row["stages"][0].update(depth=[1]), "has no 'depth'; it has kinds, kernels"),
         (lambda row: row.update(more=1), "and nothing else"),
         (lambda row: row.update(format="budgetnet.network.v1"), "is no space file"),
-        (lambda row: row.update(base={}), "no network file"),
+        (lambda row: row.update(base={}), "not a network file"),
     ],
 )
 def test_bad_spaces_are_one_line(change: Callable[[dict[str, Any]], object], words: str) -> None:

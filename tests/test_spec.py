@@ -131,8 +131,8 @@ def broken(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (broken(format="other"), "no network file"),
-        ([1, 2], "no network file"),
+        (broken(format="other"), "not a network file"),
+        ([1, 2], "not a network file"),
         (broken(colour="red"), "network has no colour; it has name, stem"),
         ({key: value for key, value in broken().items() if key != "head"}, "network needs head"),
         (broken(stem={"channels": 0}), "stem channels is 0; it must be an integer of at least 1"),

@@ -8,10 +8,10 @@
     Path              string
     Network, Space    their own JSON (classes with `to_json` and `from_json`)
 
-A field with `metadata=NOT_STORED` is not in the file: whoever reads it gives the value; a `PRIVATE` one is not in what
-`--json` prints either. A field with
-`metadata=ONLY_IF_SET` is in the file where it differs from its default. Other fields that have a default may be
-missing: then a file is from before there was such a field.
+A field with `metadata=NOT_STORED` is not in the file: whoever reads it gives the value, or with `init=False` the class
+itself does; a `PRIVATE` one is not in what `--json` prints either. A field with `metadata=ONLY_IF_SET` is in the file
+where it differs from its default. Other fields that have a default may be missing: then a file is from before there was
+such a field.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def _dataclass(kind: type[Kind], row: object, path: str, given: Mapping[str, obj
     if not isinstance(row, Mapping):
         raise _WrongError(f"{path or 'it'} is {shown(row)}; it must be an object")
     rows, hints, values = cast("Mapping[str, object]", row), _hints(kind), dict(given)
-    names = {field.name: field for field in dataclasses.fields(cast(Any, kind)) if field.name not in given}
+    every = dataclasses.fields(cast(Any, kind))
+    names = {field.name: field for field in every if field.init and field.name not in given}
     if unknown := sorted(set(rows) - set(names)):
         raise _WrongError(f"{_at(path, shown(unknown[0])[1:-1])} is not known")
     for name, field in names.items():

@@ -242,9 +242,9 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "another protocol": (lambda path: torch.save({"a": 1 + 0j}, path, pickle_protocol=4), "protocol|no named tensors"),
     "nothing": (pickled(b""), "is not a whole file of torch.save"),
     "noise": (pickled(bytes(range(256))), "is not a whole file of torch.save"),
-    "deep": (pickled(b"\x80\x02" + b"]" + b"q\x00h\x00" * 9 + b"]a" * 100_000 + b"."), "no whole file|no named"),
+    "deep": (pickled(b"\x80\x02" + b"]" + b"q\x00h\x00" * 9 + b"]a" * 100_000 + b"."), "not a whole file|no named"),
     "script": (lambda path: torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path), "is TorchScript"),
-    "bare": (lambda path: path.write_bytes(pickle.dumps({"a": [1]}, protocol=2)), "no whole file|no named tensors"),
+    "bare": (lambda path: path.write_bytes(pickle.dumps({"a": [1]}, protocol=2)), "not a whole file|no named tensors"),
     "other archive": (lambda path: zipfile.ZipFile(path, "w").writestr("a.txt", "a"), "no file of torch.save"),
 }
 

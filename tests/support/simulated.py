@@ -12,7 +12,7 @@ from budgetnet.training.chance import AgainstChance
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.speed import TrainingLimits, image_work
 from budgetnet.training.stopwatch import TIMING_SECONDS
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SimulatedStopwatch:
     startup_seconds: float = 1.0
 
     def time(
-        self, configs: Sequence[TrainingConfig], context: JobContext, seconds: float = TIMING_SECONDS
+        self, configs: Sequence[TrainingSpec], context: JobContext, seconds: float = TIMING_SECONDS
     ) -> tuple[Timing, ...]:
         rates = [self.speed / image_work(config.network, config.batch) for config in configs]
         return tuple(Timing(rate, 1.8 * rate, seconds) for rate in rates)

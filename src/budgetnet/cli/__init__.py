@@ -22,6 +22,7 @@ from budgetnet.cli import (
     loss,
     measure,
     networks,
+    process,
     runs,
     search,
     search_baseline,
@@ -80,6 +81,8 @@ app.command(landscape.app)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    if arguments is None:
+        process.note_command()
     shown_before, warnings.showwarning = warnings.showwarning, _warned
     with streams.guarded() as output:
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from budgetnet.cli import show
+from budgetnet.cli import process, show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
@@ -158,6 +158,7 @@ def compare(
                 progress=shown,
                 start_share=begun,
                 coefficients=coefficients,
+                **({} if every or shares else process.clock()),
             )
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from budgetnet.cli import results, show
+from budgetnet.cli import process, results, show
 from budgetnet.cli.options import (
     AS_PUBLISHED,
     AS_THE_IMAGES_ALLOW,
@@ -107,7 +107,7 @@ class Made:
 
     def values(self) -> dict[str, Any]:
         """The arguments of the function behind the command."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | process.clock()
 
 
 AS_USUAL = Made()

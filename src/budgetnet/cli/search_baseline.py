@@ -25,12 +25,12 @@ from budgetnet.cli.options import (
     OnCluster,
     check_file,
 )
+from budgetnet.cli.report import print_report
 from budgetnet.cli.runs import AS_USUAL, Data, Made, base_of, resumable
 from budgetnet.reading import file_content
 
 if TYPE_CHECKING:
     from budgetnet.budgets.search_space import Space
-    from budgetnet.experiments.baseline import Baseline
 
 SpaceBase = Annotated[
     str, Parameter(group=NETWORK, metavar="NAME", help="What the space lies around: a zoo name or a .json file.")
@@ -88,14 +88,15 @@ def baseline(
     check_file("--write-space", write_space, "a space's file")
     asked = None if space is None else read_space(space)
     from budgetnet.data import open_images
-    from budgetnet.experiments import baseline as job
+    from budgetnet.experiments.baseline import search_baseline, space_for
+    from budgetnet.experiments.baseline.report import report
 
     with resumable() as shown:
         if write_space is not None:
-            default = job.space_for(open_images(given, made.seed, shown), budget, base_of(base))
+            default = space_for(open_images(given, made.seed, shown), budget, base_of(base))
             save_space(default, write_space)
             return 0
-        found = job.search_baseline(
+        found = search_baseline(
             given,
             budget,
             time_seconds=time,
@@ -109,7 +110,7 @@ def baseline(
             cluster=cluster,
             **made.values(),
         )
-    show.print_json(found) if as_json else _print(found)
+    show.print_json(found) if as_json else print_report(report(found.record, found))
     return 0
 
 
@@ -133,29 +134,3 @@ def save_space(space: Space, path: Path) -> None:
     with written_aside(path) as aside:
         aside.write_text(space.to_json() + "\n", encoding="utf-8")
     show.say(f"{path}: {float(space.count):.3g} networks around {space.base.name}")
-
-
-def _print(found: Baseline) -> None:
-    """The winner's stages; the finals, the base last; what they show; where the evidence lies."""
-    show.stages(found.network)
-    show.say()
-    again = {row.id: f"{100 * row.accuracy:.1f}" for row in found.semifinals}
-    cells = [
-        (
-            f"{row.network.name}{' (base)' if row is found.finals[-1] else ''}",
-            show.short(row.macs),
-            show.short(row.params),
-            "-" if row.search_accuracy is None else f"{100 * row.search_accuracy:.1f}",
-            again.get(row.id, "-"),
-            f"{100 * row.validation_accuracy:.1f}",
-            f"{100 * row.accuracy:.1f}",
-            f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-        )
-        for row in found.finals
-    ]
-    show.table(("network", "MACs", "params", "score %", "semi %", "validation %", "test %", "95 %"), cells)
-    show.say()
-    for sentence in found.statement:
-        show.say(sentence)
-    show.say()
-    show.facts({"report": str(found.report), "network": str(found.run / "network.json")})

@@ -56,14 +56,21 @@ class TimeBudget:
         """What is left of the whole time now, beside `other_seconds` of work; never below 0."""
         return max(0.0, self.seconds - self.elapsed_seconds - other_seconds)
 
-    def deadlines(self, trainings: int, slots: int, other_seconds: float) -> tuple[float | None, ...]:
+    def deadlines(
+        self, trainings: int, slots: int, other_seconds: float, planned_seconds: float = math.inf
+    ) -> tuple[float | None, ...]:
         """When each of several equal trainings is to be done, `slots` at a time, from now on; `other_seconds` of work
-        come behind them. None where time is not limited."""
+        come behind them. None where time is not limited.
+
+        Each leaves those behind it the `planned_seconds` of one, or an even share where there is less: so the start of
+        workers and other small delays do not cost short trainings their steps.
+        """
         waves = math.ceil(trainings / slots)
-        each = self.left_for(other_seconds) / max(1, waves)
-        if math.isinf(each):
+        left = self.left_for(other_seconds)
+        if math.isinf(left):
             return (None,) * trainings
-        return tuple(self.clock.deadline((1 + index // slots) * each) for index in range(trainings))
+        kept = min(planned_seconds, left / max(1, waves))
+        return tuple(self.clock.deadline(left - (waves - 1 - index // slots) * kept) for index in range(trainings))
 
 
 def prediction_seconds(count: int, timing: Timing) -> float:

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from budgetnet.arguments import run_arguments
-from budgetnet.budgets.budget import Budget
-from budgetnet.budgets.feasible_space import FeasibleSpace
-from budgetnet.budgets.search_space import Space
-from budgetnet.cluster.executor import executor_on
+from budgetnet.arguments import of_kind, run_arguments
+from budgetnet.budgets.budget import Budget, budget_of
+from budgetnet.budgets.search_space import SPACE, Space
+from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.data import Folders, data_of, open_cache, tell_images
+from budgetnet.codec import from_record
+from budgetnet.data import Folders, data_of
 from budgetnet.experiments.baseline.default_space import space_for
-from budgetnet.experiments.baseline.objective import EXPONENT
-from budgetnet.experiments.baseline.plan import config_for, planned
-from budgetnet.experiments.baseline.request import search_request
-from budgetnet.experiments.baseline.result import Baseline
+from budgetnet.experiments.baseline.objective import EXPONENT, check_exponent
+from budgetnet.experiments.baseline.plan import BaselinePlan
+from budgetnet.experiments.baseline.plan import propose as propose_search
+from budgetnet.experiments.baseline.ranking import read_ranking
+from budgetnet.experiments.baseline.report import report as report_of
+from budgetnet.experiments.baseline.request import BaselineRequest
+from budgetnet.experiments.baseline.result import FILE, FORMAT, Baseline, BaselineRecord
+from budgetnet.experiments.baseline.run import run as run_search
 from budgetnet.experiments.baseline.search import SAMPLERS, Sampler
-from budgetnet.experiments.baseline.work import Work, shown
-from budgetnet.experiments.opening import opened_run
+from budgetnet.experiments.bases import given_base
+from budgetnet.experiments.compute import Compute
+from budgetnet.experiments.experiment import Context, perform, report_path
+from budgetnet.experiments.report import Report
 from budgetnet.networks import Network, choose
-from budgetnet.parallel.progress import Progress, silent
-from budgetnet.training.augmenting import Augment, Everything, augmentation_for, fitted
-from budgetnet.training.job import JobContext
-from budgetnet.training.plan import (
-    clear_run,
-    data_row,
-    machine_row,
-    preprocessing_for,
-    preprocessing_row,
-    run_folder,
-    run_lock,
-    save_plan,
-    side_px_for,
-)
-from budgetnet.training.recipe import Recipe
+from budgetnet.parallel.progress import Progress
+from budgetnet.training.augmenting import Augment, Everything, augment_of
+from budgetnet.training.plan import check_time
+from budgetnet.training.recipe import Recipe, recipe_of
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
-
 BASE_NAME = "efficientnet_b0"
-COMMAND = "search baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchBaseline:
+    """The experiment of `search_baseline`."""
+
+    name = "search baseline"
+    file = FILE
+    format = FORMAT
+    types = (BaselineRequest, BaselinePlan)
+
+    def split_seeds(self, request: BaselineRequest) -> Sequence[int]:
+        """One split: other splits' test images would be known to the search."""
+        return (request.seed,)
+
+    def propose(self, request: BaselineRequest, context: Context) -> BaselinePlan:
+        """The space, and how many networks are trained for how long."""
+        return propose_search(request, context)
+
+    def run(self, record: BaselineRecord, context: Context) -> Baseline:
+        """Scores, semifinals, finals."""
+        return run_search(record, context)
+
+    def read(self, row: object, record: BaselineRecord, run: Path) -> Baseline:
+        """baseline.json, and what was measured of its scores since."""
+        ranking = read_ranking(run)
+        more = {"run": run, "report": report_path(run), "record": record, "ranking": ranking}
+        return from_record(Baseline, row, FORMAT, f"{FILE} in {run}", **more)
+
+    def report(self, record: BaselineRecord, result: Baseline) -> Report:
+        """The front, the winner's stages, the finals, how the search went."""
+        return report_of(record, result)
+
+
+SEARCH_BASELINE = SearchBaseline()
 
 
 def search_baseline(
@@ -58,7 +87,7 @@ def search_baseline(
     precision: str = "float32",
     fresh: bool = False,
     progress: Progress | None = None,
-    cluster: Cluster | None = None,
+    cluster: Cluster | Executor | None = None,
     augment: Augment | Everything = "auto",
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
@@ -109,50 +138,20 @@ def search_baseline(
         >>> budgetnet.cost(found.network).macs <= 1_000_000
         True
     """
-    began = time.monotonic()
-    data = data_of(data)
+    given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     choose("sampler", sampler, SAMPLERS)
-    request = search_request(
-        budget, time_seconds, space, base, exponent, seed, recipe, device, precision, cluster, augment
+    compute = Compute(device, precision, cluster).checked()
+    request = BaselineRequest(
+        budget=budget_of("budget", budget),
+        time_seconds=check_time(time_seconds),
+        space=None if space is None else of_kind("space", space, Space, SPACE),
+        base=given_base("base", base),
+        sampler=sampler,
+        exponent=check_exponent(exponent),
+        seed=seed,
+        recipe=recipe_of(recipe),
+        precision=precision,
+        augment=augment_of(augment),
     )
-    asked = {**request.to_dict(), "sampler": sampler}
-    run = run_folder(out, data, asked)
-    with run_lock(run):
-        opened = opened_run(run, COMMAND, "baseline.json", asked, data, fresh, cluster, progress)
-        if opened.finished:
-            return shown(run)
-        plan, images = opened.plan, opened.images
-        preprocessing = preprocessing_for(images)
-        if plan is None:
-            default = request.space or space_for(images, budget, request.base)
-            space = default.with_data(len(images.classes), images.in_channels)
-        else:
-            space = Space.from_json(plan["space"])
-        feasible = FeasibleSpace.of(space, budget)
-        with executor_on(cluster, device) as executor:
-            side_px = side_px_for([space.base], preprocessing)
-            tell_images(images, progress)
-            pixels = open_cache(images, side_px, progress=progress)
-            drawn = augmentation_for(plan, request.augment, request.recipe, images, pixels, seed, progress)
-            context = JobContext(data, seed, side_px, str(run / "training"), device, precision)
-            if fresh:
-                clear_run(run)
-            if plan is None:
-                trained_by = fitted(request.recipe, drawn)
-                config = config_for(feasible, images, trained_by, preprocessing, context, executor)
-                seconds = request.time_seconds
-                steps = planned(feasible, config, context, images, executor, began, seconds, progress)
-                row = {
-                    "command": COMMAND,
-                    "data": data_row(data, images),
-                    **asked,
-                    "space": space.to_json(),
-                    "recipe": trained_by.to_dict(),
-                    "augmentation": [one.to_dict() for one in drawn],
-                    "preprocessing": preprocessing_row(preprocessing),
-                    "machine": machine_row(),
-                    "side_px": side_px,
-                }
-                plan = save_plan(run, {**row, **steps})
-            return Work(run, plan, images, context, executor, progress or silent).finish()
+    return perform(SEARCH_BASELINE, request, given, compute, out, fresh, request.time_seconds, progress)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import front
-from budgetnet.codec import NOT_STORED, from_record, to_plain
+from budgetnet.budgets.search_space import Choice
+from budgetnet.codec import NOT_STORED, PRIVATE
 from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
+from budgetnet.experiments.baseline.plan import BaselinePlan
+from budgetnet.experiments.baseline.ranking import Ranking
+from budgetnet.experiments.baseline.request import BaselineRequest
 from budgetnet.networks import Network
-from budgetnet.statistics import accuracy_interval, difference_interval, on_one_split, over_seeds, paired_over_seeds
-from budgetnet.training.chance import nothing_learned
+from budgetnet.runs.record import Record
+from budgetnet.statistics import (
+    PairedDifference,
+    accuracy_interval,
+    difference_of_seeds,
+    holm_adjusted,
+    over_seeds,
+    paired_over_seeds,
+    with_shared_split,
+)
 from budgetnet.training.predictions import TestPredictions, right_over_seeds, unlearned
 
-FORMAT = "budgetnet.baseline.v1"
+FILE = "baseline.json"
+FORMAT = "budgetnet.baseline.v2"
 BASE = "base"
 """The id of the space's base among the finals."""
+BaselineRecord = Record[BaselineRequest, BaselinePlan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Candidate:
     """One scored architecture: accuracy and log loss are the search's on validation; `front`: none beats it."""
 
     id: str
-    stages: list[dict[str, Any]]
+    stages: tuple[Choice, ...]
     macs: int
     accuracy: float
     log_loss: float
@@ -77,28 +89,20 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
-    """Accuracy of the winner minus the base's on the same test images, mean over seeds, with its 95 % interval."""
-
-    difference: float
-    low: float
-    high: float
-    chance: float
-    differs: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Baseline:
     """The winner of a baseline's search and its evidence; `finals` has it first and the base last.
 
     `scored_by` says what scored the candidates; `semifinals` has the best first, and nothing where none were planned.
     `networks_in_space` counts all of the space, those that break the budget among them. `hypervolume` is the share of
-    the rectangle of target MACs and accuracy 1 that the front dominates.
+    the rectangle of target MACs and accuracy 1 that the front dominates. `against_base` is the winner's accuracy minus
+    the base's on the same test images, mean over seeds. `network` is the winner's. `ranking` is what was measured of
+    the scores once the search was finished, if anything was.
     """
 
     run: Path = field(metadata=NOT_STORED)
     winner: str
     scored_by: str
+    network: Network = field(init=False, metadata=NOT_STORED)
     target_macs: int
     exponent: float
     networks_in_space: int
@@ -106,37 +110,22 @@ class Baseline:
     semifinals: tuple[Semifinal, ...]
     hypervolume: float
     finals: tuple[Final, ...]
-    against_base: Against
+    against_base: PairedDifference
     test_images: int
     statement: tuple[str, ...]
     report: Path = field(metadata=NOT_STORED)
-
-    @property
-    def network(self) -> Network:
-        """The winner's."""
-        return self.finals[0].network
+    record: BaselineRecord = field(metadata=PRIVATE, repr=False, compare=False)
+    ranking: Ranking | None = field(default=None, metadata=PRIVATE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.finals:
             raise ValueError("it has no finals")
+        object.__setattr__(self, "network", self.finals[0].network)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What --json prints: baseline.json, the winner's network, the run and its report."""
-        return {
-            **to_plain(self),
-            "network": to_plain(self.network),
-            "run": str(self.run),
-            "report": str(self.report),
-        }
-
-    def to_file(self) -> dict[str, Any]:
-        """baseline.json."""
-        return {"format": FORMAT, **to_plain(self)}
-
-    @staticmethod
-    def from_file(row: Mapping[str, Any], run: Path, report: Path) -> Baseline:
-        """The result of `to_file`. Raises a one-line `ValueError` for anything else."""
-        return from_record(Baseline, row, FORMAT, f"baseline.json in {run}", run=run, report=report)
+    @property
+    def predicted(self) -> frozenset[str]:
+        """Ids of the semifinalists that were not scored."""
+        return frozenset(row.id for row in self.semifinals) - {row.id for row in self.candidates}
 
 
 def candidates_of(scored: Sequence[Scored]) -> tuple[Candidate, ...]:
@@ -145,14 +134,14 @@ def candidates_of(scored: Sequence[Scored]) -> tuple[Candidate, ...]:
     return tuple(
         Candidate(
             id=row.architecture.id,
-            stages=row.architecture.to_rows(),
+            stages=row.architecture.stages,
             macs=row.macs,
             accuracy=row.score.accuracy,
             log_loss=row.score.log_loss,
             reward=row.reward,
-            front=place in leading,
+            front=index in leading,
         )
-        for place, row in enumerate(scored)
+        for index, row in enumerate(scored)
     )
 
 
@@ -166,7 +155,7 @@ def semifinals_of(scored: Sequence[Scored]) -> tuple[Semifinal, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trainings:
-    """The final trainings of one network: for each seed its test answers and which validation images it got right."""
+    """The final trainings of one network: for each seed its test predictions and which validation images are right."""
 
     tests: tuple[TestPredictions, ...]
     validation: tuple[NDArray[np.bool_], ...]
@@ -202,56 +191,10 @@ def ranked(finals: Sequence[Final]) -> list[Final]:
     return sorted(finals, key=lambda row: (-row.reward, row.macs, row.id))
 
 
-def against(ours: Trainings, theirs: Trainings) -> Against:
+def difference_of(a: str, b: str, ours: Trainings, theirs: Trainings) -> PairedDifference:
     """Our accuracy minus theirs on the same test images, which are those of every seed: both errors count."""
     found = paired_over_seeds(right_over_seeds(ours.tests), right_over_seeds(theirs.tests))
-    found = on_one_split(found, len(ours.tests))
-    low, high = difference_interval(found)
-    return Against(found.mean, low, high, found.chance, low > 0.0 or high < 0.0)
-
-
-def with_statement(result: Baseline, plan: Mapping[str, Any]) -> Baseline:
-    """The result with what its numbers show and what they do not, in sentences."""
-    seeds = plan["finals"]["seeds"]
-    winner, base, pair = result.finals[0], result.finals[-1], result.against_base
-    points = f"{100 * pair.difference:+.1f} points ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
-    verdict = (
-        f"It differs from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
-        if pair.differs
-        else f"The test images do not tell it from the base, which has {base.macs / 1e6:.2f} M MACs: {points}."
-    )
-    if len(base.unlearned) == seeds:
-        verdict = "No training of the base learned anything, so the winner compares with nothing."
-    elif base.reward > winner.reward:
-        verdict += (
-            " By the objective on validation, which chose among the finalists, the base is ahead: "
-            f"{base.reward:.3f} against {winner.reward:.3f}."
-        )
-    many = f"{seeds} trainings" if seeds > 1 else "one training"
-    leading = sum(row.front for row in result.candidates)
-    said = (
-        f"The winner, {winner.network.name}, gets {100 * winner.accuracy:.1f} % ({100 * winner.low:.1f} to "
-        f"{100 * winner.high:.1f}) of {result.test_images} test images with {winner.macs / 1e6:.2f} M MACs, "
-        f"over {many} from nothing.",
-        verdict,
-        f"{len(result.candidates)} of {float(result.networks_in_space):.2g} networks were scored, by "
-        f"{result.scored_by}; {leading} of them are on the front of accuracy against MACs."
-        f"{_semifinals_said(result, plan)}",
-        "Such a score ranks; it does not say how accurate a network is at the end of a whole training, and how well it "
-        "ranks here was not measured by this search.",
-        *(nothing_learned(row.id, row.unlearned) for row in result.finals if row.unlearned),
-    )
-    return dataclasses.replace(result, statement=said)
-
-
-def _semifinals_said(result: Baseline, plan: Mapping[str, Any]) -> str:
-    if not result.semifinals:
-        return ""
-    steps, finals = plan["semifinals"]["config"]["steps"], plan["finals"]["config"]["steps"]
-    known = {row.id for row in result.candidates}
-    predicted = sum(row.id not in known for row in result.semifinals)
-    others = f" and {predicted} that a model of the scores predicts to be better" if predicted else ""
-    return (
-        f" The best {len(result.semifinals) - predicted}{others} were trained for {steps:,} steps, and the best "
-        f"{len(result.finals) - 1} of those, with the base, for {finals:,}."
-    )
+    pairs = zip(ours.tests, theirs.tests, strict=True)
+    seeds = [float(one.right.mean() - other.right.mean()) for one, other in pairs]
+    (row,) = holm_adjusted([difference_of_seeds(a, b, with_shared_split(found, len(seeds)), seeds)])
+    return row

@@ -12,20 +12,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Architecture
 from budgetnet.cluster.executor import Executor
-from budgetnet.cluster.parcel import job_errand
 from budgetnet.codec import from_record, to_plain
 from budgetnet.data import ImageSet
 from budgetnet.experiments.baseline.objective import Score
 from budgetnet.experiments.baseline.search import OnResult, ScoreBatch
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import read_json, write_json
+from budgetnet.reading import read_json_file
+from budgetnet.runs.run import write_json
 from budgetnet.training.image_scores import ImageScores
 from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
 from budgetnet.training.predictions import read_validation_predictions
@@ -40,8 +40,8 @@ DIVERGED_LOSS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class CandidateScoring:
-    """Scores architectures of `space` by short trainings on `images`; `config` is that of the base, and that of every
-    candidate but for its network."""
+    """Scores architectures of `space` by short trainings on `images`; `config` is that of every candidate but for its
+    name and its network."""
 
     space: FeasibleSpace
     context: JobContext
@@ -64,13 +64,20 @@ class CandidateScoring:
         return Path(self.context.folder).parent / CANDIDATES / f"{architecture.id}.json"
 
     @contextlib.contextmanager
-    def open(self, executor: Executor, at_once: int, progress: Progress) -> Iterator[ScoreBatch]:
+    def open(
+        self,
+        executor: Executor,
+        at_once: int,
+        progress: Progress,
+        deadline: Callable[[], float | None] = lambda: None,
+    ) -> Iterator[ScoreBatch]:
         """Workers that train as many candidates side by side as `at_once` says, and what scores a batch by them.
 
         A score that is kept is read, and a training that had finished is not repeated. A candidate's training leaves
-        its score, and no weights. Raises a one-line `ValueError` for a score's file that is damaged.
+        its score, and no weights. `deadline` is asked for each batch when its trainings are to be done. Raises a
+        one-line `ValueError` for a score's file that is damaged.
         """
-        with executor.workers(run_job, job_errand, self.context, at_once, progress) as workers:
+        with executor.workers(run_job, self.context, at_once, progress) as workers:
 
             def score_batch(architectures: Sequence[Architecture], on_result: OnResult) -> None:
                 by_id = {row.id: row for row in architectures}
@@ -88,7 +95,9 @@ class CandidateScoring:
                         finish(job)
                     else:
                         missing.append(job)
-                workers.run(missing, lambda job, _: finish(job))
+                by_then = deadline()
+                jobs = [dataclasses.replace(job, deadline=by_then) for job in missing]
+                workers.run(jobs, lambda job, _: finish(job))
 
             yield score_batch
 
@@ -104,7 +113,7 @@ class CandidateScoring:
     def _kept(self, architecture: Architecture) -> Score:
         file = self.file(architecture)
         shutil.rmtree(self.job(architecture).folder, ignore_errors=True)  # a kill came between the two
-        return from_record(Score, read_json(file), FORMAT, str(file))
+        return from_record(Score, read_json_file(file), FORMAT, str(file))
 
 
 def score_of(predictions: ImageScores) -> Score:

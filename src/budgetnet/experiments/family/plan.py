@@ -18,7 +18,7 @@ from budgetnet.networks.scaling import PAPER
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted
 from budgetnet.training.job import Timing
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for
-from budgetnet.training.train import Timings
+from budgetnet.training.stopwatch import Timings
 from budgetnet.training.trainer import TrainingSpec
 
 CANDIDATES = 24

@@ -21,7 +21,7 @@ from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
 from budgetnet.cluster.executor import batch_for
 from budgetnet.cluster.pending import train_pending
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import NOT_STORED, PRIVATE, to_plain
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.experiments.family.members import members_of
@@ -30,7 +30,7 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.runs.record import Record
-from budgetnet.runs.run import SIDE_NOTE, read_events
+from budgetnet.runs.run import SIDE_NOTE
 from budgetnet.statistics import (
     PairedDifference,
     accuracy_of_seeds,
@@ -41,15 +41,15 @@ from budgetnet.statistics import (
 )
 from budgetnet.training.augmenting import Augment, Chosen, choose_augmentation, fitted
 from budgetnet.training.chance import check_any_learned
+from budgetnet.training.events import events_of, training_seconds
 from budgetnet.training.job import JobContext, JobFiles, Timing, TrainingJob, opened, run_job, whole_job
 from budgetnet.training.outcome import trained_model
-from budgetnet.training.plan import TooShort, preprocessing_for, preprocessing_row, side_px_for
+from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for
 from budgetnet.training.predictions import (
     TestPredictions,
     predictions_of,
     right_over_seeds,
     train_and_test,
-    training_seconds,
     unlearned,
 )
 from budgetnet.training.recipe import Recipe
@@ -259,7 +259,7 @@ def run(record: MembersRecord, context: Context) -> TrainedMembers:
     tests = {name: [predictions_of(job.training, images) for job in rows] for name, rows in jobs.items()}
     every = [test.chance for rows in tests.values() for test in rows]
     check_any_learned("every member of the family", every, plan.epochs)
-    events = read_events(context.run / "events.jsonl")
+    events = events_of(context.run).steps
     members: list[Member] = []
     for member in plan.members:
         took = [training_seconds(events, job.training) for job in jobs[member.id]]
@@ -331,7 +331,7 @@ def train_member(member: MemberTraining) -> bool:
         images, _ = opened(job.context.data, job.context.split_seed, job.context.side_px)
         notes = {SIDE_NOTE: str(job.context.side_px)}
         preprocessing = dataclasses.replace(job.config.preprocessing, value_range=images.value_range)
-        save_weights(member.kept_weights, trained_model(job), images.classes, preprocessing_row(preprocessing), notes)
+        save_weights(member.kept_weights, trained_model(job), images.classes, to_plain(preprocessing), notes)
     return train_and_test(job)
 
 

@@ -1,0 +1,28 @@
+"""How long the process of a command has been at work: a time limit counts from its start."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from budgetnet.training.stopwatch import Clock
+
+_started_for_it = False
+
+
+def note_command() -> None:
+    """This process was started for one command; a caller of `main` with arguments of its own has its own time."""
+    global _started_for_it
+    _started_for_it = True
+
+
+def clock() -> dict[str, Clock]:
+    """The argument `clock` of a function that makes a run: nothing where the process was not started for it."""
+    if not _started_for_it:
+        return {}
+    import psutil
+
+    from budgetnet.training.stopwatch import MachineClock
+
+    return {"clock": MachineClock(max(0.0, time.time() - psutil.Process().create_time()))}
