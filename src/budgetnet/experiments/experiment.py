@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from budgetnet.arguments import of_kind
 from budgetnet.cluster.executor import Executor
 from budgetnet.codec import to_plain
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
@@ -153,6 +154,7 @@ def perform(
     `fresh` begins again in the same folder. Raises a one-line `ValueError` for a run of another command, request or
     images, for one that another process works at, and what the experiment itself raises.
     """
+    of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     began = clock.now() - clock.earlier_seconds
     run = run_folder(out, data, experiment.name, request)
     with run_lock(run):

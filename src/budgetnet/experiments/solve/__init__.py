@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
+from budgetnet.arguments import path, run_arguments, seconds, several
 from budgetnet.budgets.budget import Budget, Fit, budget_of
 from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
@@ -163,7 +163,6 @@ def solve(
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
-    of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     compute = Compute(device, precision, cluster).checked()
     request = SolveRequest(
         budget=budget_of("budget", budget),
