@@ -58,6 +58,7 @@ RUN = {
     "coefficients": "coefficients",
     "pretrained": "path",
     "augment": "augment",
+    "clock": "value",
 }
 KINDS: Mapping[str, Mapping[str, str]] = {
     "activation_study": {**RUN, "network": "base", "activations": "activations", "seeds": "integer", "steps": "integer",
@@ -92,7 +93,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "search_coefficients": {**RUN, "growth": "number", "tolerance": "number", "measure": "choice",
                             "candidates": "integer", "finalists": "integer", "seeds": "integer",
                             "train_bytes": "integer"},
-    "solve": {**RUN, "bases": "bases", "strategies": "names", "clock": "value"},
+    "solve": {**RUN, "bases": "bases", "strategies": "names"},
     "train": {**RUN, "network": "network", "epochs": "number", "weights": "path", "classes": "integer"},
 }  # fmt: skip
 SAID_AS = {"time_seconds": "time", "paths": "path", "resolution_px": "pixels", "name": "network", "bases": "network",

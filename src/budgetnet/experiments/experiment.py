@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from budgetnet.arguments import of_kind
 from budgetnet.cluster.executor import Executor
 from budgetnet.codec import to_plain
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
@@ -153,6 +154,7 @@ def perform(
     `fresh` begins again in the same folder. Raises a one-line `ValueError` for a run of another command, request or
     images, for one that another process works at, and what the experiment itself raises.
     """
+    of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     began = clock.now() - clock.earlier_seconds
     run = run_folder(out, data, experiment.name, request)
     with run_lock(run):
@@ -209,12 +211,12 @@ def _shown(experiment: Experiment[Request, Plan, Result], run: Path) -> Result:
 def read_finished(experiment: Experiment[Request, Plan, Result], run: Path) -> tuple[Record[Request, Plan], Result]:
     """What a finished run was asked and planned, and its result.
 
-    Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged one.
+    Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged file.
     """
     record = read_record(run, experiment.name, *experiment.types)
     if record is None or not (run / experiment.file).exists():
         raise ValueError(
-            f"{run} has no {experiment.file}, so it is not finished; the same command that began it goes on with it"
+            f"{run} has no {experiment.file}, so it is not a finished run; the command that began it goes on with it"
         )
     with reading(run / experiment.file):
         return record, experiment.read(read_json_file(run / experiment.file), record, run)

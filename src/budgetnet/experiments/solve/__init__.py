@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
+from budgetnet.arguments import path, run_arguments, seconds, several
 from budgetnet.budgets.budget import Budget, Fit, budget_of
 from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
@@ -37,7 +37,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.outcome import FILE, FORMAT, check_weights
+from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.stopwatch import MACHINE, Clock
 
@@ -82,8 +82,8 @@ class Solve:
         return run_solve(record, context)
 
     def read(self, row: object, record: SolveRecord, run: Path) -> SolveResult:
-        """metrics.json; the weights must be there as well."""
-        check_weights(run)
+        """metrics.json; the network and its weights must be there as well."""
+        check_model(run)
         return from_record(SolveResult, row, FORMAT, f"{FILE} in {run}", run=run, record=record)
 
     def report(self, record: SolveRecord, result: SolveResult) -> Report:
@@ -163,7 +163,6 @@ def solve(
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
-    of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     compute = Compute(device, precision, cluster).checked()
     request = SolveRequest(
         budget=budget_of("budget", budget),
