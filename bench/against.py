@@ -15,16 +15,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.data import data_in, open_cache, open_images
-from budgetnet.runs.run import load_run, read_json
+from budgetnet.data import open_cache, open_images
+from budgetnet.runs.record import read_header
+from budgetnet.runs.run import load_run
 from budgetnet.statistics import paired_difference, wilson
 from budgetnet.training.evaluate import probabilities
 
 
 def run_answers(run: Path) -> tuple[str, list[str], NDArray[np.bool_]]:
     """(name, test files, which of them its network gets right) of a finished run."""
-    plan, loaded = read_json(run / "plan.json"), load_run(run)
-    images = open_images(data_in(plan["data"]), plan["seed"])
+    header, loaded = read_header(run), load_run(run)
+    images = open_images(header.data.data, header.seed)
     indices = images.indices("test")
     pixels = open_cache(images, loaded.side_px)
     answers = probabilities(loaded.model, images, pixels, indices, loaded.preprocessing)
@@ -36,8 +37,8 @@ def rival_answers(rival: Path, run: Path) -> tuple[str, list[str], NDArray[np.bo
     """The same of a rival; labels of a file's images are those of the run's data."""
     if rival.is_dir():
         return run_answers(rival)
-    plan, file = read_json(run / "plan.json"), np.load(rival)
-    images = open_images(data_in(plan["data"]), plan["seed"])
+    header, file = read_header(run), np.load(rival)
+    images = open_images(header.data.data, header.seed)
     labels = np.asarray(images.labels)[images.indices("test")]
     files = file["files"].tolist()
     right = file["probabilities"].argmax(1) == labels if len(files) == len(labels) else np.zeros(len(files), bool)

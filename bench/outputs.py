@@ -24,13 +24,13 @@ from pathlib import Path
 import timm
 import torch
 from efficientnet_pytorch import EfficientNet
-from tests.support.drawn import filled, images
 from torch import Tensor, nn
 from torchvision import models
 
 from budgetnet.model.weights import Weights, load_model
 from budgetnet.networks.zoo import names
 from tests.support import keras_models as keras
+from tests.support.drawn import filled, images
 
 SIZES = ((64, 64), (65, 97), (33, 40))
 EVEN = {"MobileNet": ((64, 64), (63, 96))}

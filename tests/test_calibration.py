@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support.finished_runs import train_record
 
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
 from budgetnet.data.held_out import held_out_count, held_out_images
+from budgetnet.experiments.experiment import read_finished
+from budgetnet.experiments.train import TRAIN
+from budgetnet.experiments.train.result import TrainResult
 from budgetnet.model.build import build
 from budgetnet.model.files import load_tensors, save_tensors
 from budgetnet.model.probabilities import class_probabilities
@@ -21,13 +26,15 @@ from budgetnet.model.weights import load_model, save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.networks.zoo import network
+from budgetnet.runs.record import save_record
 from budgetnet.runs.run import load_run, read_json, write_json
+from budgetnet.runs.split_file import learned_files, read_split, write_split
 from budgetnet.statistics import LEAST_PROBABILITY
 from budgetnet.training.calibration import FEWEST_IMAGES, calibrate, fit_temperature, log_losses
 from budgetnet.training.evaluate import evaluate, probabilities, score
 from budgetnet.training.image_scores import image_scores
 from budgetnet.training.job import JobContext, TrainingJob, run_job
-from budgetnet.training.outcome import Outcome, finalize, finished, write_split
+from budgetnet.training.outcome import Metrics, finalize
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.trainer import TrainingConfig
 
@@ -161,20 +168,26 @@ def copied(job: TrainingJob, run: Path) -> TrainingJob:
 @pytest.fixture(scope="module")
 def trained(
     rung: TrainingJob, digits: ImageSet, pixels: Pixels, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Outcome]:
+) -> tuple[Path, TrainResult]:
     """A finished run of that training, which has not learned from the validation images."""
     run = tmp_path_factory.mktemp("trained")
-    data = {"name": "digits", "path": "digits", "fingerprint": digits.fingerprint}
-    write_json(run / "plan.json", {"format": "budgetnet.plan.v2", "data": data, "seed": 0})
-    return run, finalize(run, copied(rung, run), digits, pixels, {})
+    save_record(run, train_record("digits", digits, rung.config.network))
+    metrics = finalize(copied(rung, run), digits, pixels)
+    write_json(run / TRAIN.file, {"format": TRAIN.format, **to_plain(metrics)})
+    _, found = read_finished(TRAIN, run)
+    assert metrics_of(found) == metrics, "nothing is lost on the way through the file"
+    return run, found
+
+
+def metrics_of(found: TrainResult) -> Metrics:
+    return Metrics(**{field.name: getattr(found, field.name) for field in dataclasses.fields(Metrics)})
 
 
 def test_the_calibration_error_of_a_label_smoothed_training_falls(
-    trained: tuple[Path, Outcome], digits: ImageSet
+    trained: tuple[Path, TrainResult], digits: ImageSet
 ) -> None:
     run, done = trained
     found = done.calibration
-    assert found is not None and finished(run) == done
     assert found.split == "validation" and found.images == len(digits.indices("validation"))
     assert 0.2 < found.temperature < 0.9, "soft targets leave answers less sure than they are right"
     assert found.error_after < found.error_before
@@ -187,7 +200,7 @@ def test_the_calibration_error_of_a_label_smoothed_training_falls(
 
 
 def test_every_answer_of_a_run_uses_its_temperature(
-    trained: tuple[Path, Outcome], digits: ImageSet, pixels: Pixels, capsys: pytest.CaptureFixture[str]
+    trained: tuple[Path, TrainResult], digits: ImageSet, pixels: Pixels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, done = trained
     loaded, indices = load_run(run), digits.indices("test")
@@ -217,30 +230,30 @@ def test_a_final_training_that_learns_validation_is_calibrated_on_what_it_has_no
     )
     assert run_job(final)
     kept = held_out_images(digits, held_out, 0)
-    write_split(tmp_path, digits, kept)
-    (tmp_path / "resumed").mkdir()
-    both = [copied(job, tmp_path / "resumed" / job.name) for job in (final, earlier)]
-    done = finalize(tmp_path, final, digits, pixels, {}, earlier)
-    assert finalize(tmp_path / "resumed", both[0], digits, pixels, {}, both[1]) == done, "whoever ends the run"
+    resumed = copied(final, tmp_path / "resumed")
+    done = finalize(final, digits, pixels, earlier)
+    assert finalize(resumed, digits, pixels, earlier.at(resumed.context)) == done, "whoever ends the run"
     files = [folder / "weights.safetensors" for folder in (tmp_path, tmp_path / "resumed")]
     assert files[0].read_bytes() == files[1].read_bytes()
     found = done.calibration
-    assert found is not None and (found.split, found.images) == (split, count)
+    assert (found.split, found.images) == (split, count)
     assert str(count) in found.basis and (split == "race") == ("last rung" in found.basis)
-    assert read_json(tmp_path / "split.json").get("held_out", []) == [digits.files[index] for index in kept]
-    assert finished(tmp_path) == done
+    written = read_split(tmp_path)
+    assert written.held_out == tuple(digits.files[index] for index in kept) and len(kept) == done.held_out == held_out
+    assert written.learned == done.learned == ("train", "validation")
+    assert learned_files(tmp_path) == {*written.train, *written.validation} - {*written.held_out}
 
 
-def test_what_stays_out_is_not_learned(digits: ImageSet, tmp_path: Path, trained: tuple[Path, Outcome]) -> None:
+def test_what_stays_out_is_not_learned(digits: ImageSet, tmp_path: Path, trained: tuple[Path, TrainResult]) -> None:
     """A warning counts the images that a run learned from, and those that stayed out are not among them."""
     run = shutil.copytree(trained[0], tmp_path / "run")
-    plan, validation = read_json(run / "plan.json"), len(digits.indices("validation"))
+    validation = len(digits.indices("validation"))
     for held_out in (0, 50):
-        write_json(run / "plan.json", {**plan, "final": {"learns": ["train", "validation"], "held_out": held_out}})
+        write_split(run, digits, ("train", "validation"), held_out_images(digits, held_out, 0).tolist())
         with pytest.warns(UserWarning, match=f"learned from {validation - held_out} of these {validation} images"):
             evaluate(run, split="validation")
-    write_json(run / "plan.json", {**plan, "final": {"learns": ["train", "validation"], "held_out": "some"}})
-    with pytest.raises(ValueError, match="held_out of the final training is 'some'"):
+    write_json(run / "split.json", {**read_json(run / "split.json"), "held_out": "some"})
+    with pytest.raises(ValueError, match=r"split\.json is damaged: held_out is 'some'; it must be an array"):
         evaluate(run, split="validation")
 
 
@@ -256,13 +269,14 @@ def test_a_model_that_has_learned_nothing_keeps_1(tiny: Network, digits: ImageSe
     assert few.temperature == 1.0 and few.basis.startswith("not fitted, for 20 validation images are too few")
 
 
-def test_a_run_from_before_there_were_temperatures_is_read(trained: tuple[Path, Outcome], tmp_path: Path) -> None:
+def test_a_result_of_another_version_is_refused_in_one_line(trained: tuple[Path, TrainResult], tmp_path: Path) -> None:
     run = shutil.copytree(trained[0], tmp_path / "run")
     metrics = read_json(run / "metrics.json")
+    write_json(run / "metrics.json", {**metrics, "format": "budgetnet.metrics.v1"})
+    with pytest.raises(ValueError, match=r"metrics\.json .* has the format 'budgetnet.metrics.v1'; this version reads"):
+        read_finished(TRAIN, run)
     del metrics["calibration"]
-    for split in ("validation", "test"):
-        del metrics[split]["log_loss"]
     write_json(run / "metrics.json", metrics)
-    done = finished(run)
-    assert done is not None and done.calibration is None and done.test.log_loss is None
-    assert done.test.top1 == trained[1].test.top1
+    with pytest.raises(ValueError, match=r"metrics\.json .*: calibration is missing; put the file back") as caught:
+        read_finished(TRAIN, run)
+    assert "\n" not in str(caught.value)

@@ -12,10 +12,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.finished_runs import train_record
 
 from budgetnet import build, evaluate, network, open_images
 from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.record import save_record
 from budgetnet.runs.run import append_event, check_device, load_run, read_events, read_json, write_json
 from budgetnet.statistics import paired_difference, wilson
 from budgetnet.training.evaluate import Evaluation, calibration_error, probabilities, score
@@ -125,19 +127,17 @@ def test_paired_difference_by_hand():
     a = np.array([True] * 60 + [False] * 40)
     b = np.array([True] * 50 + [False] * 10 + [True] * 5 + [False] * 35)
     found = paired_difference(a, b)
-    each = a.astype(float) - b.astype(float)
-    assert found.difference == pytest.approx(0.05)
-    assert found.standard_error == pytest.approx(each.std() / 10)
+    assert found.value == pytest.approx(0.05) and found.n == 100
     # Agresti and Min: half an image in each cell: 10.5 and 5.5 of 102.
     error = math.sqrt(16 - 25 / 102) / 102
     assert (found.low, found.high) == pytest.approx((5 / 102 - 1.96 * error, 5 / 102 + 1.96 * error), abs=1e-5)
     back = paired_difference(b, a)
-    assert (back.difference, back.low, back.high) == pytest.approx((-found.difference, -found.high, -found.low))
+    assert (back.value, back.low, back.high) == pytest.approx((-found.value, -found.high, -found.low))
 
 
 def test_two_that_answer_alike_differ_by_no_more_than_the_images_can_tell():
     few, many = paired_difference([True] * 10, [True] * 10), paired_difference([True] * 1000, [True] * 1000)
-    assert few.difference == few.standard_error == 0.0
+    assert few.value == many.value == 0.0
     assert few.low < many.low < 0.0 < many.high < few.high
     with pytest.raises(ValueError, match="cannot be paired"):
         paired_difference([True], [True, False])
@@ -164,8 +164,7 @@ def digits_run(tmp_path_factory):
     torch.set_num_threads(1)
     model = build(row, seed=1)
     save_weights(folder / "weights.safetensors", model, DIGITS, dataclasses.asdict(default_preprocessing(1)))
-    data = {"name": "digits", "path": "digits", "fingerprint": images.fingerprint}
-    write_json(folder / "plan.json", {"format": "budgetnet.plan.v2", "data": data, "seed": 0})
+    save_record(folder, train_record("digits", images, row))
     return folder
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from budgetnet.experiments.report.evidence import read_evidence
-from budgetnet.experiments.report.page import WIDE_PX, render
-from budgetnet.experiments.report.views import curves, trials
-
 from bench.gallery.exhibit import Exhibit, Picture, page_picture, reached
 from bench.gallery.files import save_drawing, take_drawing
 from bench.gallery.runs import Asked, solved_run
 from bench.gallery.trained import training_command
 from budgetnet import cost, names, network
 from budgetnet.cli.pricing import listed, plot_networks
-from budgetnet.draw.figures import curves_svg, trials_svg
+from budgetnet.experiments.experiment import read_finished
+from budgetnet.experiments.report import WIDE_PX, Figure, write_report
+from budgetnet.experiments.solve import SOLVE
 from budgetnet.parallel.progress import Progress
 
 
@@ -37,14 +35,13 @@ def zoo(asked: Asked) -> Exhibit:
 
 def solution(asked: Asked, progress: Progress) -> Exhibit:
     """The report of a solution: the page, its race and its training."""
-    run = solved_run(asked, progress)
-    evidence = read_evidence(run)
-    (asked.work / "report.html").write_text(render(evidence), encoding="utf-8")
-    limit = evidence.budget.macs if evidence.budget else None
-    save_drawing(trials_svg(trials(evidence), WIDE_PX, "", limit), asked.out / "report-race.svg")
-    learned = curves(evidence)
+    record, found = read_finished(SOLVE, solved_run(asked, progress))
+    report = SOLVE.report(record, found)
+    blocks = [block for section in report.sections for block in section.blocks]
+    figures = {block.name: block for block in blocks if isinstance(block, Figure)}
+    save_drawing(figures["race"].draw(WIDE_PX, ""), asked.out / "report-race.svg")
     shown = [
-        *page_picture(asked.work / "report.html", asked.out / "report.jpg", "The report of a run", REPORT),
+        *page_picture(write_report(report, asked.work), asked.out / "report.jpg", "The report of a run", REPORT),
         Picture(
             "report-race.svg",
             "Validation accuracy of the raced candidates over multiply-adds",
@@ -52,14 +49,14 @@ def solution(asked: Asked, progress: Progress) -> Exhibit:
             "pale bars are 95 % intervals.",
         ),
     ]
-    if learned is not None:
-        save_drawing(curves_svg(learned, WIDE_PX, ""), asked.out / "report-training.svg")
-        caption = f"The winner's training. It gets {reached(evidence.test)} right."
+    if "training" in figures:
+        save_drawing(figures["training"].draw(WIDE_PX, ""), asked.out / "report-training.svg")
+        caption = f"The winner's training. It gets {reached(found.test)} right."
         shown.append(Picture("report-training.svg", "Loss, accuracy and learning rate over the epochs", caption))
     return Exhibit(
         "The report of a solution",
         "Which network fits the budget, and why this one?",
-        (training_command(evidence),),
+        (training_command(found),),
         "how-it-works.md",
         tuple(shown),
     )

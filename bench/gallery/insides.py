@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from budgetnet.experiments.report.evidence import read_evidence
-
 from bench.gallery.exhibit import Exhibit, Picture, reached, shown_images, shown_run
 from bench.gallery.files import take_cells, take_drawing, take_photo
 from bench.gallery.runs import STRATEGIES, Asked, scaled_run, twin_run
-from bench.gallery.trained import trained_as
+from bench.gallery.trained import trained_as, trained_network, trained_run
 from budgetnet import explain
 from budgetnet.draw.wording import count, percent
 from budgetnet.inspect.explain import Explanation
@@ -55,7 +53,7 @@ def telling_stage(network: Network) -> str | None:
 
 def has_gates(run: Path) -> bool:
     """Whether the run's network has squeeze-and-excitation."""
-    return any(stage.squeeze for stage in read_evidence(run).network.stages)
+    return any(stage.squeeze for stage in trained_network(run).stages)
 
 
 def _explained(
@@ -70,7 +68,7 @@ def _explained(
     """The explanation, and the commands that make it from nothing; of the given images, or of all of the run's test."""
     images = list(asked.images) if run in (asked.run, *asked.others) and not of_all else []
     split = None if images else "test"
-    layer, out = telling_stage(read_evidence(run).network), asked.work / name
+    layer, out = telling_stage(trained_network(run)), asked.work / name
     found = explain(
         run, images, beside=beside, others=others, layer=layer, drawn=FEW, out=out, split=split, progress=progress
     )
@@ -196,9 +194,9 @@ def _layer(found: Explanation) -> str:
 
 def _about(run: Path) -> str:
     """What was trained on what, and how well."""
-    evidence = read_evidence(run)
-    kind, data = _kind(evidence.network), evidence.plan["data"]["name"]
-    return f"{kind}, trained on {data}; it gets {reached(evidence.test)} right."
+    found = trained_run(run)
+    kind = _kind(trained_network(run))
+    return f"{kind}, trained on {found.record.data.name}; it gets {reached(found.test)} right."
 
 
 def _kind(network: Network) -> str:
@@ -207,13 +205,13 @@ def _kind(network: Network) -> str:
 
 
 def _both(run: Path, twin: Path) -> str:
-    first, second = (read_evidence(one).test for one in (run, twin))
+    first, second = (trained_run(one).test for one in (run, twin))
     return f"test accuracy {percent(first.top1)} and {percent(second.top1)}"
 
 
 def _source(asked: Asked, run: Path) -> str:
     """Whose images they are."""
-    return f"Images: {asked.credit if read_evidence(run).plan['data']['path'] != 'digits' else DIGITS}."
+    return f"Images: {asked.credit if trained_run(run).record.data.path != 'digits' else DIGITS}."
 
 
 DIGITS = (

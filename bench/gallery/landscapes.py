@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.gallery.exhibit import Exhibit, Picture, reached, shown_run, study_made_by
 from bench.gallery.files import take_drawing, take_photo
 from bench.gallery.runs import Asked, studied, twin_pair
-from bench.gallery.trained import trained_as
+from bench.gallery.trained import trained_as, trained_run
 from budgetnet.experiments.activations import Study
 from budgetnet.experiments.activations.pictures.files import BETAS, SHEET, write_pictures
 from budgetnet.inspect.landscape import (
@@ -133,5 +133,5 @@ def losses(asked: Asked, progress: Progress) -> Exhibit:
 
 def _both(runs: Sequence[Path]) -> str:
     """How well each does."""
-    said = [f"{run.name} gets {reached(read_evidence(run).test)} right" for run in runs]
+    said = [f"{run.name} gets {reached(trained_run(run).test)} right" for run in runs]
     return f"{', '.join(said)}."

@@ -15,12 +15,11 @@ from budgetnet.experiments.compare.costs import at_costs
 from budgetnet.experiments.compare.request import Question
 from budgetnet.experiments.compare.result import Comparison
 from budgetnet.experiments.compare.scalings import START_SHARE
+from budgetnet.experiments.experiment import read_finished
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, Strategy, resize
 from budgetnet.parallel.progress import Progress
-from budgetnet.reading import read_json_file
-from budgetnet.runs.record import read_header, read_record
-from budgetnet.runs.run import reading
+from budgetnet.runs.record import read_header
 
 EPOCHS = 10.0
 SCALED = Budget(macs=5_500_000)
@@ -113,12 +112,7 @@ def comparisons_of(asked: Asked, question: Question, progress: Progress) -> tupl
 
 def read_comparison(run: Path) -> Comparison:
     """The comparison of a finished run. Raises a one-line `ValueError` for anything else."""
-    record = read_record(run, COMPARE.name, *COMPARE.types)
-    path = run / COMPARE.file
-    if record is None or not path.exists():
-        raise ValueError(f"{run} holds no finished comparison; give the --out of budgetnet compare")
-    with reading(path, "make it again"):
-        return COMPARE.read(read_json_file(path), record, run)
+    return read_finished(COMPARE, run)[1]
 
 
 def _compared(asked: Asked, question: Question, progress: Progress) -> tuple[Comparison, ...]:
@@ -147,8 +141,4 @@ def studied(asked: Asked, progress: Progress) -> Study:
     if asked.study is None:
         out = asked.work / "study"
         return budgetnet.activation_study("digits", seeds=STUDY_SEEDS, steps=STUDY_STEPS, out=out, progress=progress)
-    run = asked.study / "training"
-    record = read_record(run, ACTIVATION_STUDY.name, *ACTIVATION_STUDY.types)
-    if record is None or not (run / ACTIVATION_STUDY.file).is_file():
-        raise ValueError(f"{asked.study} has no study; --study takes the --out of budgetnet landscape training")
-    return ACTIVATION_STUDY.read(read_json_file(run / ACTIVATION_STUDY.file), record, run)
+    return read_finished(ACTIVATION_STUDY, asked.study / "training")[1]

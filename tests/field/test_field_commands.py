@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from budgetnet.training.train import check_classes
+from support.finished_runs import finished_train, train_record
 
+from budgetnet import network, train
 from budgetnet.cli import BROKEN_PIPE, INTERRUPTED, main
 from budgetnet.data import open_images
 
@@ -114,11 +115,12 @@ def test_classes_must_be_those_of_the_data(capsys: Capture, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     line = ["train", "digits", "--network", "mobilenet_v2", "--epochs", "1", "--classes"]
     assert "classes is 7, but digits has 10" in refused(capsys, *line, "7")
-    images = open_images("digits")
-    check_classes(10, images)
-    check_classes(None, images)
+    record = train_record("digits", open_images("digits"), network("mobilenet_v1", resolution_px=32))
+    run, asked = tmp_path / "run", record.request
+    _, result = finished_train(run, open_images("digits"), record)
+    assert train("digits", asked.network, run, epochs=asked.epochs, classes=10).test == result.test
     with pytest.raises(ValueError, match="classes is 1000, but digits has 10"):
-        check_classes(1000, images)
+        train("digits", asked.network, run, epochs=asked.epochs, classes=1000)
 
 
 def test_the_exit_codes_of_the_docs_are_the_programs() -> None:

@@ -11,33 +11,40 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from budgetnet.experiments.report.page import write_report
-from budgetnet.training.train import train
+from support.finished_runs import train_record
 
-from budgetnet import network, scale
+import budgetnet
+from budgetnet import network, scale, train
 from budgetnet.atomic_write import written_aside
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
 from budgetnet.data import default_preprocessing, open_images
+from budgetnet.experiments.experiment import read_finished
+from budgetnet.experiments.train import TRAIN, Trained
 from budgetnet.model.files import load_tensors, save_checkpoint
+from budgetnet.runs.record import save_record
 from budgetnet.runs.run import append_event, read_events, write_json
-from budgetnet.training.job import JobContext, run_job, whole_job
-from budgetnet.training.outcome import finalize, finished, write_split
-from budgetnet.training.plan import config_row, data_row, machine_row, preprocessing_row, save_plan
+from budgetnet.training.job import JobContext, opened, run_job, whole_job
+from budgetnet.training.outcome import finalize
 from budgetnet.training.recipe import MODERN
-from budgetnet.training.trainer import TrainingConfig
+from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 Capture = pytest.CaptureFixture[str]
 
 
-def tiny_course() -> TrainingConfig:
+def tiny_config() -> TrainingConfig:
     tiny = scale(network("mobilenet_v1", classes=10, resolution_px=32), phi=-10, strategy="width")
     tiny = dataclasses.replace(tiny, in_channels=1)
-    return TrainingConfig("final", tiny, MODERN, default_preprocessing(1), 0, 64, 4, 1)
+    return TrainingSpec("final", tiny, MODERN, default_preprocessing(1), 0, 64).for_steps(4)
+
+
+def epochs() -> float:
+    """Those of four steps."""
+    return 4 * 64 / len(open_images("digits", 0).indices("train"))
 
 
 @pytest.fixture(scope="module")
@@ -45,40 +52,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of four steps, made in this process by the functions that a training calls."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     folder.mkdir()
-    images = open_images("digits", 0)
-    config = tiny_course()
-    arguments = {"epochs": 4 * 64 / len(images.indices("train")), "time_seconds": None}
-    plan = {
-        "command": "train", "data": data_row("digits", images), "budget": None, **arguments, "seed": 0,
-        "precision": "float32", "recipe": config.recipe.to_dict(), "weights": None, "pretrained": "none",
-        "preprocessing": preprocessing_row(config.preprocessing), "machine": machine_row(), "processes": 1,
-        "threads": 1, "final": {"config": config_row(config), "steps": 4, "cooldown_steps": 2}, "parent": None,
-    }  # fmt: skip
-    recipe = dataclasses.replace(MODERN, augmentation=dataclasses.replace(MODERN.augmentation, flip=0.0))
-    save_plan(folder, {**plan, "recipe": recipe.to_dict()})
-    context = JobContext("digits", 0, 32, str(folder / "training"))
-    job = whole_job(dataclasses.replace(config, recipe=recipe), context, "final", 2)
+    images, config = open_images("digits", 0), tiny_config()
+    record = train_record("digits", images, config.network, epochs())
+    save_record(folder, dataclasses.replace(record, plan=dataclasses.replace(record.plan, config=config)))
+    job = whole_job(config, JobContext("digits", 0, 32, str(folder / "training")), "final", 2)
     assert run_job(job)
     append_event(folder / "events.jsonl", {"kind": "step", "phase": "final", "step": 1, "loss": 2.3, "accuracy": 0.1,
                                            "epoch": 0.1, "learning_rate": 0.1, "seconds": 1.0})  # fmt: skip
-    write_split(folder, images)
-    from budgetnet.training.job import opened
-
-    finalize(folder, job, images, opened("digits", 0, 32)[1], {})
-    write_report(folder)
+    metrics = finalize(job, images, opened("digits", 0, 32)[1])
+    write_json(folder / TRAIN.file, {"format": TRAIN.format, **to_plain(metrics)})
+    again(folder)  # which draws the page, and removes what only a training needs
     return folder
 
 
-def again(folder: Path) -> Any:
+def again(folder: Path) -> Trained:
     """The same call as made the run."""
-    config = tiny_course()
-    epochs = 4 * 64 / len(open_images("digits", 0).indices("train"))
-    return train("digits", config.network, folder, epochs=epochs)
+    return train("digits", tiny_config().network, folder, epochs=epochs())
 
 
 def test_the_finished_run_is_shown_again(run: Path) -> None:
     found = again(run)
-    assert found.test == finished(run).test and 0 <= found.test.top1 <= 1  # pyright: ignore[reportOptionalMemberAccess]
+    assert found.result == read_finished(TRAIN, run)[1] and 0 <= found.test.top1 <= 1
+    assert (run / "report.html").exists() and not list(run.glob("training/*/*.pt"))
 
 
 DAMAGES = {
@@ -110,7 +105,6 @@ def test_a_file_of_a_finished_run_that_is_missing_or_damaged(
     said: list[str] = []
     try:
         again(copy)
-        write_report(copy)
     except ValueError as error:
         said.append(str(error))
     if name in ("plan.json", "weights.safetensors"):
@@ -129,14 +123,14 @@ def test_a_file_of_a_finished_run_that_is_missing_or_damaged(
 def test_deleted_weights_are_not_shown_as_done(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
     (copy / "weights.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"weights.safetensors; put the file back, or begin anew with --fresh"):
+    with pytest.raises(ValueError, match=r"weights.safetensors; put the file back, or begin again with --fresh"):
         again(copy)
     assert (copy / "metrics.json").exists(), "nothing is removed"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
-    job = whole_job(tiny_course(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    job = whole_job(tiny_config(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
     job.folder.mkdir(parents=True)
     assert run_job(job)
     expected = load_tensors(job.weights)[0]
@@ -154,7 +148,7 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path, share: float) -> None:
 
 
 def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
-    job = whole_job(tiny_course(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
+    job = whole_job(tiny_config(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
     job.folder.mkdir(parents=True)
     save_checkpoint(job.folder / "trunk.pt", {"step": 1, "model": {"other": torch.zeros(3)}})
     with pytest.raises(ValueError, match=r"trunk.pt is no checkpoint of this training; remove it"):
@@ -167,7 +161,10 @@ sys.path.insert(0, SOURCE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from pathlib import Path
 import numpy as np, torch
+from budgetnet.runs.record import save_record
 from budgetnet.runs.run import append_event, write_json
+from budgetnet.experiments.experiment import read_finished
+from budgetnet.experiments.train import TRAIN, Trained
 from budgetnet.model.files import save_checkpoint, save_tensors
 from budgetnet.atomic_write import written_aside
 folder = Path(FOLDER)
@@ -216,8 +213,7 @@ def test_the_command_line_says_what_to_do_about_a_full_disk(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "trunk.pt"))
 
-    monkeypatch.setattr("budgetnet.training.train.train", full)
-    monkeypatch.setattr("budgetnet.train", full, raising=False)
+    monkeypatch.setattr(budgetnet, "train", full)
     words = ["train", "digits", "--network", "mobilenet_v1", "--epochs", "1", "--out", str(tmp_path / "run")]
     assert main(words) == 1
     said = capsys.readouterr().err
@@ -228,7 +224,7 @@ def test_the_command_line_says_what_to_do_about_a_full_disk(
 @pytest.mark.timeout(900)
 def test_a_run_whose_disk_was_full_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     """`train` in a process that may not write large files fails in one line; without the limit it goes on."""
-    config = tiny_course()
+    config = tiny_config()
     (tmp_path / "net.json").write_text(config.network.to_json())
     words = ["train", "digits", "--network", str(tmp_path / "net.json"), "--epochs", "20", "--out"]
     program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main())"]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from budgetnet.experiments.report.reproduce import data_words
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,11 +19,15 @@ from budgetnet import Folders, open_images
 from budgetnet.cli import main
 from budgetnet.cli.options import ByFolder
 from budgetnet.cli.progress import plain_lines
-from budgetnet.data import data_in
+from budgetnet.codec import from_plain, to_plain
+from budgetnet.data import Data
 from budgetnet.data.structure import spoken_splits
 from budgetnet.data.telling import lines_of, tell_images
+from budgetnet.experiments.reproduce import data_words
+from budgetnet.runs.folder import run_folder
+from budgetnet.runs.record import DataRecord, data_record
+from budgetnet.training.augmenting import AUTO, Augment
 from budgetnet.training.job import JobContext, opened
-from budgetnet.training.plan import data_row, run_folder
 
 Capture = pytest.CaptureFixture[str]
 numbers = itertools.count(1)
@@ -251,16 +254,21 @@ def test_an_empty_name_is_no_folder(empty: str) -> None:
 def test_the_same_folders_are_the_same_run_and_are_found_again(parts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(parts)
     near, far = Folders(train="a", test="./c"), Folders(train=parts / "a", test=[parts / "c"])
-    assert run_folder(None, near, {}) == run_folder(None, far, {})
-    assert run_folder(None, near, {}).name.startswith("parts-")
-    assert run_folder(None, near, {}) != run_folder(None, Folders(train="a", val="c"), {})
-    assert run_folder(None, Folders(train="a"), {}) != run_folder(None, "a", {})
+
+    def folder_of(data: Data) -> Path:
+        return run_folder(None, data, "train", AUTO)
+
+    assert folder_of(near) == folder_of(far) and folder_of(near).name.startswith("parts-")
+    assert folder_of(near) != folder_of(Folders(train="a", val="c"))
+    assert folder_of(Folders(train="a")) != folder_of("a")
+    assert folder_of("a") != run_folder(None, "a", "solve", AUTO) != run_folder(None, "a", "solve", Augment(flip="on"))
     images = open_images(near)
-    row = json.loads(json.dumps({"data": data_row(near, images)}))
-    assert open_images(data_in(row["data"])).fingerprint == images.fingerprint
-    assert data_words(row) == ["--train", str(parts / "a"), "--test", str(parts / "c")]
-    assert all(Path(row["data"]["path"], file).is_file() for file in images.files)
-    assert data_in(data_row("a", open_images("a"))) == str(parts / "a")
+    record = from_plain(DataRecord, json.loads(json.dumps(to_plain(data_record(near, images)))), "the file")
+    assert record == data_record(near, images)
+    assert open_images(record.data).fingerprint == images.fingerprint
+    assert data_words(record.data) == ["--train", str(parts / "a"), "--test", str(parts / "c")]
+    assert all(Path(record.path, file).is_file() for file in images.files)
+    assert data_record("a", open_images("a")).data == str(parts / "a")
     context = JobContext(near, 0, 8, "training")
     assert opened(context.data, context.split_seed, context.side_px)[0] == images, "as a worker opens them"
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from budgetnet.experiments.report.views import MOST_ROWS, class_rows, confused_pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from budgetnet import adapt, cost, network, scale
 from budgetnet.cli import results
 from budgetnet.data import default_preprocessing, open_cache, open_images
 from budgetnet.data.split import assign
+from budgetnet.experiments.trained import MOST_ROWS, class_rows, confused_pairs
 from budgetnet.model.build import build
 from budgetnet.runs.run import read_json, write_json
 from budgetnet.statistics import log_losses, right_of

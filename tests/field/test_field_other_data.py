@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.finished_runs import train_record
 
 from budgetnet import Folders, build, evaluate, network, open_images
 from budgetnet.cli import main
 from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
-from budgetnet.runs.run import write_json
+from budgetnet.runs.record import save_record
+from budgetnet.runs.split_file import write_split
 from budgetnet.training.job import JobContext, lend, opened
-from budgetnet.training.outcome import write_split
-from budgetnet.training.plan import data_row
 
 CLASSES = ("cat", "dog")
 
@@ -53,11 +53,11 @@ def run(tmp_path: Path, photos: Path) -> Path:
 def made(folder: Path, data: Path | Folders) -> Path:
     folder.mkdir()
     images = open_images(data)
-    model = build(network("mobilenet_v3_small", classes=2, resolution_px=32), seed=1)
+    small = network("mobilenet_v3_small", classes=2, resolution_px=32)
+    model = build(small, seed=1)
     save_weights(folder / "weights.safetensors", model, CLASSES, dataclasses.asdict(default_preprocessing(3)))
-    row = data_row(data if isinstance(data, Folders) else str(data), images)
-    write_json(folder / "plan.json", {"format": "budgetnet.plan.v2", "data": row, "seed": 0})
-    write_split(folder, images)
+    save_record(folder, train_record(data if isinstance(data, Folders) else str(data), images, small))
+    write_split(folder, images, ("train",), ())
     return folder
 
 

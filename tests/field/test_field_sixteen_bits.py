@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 import warnings
@@ -12,22 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from budgetnet.experiments.report.page import write_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.finished_runs import train_record
 
 from budgetnet import network, train
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
 from budgetnet.data import Preprocessing, decode, open_cache, open_images
 from budgetnet.data.decode import decode_noted, look
 from budgetnet.data.deep import FULL, eight_bits, training_range
 from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.record import check_values
 from budgetnet.runs.run import Loaded, load_run
 from budgetnet.training.evaluate import evaluate
-from budgetnet.training.plan import preprocessing_for, preprocessing_row, same_values
+from budgetnet.training.plan import preprocessing_for
 from budgetnet.training.predict import Prediction, predict
 
 SIDE = 24
@@ -174,7 +177,7 @@ def test_the_range_of_a_narrow_band_is_used_and_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"more than 8 bits a value: 51,\d+ to 51,\d+, by the training images") as told:
         preprocessing = preprocessing_for(images)
     assert preprocessing.value_range == images.value_range and "values each" in str(told[0].message)
-    assert preprocessing_row(preprocessing)["value_range"] == images.value_range
+    assert to_plain(preprocessing)["value_range"] == list(images.value_range)
 
 
 def test_only_training_images_make_the_range(tmp_path: Path) -> None:
@@ -284,9 +287,7 @@ def saved(path: Path, value_range: tuple[float, float] | None) -> Loaded:
     path.mkdir()
     model = build(small)
     torch.manual_seed(0)
-    save_weights(
-        path / "weights.safetensors", model, ("down", "up"), preprocessing_row(preprocessing), {"side_px": "32"}
-    )
+    save_weights(path / "weights.safetensors", model, ("down", "up"), to_plain(preprocessing), {"side_px": "32"})
     return load_run(path)
 
 
@@ -327,7 +328,7 @@ def test_evaluate_refuses_other_bits_and_says_what_lies_outside(tmp_path: Path) 
 
 def test_weights_without_a_range_read_as_ever_and_say_so(tmp_path: Path) -> None:
     loaded = saved(tmp_path / "run", None)
-    assert "value_range" not in json.loads(json.dumps(preprocessing_row(loaded.preprocessing)))
+    assert "value_range" not in json.loads(json.dumps(to_plain(loaded.preprocessing)))
     pixels, note = decode_noted(grey(tmp_path / "a.png", np.full((4, 4), 257 * 7, np.uint16)), 1)
     assert (pixels == 7).all() and note is not None and "divided by 257" in note
     thermal(tmp_path / "band", 4)
@@ -337,10 +338,12 @@ def test_weights_without_a_range_read_as_ever_and_say_so(tmp_path: Path) -> None
 
 def test_an_unfinished_run_of_before_is_not_gone_on_with(tmp_path: Path) -> None:
     images = open_images(thermal(tmp_path / "band"))
+    record = train_record(str(tmp_path / "band"), images, network("mobilenet_v1"))
+    assert record.data.value_range == images.value_range is not None
+    check_values(record, images, tmp_path)
+    before = dataclasses.replace(record, data=dataclasses.replace(record.data, value_range=None))
     with pytest.raises(ValueError, match="was begun by another version of budgetnet"):
-        same_values({"data": {}}, images, tmp_path)
-    assert images.value_range is not None
-    same_values({"data": {"value_range": list(images.value_range)}}, images, tmp_path)
+        check_values(before, images, tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [(1.0, 1.0), (5.0, 1.0), (0.0, float("nan"))])
@@ -360,6 +363,7 @@ def test_a_narrow_band_and_a_level_alone_are_learned(tmp_path: Path, apart: int)
     assert found.test.top1 >= 0.9
     kept = load_run(tmp_path / "run").preprocessing.value_range
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert kept == tuple(plan["data"]["value_range"]) == tuple(plan["preprocessing"]["value_range"])
+    assert kept == tuple(plan["data"]["value_range"])
+    assert kept == tuple(plan["plan"]["config"]["preprocessing"]["value_range"])
     assert evaluate(tmp_path / "run").top1 == found.test.top1
-    assert "became 256 levels" in write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "became 256 levels" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +19,20 @@ from budgetnet import Budget, network, solve, train
 from budgetnet.budgets.budget import MEMORY, TIME
 from budgetnet.budgets.path import LEAST_PHI
 from budgetnet.budgets.path import Path as ScalingPath
-from budgetnet.data import ImageSet, default_preprocessing, open_images
+from budgetnet.cluster.executor import LocalExecutor
+from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.bases import adapted_bases
+from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.solve.candidates import candidates
-from budgetnet.experiments.solve.plan import Deadline, Field, chosen_field, drafted, estimated_limits, planned
+from budgetnet.experiments.solve.plan import SolvePlan, propose
+from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.timing import TimeBudget
 from budgetnet.networks import Network
+from budgetnet.networks.scaling import PAPER, STRATEGIES
 from budgetnet.parallel.workers import Workers
 from budgetnet.statistics import log_losses
+from budgetnet.training.augmenting import Augment
 from budgetnet.training.chance import against_chance
-from budgetnet.training.job import JobContext
 from budgetnet.training.memory import _group_bytes, training_batch, training_bytes
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.recipe import MODERN
@@ -100,35 +104,30 @@ def test_memory_is_a_limit_of_the_candidates_too(digits: ImageSet) -> None:
     assert "\n" not in str(caught.value)
 
 
-def field_of(digits: ImageSet, budget: Budget, seconds: float, speed: float) -> tuple[Field, Mapping[str, object]]:
+def plan_of(digits: ImageSet, run: Path, budget: Budget, seconds: float, speed: float) -> SolvePlan:
     """What a solve would race on a simulated machine, planned and not trained."""
-    clock = SimulatedClock(speed)
-    deadline = Deadline(clock, 0.0, seconds)
-    preprocessing = default_preprocessing(1)
-
-    def draft(networks: Mapping[str, Network]):
-        return drafted(networks, digits, MODERN, preprocessing, 0, "cpu")
-
-    def context(networks: Sequence[Network]) -> JobContext:
-        return JobContext("digits", 0, 8, "nowhere")
-
-    field = chosen_field(
-        lambda limits: candidates(digits, budget, 2, SMALL, training=limits),
-        draft,
-        context,
-        estimated_limits(digits, MODERN, deadline, "cpu", False, None),
-        deadline,
-        "cpu",
+    request = SolveRequest(
+        budget=budget,
+        time_seconds=seconds,
+        seed=0,
+        recipe=None,
+        bases=SMALL,
+        strategies=STRATEGIES,
+        pretrained="none",
+        coefficients=PAPER,
+        augment=Augment("off", "off", "off", "off"),
+        precision="float32",
     )
-    return planned(field, digits, deadline, "cpu")
+    time = TimeBudget(SimulatedClock(speed), 0.0, seconds)
+    return propose(request, Context(run, "digits", (digits,), LocalExecutor("cpu"), "float32", time, None, 0))
 
 
 @pytest.mark.parametrize("speed", [4e8, 2e9, 3e10])
-def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, speed: float) -> None:
-    _, plan = field_of(digits, Budget(macs=60_000_000), 100.0, speed)
+def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, speed: float, tmp_path: Path) -> None:
+    plan = plan_of(digits, tmp_path / "run", Budget(macs=60_000_000), 100.0, speed)
     images = len(digits.indices("train"))
-    for row in json.loads(json.dumps(plan))["race"]["entrants"]:
-        assert row["config"]["steps"] * row["config"]["batch"] >= LEAST_EPOCHS * images
+    assert len(plan.entrants) >= 2
+    assert all(row.config.epochs(images) >= LEAST_EPOCHS for row in plan.entrants)
 
 
 def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:

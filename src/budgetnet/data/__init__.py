@@ -5,7 +5,7 @@ from budgetnet.data.batches import Batch, Box, TrainBatches, batches, centre_box
 from budgetnet.data.cache import Pixels, open_cache
 from budgetnet.data.decode import decode, scaled_px
 from budgetnet.data.draw import draw, evenly, train_order
-from budgetnet.data.folders import Data, Folders, data_in, data_of, identity_of, name_of
+from budgetnet.data.folders import Data, Folders, data_of, identity_of, name_of
 from budgetnet.data.images import ImageSet, Preprocessing, default_preprocessing, needed_side_px
 from budgetnet.data.scan import open_images
 from budgetnet.data.telling import tell_images
@@ -22,7 +22,6 @@ __all__ = [
     "TrainBatches",
     "batches",
     "centre_box",
-    "data_in",
     "data_of",
     "decode",
     "default_preprocessing",

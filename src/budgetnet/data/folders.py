@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,12 +107,6 @@ def identity_of(data: Data) -> Any:
     if isinstance(data, str):
         return data if data == "digits" else str(Path(data).resolve())
     return {name: paths for name, paths in data.resolved().items() if paths}
-
-
-def data_in(row: Mapping[str, Any]) -> Data:
-    """What the object "data" of a plan.json says that its run was made from."""
-    folders = row.get("folders")
-    return Folders(**folders) if folders else row["path"]
 
 
 def _paths(name: str, paths: Paths) -> tuple[str, ...]:

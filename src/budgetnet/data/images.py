@@ -7,12 +7,13 @@ import hashlib
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.codec import ONLY_IF_SET
 from budgetnet.data.deep import Range, Spread
 from budgetnet.networks import Px, choose
 
@@ -48,7 +49,7 @@ class Preprocessing:
     crop_share: float = 1.0
     fit: Fit = "stretch"
     interpolation: Interpolation = "bilinear"
-    value_range: Range | None = None
+    value_range: Range | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))

@@ -211,12 +211,12 @@ def _shown(experiment: Experiment[Request, Plan, Result], run: Path) -> Result:
 def read_finished(experiment: Experiment[Request, Plan, Result], run: Path) -> tuple[Record[Request, Plan], Result]:
     """What a finished run was asked and planned, and its result.
 
-    Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged one.
+    Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged file.
     """
     record = read_record(run, experiment.name, *experiment.types)
     if record is None or not (run / experiment.file).exists():
         raise ValueError(
-            f"{run} has no {experiment.file}, so it is not finished; the same command that began it goes on with it"
+            f"{run} has no {experiment.file}, so it is not a finished run; the command that began it goes on with it"
         )
     with reading(run / experiment.file):
         return record, experiment.read(read_json_file(run / experiment.file), record, run)

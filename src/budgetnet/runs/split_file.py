@@ -10,7 +10,7 @@ from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import ImageSet
 from budgetnet.data.images import SPLITS
 from budgetnet.reading import read_json_file
-from budgetnet.runs.run import write_json
+from budgetnet.runs.run import reading, write_json
 
 FILE = "split.json"
 
@@ -48,7 +48,8 @@ def write_split(run: Path, images: ImageSet, learned: Sequence[str], held_out: S
 
 def read_split(run: Path) -> SplitFile:
     """The split of a run. Raises a one-line `ValueError` for a missing or damaged file."""
-    return from_plain(SplitFile, read_json_file(run / FILE), str(run / FILE))
+    with reading(run / FILE):
+        return from_plain(SplitFile, read_json_file(run / FILE), str(run / FILE))
 
 
 def learned_files(run: Path) -> frozenset[str]:

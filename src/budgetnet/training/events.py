@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.codec import from_plain
-from budgetnet.runs.run import read_events
+from budgetnet.runs.run import read_events, reading
 from budgetnet.training.job import EVENT_SECONDS, TrainingJob
 
 
@@ -69,12 +69,13 @@ class Events:
 def events_of(run: Path) -> Events:
     """The events of a run; none where there is no file. Raises a one-line `ValueError` that names file and key."""
     path = run / "events.jsonl"
-    rows = read_events(path)
     where = f"an event in {path}"
-    steps = [from_plain(StepEvent, row, where) for row in rows if row.get("kind") == "step"]
-    scores = [from_plain(ScoreEvent, row, where) for row in rows if row.get("kind") == "score"]
-    if strange := next((row for row in rows if row.get("kind") not in ("step", "score")), None):
-        raise ValueError(f"{where} has the kind {strange.get('kind')!r}; it must be step or score; remove that line")
+    with reading(path):
+        rows = read_events(path)
+        steps = [from_plain(StepEvent, row, where) for row in rows if row.get("kind") == "step"]
+        scores = [from_plain(ScoreEvent, row, where) for row in rows if row.get("kind") == "score"]
+        if strange := next((row for row in rows if row.get("kind") not in ("step", "score")), None):
+            raise ValueError(f"{where} has the kind {strange.get('kind')!r}; it must be step or score")
     return Events(tuple(steps), tuple(scores))
 
 

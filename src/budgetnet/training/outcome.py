@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from budgetnet.model.build import Model, build
 from budgetnet.model.files import check_tensors, load_tensors
 from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
+from budgetnet.networks import Network
+from budgetnet.reading import read_json_file
 from budgetnet.runs.run import SIDE_NOTE, reading
 from budgetnet.runs.split_file import write_split
 from budgetnet.training.calibration import Calibration, calibrate
@@ -28,6 +31,7 @@ MOST_MISTAKES = 24
 """Of the test images that a report shows."""
 FILE = "metrics.json"
 FORMAT = "budgetnet.metrics.v2"
+NETWORK = "network.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: Trainin
             asked = rows["indices"]
             validation = scores_in(rows, labels[asked])
     test = evaluated(answers, images, indices)
-    with written_aside(run / "network.json") as aside:
+    with written_aside(run / NETWORK) as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes, preprocessing = {SIDE_NOTE: str(job.context.side_px)}, to_plain(config.preprocessing)
     save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing, notes, calibration.temperature)
@@ -127,8 +131,10 @@ def check_trained(job: TrainingJob) -> None:
         raise ValueError(f"{what}; put the file back, or begin again with --fresh")
 
 
-def check_weights(run: Path) -> None:
-    """Raise a one-line `ValueError` where the weights of a finished run are missing or damaged."""
+def check_model(run: Path) -> None:
+    """Raise a one-line `ValueError` where a finished run's network.json or its weights are missing or damaged."""
+    with reading(run / NETWORK):
+        Network.from_json(json.dumps(read_json_file(run / NETWORK)))
     with reading(run / WEIGHTS):
         check_tensors(run / WEIGHTS)
 

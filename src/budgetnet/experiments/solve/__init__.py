@@ -37,7 +37,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.outcome import FILE, FORMAT, check_weights
+from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.stopwatch import MACHINE, Clock
 
@@ -82,8 +82,8 @@ class Solve:
         return run_solve(record, context)
 
     def read(self, row: object, record: SolveRecord, run: Path) -> SolveResult:
-        """metrics.json; the weights must be there as well."""
-        check_weights(run)
+        """metrics.json; the network and its weights must be there as well."""
+        check_model(run)
         return from_record(SolveResult, row, FORMAT, f"{FILE} in {run}", run=run, record=record)
 
     def report(self, record: SolveRecord, result: SolveResult) -> Report:

@@ -27,7 +27,7 @@ from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
-from budgetnet.training.outcome import FILE, FORMAT, check_weights
+from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.stopwatch import MACHINE, Clock
@@ -64,18 +64,17 @@ class Train:
 
     def propose(self, request: TrainRequest, context: Context) -> TrainPlan:
         """The steps that the epochs or the time are."""
-        self._check(len(context.images[0].classes), context.images[0].name)
+        self.check_classes(len(context.images[0].classes), context.images[0].name)
         return propose_training(request, context)
 
     def run(self, record: TrainRecord, context: Context) -> TrainResult:
         """Trains and tests."""
-        self._check(len(record.data.classes), record.data.name)
+        self.check_classes(len(record.data.classes), record.data.name)
         return run_training(record, context)
 
     def read(self, row: object, record: TrainRecord, run: Path) -> TrainResult:
-        """metrics.json; the weights must be there as well."""
-        self._check(len(record.data.classes), record.data.name)
-        check_weights(run)
+        """metrics.json; the network and its weights must be there as well."""
+        check_model(run)
         network = record.plan.config.network
         return from_record(TrainResult, row, FORMAT, f"{FILE} in {run}", run=run, network=network, record=record)
 
@@ -83,7 +82,8 @@ class Train:
         """The network, its accuracy, its mistakes."""
         return report_of(record, result)
 
-    def _check(self, classes: int, name: str) -> None:
+    def check_classes(self, classes: int, name: str) -> None:
+        """Raise a one-line `ValueError` for images of that name that have another count of classes than was given."""
         if self.classes is not None and self.classes != classes:
             raise ValueError(
                 f"classes is {self.classes}, but {name} has {classes} classes; leave it out, for the images say how "
@@ -179,7 +179,9 @@ def train(
         budget=None if budget is None else budget_of("budget", budget),
     )
     limit = math.inf if time_seconds is None else time_seconds
-    found = perform(Train(classes), request, given, compute, out, fresh, limit, progress, clock)
+    experiment = Train(classes)
+    found = perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
+    experiment.check_classes(len(found.record.data.classes), found.record.data.name)  # of a run that was finished
     return Trained(found.run, found.network, found.validation, found.test, found.calibration, found)
 
 
