@@ -1,5 +1,8 @@
 """The picture of a family: what each step of phi buys."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
