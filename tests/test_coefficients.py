@@ -104,7 +104,7 @@ def planned(run: Path, digits: ImageSet, executor: InlineExecutor, **options: An
     """The plan alone."""
     request = dataclasses.replace(REQUEST, **options)
     time = TimeBudget(SimulatedClock(), 0.0, request.time_seconds)
-    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None))
+    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None, 0))
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_a_search_from_end_to_end(tmp_path: Path, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["scaling"]["depth"] == found.coefficients.alpha
     executor.started.clear()
     assert made(run, executor) == found and executor.started == [], "a finished one is shown again"
-    assert made(run, Cluster("127.0.0.1:1")) == found, "and needs no cluster"
+    assert made(run, Cluster("127.0.0.1:1", storage=str(tmp_path))) == found, "and needs no cluster"
     for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
             made(run, executor, **options)

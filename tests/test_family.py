@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from budgetnet.training.train import Timings
 from hypothesis import given
 from hypothesis import strategies as st
 from support.executor import InlineExecutor, StoppedError
@@ -61,6 +60,7 @@ from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for
 from budgetnet.training.predictions import TestPredictions
 from budgetnet.training.recipe import MODERN
+from budgetnet.training.stopwatch import Timings
 
 Capture = pytest.CaptureFixture[str]
 CHOSEN = Coefficients(1.3, 1.2, 1.0)
@@ -130,7 +130,7 @@ def test_the_time_is_shared_by_the_rule(sizes: TrainingSizes) -> None:
 def planned(digits: ImageSet, run: Path, executor: InlineExecutor, seconds: float) -> MembersPlan:
     time = TimeBudget(SimulatedClock(), 0.0, seconds)
     request = dataclasses.replace(MEMBERS, time_seconds=seconds)
-    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None))
+    return propose(request, Context(run, "digits", (digits,), executor, "float32", time, None, 0))
 
 
 def test_members_train_for_equal_steps_in_the_time(digits: ImageSet, tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_part_that_is_too_short_says_the_least_for_all(digits: ImageSet, tmp_p
     """The baseline has a half of what is left: 60 s for it are 120 s for the whole, and 10 s that are gone."""
     record = family(digits, tmp_path).record
     time = TimeBudget(SimulatedClock(), 0.0, 100.0)
-    context = Context(tmp_path, "digits", (digits,), InlineExecutor(), "float32", time, None)
+    context = Context(tmp_path, "digits", (digits,), InlineExecutor(), "float32", time, None, 0)
     with (
         pytest.raises(TooShort, match="baseline has 45 s of them; give at least 130 s"),
         _part(BASELINE, 45, record, context),

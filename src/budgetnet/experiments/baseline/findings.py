@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from budgetnet.draw.wording import counted
 from budgetnet.experiments.baseline.plan import BaselinePlan
 from budgetnet.experiments.baseline.result import Candidate, Final, Semifinal
 from budgetnet.statistics import PairedDifference
@@ -19,8 +20,12 @@ def findings(
     test_images: int,
     networks_in_space: int,
     scored_by: str,
+    shortened: int,
 ) -> tuple[str, ...]:
-    """Sentences: the winner, its difference from the base, what was searched, what the scores do not say."""
+    """Sentences: the winner, its difference from the base, what was searched, what the scores do not say.
+
+    `shortened`: how many trainings had fewer steps than planned.
+    """
     winner = finals[0]
     trainings = f"{plan.seeds} trainings" if plan.seeds > 1 else "one training"
     leading = sum(row.front for row in candidates)
@@ -33,6 +38,7 @@ def findings(
         f"are on the front of accuracy against MACs.{_semifinals(plan, candidates, semifinals, finals)}",
         "Such a score ranks; it does not say how accurate a network is at the end of a whole training, and how well it "
         "ranks here was not measured by this search.",
+        *_shortened(shortened),
         *(nothing_learned(row.id, row.unlearned) for row in finals if row.unlearned),
     )
 
@@ -49,6 +55,11 @@ def _against_base(plan: BaselinePlan, winner: Final, base: Final, pair: PairedDi
             f"{base.reward:.3f} against {winner.reward:.3f}."
         )
     return text
+
+
+def _shortened(count: int) -> Iterator[str]:
+    if count:
+        yield f"The machine became slower: {counted(count, 'training')} had fewer steps than planned, to keep the time."
 
 
 def _semifinals(

@@ -206,11 +206,11 @@ def _finals(plan: BaselinePlan, found: Baseline) -> tuple[Block, ...]:
 
 def _final(one: Final, found: Baseline, again: Sequence[str]) -> Row:
     is_winner, is_base = one is found.finals[0], one is found.finals[-1]
-    role = ("the winner",) if is_winner else ("the space's base",) if is_base else ()
+    role = ("the winner",) if is_winner else ()
     interval = f"{points(one.low)} to {points(one.high)}"
     seeds = (", ".join(map(points, one.seeds)),) if len(one.seeds) > 1 else ()
     return row(
-        Cell(one.network.name, role),
+        Cell(f"{one.network.name} (base)" if is_base else one.network.name, role),
         count(one.macs),
         count(one.params),
         size(one.peak_activation_bytes),

@@ -34,6 +34,7 @@ from budgetnet.experiments.baseline.surrogate import select_semifinalists
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Update
+from budgetnet.runs.record import amendments_of
 from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.chance import check_any_learned
 from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
@@ -78,6 +79,7 @@ def run(record: BaselineRecord, context: Context) -> Baseline:
     candidates, semifinals = candidates_of(scored), semifinals_of(again)
     against_base = difference_of(winner.id, BASE, done[winner.id], done[BASE])
     test_images, networks = len(done[BASE].tests[0].indices), plan.space.count
+    shortened = len({(row.job, row.part) for row in amendments_of(context.run)})
     return Baseline(
         run=context.run,
         winner=winner.id,
@@ -91,7 +93,9 @@ def run(record: BaselineRecord, context: Context) -> Baseline:
         finals=tuple(finals),
         against_base=against_base,
         test_images=test_images,
-        statement=findings(plan, candidates, semifinals, finals, against_base, test_images, networks, scoring.name),
+        statement=findings(
+            plan, candidates, semifinals, finals, against_base, test_images, networks, scoring.name, shortened
+        ),
         report=report_path(context.run),
         record=record,
     )
