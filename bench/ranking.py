@@ -52,9 +52,9 @@ from budgetnet.experiments.baseline.run import scoring_of, search_of
 from budgetnet.experiments.baseline.scoring import CandidateScoring
 from budgetnet.experiments.baseline.search import run_search
 from budgetnet.experiments.baseline.surrogate import additive_model
+from budgetnet.experiments.experiment import read_finished
 from budgetnet.experiments.report import write_report
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.reading import read_json_file
 from budgetnet.runs.record import check_images, read_record
 from budgetnet.runs.run import write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
@@ -100,7 +100,8 @@ def main() -> None:
     drawn = _drawn(scoring, record.seed, asked.networks)
     steps = asked.steps or plan.finals.steps
     networks = {one.id: scoring.space.network(one) for one in drawn}
-    found = _found(asked.run, record)
+    finished = (asked.run / SEARCH_BASELINE.file).exists()
+    found = read_finished(SEARCH_BASELINE, asked.run)[1] if finished else None
     with progress() as shown:
         scores = _scored(scoring, drawn, shown)
         reached = _trained(record, at, networks, steps, asked.out, images, shown)
@@ -120,12 +121,6 @@ def main() -> None:
     if found:
         write_report(SEARCH_BASELINE.report(record, dataclasses.replace(found, ranking=ranking)), asked.run)
     _say(ranking, found)
-
-
-def _found(run: Path, record: BaselineRecord) -> Baseline | None:
-    """The result of the search; None where it is not finished."""
-    file = run / SEARCH_BASELINE.file
-    return SEARCH_BASELINE.read(read_json_file(file), record, run) if file.exists() else None
 
 
 def _drawn(scoring: CandidateScoring, seed: int, count: int) -> list[Architecture]:

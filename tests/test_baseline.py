@@ -283,7 +283,7 @@ def test_a_finished_search_is_shown_again_and_another_one_refused(
     shutil.copytree(found.run, run)
     again = made(run, executor)
     assert to_plain(again) == to_plain(found) and executor.started == []
-    assert made(run, Cluster("127.0.0.1:1")) == again, "it needs no cluster"
+    assert made(run, Cluster("127.0.0.1:1", storage=str(tmp_path))) == again, "it needs no cluster"
     for name, value in (("sampler", "random"), ("space", None), ("exponent", 0.0)):
         with pytest.raises(ValueError, match=f"was begun with another {name}"):
             made(run, executor, **{name: value})

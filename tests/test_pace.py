@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,10 +15,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.networks import PLAIN
+from support.simulated import SimulatedClock
 
 from budgetnet.data import default_preprocessing
+from budgetnet.experiments.timing import TimeBudget
 from budgetnet.model.files import load_tensors
-from budgetnet.runs.record import FORMAT, Amendment, amendments_of
+from budgetnet.runs.record import FORMAT, Amendment, amendments_of, append_amendment
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.pace import Course, Pace, course_at
 from budgetnet.training.recipe import MODERN
@@ -138,3 +143,30 @@ def test_a_pace_asks_for_as_many_steps_as_there_is_time_for() -> None:
     asked = [pace.steps_left(step, Course(60, 40)) for step in range(1, 20)]
     first = next(left for left in asked if left is not None)
     assert 40 <= first <= 48 and asked.count(None) > 10, "not at every step"
+
+
+def test_amendments_of_trainings_side_by_side_are_all_kept(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"format": FORMAT}))
+    rows = [Amendment(str(number), "final", 1, 2, 3) for number in range(40)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda row: append_amendment(tmp_path, row), rows))
+    assert sorted(amendments_of(tmp_path), key=lambda row: int(row.job)) == rows
+
+
+@dataclass(frozen=True)
+class Counted(SimulatedClock):
+    """A deadline is the number of its seconds."""
+
+    def deadline(self, seconds: float) -> float | None:
+        return seconds
+
+
+def test_a_deadline_leaves_later_trainings_their_planned_time_or_their_part_of_it() -> None:
+    time = TimeBudget(Counted(), 0.0, 100.0)
+    assert time.deadlines(4, 2, 20.0) == (40.0, 40.0, 80.0, 80.0)
+    assert time.planned_deadlines([30.0] * 4, 2, 20.0) == (50.0, 50.0, 80.0, 80.0), "the first may use what is over"
+    assert time.planned_deadlines([60.0] * 4, 2, 20.0) == (40.0, 40.0, 80.0, 80.0), "short time cuts all alike"
+    assert time.planned_deadlines([30.0, 20.0, 10.0, 10.0], 2, 20.0) == (70.0, 60.0, 70.0, 80.0)
+    assert time.planned_deadlines([80.0, 60.0, 60.0, 40.0], 2, 20.0) == pytest.approx((53.3, 40.0, 80.0, 80.0), abs=0.1)
+    assert time.planned_deadlines([], 2, 20.0) == ()
+    assert TimeBudget(Counted(), 0.0, math.inf).planned_deadlines([1.0, 1.0], 1, 1.0) == (None, None)

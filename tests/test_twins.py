@@ -275,8 +275,8 @@ def by_hand(study: Study, run: Path) -> None:
         for one, training in zip(files, twin.trainings, strict=True):
             assert one["betas"].shape == (8, len(twin.layers)) and len(training.probes) == 2
             assert training.betas[-1] == tuple(one["betas"][-1]) if twin.trainable else not training.betas
-            probed = [np.median([row.loss_range for row in training.probes])]
-            probed.append(np.median([row.first_order_error for row in training.probes]))
+            probed = [np.median(np.array([row.loss_range for row in training.probes], float))]
+            probed.append(np.median(np.array([row.first_order_error for row in training.probes], float)))
             assert probed == [values[name][training.seed] for name in ("loss_range", "first_order_error")]
     relu, swish = ([kept[name, seed]["train_losses"].mean() for seed in (0, 1)] for name in ("relu", "swish"))
     pair = next(one for one in study.differences["train_loss"] if (one.a, one.b) == ("swish", "relu"))

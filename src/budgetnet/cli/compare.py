@@ -158,7 +158,7 @@ def compare(
                 progress=shown,
                 start_share=begun,
                 coefficients=coefficients,
-                **({} if every or shares else process.clock()),
+                **(process.ClockArgument() if every or shares else process.clock()),
             )
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from budgetnet.training.stopwatch import Clock
 
 _started_for_it = False
+
+
+class ClockArgument(TypedDict, total=False):
+    """The argument `clock`, or nothing."""
+
+    clock: Clock
 
 
 def note_command() -> None:
@@ -17,7 +23,7 @@ def note_command() -> None:
     _started_for_it = True
 
 
-def clock() -> dict[str, Clock]:
+def clock() -> ClockArgument:
     """The argument `clock` of a function that makes a run: nothing where the process was not started for it."""
     if not _started_for_it:
         return {}
@@ -25,4 +31,4 @@ def clock() -> dict[str, Clock]:
 
     from budgetnet.training.stopwatch import MachineClock
 
-    return {"clock": MachineClock(max(0.0, time.time() - psutil.Process().create_time()))}
+    return ClockArgument(clock=MachineClock(max(0.0, time.time() - psutil.Process().create_time())))

@@ -16,7 +16,7 @@ def print_report(report: Report) -> None:
         print_table(table)
         show.say()
     for finding in report.findings:
-        show.say(finding.text)
+        show.say(show.typed(finding.text))
     if report.findings:
         show.say()
     show.facts(report.paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,21 +57,37 @@ class TimeBudget:
         """What is left of the whole time now, beside `other_seconds` of work; never below 0."""
         return max(0.0, self.seconds - self.elapsed_seconds - other_seconds)
 
-    def deadlines(
-        self, trainings: int, slots: int, other_seconds: float, planned_seconds: float = math.inf
-    ) -> tuple[float | None, ...]:
+    def deadlines(self, trainings: int, slots: int, other_seconds: float) -> tuple[float | None, ...]:
         """When each of several equal trainings is to be done, `slots` at a time, from now on; `other_seconds` of work
-        come behind them. None where time is not limited.
-
-        Each leaves those behind it the `planned_seconds` of one, or an even share where there is less: so the start of
-        workers and other small delays do not cost short trainings their steps.
-        """
+        come behind them. None where time is not limited."""
         waves = math.ceil(trainings / slots)
+        each = self.left_for(other_seconds) / max(1, waves)
+        if math.isinf(each):
+            return (None,) * trainings
+        return tuple(self.clock.deadline((1 + index // slots) * each) for index in range(trainings))
+
+    def planned_deadlines(self, seconds: Sequence[float], slots: int, other_seconds: float) -> tuple[float | None, ...]:
+        """As `deadlines`, of trainings in their order for which so many seconds were planned.
+
+        Each leaves those behind it the time that was planned for them, or where there is less their part of it: so the
+        start of workers and other small delays do not cost short trainings their steps.
+        """
         left = self.left_for(other_seconds)
         if math.isinf(left):
-            return (None,) * trainings
-        kept = min(planned_seconds, left / max(1, waves))
-        return tuple(self.clock.deadline(left - (waves - 1 - index // slots) * kept) for index in range(trainings))
+            return (None,) * len(seconds)
+        ends = ends_of(seconds, slots)
+        last = max(ends, default=0.0)
+        share = min(1.0, left / last) if last else 1.0
+        return tuple(self.clock.deadline(left - share * (last - end)) for end in ends)
+
+
+def ends_of(seconds: Sequence[float], slots: int) -> list[float]:
+    """When each of these jobs is done, each in its turn taken by the slot that is free first."""
+    free, ends = [0.0] * slots, list[float]()
+    for one in seconds:
+        ends.append(free[0] + one)
+        heapq.heapreplace(free, ends[-1])
+    return ends
 
 
 def prediction_seconds(count: int, timing: Timing) -> float:

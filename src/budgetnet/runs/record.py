@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import platform
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -175,10 +177,28 @@ def save_record(run: Path, record: Record[Any, Any]) -> None:
 
 
 def append_amendment(run: Path, amendment: Amendment) -> None:
-    """Add an amendment to plan.json; the file is written aside and renamed. One process a run does this at a time."""
-    rows = _rows(run)
-    amendments = (*_amendments(rows, str(run / FILE)), amendment)
-    write_json(run / FILE, {**rows, "amendments": to_plain(amendments)})
+    """Add an amendment to plan.json; the file is written aside and renamed. Trainings side by side wait for each other:
+    of two that read the same file, one would lose the other's amendment."""
+    with _alone(run):
+        rows = _rows(run)
+        amendments = (*_amendments(rows, str(run / FILE)), amendment)
+        write_json(run / FILE, {**rows, "amendments": to_plain(amendments)})
+
+
+@contextlib.contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder itself: the file `.lock` in it is held by the whole run."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: each file is whole all the same, but an amendment may be lost
+        yield
+        return
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # the lock goes with it, as it does where the process dies
 
 
 def amendments_of(run: Path) -> tuple[Amendment, ...]:

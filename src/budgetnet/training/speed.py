@@ -38,6 +38,8 @@ ENOUGH_EPOCHS, ENOUGH_EPOCHS_INHERITED = 20.0, 8.0
 """Times through the training images from which on a larger network was worth more than another pass."""
 
 
+LEAST_FINAL_SECONDS = 0.1
+"""What is reckoned with where no time is left for a final training."""
 RACE_SHARE = 0.3
 """Of a solve's time: what the race takes. The winner goes on from its own part of it."""
 
@@ -67,7 +69,7 @@ def _work(counts: Computing, batch: int) -> float:
 class TrainingLimits:
     """How much training there is time and memory for, where a run may take `seconds` in all.
 
-    `final_seconds` of them are the final training's. It can do `work`, in multiply-add equivalents, on `images`
+    `final_seconds` of them are the final training's, below 0 where none are left. It can do `work`, in multiply-add equivalents, on `images`
     training images, `batch` at once. A network is trained where it sees each image `least_epochs` times; with
     `enough_epochs` the time is no limit for it. `bytes` are what one training of `least_batch` images may take, with
     this optimiser, and a moving average (`ema`).
@@ -113,7 +115,8 @@ class TrainingLimits:
 
     def least_seconds(self, epochs: float) -> float:
         """Seconds in all that give the least epochs, where these give so many: all but the training takes as long."""
-        return self.seconds + self.final_seconds * (self.least_epochs / epochs - 1) / (1 - RACE_SHARE)
+        needed = max(LEAST_FINAL_SECONDS, self.final_seconds) * self.least_epochs / epochs
+        return self.seconds + (needed - self.final_seconds) / (1 - RACE_SHARE)
 
     def times(self, factor: float, final_seconds: float) -> Self:
         """The same with `factor` times the work: the machine is that much faster, or leaves other `final_seconds`."""

@@ -32,6 +32,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.plan import check_time
 from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.stopwatch import MACHINE, Clock
 
 __all__ = ["Baseline", "search_baseline", "space_for"]
 BASE_NAME = "efficientnet_b0"
@@ -89,6 +90,7 @@ def search_baseline(
     progress: Progress | None = None,
     cluster: Cluster | Executor | None = None,
     augment: Augment | Everything = "auto",
+    clock: Clock = MACHINE,
 ) -> Baseline:
     """Search a space of networks for the one that is best within a budget, on the user's images.
 
@@ -122,6 +124,7 @@ def search_baseline(
         progress: Called with an `Update` as the work goes on.
         cluster: The Ray cluster that trainings run on; unless given, this machine.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
+        clock: Where seconds come from: this machine, or another in a simulation.
 
     Returns:
         The winner, the finals, the candidates, and where the run and its report lie.
@@ -154,4 +157,4 @@ def search_baseline(
         precision=precision,
         augment=augment_of(augment),
     )
-    return perform(SEARCH_BASELINE, request, given, compute, out, fresh, request.time_seconds, progress)
+    return perform(SEARCH_BASELINE, request, given, compute, out, fresh, request.time_seconds, progress, clock)

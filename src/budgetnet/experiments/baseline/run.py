@@ -129,7 +129,7 @@ def _scored(search: Search, scoring: CandidateScoring, plan: BaselinePlan, conte
     def deadline() -> float | None:
         """That of the next batch."""
         other, each = plan.after_scores + plan.scores.prediction_seconds, plan.scores.seconds_each
-        return context.time.deadlines(search.trials - known, search.at_once, other, each)[0]
+        return context.time.planned_deadlines([each] * (search.trials - known), search.at_once, other)[0]
 
     def tell(found: Sequence[Scored]) -> None:
         nonlocal known
@@ -182,7 +182,7 @@ def _train(
     """Every job of a rung that is not done, `slots` at a time: those share the time that is left."""
     missing = [job for job in jobs if not done(job).exists()]
     other = after_seconds + rung.prediction_seconds
-    deadlines = context.time.deadlines(len(missing), slots, other, rung.seconds_each)
+    deadlines = context.time.planned_deadlines([rung.seconds_each] * len(missing), slots, other)
     when = {job.config.id: deadline for job, deadline in zip(missing, deadlines, strict=True)}
     timed = [dataclasses.replace(job, deadline=when.get(job.config.id)) for job in jobs]
     train_pending(timed, what, context.executor, jobs[0].context, slots, context.progress, function, done)

@@ -110,6 +110,11 @@ class CoefficientsPlan:
     entrants: tuple[PlannedEntrant, ...]
     paper: PlannedCheck
 
+    def lengths(self, seeds: int) -> list[tuple[int, float]]:
+        """How many trainings each rung and then the check has, and the seconds of one."""
+        early = list(zip(self.kept[:-1], self.seconds.rungs, strict=True))
+        return [*early, (self.kept[-1] * seeds, self.seconds.last), (2 * seeds, self.seconds.check)]
+
     @property
     def incumbent(self) -> PlannedEntrant:
         """The network nearest to the paper's choice: it goes on to the last rung in any case."""

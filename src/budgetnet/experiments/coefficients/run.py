@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from budgetnet.experiments.coefficients.entrants import same_network
 from budgetnet.experiments.coefficients.findings import findings
 from budgetnet.experiments.coefficients.plan import (
     FOUND,
+    PAGE_SECONDS,
     PAPER_ID,
     CoefficientsPlan,
     PlannedEntrant,
@@ -31,7 +34,6 @@ from budgetnet.experiments.coefficients.scoring import (
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.experiments.race import race
 from budgetnet.networks.scaling import PAPER
-from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.chance import check_any_learned
@@ -67,7 +69,7 @@ def run(record: Record[CoefficientsRequest, CoefficientsPlan], context: Context)
                 jobs = {
                     row.id: whole_jobs(plan, row.id, row.network, row.last_steps, seeds, "last", at) for row in rows
                 }
-            _run_jobs(workers, f"rung {rung + 1} of {last + 1}", jobs, context.progress, lambda job: job.scores)
+            _run_jobs(record, context, workers, f"rung {rung + 1} of {last + 1}", rung, jobs, lambda job: job.scores)
             rungs.append({name: [on_validation(job, images) for job in row] for name, row in jobs.items()})
             return {name: -score_of(rows).log_loss for name, rows in rungs[-1].items()}
 
@@ -86,7 +88,7 @@ def run(record: Record[CoefficientsRequest, CoefficientsPlan], context: Context)
                 name: whole_jobs(plan, name, row.network, row.steps, seeds, "check", at)
                 for name, row in networks.items()
             }
-            _run_jobs(workers, "check", jobs, context.progress, lambda job: job.predictions)
+            _run_jobs(record, context, workers, "check", last + 1, jobs, lambda job: job.predictions)
             tests = {name: [on_test(job, images) for job in rows] for name, rows in jobs.items()}
 
     differences = differences_of(rungs[-1], [row.id for row in ranking if row.finalist])
@@ -127,15 +129,27 @@ def _train(job: TrainingJob) -> bool:
 
 
 def _run_jobs(
+    record: Record[CoefficientsRequest, CoefficientsPlan],
+    context: Context,
     workers: Trials[TrainingJob, bool],
     what: str,
+    rung: int,
     jobs: Mapping[str, Sequence[TrainingJob]],
-    progress: Progress,
     done: Callable[[TrainingJob], Path],
 ) -> None:
-    """Every job that is not done, one seed after another."""
+    """Every job of a rung, or of the check behind the last, that is not done, one seed after another.
+
+    Those that are still to do share the time that is left for them.
+    """
+    plan = record.plan
+    lengths = plan.lengths(record.request.seeds)
+    after = sum(math.ceil(count / plan.slots) * each for count, each in lengths[rung + 1 :]) + PAGE_SECONDS
     rows = [job for seed in zip(*jobs.values(), strict=True) for job in seed]
-    run_pending(rows, what, workers, progress, done)
+    missing = [job for job in rows if not done(job).exists()]
+    deadlines = context.time.planned_deadlines([lengths[rung][1]] * len(missing), plan.slots, after)
+    timed = [dataclasses.replace(job, deadline=deadline) for job, deadline in zip(missing, deadlines, strict=True)]
+    finished = [job for job in rows if done(job).exists()]
+    run_pending([*finished, *timed], what, workers, context.progress, done)
 
 
 def _ranking(rungs: Sequence[Rung], plan: CoefficientsPlan) -> tuple[Ranked, ...]:

@@ -9,7 +9,6 @@ S3's.
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import itertools
 import math
 from bisect import bisect_right
@@ -25,7 +24,7 @@ from budgetnet.codec import NOT_STORED, PRIVATE, to_plain
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.experiments.family.members import members_of
-from budgetnet.experiments.timing import FORWARD_RATE
+from budgetnet.experiments.timing import FORWARD_RATE, ends_of
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
@@ -174,7 +173,7 @@ class TrainingSizes:
         predicted = (self.validation + self.test) / FORWARD_RATE
         work = steps * self.batch + predicted
         each = [work / timing.single_process for timing in reversed(timings) for _ in range(seeds)]
-        return makespan(each, self.slots)
+        return max(ends_of(each, self.slots))
 
     def steps_within(self, left: float, timings: Sequence[Timing], seeds: int) -> int:
         """The most steps of each training that all fit into the seconds that are left."""
@@ -185,14 +184,6 @@ def sizes_of(images: ImageSet, batch: int, slots: int) -> TrainingSizes:
     """Those of these images."""
     train, validation, test = (len(images.indices(split)) for split in ("train", "validation", "test"))
     return TrainingSizes(train, validation, test, batch, slots)
-
-
-def makespan(seconds: Sequence[float], slots: int) -> float:
-    """When the last of these jobs is done, each in its turn taken by the slot that is free first."""
-    free = [0.0] * slots
-    for one in seconds:
-        heapq.heapreplace(free, free[0] + one)
-    return max(free)
 
 
 def propose(request: MembersRequest, context: Context) -> MembersPlan:
@@ -247,7 +238,7 @@ def run(record: MembersRecord, context: Context) -> TrainedMembers:
     at = context.job_context(plan.side_px, request.seed)
     jobs = {member.id: jobs_of(member, plan, request.seed, at) for member in plan.members}
     train_pending(
-        [job for member in reversed(plan.members) for job in jobs[member.id]],  # the largest first
+        _timed(plan, jobs, images, context),
         "family",
         context.executor,
         at,
@@ -274,6 +265,26 @@ def run(record: MembersRecord, context: Context) -> TrainedMembers:
         report=report_path(context.run),
         record=record,
     )
+
+
+def _timed(
+    plan: MembersPlan, jobs: Mapping[str, Sequence[MemberTraining]], images: ImageSet, context: Context
+) -> list[MemberTraining]:
+    """All trainings, the largest first; those that are still to do share the time that is left."""
+    sizes = sizes_of(images, plan.batch, plan.slots)
+    predicting = (sizes.validation + sizes.test) / FORWARD_RATE
+    rows = [
+        (job, (plan.steps * plan.batch + predicting) / member.images_per_second)
+        for member in reversed(plan.members)
+        for job in jobs[member.id]
+    ]
+    missing = [(job, seconds) for job, seconds in rows if not job.training.predictions.exists()]
+    deadlines = context.time.planned_deadlines([seconds for _, seconds in missing], plan.slots, PAGE_SECONDS)
+    when = {job.phase: deadline for (job, _), deadline in zip(missing, deadlines, strict=True)}
+    return [
+        dataclasses.replace(job, training=dataclasses.replace(job.training, deadline=when.get(job.phase)))
+        for job, _ in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

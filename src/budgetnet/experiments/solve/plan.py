@@ -31,7 +31,14 @@ from budgetnet.training.memory import most_training_bytes, shared_batch
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
 from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
-from budgetnet.training.speed import RACE_SHARE, USUAL_SPEED, TrainingLimits, image_work, least_epochs
+from budgetnet.training.speed import (
+    LEAST_FINAL_SECONDS,
+    RACE_SHARE,
+    USUAL_SPEED,
+    TrainingLimits,
+    image_work,
+    least_epochs,
+)
 from budgetnet.training.stopwatch import TIMING_SECONDS, Stopwatch
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
@@ -214,7 +221,7 @@ def estimated_limits(
     return TrainingLimits(
         seconds=time.seconds,
         final_seconds=final_seconds,
-        work=final_seconds * USUAL_SPEED[device] * workers,
+        work=max(LEAST_FINAL_SECONDS, final_seconds) * USUAL_SPEED[device] * workers,
         images=count,
         batch=max(1, batch),
         least_epochs=least,
@@ -227,9 +234,9 @@ def estimated_limits(
 
 
 def _final_seconds(time: TimeBudget, startup_seconds: float, timing_seconds: float) -> float:
-    """About what race and timing will leave for the final training."""
+    """About what race and timing will leave for the final training; below 0 where nothing is left."""
     left = time.left_seconds - 2 * startup_seconds - timing_seconds
-    return max(0.1, left - min(RACE_SHARE * time.seconds, 0.5 * left))
+    return left - min(RACE_SHARE * time.seconds, 0.5 * left)
 
 
 def chosen_field(
@@ -295,7 +302,7 @@ def _ratio(
     """How much more work there is time for than the limits say, by the slowest of the timed networks; in how long."""
     seconds = _final_seconds(time, stopwatch.startup_seconds, timing_seconds)
     speed = min(timing.data_parallel * image_work(network, limits.batch) for network, timing in known.items())
-    return seconds * speed / limits.work, seconds
+    return max(LEAST_FINAL_SECONDS, seconds) * speed / limits.work, seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from budgetnet.inspect.landscape.chart import NARROW_PX, WIDE_PX, measures_chart
 from budgetnet.inspect.landscape.curves import PARTS, function_cards, functions_sheet
 from budgetnet.inspect.landscape.drawing import SCALES, output_figures
 from budgetnet.inspect.landscape.functions import FunctionFacts, FunctionsLandscape
+from budgetnet.inspect.landscape.loss import words as loss_words
 from budgetnet.inspect.landscape.loss.drawing import loss_figures
 from budgetnet.inspect.landscape.loss.part import LOSS, LOSS_FORMAT, LossPart, loss_part
 from budgetnet.inspect.landscape.loss.values import LossLandscape
@@ -114,7 +115,8 @@ def render(folder: Path) -> str:
         loss=loss_part(folder),
         study=study if (folder / study).is_file() else None,
     )
-    return render_page(TEMPLATES / "landscape.html.j2", {"page": page, "words": words, "wording": wording})
+    values = {"page": page, "words": words, "loss_words": loss_words, "wording": wording}
+    return render_page(TEMPLATES / "landscape.html.j2", values)
 
 
 def _output(folder: Path) -> OutputPart | None:
