@@ -145,7 +145,7 @@ def compared_at(macs: int, folder: Path) -> Comparison:
     )
     counts = {"train": 7, "validation": 1, "test": 2, "left_out": 0}
     data = DataRecord("cifar10", "/some/where/cifar10", "f", ("a", "b"), 3, 32, counts)
-    plan = ComparePlan(32, 60.0, 2.0, 2, (), ())
+    plan = ComparePlan(32, 60.0, 2.0, 2, 4.0, (), ())
     record = Record("compare", data, 0, machine_record(), request, plan)
     networks = tuple(compared(name, share, macs=macs) for name, share in (("compound", 0.8), ("depth", 0.7)))
     pairs = (PairedDifference("compound", "depth", 0.1, 0.05, 0.15, 0.01, True, True, 0.02, 0.01, (0.1, 0.1, 0.1)),)

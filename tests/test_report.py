@@ -20,6 +20,7 @@ from support.finished_runs import BUDGET, finished_solve, finished_train, train_
 from support.page import Page, pixels_of
 
 import budgetnet
+from budgetnet.cli import main
 from budgetnet.data import digits, open_images
 from budgetnet.draw import wording
 from budgetnet.draw.figures import spread
@@ -183,6 +184,16 @@ def test_the_command_makes_the_run_again(solved: Solved) -> None:
     one = dataclasses.replace(one, request=dataclasses.replace(one.request, budget=BUDGET))
     chosen = f"{limits} --epochs 3 --recipe modern --seed 7"
     assert " ".join(words_of(train_command(one))) == f"budgetnet train digits --network network.json {chosen}"
+
+
+def test_the_command_of_the_page_finds_the_run_itself(solved: Solved, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has every argument written out, and is the same request all the same."""
+    assert main([*words_of(solve_command(solved.record))[1:], "--out", str(solved.run)]) == 0
+    assert solved.result.choice.reason in " ".join(capsys.readouterr().out.split())
+    usual = {"out": solved.run, "seed": 7, "bases": ("mobilenet_v2", "efficientnet_b0"), "strategies": ("width",)}
+    assert budgetnet.solve("digits", BUDGET, 95.0, **usual).test == solved.result.test
+    with pytest.raises(ValueError, match="was begun with another recipe; give another --out, or --fresh"):
+        budgetnet.solve("digits", BUDGET, 95.0, recipe="paper", **usual)
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> 
         budget=BUDGET,
         time_seconds=95.0,
         seed=7,
-        recipe=None,
+        recipe=MODERN,
         bases=("mobilenet_v2", "efficientnet_b0"),
         strategies=("width",),
         pretrained="none",
@@ -176,7 +176,7 @@ def finished_solve(
 def train_record(data: Data, images: ImageSet, network: Network, epochs: float = 20.0, seed: int = 0) -> TrainRecord:
     """A training of `STEPS` steps without limits."""
     network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
-    request = TrainRequest(network, epochs, None, None, seed, "float32", None, "none", AUTO, None)
+    request = TrainRequest(network, epochs, None, MODERN, seed, "float32", None, "none", AUTO, None)
     config = TrainingSpec(
         "final", network, MODERN, default_preprocessing(images.in_channels), seed, MODERN.batch
     ).for_steps(STEPS)
