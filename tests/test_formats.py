@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.finished_runs import finished_solve, finished_train, train_record
+from support.finished_runs import SEED, finished_solve, finished_train, train_record
 from support.formats import PAGE, SCHEMAS, faults, hold
 
 from budgetnet import network, open_images
@@ -79,8 +79,8 @@ def hold_run(run: Path, command: str) -> None:
 
 
 def test_files_of_finished_runs(tmp_path: Path) -> None:
+    finished_solve(tmp_path / "solve", open_images("digits", SEED), "digits")
     images = open_images("digits")
-    finished_solve(tmp_path / "solve", images, "digits")
     record = train_record("digits", images, network("mobilenet_v1", resolution_px=32))
     finished_train(tmp_path / "train", images, record)
     for command in ("solve", "train"):

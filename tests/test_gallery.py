@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.compared import compared
-from support.finished_runs import finished_solve, finished_train, train_record
+from support.finished_runs import SEED, finished_solve, finished_train, train_record
 
 from budgetnet import Budget, network, open_images
 from budgetnet.codec import to_plain
@@ -158,7 +158,7 @@ def test_a_solution_becomes_pictures_with_its_command(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # without a browser that would take a picture of the page
     runs, exhibits = (importlib.import_module(f"bench.gallery.{name}") for name in ("runs", "exhibits"))
-    finished_solve(tmp_path / "solved", open_images("digits"), "digits")
+    finished_solve(tmp_path / "solved", open_images("digits", SEED), "digits")
     nothing = dict.fromkeys(field.name for field in dataclasses.fields(runs.Asked))
     asked = runs.Asked(**{**nothing, "solved": tmp_path / "solved", "work": tmp_path / "work", "out": tmp_path})
     exhibit = exhibits.solution(asked, silent)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.finished_runs import BUDGET, finished_solve, finished_train, train_record
+from support.finished_runs import BUDGET, SEED, finished_solve, finished_train, train_record
 from support.page import Page, pixels_of
 
 import budgetnet
@@ -28,7 +28,7 @@ from budgetnet.draw.style import COLOURS
 from budgetnet.draw.thumbnails import thumbnail
 from budgetnet.experiments import trained
 from budgetnet.experiments.experiment import read_finished
-from budgetnet.experiments.report import Figure, write_report
+from budgetnet.experiments.report import Figure, Table, write_report
 from budgetnet.experiments.solve import SOLVE
 from budgetnet.experiments.solve.report import solve_command
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
@@ -58,7 +58,7 @@ class Solved:
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory: pytest.TempPathFactory) -> Solved:
     run = tmp_path_factory.mktemp("digits") / "run"
-    return Solved(run, *finished_solve(run, open_images("digits"), "digits"))
+    return Solved(run, *finished_solve(run, open_images("digits", SEED), "digits"))
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,12 @@ def test_the_confusion_matrix_counts_every_image(solved: Solved, digits_page: Pa
 def test_the_next_network_and_the_limit_it_breaks(solved: Solved) -> None:
     certificate = solved.result.fit.certificate
     assert certificate.next is not None
-    _, table = trained.certificate_section(certificate, BUDGET).blocks
-    broken = [row.cells[0].text for row in table.rows if row.cells[-1].broken]  # pyright: ignore[reportAttributeAccessIssue]
+    table = trained.certificate_section(certificate, BUDGET).blocks[1]
+    assert isinstance(table, Table)
+    broken = [row.cells[0].text for row in table.rows if row.cells[-1].broken]
     assert broken == [wording.LIMIT_TITLES[name] for name in certificate.next.breaks] != []
     following = budgetnet.cost(certificate.next.network)
-    assert table.rows[0].cells[-1].text == wording.count(following.macs)  # pyright: ignore[reportAttributeAccessIssue]
+    assert table.rows[0].cells[-1].text == wording.count(following.macs)
 
 
 def test_it_needs_no_network(solved: Solved, digits_page: Page) -> None:
@@ -208,7 +209,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Solved:
             pixels = random.integers(0, 256, (70 + 10 * number, 90, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'"{index}"&<i>.png')
     (root / HOSTILE[0] / "bad<.jpg").write_bytes(b"no image")
-    images = open_images(root)
+    images = open_images(root, SEED)
     names = ("<script>&", "b\x02$a$ " * 12, "c")
     run = root.parent / "<run> 'x'"
     return Solved(run, *finished_solve(run, images, str(root), names))
