@@ -16,7 +16,7 @@ from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
-from budgetnet.experiments.solve.candidates import Candidate
+from budgetnet.experiments.solve.candidates import BASES, Candidate
 from budgetnet.experiments.solve.plan import SolvePlan
 from budgetnet.experiments.solve.plan import propose as propose_solve
 from budgetnet.experiments.solve.report import report as report_of
@@ -38,7 +38,8 @@ from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
-from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.pretrained import asked_recipe
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import MACHINE, Clock
 
 LEAST_SECONDS = 20.0
@@ -164,14 +165,15 @@ def solve(
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
     compute = Compute(device, precision, cluster).checked()
+    pretrained = path("pretrained", pretrained)
     request = SolveRequest(
         budget=budget_of("budget", budget),
         time_seconds=seconds("time", time_seconds, LEAST_SECONDS, long),
         seed=seed,
-        recipe=None if recipe is None else recipe_of(recipe),
-        bases=None if bases is None else given_bases("bases", bases),
+        recipe=asked_recipe(recipe, pretrained),
+        bases=_asked_bases(bases, pretrained),
         strategies=tuple(STRATEGIES if strategies is None else several("strategies", strategies, strategy_of)),
-        pretrained=path("pretrained", pretrained),
+        pretrained=pretrained,
         coefficients=coefficients,
         augment=augment_of(augment),
         precision=precision,
@@ -189,3 +191,10 @@ def solve(
         report=report_path(found.run),
         result=found,
     )
+
+
+def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:
+    """The bases that were given, or the usual ones; None where the network of pretrained weights is the base."""
+    if bases is None:
+        return BASES if pretrained == "none" else None
+    return given_bases("bases", bases)

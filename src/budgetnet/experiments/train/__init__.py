@@ -29,7 +29,8 @@ from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.plan import check_time
-from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.pretrained import asked_recipe
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import MACHINE, Clock
 
 TrainRecord = Record[TrainRequest, TrainPlan]
@@ -170,7 +171,7 @@ def train(
         network=network_to_train(network, weights, pretrained),
         epochs=epochs,
         time_seconds=time_seconds,
-        recipe=None if recipe is None else recipe_of(recipe),
+        recipe=asked_recipe(recipe, pretrained if weights is None else str(weights)),
         seed=seed,
         precision=precision,
         weights=None if weights is None else str(weights),
