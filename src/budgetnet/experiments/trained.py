@@ -164,8 +164,8 @@ def _why_largest(certificate: Certificate) -> str:
     following = certificate.next
     if following is None:
         return f"{certificate.end[0].upper()}{certificate.end[1:]}." if certificate.end else ""
-    titles = listed([_words(name).removeprefix("of ") for name in following.broken_limits])
-    parts = [f"breaks {titles}"] if titles else []
+    titles = [_words(name).removeprefix("of ") for name in following.broken_limits]
+    parts = [f"breaks {listed(titles)}"] if titles else []
     parts += [f"leaves too little {listed(list(following.lacks))} for its training"] if following.lacks else []
     return (
         f"The next larger network on the same path, at φ = {signed(following.phi, 4)}, {' and '.join(parts)}, so this "
