@@ -23,6 +23,8 @@ from budgetnet.experiments.solve.report import report as report_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.solve.run import run as run_solve
+from budgetnet.experiments.summary import Summary
+from budgetnet.experiments.trained import summary_rows
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
     PAPER,
@@ -59,6 +61,34 @@ class Solution:
     calibration: Calibration
     report: Path
     result: SolveResult = field(metadata=PRIVATE, repr=False, compare=False)
+
+    @staticmethod
+    def of(found: SolveResult) -> Solution:
+        """What a finished solve found."""
+        return Solution(
+            run=found.run,
+            fit=found.fit,
+            candidates=found.record.plan.candidates,
+            choice=found.choice.reason,
+            validation=found.validation,
+            test=found.test,
+            calibration=found.calibration,
+            report=report_path(found.run),
+            result=found,
+        )
+
+    @property
+    def summary(self) -> Summary:
+        """What Python's prompt and a notebook show of it."""
+        network, budget = self.fit.network, self.result.record.request.budget
+        rows = summary_rows(self.test, network, budget, self.fit.certificate)
+        return Summary(network.name, {**rows, "choice": self.choice}, self.report)
+
+    def __repr__(self) -> str:
+        return self.summary.text()
+
+    def _repr_html_(self) -> str:
+        return self.summary.html()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +167,7 @@ def solve(
         device: "cpu", "cuda" or "mps".
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
-        progress: Called with an `Update` as the work goes on.
+        progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         pretrained: A source of weights as `load_weights` takes it, which every candidate inherits (`inherit`); "auto"
             for the nearest that is installed or cached; "none".
         coefficients: Alpha, beta and gamma of the compound strategy, such as `search_coefficients` finds.
@@ -179,6 +209,7 @@ def solve(
         precision=precision,
     )
     check_compound(coefficients, request.strategies)
+<<<<<<< HEAD
     found = perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
     return Solution(
         run=found.run,
@@ -198,3 +229,6 @@ def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tupl
     if bases is None:
         return BASES if pretrained == "none" else None
     return given_bases("bases", bases)
+=======
+    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
+>>>>>>> ship
