@@ -209,19 +209,7 @@ def solve(
         precision=precision,
     )
     check_compound(coefficients, request.strategies)
-<<<<<<< HEAD
-    found = perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
-    return Solution(
-        run=found.run,
-        fit=found.fit,
-        candidates=found.record.plan.candidates,
-        choice=found.choice.reason,
-        validation=found.validation,
-        test=found.test,
-        calibration=found.calibration,
-        report=report_path(found.run),
-        result=found,
-    )
+    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
 
 
 def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:
@@ -229,6 +217,3 @@ def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tupl
     if bases is None:
         return BASES if pretrained == "none" else None
     return given_bases("bases", bases)
-=======
-    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
->>>>>>> ship

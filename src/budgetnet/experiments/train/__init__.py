@@ -201,14 +201,10 @@ def train(
         budget=None if budget is None else budget_of("budget", budget),
     )
     limit = math.inf if time_seconds is None else time_seconds
-<<<<<<< HEAD
     experiment = Train(classes)
     found = perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
     experiment.check_classes(len(found.record.data.classes), found.record.data.name)  # of a run that was finished
-    return Trained(found.run, found.network, found.validation, found.test, found.calibration, found)
-=======
-    return Trained.of(perform(Train(classes), request, given, compute, out, fresh, limit, progress, clock))
->>>>>>> ship
+    return Trained.of(found)
 
 
 def network_to_train(network: Network | None, weights: str | None, pretrained: str = "none") -> Network:
