@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.finished_runs import SEED, finished_solve, finished_train, train_record
 from support.formats import PAGE, SCHEMAS, faults, hold
 
+from budgetnet import network, open_images
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
+from budgetnet.data import Preprocessing
+from budgetnet.model.files import load_tensors
+from budgetnet.runs.elapsed import Elapsed
+from budgetnet.runs.record import Amendment, append_amendment
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,14 +63,39 @@ def test_how_networks_are_scaled_and_fitted(capsys: Capture) -> None:
         hold(row, "fit --json")
 
 
-def hold_run(run: Path) -> None:
-    for name in ("plan.json", "metrics.json", "split.json", "certificate.json"):
-        hold(json.loads((run / name).read_text(encoding="utf-8")), name)
-    hold(json.loads((run / "network.json").read_text(encoding="utf-8")), "Network")
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def hold_run(run: Path, command: str) -> None:
+    for name in ("plan.json", "metrics.json"):
+        hold(read(run / name), f"{name}, {command}")
+    hold(read(run / "split.json"), "split.json")
+    hold(read(run / "network.json"), "Network")
     events = [json.loads(line) for line in (run / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {event["kind"] for event in events} <= {"step", "score"} and events
     for event in events:
         hold(event, f"events.jsonl, {event['kind']}")
+
+
+def test_files_of_finished_runs(tmp_path: Path) -> None:
+    finished_solve(tmp_path / "solve", open_images("digits", SEED), "digits")
+    images = open_images("digits")
+    record = train_record("digits", images, network("mobilenet_v1", resolution_px=32))
+    finished_train(tmp_path / "train", images, record)
+    for command in ("solve", "train"):
+        hold_run(tmp_path / command, command)
+    hold(read(tmp_path / "solve" / "certificate.json"), "certificate.json")
+    append_amendment(tmp_path / "train", Amendment("final", "final", 12, 20, 9))
+    hold(read(tmp_path / "train" / "plan.json"), "plan.json, train")
+    with Elapsed(tmp_path / "train"):
+        pass
+    hold(read(tmp_path / "train" / "elapsed.json"), "elapsed.json")
+    weights = load_tensors(tmp_path / "train" / "weights.safetensors")[1]
+    hold(json.loads(weights["preprocessing"]), "Preprocessing")
+    deep = Preprocessing((0.5,), (0.25,), value_range=(51300.0, 51520.0))
+    hold(to_plain(deep), "Preprocessing")
+    assert "value_range" in to_plain(deep) and "value_range" not in json.loads(weights["preprocessing"])
 
 
 @pytest.mark.slow
@@ -73,7 +105,9 @@ def test_a_trained_run(capsys: Capture, tmp_path: Path) -> None:
     row = printed(capsys, *arguments, "--out", str(run), "--macs", "60M")
     hold(row, "train --json")
     assert row["run"] == str(run)
-    hold_run(run)
+    hold_run(run, "train")
+    hold(read(run / "certificate.json"), "certificate.json")
+    hold(read(run / "elapsed.json"), "elapsed.json")
     hold(printed(capsys, "evaluate", str(run), "--split", "validation"), "Evaluation")
     assert main([*arguments, "--out", str(run), "--macs", "60M"]) == 0
     shown = capsys.readouterr().out
@@ -83,11 +117,13 @@ def test_a_trained_run(capsys: Capture, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_solved_run(capsys: Capture, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    arguments = ["solve", "digits", "--macs", "500K", "--time", "60s", "--out", str(run)]
+    arguments = ["solve", "digits", "--macs", "500K", "--time", "100s", "--out", str(run)]
     arguments += ["--base", "mobilenet_v1", "mobilenet_v3_small", "--strategy", "compound"]
     row = printed(capsys, *arguments)
     hold(row, "solve --json")
-    hold_run(run)
+    hold_run(run, "solve")
+    hold(read(run / "certificate.json"), "certificate.json")
+    hold(read(run / "elapsed.json"), "elapsed.json")
     assert (run / "report.html").is_file() and row["report"] == str(run / "report.html")
     assert main(arguments) == 0, "a finished run is shown again"
     shown = capsys.readouterr().out

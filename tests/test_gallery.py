@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.compared import compared
+from support.finished_runs import SEED, finished_solve, finished_train, train_record
 
-from budgetnet import Budget
+from budgetnet import Budget, network, open_images
 from budgetnet.codec import to_plain
 from budgetnet.data import default_preprocessing
 from budgetnet.draw.style import COLOURS, house_style
@@ -144,12 +145,41 @@ def compared_at(macs: int, folder: Path) -> Comparison:
     )
     counts = {"train": 7, "validation": 1, "test": 2, "left_out": 0}
     data = DataRecord("cifar10", "/some/where/cifar10", "f", ("a", "b"), 3, 32, counts)
-    plan = ComparePlan(32, 60.0, 2.0, 2, (), ())
+    plan = ComparePlan(32, 60.0, 2.0, 2, 4.0, (), ())
     record = Record("compare", data, 0, machine_record(), request, plan)
     networks = tuple(compared(name, share, macs=macs) for name, share in (("compound", 0.8), ("depth", 0.7)))
     pairs = (PairedDifference("compound", "depth", 0.1, 0.05, 0.15, 0.01, True, True, 0.02, 0.01, (0.1, 0.1, 0.1)),)
     said = ("2 networks, 3 seeds each.", "compound has the highest mean.")
     return Comparison(folder, networks, None, pairs, said, (), 400, 60.0, None, folder / "report.html", record)
+
+
+def test_a_solution_becomes_pictures_with_its_command(
+    files: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without a browser that would take a picture of the page
+    runs, exhibits = (importlib.import_module(f"bench.gallery.{name}") for name in ("runs", "exhibits"))
+    finished_solve(tmp_path / "solved", open_images("digits", SEED), "digits")
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(runs.Asked))
+    asked = runs.Asked(**{**nothing, "solved": tmp_path / "solved", "work": tmp_path / "work", "out": tmp_path})
+    exhibit = exhibits.solution(asked, silent)
+    assert [picture.file for picture in exhibit.pictures] == ["report-race.svg", "report-training.svg"]
+    for picture in exhibit.pictures:
+        ElementTree.parse(tmp_path / picture.file)
+    assert (tmp_path / "work" / "report.html").is_file()
+    assert in_one_line(exhibit.commands[0]).startswith("budgetnet solve digits --macs 2000000")
+
+
+def test_a_training_is_a_command(files: ModuleType, tmp_path: Path) -> None:
+    trained = importlib.import_module("bench.gallery.trained")
+    images, small = open_images("digits"), network("mobilenet_v1", resolution_px=32)
+    record = train_record("digits", images, small)
+    moved = dataclasses.replace(record, data=dataclasses.replace(record.data, path="/some/where/cifar10"))
+    finished_train(tmp_path / "small", images, moved)
+    assert trained.trained_network(tmp_path / "small") == record.plan.config.network
+    made = in_one_line(trained.trained_as(tmp_path / "small"))
+    assert made == (
+        "budgetnet train cifar10/ --network network.json --epochs 20 --recipe modern --seed 0 --out runs/small"
+    )
 
 
 def test_a_comparison_at_several_costs_is_one_command(files: ModuleType, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from support.finished_runs import BUDGET, finished_solve, finished_train, train_record
+from support.finished_runs import BUDGET, SEED, finished_solve, finished_train, train_record
 from support.page import Page, pixels_of
 
 import budgetnet
+from budgetnet.cli import main
 from budgetnet.data import digits, open_images
 from budgetnet.draw import wording
 from budgetnet.draw.figures import spread
@@ -27,7 +28,7 @@ from budgetnet.draw.style import COLOURS
 from budgetnet.draw.thumbnails import thumbnail
 from budgetnet.experiments import trained
 from budgetnet.experiments.experiment import read_finished
-from budgetnet.experiments.report import Figure, write_report
+from budgetnet.experiments.report import Figure, Table, write_report
 from budgetnet.experiments.solve import SOLVE
 from budgetnet.experiments.solve.report import solve_command
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
@@ -57,7 +58,7 @@ class Solved:
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory: pytest.TempPathFactory) -> Solved:
     run = tmp_path_factory.mktemp("digits") / "run"
-    return Solved(run, *finished_solve(run, open_images("digits"), "digits"))
+    return Solved(run, *finished_solve(run, open_images("digits", SEED), "digits"))
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +104,12 @@ def test_the_confusion_matrix_counts_every_image(solved: Solved, digits_page: Pa
 def test_the_next_network_and_the_limit_it_breaks(solved: Solved) -> None:
     certificate = solved.result.fit.certificate
     assert certificate.next is not None
-    _, table = trained.certificate_section(certificate, BUDGET).blocks
-    broken = [row.cells[0].text for row in table.rows if row.cells[-1].broken]  # pyright: ignore[reportAttributeAccessIssue]
+    table = trained.certificate_section(certificate, BUDGET).blocks[1]
+    assert isinstance(table, Table)
+    broken = [row.cells[0].text for row in table.rows if row.cells[-1].broken]
     assert broken == [wording.LIMIT_TITLES[name] for name in certificate.next.breaks] != []
     following = budgetnet.cost(certificate.next.network)
-    assert table.rows[0].cells[-1].text == wording.count(following.macs)  # pyright: ignore[reportAttributeAccessIssue]
+    assert table.rows[0].cells[-1].text == wording.count(following.macs)
 
 
 def test_it_needs_no_network(solved: Solved, digits_page: Page) -> None:
@@ -185,6 +187,16 @@ def test_the_command_makes_the_run_again(solved: Solved) -> None:
     assert " ".join(words_of(train_command(one))) == f"budgetnet train digits --network network.json {chosen}"
 
 
+def test_the_command_of_the_page_finds_the_run_itself(solved: Solved, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has every argument written out, and is the same request all the same."""
+    assert main([*words_of(solve_command(solved.record))[1:], "--out", str(solved.run)]) == 0
+    assert solved.result.choice.reason in " ".join(capsys.readouterr().out.split())
+    usual = {"out": solved.run, "seed": 7, "bases": ("mobilenet_v2", "efficientnet_b0"), "strategies": ("width",)}
+    assert budgetnet.solve("digits", BUDGET, 95.0, **usual).test == solved.result.test
+    with pytest.raises(ValueError, match="was begun with another recipe; give another --out, or --fresh"):
+        budgetnet.solve("digits", BUDGET, 95.0, recipe="paper", **usual)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Solved:
     """Classes, files, bases and the run's folder with names that break careless pages."""
@@ -197,7 +209,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Solved:
             pixels = random.integers(0, 256, (70 + 10 * number, 90, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'"{index}"&<i>.png')
     (root / HOSTILE[0] / "bad<.jpg").write_bytes(b"no image")
-    images = open_images(root)
+    images = open_images(root, SEED)
     names = ("<script>&", "b\x02$a$ " * 12, "c")
     run = root.parent / "<run> 'x'"
     return Solved(run, *finished_solve(run, images, str(root), names))

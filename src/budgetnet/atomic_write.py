@@ -18,7 +18,7 @@ def written_aside(path: Path) -> Generator[Path, None, None]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield aside
-        with aside.open("rb") as file:
+        with aside.open("r+b") as file:  # Windows syncs only what is open for writing
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:

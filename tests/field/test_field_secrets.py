@@ -30,6 +30,6 @@ def test_the_address_of_a_database_is_refused_in_one_line_without_it(
     assert main(["search", command, "digits", "--macs", "1M", "--time", "100m", "--storage", address]) == 2
     out, line = capfd.readouterr()
     assert out == "" and len(line.splitlines()) == 1
-    assert "--storage takes no address of a database any more" in line
+    assert "storage is the address of a database; it is a folder that every node sees" in line
     assert SECRET not in line and "anna" not in line
     assert list(tmp_path.iterdir()) == [], "no folder, so nothing in one"

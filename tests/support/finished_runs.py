@@ -44,6 +44,8 @@ BUDGET = Budget(macs=2_000_000, weight_bytes=4 * 1024**2)
 MACHINE = MachineRecord(cpu="A processor & more", cores=2, torch="2.14.1", python="3.11.7", budgetnet="0.1.0")
 AUGMENTATION = (Chosen("crop", True, "asked for"), Chosen("flip", False, "greyscale images are scans more often"))
 GROUP = ProcessGroup(2, 1)
+SEED = 7
+"""Of a solve, and of the split of its images."""
 STEPS = 55
 """Of the final training."""
 NAMES = ("first", "second", "third")
@@ -93,8 +95,8 @@ def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> 
     request = SolveRequest(
         budget=BUDGET,
         time_seconds=95.0,
-        seed=7,
-        recipe=None,
+        seed=SEED,
+        recipe=MODERN,
         bases=("mobilenet_v2", "efficientnet_b0"),
         strategies=("width",),
         pretrained="none",
@@ -113,7 +115,7 @@ def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> 
             strategy=row.strategy,
             phi=row.fit.phi,
             certificate=row.fit.certificate,
-            config=TrainingSpec(row.id, row.network, MODERN, preprocessing, 7, 64).for_steps(STEPS),
+            config=TrainingSpec(row.id, row.network, MODERN, preprocessing, SEED, 64).for_steps(STEPS),
             rungs=(Steps(8, 3), Steps(16, 3)),
             final=Steps(28, STEPS - 28),
             single_process=300.0,
@@ -138,7 +140,7 @@ def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> 
         finish_seconds=4.0,
         held_out=0,
     )
-    return Record("solve", data_record(data, images), 7, MACHINE, request, plan)
+    return Record("solve", data_record(data, images), SEED, MACHINE, request, plan)
 
 
 def race_scores(images: ImageSet, names: Sequence[str]) -> tuple[RungScore, ...]:
@@ -153,7 +155,7 @@ def race_scores(images: ImageSet, names: Sequence[str]) -> tuple[RungScore, ...]
 def finished_solve(
     run: Path, images: ImageSet, data: Data, names: Sequence[str] = NAMES
 ) -> tuple[SolveRecord, SolveResult]:
-    """The files of a solve that is finished."""
+    """The files of a solve that is finished, on images that are split by `SEED`."""
     run.mkdir(parents=True, exist_ok=True)
     record, metrics = solve_record(data, images, names), drawn_metrics(images)
     save_record(run, record)
@@ -176,7 +178,7 @@ def finished_solve(
 def train_record(data: Data, images: ImageSet, network: Network, epochs: float = 20.0, seed: int = 0) -> TrainRecord:
     """A training of `STEPS` steps without limits."""
     network = dataclasses.replace(network, classes=len(images.classes), in_channels=images.in_channels)
-    request = TrainRequest(network, epochs, None, None, seed, "float32", None, "none", AUTO, None)
+    request = TrainRequest(network, epochs, None, MODERN, seed, "float32", None, "none", AUTO, None)
     config = TrainingSpec(
         "final", network, MODERN, default_preprocessing(images.in_channels), seed, MODERN.batch
     ).for_steps(STEPS)

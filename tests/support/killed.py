@@ -6,7 +6,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from random import Random
+
+from budgetnet.model.files import load_checkpoint
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -24,3 +28,44 @@ def kill_when(command: Sequence[str], reached: Callable[[], bool]) -> None:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def checkpoints(run: Path) -> Mapping[Path, tuple[int, int]]:
+    """The checkpoints of a run, and what changes in each when it is written again."""
+    found: dict[Path, tuple[int, int]] = {}
+    for path in (run / "training").glob("*/*.pt"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # a cool-down's goes with its end
+            continue
+        found[path] = (status.st_ino, status.st_mtime_ns)
+    return found
+
+
+def kill_at_random(
+    command: Sequence[str], run: Path, random: Random, most: int, counting: Callable[[], bool] = lambda: True
+) -> str:
+    """Start the command and kill it behind a random number of new checkpoints, at most `most`, and some milliseconds.
+
+    Those are counted from when `counting` says so on. Either the process alone, whose workers have to notice, or all
+    of them at once. Says where that was.
+    """
+    wanted, later, alone = random.randint(1, most), random.uniform(0.0, 0.05), random.random() < 0.5
+    before, seen, newest = checkpoints(run), 0, Path()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    deadline = time.monotonic() + 240
+    while seen < wanted:
+        assert process.poll() is None, f"it ended before it could be killed: {process.stderr.read().decode()}"
+        assert time.monotonic() < deadline
+        now = checkpoints(run)
+        changed = [path for path, what in now.items() if before.get(path) != what]
+        if changed and counting():
+            seen, newest = seen + len(changed), changed[-1]
+        before = now
+        time.sleep(0.002)
+    time.sleep(later)
+    (os.kill if alone else os.killpg)(process.pid, signal.SIGKILL)
+    process.wait()
+    step = load_checkpoint(newest)["step"] if newest.exists() else "its end"
+    who = "the process" if alone else "it and its workers"
+    return f"{who} {1000 * later:.0f} ms behind {seen} checkpoints, {newest.relative_to(run)} at step {step}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from budgetnet.cli.show import line as plain_line
 from budgetnet.cli.show import notice
+from budgetnet.parallel.progress import is_over
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,20 +64,10 @@ def _bars(console: Console) -> Iterator[Progress]:
                     tasks[update.phase] = bars.add_task(update.phase, total=update.total)
                 text = _labelled(update.phase, "" if ends else update.text)
                 bars.update(tasks[update.phase], completed=update.done, total=update.total, description=text)
-                for phase in [phase for phase in tasks if _is_over(phase, update, ends)]:
+                for phase in [phase for phase in tasks if is_over(phase, update)]:
                     bars.remove_task(tasks.pop(phase))
 
         yield show
-
-
-def _is_over(phase: str, update: Update, ends: bool) -> bool:
-    """Whether a phase inside another has ended: itself, with the outer one, or because the outer one names it."""
-    outer, _, name = phase.rpartition("/")
-    if not outer:
-        return False
-    if update.phase == phase:
-        return ends
-    return update.phase == outer and (ends or update.text == name)
 
 
 def _labelled(phase: str, text: str) -> str:

@@ -26,7 +26,7 @@ def check_storage(storage: str) -> None:
     Args:
         storage: A path or a URL. It is not connected to.
     """
-    if DATABASE.match(storage):
+    if DATABASE.match(storage.strip()):
         raise ValueError(f"storage is the address of a database; it is a folder that every node sees: {GIVE}")
     Storage.of(storage)
 

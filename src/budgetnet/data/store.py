@@ -29,7 +29,7 @@ def cache_folder() -> Path:
 def opened_aside(path: Path) -> Iterator[int]:
     """An open file descriptor beside `path`, renamed to it at the end: a kill leaves the old file or none."""
     with written_aside(path) as aside:
-        descriptor = os.open(aside, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
+        descriptor = os.open(aside, os.O_CREAT | os.O_RDWR | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
         try:
             yield descriptor
         finally:
@@ -40,8 +40,19 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int = 0) -> Non
     """Write all of `data` at `offset`. Not through a map: a full disk is then an error and not a SIGBUS."""
     rest = memoryview(data).cast("B")
     while rest:
-        written = os.pwrite(descriptor, rest, offset)
+        written = _write_at(descriptor, rest, offset)
         rest, offset = rest[written:], offset + written
+
+
+_position = threading.Lock()
+
+
+def _write_at(descriptor: int, data: memoryview, offset: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(descriptor, data, offset)
+    with _position:  # Windows: all threads move the one position that a descriptor has
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, data)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from budgetnet.cluster.executor import Executor, check_cluster, check_trials, executor_on
@@ -29,7 +29,7 @@ class Compute:
         return self
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Executor]:
+    def open(self) -> Generator[Executor]:
         """The executor. Raises a one-line `ValueError` for a cluster that cannot be reached."""
         if isinstance(self.cluster, Executor):
             yield self.cluster

@@ -22,6 +22,7 @@ from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.report import PAGE, Report, write_report
 from budgetnet.experiments.timing import TimeBudget
+from budgetnet.parallel.notebook import notebook_progress
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.reading import read_json_file
 from budgetnet.runs.elapsed import Elapsed
@@ -151,11 +152,13 @@ def perform(
 ) -> Result:
     """The experiment's result: made, gone on with where an earlier start was stopped, or read where it is finished.
 
-    `fresh` begins again in the same folder. Raises a one-line `ValueError` for a run of another command, request or
-    images, for one that another process works at, and what the experiment itself raises.
+    `fresh` begins again in the same folder. Without `progress` a notebook shows bars. Raises a one-line `ValueError`
+    for a run of another command, request or images, for one that another process works at, and what the experiment
+    itself raises.
     """
     of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     began = clock.now() - clock.earlier_seconds
+    progress = progress or notebook_progress()
     run = run_folder(out, data, experiment.name, request)
     with run_lock(run):
         record = None if fresh else read_record(run, experiment.name, *experiment.types)

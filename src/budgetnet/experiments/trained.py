@@ -83,6 +83,15 @@ def answer(test: Evaluation, network: Network, budget: Budget | None, certificat
     return _markup("answer", test=test, text=text)
 
 
+def summary_rows(
+    test: Evaluation, network: Network, budget: Budget | None, certificate: Certificate | None
+) -> dict[str, str]:
+    """The network, how it stands to its budget, and its accuracy: what is shown of it in a few lines."""
+    kept = verdict(certificate)
+    accuracy = f"{percent(test.top1)} of {images_of(test.count)} held out for the test (95 % interval {interval(test)})"
+    return {"network": sizes(network, budget), **({"budget": kept} if kept else {}), "accuracy": accuracy}
+
+
 def sizes(network: Network, budget: Budget | None) -> str:
     """The network in numbers, in a line."""
     price = budget.price(network) if budget else cost(network)
@@ -155,8 +164,8 @@ def _why_largest(certificate: Certificate) -> str:
     following = certificate.next
     if following is None:
         return f"{certificate.end[0].upper()}{certificate.end[1:]}." if certificate.end else ""
-    titles = listed([_words(name).removeprefix("of ") for name in following.broken_limits])
-    parts = [f"breaks {titles}"] if titles else []
+    titles = [_words(name).removeprefix("of ") for name in following.broken_limits]
+    parts = [f"breaks {listed(titles)}"] if titles else []
     parts += [f"leaves too little {listed(list(following.lacks))} for its training"] if following.lacks else []
     return (
         f"The next larger network on the same path, at φ = {signed(following.phi, 4)}, {' and '.join(parts)}, so this "

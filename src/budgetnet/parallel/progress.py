@@ -28,5 +28,16 @@ class Update:
 Progress = Callable[[Update], None]
 
 
+def is_over(phase: str, update: Update) -> bool:
+    """Whether a phase inside another (race/...) has ended: itself, with the outer one, or as the outer one names it."""
+    outer, _, name = phase.rpartition("/")
+    if not outer:
+        return False
+    ends = update.done >= update.total
+    if update.phase == phase:
+        return ends
+    return update.phase == outer and (ends or update.text == name)
+
+
 def silent(update: Update) -> None:
     """Nobody listens."""

@@ -214,7 +214,7 @@ class Workers(Generic[Job, Result]):
         for rank in range(count):
             self._ranks.put(rank)
         port = _free_port() if data_parallel else None
-        setup = (self._ranks, self._updates, ProcessGroup(count, threads), device, port, os.getpid())
+        setup = (self._ranks, self._updates, ProcessGroup(count, threads), device, port)
         self._pool = ProcessPoolExecutor(count, context, initializer=_begin, initargs=setup)
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
@@ -279,7 +279,7 @@ def _answer(answers: Sequence[Result]) -> Result:
     return next(answer for answer in answers if answer is not None)
 
 
-def _begin(ranks: Any, updates: Any, group: ProcessGroup, device: str, port: int | None, parent: int) -> None:
+def _begin(ranks: Any, updates: Any, group: ProcessGroup, device: str, port: int | None) -> None:
     """Set a new worker up: its cores, its threads, its place among the others."""
     global _reports
     _reports = updates
@@ -291,7 +291,7 @@ def _begin(ranks: Any, updates: Any, group: ProcessGroup, device: str, port: int
     # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_stop)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     # Before torch is loaded: threads that wait give their core to others. Spinning ones take it from whoever works, and
     # beside other programs that made a training several times slower (docs/lab-log.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -329,9 +329,12 @@ def _pin(rank: int, group: ProcessGroup) -> None:
     torch.set_num_threads(group.threads)
 
 
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker is started by another process"
+    # Windows keeps the number of a parent that is gone; elsewhere a fork of the parent may keep its pipe open.
+    while os.getppid() == parent.pid and parent.is_alive():
+        parent.join(0.5)
     os._exit(1)
 
 

@@ -53,7 +53,8 @@ def run_lock(run: Path) -> Iterator[None]:
             yield
         finally:
             if {child.name for child in run.iterdir()} <= {LOCK, INITIAL}:  # bad input, most often
-                (run / LOCK).unlink(missing_ok=True)
+                with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+                    (run / LOCK).unlink(missing_ok=True)
                 shutil.rmtree(run / INITIAL, ignore_errors=True)
                 for folder in made:  # one that the user made stays
                     with contextlib.suppress(OSError):  # another run has come into it

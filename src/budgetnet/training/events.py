@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from budgetnet.arguments import shown
 from budgetnet.codec import from_plain
 from budgetnet.runs.run import read_events, reading
 from budgetnet.training.job import EVENT_SECONDS, TrainingJob
@@ -74,8 +75,8 @@ def events_of(run: Path) -> Events:
         rows = read_events(path)
         steps = [from_plain(StepEvent, row, where) for row in rows if row.get("kind") == "step"]
         scores = [from_plain(ScoreEvent, row, where) for row in rows if row.get("kind") == "score"]
-        if strange := next((row for row in rows if row.get("kind") not in ("step", "score")), None):
-            raise ValueError(f"{where} has the kind {strange.get('kind')!r}; it must be step or score")
+        if strange := [row.get("kind") for row in rows if row.get("kind") not in ("step", "score")]:
+            raise ValueError(f"{where} has the kind {shown(strange[0])}; it must be step or score")
     return Events(tuple(steps), tuple(scores))
 
 

@@ -23,6 +23,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import Workers, workers_for
 from budgetnet.runs.run import INITIAL
 from budgetnet.training.job import JobContext, opened
+from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of
 
 IMAGES = 192
@@ -90,6 +91,17 @@ def source_of(plan: Mapping[str, Any] | None, asked: str, wanted: Network | Budg
 def default_recipe(source: str | None) -> str:
     """The recipe's name, unless one is given: "finetune" from pretrained weights, else "modern"."""
     return "modern" if source is None else "finetune"
+
+
+def asked_recipe(recipe: str | Recipe | None, source: str) -> Recipe | None:
+    """The recipe that was given, or the usual one for this source, as `parent_for` takes it.
+
+    None where that is not known yet: "auto" may find weights to begin from or not. So a run that was begun without a
+    recipe is the same as one that was given the usual one.
+    """
+    if recipe is None and source == "auto":
+        return None
+    return recipe_of(recipe or default_recipe(None if source == "none" else source))
 
 
 def _relative(network: Network, wanted: Network | Budget) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.data import ImageSet, Pixels, evenly, input_batches, train_batch
@@ -77,7 +80,8 @@ class ProbedTraining:
 
 def trained_betas(model: Model) -> dict[str, Swish]:
     """The layers whose beta is trained, by name, in the order in which they run."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, Swish) and module.trainable}
+    named = cast("Iterable[tuple[str, nn.Module]]", model.named_modules())
+    return {name: module for name, module in named if isinstance(module, Swish) and module.trainable}
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +91,9 @@ class GradientProbe:
     job: ProbedTraining
     images: ImageSet
     pixels: Pixels
-    losses: list[float] = field(default_factory=list)
-    betas: list[list[float]] = field(default_factory=list)
-    probes: list[Probe] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list[float])
+    betas: list[list[float]] = field(default_factory=list[list[float]])
+    probes: list[Probe] = field(default_factory=list[Probe])
     model: ModelProbe | None = None
     layers: tuple[Swish, ...] = ()
 
@@ -163,7 +167,7 @@ def train_and_probe(job: ProbedTraining) -> bool:
     arrays["layers"] = np.array(list(trained_betas(model)), dtype=str)
     job.record.parent.mkdir(exist_ok=True)
     with written_aside(job.record) as aside, aside.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
     for spent in (*training.folder.glob("*.pt"), training.weights, job.notes):
         spent.unlink(missing_ok=True)
     return True

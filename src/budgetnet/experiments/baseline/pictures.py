@@ -1,5 +1,8 @@
 """The pictures of a search for a baseline: its front, and how it went."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 import itertools

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class CandidateScoring:
         at_once: int,
         progress: Progress,
         deadline: Callable[[], float | None] = lambda: None,
-    ) -> Iterator[ScoreBatch]:
+    ) -> Generator[ScoreBatch]:
         """Workers that train as many candidates side by side as `at_once` says, and what scores a batch by them.
 
         A score that is kept is read, and a training that had finished is not repeated. A candidate's training leaves

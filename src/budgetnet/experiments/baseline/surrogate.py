@@ -56,7 +56,7 @@ def additive_model(architectures: Sequence[Architecture], scores: Sequence[float
     if len(scores) < LEAST_SCORES:
         return None
     rows = [set(_values(one)) for one in architectures]
-    places = {value: at for at, value in enumerate(sorted(set().union(*rows), key=repr))}
+    places = {value: at for at, value in enumerate(sorted(set[Value]().union(*rows), key=repr))}
     table = np.array([[value in row for value in places] for row in rows], dtype=np.float64)
     shares, targets = table.mean(0), np.asarray(scores, dtype=np.float64)
     left, sizes, right = np.linalg.svd(table - shares, full_matrices=False)

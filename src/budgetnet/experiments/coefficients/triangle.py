@@ -1,5 +1,8 @@
 """Accuracy over how compute is shared: a triangle whose corners are depth, width and resolution alone."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 import math

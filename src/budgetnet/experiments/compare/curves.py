@@ -1,5 +1,8 @@
 """Accuracy against multiply-adds over several costs: a curve a network, as the paper's figures 3 and 8 have them."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,8 @@
 """Accuracy against each cost: a panel each, with those that no other beats joined."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 import math

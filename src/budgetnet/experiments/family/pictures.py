@@ -1,9 +1,12 @@
 """The picture of a family: what each step of phi buys."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from budgetnet.draw.figures import Place
 from budgetnet.draw.style import COLOURS, house_style
@@ -44,8 +47,15 @@ def _draw(axes: Axes, members: Sequence[Member]) -> None:
             ring = {"markerfacecolor": COLOURS["paper"], "markeredgecolor": COLOURS["ink"], "markeredgewidth": 0.9}
             axes.plot([row.macs] * len(seeds), seeds, "o", markersize=5.5, zorder=5, **ring)
         axes.plot([row.macs], [height], "D", markersize=9, color=COLOURS["accent"], markeredgecolor=COLOURS["paper"])
-        where: dict[str, Any] = {"xycoords": ("data", "data"), "textcoords": "offset points"}
-        axes.annotate(row.id, (row.macs, span[1]), (0, 5), ha="center", va="bottom", fontweight="bold", **where)
+        axes.annotate(
+            row.id,
+            (row.macs, span[1]),
+            (0, 5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontweight="bold",
+        )
 
 
 def _scales(axes: Axes, members: Sequence[Member]) -> None:

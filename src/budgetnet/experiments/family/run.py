@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,7 +150,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
 
 
 @contextlib.contextmanager
-def _part(part: Part, seconds: int, record: FamilyRecord, context: Context) -> Iterator[Progress]:
+def _part(part: Part, seconds: int, record: FamilyRecord, context: Context) -> Generator[Progress]:
     """Progress that says which part it is of; a time too short for the part is one too short for the whole.
 
     What the data is was said for the whole.
@@ -171,7 +171,7 @@ def _part(part: Part, seconds: int, record: FamilyRecord, context: Context) -> I
 
 
 @contextlib.contextmanager
-def _leaving_nothing(run: Path) -> Iterator[None]:
+def _leaving_nothing(run: Path) -> Generator[None]:
     """Where the first part refuses its input, nothing came of the whole, and bad input leaves no folder."""
     try:
         yield

@@ -16,13 +16,15 @@ from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
-from budgetnet.experiments.solve.candidates import Candidate
+from budgetnet.experiments.solve.candidates import BASES, Candidate
 from budgetnet.experiments.solve.plan import SolvePlan
 from budgetnet.experiments.solve.plan import propose as propose_solve
 from budgetnet.experiments.solve.report import report as report_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.solve.run import run as run_solve
+from budgetnet.experiments.summary import Summary
+from budgetnet.experiments.trained import summary_rows
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
     PAPER,
@@ -38,7 +40,8 @@ from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
-from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.pretrained import asked_recipe
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import MACHINE, Clock
 
 LEAST_SECONDS = 20.0
@@ -58,6 +61,34 @@ class Solution:
     calibration: Calibration
     report: Path
     result: SolveResult = field(metadata=PRIVATE, repr=False, compare=False)
+
+    @staticmethod
+    def of(found: SolveResult) -> Solution:
+        """What a finished solve found."""
+        return Solution(
+            run=found.run,
+            fit=found.fit,
+            candidates=found.record.plan.candidates,
+            choice=found.choice.reason,
+            validation=found.validation,
+            test=found.test,
+            calibration=found.calibration,
+            report=report_path(found.run),
+            result=found,
+        )
+
+    @property
+    def summary(self) -> Summary:
+        """What Python's prompt and a notebook show of it."""
+        network, budget = self.fit.network, self.result.record.request.budget
+        rows = summary_rows(self.test, network, budget, self.fit.certificate)
+        return Summary(network.name, {**rows, "choice": self.choice}, self.report)
+
+    def __repr__(self) -> str:
+        return self.summary.text()
+
+    def _repr_html_(self) -> str:
+        return self.summary.html()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +167,7 @@ def solve(
         device: "cpu", "cuda" or "mps".
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
-        progress: Called with an `Update` as the work goes on.
+        progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         pretrained: A source of weights as `load_weights` takes it, which every candidate inherits (`inherit`); "auto"
             for the nearest that is installed or cached; "none".
         coefficients: Alpha, beta and gamma of the compound strategy, such as `search_coefficients` finds.
@@ -164,28 +195,25 @@ def solve(
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
     compute = Compute(device, precision, cluster).checked()
+    pretrained = path("pretrained", pretrained)
     request = SolveRequest(
         budget=budget_of("budget", budget),
         time_seconds=seconds("time", time_seconds, LEAST_SECONDS, long),
         seed=seed,
-        recipe=None if recipe is None else recipe_of(recipe),
-        bases=None if bases is None else given_bases("bases", bases),
+        recipe=asked_recipe(recipe, pretrained),
+        bases=_asked_bases(bases, pretrained),
         strategies=tuple(STRATEGIES if strategies is None else several("strategies", strategies, strategy_of)),
-        pretrained=path("pretrained", pretrained),
+        pretrained=pretrained,
         coefficients=coefficients,
         augment=augment_of(augment),
         precision=precision,
     )
     check_compound(coefficients, request.strategies)
-    found = perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
-    return Solution(
-        run=found.run,
-        fit=found.fit,
-        candidates=found.record.plan.candidates,
-        choice=found.choice.reason,
-        validation=found.validation,
-        test=found.test,
-        calibration=found.calibration,
-        report=report_path(found.run),
-        result=found,
-    )
+    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
+
+
+def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:
+    """The bases that were given, or the usual ones; None where the network of pretrained weights is the base."""
+    if bases is None:
+        return BASES if pretrained == "none" else None
+    return given_bases("bases", bases)

@@ -243,7 +243,8 @@ def _representatives(
     nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in rows}
     while len(chosen) < min(count, len(rows)):
         rest = [row.id for row in rows if row.id not in chosen]
-        best = min(rest, key=lambda new: (sum(min(near, distance[new, old]) for old, near in nearest.items()), new))
+        left = {new: sum(min(near, distance[new, old]) for old, near in nearest.items()) for new in rest}
+        best = min(rest, key=lambda new: (left[new], new))
         chosen.append(best)
         nearest = {old: min(near, distance[best, old]) for old, near in nearest.items()}
     return chosen

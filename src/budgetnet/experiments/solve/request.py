@@ -13,7 +13,11 @@ from budgetnet.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """The budget and the time. `recipe` and `bases` are None for those that suit where the weights come from."""
+    """The budget and the time.
+
+    `bases` are None where none were asked for and the network of pretrained weights is the base, `recipe` where none
+    was asked for and `pretrained` is "auto".
+    """
 
     budget: Budget
     time_seconds: float

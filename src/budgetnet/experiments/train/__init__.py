@@ -12,14 +12,16 @@ from budgetnet.budgets.budget import Budget, budget_of
 from budgetnet.codec import PRIVATE, from_record
 from budgetnet.data import Folders, data_of
 from budgetnet.experiments.compute import Compute
-from budgetnet.experiments.experiment import Context, perform
+from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
+from budgetnet.experiments.summary import Summary
 from budgetnet.experiments.train.plan import TrainPlan
 from budgetnet.experiments.train.plan import propose as propose_training
 from budgetnet.experiments.train.report import report as report_of
 from budgetnet.experiments.train.request import TrainRequest
 from budgetnet.experiments.train.result import TrainResult
 from budgetnet.experiments.train.run import run as run_training
+from budgetnet.experiments.trained import summary_rows
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network, network_of
 from budgetnet.parallel.progress import Progress
@@ -29,7 +31,8 @@ from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.plan import check_time
-from budgetnet.training.recipe import Recipe, recipe_of
+from budgetnet.training.pretrained import asked_recipe
+from budgetnet.training.recipe import Recipe
 from budgetnet.training.stopwatch import MACHINE, Clock
 
 TrainRecord = Record[TrainRequest, TrainPlan]
@@ -45,6 +48,25 @@ class Trained:
     test: Evaluation
     calibration: Calibration
     result: TrainResult = field(metadata=PRIVATE, repr=False, compare=False)
+
+    @staticmethod
+    def of(found: TrainResult) -> Trained:
+        """What a finished training found."""
+        return Trained(found.run, found.network, found.validation, found.test, found.calibration, found)
+
+    @property
+    def summary(self) -> Summary:
+        """What Python's prompt and a notebook show of it."""
+        budget = self.result.record.request.budget
+        certificate = None if budget is None else budget.check(self.network)
+        rows = summary_rows(self.test, self.network, budget, certificate)
+        return Summary(self.network.name, rows, report_path(self.run))
+
+    def __repr__(self) -> str:
+        return self.summary.text()
+
+    def _repr_html_(self) -> str:
+        return self.summary.html()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +155,7 @@ def train(
         precision: "float32", "bfloat16" or "float16".
         budget: A network that breaks one of these limits is refused; `train_bytes` is kept by a smaller batch.
         fresh: Whether a run in the folder is removed and made again.
-        progress: Called with an `Update` as the work goes on.
+        progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         weights: A source of weights that fit the network exactly, as `load_weights` takes it, to begin from.
         pretrained: A source of weights of a relative of any size, which the network inherits (`inherit`); "auto" for
             the nearest that is installed or cached; "none".
@@ -170,7 +192,7 @@ def train(
         network=network_to_train(network, weights, pretrained),
         epochs=epochs,
         time_seconds=time_seconds,
-        recipe=None if recipe is None else recipe_of(recipe),
+        recipe=asked_recipe(recipe, pretrained if weights is None else str(weights)),
         seed=seed,
         precision=precision,
         weights=None if weights is None else str(weights),
@@ -182,7 +204,7 @@ def train(
     experiment = Train(classes)
     found = perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
     experiment.check_classes(len(found.record.data.classes), found.record.data.name)  # of a run that was finished
-    return Trained(found.run, found.network, found.validation, found.test, found.calibration, found)
+    return Trained.of(found)
 
 
 def network_to_train(network: Network | None, weights: str | None, pretrained: str = "none") -> Network:

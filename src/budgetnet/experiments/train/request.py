@@ -12,7 +12,10 @@ from budgetnet.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """The network, and either `epochs` or `time_seconds`. `recipe` is None for the one that suits its beginning."""
+    """The network, and either `epochs` or `time_seconds`.
+
+    `recipe` is None where none was asked for and `pretrained` is "auto".
+    """
 
     network: Network
     epochs: float | None

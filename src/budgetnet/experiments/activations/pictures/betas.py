@@ -1,5 +1,8 @@
 """Where trained betas go: every layer's at the end, by depth, and on the way."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 import itertools

@@ -1,5 +1,8 @@
 """Curves of a study: the loss over the steps, what probes found over the steps and by distance."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,8 @@
 """Measures of twins at the end of training: every twin with its seeds, and the paired differences below."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,8 @@
 """What all cards of a study share: colours of the twins, axes, titles, numbers with gaps."""
 
+# pyright: standard
+# What matplotlib gives back is only partly typed.
+
 from __future__ import annotations
 
 import math
