@@ -105,6 +105,12 @@ def test_one_that_is_killed_behind_an_amendment_goes_on_by_it(
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(later).items())
 
 
+def test_one_that_is_too_late_from_the_start_takes_a_few_steps_with_a_cool_down(tmp_path: Path) -> None:
+    job = job_in(tmp_path / "run", deadline=1.0)
+    assert run_job(job, clock=SteppedClock(1.0, 1.0, 0))
+    assert job.last_step < 20 and amendments_of(tmp_path / "run")[-1].cooldown_steps > 0
+
+
 def test_one_that_is_in_time_is_left_alone(tmp_path: Path) -> None:
     job = job_in(tmp_path / "run", deadline=70.0)
     assert run_job(job, clock=SteppedClock(1.0, 1.0, 0))
@@ -139,7 +145,7 @@ def test_the_last_amendment_that_a_step_knows_is_its_course() -> None:
 
 def test_a_pace_asks_for_as_many_steps_as_there_is_time_for() -> None:
     clock = SteppedClock(1.0, 1.0, 0)
-    pace = Pace(50.0, clock)
+    pace = Pace(50.0, clock=clock)
     asked = [pace.steps_left(step, Course(60, 40)) for step in range(1, 20)]
     first = next(left for left in asked if left is not None)
     assert 40 <= first <= 48 and asked.count(None) > 10, "not at every step"

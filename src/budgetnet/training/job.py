@@ -34,7 +34,7 @@ from budgetnet.runs.record import Amendment, amendments_of, append_amendment
 from budgetnet.runs.run import INITIAL, append_event
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
-from budgetnet.training.pace import Course, Pace, course_at
+from budgetnet.training.pace import LEAST_STEPS_SHARE, Course, Pace, course_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
@@ -325,7 +325,8 @@ class _Steps:
         self.amendments = list(job.amendments())
         self.main = trainer.accelerator.is_main_process
         self.checkpoint_seconds = float(os.environ.get("BUDGETNET_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
-        self.pace = Pace(job.deadline, clock) if job.deadline is not None and self.main else None
+        least = max(2, round(LEAST_STEPS_SHARE * job.config.steps))
+        self.pace = Pace(job.deadline, least, clock) if job.deadline is not None and self.main else None
         self.train_images = len(trainer.batches.images.indices("train"))
         self.first = self.began = self.said = self.saved = 0.0
         self.loss: float | None = None
@@ -386,7 +387,7 @@ class _Steps:
             self.amendments.append(amendment)
         left = self.pace.steps_left(step, self.course) if self.pace is not None else None
         # One step passes until all have heard of it.
-        self.trainer.ask_left = 0 if left is None or left < 2 else left - 1
+        self.trainer.ask_left = 0 if left is None else max(1, left - 1)
 
     def _say(self, step: StepReport, now: float) -> None:
         """An event for the curves, and a word of progress."""

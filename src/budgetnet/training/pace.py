@@ -21,6 +21,8 @@ LATE_SHARE = 0.02
 """Of the time that is left: so late a training may become before it is planned again."""
 LATE_SECONDS = 0.5
 """Less than this is not late."""
+LEAST_STEPS_SHARE = 0.05
+"""Of all steps of a training: so many are left to one that is late, at least."""
 LEAST_BETWEEN_SECONDS = 2.0
 """Between two amendments of one training: a slow moment passes."""
 
@@ -56,27 +58,27 @@ def course_at(step: int, planned: Course, amendments: Sequence[Amendment]) -> Co
 
 
 class Pace:
-    """How fast a training goes, and whether it will be done by its deadline (seconds, by `clock`)."""
+    """How fast a training goes, and whether it will be done by its deadline (seconds, by `clock`).
 
-    def __init__(self, deadline: float, clock: Callable[[], float] = time.time) -> None:
-        self._deadline, self._clock = deadline, clock
+    At least `least_steps` are left to it, however late it is: with none its end would be one without a cool-down.
+    """
+
+    def __init__(self, deadline: float, least_steps: int = 1, clock: Callable[[], float] = time.time) -> None:
+        self._deadline, self._least_steps, self._clock = deadline, least_steps, clock
         self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
         self._before = self._planned = clock()
 
     def steps_left(self, step: int, course: Course) -> int | None:
-        """How many more steps there is time for behind this one; None where all that are planned can be taken.
-
-        At least one, so that a training ends by its own rule.
-        """
+        """How many more steps there is time for behind this one; None where all that are planned can be taken."""
         now = self._clock()
         self._durations.append(now - self._before)
         self._before = now
         left, time_left = course.last_step - step, self._deadline - now
-        if left <= 1 or len(self._durations) < min(RECENT_STEPS, 4):
+        if left <= self._least_steps or len(self._durations) < min(RECENT_STEPS, 4):
             return None
         each = max(median(self._durations), 1e-9)
         late = left * each - time_left
         if late <= max(LATE_SECONDS, LATE_SHARE * max(time_left, 0.0)) or now - self._planned < LEAST_BETWEEN_SECONDS:
             return None
         self._planned = now
-        return max(1, min(left - 1, math.floor(time_left / each)))
+        return max(self._least_steps, min(left - 1, math.floor(time_left / each)))
