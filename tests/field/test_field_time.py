@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from support.finished_runs import finished_train, train_record
 from support.simulated import SimulatedClock, limits_of
 
 from budgetnet import Budget, network, solve, train
@@ -151,12 +152,14 @@ def test_the_time_that_is_needed_grows_with_the_training_alone() -> None:
     assert limits.least_seconds(2.0) == pytest.approx(100.0 + 50.0 / 0.7)
 
 
-@pytest.mark.slow
-def test_limits_hold_for_a_finished_run_too(tmp_path: Path) -> None:
-    row = dataclasses.replace(network("mobilenet_v3_small"), resolution_px=(16, 16))
-    train("digits", row, epochs=3, out=tmp_path / "run")
-    with pytest.raises(ValueError, match="was begun with another budget; give another --out, or --fresh"):
-        train("digits", row, epochs=3, out=tmp_path / "run", budget=Budget(macs=1000))
+def test_limits_hold_for_a_finished_run_too(digits: ImageSet, tmp_path: Path) -> None:
+    record, _ = finished_train(
+        tmp_path / "run", digits, train_record("digits", digits, network("mobilenet_v1", resolution_px=32))
+    )
+    asked = record.request
+    with pytest.raises(ValueError, match="was begun with another budget; give another --out, or --fresh") as caught:
+        train("digits", asked.network, tmp_path / "run", epochs=asked.epochs, budget=Budget(macs=1000))
+    assert "\n" not in str(caught.value)
 
 
 def test_train_refuses_a_network_that_breaks_its_limits_or_the_time(tmp_path: Path) -> None:
