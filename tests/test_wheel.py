@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -51,13 +52,13 @@ SCRIPT = """
 import budgetnet
 
 net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=16)
-trained = budgetnet.train("digits", net, out="trained", epochs=8)
-solution = budgetnet.solve("digits", budgetnet.Budget(macs="300K"), time_seconds="40s", out="solved")
+trained = budgetnet.train("few-digits", net, out="trained", epochs=40)
+solution = budgetnet.solve("few-digits", budgetnet.Budget(macs="300K"), time_seconds="90s", out="solved")
 print(trained.test.top1, solution.test.top1)
 """
 CELLS = (
     "import budgetnet",
-    'solution = budgetnet.solve("digits", budgetnet.Budget(macs="300K"), time_seconds="40s", out="in-notebook")',
+    'solution = budgetnet.solve("few-digits", budgetnet.Budget(macs="300K"), time_seconds="90s", out="in-notebook")',
     "solution",
 )
 
@@ -73,13 +74,15 @@ def notebook(path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_installed_alone_it_solves_from_a_shell_a_script_and_a_notebook(wheel: Path, tmp_path: Path) -> None:
+def test_installed_alone_it_solves_from_a_shell_a_script_and_a_notebook(
+    wheel: Path, few_digits: Path, tmp_path: Path
+) -> None:
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)
     programs = environment / ("Scripts" if os.name == "nt" else "bin")
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     folder = tmp_path / "folder"
-    folder.mkdir()
+    shutil.copytree(few_digits, folder / "few-digits")
 
     def run(*command: str | Path) -> str:
         done = subprocess.run(
@@ -93,7 +96,7 @@ def test_installed_alone_it_solves_from_a_shell_a_script_and_a_notebook(wheel: P
     where = Path(run("python", "-c", "import budgetnet; print(budgetnet.__file__)").strip())
     assert where.is_relative_to(environment), "not the checkout"
 
-    solved = json.loads(run("budgetnet", "solve", "digits", "--macs", "300K", "--time", "40s", "--json"))
+    solved = json.loads(run("budgetnet", "solve", "digits", "--macs", "300K", "--time", "2m", "--json"))
     assert solved["test"]["top1"] > 0.5 and solved["fit"]["cost"]["macs"] <= 300_000
     assert (folder / solved["run"] / "report.html").exists()
 
