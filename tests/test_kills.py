@@ -14,7 +14,7 @@ from random import Random
 import pytest
 import torch
 from support.killed import kill_at_random, kill_when, start
-from support.solves import command, planned, solved_quickly, written_parent
+from support.solves import command, planned, solved, solved_quickly, written_parent
 
 from budgetnet.model.files import load_tensors
 from budgetnet.runs.record import amendments_of
@@ -53,7 +53,7 @@ def race_is_over(run: Path) -> bool:
 def test_killed_in_its_final_training_it_ends_with_the_same_bits(few_digits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     started = command(f"solved_quickly({str(run)!r}, {str(few_digits)!r})")
-    print(kill_at_random(started, run, Random(1), 150, lambda: race_is_over(run)))
+    print(kill_at_random(started, run, Random(1), 60, lambda: race_is_over(run)))
     undisturbed = of_the_same_plan(run, tmp_path / "undisturbed")
     solved_quickly(run, few_digits)
     solved_quickly(undisturbed, few_digits)
@@ -69,6 +69,10 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_bits(pretrained: 
     started = command(f"solved({str(run)!r}, {source!r})")
     moments = [kill_at_random(started, run, random, 3)]
     undisturbed = of_the_same_plan(run, tmp_path / "undisturbed")
+    if pretrained:
+        shutil.copytree(run, tmp_path / "damaged", ignore=shutil.ignore_patterns("initial"))
+        with pytest.raises(ValueError, match=r"initial/.*\.safetensors is missing.* --fresh"):
+            solved(tmp_path / "damaged", source)
     race = sum(
         steps["trunk_until"] + steps["cooldown_steps"] for row in planned(run)["entrants"] for steps in row["rungs"]
     )

@@ -21,7 +21,7 @@ from budgetnet.data import default_preprocessing
 from budgetnet.experiments.timing import TimeBudget
 from budgetnet.model.files import load_tensors
 from budgetnet.runs.record import FORMAT, Amendment, amendments_of, append_amendment
-from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.job import CHECKPOINT_SECONDS, JobContext, TrainingJob, checkpoint_seconds, run_job
 from budgetnet.training.pace import Course, Pace, course_at
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig
@@ -109,6 +109,18 @@ def test_one_that_is_too_late_from_the_start_takes_a_few_steps_with_a_cool_down(
     job = job_in(tmp_path / "run", deadline=1.0)
     assert run_job(job, clock=SteppedClock(1.0, 1.0, 0))
     assert job.last_step < 20 and amendments_of(tmp_path / "run")[-1].cooldown_steps > 0
+
+
+@pytest.mark.parametrize("given", ["often", "-1", "nan"])
+def test_a_time_between_checkpoints_that_is_none_is_one_line(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUDGETNET_CHECKPOINT_SECONDS", given)
+    with pytest.raises(ValueError, match=rf"BUDGETNET_CHECKPOINT_SECONDS is '{given}'; give a number") as caught:
+        checkpoint_seconds()
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("BUDGETNET_CHECKPOINT_SECONDS", "0.5")
+    assert checkpoint_seconds() == 0.5
+    monkeypatch.delenv("BUDGETNET_CHECKPOINT_SECONDS")
+    assert checkpoint_seconds() == CHECKPOINT_SECONDS
 
 
 def test_one_that_is_in_time_is_left_alone(tmp_path: Path) -> None:

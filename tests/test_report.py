@@ -28,7 +28,7 @@ from budgetnet.draw.style import COLOURS
 from budgetnet.draw.thumbnails import thumbnail
 from budgetnet.experiments import trained
 from budgetnet.experiments.experiment import read_finished
-from budgetnet.experiments.report import Figure, Table, write_report
+from budgetnet.experiments.report import Figure, Table, Text, write_report
 from budgetnet.experiments.solve import SOLVE
 from budgetnet.experiments.solve.report import solve_command
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
@@ -110,6 +110,15 @@ def test_the_next_network_and_the_limit_it_breaks(solved: Solved) -> None:
     assert broken == [wording.LIMIT_TITLES[name] for name in certificate.next.breaks] != []
     following = budgetnet.cost(certificate.next.network)
     assert table.rows[0].cells[-1].text == wording.count(following.macs)
+
+
+def test_a_next_network_that_there_is_only_no_time_to_train_is_told(solved: Solved) -> None:
+    certificate = solved.result.fit.certificate
+    assert certificate.next is not None
+    following = dataclasses.replace(certificate.next, breaks=("time",))
+    text, _ = trained.certificate_section(dataclasses.replace(certificate, next=following), BUDGET).blocks
+    assert isinstance(text, Text) and "leaves too little time for its training, so this one is" in text.text
+    assert "breaks" not in text.text
 
 
 def test_it_needs_no_network(solved: Solved, digits_page: Page) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from support.spaces import BASE
 
 from budgetnet.data import store
 
+SOURCE = str(Path(store.__file__).parents[2])
 WITHOUT = """
 import os
 import sys
@@ -56,10 +60,9 @@ def test_a_training_needs_nothing_that_only_linux_has(few_digits: Path, tmp_path
     (tmp_path / "without" / "sitecustomize.py").write_text(WITHOUT)
     (tmp_path / "script.py").write_text(TRAINS)
     (tmp_path / "network.json").write_text(BASE.to_json())
-    source = str(Path(store.__file__).parents[2])
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(tmp_path / "without"), source]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "without"), SOURCE]),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     done = subprocess.run(
@@ -70,6 +73,42 @@ def test_a_training_needs_nothing_that_only_linux_has(few_digits: Path, tmp_path
     assert plan["machine"]["cores"] == os.cpu_count(), "without affinity and control groups it has all cores"
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["test"]["top1"] == float(done.stdout)
+
+
+KILLED = """
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from budgetnet.parallel.workers import Workers
+
+begun = Path(sys.argv[1])
+job = f"open({str(begun)!r}, 'w').write(str(__import__('os').getpid())) and __import__('time').sleep(600)"
+with Workers(eval, 1) as workers:
+    threading.Thread(target=workers.run, args=([job],), daemon=True).start()
+    while not begun.exists() or not begun.read_text():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""A process with a worker at work, which is killed and not asked."""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no signal that kills")
+@pytest.mark.parametrize("without", ["", "os.getppid = lambda parent=os.getppid(): parent"], ids=["here", "as Windows"])
+def test_a_worker_ends_with_its_parent(without: str, tmp_path: Path) -> None:
+    """Also where the number of its parent stays when the parent is gone, as on Windows."""
+    (tmp_path / "sitecustomize.py").write_text(f"import os\n{without}\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), SOURCE])}
+    begun = tmp_path / "begun"
+    command = [sys.executable, "-c", KILLED, str(begun)]
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    worker, deadline = int(begun.read_text()), time.monotonic() + 60
+    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the worker goes on without its parent"
+        time.sleep(0.1)
 
 
 def test_threads_write_to_one_file_where_a_write_has_no_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

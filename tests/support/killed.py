@@ -47,8 +47,8 @@ def kill_at_random(
 ) -> str:
     """Start the command and kill it behind a random number of new checkpoints, at most `most`, and some milliseconds.
 
-    Those are counted from when `counting` says so on. Either the process alone, whose workers have to notice, or all
-    of them at once. Says where that was.
+    Those are counted once `counting` is true. Killed is the process alone, whose workers have to notice, or all of
+    them at once. Says where that was.
     """
     wanted, later, alone = random.randint(1, most), random.uniform(0.0, 0.05), random.random() < 0.5
     before, seen, newest = checkpoints(run), 0, Path()

@@ -24,6 +24,7 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
+from budgetnet.arguments import number
 from budgetnet.atomic_write import written_aside
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images
 from budgetnet.data.held_out import held_out_images
@@ -287,6 +288,18 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
     return True
 
 
+def checkpoint_seconds() -> float:
+    """Between two checkpoints. Raises a one-line `ValueError` where the environment says what is not a time."""
+    given = os.environ.get("BUDGETNET_CHECKPOINT_SECONDS", "")
+    if not given:
+        return CHECKPOINT_SECONDS
+    try:
+        return number("BUDGETNET_CHECKPOINT_SECONDS", float(given), least=0.0)
+    except ValueError as error:
+        what = f"BUDGETNET_CHECKPOINT_SECONDS is {given!r}"
+        raise ValueError(f"{what}; give a number of seconds that is not below 0, or unset it") from error
+
+
 def _save(job: TrainingJob, trainer: Trainer, checkpoint: Path, callback: Callback | None) -> None:
     """The checkpoint, and before it what was seen so far: a kill between the two leaves too much, never too little."""
     if callback is not None:
@@ -324,7 +337,7 @@ class _Steps:
         self.job, self.trainer, self.callback = job, trainer, callback
         self.amendments = list(job.amendments())
         self.main = trainer.accelerator.is_main_process
-        self.checkpoint_seconds = float(os.environ.get("BUDGETNET_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS))
+        self.checkpoint_seconds = checkpoint_seconds()
         least = max(2, round(LEAST_STEPS_SHARE * job.config.steps))
         self.pace = Pace(job.deadline, least, clock) if job.deadline is not None and self.main else None
         self.train_images = len(trainer.batches.images.indices("train"))

@@ -134,6 +134,15 @@ def write_initial_weights(initial: Sequence[InitialWeights], device: str, progre
         workers.run(list(initial))
 
 
+def check_initial_weights(run: Path, ids: Sequence[str]) -> None:
+    """Raise a one-line `ValueError` where the initial weights of a training are gone: it would begin from nothing."""
+    for name in ids:
+        path = run / INITIAL / f"{name}.safetensors"
+        if not path.exists():
+            what = f"{path} is missing, the weights that a training of this run begins from"
+            raise ValueError(f"{what}; put the file back, or begin again with --fresh")
+
+
 def write_start(start: InitialWeights) -> bool:
     """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
     config = start.config

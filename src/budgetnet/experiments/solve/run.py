@@ -20,6 +20,7 @@ from budgetnet.training.final import chance_of, check_learned, train_data_parall
 from budgetnet.training.job import TrainingJob, run_job
 from budgetnet.training.outcome import finalize
 from budgetnet.training.predictions import read_validation_predictions
+from budgetnet.training.pretrained import check_initial_weights
 
 
 def run(record: SolveRecord, context: Context) -> SolveResult:
@@ -28,6 +29,8 @@ def run(record: SolveRecord, context: Context) -> SolveResult:
     Raises a one-line `ValueError` where every final training diverged, and where the winner learned nothing.
     """
     plan, images = record.plan, context.images[0]
+    if plan.parent is not None:
+        check_initial_weights(context.run, [row.id for row in plan.entrants])
     pixels = context.pixels(plan.side_px)
     if context.resumed:
         tell_augmentation(plan.augmentation, context.progress)

@@ -12,6 +12,7 @@ from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.final import check_learned, train_data_parallel
 from budgetnet.training.job import whole_job
 from budgetnet.training.outcome import finalize
+from budgetnet.training.pretrained import check_initial_weights
 
 
 def run(record: Record[TrainRequest, TrainPlan], context: Context) -> TrainResult:
@@ -20,6 +21,8 @@ def run(record: Record[TrainRequest, TrainPlan], context: Context) -> TrainResul
     Raises a one-line `ValueError` where the training diverged or learned nothing.
     """
     plan, images, network = record.plan, context.images[0], record.plan.config.network
+    if plan.parent is not None:
+        check_initial_weights(context.run, [plan.config.id])
     pixels = context.pixels(plan.side_px)
     if context.resumed:
         tell_augmentation(plan.augmentation, context.progress)
