@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAINS = re.compile(r"budgetnet\.(?:solve|train|compare|search_\w+|train_twins)\(")
+TRAINS = re.compile(r"budgetnet\.(?:solve|train|compare|search_\w+|activation_study)\(")
 TORCH_FREE = {"zoo", "cost", "scale", "fit"}
 PROGRAM = [
     sys.executable,

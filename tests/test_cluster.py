@@ -24,7 +24,7 @@ from budgetnet.cluster.ray_executor import ATTEMPTS, RayExecutor
 from budgetnet.cluster.storage import Storage
 from budgetnet.cluster.stored_images import StoredImages, read_images, write_images
 from budgetnet.data import ImageSet, default_preprocessing, open_cache, open_images
-from budgetnet.experiments.activations.training import WatchedTraining, train_and_look
+from budgetnet.experiments.activations.training import ProbedTraining, train_and_probe
 from budgetnet.parallel.progress import Update
 from budgetnet.runs.run import append_event, read_events
 from budgetnet.training.job import JobContext, JobFiles, TrainingJob, whole_job
@@ -218,17 +218,17 @@ def test_a_watched_training_on_a_node_keeps_all_that_was_seen(
     storage: Storage, images: StoredImages, tmp_path: Path
 ) -> None:
     here, there = (
-        WatchedTraining(
-            whole_job(CONFIG, in_folder(tmp_path / name), "training/relu", CONFIG.cooldown_steps), (2, 6), 16
+        ProbedTraining(
+            whole_job(CONFIG, in_folder(tmp_path / name), "training/relu", CONFIG.cooldown_steps), (2, 6), (0.1,), 16
         )
         for name in ("here", "there")
     )
-    assert train_and_look(here)
+    assert train_and_probe(here)
     stored = offer_files(there, images, storage)
-    assert stored is not None and attempt(train_and_look, there, images, stored, "cpu") is True
-    assert stored.exists("training/n01/seen.npz"), "beside the checkpoints"
+    assert stored is not None and attempt(train_and_probe, there, images, stored, "cpu") is True
+    assert stored.exists("training/n01/notes.npz"), "beside the checkpoints"
     take_files(there, stored)
-    with np.load(here.answers) as one, np.load(there.answers) as other:
+    with np.load(here.record) as one, np.load(there.record) as other:
         assert set(one) == set(other) and all(np.array_equal(one[name], other[name]) for name in one)
 
 

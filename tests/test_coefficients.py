@@ -429,7 +429,6 @@ def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) 
     from budgetnet.experiments.compare.entrants import families
     from budgetnet.experiments.compare.scalings import scalings
     from budgetnet.experiments.solve.candidates import candidates
-    from budgetnet.training.plan import run_folder
 
     deep = Coefficients(1.6, 1.02, 1.02)
     budget = Budget(macs=1_500_000)
@@ -441,9 +440,6 @@ def test_solve_and_compare_take_coefficients(digits: ImageSet, capsys: Capture) 
     assert rows["width"] == {row.id: row.network for row in scalings(digits, budget, SMALL)[0]}["width"]
     found = candidates(digits, budget, 2, [SMALL], ["compound"], coefficients=deep)
     assert any(row.network == expected.network for row in found)
-    given = {"coefficients": None}
-    assert run_folder(None, "digits", given) == run_folder(None, "digits", {}), "runs of before keep their folder"
-    assert run_folder(None, "digits", {"coefficients": dataclasses.asdict(deep)}) != run_folder(None, "digits", {})
     for command in (["solve"], ["compare"]):
         line = [*command, "digits", "--macs", "2M", "--strategy", "width", "--coefficients", "1.3,1.1,1.1"]
         assert main(line) == 2

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from budgetnet.training.train import timed
 from hypothesis import given
 from hypothesis import strategies as st
 from support.compared import ALONE, compared
@@ -59,10 +58,11 @@ from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.runs.record import read_record
 from budgetnet.training import pretrained
 from budgetnet.training.augmenting import Augment
+from budgetnet.training.events import StepEvent, training_seconds
 from budgetnet.training.job import JobContext, Timing, TrainingJob
-from budgetnet.training.predictions import TestPredictions, training_seconds
+from budgetnet.training.predictions import TestPredictions
 from budgetnet.training.recipe import RECIPES, trained_network
-from budgetnet.training.stopwatch import MachineClock
+from budgetnet.training.stopwatch import MachineClock, timed
 from budgetnet.training.trainer import TrainingSpec
 
 Capture = pytest.CaptureFixture[str]
@@ -543,13 +543,16 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
         50,
         50,
     )
-    row = {"kind": "step", "phase": job.phase}
-    began = [{**row, "step": step, "seconds": step / 10} for step in (10, 30, 60)]
-    again = [{**row, "step": step, "seconds": 3 + (step - 40) / 10} for step in (50, 90)]  # from a checkpoint at 40
-    other = {**row, "phase": "compare/other, seed 0", "step": 5, "seconds": 500.0}
+
+    def event(step: int, seconds: float, phase: str = job.phase) -> StepEvent:
+        return StepEvent("step", phase, step, 0.5, 0.9, step / 10, 0.001, seconds)
+
+    began = [event(step, step / 10) for step in (10, 30, 60)]
+    again = [event(step, 3 + (step - 40) / 10) for step in (50, 90)]  # from a checkpoint at 40
+    other = event(5, 500.0, "compare/other, seed 0")
     assert training_seconds([*began, other, *again], job) == pytest.approx(10.0)
     assert training_seconds([began[0], other], job) is None
-    cooled = {**row, "step": 70, "seconds": 1.01}  # its seconds began with the cool-down
+    cooled = event(70, 1.01)  # its seconds began with the cool-down
     assert training_seconds([began[0], cooled], job) is None
 
 
@@ -629,7 +632,7 @@ def test_figures_of_others_belong_to_their_own_networks(digits: ImageSet) -> Non
         (["compare", "digits", "--macs", "1M", "--all", "--ablate"], "leave --scaling, --ablate"),
         (["compare", "digits", "--macs", "1M", "--all", "--strategy", "width"], "and --strategy out"),
         (["compare", "digits", "--macs", "1M", "--shares", "0.5,2"], "above 0 and at most 1"),
-        (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "no numbers; give some as 0.5,1"),
+        (["compare", "digits", "--macs", "1M", "--shares", "0.5,half"], "not numbers; give some as 0.5,1"),
         (["compare"], "give DATA, a folder with a folder of images for each class"),
     ],
 )

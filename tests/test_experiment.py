@@ -246,7 +246,7 @@ def test_a_damaged_plan_is_one_line(run: Path, begun: bool, changes: Mapping[str
 def test_a_torn_plan_is_one_line(run: Path) -> None:
     (run / "plan.json").write_bytes((run / "plan.json").read_bytes()[:-40])
     line = refusal(run)
-    assert str(run / "plan.json") in line and "is no JSON" in line and "--out" in line
+    assert str(run / "plan.json") in line and "is not JSON" in line and "--out" in line
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_damaged_result_is_one_line(run: Path, changes: Mapping[str, Any], wor
 def test_a_torn_result_is_one_line(run: Path) -> None:
     (run / Neighbours.file).write_bytes((run / Neighbours.file).read_bytes()[:40])
     line = refusal(run)
-    assert str(run / Neighbours.file) in line and "is no JSON" in line and "--fresh" in line
+    assert str(run / Neighbours.file) in line and "is not JSON" in line and "--fresh" in line
 
 
 def test_the_page_and_the_terminal_have_the_same_table(finished: Path, capsys: Capture) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from budgetnet.experiments.race import race, survivors
-from budgetnet.experiments.solve.choice import MOST_LOST, Judged, choose_winner
+from budgetnet.experiments.solve.choice import MOST_LOST, ValidationScores, choose_winner
 from budgetnet.statistics import log_losses
 
 
@@ -54,12 +54,12 @@ def test_a_race_without_entrants_is_refused() -> None:
         race([], lambda rung, going: {})
 
 
-def judged(*wrong: int, count: int = 1000, sure: float = 0.9) -> Judged:
+def judged(*wrong: int, count: int = 1000, sure: float = 0.9) -> ValidationScores:
     """Every answer with the same probability of what it says: the true class, but where it is wrong."""
     answers = np.ones(count, bool)
     answers[list(wrong)] = False
     probabilities = np.where(answers[:, None], (sure, 1 - sure), (1 - sure, sure))
-    return Judged(answers, log_losses(probabilities, np.zeros(count, np.int64)))
+    return ValidationScores(answers, log_losses(probabilities, np.zeros(count, np.int64)))
 
 
 def test_the_lowest_loss_wins_when_no_cheaper_one_is_as_good() -> None:
@@ -78,7 +78,7 @@ def test_a_cheaper_one_within_one_standard_error_and_half_a_point_wins() -> None
     answers = {"big": judged(1, 2, 3), "small": judged(4, 5, 6, 7)}
     choice = choose_winner(answers, {"big": 10, "small": 5})
     assert (choice.id, choice.best_id) == ("small", "big")
-    assert choice.difference is not None and choice.difference.difference == pytest.approx(0.001)
+    assert choice.difference is not None and choice.difference.value == pytest.approx(0.001)
     assert "50 % fewer MACs" in choice.reason
     assert choose_winner(answers, {"big": 100, "small": 91}).id == "big", "9 % fewer is no saving"
     assert choose_winner(answers, {"big": 100, "small": 90}).id == "small"
@@ -95,7 +95,7 @@ def test_equal_losses_go_to_the_cheaper_and_a_diverged_one_to_none() -> None:
     answers = {"big": judged(1, 2), "small": judged(3, 4)}
     assert choose_winner(answers, {"big": 10, "small": 5}).id == "small"
     assert choose_winner(answers, {"big": 100, "small": 99}).id == "small"
-    lost = Judged(answers["small"].right, np.full(1000, np.inf))
+    lost = ValidationScores(answers["small"].right, np.full(1000, np.inf))
     assert choose_winner({"big": answers["big"], "small": lost}, {"big": 10, "small": 5}).id == "big"
 
 

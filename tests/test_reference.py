@@ -28,7 +28,7 @@ SLOW = {
     "search_family",
     "solve",
     "train",
-    "train_twins",
+    "activation_study",
 }
 
 

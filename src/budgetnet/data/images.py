@@ -136,9 +136,13 @@ class ImageSet:
         return int(statistics.median(min(size) for size in self.sizes_px))
 
     def with_validation(self, held_out: Iterable[int] = ()) -> ImageSet:
-        """The same with the images for validation among those for training: for when nothing is left to choose.
+        """The same images with those for validation among those for training, for when nothing is left to choose.
 
-        Those at the positions `held_out` stay images for validation.
+        Args:
+            held_out: Positions of those that stay images for validation.
+
+        Returns:
+            A new value.
         """
         kept = frozenset(held_out)
         places = (0 if place == 1 and index not in kept else place for index, place in enumerate(self.split))

@@ -35,8 +35,14 @@ SIDE_NOTE = "side_px"
 class Loaded:
     """A trained model, in evaluation mode, and all that answering with it needs.
 
-    Images are decoded with their short side scaled down to `side_px` before `preprocessing`; logits are divided by
-    `temperature` before they become probabilities.
+    Attributes:
+        model: The model.
+        network: Its description.
+        classes: Names of the classes, in the order of the logits.
+        preprocessing: How pixels become inputs.
+        side_px: Images are decoded with their short side scaled down to this, before the preprocessing.
+        notes: What else the file says.
+        temperature: What the logits are divided by before they become probabilities.
     """
 
     model: Model
@@ -48,9 +54,13 @@ class Loaded:
     temperature: float = 1.0
 
     def answer(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and probabilities, each float32 (n, classes), of inputs (n, channels, height, width).
+        """Logits and probabilities. Classes are ranked by the logits: a temperature may round two to one number.
 
-        Classes are ranked by the logits: a temperature may round two probabilities to one number.
+        Args:
+            inputs: Preprocessed images, (n, channels, height, width).
+
+        Returns:
+            Logits and probabilities, each float32 (n, classes).
         """
         logits = self.model(inputs).float()
         return logits, class_probabilities(logits, self.temperature)

@@ -73,10 +73,20 @@ class ClassRow:
 class Evaluation:
     """How well a model answers labelled images. Shares are in [0, 1].
 
-    `top5` is None for 5 classes or fewer. `confusion[true][predicted]` counts images; None for more than
-    200 classes, for it grows with their square. `confused` has the mistakes as (true, predicted, images), those
-    made most often first. `log_loss` is the mean of -log p of the true class, in nats; None in files from before it was
-    kept. It and the calibration error are those of the probabilities at the model's temperature.
+    Attributes:
+        count: How many images were scored.
+        top1: The share of right answers.
+        top1_low: The lower end of Wilson's 95 % interval of `top1`.
+        top1_high: Its upper end.
+        top5: The share of images whose class is among the five most probable; None for 5 classes or fewer.
+        balanced_accuracy: The mean recall of the classes that have images.
+        expected_calibration_error: The mean distance of confidence and accuracy over 15 bins (Guo et al.,
+            arXiv:1706.04599, section 2, equation 3).
+        per_class: A row for each class.
+        confusion: Counts of images by true class (rows) and predicted class; None for more than 200 classes.
+        confused: The mistakes as (true class, predicted class, images), those made most often first.
+        log_loss: The mean of -log p of the true class, in nats; None in files from before it was kept. It and the
+            calibration error are those of the probabilities at the model's temperature.
     """
 
     count: int

@@ -101,7 +101,7 @@ def asked_recipe(recipe: str | Recipe | None, source: str) -> Recipe | None:
     """
     if recipe is None and source == "auto":
         return None
-    return recipe_of(recipe or default_recipe(None if source == "none" else source))
+    return recipe_of(default_recipe(None if source == "none" else source) if recipe is None else recipe)
 
 
 def _relative(network: Network, wanted: Network | Budget) -> bool:

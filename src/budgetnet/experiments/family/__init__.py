@@ -109,7 +109,6 @@ def search_family(
         time_seconds: For all three parts: a number of seconds, or text such as "3h".
         space: See `search_baseline`.
         base: See `search_baseline`.
-        scorer: See `search_baseline`.
         exponent: See `search_baseline`.
         seed: The split, the searches, the weights and the augmentation are functions of it.
         recipe: "modern", "paper" or a `Recipe`.
@@ -119,7 +118,6 @@ def search_family(
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         cluster: The Ray cluster that trainings run on; unless given, this machine.
-        storage: See `search_baseline`.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         clock: Where seconds come from: this machine, or another in a simulation.
 

@@ -40,7 +40,16 @@ TrainRecord = Record[TrainRequest, TrainPlan]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished training and where it lies."""
+    """A finished training and where it lies.
+
+    Attributes:
+        run: The run's folder; docs/formats.md says what is in it.
+        network: The network that was trained, with the classes and input channels of the images.
+        validation: The scores on the validation images.
+        test: The scores on the test images, which no choice has seen.
+        calibration: The temperature of its probabilities, and what it does to their calibration error.
+        result: All that metrics.json has, with what was asked and planned.
+    """
 
     run: Path
     network: Network
@@ -51,7 +60,14 @@ class Trained:
 
     @staticmethod
     def of(found: TrainResult) -> Trained:
-        """What a finished training found."""
+        """What a finished training found.
+
+        Args:
+            found: The content of metrics.json.
+
+        Returns:
+            The same as users take it.
+        """
         return Trained(found.run, found.network, found.validation, found.test, found.calibration, found)
 
     @property

@@ -111,11 +111,46 @@ def loss_landscape(
 
         L(w + a d1 + b d2)    over the plane of two random directions, each filter as long as that of w
 
-    Every point is written to `folder`/points.jsonl once it is known; the same call goes on where a killed one
-    was, to the same numbers. The images are the training split of the runs' own unless said otherwise, and other `data`
-    whole. Raises one-line `ValueError`s: no weights, no twins, no images, a folder of
-    something else or begun with other arguments (then `fresh` begins again). Source: Li et al.,
-    arXiv:1712.09913.
+    The loss is the mean cross entropy of a fixed draw of images, without augmentation or label smoothing, in evaluation
+    mode: BatchNorm keeps its statistics. How sharp it is: the largest eigenvalue of the Hessian at w, and the rises
+    L(w + radius d) - L(w) of further directions. Twins get the same directions, normalised by their own weights, and
+    the same images. Every point is written to points.jsonl once it is known; the same call continues where a stopped
+    one was, to the same numbers.
+
+    Source: Li et al., Visualizing the Loss Landscape of Neural Nets, arXiv:1712.09913, section 4.
+
+    Args:
+        runs: A run's folder, or those of several twins.
+        folder: Where the plan and the points are kept.
+        data: Other labelled images, as `open_images` takes them; unless given, those that the runs were trained from.
+        split: "train", "validation", "test" or "all". Unless given "train" of the runs' own images, and "all" of
+            others.
+        around: Which weights are tried, and on how many images.
+        device: "cpu", "cuda" or "mps".
+        fresh: Whether what is in the folder is removed and computed again.
+        progress: Called with an `Update` as the work goes on.
+
+    Returns:
+        The losses of each run.
+
+    Raises:
+        ValueError: A run has no weights or its loss is not a number, runs are not twins, there are no images, or the
+            folder holds something else or was begun with other arguments.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import dataclasses
+        >>> import budgetnet
+        >>> from budgetnet.inspect.landscape import Around
+        >>> from budgetnet.model.weights import save_weights
+        >>> net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> grey = dataclasses.replace(net, in_channels=1)
+        >>> pixels = {"mean": [0.5], "std": [0.25]}
+        >>> save_weights("digits.safetensors", budgetnet.build(grey, seed=0), list("0123456789"), pixels)
+        >>> around = Around(size=5, images=4, draws=1)
+        >>> found = budgetnet.loss_landscape("digits.safetensors", "landscape", "digits", around=around)
+        >>> len(found.runs[0].line)
+        9
     """
     runs = several("runs", runs, lambda what, one: path(f"one of {what}", one, RUN), wanted="runs' folders")
     place, data = Path(path("folder", folder)), None if data is None else data_of(data)

@@ -97,9 +97,19 @@ class Eigenvalue:
 class RunLoss:
     """The loss around the weights of one run. A loss is None where it is not a finite number.
 
-    `loss` and `accuracy` are at the trained weights; `line` runs along the first direction, `grid` has a row a
-    step along the second one and a column a step along the first; `rises` are L(w + radius d) - L(w), one a draw, and
-    `rise` their mean and deviation (`rise_of`).
+    Attributes:
+        run: The run.
+        label: What the page calls it.
+        network: The network's name.
+        activations: The kinds of its activation functions.
+        loss: The loss at the trained weights.
+        accuracy: The accuracy at the trained weights.
+        line: The losses along the first direction.
+        grid: The losses over the plane: a row for each step along the second direction, a column for each along the
+            first.
+        rises: L(w + radius d) - L(w) of each further direction.
+        eigenvalue: The largest eigenvalue of the Hessian.
+        rise: The mean and deviation of the rises (`rise_of`); None where one is not a number.
     """
 
     run: str
@@ -125,10 +135,21 @@ def rise_of(rises: Losses) -> Spread | None:
 
 @dataclass(frozen=True, slots=True)
 class LossLandscape:
-    """The loss around the weights of one run, or of several twins, on the same `images` images of a split.
+    """The loss around the weights of one run, or of several twins, on the same images.
 
-    `size`, `extent`, `draws`, `radius`, `seed` and `asked_images` are those of `Around`, `steps` and `line_steps` what
-    follows from them.
+    Attributes:
+        split: The split of the images.
+        size: See `Around`.
+        extent: See `Around`.
+        images: How many images the losses are means over.
+        draws: See `Around`.
+        radius: See `Around`.
+        seed: See `Around`.
+        asked_images: How many images were asked for.
+        tolerance: The relative tolerance of the eigenvalue.
+        steps: Those along a side of the grid.
+        line_steps: Those along the line.
+        runs: A row for each run.
     """
 
     split: str
