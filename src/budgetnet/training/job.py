@@ -11,6 +11,7 @@ schedule: Hu et al., MiniCPM, arXiv:2404.06395, section 4 (warm-up, stable, deca
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable
@@ -102,7 +103,8 @@ class TrainingJob:
 
     `learns_validation`: it learns from the images for validation too, so its scores on them say nothing. `deadline`,
     in seconds as `time.time` has them: its steps are to be taken by then, and where the machine becomes slower fewer
-    are (`training.pace`). `held_out` of the validation images stay out of it (`held_out_images`).
+    are; `finish_seconds` of other work come behind them where a step takes `step_seconds` (`training.pace`).
+    `held_out` of the validation images stay out of it (`held_out_images`).
     """
 
     config: TrainingConfig
@@ -113,6 +115,8 @@ class TrainingJob:
     cooldown_steps: int
     learns_validation: bool = False
     deadline: float | None = None
+    finish_seconds: float = 0.0
+    step_seconds: float = math.inf
     held_out: int = 0
 
     def at(self, context: JobContext) -> TrainingJob:
@@ -339,7 +343,9 @@ class _Steps:
         self.main = trainer.accelerator.is_main_process
         self.checkpoint_seconds = checkpoint_seconds()
         least = max(2, round(LEAST_STEPS_SHARE * job.config.steps))
-        self.pace = Pace(job.deadline, least, clock) if job.deadline is not None and self.main else None
+        self.pace = None
+        if job.deadline is not None and self.main:
+            self.pace = Pace(job.deadline, least, clock, job.finish_seconds, job.step_seconds)
         self.train_images = len(trainer.batches.images.indices("train"))
         self.first = self.began = self.said = self.saved = 0.0
         self.loss: float | None = None

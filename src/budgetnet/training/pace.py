@@ -61,10 +61,20 @@ class Pace:
     """How fast a training goes, and whether it will be done by its deadline (seconds, by `clock`).
 
     At least `least_steps` are left to it, however late it is: with none its end would be one without a cool-down.
+    `finish_seconds` of work come before the deadline and behind the last step, where a step takes `step_seconds`; where
+    steps take longer, so does that work.
     """
 
-    def __init__(self, deadline: float, least_steps: int = 1, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        deadline: float,
+        least_steps: int = 1,
+        clock: Callable[[], float] = time.time,
+        finish_seconds: float = 0.0,
+        step_seconds: float = math.inf,
+    ) -> None:
         self._deadline, self._least_steps, self._clock = deadline, least_steps, clock
+        self._finish_seconds, self._step_seconds = finish_seconds, step_seconds
         self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
         self._before = self._planned = clock()
 
@@ -73,10 +83,11 @@ class Pace:
         now = self._clock()
         self._durations.append(now - self._before)
         self._before = now
-        left, time_left = course.last_step - step, self._deadline - now
+        left = course.last_step - step
         if left <= self._least_steps or len(self._durations) < min(RECENT_STEPS, 4):
             return None
         each = max(median(self._durations), 1e-9)
+        time_left = self._deadline - now - self._finish_seconds * max(1.0, each / self._step_seconds)
         late = left * each - time_left
         if late <= max(LATE_SECONDS, LATE_SHARE * max(time_left, 0.0)) or now - self._planned < LEAST_BETWEEN_SECONDS:
             return None

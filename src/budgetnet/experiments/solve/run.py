@@ -131,8 +131,10 @@ def _final(plan: SolvePlan, context: Context, last: TrainingJob) -> TrainingJob 
     entrant = plan.entrant(last.config.id)
     if entrant.final is None:
         return last if math.isfinite(scores_of(last, context).log_loss) else None
-    (deadline,) = context.time.deadlines(1, 1, plan.finish_seconds)
+    (deadline,) = context.time.deadlines(1, 1, 0.0)
     final = training_job(entrant, context, plan, "final", "final", entrant.final, deadline)
+    step_seconds = entrant.config.batch / entrant.data_parallel
+    final = dataclasses.replace(final, finish_seconds=plan.finish_seconds, step_seconds=step_seconds)
     # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
     if chance_of(last, context.images[0]).learned:
         final = dataclasses.replace(final, learns_validation=True, held_out=plan.held_out)
