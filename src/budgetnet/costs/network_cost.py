@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 from budgetnet.arguments import integer
 from budgetnet.costs import inference_memory, training_memory
 from budgetnet.costs.training_memory import Optimiser
-from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
+from budgetnet.networks import Block, Conv, Network, Parts, Px, chain_px, choose, network_of
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
@@ -246,22 +246,24 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
 
 @lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
 def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
-    rows: list[Op] = []
-    px = in_px
-    for name, conv in block.inner:
-        rows += _conv_rows(conv, px, f"{name}.")
-        px = conv.out_px(px)
+    rows = list(_chain_rows(block.inner, in_px))
+    px = chain_px(block.inner, in_px)
     if block.excitation is not None:
         rows += _excitation_rows(block.excitation, px)
-    rows += _conv_rows(block.project, px, "project.")
+    rows += _chain_rows(block.projection, px)
+    rows += _chain_rows(block.shortcut, in_px)
     shape = (block.out_channels, *block.out_px(in_px))
-    if block.shortcut is not None:
-        rows += _conv_rows(block.shortcut, in_px, "shortcut.")
-    if block.shortcut is not None or block.has_skip:
+    if block.adds:
         rows.append(_op("add", "add", (shape, shape), shape))
     if block.after.kind != "identity":
         rows.append(_op("after", "activation", (shape,), shape, Conv(1, 1, norm=False, activation=block.after)))
     return tuple(rows)
+
+
+def _chain_rows(parts: Parts, px: Px) -> Iterator[Op]:
+    for name, conv in parts:
+        yield from _conv_rows(conv, px, f"{name}.")
+        px = conv.out_px(px)
 
 
 def _conv_rows(conv: Conv, in_px: Px, prefix: str) -> Iterator[Op]:

@@ -188,8 +188,10 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip. Each kind says which.
+    """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip or shortcut.
 
+    `inner`, `projection` and `bypass` (the shortcut's) are the names of the convolutions, in the order in which they
+    run; `conv_norm` gives the module of one. Which there are is said by the block's row in `networks/block.py`.
     Raises `ValueError` for a block of another kind than `kind`.
     """
 
@@ -199,14 +201,17 @@ class Block(nn.Module):
         super().__init__()
         if block.kind != self.kind:
             raise ValueError(f"{type(self).__name__} is built from a block of kind {self.kind}, not {block.kind}")
-        self.inner: Final = tuple(name for name, _ in block.inner)
-        for name, row in block.inner:
-            self.add_module(name, ConvNorm(row, block.norm, block.padding))
+        self.inner: Final = self._add(block.inner, block)
         self.squeeze = squeeze_excite(block)
-        self.project = ConvNorm(block.project, block.norm, block.padding)
-        self.shortcut = ConvNorm(block.shortcut, block.norm, block.padding) if block.shortcut else None
-        self.drop_path = DropPath(drop_rate) if block.has_skip or block.shortcut else None
+        self.projection: Final = self._add(block.projection, block)
+        self.bypass: Final = self._add(block.shortcut, block)
+        self.drop_path = DropPath(drop_rate) if block.adds else None
         self.after = activation(block.after) if block.after.kind != "identity" else None
+
+    def _add(self, parts: spec.Parts, block: spec.Block) -> tuple[str, ...]:
+        for name, row in parts:
+            self.add_module(name, ConvNorm(row, block.norm, block.padding))
+        return tuple(name for name, _ in parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)); the class has the formula."""
@@ -215,12 +220,12 @@ class Block(nn.Module):
 
     def joined(self, x: Tensor) -> Tensor:
         """The block's output before the non-linearity behind the sum."""
-        y = self.project(self.read_by("project", x))
+        y = self._through(self.projection, self.read_by("project", x))
         return y if self.drop_path is None else self.drop_path(y) + self.beside(x)
 
     def beside(self, x: Tensor) -> Tensor:
         """What is added to the branch, where anything is: the input or its shortcut."""
-        return x if self.shortcut is None else self.shortcut(x)
+        return self._through(self.bypass, x)
 
     def read_by(self, part: str, x: Tensor) -> Tensor:
         """The map that a part reads: an inner convolution's name, or "project"."""
@@ -230,8 +235,13 @@ class Block(nn.Module):
             x = self.conv_norm(name)(x)
         return x if self.squeeze is None else self.squeeze(x)
 
+    def _through(self, names: tuple[str, ...], x: Tensor) -> Tensor:
+        for name in names:
+            x = self.conv_norm(name)(x)
+        return x
+
     def conv_norm(self, part: str) -> ConvNorm:
-        """An inner convolution by its name, or "project"."""
+        """A convolution by its name."""
         module = self.get_submodule(part)
         assert isinstance(module, ConvNorm)
         return module

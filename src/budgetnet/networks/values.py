@@ -14,7 +14,6 @@ Px = tuple[int, int]
 """Height and width in pixels."""
 
 ActivationKind = Literal["relu", "relu6", "swish", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid", "identity"]
-BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck"]
 Padding = Literal["symmetric", "same"]
 DepthRounding = Literal["up", "nearest"]
 Keeping = Literal["scaled", "kept", "grows"]

@@ -79,7 +79,7 @@ def starts_as_identity(block: Block) -> bool:
     """Whether a new block can leave its input as it is: by an empty branch beside a skip, or as one convolution
     of a single 1 a channel behind which a ReLU changes nothing."""
     if block.has_skip:
-        return block.kind != "bottleneck" or block.activation.kind == "relu"
+        return block.after.kind in ("identity", "relu")
     return block.kind == "separable" and block.squeeze is None and block.activation.kind in ("relu", "relu6")
 
 
