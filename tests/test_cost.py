@@ -134,7 +134,7 @@ def test_bytes_moved_by_hand() -> None:
 
 def test_every_kind_of_op_has_a_formula_and_an_unknown_one_is_refused() -> None:
     kinds = {row.kind for priced in NETWORKS.values() for row in lower(priced)}
-    assert kinds == set(FORMULAS)
+    assert kinds | {"concatenate"} == set(FORMULAS), "no network of the zoo concatenates yet"
     with pytest.raises(ValueError, match="no formula for an op of kind 'attention'"):
         priced_op("query", "attention", ((8, 4, 4),), (8, 4, 4))  # pyright: ignore[reportArgumentType]  # as above
 

@@ -18,6 +18,7 @@ from budgetnet import build, network
 from budgetnet.model.build import Model
 from budgetnet.model.layers import (
     Bottleneck,
+    ConvNorm,
     DepthwiseSeparable,
     DropPath,
     FusedMBConv,
@@ -29,7 +30,7 @@ from budgetnet.model.layers import (
     activation,
     block_module,
 )
-from budgetnet.networks import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Norm, Squeeze
+from budgetnet.networks import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Conv, Norm, Squeeze
 
 HU = Squeeze(1 / 4, source="expanded", inner=RELU, gate=SIGMOID)
 EFFICIENTNET = Squeeze(1 / 4)
@@ -233,6 +234,16 @@ def test_bottleneck_is_its_formula(stride, out):
     y = conv_norm(y, module.project, linear)
     skip = x if (stride, out) == (1, 16) else conv_norm(x, module.shortcut, linear, stride)
     torch.testing.assert_close(module(x), torch.relu(y + skip), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_convolution_that_concatenates_has_its_input_before_its_output():
+    row = Conv(8, 8, 3, groups=8, activation=RELU, concatenates=True)
+    module, x = filled(ConvNorm(row, Norm())), images(2, 8, 9, 7)
+    y = module(x)
+    assert y.shape == (2, row.map_channels, 9, 7) == (2, 16, 9, 7)
+    torch.testing.assert_close(y[:, :8], x)
+    torch.testing.assert_close(y[:, 8:], conv_norm(x, module, torch.relu, 1, 8))
 
 
 def test_blocks_of_another_kind_are_refused():

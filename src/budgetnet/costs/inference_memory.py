@@ -84,5 +84,9 @@ def _chain_live_elements(parts: Parts, px: Px, reads: int, held: int) -> Generat
         px = conv.out_px(px)
         makes = conv.out_channels * px[0] * px[1]
         yield reads + makes + held
+        if conv.concatenates:
+            joined = conv.map_channels * px[0] * px[1]
+            yield reads + makes + joined + held
+            makes = joined
         reads = makes
     return reads, px

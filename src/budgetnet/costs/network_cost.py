@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 """Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
-OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
+OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add", "concatenate"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
 """The bytes of one element of a kernel or of an activation."""
@@ -37,7 +37,8 @@ class Op:
 
     Attributes:
         name: The name of the module that computes it in the built model.
-        kind: "conv", "linear", "norm", "activation", "average", "maximum", "multiply" or "add".
+        kind: "conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add" or
+            "concatenate".
         in_shapes: (channels, height, width) of each input.
         out_shape: (channels, height, width) of the output.
         macs: Multiply-adds.
@@ -267,11 +268,13 @@ def _chain_rows(parts: Parts, px: Px) -> Iterator[Op]:
 
 
 def _conv_rows(conv: Conv, in_px: Px, prefix: str) -> Iterator[Op]:
-    """A convolution, its BatchNorm, its activation if it has one: `ConvNorm`."""
-    shape = (conv.out_channels, *conv.out_px(in_px))
-    yield _op(f"{prefix}conv", "conv", ((conv.in_channels, *in_px),), shape, conv)
+    """A convolution, its BatchNorm, its activation if it has one, its input beside it: `ConvNorm`."""
+    source, shape = (conv.in_channels, *in_px), (conv.out_channels, *conv.out_px(in_px))
+    yield _op(f"{prefix}conv", "conv", (source,), shape, conv)
     yield _op(f"{prefix}norm", "norm", (shape,), shape, conv)
     yield from _activation_rows(f"{prefix}activation", conv, shape)
+    if conv.concatenates:
+        yield _op(f"{prefix}concatenate", "concatenate", (source, shape), (conv.map_channels, *in_px))
 
 
 def _excitation_rows(excitation: tuple[Conv, Conv], px: Px) -> Iterator[Op]:
@@ -329,6 +332,7 @@ FORMULAS: Mapping[OpKind, Callable[[tuple[Shape, ...], Shape, Conv], Price]] = {
     "maximum": _elementwise,
     "multiply": _elementwise,
     "add": _elementwise,
+    "concatenate": _elementwise,
 }
 """The price of every kind of op, from its shapes and the convolution that it belongs to."""
 

@@ -130,7 +130,7 @@ def _keeps_output(block: Block) -> bool:
     if block.after.kind != "identity":
         return block.after.kind in _KEEPS_OUTPUT
     _, last = block.projection[-1]
-    return last.activation.kind in _KEEPS_OUTPUT and not block.adds
+    return last.activation.kind in _KEEPS_OUTPUT and not (block.adds or last.concatenates)
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
@@ -214,6 +214,9 @@ def _conv_norm(tape: Tape, x: int | None, conv: Conv, px: Px, padding: Padding =
     y = tape.op((y,), elements, saves=(y, statistics), params=2 * conv.out_channels)
     tape.drop(statistics)
     y = _activate(tape, y, conv.activation, elements)
+    if conv.concatenates:
+        # The gradients of both are views of the gradient of the whole.
+        y = tape.op((*map(tape.hold, inputs), y), conv.map_channels * height * width, shares=True)
     tape.drop(*mine)
     return y
 

@@ -101,17 +101,22 @@ def conv2d(row: spec.Conv, padding: spec.Padding = "symmetric") -> nn.Conv2d:
 
 
 class ConvNorm(nn.Module):
-    """activation(BatchNorm(conv(x))): (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
+    """activation(BatchNorm(conv(x))): (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    Where the row `concatenates`, x stands before it: (n, c, h, w) -> (n, c + c', h, w).
+    """
 
     def __init__(self, row: spec.Conv, norm: spec.Norm, padding: spec.Padding = "symmetric") -> None:
         super().__init__()
         self.conv = conv2d(row, padding)
         self.norm = nn.BatchNorm2d(row.out_channels, eps=norm.eps, momentum=norm.momentum)
         self.activation = activation(row.activation)
+        self.concatenates: Final = row.concatenates
 
     def forward(self, x: Tensor) -> Tensor:
-        """x -> activation(norm(conv(x)))."""
-        return self.activation(self.linear(x))
+        """x -> activation(norm(conv(x))), with x before it where it concatenates."""
+        y = self.activation(self.linear(x))
+        return torch.cat((x, y), dim=1) if self.concatenates else y
 
     def linear(self, x: Tensor) -> Tensor:
         """What the activation reads: norm(conv(x))."""

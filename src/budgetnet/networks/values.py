@@ -215,6 +215,7 @@ class Conv:
         bias: Whether it has a bias.
         norm: Whether BatchNorm follows.
         activation: The non-linearity behind it.
+        concatenates: Whether the map behind it has what it reads too, the channels of its own output after those.
     """
 
     in_channels: int
@@ -225,6 +226,12 @@ class Conv:
     bias: bool = False
     norm: bool = True
     activation: Activation = IDENTITY
+    concatenates: bool = False
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the map behind it: its own, and those of its input where it `concatenates`."""
+        return self.out_channels + self.in_channels * self.concatenates
 
     def out_px(self, in_px: Px) -> Px:
         """Height and width of the output; with odd kernels the same for symmetric and for TensorFlow's SAME padding.
