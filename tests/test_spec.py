@@ -303,8 +303,31 @@ def test_every_kind_of_block_derives_its_parts() -> None:
     assert [(name, conv.kernel, conv.stride) for name, conv in bottleneck.shortcut] == [("shortcut", 1, 2)]
     assert bottleneck.after == RELU6 and Block(256, 256, expansion=4.0, kind="bottleneck").shortcut == ()
     assert Block(64, 256, expansion=4.0, kind="bottleneck", residual=False).shortcut == ()
-    for each in (fused, alone, extra, first, bottleneck):
+    ghost = Block(24, 40, kernel=5, stride=2, expansion=3.0, activation=RELU6, kind="ghost")
+    assert [(name, conv.map_channels, conv.kernel, conv.groups) for name, conv in ghost.inner] == [
+        ("expand", 36, 1, 1),
+        ("expand_cheap", 72, 3, 36),
+        ("depthwise", 72, 5, 72),
+    ]
+    assert [(name, conv.map_channels, conv.kernel) for name, conv in ghost.projection] == [
+        ("project", 20, 1),
+        ("project_cheap", 40, 3),
+    ]
+    assert [(name, conv.kernel, conv.stride) for name, conv in ghost.shortcut] == [
+        ("shortcut_depthwise", 5, 2),
+        ("shortcut", 1, 1),
+    ]
+    kept = Block(40, 40, expansion=3.0, kind="ghost")
+    assert (kept.shortcut, [name for name, _ in kept.inner]) == ((), ["expand", "expand_cheap"])
+    for each in (fused, alone, extra, first, bottleneck, ghost):
         assert each.out_px((33, 20)) == (17, 10)
+
+
+def test_a_ghost_block_has_an_even_number_of_channels() -> None:
+    assert Block(3, 6, kind="ghost").expanded == 8
+    for make in (lambda: Block(8, 23, kind="ghost"), lambda: Stage(23, kind="ghost")):
+        with pytest.raises(ValueError, match="makes its channels by halves, and 23 is odd; give an even number"):
+            make()
 
 
 def test_stochastic_depth_rises_from_the_first_block_to_the_last() -> None:

@@ -326,7 +326,26 @@ class Bottleneck(Block):
     kind = "bottleneck"
 
 
-BLOCKS: Final = {kind.kind: kind for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck)}
+class GhostBottleneck(Block):
+    """GhostNet's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    g(x, m, act) = [p, act(BN(W_d * p))]    p = act(BN(W_p x)): 1x1 to m / 2 channels, beside them a depthwise 3x3
+    e = g(x, t * c, act)
+    d = BN(W_d * e)                         depthwise k x k with the stride  (where the stride is 2)
+    y = g(SE(d), c', identity)              squeeze-and-excitation where the block has it
+    y + x                                   or y + BN(W_s BN(W_k * x)), depthwise k x k and 1x1, where shapes differ
+
+    Raises `ValueError` for a block of another kind. Source: Han et al., arXiv:1911.11907, sections 3.1 and 3.2,
+    figures 2 and 3, with a ratio of 2.
+    """
+
+    kind = "ghost"
+
+
+BLOCKS: Final = {
+    kind.kind: kind
+    for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck, GhostBottleneck)
+}
 """The module of each kind of block."""
 
 

@@ -25,7 +25,9 @@ from budgetnet.networks.values import (
     round_channels,
 )
 
-BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck"]
+BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck", "ghost"]
+CHEAP_KERNEL = 3
+"""The side of the cheap operation's kernel in a Ghost module (arXiv:1911.11907, section 4.1)."""
 
 Parts = tuple[tuple[str, Conv], ...]
 """Named convolutions in the order in which they run; the names are those of the model's modules."""
@@ -41,6 +43,9 @@ class Block:
     arXiv:2104.00298, figure 2). universal: depthwise `start_kernel` without activation, expand 1x1, depthwise k x k,
     project; either depthwise may be absent, kernel 0 (Qin et al., arXiv:2404.10518, figure 4). bottleneck: reduce 1x1
     to out_channels / expansion, k x k, project 1x1, activation behind the sum (He et al., arXiv:1512.03385, figure 5).
+    ghost: a Ghost module that expands, depthwise k x k without activation where there is a stride, a Ghost module that
+    projects without activation; a Ghost module is a 1x1 convolution to half of the channels, and a depthwise 3x3 of
+    those beside them (Han et al., arXiv:1911.11907, figures 2 and 3).
 
     Attributes:
         in_channels: Channels of the input.
@@ -50,8 +55,8 @@ class Block:
         expansion: Inner channels over input channels (bottleneck: output over inner channels).
         squeeze: Squeeze-and-excitation, or None.
         activation: The non-linearity inside.
-        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`), and a bottleneck has a 1x1
-            `shortcut` where they do not.
+        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`); bottleneck and ghost have
+            a `shortcut` of convolutions where they do not.
         kind: One of `BlockKind`.
         padding: "symmetric" or "same".
         norm: The constants of BatchNorm.
@@ -78,7 +83,9 @@ class Block:
         check_integer("input channels", self.in_channels)
         check_integer("output channels", self.out_channels)
         choose("padding", self.padding, get_args(Padding))
-        check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
+        check_block(
+            self.kind, self.out_channels, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze
+        )
 
     @property
     def expanded(self) -> int:
@@ -199,6 +206,28 @@ def _bottleneck(block: Block) -> Parts:
     return (("reduce", reduce), ("conv", Conv(wide, wide, block.kernel, block.stride, activation=act)))
 
 
+def _ghost_module(name: str, in_channels: int, out_channels: int, activation: Activation) -> Parts:
+    half = out_channels // 2
+    cheap = Conv(half, half, CHEAP_KERNEL, groups=half, activation=activation, concatenates=True)
+    return ((name, Conv(in_channels, half, activation=activation)), (f"{name}_cheap", cheap))
+
+
+def _ghost(block: Block) -> Parts:
+    expand = _ghost_module("expand", block.in_channels, block.expanded, block.activation)
+    if block.stride == 1:
+        return expand
+    return (*expand, ("depthwise", _depthwise(block.expanded, block.kernel, block.stride, IDENTITY)))
+
+
+def _ghost_project(block: Block) -> Parts:
+    return _ghost_module("project", block.expanded, block.out_channels, IDENTITY)
+
+
+def _ghost_shortcut(block: Block) -> Parts:
+    depthwise = _depthwise(block.in_channels, block.kernel, block.stride, IDENTITY)
+    return (("shortcut_depthwise", depthwise), ("shortcut", Conv(block.in_channels, block.out_channels)))
+
+
 def _project(block: Block) -> Parts:
     return (("project", Conv(block.expanded, block.out_channels)),)
 
@@ -220,6 +249,10 @@ def _pointwise_shortcut(block: Block) -> Parts:
 
 def _wider(block: Block) -> int:
     return block.in_channels if block.expansion == 1.0 else round_channels(block.in_channels * block.expansion)
+
+
+def _even(block: Block) -> int:
+    return round_channels(block.in_channels * block.expansion)
 
 
 def _narrower(block: Block) -> int:
@@ -256,12 +289,19 @@ KINDS: Mapping[BlockKind, Kind] = {
     "bottleneck": Kind(
         "bottlenecks", _bottleneck, expanded=_narrower, shortcut=_pointwise_shortcut, activates_sum=True
     ),
+    "ghost": Kind("Ghost bottlenecks", _ghost, _ghost_project, _even, _ghost_shortcut),
 }
 """Each kind of block."""
 
 
 def check_block(
-    kind: BlockKind, kernel: int, stride: int, expansion: float, start_kernel: int, squeeze: Squeeze | None
+    kind: BlockKind,
+    channels: int,
+    kernel: int,
+    stride: int,
+    expansion: float,
+    start_kernel: int,
+    squeeze: Squeeze | None,
 ) -> None:
     """Raise a one-line `ValueError` for a block that no kind can be."""
     choose("block kind", kind, get_args(BlockKind))
@@ -279,6 +319,8 @@ def check_block(
         raise ValueError(f"a separable block has no expansion, but {shown(expansion)} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:
         raise ValueError("a fused block without expansion is one convolution: it has no squeeze-and-excitation")
+    if kind == "ghost" and channels % 2:
+        raise ValueError(f"a ghost block makes its channels by halves, and {channels} is odd; give an even number")
 
 
 def check_kernel(kernel: int) -> None:

@@ -89,7 +89,7 @@ class Stage:
             of_kind("squeeze", self.squeeze, Squeeze, "a Squeeze, or None")
         of_kind("activation", self.activation, Activation, "an Activation")
         flag("residual", self.residual)
-        check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
+        check_block(self.kind, self.channels, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
 @dataclass(frozen=True, slots=True)
