@@ -55,6 +55,7 @@ RENAMED = (
     ("mnasnet_a1", "semnasnet_100"),
     ("mnasnet_b1", "mnasnet_100"),
     ("efficientnet_edgetpu_", "efficientnet_e"),
+    ("ghostnet", "ghostnet_100"),
 )
 
 

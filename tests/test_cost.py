@@ -41,6 +41,8 @@ HU = dataclasses.replace(
 OTHERS = {
     "scaled up": scale(network("efficientnet_b0"), 1.3),
     "scaled down": scale(network("mobilenet_v2"), -2.0, "dWr"),
+    "ghosts scaled up": scale(network("ghostnet"), 0.7),
+    "ghosts scaled down": scale(network("ghostnet"), -1.5),
     "without strides": adapt(network("mobilenet_v3_small"), 32, 2),
     "one channel, oblong": dataclasses.replace(B0, in_channels=1, resolution_px=(50, 97)),
     "trainable beta": TRAINABLE,

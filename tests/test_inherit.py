@@ -213,6 +213,7 @@ def test_a_source_is_taken_as_a_parent(tmp_path: Path) -> None:
         ("resnet50", "efficientnet_b0", "4 stages and not 7"),
         ("efficientnet_b0", "tf_efficientnet_b0", "padding is symmetric and not same"),
         ("mobilenet_v1", "resnet50", "cannot inherit"),
+        ("ghostnet", "ghostnet", "inheritance does not follow the concatenated maps of ghostnet; load weights of"),
     ),
 )
 def test_networks_that_are_no_relatives_are_refused(child: str, parent: str, why: str) -> None:

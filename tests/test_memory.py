@@ -41,6 +41,7 @@ SMALL = {
     "efficientnet_edgetpu_s": network("efficientnet_edgetpu_s", 10, 64),
     "mobilenet_v4_conv_small": network("mobilenet_v4_conv_small", 10, 64),
     "resnet50": network("resnet50", 10, 64),
+    "ghostnet": network("ghostnet", 10, 64),
 }
 VARIANTS = {
     "relu and Hu's squeeze": with_stages(
@@ -222,7 +223,7 @@ ANY = (
 
 
 def any_network(random: Random, activations: tuple[Activation, ...], padding: Padding) -> Network:
-    kind: BlockKind = random.choice(("mbconv", "mbconv", "separable", "fused", "universal", "bottleneck"))
+    kind: BlockKind = random.choice(("mbconv", "mbconv", "separable", "fused", "universal", "bottleneck", "ghost"))
 
     def squeeze() -> Squeeze | None:
         gate = Activation(random.choice(("sigmoid", "hard_sigmoid")))

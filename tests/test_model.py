@@ -18,9 +18,11 @@ from budgetnet import build, network
 from budgetnet.model.build import Model
 from budgetnet.model.layers import (
     Bottleneck,
+    ConvNorm,
     DepthwiseSeparable,
     DropPath,
     FusedMBConv,
+    GhostBottleneck,
     MBConv,
     SamePadConv2d,
     SqueezeExcite,
@@ -29,7 +31,7 @@ from budgetnet.model.layers import (
     activation,
     block_module,
 )
-from budgetnet.networks import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Norm, Squeeze
+from budgetnet.networks import HARD_SIGMOID, RELU, RELU6, SIGMOID, Activation, Block, Conv, Norm, Squeeze
 
 HU = Squeeze(1 / 4, source="expanded", inner=RELU, gate=SIGMOID)
 EFFICIENTNET = Squeeze(1 / 4)
@@ -235,6 +237,40 @@ def test_bottleneck_is_its_formula(stride, out):
     torch.testing.assert_close(module(x), torch.relu(y + skip), atol=1e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+def test_a_convolution_that_concatenates_has_its_input_before_its_output():
+    row = Conv(8, 8, 3, groups=8, activation=RELU, concatenates=True)
+    module, x = filled(ConvNorm(row, Norm())), images(2, 8, 9, 7)
+    y = module(x)
+    assert y.shape == (2, row.map_channels, 9, 7) == (2, 16, 9, 7)
+    torch.testing.assert_close(y[:, :8], x)
+    torch.testing.assert_close(y[:, 8:], conv_norm(x, module, torch.relu, 1, 8))
+
+
+def ghost_module(x, primary, cheap, act):
+    """[p, act(BN(depthwise 3x3 of p))] with p = act(BN(1x1 of x))."""
+    p = conv_norm(x, primary, act)
+    return torch.cat([p, conv_norm(p, cheap, act, 1, p.shape[1])], dim=1)
+
+
+@pytest.mark.parametrize("squeeze", [None, HU])
+@pytest.mark.parametrize(("stride", "out"), [(1, 16), (1, 32), (2, 16)])
+@torch.no_grad()
+def test_ghost_bottleneck_is_its_formula(stride, out, squeeze):
+    block = Block(16, out, kernel=5, stride=stride, expansion=3, squeeze=squeeze, activation=RELU, kind="ghost")
+    module, x = filled(GhostBottleneck(block)), images(2, 16, 9, 7)
+    y = ghost_module(x, module.expand, module.expand_cheap, torch.relu)
+    assert y.shape[1] == block.expanded == 48
+    y = conv_norm(y, module.depthwise, linear, stride, 48) if stride == 2 else y
+    y = y if squeeze is None else y * module.squeeze.gates(y)
+    y = ghost_module(y, module.project, module.project_cheap, linear)
+    skip = x
+    if (stride, out) != (1, 16):
+        skip = conv_norm(conv_norm(x, module.shortcut_depthwise, linear, stride, 16), module.shortcut, linear)
+    assert module(x).shape == (2, out, *block.out_px((9, 7)))
+    torch.testing.assert_close(module(x), y + skip, atol=1e-5, rtol=1e-5)
+
+
 def test_blocks_of_another_kind_are_refused():
     with pytest.raises(ValueError, match="kind mbconv, not separable"):
         MBConv(Block(8, 8, kind="separable"))
@@ -304,6 +340,7 @@ TIMM = {
     "mnasnet_a1": "semnasnet_100",
     "mnasnet_b1": "mnasnet_100",
     "resnet50": "resnet50",
+    "ghostnet": "ghostnet_100",
     **{f"{tf}efficientnet_lite{n}": f"{tf}efficientnet_lite{n}" for tf in ("", "tf_") for n in range(5)},
 }
 QUICK = (
@@ -319,6 +356,7 @@ QUICK = (
     "mnasnet_a1",
     "tinynet_e",
     "resnet50",
+    "ghostnet",
 )
 
 

@@ -37,6 +37,7 @@ BASES = (
     "mobilenet_v2",
     "mobilenet_v3_small",
     "mobilenet_v3_large",
+    "ghostnet",
 )
 
 

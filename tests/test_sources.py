@@ -36,6 +36,7 @@ TIMM = {
     "efficientnet_edgetpu_m": "efficientnet_em",
     "tf_efficientnet_lite0": "tf_efficientnet_lite0",
     "mnasnet_a1": "semnasnet_100",
+    "ghostnet": "ghostnet_100",
     "mnasnet_b1": "mnasnet_100",
     "tinynet_e": "tinynet_e",
     "resnet50": "resnet50",

@@ -260,6 +260,12 @@ def test_a_convolution_counts_itself() -> None:
     assert conv.macs((33, 32)) == 17 * 16 * 144
 
 
+def project(block: Block) -> Conv:
+    ((name, conv),) = block.projection
+    assert name == "project"
+    return conv
+
+
 def test_a_block_derives_its_parts() -> None:
     block = Block(24, 24, kernel=5, expansion=6.0, squeeze=Squeeze(0.25))
     assert (block.expanded, block.squeezed, block.has_skip) == (144, 6, True)
@@ -267,8 +273,8 @@ def test_a_block_derives_its_parts() -> None:
     assert Block(24, 24, residual=False).has_skip is False
     assert Block(24, 32).has_skip is False
     assert Block(24, 24, stride=2).has_skip is False
-    assert Block(24, 40, kind="separable", activation=RELU6).project.activation == RELU6
-    assert Block(24, 40, activation=SWISH).project.activation.kind == "identity"
+    assert project(Block(24, 40, kind="separable", activation=RELU6)).activation == RELU6
+    assert project(Block(24, 40, activation=SWISH)).activation.kind == "identity"
     assert [name for name, _ in Block(24, 40).inner] == ["depthwise"]
     assert [name for name, _ in block.inner] == ["expand", "depthwise"]
 
@@ -276,9 +282,10 @@ def test_a_block_derives_its_parts() -> None:
 def test_every_kind_of_block_derives_its_parts() -> None:
     fused = Block(24, 32, stride=2, expansion=4.0, kind="fused")
     assert [(name, conv.kernel, conv.stride, conv.groups) for name, conv in fused.inner] == [("expand", 3, 2, 1)]
-    assert (fused.project.kernel, fused.project.activation.kind) == (1, "identity")
+    assert (project(fused).kernel, project(fused).activation.kind) == (1, "identity")
     alone = Block(24, 32, stride=2, kind="fused")
-    assert alone.inner == () and (alone.project.kernel, alone.project.stride, alone.project.activation) == (3, 2, SWISH)
+    only = project(alone)
+    assert alone.inner == () and (only.kernel, only.stride, only.activation) == (3, 2, SWISH)
     extra = Block(24, 32, kernel=5, stride=2, expansion=4.0, kind="universal", start_kernel=3)
     assert [(name, conv.kernel, conv.stride) for name, conv in extra.inner] == [
         ("start", 3, 1),
@@ -293,11 +300,34 @@ def test_every_kind_of_block_derives_its_parts() -> None:
         ("reduce", 64, 1),
         ("conv", 64, 2),
     ]
-    assert bottleneck.shortcut is not None and (bottleneck.shortcut.kernel, bottleneck.shortcut.stride) == (1, 2)
-    assert bottleneck.after == RELU6 and Block(256, 256, expansion=4.0, kind="bottleneck").shortcut is None
-    assert Block(64, 256, expansion=4.0, kind="bottleneck", residual=False).shortcut is None
-    for each in (fused, alone, extra, first, bottleneck):
+    assert [(name, conv.kernel, conv.stride) for name, conv in bottleneck.shortcut] == [("shortcut", 1, 2)]
+    assert bottleneck.after == RELU6 and Block(256, 256, expansion=4.0, kind="bottleneck").shortcut == ()
+    assert Block(64, 256, expansion=4.0, kind="bottleneck", residual=False).shortcut == ()
+    ghost = Block(24, 40, kernel=5, stride=2, expansion=3.0, activation=RELU6, kind="ghost")
+    assert [(name, conv.map_channels, conv.kernel, conv.groups) for name, conv in ghost.inner] == [
+        ("expand", 36, 1, 1),
+        ("expand_cheap", 72, 3, 36),
+        ("depthwise", 72, 5, 72),
+    ]
+    assert [(name, conv.map_channels, conv.kernel) for name, conv in ghost.projection] == [
+        ("project", 20, 1),
+        ("project_cheap", 40, 3),
+    ]
+    assert [(name, conv.kernel, conv.stride) for name, conv in ghost.shortcut] == [
+        ("shortcut_depthwise", 5, 2),
+        ("shortcut", 1, 1),
+    ]
+    kept = Block(40, 40, expansion=3.0, kind="ghost")
+    assert (kept.shortcut, [name for name, _ in kept.inner]) == ((), ["expand", "expand_cheap"])
+    for each in (fused, alone, extra, first, bottleneck, ghost):
         assert each.out_px((33, 20)) == (17, 10)
+
+
+def test_a_ghost_block_has_an_even_number_of_channels() -> None:
+    assert Block(3, 6, kind="ghost").expanded == 8
+    for make in (lambda: Block(8, 23, kind="ghost"), lambda: Stage(23, kind="ghost")):
+        with pytest.raises(ValueError, match="makes its channels by halves, and 23 is odd; give an even number"):
+            make()
 
 
 def test_stochastic_depth_rises_from_the_first_block_to_the_last() -> None:

@@ -37,7 +37,7 @@ def test_the_families_are_there() -> None:
     expected += [f"efficientnet_edgetpu_{size}" for size in "sml"] + [f"tinynet_{size}" for size in "abcde"]
     expected += ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"]
     expected += [f"mobilenet_v4_conv_{size}" for size in ("small", "medium", "large")]
-    expected += ["mnasnet_a1", "mnasnet_b1", "resnet50", "tf_efficientnetv2_s", "tf_efficientnet_edgetpu_s"]
+    expected += ["mnasnet_a1", "mnasnet_b1", "resnet50", "ghostnet", "tf_efficientnetv2_s", "tf_efficientnet_edgetpu_s"]
     assert set(expected) <= set(zoo.names())
     assert len(set(zoo.names())) == len(zoo.names())
 
@@ -114,6 +114,15 @@ def test_mobilenet_costs_are_the_published_ones(name: str) -> None:
     assert price.macs / 1e6 == pytest.approx(row["macs_millions"], rel=0.015)
 
 
+def test_ghostnet_is_the_paper() -> None:
+    row, price = PUBLISHED["ghostnet"]["rows"]["ghostnet"], cost(zoo.network("ghostnet"))
+    assert price.params / 1e6 == pytest.approx(row["params"], rel=0.01)
+    assert price.macs / 1e6 == pytest.approx(row["macs_millions"], rel=0.01)
+    blocks = [block for stage in zoo.network("ghostnet").stage_blocks() for block in stage]
+    table = [16, 48, 72, 72, 120, 240, 200, 184, 184, 480, 672, 672, 960, 960, 960, 960]
+    assert [block.expanded for block in blocks] == table
+
+
 def test_mobilenet_v3_small_is_the_paper_not_its_readme() -> None:
     # README: 2.9 M and 66 M; exact: 2.543 M and 56.5 M (published.json, note_counts; the paper's table 3: 2.5 M, 56 M).
     price = cost(zoo.network("mobilenet_v3_small"))
@@ -168,7 +177,7 @@ def test_an_unknown_name_gives_the_choices(name: str) -> None:
 
 
 def test_published_accuracies_are_the_published_ones() -> None:
-    families = ("efficientnet", "efficientnet_v2", "efficientnet_lite", "mobilenet", "tinynet")
+    families = ("efficientnet", "efficientnet_v2", "efficientnet_lite", "mobilenet", "tinynet", "ghostnet")
     rows = {
         name: row["top1"] for family in families for name, row in PUBLISHED[family]["rows"].items() if "top1" in row
     }

@@ -17,7 +17,7 @@ from typing import Literal, cast, get_args
 from budgetnet.arguments import number, shown
 from budgetnet.budgets.path import first_float, without_skips
 from budgetnet.costs.network_cost import cost
-from budgetnet.networks import Network, check_integer, choose, network_of
+from budgetnet.networks import KINDS, Network, check_integer, choose, network_of
 from budgetnet.networks.scaling import Coefficients, Scaling, integers, resize, scale
 
 Measure = Literal["macs", "activations", "peak_bytes"]
@@ -219,7 +219,7 @@ def _within(base: Network, low: float, high: float, measure: Measure, largest_px
 
 def _can_fall(base: Network, measure: Measure) -> bool:
     """Whether the cost can fall as a factor grows: with a skip that vanishes, or a shortcut's convolution."""
-    return measure == "peak_bytes" or any(stage.kind == "bottleneck" for stage in base.stages)
+    return measure == "peak_bytes" or any(KINDS[stage.kind].shortcut for stage in base.stages)
 
 
 def _least(network: Network, measure: Measure) -> int:

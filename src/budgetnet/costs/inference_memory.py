@@ -5,10 +5,10 @@ Counted in elements for one image; `cost` multiplies by batch and bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import lru_cache
 
-from budgetnet.networks import Block, Network, Px
+from budgetnet.networks import Block, Network, Parts, Px
 
 CACHED_BLOCKS = 1 << 14
 
@@ -67,18 +67,26 @@ def _block_peak_elements(block: Block, in_px: Px) -> int:
 def _block_live_elements(block: Block, in_px: Px) -> Iterator[int]:
     """What each op reads and makes, with the block's input where a skip or shortcut holds it."""
     source = block.in_channels * in_px[0] * in_px[1]
-    held = source if block.has_skip or block.shortcut else 0
-    convs = (*(conv for _, conv in block.inner), block.project)
-    reads, px = source, in_px
-    for place, conv in enumerate(convs):
-        # The first convolution reads the block's input itself.
-        beside = held if place else 0
-        if block.squeezed is not None and place == len(convs) - 1:
-            # The averages and the excitation's inner layer, while the map waits to be multiplied.
-            yield reads + block.expanded + block.squeezed + beside
+    held = source if block.adds else 0
+    # A convolution that reads the block's input adds nothing to what is held.
+    made, px = yield from _chain_live_elements(block.inner, in_px, source - held, held)
+    if block.squeezed is not None:
+        # The averages and the excitation's inner layer, while the map waits to be multiplied.
+        yield made + block.expanded + block.squeezed + held
+    made, _ = yield from _chain_live_elements(block.projection, px, made, held)
+    # The shortcut is computed behind the branch, which waits for it.
+    yield from _chain_live_elements(block.shortcut, in_px, source, made)
+
+
+def _chain_live_elements(parts: Parts, px: Px, reads: int, held: int) -> Generator[int, None, tuple[int, Px]]:
+    """What each convolution reads and makes beside what is held; returns what the last has made, and its size."""
+    for _, conv in parts:
         px = conv.out_px(px)
         makes = conv.out_channels * px[0] * px[1]
-        yield reads + makes + beside
+        yield reads + makes + held
+        if conv.concatenates:
+            joined = conv.map_channels * px[0] * px[1]
+            yield reads + makes + joined + held
+            makes = joined
         reads = makes
-    if block.shortcut is not None:
-        yield source + 2 * reads
+    return reads, px

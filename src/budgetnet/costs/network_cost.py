@@ -16,13 +16,13 @@ from typing import Literal, NamedTuple, get_args
 from budgetnet.arguments import integer
 from budgetnet.costs import inference_memory, training_memory
 from budgetnet.costs.training_memory import Optimiser
-from budgetnet.networks import Block, Conv, Network, Px, choose, network_of
+from budgetnet.networks import Block, Conv, Network, Parts, Px, chain_px, choose, network_of
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
 
 DType = Literal["float32", "float16", "int8"]
-OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add"]
+OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add", "concatenate"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
 """The bytes of one element of a kernel or of an activation."""
@@ -37,7 +37,8 @@ class Op:
 
     Attributes:
         name: The name of the module that computes it in the built model.
-        kind: "conv", "linear", "norm", "activation", "average", "maximum", "multiply" or "add".
+        kind: "conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add" or
+            "concatenate".
         in_shapes: (channels, height, width) of each input.
         out_shape: (channels, height, width) of the output.
         macs: Multiply-adds.
@@ -246,30 +247,34 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
 
 @lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
 def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
-    rows: list[Op] = []
-    px = in_px
-    for name, conv in block.inner:
-        rows += _conv_rows(conv, px, f"{name}.")
-        px = conv.out_px(px)
+    rows = list(_chain_rows(block.inner, in_px))
+    px = chain_px(block.inner, in_px)
     if block.excitation is not None:
         rows += _excitation_rows(block.excitation, px)
-    rows += _conv_rows(block.project, px, "project.")
+    rows += _chain_rows(block.projection, px)
+    rows += _chain_rows(block.shortcut, in_px)
     shape = (block.out_channels, *block.out_px(in_px))
-    if block.shortcut is not None:
-        rows += _conv_rows(block.shortcut, in_px, "shortcut.")
-    if block.shortcut is not None or block.has_skip:
+    if block.adds:
         rows.append(_op("add", "add", (shape, shape), shape))
     if block.after.kind != "identity":
         rows.append(_op("after", "activation", (shape,), shape, Conv(1, 1, norm=False, activation=block.after)))
     return tuple(rows)
 
 
+def _chain_rows(parts: Parts, px: Px) -> Iterator[Op]:
+    for name, conv in parts:
+        yield from _conv_rows(conv, px, f"{name}.")
+        px = conv.out_px(px)
+
+
 def _conv_rows(conv: Conv, in_px: Px, prefix: str) -> Iterator[Op]:
-    """A convolution, its BatchNorm, its activation if it has one: `ConvNorm`."""
-    shape = (conv.out_channels, *conv.out_px(in_px))
-    yield _op(f"{prefix}conv", "conv", ((conv.in_channels, *in_px),), shape, conv)
+    """A convolution, its BatchNorm, its activation if it has one, its input beside it: `ConvNorm`."""
+    source, shape = (conv.in_channels, *in_px), (conv.out_channels, *conv.out_px(in_px))
+    yield _op(f"{prefix}conv", "conv", (source,), shape, conv)
     yield _op(f"{prefix}norm", "norm", (shape,), shape, conv)
     yield from _activation_rows(f"{prefix}activation", conv, shape)
+    if conv.concatenates:
+        yield _op(f"{prefix}concatenate", "concatenate", (source, shape), (conv.map_channels, *in_px))
 
 
 def _excitation_rows(excitation: tuple[Conv, Conv], px: Px) -> Iterator[Op]:
@@ -327,6 +332,7 @@ FORMULAS: Mapping[OpKind, Callable[[tuple[Shape, ...], Shape, Conv], Price]] = {
     "maximum": _elementwise,
     "multiply": _elementwise,
     "add": _elementwise,
+    "concatenate": _elementwise,
 }
 """The price of every kind of op, from its shapes and the convolution that it belongs to."""
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from budgetnet.costs.autograd_memory import FLOAT_BYTES, Segment, Tape
 from budgetnet.costs.inference_memory import CACHED_BLOCKS
-from budgetnet.networks import Activation, Block, Conv, Network, Padding, Px, check_integer, choose
+from budgetnet.networks import Activation, Block, Conv, Network, Padding, Parts, Px, check_integer, choose
 
 Optimiser = Literal["sgd", "adamw", "rmsprop"]
 MARGIN_PARTS = 100
@@ -129,7 +129,8 @@ def _keeps_output(block: Block) -> bool:
     """Whether the op that makes the block's output keeps it for its backward."""
     if block.after.kind != "identity":
         return block.after.kind in _KEEPS_OUTPUT
-    return block.project.activation.kind in _KEEPS_OUTPUT and not block.has_skip
+    _, last = block.projection[-1]
+    return last.activation.kind in _KEEPS_OUTPUT and not (block.adds or last.concatenates)
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
@@ -137,15 +138,12 @@ def _block_segment(block: Block, px: Px, batch: int, dropped: bool, kept: bool) 
     """A block of model.layers, op by op; `kept`: the input is kept by what made it."""
     tape = Tape(batch)
     source = tape.tensor(block.in_channels * px[0] * px[1])
-    x, at = tape.hold(source), px
-    for _, conv in block.inner:
-        x = _conv_norm(tape, x, conv, at, block.padding)
-        at = conv.out_px(at)
+    x, at = _chain(tape, tape.hold(source), block.inner, px, block.padding)
     if block.excitation is not None:
         x = _excite(tape, x, block.excitation, at)
-    x = _conv_norm(tape, x, block.project, at, block.padding)
-    elements = block.out_channels * math.prod(block.out_px(px))
-    if block.has_skip or block.shortcut is not None:
+    x, at = _chain(tape, x, block.projection, at, block.padding)
+    elements = block.out_channels * math.prod(at)
+    if block.adds:
         x = _skip(tape, x, source, block, px, dropped)
     if block.after.kind != "identity":
         own = tape.hold(x)
@@ -162,12 +160,18 @@ def _skip(tape: Tape, branch: int, source: int, block: Block, px: Px, dropped: b
         mask = tape.tensor(1)
         branch = tape.op((branch,), elements, saves=(mask,))
         tape.drop(mask)
-    other = tape.hold(source)
-    if block.shortcut is not None:
-        other = _conv_norm(tape, other, block.shortcut, px, block.padding)
+    other, _ = _chain(tape, tape.hold(source), block.shortcut, px, block.padding)
     output = tape.op((branch, other), elements, shares=True)
     tape.drop(own)
     return output
+
+
+def _chain(tape: Tape, x: int, parts: Parts, px: Px, padding: Padding) -> tuple[int, Px]:
+    """Convolutions one after the other, from x; the last map and its size."""
+    for _, conv in parts:
+        x = _conv_norm(tape, x, conv, px, padding)
+        px = conv.out_px(px)
+    return x, px
 
 
 def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> Segment:
@@ -210,6 +214,9 @@ def _conv_norm(tape: Tape, x: int | None, conv: Conv, px: Px, padding: Padding =
     y = tape.op((y,), elements, saves=(y, statistics), params=2 * conv.out_channels)
     tape.drop(statistics)
     y = _activate(tape, y, conv.activation, elements)
+    if conv.concatenates:
+        # The gradients of both are views of the gradient of the whole.
+        y = tape.op((*map(tape.hold, inputs), y), conv.map_channels * height * width, shares=True)
     tape.drop(*mine)
     return y
 

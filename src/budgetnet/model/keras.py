@@ -198,9 +198,7 @@ def _places(network: Network) -> Iterator[str]:
     for i, blocks in enumerate(network.stage_blocks()):
         for j, block in enumerate(blocks):
             start = f"stages.{i}.{j}"
-            yield from (f"{start}.{name}" for name, _ in block.inner)
-            yield from (f"{start}.squeeze.reduce", f"{start}.squeeze.expand") if block.excitation else ()
-            yield from (f"{start}.{name}" for name in ("project", "shortcut") if getattr(block, name))
+            yield from (f"{start}.{name}" for name in block.part_names)
     parts = {"head": network.head_conv, "hidden": network.hidden_linear, "classifier": network.classifier}
     yield from (name for name, conv in parts.items() if conv)
 

@@ -101,17 +101,22 @@ def conv2d(row: spec.Conv, padding: spec.Padding = "symmetric") -> nn.Conv2d:
 
 
 class ConvNorm(nn.Module):
-    """activation(BatchNorm(conv(x))): (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
+    """activation(BatchNorm(conv(x))): (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    Where the row `concatenates`, x stands before it: (n, c, h, w) -> (n, c + c', h, w).
+    """
 
     def __init__(self, row: spec.Conv, norm: spec.Norm, padding: spec.Padding = "symmetric") -> None:
         super().__init__()
         self.conv = conv2d(row, padding)
         self.norm = nn.BatchNorm2d(row.out_channels, eps=norm.eps, momentum=norm.momentum)
         self.activation = activation(row.activation)
+        self.concatenates: Final = row.concatenates
 
     def forward(self, x: Tensor) -> Tensor:
-        """x -> activation(norm(conv(x)))."""
-        return self.activation(self.linear(x))
+        """x -> activation(norm(conv(x))), with x before it where it concatenates."""
+        y = self.activation(self.linear(x))
+        return torch.cat((x, y), dim=1) if self.concatenates else y
 
     def linear(self, x: Tensor) -> Tensor:
         """What the activation reads: norm(conv(x))."""
@@ -188,8 +193,10 @@ class DropPath(nn.Module):
 
 
 class Block(nn.Module):
-    """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip. Each kind says which.
+    """What all blocks are: inner convolutions, squeeze-and-excitation, projection, skip or shortcut.
 
+    `inner`, `projection` and `bypass` (the shortcut's) are the names of the convolutions, in the order in which they
+    run; `conv_norm` gives the module of one. Which there are is said by the block's row in `networks/block.py`.
     Raises `ValueError` for a block of another kind than `kind`.
     """
 
@@ -199,14 +206,17 @@ class Block(nn.Module):
         super().__init__()
         if block.kind != self.kind:
             raise ValueError(f"{type(self).__name__} is built from a block of kind {self.kind}, not {block.kind}")
-        self.inner: Final = tuple(name for name, _ in block.inner)
-        for name, row in block.inner:
-            self.add_module(name, ConvNorm(row, block.norm, block.padding))
+        self.inner: Final = self._add(block.inner, block)
         self.squeeze = squeeze_excite(block)
-        self.project = ConvNorm(block.project, block.norm, block.padding)
-        self.shortcut = ConvNorm(block.shortcut, block.norm, block.padding) if block.shortcut else None
-        self.drop_path = DropPath(drop_rate) if block.has_skip or block.shortcut else None
+        self.projection: Final = self._add(block.projection, block)
+        self.bypass: Final = self._add(block.shortcut, block)
+        self.drop_path = DropPath(drop_rate) if block.adds else None
         self.after = activation(block.after) if block.after.kind != "identity" else None
+
+    def _add(self, parts: spec.Parts, block: spec.Block) -> tuple[str, ...]:
+        for name, row in parts:
+            self.add_module(name, ConvNorm(row, block.norm, block.padding))
+        return tuple(name for name, _ in parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)); the class has the formula."""
@@ -215,12 +225,12 @@ class Block(nn.Module):
 
     def joined(self, x: Tensor) -> Tensor:
         """The block's output before the non-linearity behind the sum."""
-        y = self.project(self.read_by("project", x))
+        y = self._through(self.projection, self.read_by("project", x))
         return y if self.drop_path is None else self.drop_path(y) + self.beside(x)
 
     def beside(self, x: Tensor) -> Tensor:
         """What is added to the branch, where anything is: the input or its shortcut."""
-        return x if self.shortcut is None else self.shortcut(x)
+        return self._through(self.bypass, x)
 
     def read_by(self, part: str, x: Tensor) -> Tensor:
         """The map that a part reads: an inner convolution's name, or "project"."""
@@ -230,8 +240,13 @@ class Block(nn.Module):
             x = self.conv_norm(name)(x)
         return x if self.squeeze is None else self.squeeze(x)
 
+    def _through(self, names: tuple[str, ...], x: Tensor) -> Tensor:
+        for name in names:
+            x = self.conv_norm(name)(x)
+        return x
+
     def conv_norm(self, part: str) -> ConvNorm:
-        """An inner convolution by its name, or "project"."""
+        """A convolution by its name."""
         module = self.get_submodule(part)
         assert isinstance(module, ConvNorm)
         return module
@@ -311,7 +326,26 @@ class Bottleneck(Block):
     kind = "bottleneck"
 
 
-BLOCKS: Final = {kind.kind: kind for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck)}
+class GhostBottleneck(Block):
+    """GhostNet's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    g(x, m, act) = [p, act(BN(W_d * p))]    p = act(BN(W_p x)): 1x1 to m / 2 channels, beside them a depthwise 3x3
+    e = g(x, t * c, act)
+    d = BN(W_d * e)                         depthwise k x k with the stride  (where the stride is 2)
+    y = g(SE(d), c', identity)              squeeze-and-excitation where the block has it
+    y + x                                   or y + BN(W_s BN(W_k * x)), depthwise k x k and 1x1, where shapes differ
+
+    Raises `ValueError` for a block of another kind. Source: Han et al., arXiv:1911.11907, sections 3.1 and 3.2,
+    figures 2 and 3, with a ratio of 2.
+    """
+
+    kind = "ghost"
+
+
+BLOCKS: Final = {
+    kind.kind: kind
+    for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck, GhostBottleneck)
+}
 """The module of each kind of block."""
 
 

@@ -97,6 +97,13 @@ def _timm_parts(block: Block) -> Iterator[tuple[str, str, str]]:
         theirs = {"start": "dw_start", "expand": "pw_exp", "depthwise": "dw_mid", "project": "pw_proj"}
         yield from ((part, f"{name}.conv", f"{name}.bn") for part, name in theirs.items())
         return
+    if block.kind == "ghost":
+        for part, module in (("expand", "ghost1"), ("project", "ghost2")):
+            yield part, f"{module}.primary_conv.0", f"{module}.primary_conv.1"
+            yield f"{part}_cheap", f"{module}.cheap_operation.0", f"{module}.cheap_operation.1"
+        yield "depthwise", "conv_dw", "bn_dw"
+        yield from (("shortcut_depthwise", "shortcut.0", "shortcut.1"), ("shortcut", "shortcut.2", "shortcut.3"))
+        return
     names = [name for name, _ in block.inner]
     alone = {"depthwise": "conv_dw", "project": "conv_pw"}
     wide = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
@@ -197,7 +204,7 @@ LAYOUTS: tuple[Layout, ...] = (
         _timm_ends,
         None,
         "bicubic",
-        "timm, models/_efficientnet_blocks.py and efficientnet.py",
+        "timm, models/_efficientnet_blocks.py, efficientnet.py and ghostnet.py",
     ),
     Layout(
         "EfficientNet-PyTorch",

@@ -7,7 +7,7 @@ those same rows and `costs.network_cost.lower` prices them, so a derived number 
 
 from __future__ import annotations
 
-from budgetnet.networks.block import Block, block_macs, check_block, check_kernel
+from budgetnet.networks.block import KINDS, Block, BlockKind, Parts, block_macs, chain_px, check_block, check_kernel
 from budgetnet.networks.bounds import MOST_BLOCKS, MOST_CHANNELS, MOST_CLASSES, MOST_PX, MOST_STAGES
 from budgetnet.networks.network import FORMAT, Head, Network, Rounding, Stage, Stem, network_of
 from budgetnet.networks.values import (
@@ -21,7 +21,6 @@ from budgetnet.networks.values import (
     TOLERANCE,
     Activation,
     ActivationKind,
-    BlockKind,
     Conv,
     DepthRounding,
     Keeping,
@@ -43,6 +42,7 @@ __all__ = [
     "HARD_SIGMOID",
     "HARD_SWISH",
     "IDENTITY",
+    "KINDS",
     "MOST_BLOCKS",
     "MOST_CHANNELS",
     "MOST_CLASSES",
@@ -64,6 +64,7 @@ __all__ = [
     "Network",
     "Norm",
     "Padding",
+    "Parts",
     "Px",
     "Rounding",
     "Squeeze",
@@ -71,6 +72,7 @@ __all__ = [
     "Stem",
     "block_macs",
     "ceil",
+    "chain_px",
     "check_block",
     "check_integer",
     "check_kernel",

@@ -1,10 +1,13 @@
-"""One block in its place: its derived convolutions, its skip, its multiply-adds."""
+"""One block in its place: its derived convolutions, its skip, its multiply-adds.
+
+All that makes a kind of block is its row in `KINDS`. Costs, memory and layers read a block's parts and not its kind.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 from budgetnet.arguments import number, shown
 from budgetnet.networks.bounds import MOST_EXPANSION, MOST_KERNEL
@@ -12,7 +15,6 @@ from budgetnet.networks.values import (
     IDENTITY,
     SWISH,
     Activation,
-    BlockKind,
     Conv,
     Norm,
     Padding,
@@ -23,13 +25,17 @@ from budgetnet.networks.values import (
     round_channels,
 )
 
+BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck", "ghost"]
+CHEAP_KERNEL = 3
+"""The side of the cheap operation's kernel in a Ghost module (arXiv:1911.11907, section 4.1)."""
+
 Parts = tuple[tuple[str, Conv], ...]
-"""Named convolutions in the order in which they run."""
+"""Named convolutions in the order in which they run; the names are those of the model's modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block in its place: convolutions (`inner`), squeeze-and-excitation, a projection, a skip.
+    """One block in its place: convolutions (`inner`), squeeze-and-excitation, a projection, a skip or a shortcut.
 
     mbconv: expand 1x1, depthwise k x k, project 1x1 without activation (Sandler et al., arXiv:1801.04381, table 1).
     separable: depthwise k x k, project 1x1 with activation (Howard et al., arXiv:1704.04861, section 3.1).
@@ -37,6 +43,9 @@ class Block:
     arXiv:2104.00298, figure 2). universal: depthwise `start_kernel` without activation, expand 1x1, depthwise k x k,
     project; either depthwise may be absent, kernel 0 (Qin et al., arXiv:2404.10518, figure 4). bottleneck: reduce 1x1
     to out_channels / expansion, k x k, project 1x1, activation behind the sum (He et al., arXiv:1512.03385, figure 5).
+    ghost: a Ghost module that expands, depthwise k x k without activation where there is a stride, a Ghost module that
+    projects without activation; a Ghost module is a 1x1 convolution to half of the channels, and a depthwise 3x3 of
+    those beside them (Han et al., arXiv:1911.11907, figures 2 and 3).
 
     Attributes:
         in_channels: Channels of the input.
@@ -46,9 +55,9 @@ class Block:
         expansion: Inner channels over input channels (bottleneck: output over inner channels).
         squeeze: Squeeze-and-excitation, or None.
         activation: The non-linearity inside.
-        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`), and a bottleneck has a 1x1
-            `shortcut` where they do not.
-        kind: "mbconv", "separable", "fused", "universal" or "bottleneck".
+        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`); bottleneck and ghost have
+            a `shortcut` of convolutions where they do not.
+        kind: One of `BlockKind`.
         padding: "symmetric" or "same".
         norm: The constants of BatchNorm.
         start_kernel: Side of the first depthwise convolution of a universal block; 0 for none.
@@ -74,15 +83,14 @@ class Block:
         check_integer("input channels", self.in_channels)
         check_integer("output channels", self.out_channels)
         choose("padding", self.padding, get_args(Padding))
-        check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
+        check_block(
+            self.kind, self.out_channels, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze
+        )
 
     @property
     def expanded(self) -> int:
         """Channels that the projection reads, in multiples of 8 where there is an expansion."""
-        base = self.out_channels if self.kind == "bottleneck" else self.in_channels
-        if self.expansion == 1.0:
-            return base
-        return round_channels(base / self.expansion if self.kind == "bottleneck" else base * self.expansion)
+        return KINDS[self.kind].expanded(self)
 
     @property
     def squeezed(self) -> int | None:
@@ -91,13 +99,18 @@ class Block:
 
     @property
     def has_skip(self) -> bool:
-        """Whether the input is added to the output: stride 1 and equal channels, if `residual`."""
+        """Whether the input is added to the output as it is: stride 1 and equal channels, if `residual`."""
         return self.residual and self.stride == 1 and self.in_channels == self.out_channels
+
+    @property
+    def adds(self) -> bool:
+        """Whether the input, as it is or by its shortcut, is added to the output."""
+        return self.has_skip or bool(self.shortcut)
 
     @property
     def inner(self) -> Parts:
         """The convolutions before squeeze-and-excitation and the projection."""
-        return _INNER[self.kind](self)
+        return KINDS[self.kind].inner(self)
 
     @property
     def excitation(self) -> tuple[Conv, Conv] | None:
@@ -109,33 +122,36 @@ class Block:
         return first, Conv(inside, wide, bias=True, norm=False, activation=self.squeeze.gate)
 
     @property
-    def project(self) -> Conv:
-        """The last convolution: 1x1 and linear, with activation in a separable block.
-
-        A fused block without expansion is this one alone, k x k and with activation.
-        """
-        if self.kind == "fused" and self.expansion == 1.0:
-            return Conv(self.in_channels, self.out_channels, self.kernel, self.stride, activation=self.activation)
-        after = self.activation if self.kind == "separable" else IDENTITY
-        return Conv(self.expanded, self.out_channels, activation=after)
+    def projection(self) -> Parts:
+        """The convolutions behind squeeze-and-excitation; the first is called "project"."""
+        return KINDS[self.kind].projection(self)
 
     @property
-    def shortcut(self) -> Conv | None:
-        """What a bottleneck's input goes through where it cannot be added as it is; None elsewhere."""
-        if self.kind != "bottleneck" or not self.residual or self.has_skip:
-            return None
-        return Conv(self.in_channels, self.out_channels, 1, self.stride)
+    def shortcut(self) -> Parts:
+        """What the input goes through where it cannot be added as it is; nothing where it is not added."""
+        row = KINDS[self.kind]
+        return () if row.shortcut is None or not self.residual or self.has_skip else row.shortcut(self)
 
     @property
     def after(self) -> Activation:
         """The non-linearity behind the sum: a bottleneck's."""
-        return self.activation if self.kind == "bottleneck" else IDENTITY
+        return self.activation if KINDS[self.kind].activates_sum else IDENTITY
 
     @property
     def convs(self) -> tuple[Conv, ...]:
-        """Every convolution in order, the excitation's two and the shortcut included."""
-        parts = (*(conv for _, conv in self.inner), *(self.excitation or ()), self.project, self.shortcut)
-        return tuple(part for part in parts if part is not None)
+        """Every convolution in order, the excitation's two and the shortcut's included."""
+        inner, projection, shortcut = ([conv for _, conv in parts] for parts in self._chains)
+        return (*inner, *(self.excitation or ()), *projection, *shortcut)
+
+    @property
+    def part_names(self) -> Iterator[str]:
+        """The model's module of each of `convs`, in the block."""
+        inner, projection, shortcut = ([name for name, _ in parts] for parts in self._chains)
+        yield from (*inner, *(("squeeze.reduce", "squeeze.expand") if self.squeeze else ()), *projection, *shortcut)
+
+    @property
+    def _chains(self) -> tuple[Parts, Parts, Parts]:
+        return self.inner, self.projection, self.shortcut
 
     def out_px(self, in_px: Px) -> Px:
         """Height and width of the output.
@@ -190,17 +206,102 @@ def _bottleneck(block: Block) -> Parts:
     return (("reduce", reduce), ("conv", Conv(wide, wide, block.kernel, block.stride, activation=act)))
 
 
-_INNER: Mapping[BlockKind, Callable[[Block], Parts]] = {
-    "mbconv": _mbconv,
-    "separable": _separable,
-    "fused": _fused,
-    "universal": _universal,
-    "bottleneck": _bottleneck,
+def _ghost_module(name: str, in_channels: int, out_channels: int, activation: Activation) -> Parts:
+    half = out_channels // 2
+    cheap = Conv(half, half, CHEAP_KERNEL, groups=half, activation=activation, concatenates=True)
+    return ((name, Conv(in_channels, half, activation=activation)), (f"{name}_cheap", cheap))
+
+
+def _ghost(block: Block) -> Parts:
+    expand = _ghost_module("expand", block.in_channels, block.expanded, block.activation)
+    if block.stride == 1:
+        return expand
+    return (*expand, ("depthwise", _depthwise(block.expanded, block.kernel, block.stride, IDENTITY)))
+
+
+def _ghost_project(block: Block) -> Parts:
+    return _ghost_module("project", block.expanded, block.out_channels, IDENTITY)
+
+
+def _ghost_shortcut(block: Block) -> Parts:
+    depthwise = _depthwise(block.in_channels, block.kernel, block.stride, IDENTITY)
+    return (("shortcut_depthwise", depthwise), ("shortcut", Conv(block.in_channels, block.out_channels)))
+
+
+def _project(block: Block) -> Parts:
+    return (("project", Conv(block.expanded, block.out_channels)),)
+
+
+def _activated_project(block: Block) -> Parts:
+    return (("project", Conv(block.expanded, block.out_channels, activation=block.activation)),)
+
+
+def _fused_project(block: Block) -> Parts:
+    if block.expansion > 1.0:
+        return _project(block)
+    alone = Conv(block.in_channels, block.out_channels, block.kernel, block.stride, activation=block.activation)
+    return (("project", alone),)
+
+
+def _pointwise_shortcut(block: Block) -> Parts:
+    return (("shortcut", Conv(block.in_channels, block.out_channels, 1, block.stride)),)
+
+
+def _wider(block: Block) -> int:
+    return block.in_channels if block.expansion == 1.0 else round_channels(block.in_channels * block.expansion)
+
+
+def _even(block: Block) -> int:
+    return round_channels(block.in_channels * block.expansion)
+
+
+def _narrower(block: Block) -> int:
+    return block.out_channels if block.expansion == 1.0 else round_channels(block.out_channels / block.expansion)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What makes a kind of block.
+
+    Attributes:
+        words: The kind in words, for people: the plural.
+        inner: The convolutions before squeeze-and-excitation.
+        projection: The convolutions behind it, from `expanded` channels; the first is called "project".
+        expanded: Channels between the two.
+        shortcut: What a residual block's input goes through where it cannot be added as it is; None for a kind that
+            then adds nothing.
+        activates_sum: Whether the non-linearity stands behind the sum too.
+    """
+
+    words: str
+    inner: Callable[[Block], Parts]
+    projection: Callable[[Block], Parts] = _project
+    expanded: Callable[[Block], int] = _wider
+    shortcut: Callable[[Block], Parts] | None = None
+    activates_sum: bool = False
+
+
+KINDS: Mapping[BlockKind, Kind] = {
+    "mbconv": Kind("inverted bottlenecks (MBConv)", _mbconv),
+    "separable": Kind("depthwise separable blocks", _separable, _activated_project),
+    "fused": Kind("fused inverted bottlenecks", _fused, _fused_project),
+    "universal": Kind("universal inverted bottlenecks", _universal),
+    "bottleneck": Kind(
+        "bottlenecks", _bottleneck, expanded=_narrower, shortcut=_pointwise_shortcut, activates_sum=True
+    ),
+    "ghost": Kind("Ghost bottlenecks", _ghost, _ghost_project, _even, _ghost_shortcut),
 }
+"""Each kind of block."""
 
 
 def check_block(
-    kind: BlockKind, kernel: int, stride: int, expansion: float, start_kernel: int, squeeze: Squeeze | None
+    kind: BlockKind,
+    channels: int,
+    kernel: int,
+    stride: int,
+    expansion: float,
+    start_kernel: int,
+    squeeze: Squeeze | None,
 ) -> None:
     """Raise a one-line `ValueError` for a block that no kind can be."""
     choose("block kind", kind, get_args(BlockKind))
@@ -218,6 +319,8 @@ def check_block(
         raise ValueError(f"a separable block has no expansion, but {shown(expansion)} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:
         raise ValueError("a fused block without expansion is one convolution: it has no squeeze-and-excitation")
+    if kind == "ghost" and channels % 2:
+        raise ValueError(f"a ghost block makes its channels by halves, and {channels} is odd; give an even number")
 
 
 def check_kernel(kernel: int) -> None:
@@ -235,8 +338,20 @@ def check_stride(stride: int) -> None:
 
 def block_macs(block: Block, in_px: Px) -> int:
     """Multiply-adds of a block for one image, squeeze-and-excitation and shortcut included."""
-    macs = block.shortcut.macs(in_px) if block.shortcut else 0
-    for _, conv in block.inner:
-        macs += conv.macs(in_px)
-        in_px = conv.out_px(in_px)
-    return macs + sum(conv.macs((1, 1)) for conv in block.excitation or ()) + block.project.macs(in_px)
+    chains = _chain_macs((*block.inner, *block.projection), in_px) + _chain_macs(block.shortcut, in_px)
+    return chains + sum(conv.macs((1, 1)) for conv in block.excitation or ())
+
+
+def chain_px(parts: Parts, px: Px) -> Px:
+    """Height and width behind convolutions that run one after the other."""
+    for _, conv in parts:
+        px = conv.out_px(px)
+    return px
+
+
+def _chain_macs(parts: Parts, px: Px) -> int:
+    macs = 0
+    for _, conv in parts:
+        macs += conv.macs(px)
+        px = conv.out_px(px)
+    return macs

@@ -10,7 +10,7 @@ from typing import cast, get_args
 
 from budgetnet.arguments import flag, of_kind, plain_numbers, several
 from budgetnet.arguments import text as text_of
-from budgetnet.networks.block import Block, check_block, check_kernel, check_stride
+from budgetnet.networks.block import Block, BlockKind, check_block, check_kernel, check_stride
 from budgetnet.networks.bounds import (
     MOST_BLOCKS,
     MOST_CHANNELS,
@@ -27,7 +27,6 @@ from budgetnet.networks.table import table
 from budgetnet.networks.values import (
     SWISH,
     Activation,
-    BlockKind,
     Conv,
     DepthRounding,
     Keeping,
@@ -59,7 +58,7 @@ class Stage:
         squeeze: Squeeze-and-excitation inside the block, or None.
         activation: The non-linearity inside the block.
         residual: Whether blocks whose shapes allow it add their input to their output.
-        kind: "mbconv", "separable", "fused", "universal" or "bottleneck": docs/how-it-works.md has a row for each.
+        kind: One of `BlockKind`, such as "mbconv": docs/how-it-works.md has a row for each.
         start_kernel: Side of the first depthwise convolution of a "universal" block; 0 for none.
 
     Raises:
@@ -90,7 +89,7 @@ class Stage:
             of_kind("squeeze", self.squeeze, Squeeze, "a Squeeze, or None")
         of_kind("activation", self.activation, Activation, "an Activation")
         flag("residual", self.residual)
-        check_block(self.kind, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
+        check_block(self.kind, self.channels, self.kernel, self.stride, self.expansion, self.start_kernel, self.squeeze)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ Px = tuple[int, int]
 """Height and width in pixels."""
 
 ActivationKind = Literal["relu", "relu6", "swish", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid", "identity"]
-BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck"]
 Padding = Literal["symmetric", "same"]
 DepthRounding = Literal["up", "nearest"]
 Keeping = Literal["scaled", "kept", "grows"]
@@ -216,6 +215,7 @@ class Conv:
         bias: Whether it has a bias.
         norm: Whether BatchNorm follows.
         activation: The non-linearity behind it.
+        concatenates: Whether the map behind it has what it reads too, the channels of its own output after those.
     """
 
     in_channels: int
@@ -226,6 +226,12 @@ class Conv:
     bias: bool = False
     norm: bool = True
     activation: Activation = IDENTITY
+    concatenates: bool = False
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the map behind it: its own, and those of its input where it `concatenates`."""
+        return self.out_channels + self.in_channels * self.concatenates
 
     def out_px(self, in_px: Px) -> Px:
         """Height and width of the output; with odd kernels the same for symmetric and for TensorFlow's SAME padding.

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from budgetnet.draw.wording import listed
-from budgetnet.networks import Activation, Block, Network, Rounding, zoo
+from budgetnet.networks import KINDS, Activation, Block, BlockKind, Network, Rounding, zoo
 from budgetnet.networks.scaling import Strategy
 
-KINDS = {
-    "mbconv": "inverted bottlenecks (MBConv)",
-    "separable": "depthwise separable blocks",
-    "fused": "fused inverted bottlenecks",
-    "universal": "universal inverted bottlenecks",
-    "bottleneck": "bottlenecks",
-}
 STRATEGIES = {
     "compound": "compound: depth, width and resolution together",
     "depth": "depth alone",
@@ -57,17 +50,17 @@ def design(strategy: Strategy, rounding: Rounding) -> str:
 def blocks(network: Network) -> str:
     """The blocks of a network: kinds, kernels, expansion, squeeze-and-excitation, activations, skips."""
     placed = [block for stage in network.stage_blocks() for block in stage]
-    parts = [listed([f"{len(of)} {KINDS[kind]}" for kind, of in _grouped(placed)])]
+    parts = [listed([f"{len(of)} {KINDS[kind].words}" for kind, of in _grouped(placed)])]
     parts.append(f"kernels {listed(_kernels(placed))}")
     parts += [f"expansion {_range(placed)}"] if any(block.expansion != 1.0 for block in placed) else []
     parts.append(_squeeze(placed))
     parts.append(listed(list(_activations(placed))))
-    skips = sum(block.has_skip or block.shortcut is not None for block in placed)
+    skips = sum(block.adds for block in placed)
     parts.append(f"skips in {skips}" if skips else "no skips")
     return ", ".join(parts)
 
 
-def _grouped(placed: Sequence[Block]) -> Iterator[tuple[str, list[Block]]]:
+def _grouped(placed: Sequence[Block]) -> Iterator[tuple[BlockKind, list[Block]]]:
     for kind in KINDS:
         if of := [block for block in placed if block.kind == kind]:
             yield kind, of

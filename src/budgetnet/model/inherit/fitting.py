@@ -71,13 +71,14 @@ def _refit_projection(child: Block, parent: Block, own: Maps, theirs: Maps, stre
     """Fit a projection so that the block's output is the parent's, the skip taken into account where it is added
     to something linear."""
     read = (child.read_by("project", chunk) for chunk in own)
-    if isinstance(child.project.activation, torch.nn.Identity):
+    project, other = child.conv_norm("project"), parent.conv_norm("project")
+    if isinstance(project.activation, torch.nn.Identity):
         answers = (encoded(stream, parent.joined(chunk)) for chunk in theirs)
         if child.drop_path is not None:
             answers = (each - child.beside(chunk) for each, chunk in zip(answers, own, strict=True))
     else:
-        answers = (encoded(stream, parent.project.linear(parent.read_by("project", chunk))) for chunk in theirs)
-    fit_layer(child.project, parent.project, zip(read, answers, strict=True), stream)
+        answers = (encoded(stream, other.linear(parent.read_by("project", chunk))) for chunk in theirs)
+    fit_layer(project, other, zip(read, answers, strict=True), stream)
 
 
 def encoded(bridge: Bridge, x: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ def _writes_linear(child: Network, point: int) -> bool:
     if point == 0:
         return child.stem.activation.kind == "identity"
     blocks = child.stage_blocks()[point - 1]
-    return all(block.project.activation.kind == "identity" and block.after.kind == "identity" for block in blocks)
+    written = (row for block in blocks for row in (block.after, *(conv.activation for _, conv in block.projection)))
+    return all(row.kind == "identity" for row in written)
 
 
 def _readers(child: Network, parent: Model, point: int) -> Iterator[tuple[str, Tensor, bool]]:
@@ -136,18 +137,17 @@ def _readers(child: Network, parent: Model, point: int) -> Iterator[tuple[str, T
 
 def _reading(block: Block) -> tuple[Tensor, bool]:
     """W'W of a block's first dense layer, the norms of depthwise kernels before it included; whether it is first."""
-    names = [*block.inner, "project"]
     scale, dense = torch.ones(1, dtype=torch.float64), True
     matrix = torch.zeros(1, 1, dtype=torch.float64)
-    for name in names:
+    for name in (*block.inner, *block.projection):
         module = block.conv_norm(name)
         kernel, _ = effective(module)
         if module.conv.groups == 1:
             matrix = _gram(kernel * scale[:, None, None])
             break
         scale, dense = scale * kernel.flatten(1).norm(dim=1), False
-    if block.shortcut is not None:
-        matrix = matrix + _gram(effective(block.shortcut)[0])
+    for name in block.bypass:
+        matrix = matrix + _gram(effective(block.conv_norm(name))[0])
     return matrix, dense
 
 

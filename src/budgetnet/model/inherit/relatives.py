@@ -14,15 +14,16 @@ def check_relatives(child: Network, parent: Network) -> None:
     """Raise a one-line `ValueError` that says why the child cannot take the parent's weights, if so.
 
     Relatives have the same stages in kind, stride and form; widths, repeats, resolution, kernels (but for
-    their absence), activations and squeeze-and-excitation may differ.
+    their absence), activations and squeeze-and-excitation may differ. None has concatenated maps: nothing says yet
+    which channels of both halves a wider or narrower child would take.
     """
-    if unlike := next(_unlike(child, parent), None):
-        raise ValueError(f"{child.name} cannot inherit from {parent.name}: {unlike}; give a relative of one family")
+    if reason := _strange(child, parent):
+        raise ValueError(f"{child.name} cannot inherit from {parent.name}: {reason}")
 
 
 def are_relatives(child: Network, parent: Network) -> bool:
     """Whether `check_relatives` finds nothing."""
-    return next(_unlike(child, parent), None) is None
+    return _strange(child, parent) is None
 
 
 def distance(child: Network, parent: Network) -> float:
@@ -79,8 +80,17 @@ def starts_as_identity(block: Block) -> bool:
     """Whether a new block can leave its input as it is: by an empty branch beside a skip, or as one convolution
     of a single 1 a channel behind which a ReLU changes nothing."""
     if block.has_skip:
-        return block.kind != "bottleneck" or block.activation.kind == "relu"
+        return block.after.kind in ("identity", "relu")
     return block.kind == "separable" and block.squeeze is None and block.activation.kind in ("relu", "relu6")
+
+
+def _strange(child: Network, parent: Network) -> str | None:
+    """Why the two are not relatives, and what to do; None for relatives."""
+    for network in (child, parent):
+        if any(conv.concatenates for conv, _ in network.distinct_convs()):
+            return f"inheritance does not follow the concatenated maps of {network.name}; load weights of its own size"
+    unlike = next(_unlike(child, parent), None)
+    return unlike and f"{unlike}; give a relative of one family"
 
 
 def _unlike(child: Network, parent: Network) -> Iterator[str]:

@@ -67,13 +67,14 @@ def _transfer_block(
         out = bridges.inner.get(f"{prefix}.{name}", flow)
         transfer_conv(child.conv_norm(name), parent.conv_norm(name), flow, out)
         flow = out
-    transfer_conv(child.project, parent.project, flow, outflow)
-    if child.shortcut is not None and parent.shortcut is not None:
-        transfer_conv(child.shortcut, parent.shortcut, inflow, outflow)
+    transfer_conv(child.conv_norm("project"), parent.conv_norm("project"), flow, outflow)
+    for name in parent.bypass:
+        if name in child.bypass:
+            transfer_conv(child.conv_norm(name), parent.conv_norm(name), inflow, outflow)
     if child.squeeze is not None and parent.squeeze is not None:
         _transfer_squeeze(child.squeeze, parent.squeeze, flow, bridges.inner[f"{prefix}.squeeze"])
     elif child.squeeze is not None:
-        _begin_open(child.squeeze, child.project)
+        _begin_open(child.squeeze, child.conv_norm("project"))
     _transfer_activation(child.after, parent.after)
 
 
@@ -153,10 +154,11 @@ def _begin_as_identity(block: Block, exactly: bool) -> None:
     if not exactly:
         return
     if block.drop_path is not None:
-        block.project.norm.weight.zero_()
-        block.project.norm.bias.zero_()
+        project = block.conv_norm("project")
+        project.norm.weight.zero_()
+        project.norm.bias.zero_()
         return
-    for module in (*(block.conv_norm(name) for name in block.inner), block.project):
+    for module in map(block.conv_norm, (*block.inner, *block.projection)):
         kernel, norm = module.conv.weight, module.norm
         middle = kernel.shape[-1] // 2
         kernel.zero_()

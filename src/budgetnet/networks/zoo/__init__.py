@@ -15,6 +15,7 @@ from budgetnet.networks.zoo import (
     efficientnet_edgetpu,
     efficientnet_lite,
     efficientnetv2,
+    ghostnet,
     mnasnet,
     mobilenet_v1,
     mobilenet_v2,
@@ -39,6 +40,7 @@ _FAMILIES = (
     mnasnet,
     tinynet,
     resnet,
+    ghostnet,
 )
 ROWS: Mapping[str, Callable[[], Network]] = {name: row for family in _FAMILIES for name, row in family.ROWS.items()}
 _WITH_WIDTH = tuple(
