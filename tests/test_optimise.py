@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import Augmentation
 from budgetnet.networks import Norm
 from budgetnet.training.optimise import RMSpropTF, Schedule, average, optimiser_of, rare_class_eps
@@ -123,7 +124,7 @@ def test_recipes_survive_their_json_form() -> None:
     import json
 
     for recipe in RECIPES.values():
-        assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+        assert from_plain(Recipe, json.loads(json.dumps(to_plain(recipe))), "a recipe") == recipe
 
 
 def test_few_epochs_ease_the_augmentation_by_their_root() -> None:

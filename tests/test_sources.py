@@ -18,7 +18,7 @@ from torch import nn
 
 from budgetnet import build, evaluate, load_weights, network, predict
 from budgetnet.model import sources
-from budgetnet.model.files import load_torch
+from budgetnet.model.files import read_torch
 from budgetnet.model.sources import PACKAGES, imagenet_classes, timm_config
 from budgetnet.model.weights import load_model
 
@@ -133,7 +133,7 @@ def test_checkpoints_are_unwrapped_and_the_average_counts(tmp_path: Path) -> Non
     rows = [{f"module.{name}": tensor for name, tensor in model.state_dict().items()} for model in (one, other)]
     torch.save({"epoch": 3, "state_dict": rows[0], "state_dict_ema": rows[1]}, tmp_path / "checkpoint.tar")
     with pytest.warns(UserWarning, match="the average counts"):
-        found = load_torch(tmp_path / "checkpoint.tar")
+        found = read_torch(tmp_path / "checkpoint.tar").tensors
     assert found.keys() == other.state_dict().keys()
     assert torch.equal(found["classifier.weight"], other.state_dict()["classifier.weight"])
 

@@ -20,11 +20,6 @@ Answers = Sequence[bool] | NDArray[np.bool_]
 """For each image, in one order, whether the answer was right."""
 
 
-def right_of(answers: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which of the (n, classes) answers are right; NaN, which argmax takes for the largest, is wrong."""
-    return (answers.argmax(1) == labels) & np.isfinite(answers).all(1)
-
-
 def wilson(correct: float, count: float) -> tuple[float, float]:
     """Wilson's 95 % interval of a share: `correct` of `count` -> (low, high), both in [0, 1].
 

@@ -16,20 +16,18 @@ from PIL import Image, ImageDraw
 
 from budgetnet import Augment, adapt, network, open_images, train
 from budgetnet.cli import main
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import Augmentation, ImageSet, Pixels, open_cache
 from budgetnet.data.augment import KINDS, Kind
 from budgetnet.data.label_changes import MOST_IMAGES, label_changes
 from budgetnet.data.randaugment import OPERATIONS, operations_without
-from budgetnet.parallel.progress import Update
 from budgetnet.training.augmenting import (
     AUTO,
     GREY,
     Chosen,
     augment_of,
-    augmentation_for,
     choices_by_seed,
     choose_augmentation,
-    chosen_of,
     fitted,
     settled,
     words_of,
@@ -273,9 +271,9 @@ def test_kinds_are_left_out_whole_and_alone(name: str, gone: set[Kind], kind: Ki
     chosen = tuple(Chosen(one, one not in gone and whole.augmentation.draws(one), "as asked") for one in KINDS)
     trained = fitted(whole, chosen)
     assert trained.augmentation.draws(kind) == (kind not in gone and whole.augmentation.draws(kind))
-    assert Recipe.from_dict(json.loads(json.dumps(trained.to_dict()))) == trained
+    assert from_plain(Recipe, json.loads(json.dumps(to_plain(trained))), "a recipe") == trained
     assert fitted(trained, chosen) == trained
-    assert chosen_of(json.loads(json.dumps([one.to_dict() for one in chosen]))) == chosen
+    assert from_plain(tuple[Chosen, ...], json.loads(json.dumps(to_plain(chosen))), "rows") == chosen
     assert fitted(whole, tuple(one for one in chosen if one.kind in gone)).augmentation == whole.augmentation.without(
         *gone
     )
@@ -304,20 +302,6 @@ def signs(folder: Path, each: int = 20) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         picture.save(place / f"{number:03d}.png")
     return folder
-
-
-def test_what_a_plan_holds_is_read_and_said_and_not_chosen_anew() -> None:
-    images, pixels = image_set(("left", "right"), painted(("left", "right"), 8, arrow))
-    chosen = (Chosen("flip", True, "as asked"), Chosen("crop", False, "as asked"))
-
-    def look(index: int) -> NDArray[np.uint8]:
-        raise AssertionError("an image was looked at")
-
-    unread, said = dataclasses.replace(pixels, read=look), list[Update]()
-    plan = {"augmentation": json.loads(json.dumps([one.to_dict() for one in chosen]))}
-    assert augmentation_for(plan, AUTO, MODERN, images, unread, 0, said.append) == chosen
-    assert [update.lines for update in said] == [("augmentation: mirroring on, crops off (as asked)",)]
-    assert augmentation_for({}, AUTO, MODERN, images, unread, 0, said.append) == ()  # a plan of an older version
 
 
 @pytest.mark.slow

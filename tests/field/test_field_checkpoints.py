@@ -24,7 +24,7 @@ from torch import Tensor
 from budgetnet import build, evaluate, inherit, load_weights, predict
 from budgetnet.cli import main
 from budgetnet.model.class_names import read_class_names
-from budgetnet.model.files import load_torch
+from budgetnet.model.files import read_torch
 from budgetnet.model.weights import load_model, source_preprocessing
 from budgetnet.runs.run import load_run
 
@@ -92,7 +92,7 @@ def test_checkpoints_of_training_scripts_are_read(script: str, state: dict[str, 
     torch.save(SCRIPTS[script](state), tmp_path / "checkpoint.pth.tar")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        found = load_torch(tmp_path / "checkpoint.pth.tar")
+        found = read_torch(tmp_path / "checkpoint.pth.tar").tensors
     assert found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
     unread = [str(one.message) for one in said]
     assert len(unread) == (script == "Lightning"), "what is left out is said"
@@ -124,7 +124,7 @@ def test_of_both_the_average_counts_and_a_line_says_so(
     content = {average: {"n_averaged": torch.tensor(3), **prefixed("module.", other)}, plain: state}
     torch.save(content, tmp_path / "x.pth")
     with pytest.warns(UserWarning, match=rf"moving average; the average counts \({average}.module\)$"):
-        found = load_torch(tmp_path / "x.pth")
+        found = read_torch(tmp_path / "x.pth").tensors
     assert torch.equal(found["conv_stem.weight"], other["conv_stem.weight"])
 
 

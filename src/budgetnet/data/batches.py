@@ -189,11 +189,6 @@ class TrainBatches:
         check_integer("batch", self.batch)
         object.__setattr__(self, "_indices", self.images.indices("train"))
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps in which every train image is seen, rounded up."""
-        return math.ceil(len(self._indices) / self.batch)
-
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
         positions = np.arange(step * self.batch, (step + 1) * self.batch, dtype=np.int64)

@@ -146,11 +146,6 @@ def check_tensors(path: str | Path) -> None:
         pass
 
 
-def load_torch(path: Path) -> dict[str, Tensor]:
-    """The tensors of `read_torch` alone."""
-    return dict(read_torch(path).tensors)
-
-
 def read_torch(path: Path) -> StateDict:
     """The weights of a file that `torch.save` wrote, on the CPU: alone, or inside a checkpoint (`state_dict_of`).
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.data.augment import KINDS, Kind
 from budgetnet.data.label_changes import Looked, label_changes
@@ -80,11 +79,6 @@ def augment_of(asked: Augment | Everything) -> Augment:
     return AUTO if asked == "auto" else Augment("off", "off", "off", "off")
 
 
-def given_augment(augment: Augment) -> dict[str, str] | None:
-    """What was asked for, as a run's arguments name it; None for the usual."""
-    return None if augment == AUTO else dataclasses.asdict(augment)
-
-
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """One kind of augmentation: whether it is drawn, and why. `classes`: changed images of the first look like the
@@ -95,15 +89,6 @@ class Chosen:
     why: str
     classes: tuple[str, str] | None = None
     images: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row of plan.json."""
-        return to_plain(self)
-
-    @staticmethod
-    def from_dict(row: Mapping[str, Any]) -> Chosen:
-        """The choice of `to_dict`. Raises a one-line `ValueError` for anything else."""
-        return from_plain(Chosen, row, "the augmentation in plan.json")
 
 
 def choose_augmentation(
@@ -157,11 +142,6 @@ def settled(chosen: Sequence[Chosen]) -> Augment:
     return Augment(**switches)
 
 
-def chosen_of(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Chosen, ...]:
-    """The choice that a plan's rows hold; empty for a plan from before there was one."""
-    return tuple(map(Chosen.from_dict, rows or ()))
-
-
 def words_of(chosen: Sequence[Chosen]) -> str:
     """In one line, without what the recipe does not draw: mirroring off (mirrored 'b' looks like 'd'), crops on."""
     said = [_words(one) for one in chosen if one.why != NO_KIND]
@@ -171,27 +151,6 @@ def words_of(chosen: Sequence[Chosen]) -> str:
 def _words(one: Chosen) -> str:
     plain = one.on and not one.why.startswith("not tested")
     return f"{WORDS[one.kind]} {'on' if one.on else 'off'}" + ("" if plain else f" ({one.why})")
-
-
-def augmentation_for(
-    plan: Mapping[str, Any] | None,
-    augment: Augment,
-    recipe: Recipe,
-    images: ImageSet,
-    pixels: Pixels,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[Chosen, ...]:
-    """The choice that the plan holds, or before there is a plan `choose_augmentation`; said before anything is trained.
-
-    Empty for a plan from before there was a choice: its recipe says what is drawn.
-    """
-    if plan is None:
-        chosen = choose_augmentation(augment, recipe, images, pixels, seed)
-    else:
-        chosen = chosen_of(plan.get("augmentation"))
-    tell_augmentation(chosen, progress)
-    return chosen
 
 
 def choices_by_seed(

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.codec import from_plain
 from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly
 from budgetnet.data.held_out import FEWEST_VALIDATION
 from budgetnet.model.build import Model
@@ -70,11 +69,6 @@ class Calibration:
         if self.temperature == 1.0:
             return f"left as it was, for no temperature beats the class frequencies on {which}"
         return f"fitted on {which}"
-
-    @staticmethod
-    def from_dict(row: dict[str, Any]) -> Calibration:
-        """The calibration of a JSON object. Raises a one-line `ValueError` for anything else."""
-        return from_plain(Calibration, row, "the calibration")
 
 
 def calibrate(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -78,14 +77,6 @@ def _form_for(rows: Sequence[Network], base: str | Network) -> str | Network:
         return base
     plain, original = (any(_relative(row, zoo.network(name)) for row in rows) for name in (base, f"tf_{base}"))
     return f"tf_{base}" if original and not plain else base
-
-
-def source_of(plan: Mapping[str, Any] | None, asked: str, wanted: Network | Budget) -> str | None:
-    """Whose weights a run begins from: those that its plan was made with, or before there is one `parent_for`.
-
-    What "auto" finds may be another by the time a run is taken up or shown again.
-    """
-    return parent_for(asked, wanted) if plan is None else plan.get("parent")
 
 
 def default_recipe(source: str | None) -> str:

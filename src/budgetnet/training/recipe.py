@@ -6,9 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import Augmentation
 from budgetnet.networks import Network, Norm, check_share, choose
 
@@ -114,29 +113,6 @@ class Recipe:
         if not self.full_epochs:
             return self.augmentation
         return self.augmentation.eased(min(1.0, math.sqrt(epochs / self.full_epochs)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The recipe in JSON's types, as plan.json has it.
-
-        Returns:
-            What `from_dict` takes.
-        """
-        return to_plain(self)
-
-    @staticmethod
-    def from_dict(row: Mapping[str, Any]) -> Recipe:
-        """The recipe of `to_dict`.
-
-        Args:
-            row: The object in plan.json.
-
-        Returns:
-            The recipe.
-
-        Raises:
-            ValueError: A field is missing, unknown or of another type.
-        """
-        return from_plain(Recipe, row, "the recipe in plan.json")
 
 
 PAPER = Recipe(

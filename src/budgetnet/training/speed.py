@@ -11,12 +11,10 @@ docs/lab-log.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 from budgetnet.budgets.budget import MEMORY, TIME
-from budgetnet.codec import from_plain, to_plain
 from budgetnet.costs.autograd_memory import FLOAT_BYTES
 from budgetnet.costs.network_cost import Computing, computing
 from budgetnet.costs.training_memory import Optimiser, train_bytes
@@ -122,12 +120,3 @@ class TrainingLimits:
     def times(self, factor: float, final_seconds: float) -> Self:
         """The same with `factor` times the work: the machine is that much faster, or leaves other `final_seconds`."""
         return replace(self, work=self.work * factor, final_seconds=final_seconds)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for plan.json."""
-        return to_plain(self)
-
-    @staticmethod
-    def from_dict(row: Mapping[str, Any]) -> TrainingLimits:
-        """What `to_dict` wrote. Raises a one-line `ValueError` for anything else."""
-        return from_plain(TrainingLimits, row, "the row training in plan.json")

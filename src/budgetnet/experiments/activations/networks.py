@@ -120,8 +120,3 @@ def has_activations(network: Network) -> bool:
     if network.head.channels or network.head.hidden:
         rows.append(network.head.activation)
     return any(row != IDENTITY for row in rows)
-
-
-def base_name(twin: Network, activation: str) -> str:
-    """The name of the network that a twin was made from by `twin_of`."""
-    return twin.name.removesuffix(f", {activation}")
