@@ -1,4 +1,4 @@
-"""Both searches on a cluster of two nodes: a node and the driver are killed, and the answer is that of this machine."""
+"""Experiments on a cluster of two nodes: a node and the driver are killed, and the answer is that of this machine."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import pytest
 from support.baseline_search import made_again, scores_in
 from support.killed import start
 from support.networks import GROWABLE as BASE
+from support.simulated import SimulatedClock
 from support.spaces import SMALL
 from support.two_nodes import TwoNodes, two_nodes
 
+import budgetnet
 from budgetnet.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -105,6 +107,33 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
     here = copied(run)
     assert main([*asked, "--out", str(here)]) == 0
     assert json.loads((here / "coefficients.json").read_text()) == found, "the same bits as on this machine"
+
+
+def test_a_solve_survives_kills_in_its_race_and_in_its_final_training(cluster: TwoNodes, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    asked = ["solve", "digits", "--macs", "300K", "--time", "300s", "--out", str(run)]
+    command = [sys.executable, "-m", "budgetnet", *asked, "--cluster", cluster.address]
+    command += ["--storage", str(tmp_path / "shared")]
+    run_until(command, lambda: any(run.glob("training/*/rung-0.npz")), kill)
+    done = {path: path.stat().st_mtime_ns for path in run.glob("training/*/rung-0.npz")}
+
+    def raced() -> bool:
+        kept = json.loads((run / "plan.json").read_text())["plan"]["kept"]
+        return len(list(run.glob("training/*/rung-*.npz"))) == sum(kept)
+
+    def kill_in_final_training(process: Any) -> None:
+        time.sleep(5.0)
+        kill(process)
+
+    run_until(command, raced, kill_in_final_training)
+    run_until(command, lambda: (run / "metrics.json").exists(), lambda _: None)
+    assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished rung is repeated"
+    plan = json.loads((run / "plan.json").read_text())["plan"]
+    assert plan["slots"] == 2 and plan["group"] == {"processes": 1, "threads": 1}
+    here = copied(run)
+    alone = budgetnet.solve("digits", budgetnet.Budget(macs=300_000), 300, here, clock=SimulatedClock())
+    assert (run / "weights.safetensors").read_bytes() == (here / "model.safetensors").read_bytes()
+    assert alone.test.top1 == json.loads((run / "metrics.json").read_text())["test"]["top1"]
 
 
 def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path) -> None:

@@ -311,9 +311,10 @@ def test_a_run_says_its_choice_and_keeps_it(tmp_path: Path, capfd: pytest.Captur
     assert main([*command, "--out", str(run)]) == 0
     told = "augmentation: mirroring off (mirrored 'left' looks like 'right'), colours on, crops on"
     assert told in capfd.readouterr().err.replace("'right' looks like 'left'", "'left' looks like 'right'")
-    plan = json.loads((run / "plan.json").read_text())
-    assert plan["augment"] is None and plan["recipe"]["augmentation"]["flip"] == 0.0
-    assert [row["on"] for row in plan["augmentation"]] == [False, False, True, True]
+    record = json.loads((run / "plan.json").read_text())
+    assert record["request"]["augment"] == to_plain(AUTO)
+    assert record["plan"]["config"]["recipe"]["augmentation"]["flip"] == 0.0
+    assert [row["on"] for row in record["plan"]["augmentation"]] == [False, False, True, True]
     assert "mirroring off (mirrored" in (run / "report.html").read_text()
     assert main([*command, "--flip", "on", "--out", str(run)]) == 2
     assert "was begun with another augment" in capfd.readouterr().err

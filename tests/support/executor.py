@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from budgetnet.data import ImageSet
+from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.training.job import Job, JobContext, Timing
+from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.training.job import Job, JobContext, Timing, TrainingJob, run_job
+from budgetnet.training.recipe import Recipe, guarded_batch
 from budgetnet.training.speed import image_work
-from budgetnet.training.stopwatch import Timings
+from budgetnet.training.stopwatch import Clock, Timings
 from budgetnet.training.trainer import TrainingSpec
+from support.simulated import SimulatedStopwatch
 
 JobType = TypeVar("JobType", bound=Job)
 Result = TypeVar("Result")
@@ -80,6 +85,31 @@ class InlineExecutor:
         """Rates by the estimate of a training's work; workers start at once."""
         rates = [self.speed / image_work(config.network, config.batch) for config in configs]
         return Timings(tuple(Timing(rate, rate, 0.0) for rate in rates), 0.0)
+
+    def shared_batch(
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        networks: Sequence[Network] = (),
+        most_bytes: int | None = None,
+        single_process: bool = True,
+    ) -> tuple[int, ProcessGroup]:
+        """The recipe's batch, all of it in this process."""
+        return guarded_batch(recipe, len(images.indices("train"))), ProcessGroup(1, 1)
+
+    @contextlib.contextmanager
+    def stopwatch(
+        self, clock: Clock, group: ProcessGroup, progress: Progress | None = None
+    ) -> Iterator[SimulatedStopwatch]:
+        """Rates by the estimate of a training's work."""
+        yield SimulatedStopwatch(self.speed)
+
+    def train(self, job: TrainingJob, group: ProcessGroup, progress: Progress) -> bool:
+        """In this process."""
+        if not job.scores.exists() and not job.diverged.exists():
+            with self.workers(run_job, job.context, 1) as workers:
+                workers.run([job])
+        return job.scores.exists()
 
     def begin(self, job: Job) -> None:
         """Note the job, or stop before it."""

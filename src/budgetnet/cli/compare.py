@@ -10,6 +10,7 @@ from budgetnet.cli import process, show
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
+    HERE,
     NETWORK,
     NO_LIMITS,
     REAL,
@@ -22,6 +23,7 @@ from budgetnet.cli.options import (
     CoefficientsOption,
     DeviceOption,
     Limits,
+    OnCluster,
     StrategyOption,
     read_list,
     read_numbers,
@@ -102,6 +104,7 @@ def compare(
     precision: Precision = "float32",
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",
+    on: OnCluster = HERE,
     out: NewRun = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -117,7 +120,7 @@ def compare(
     Example: budgetnet compare photos/ --macs 60M --scaling --shares 0.25,0.5,1 --time 3h
     Example: budgetnet compare photos/ --macs 60M --all --time 4h
     """
-    given, budget = folders.data(data), limits.budget()
+    given, budget, cluster = folders.data(data), limits.budget(), on.value()
     if scaling and ablate:
         raise ValueError("give either --scaling or --ablate: each is a comparison of its own")
     if every and (scaling or ablate or shares is not None or strategy != "compound"):
@@ -153,6 +156,7 @@ def compare(
                 augment=augmenting.value(),
                 out=folder,
                 device=device,
+                cluster=cluster,
                 precision=precision,
                 fresh=fresh,
                 progress=shown,

@@ -224,13 +224,13 @@ class ByFolder:
 @Parameter(name="*", group=COMPUTING)
 @dataclass(frozen=True, slots=True)
 class OnCluster:
-    """The Ray cluster on which trials run."""
+    """The Ray cluster on which trainings run."""
 
     cluster: Annotated[
         str | None,
         Parameter(
             metavar="local|auto|ADDRESS",
-            help="Run trials on a Ray cluster: one started here, the one of this machine, or HOST:PORT.",
+            help="Train on a Ray cluster: one started here, the one of this machine, or HOST:PORT.",
         ),
     ] = None
     cpus_per_trial: Annotated[

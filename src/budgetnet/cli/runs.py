@@ -17,6 +17,7 @@ from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
     COMPUTING,
+    HERE,
     NETWORK,
     NO_LIMITS,
     OUTPUT,
@@ -30,6 +31,7 @@ from budgetnet.cli.options import (
     CoefficientsOption,
     DeviceOption,
     Limits,
+    OnCluster,
     Shape,
     open_network,
     read_list,
@@ -151,6 +153,7 @@ def solve(
     recipe: RecipeOption = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
+    on: OnCluster = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Find, train and test the most accurate network within a budget.
@@ -159,7 +162,7 @@ def solve(
 
     Example: budgetnet solve photos/ --macs 60M --params 3M --time 15m
     """
-    images, budget = folders.data(data), limits.budget()
+    images, budget, cluster = folders.data(data), limits.budget(), on.value()
     from budgetnet import solve as solve_now
 
     with resumable() as shown:
@@ -174,6 +177,7 @@ def solve(
             progress=shown,
             pretrained=pretrained,
             coefficients=coefficients,
+            cluster=cluster,
             **made.values(),
         )
     show.print_json(solution) if as_json else results.print_solution(solution)
@@ -214,6 +218,7 @@ def train(
     recipe: RecipeOption = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
+    on: OnCluster = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Train one network on labelled images, and test it.
@@ -225,7 +230,7 @@ def train(
 
     Example: budgetnet train photos/ --network mobilenet_v3_small --resolution 112 --epochs 20
     """
-    images = folders.data(data)
+    images, cluster = folders.data(data), on.value()
     shape.check()
     budget = limits.budget() if limits.any_limit() else None
     limits.check()
@@ -251,6 +256,7 @@ def train(
             weights=weights,
             pretrained=pretrained,
             classes=shape.classes,
+            cluster=cluster,
             **made.values(),
         )
     show.print_json(trained) if as_json else results.print_trained(trained)

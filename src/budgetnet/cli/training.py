@@ -12,6 +12,7 @@ from budgetnet.cli.landscape import OutFolder, check_folder
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
+    HERE,
     NETWORK,
     TRAINING,
     WHOLE,
@@ -19,6 +20,7 @@ from budgetnet.cli.options import (
     Augmenting,
     ByFolder,
     DeviceOption,
+    OnCluster,
     read_list,
 )
 from budgetnet.cli.report import print_report
@@ -59,6 +61,7 @@ def training(
     ] = 128,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",
+    on: OnCluster = HERE,
     out: OutFolder = Path("landscape"),
     fresh: Fresh = False,
     as_json: AsJson = False,
@@ -73,7 +76,7 @@ def training(
 
     Example: budgetnet landscape training digits --activations relu swish --seeds 5 --steps 400
     """
-    given = folders.data(data)
+    given, cluster = folders.data(data), on.value()
     check_folder(out)
     from budgetnet import activation_study
     from budgetnet.codec import to_plain
@@ -93,6 +96,7 @@ def training(
             probe_images=probe_images,
             out=out,
             device=device,
+            cluster=cluster,
             fresh=fresh,
             progress=shown,
         )

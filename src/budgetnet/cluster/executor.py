@@ -1,4 +1,4 @@
-"""Where the trials of a search run: in processes of this machine, or on a Ray cluster. One search code asks either."""
+"""Where trainings run: in processes of this machine, or on a Ray cluster. All experiments ask either alike."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Protocol, TypeVar, runtime_checkable
 from budgetnet.arguments import of_kind
 from budgetnet.cluster.ray_cluster import Cluster, connected
 from budgetnet.cluster.ray_executor import RayExecutor
+from budgetnet.data import ImageSet
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import ProcessGroup, Workers, workers_for
-from budgetnet.training.job import Job, JobContext
-from budgetnet.training.memory import most_training_bytes, training_batch
+from budgetnet.training.final import train_data_parallel
+from budgetnet.training.job import Job, JobContext, TrainingJob
+from budgetnet.training.memory import most_training_bytes, shared_batch, training_batch
 from budgetnet.training.recipe import Recipe
-from budgetnet.training.stopwatch import Timings, timed
+from budgetnet.training.stopwatch import Clock, Stopwatch, Timings, timed
 from budgetnet.training.trainer import TrainingSpec
 
 JobType = TypeVar("JobType", bound=Job)
@@ -74,6 +76,30 @@ class Executor(Protocol):
         """How fast each config trains in a trial, while `slots` of them run (all that there are, unless given)."""
         ...
 
+    def shared_batch(
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        networks: Sequence[Network] = (),
+        most_bytes: int | None = None,
+        single_process: bool = True,
+    ) -> tuple[int, ProcessGroup]:
+        """The batch of a training that has all that one training can have here, and the processes that share it.
+
+        `single_process`: any of the networks can be trained with it in a trial, too.
+        """
+        ...
+
+    def stopwatch(
+        self, clock: Clock, group: ProcessGroup, progress: Progress | None = None
+    ) -> AbstractContextManager[Stopwatch]:
+        """Times configs as they train in a trial and in such a group; `clock` has the stopwatch of this machine."""
+        ...
+
+    def train(self, job: TrainingJob, group: ProcessGroup, progress: Progress) -> bool:
+        """The job, by all of the group, unless it is done; False where the training diverged."""
+        ...
+
 
 def batch_for(
     executor: Executor, recipe: Recipe, train_images: int, networks: Sequence[Network], most_bytes: int | None = None
@@ -119,6 +145,27 @@ class LocalExecutor:
         """All slots time the same config at once."""
         group = ProcessGroup(slots or self.slots(), 1)
         return timed(configs, context, group, progress, single_process=True, rounds=ROUNDS)
+
+    def shared_batch(
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        networks: Sequence[Network] = (),
+        most_bytes: int | None = None,
+        single_process: bool = True,
+    ) -> tuple[int, ProcessGroup]:
+        """A process a core or GPU, each with an equal part of the batch."""
+        return shared_batch(recipe, images, self.device, networks, most_bytes, single_process)
+
+    def stopwatch(
+        self, clock: Clock, group: ProcessGroup, progress: Progress | None = None
+    ) -> AbstractContextManager[Stopwatch]:
+        """The clock's: all processes of the group time the same config at once."""
+        return clock.stopwatch(self.device, group, progress)
+
+    def train(self, job: TrainingJob, group: ProcessGroup, progress: Progress) -> bool:
+        """Data-parallel in all processes of the group."""
+        return train_data_parallel(job, group, progress)
 
 
 def check_cluster(cluster: object) -> None:

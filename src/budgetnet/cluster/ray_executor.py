@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,23 @@ from budgetnet.cluster.attempt import attempt, offer_files, take_files
 from budgetnet.cluster.ray_cluster import Cluster, line_of, slot_bytes, slots_of
 from budgetnet.cluster.storage import Storage
 from budgetnet.cluster.stored_images import StoredImages, write_images
-from budgetnet.data import Data
+from budgetnet.data import Data, ImageSet
+from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.parallel.workers import report_to
-from budgetnet.training.job import Job, JobContext, JobFiles, Timing, opened, time_single_process
-from budgetnet.training.memory import process_room
-from budgetnet.training.stopwatch import TIMING_SECONDS, Timings
+from budgetnet.parallel.workers import ProcessGroup, report_to
+from budgetnet.training.job import (
+    Job,
+    JobContext,
+    JobFiles,
+    Timing,
+    TrainingJob,
+    opened,
+    run_job,
+    time_single_process,
+)
+from budgetnet.training.memory import process_room, training_batch
+from budgetnet.training.recipe import Recipe, guarded_batch
+from budgetnet.training.stopwatch import TIMING_SECONDS, Clock, Timings, median_timing
 from budgetnet.training.trainer import TrainingSpec
 
 JobType = TypeVar("JobType", bound=Job)
@@ -82,18 +92,38 @@ class RayExecutor:
     ) -> Timings:
         """Each config by itself on some node, as many at a time as there are slots."""
         self.stored_images(context)  # which no later start of workers does again
-        jobs = [_TimedConfig(config, context, TIMING_SECONDS / ROUNDS) for config in configs] * ROUNDS
-        count, before = self.slots(), time.monotonic()
-        told = progress or silent
-        with self.workers(_time, context, count, progress) as workers:
-            found = workers.run(jobs, lambda *_: told(Update("timing", 0, len(jobs), "on the cluster")))
-        worked = sum(timing.seconds for timing in found) / min(count, len(jobs))
-        rates = [
-            statistics.median(row.single_process for row in found[index :: len(configs)])
-            for index in range(len(configs))
-        ]
-        startup = max(0.0, time.monotonic() - before - worked)
-        return Timings(tuple(Timing(rate, rate, 0.0) for rate in rates), startup)
+        stopwatch = _NodesStopwatch(self, progress or silent)
+        found = stopwatch.time(list(configs) * ROUNDS, context, TIMING_SECONDS / ROUNDS)
+        timings = tuple(median_timing(found[index :: len(configs)]) for index in range(len(configs)))
+        return Timings(timings, stopwatch.startup_seconds)
+
+    def shared_batch(
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        networks: Sequence[Network] = (),
+        most_bytes: int | None = None,
+        single_process: bool = True,
+    ) -> tuple[int, ProcessGroup]:
+        """A training has one slot, as a trial has: `cpus_per_trial` and `gpus_per_trial` say what that is."""
+        count, group = len(images.indices("train")), ProcessGroup(1, self.cluster.threads)
+        if not networks:
+            return guarded_batch(recipe, count), group
+        return training_batch(recipe, count, networks, self.device, most_bytes=most_bytes, room=self.room()), group
+
+    @contextlib.contextmanager
+    def stopwatch(
+        self, clock: Clock, group: ProcessGroup, progress: Progress | None = None
+    ) -> Iterator[_NodesStopwatch]:
+        """Each config by itself on some node."""
+        yield _NodesStopwatch(self, progress or silent)
+
+    def train(self, job: TrainingJob, group: ProcessGroup, progress: Progress) -> bool:
+        """As one job on some node, its steps as planned."""
+        if not job.scores.exists() and not job.diverged.exists():
+            with self.workers(run_job, job.context, 1, progress) as workers:
+                workers.run([job])
+        return job.scores.exists()
 
     def stored_images(self, context: JobContext) -> StoredImages:
         """The images of a context in the storage, written there if they are not."""
@@ -101,6 +131,30 @@ class RayExecutor:
         if key not in self._images:
             self._images[key] = write_images(*opened(*key), self.storage)
         return self._images[key]
+
+
+class _NodesStopwatch:
+    """Times configs on the nodes of a cluster."""
+
+    def __init__(self, executor: RayExecutor, progress: Progress) -> None:
+        self.executor, self.progress = executor, progress
+        self._waited = 0.0
+
+    @property
+    def startup_seconds(self) -> float:
+        return self._waited
+
+    def time(
+        self, configs: Sequence[TrainingSpec], context: JobContext, seconds: float = TIMING_SECONDS
+    ) -> tuple[Timing, ...]:
+        executor, before = self.executor, time.monotonic()
+        jobs = [_TimedConfig(config, context, seconds) for config in configs]
+        with executor.workers(_time, context, len(jobs), self.progress) as workers:
+            found = workers.run(jobs, lambda *_: self.progress(Update("timing", 0, len(jobs), "on the cluster")))
+        worked = sum(timing.seconds for timing in found) / min(max(1, executor.slots()), len(jobs))
+        # Not their sum: a process that Ray has started takes the next job, too.
+        self._waited = max(self._waited, time.monotonic() - before - worked)
+        return tuple(found)
 
 
 class _Tasks(Generic[JobType, Result]):

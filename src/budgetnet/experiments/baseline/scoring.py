@@ -95,9 +95,10 @@ class CandidateScoring:
                         finish(job)
                     else:
                         missing.append(job)
-                by_then = deadline()
-                jobs = [dataclasses.replace(job, deadline=by_then) for job in missing]
-                workers.run(jobs, lambda job, _: finish(job))
+                if missing:
+                    by_then = deadline()
+                    jobs = [dataclasses.replace(job, deadline=by_then) for job in missing]
+                    workers.run(jobs, lambda job, _: finish(job))
 
             yield score_batch
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Certificate
+from budgetnet.cluster.executor import Executor
 from budgetnet.data import ImageSet
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
@@ -27,7 +28,6 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing
-from budgetnet.training.memory import most_training_bytes, shared_batch
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
 from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
@@ -139,7 +139,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
 
     def draft(networks: Mapping[str, Network], trained_by: Recipe) -> tuple[tuple[TrainingSpec, ...], ProcessGroup]:
         """The trainings of these networks, by their ids, and the processes that share a batch."""
-        batch, group = shared_batch(trained_by, images, executor.device, list(networks.values()), most_bytes)
+        batch, group = executor.shared_batch(trained_by, images, list(networks.values()), most_bytes)
         same = trained_by, preprocessing, request.seed, batch
         return tuple(TrainingSpec(name, network, *same) for name, network in networks.items()), group
 
@@ -149,14 +149,14 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         context.pixels(side_px)
         return context.job_context(side_px, request.seed)
 
-    estimate = estimated_limits(images, recipe, time, executor.device, executor.slots(), inherited, most_bytes)
+    estimate = estimated_limits(images, recipe, time, executor, inherited, most_bytes)
     raced = [row.network for row in find(estimate) if row.raced]
     pixels = context.pixels(side_px_for(raced, preprocessing))
     augmentation = choose_augmentation(request.augment, recipe, images, pixels, request.seed)
     tell_augmentation(augmentation, progress)
     trained_by = fitted(recipe, augmentation)
     field = chosen_field(
-        find, lambda networks: draft(networks, trained_by), open_context, estimate, time, executor.device, progress
+        find, lambda networks: draft(networks, trained_by), open_context, estimate, time, executor, progress
     )
     context.clear()
     if parent is not None:
@@ -208,25 +208,24 @@ def estimated_limits(
     images: ImageSet,
     recipe: Recipe,
     time: TimeBudget,
-    device: str,
-    workers: int,
+    executor: Executor,
     inherited: bool,
     most_bytes: int | None,
 ) -> TrainingLimits:
     """What there is to train with, before anything was timed: usual processors, and the memory that is free now."""
     count = len(images.indices("train"))
-    batch, _ = shared_batch(recipe, images, device)
+    batch, _ = executor.shared_batch(recipe, images)
     least, enough = least_epochs(inherited)
     final_seconds = _final_seconds(time, USUAL_STARTUP_SECONDS, TIMING_SHARE * time.seconds)
     return TrainingLimits(
         seconds=time.seconds,
         final_seconds=final_seconds,
-        work=max(LEAST_FINAL_SECONDS, final_seconds) * USUAL_SPEED[device] * workers,
+        work=max(LEAST_FINAL_SECONDS, final_seconds) * USUAL_SPEED[executor.device] * executor.slots(),
         images=count,
         batch=max(1, batch),
         least_epochs=least,
         enough_epochs=enough,
-        bytes=most_training_bytes(device, most_bytes),
+        bytes=min(executor.room(), most_bytes or executor.room()),
         least_batch=min(LEAST_IMAGES, batch),
         optimiser=recipe.optimiser,
         ema=recipe.ema_share > 0,
@@ -245,7 +244,7 @@ def chosen_field(
     open_context: Callable[[Sequence[Network]], JobContext],
     limits: TrainingLimits,
     time: TimeBudget,
-    device: str,
+    executor: Executor,
     progress: Progress | None = None,
 ) -> Field:
     """The candidates that there is time to train, and how fast the raced ones are.
@@ -258,7 +257,7 @@ def chosen_field(
     specs, group = draft(raced)
     quickest = min(specs, key=lambda row: image_work(row.network, row.batch))
     seconds = min(TIMING_SECONDS, TIMING_SHARE * time.seconds / (2 * (len(specs) + 1)))
-    with time.clock.stopwatch(device, group, progress) as stopwatch:
+    with executor.stopwatch(time.clock, group, progress) as stopwatch:
         known: dict[Network, Timing] = {}
         context = open_context(list(raced.values()))
         known[quickest.network] = stopwatch.time([quickest], context, seconds)[0]

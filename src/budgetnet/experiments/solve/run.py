@@ -16,7 +16,7 @@ from budgetnet.parallel.progress import Update
 from budgetnet.runs.run import write_json
 from budgetnet.statistics import wilson
 from budgetnet.training.augmenting import tell_augmentation
-from budgetnet.training.final import chance_of, check_learned, train_data_parallel
+from budgetnet.training.final import chance_of, check_learned
 from budgetnet.training.job import TrainingJob, run_job
 from budgetnet.training.outcome import finalize
 from budgetnet.training.predictions import read_validation_predictions
@@ -138,7 +138,7 @@ def _final(plan: SolvePlan, context: Context, last: TrainingJob) -> TrainingJob 
     # Where nothing was learned yet, only images that the final training does not see can tell whether it does.
     if chance_of(last, context.images[0]).learned:
         final = dataclasses.replace(final, learns_validation=True, held_out=plan.held_out)
-    return final if train_data_parallel(final, plan.group, context.progress) else None
+    return final if context.executor.train(final, plan.group, context.progress) else None
 
 
 def training_job(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from budgetnet.arguments import integer, number, path, run_arguments
 from budgetnet.budgets.budget import Budget, budget_of
+from budgetnet.cluster.executor import Executor
+from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.codec import PRIVATE, from_record
 from budgetnet.data import Folders, data_of
 from budgetnet.experiments.compute import Compute
@@ -150,6 +152,7 @@ def train(
     augment: Augment | Everything = "auto",
     classes: int | None = None,
     clock: Clock = MACHINE,
+    cluster: Cluster | Executor | None = None,
 ) -> Trained:
     """Train one network on labelled images, and test it once.
 
@@ -178,6 +181,7 @@ def train(
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         classes: Where given, the images must have this number of classes.
         clock: Where seconds come from: this machine, or another in a simulation.
+        cluster: A Ray cluster or another executor on which it is trained; this machine's processes unless given.
 
     Returns:
         The scores, and the folder of the run.
@@ -201,7 +205,7 @@ def train(
     network = None if network is None else network_of("network", network)
     classes = None if classes is None else integer("classes", classes)
     weights, pretrained = None if weights is None else path("weights", weights), path("pretrained", pretrained)
-    compute = Compute(device, precision).checked()
+    compute = Compute(device, precision, cluster).checked()
     if weights is not None and pretrained != "none":
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     request = TrainRequest(

@@ -14,12 +14,10 @@ from budgetnet.networks import Network
 from budgetnet.parallel.workers import ProcessGroup, workers_for
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext
-from budgetnet.training.memory import shared_batch
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
 from budgetnet.training.pretrained import InitialWeights, default_recipe, parent_for, write_initial_weights
 from budgetnet.training.recipe import recipe_of
 from budgetnet.training.speed import MOST_SPEED, USUAL_SPEED, image_work, least_epochs
-from budgetnet.training.stopwatch import timed
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 
@@ -56,9 +54,8 @@ def propose(request: TrainRequest, context: Context) -> TrainPlan:
     augmentation = choose_augmentation(request.augment, recipe, images, pixels, request.seed)
     tell_augmentation(augmentation, context.progress)
     most_bytes = request.budget.train_bytes if request.budget else None
-    batch, group = shared_batch(
-        recipe, images, executor.device, [network], most_bytes, single_process=request.epochs is None
-    )
+    whole = request.epochs is not None  # where there is a time, a trial of it is timed by itself
+    batch, group = executor.shared_batch(recipe, images, [network], most_bytes, single_process=not whole)
     spec = TrainingSpec("final", network, fitted(recipe, augmentation), preprocessing, request.seed, batch)
     if request.time_seconds is not None:
         check_possible(spec, images, executor.device, request.time_seconds, parent is not None)
@@ -85,10 +82,10 @@ def _steps(
     count, time = len(images.indices("train")), context.time
     if request.epochs is not None:
         return max(1, round(request.epochs * count / spec.batch)), 0.0
-    timings = timed([spec], where, group, context.progress, clock=time.clock)
-    timing = timings.configs[0]
+    with context.executor.stopwatch(time.clock, group, context.progress) as stopwatch:
+        (timing,) = stopwatch.time([spec], where)
     finish = evaluation_seconds(images, timing) + FINISH_SECONDS
-    other = timings.startup_seconds + finish
+    other = stopwatch.startup_seconds + finish
     steps = max(0, int(time.each(1, 1, other) * timing.data_parallel / spec.batch))
     least, _ = least_epochs(inherited)
     if steps * spec.batch < least * count:

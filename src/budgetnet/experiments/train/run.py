@@ -9,7 +9,7 @@ from budgetnet.experiments.train.result import TrainResult
 from budgetnet.runs.record import Record
 from budgetnet.runs.run import write_json
 from budgetnet.training.augmenting import tell_augmentation
-from budgetnet.training.final import check_learned, train_data_parallel
+from budgetnet.training.final import check_learned
 from budgetnet.training.job import whole_job
 from budgetnet.training.outcome import finalize
 from budgetnet.training.pretrained import check_initial_weights
@@ -29,7 +29,7 @@ def run(record: Record[TrainRequest, TrainPlan], context: Context) -> TrainResul
     where = context.job_context(plan.side_px, record.seed)
     (deadline,) = context.time.deadlines(1, 1, plan.finish_seconds)
     job = whole_job(plan.config, where, "final", plan.cooldown_steps, deadline)
-    if not train_data_parallel(job, plan.group, context.progress):
+    if not context.executor.train(job, plan.group, context.progress):
         what = f"the training of {network.name} diverged: its answers are not numbers"
         raise ValueError(
             f"{what}; give another --recipe or --seed, and --fresh if it is to lie in {context.run} as well"
