@@ -17,9 +17,9 @@ import pytest
 from support.baseline_search import GREY, PREPROCESSING, REQUEST, made_again, record_of, scores_in
 from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
-from support.killed import kill_when
+from support.killed import kill_when, timeless
 from support.page import Page
-from support.simulated import SimulatedClock
+from support.simulated import SimulatedClock, TimelessClock
 from support.spaces import BASE, BUDGET, SMALL
 
 from bench.ranking import main as rank
@@ -326,12 +326,12 @@ def killed_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str
     space, run = folder / "space.json", folder / "run"
     space.write_text(SMALL.to_json())
     arguments = ["search", "baseline", "digits", "--macs", "150K", "--space", str(space), "--time", "180s"]
-    command = [sys.executable, "-m", "budgetnet", *arguments, "--out", str(run)]
+    command = timeless(*arguments, "--out", str(run))
     kill_when(command, lambda: (run / "events.jsonl").exists())
     kill_when(command, lambda: len(scores_in(run)) >= 4)
     before = scores_in(run)
     kill_when(command, lambda: any((run / "training").glob("*-semifinal/final.npz")))
-    assert main([*arguments, "--out", str(run)]) == 0
+    assert main([*arguments, "--out", str(run)], TimelessClock()) == 0
     return run, arguments, before
 
 

@@ -16,7 +16,7 @@ import pytest
 from support.baseline_search import made_again, scores_in
 from support.killed import start
 from support.networks import GROWABLE as BASE
-from support.simulated import SimulatedClock
+from support.simulated import SimulatedClock, TimelessClock
 from support.spaces import SMALL
 from support.two_nodes import TwoNodes, two_nodes
 
@@ -105,7 +105,7 @@ def test_coefficients_survive_a_kill_and_a_lost_node(cluster: TwoNodes, tmp_path
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert {event["phase"].partition("/")[0] for event in events} >= {"race", "last"}
     here = copied(run)
-    assert main([*asked, "--out", str(here)]) == 0
+    assert main([*asked, "--out", str(here)], TimelessClock()) == 0
     assert json.loads((here / "coefficients.json").read_text()) == found, "the same bits as on this machine"
 
 
@@ -148,7 +148,7 @@ def test_a_whole_chain_is_that_of_this_machine(cluster: TwoNodes, tmp_path: Path
     run_until(command, lambda: (run / "family.json").exists(), lambda _: None)
     assert all(path.stat().st_mtime_ns == before for path, before in done.items()), "no finished training is repeated"
     here = copied(run, *(f"{part}/plan.json" for part in ("baseline", "coefficients", "family")))
-    assert main([*asked, "--out", str(here)]) == 0
+    assert main([*asked, "--out", str(here)], TimelessClock()) == 0
     names = ["coefficients/coefficients.json", *(f"family/S{phi}.safetensors" for phi in range(4))]
     for name in names:
         assert (run / name).read_bytes() == (here / name).read_bytes(), name

@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ import numpy as np
 import pytest
 from support.executor import InlineExecutor
 from support.formats import hold
-from support.killed import kill_when, start
+from support.killed import kill_when, start, timeless
 from support.networks import GROWABLE as BASE
 from support.networks import PLAIN
 from support.page import Page
-from support.simulated import LEARNED, LEARNED_NOTHING, SimulatedClock
+from support.simulated import LEARNED, LEARNED_NOTHING, SimulatedClock, TimelessClock
 
 from budgetnet import scale, search_coefficients
 from budgetnet.budgets.coefficient_space import Interval, Region, price
@@ -505,9 +504,8 @@ def test_a_kill_at_any_moment_ends_in_the_same_bits(tmp_path: Path, capsys: Capt
     arguments = ["search", "coefficients", "digits", "--base", str(base), "--tolerance", "20%", "--seeds", "2"]
     arguments += ["--candidates", "6", "--time", "240s", "--out"]
     whole, other = tmp_path / "whole", tmp_path / "other"
-    program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"]
-    command = [*program, *arguments, str(other)]
-    assert main([*arguments, str(whole), "--json"]) == 0
+    command = timeless(*arguments, str(other))
+    assert main([*arguments, str(whole), "--json"], TimelessClock()) == 0
     found = json.loads(capsys.readouterr().out)
     hold(found, "coefficients.json")
     other.mkdir()

@@ -10,7 +10,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from support.compared import ALONE, compared
 from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
-from support.killed import kill_when, start
+from support.killed import kill_when, start, timeless
 from support.networks import PLAIN, SQUEEZED
 from support.page import Page
 from support.simulated import LEARNED, LEARNED_NOTHING
@@ -688,7 +687,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
     }
 
 
-COMMAND = [sys.executable, "-m", "budgetnet", "compare", "digits", "--macs", "400K", "--time", "75s", "--seeds", "2"]
+COMMAND = timeless("compare", "digits", "--macs", "400K", "--time", "75s", "--seeds", "2")
 COMMAND += ["--networks", "mobilenet_v1", "mobilenet_v2", "--out"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.executor import InlineExecutor, StoppedError
 from support.formats import hold
-from support.killed import kill_when, start
+from support.killed import kill_when, start, timeless
 from support.page import Page
-from support.simulated import LEARNED, SimulatedClock
+from support.simulated import LEARNED, SimulatedClock, TimelessClock
 from support.spaces import BASE, SMALL
 
 import budgetnet
@@ -419,7 +418,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     space, run = folder / "space.json", folder / "whole"
     space.write_text(SMALL.to_json())
     arguments = ["search", "family", "digits", "--macs", "150K", "--space", str(space), "--time", SECONDS, "--out"]
-    assert main([*arguments, str(run)]) == 0
+    assert main([*arguments, str(run)], TimelessClock()) == 0
     return run, arguments
 
 
@@ -477,8 +476,7 @@ def test_kills_in_every_part_change_nothing(whole: tuple[Path, list[str]], tmp_p
     for part in ("", *(part.name for part in PARTS)):
         (other / part).mkdir()
         shutil.copy(run / part / "plan.json", other / part / "plan.json")
-    program = [sys.executable, "-c", "import sys; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"]
-    command = [*program, *arguments, str(other)]
+    command = timeless(*arguments, str(other))
     for reached in STAGES.values():
         kill_when(command, lambda reached=reached: reached(other))
     process = start(command)

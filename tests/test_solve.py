@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from support.executor import InlineExecutor
-from support.killed import kill_when, start
+from support.killed import kill_when, start, timeless
 from support.simulated import SimulatedClock, limits_of
 from support.spaces import BASE
 
@@ -243,7 +242,7 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-COMMAND = [sys.executable, "-m", "budgetnet", "solve", "digits", "--macs", "1M", "--time", "40s", "--out"]
+COMMAND = timeless("solve", "digits", "--macs", "1M", "--time", "40s", "--out")
 
 
 @pytest.fixture(params=[1, 2], ids=["a core: race and final training", "two cores: trained to the end"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.budgets.budget import Budget, BudgetError, fit
+    from budgetnet.budgets.joint import frontier
     from budgetnet.costs.network_cost import cost
     from budgetnet.data import Folders, open_images
     from budgetnet.experiments.activations import activation_study
@@ -48,6 +49,7 @@ _PLACES = {
     "evaluate": "training.evaluate",
     "explain": "inspect.explain",
     "fit": "budgets.budget",
+    "frontier": "budgets.joint",
     "inherit": "model.inherit",
     "load_weights": "model.weights",
     "loss_landscape": "inspect.landscape",
@@ -84,6 +86,7 @@ __all__ = [
     "evaluate",
     "explain",
     "fit",
+    "frontier",
     "inherit",
     "load_weights",
     "loss_landscape",

@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 
 from budgetnet.model.files import load_checkpoint
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def timeless(*arguments: str) -> list[str]:
+    """budgetnet's command line in a process of its own, by a clock that never has steps left out: to be killed and
+    compared with another of the same plan."""
+    program = (
+        f"import sys; sys.path[:] = {[str(TESTS), *sys.path]!r}\n"
+        "from budgetnet.cli import main\n"
+        "from support.simulated import TimelessClock\n"
+        "if __name__ == '__main__': sys.exit(main(sys.argv[1:], TimelessClock()))"
+    )
+    return [sys.executable, "-c", program, *arguments]
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:

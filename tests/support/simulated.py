@@ -11,7 +11,7 @@ from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training.chance import AgainstChance
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.speed import TrainingLimits, image_work
-from budgetnet.training.stopwatch import TIMING_SECONDS
+from budgetnet.training.stopwatch import TIMING_SECONDS, MachineClock
 from budgetnet.training.trainer import TrainingSpec
 
 
@@ -47,6 +47,15 @@ class SimulatedClock:
         self, device: str, group: ProcessGroup, progress: Progress | None = None, single_process: bool = False
     ) -> Iterator[SimulatedStopwatch]:
         yield SimulatedStopwatch(self.speed)
+
+
+@dataclass(frozen=True)
+class TimelessClock(MachineClock):
+    """This machine's clock, by which no training has to be done at any time: its steps are as planned, however busy
+    the machine is."""
+
+    def deadline(self, seconds: float) -> float | None:
+        return None
 
 
 def limits_of(work: float, images: int = 1257, batch: int = 64, seconds: float = 60.0) -> TrainingLimits:

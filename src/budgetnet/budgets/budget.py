@@ -10,21 +10,25 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, listener, number, of_kind
 from budgetnet.budgets.path import LEAST_PHI, Path, without_skips
-from budgetnet.codec import as_object, from_plain, to_plain
+from budgetnet.codec import ONLY_IF_SET, as_object, from_plain, to_plain
 from budgetnet.costs.network_cost import Cost, DType, cost
 from budgetnet.networks import Network, choose, network_of
-from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
+from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, fit_strategy_of
 
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
 TIME, MEMORY = "time", "memory"
 """The names beside those of the limits in a certificate: there is too little time or memory to train the network."""
+BAND = "band"
+"""The name for a network that is too far from the compound line: see `budgets.joint`."""
+NO_MORE = "no more multiply-adds"
+"""The name for a network that has no more multiply-adds than the answer, and a larger peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Budget:
         Returns:
             A certificate without a next network, since one network alone has no path.
         """
-        return Certificate(_rows(self.price(network), self))
+        return Certificate(limit_rows(self.price(network), self))
 
     def to_dict(self) -> dict[str, Any]:
         """The limits that are set, dtype and batch, in JSON's types.
@@ -200,6 +204,37 @@ class NextStep:
 
 
 @dataclass(frozen=True, slots=True)
+class DialStep:
+    """One dial of a joint network, and why it is not turned further.
+
+    Attributes:
+        dial: "depth", "width", "resolution" or "head".
+        at: Where it stands, in words.
+        next: Its next setting; None where it has none.
+        breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, or "band".
+        end: Why there is no next setting; None where there is one.
+    """
+
+    dial: str
+    at: str
+    next: str | None
+    breaks: tuple[str, ...]
+    end: str | None = None
+
+    def reason(self, title: Callable[[str], str]) -> str:
+        """Why it is not turned further, in words; `title` names a limit."""
+        if self.end is not None:
+            return self.end
+        broken = [title(name) for name in self.breaks if name not in (TIME, MEMORY, BAND, NO_MORE)]
+        lacks = [name for name in self.breaks if name in (TIME, MEMORY)]
+        parts = [f"breaks {' and '.join(broken)}"] if broken else []
+        parts += [f"leaves too little {' and '.join(lacks)} for its training"] if lacks else []
+        parts += ["is too far from the compound line"] if BAND in self.breaks else []
+        parts += ["has no more multiply-adds, and a larger peak"] if NO_MORE in self.breaks else []
+        return " and ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """Why a network is the answer: its limits, and why nothing larger on its path is.
 
@@ -208,6 +243,7 @@ class Certificate:
         next: The next larger network of the path with what it breaks; None for a single network, or where the path
             ends.
         end: Why the path ends, where it ends while its last network still fits.
+        dials: Of a joint network: each dial, and why it is not turned further.
 
     Raises:
         ValueError: There are no limits.
@@ -216,6 +252,7 @@ class Certificate:
     limits: tuple[LimitRow, ...]
     next: NextStep | None = None
     end: str | None = None
+    dials: tuple[DialStep, ...] = field(default=(), metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         if not self.limits:
@@ -230,6 +267,12 @@ class Certificate:
     def breaks(self) -> tuple[str, ...]:
         """Names of the limits that are not kept."""
         return tuple(row.name for row in self.limits if row.left < 0)
+
+    @property
+    def hindrances(self) -> frozenset[str]:
+        """What keeps the next larger networks from being the answer: limits, TIME, MEMORY."""
+        steps = [] if self.next is None else [self.next.breaks]
+        return frozenset(name for breaks in (*steps, *(dial.breaks for dial in self.dials)) for name in breaks)
 
     @property
     def binding(self) -> LimitRow:
@@ -263,21 +306,21 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The largest network of a path within a budget.
+    """The largest network within a budget.
 
     Attributes:
         network: The network.
-        phi: The smallest phi that gives it.
+        phi: The smallest phi that gives it; None for the joint strategy, which has four dials and not one.
         cost: What it costs at the budget's batch and dtype.
         certificate: The reasons.
-        strategy: The strategy of the path.
+        strategy: How it was scaled.
     """
 
     network: Network
-    phi: float
+    phi: float | None
     cost: Cost
     certificate: Certificate
-    strategy: Strategy
+    strategy: FitStrategy
 
 
 class BudgetError(ValueError):
@@ -320,7 +363,8 @@ def _amount(price: Cost, name: str, budget: Budget) -> int:
     return getattr(price, name)
 
 
-def _rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
+def limit_rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
+    """A row for each limit of the budget."""
     limits = budget.limits()
     return tuple(
         LimitRow(name, limits[name], value, limits[name] - value) for name, value in used(price, budget).items()
@@ -330,14 +374,17 @@ def _rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
 def fit(
     base: Network,
     budget: Budget,
-    strategy: Strategy = "compound",
+    strategy: FitStrategy = "compound",
     coefficients: Coefficients = PAPER,
     largest_px: int | None = None,
     obstacles: Callable[[Network], tuple[str, ...]] | None = None,
 ) -> Fit:
-    """The largest network of the base's path that keeps every limit of the budget, with its certificate::
+    """The largest network that keeps every limit of the budget, with its certificate::
 
         maximise phi   subject to   used(N(phi), limit) <= limit   for every limit that is set
+
+    The strategy "joint" has a dial for each of depth, width, resolution and head instead of phi, and fills several
+    limits: the network of the most multiply-adds near the compound line (`budgets.joint`).
 
     It counts the real networks with whole layers and channels. It bisects over the path with what never falls along it
     (MACs, params, weight bytes, and the peaks without skips, which are lower bounds of the real ones), and walks down
@@ -348,8 +395,8 @@ def fit(
     Args:
         base: The network to scale.
         budget: The limits.
-        strategy: How compute is shared among depth, width and resolution: see `scale`.
-        coefficients: Alpha, beta and gamma of the compound strategy.
+        strategy: How compute is shared among depth, width and resolution: one of `scale`, or "joint".
+        coefficients: Alpha, beta and gamma of the compound strategy, and of the line that "joint" stays near.
         largest_px: The path ends where a side would be longer than this. Unless given, at phi = 10.
         obstacles: A function from a network to the names of what else keeps it from being the answer, such as too
             little time to train it. Like limits, these must not disappear as networks grow.
@@ -372,8 +419,13 @@ def fit(
     """
     network_of("base", base)
     budget_of("budget", budget)
-    path = Path(base, strategy, coefficients, largest_px)
+    strategy = fit_strategy_of("strategy", strategy)
     listener("obstacles", obstacles)
+    if strategy == "joint":
+        from budgetnet.budgets.joint import fit_joint
+
+        return fit_joint(base, budget, coefficients, largest_px, obstacles)
+    path = Path(base, strategy, coefficients, largest_px)
 
     def breaks(network: Network) -> tuple[str, ...]:
         return budget.check(network).breaks + (obstacles(network) if obstacles else ())
@@ -382,7 +434,10 @@ def fit(
     top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
     at = None if broken == LEAST_PHI else _down(path, breaks, top)
     if at is None:
-        raise _nothing_fits(path, budget, breaks(path.at(LEAST_PHI)))
+        smallest = path.at(LEAST_PHI)
+        raise nothing_fits(
+            f"on the {path.strategy} path of {base.name}", f"phi = {LEAST_PHI:g}, ", smallest, budget, breaks(smallest)
+        )
     phi = path.start(at)
     network = path.at(phi)
     price = budget.price(network)
@@ -400,7 +455,7 @@ def _down(path: Path, breaks: Callable[[Network], tuple[str, ...]], phi: float) 
 def _certificate(
     path: Path, budget: Budget, phi: float, price: Cost, breaks: Callable[[Network], tuple[str, ...]]
 ) -> Certificate:
-    rows = _rows(price, budget)
+    rows = limit_rows(price, budget)
     following = path.after(phi)
     if following is not None:
         network = path.at(following)
@@ -410,17 +465,17 @@ def _certificate(
     return Certificate(rows, end=path.end)
 
 
-def _nothing_fits(path: Path, budget: Budget, breaks: Sequence[str]) -> BudgetError:
-    smallest = path.at(LEAST_PHI)
+def nothing_fits(where: str, at: str, smallest: Network, budget: Budget, breaks: Sequence[str]) -> BudgetError:
+    """The error for a budget that even the smallest network there, at this place, does not keep."""
     worst = budget.check(smallest).binding
     if worst.left >= 0:
         what = " and ".join(breaks)
-        message = f"there is not enough {what} to train any network on the {path.strategy} path of {path.base.name}"
+        message = f"there is not enough {what} to train any network {where}"
         return BudgetError(message, breaks[0], smallest, 0)
     height, width = smallest.resolution_px
     message = (
-        f"no network on the {path.strategy} path of {path.base.name} keeps {budget}: the smallest "
-        f"(phi = {LEAST_PHI:g}, {height}x{width} px, {smallest.depth} blocks) has {worst.name} {worst.used:,}, "
+        f"no network {where} keeps {budget}: the smallest "
+        f"({at}{height}x{width} px, {smallest.depth} blocks) has {worst.name} {worst.used:,}, "
         f"{_times(worst.share)} the limit; raise it, or take a smaller base, fewer classes or another strategy"
     )
     return BudgetError(message, worst.name, smallest, -worst.left)

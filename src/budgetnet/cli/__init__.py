@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
@@ -31,6 +32,9 @@ from budgetnet.cli import (
     streams,
     training,
 )
+
+if TYPE_CHECKING:
+    from budgetnet.training.stopwatch import Clock
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a program returns whose reader has gone."""
@@ -79,12 +83,12 @@ app.command(search.app)
 app.command(landscape.app)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+    """Run one command; returns its exit code. Time limits are kept by `clock`, this machine's unless given."""
     if arguments is None:
         process.note_command()
     shown_before, warnings.showwarning = warnings.showwarning, _warned
-    with streams.guarded() as output:
+    with streams.guarded() as output, process.using(clock):
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
             output.flush()

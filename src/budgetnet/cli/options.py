@@ -17,7 +17,7 @@ from budgetnet.arguments import integer
 from budgetnet.atomic_write import written_aside
 from budgetnet.cli import sizes
 from budgetnet.networks import Network, Px
-from budgetnet.networks.scaling import Coefficients, Strategy, adapt
+from budgetnet.networks.scaling import Coefficients, FitStrategy, Strategy, adapt
 from budgetnet.reading import file_content
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ AsJson = Annotated[bool, Parameter(name="--json", group=OUTPUT, help="Print one 
 Out = Annotated[Path | None, Parameter(group=OUTPUT, metavar="FILE", help="Write the network to this .json file.")]
 StrategyOption = Annotated[
     Strategy, Parameter(group=NETWORK, help="How compute is shared among depth, width and resolution.")
+]
+FitStrategyOption = Annotated[
+    FitStrategy,
+    Parameter(
+        group=NETWORK,
+        help="How compute is shared among depth, width and resolution; joint has a dial for each.",
+    ),
 ]
 CoefficientsOption = Annotated[
     Coefficients,

@@ -13,7 +13,7 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import Strategy, source
 
 if TYPE_CHECKING:
-    from budgetnet.budgets.budget import Certificate, Fit, NextStep
+    from budgetnet.budgets.budget import Certificate, DialStep, Fit, NextStep
     from budgetnet.budgets.path import Step
     from budgetnet.costs.network_cost import Cost
 
@@ -163,6 +163,9 @@ def print_certificate(certificate: Certificate) -> None:
         for row in certificate.limits
     ]
     show.table(("limit", "at most", "used", "left", "used %"), rows)
+    if certificate.dials:
+        show.say()
+        _print_dials(certificate.dials)
     if certificate.breaks:
         show.say(f"It does not fit: it breaks {_list(certificate.breaks)}.", "bold")
     elif certificate.next is not None:
@@ -173,8 +176,14 @@ def print_certificate(certificate: Certificate) -> None:
         )
     elif certificate.end is not None:
         show.say(f"Nothing larger on its path: {certificate.end}.")
-    else:
+    elif not certificate.dials:
         show.say("It fits.", "bold")
+
+
+def _print_dials(dials: Sequence[DialStep]) -> None:
+    """Each dial, its next setting, and why it is not taken."""
+    rows = [(row.dial, row.at, row.next or "-", row.reason(show.words)) for row in dials]
+    show.table(("dial", "at", "next", "why not"), rows)
 
 
 def _hindered(following: NextStep) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from budgetnet.training.stopwatch import Clock
 
 _started_for_it = False
+_given: Clock | None = None
 
 
 class ClockArgument(TypedDict, total=False):
@@ -23,8 +26,21 @@ def note_command() -> None:
     _started_for_it = True
 
 
+@contextlib.contextmanager
+def using(clock: Clock | None) -> Iterator[None]:
+    """Commands in here take this clock, if there is one."""
+    global _given
+    before, _given = _given, clock
+    try:
+        yield
+    finally:
+        _given = before
+
+
 def clock() -> ClockArgument:
     """The argument `clock` of a function that makes a run: nothing where the process was not started for it."""
+    if _given is not None:
+        return ClockArgument(clock=_given)
     if not _started_for_it:
         return {}
     import psutil

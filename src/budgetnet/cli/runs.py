@@ -38,7 +38,7 @@ from budgetnet.cli.options import (
 )
 from budgetnet.cli.progress import progress
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import PAPER, Strategy
+from budgetnet.networks.scaling import PAPER, FitStrategy
 
 if TYPE_CHECKING:
     from budgetnet.parallel.progress import Progress
@@ -145,7 +145,7 @@ def solve(
         ),
     ] = None,
     strategy: Annotated[
-        tuple[Strategy, ...] | None,
+        tuple[FitStrategy, ...] | None,
         Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
     ] = None,
     coefficients: CoefficientsOption = PAPER,

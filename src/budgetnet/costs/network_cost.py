@@ -141,19 +141,24 @@ def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
     batch = integer("batch", batch)
     choose("dtype", dtype, get_args(DType))
     sums = _sums(network)
-    weight_bytes = sums.weights * WEIGHT_BYTES[dtype] + sums.biases * BIAS_BYTES[dtype]
+    weights = weight_bytes(sums.weights, sums.biases, dtype)
     peak_bytes = inference_memory.peak_activation_elements(network) * batch * WEIGHT_BYTES[dtype]
     return Cost(
         params=sums.params,
         macs=sums.macs,
         activations=sums.activations,
-        weight_bytes=weight_bytes,
+        weight_bytes=weights,
         peak_activation_bytes=peak_bytes,
-        peak_bytes=weight_bytes + peak_bytes,
+        peak_bytes=weights + peak_bytes,
         batch=batch,
         dtype=dtype,
         network=network,
     )
+
+
+def weight_bytes(weights: int, biases: int, dtype: DType) -> int:
+    """Bytes of so many folded weights and biases."""
+    return weights * WEIGHT_BYTES[dtype] + biases * BIAS_BYTES[dtype]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +214,36 @@ def _sums(network: Network) -> _Sums:
 
 
 _NAMES = tuple(row.name for row in dataclasses.fields(_Sums))
+
+
+class Part(NamedTuple):
+    """What a part of a network adds to its sums. `weights_at`: those that are used at each size of map, whose pixels
+    times weights are its multiply-adds."""
+
+    params: int
+    weights: int
+    biases: int
+    weights_at: tuple[tuple[Px, int], ...]
+
+
+def parts_of(network: Network) -> tuple[Part, tuple[Part, ...], Part]:
+    """The stem, every distinct block in its order (`distinct_blocks`), and all behind the last block."""
+    blocks = tuple(inference_memory.distinct_blocks(network))
+    block, at, _ = blocks[-1]
+    ends = (network.head_conv, network.hidden_linear, network.classifier)
+    tail = _part(tuple(_tail_rows(network, block.out_px(at))), tuple(conv for conv in ends if conv))
+    stem = _part(tuple(_stem_rows(network)), (network.stem_conv,))
+    return stem, tuple(_part(_block_rows(block, px), block.convs) for block, px, _ in blocks), tail
+
+
+def _part(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> Part:
+    sums = _sum_rows(rows, convs)
+    at = tuple(
+        (row.out_shape[1:], row.macs // (row.out_shape[1] * row.out_shape[2]))
+        for row in rows
+        if row.kind in ("conv", "linear")
+    )
+    return Part(sums.params, sums.weights, sums.biases, at)
 
 
 def lower(network: Network) -> tuple[Op, ...]:

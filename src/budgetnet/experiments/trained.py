@@ -156,12 +156,33 @@ def certificate_section(certificate: Certificate, budget: Budget) -> Section:
     )
     kept = "Every limit is kept." if certificate.fits else "Not every limit is kept."
     text = Text(f"{kept} {_why_largest(certificate)}".rstrip())
-    return Section("certificate", "Certificate", (text, Table(tuple(columns), tuple(rows), note, terminal=False)))
+    table = Table(tuple(columns), tuple(rows), note, terminal=False)
+    dials = (_dials_table(certificate),) if certificate.dials else ()
+    return Section("certificate", "Certificate", (text, table, *dials))
+
+
+def _dials_table(certificate: Certificate) -> Table:
+    """Each dial of a joint network, its next setting, and why it is not taken."""
+    rows = tuple(
+        Row(
+            (
+                Cell(dial.dial),
+                Cell(dial.at),
+                Cell(dial.next or "\N{EN DASH}"),
+                Cell(dial.reason(lambda name: _words(name).removeprefix("of "))),
+            )
+        )
+        for dial in certificate.dials
+    )
+    columns = tuple(Column(name, number=False) for name in ("dial", "at", "next", "why it is not turned further"))
+    return Table(columns, rows, "Of each dial the network whose next setting alone is taken.", terminal=False)
 
 
 def _why_largest(certificate: Certificate) -> str:
     """Why nothing larger on the path is the answer."""
     following = certificate.next
+    if certificate.dials:
+        return "Of all networks of its four dials near the compound line that keep them, it has the most multiply-adds."
     if following is None:
         return f"{certificate.end[0].upper()}{certificate.end[1:]}." if certificate.end else ""
     titles = [_words(name).removeprefix("of ") for name in following.broken_limits]

@@ -31,6 +31,10 @@ from budgetnet.networks import (
 
 Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+FitStrategy = Literal[Strategy, "joint"]
+"""A strategy of one dial, phi, or "joint", which has a dial for each of depth, width, resolution and head: it has no
+network but for a budget (`budgets.joint`)."""
+FIT_STRATEGIES: tuple[FitStrategy, ...] = get_args(FitStrategy)
 
 LEAST_CHANNELS = 8
 LEAST_PX = 32
@@ -109,15 +113,22 @@ def strategy_of(what: str, value: object) -> Strategy:
     return cast("Strategy", value)
 
 
-def for_strategy(coefficients: Coefficients, strategy: Strategy) -> Coefficients:
-    """The coefficients where the strategy is compound; the paper's, which say nothing, for the others."""
-    return coefficients if strategy == "compound" else PAPER
+def fit_strategy_of(what: str, value: object) -> FitStrategy:
+    """The value, if it names a strategy that a fit takes. Raises a one-line `ValueError` that names them all."""
+    choose(what, value, FIT_STRATEGIES)
+    return cast("FitStrategy", value)
 
 
-def check_compound(coefficients: Coefficients, strategies: Iterable[Strategy]) -> None:
+def for_strategy(coefficients: Coefficients, strategy: FitStrategy) -> Coefficients:
+    """The coefficients where the strategy is compound, or joint, which stays near its line; else the paper's, which
+    say nothing."""
+    return coefficients if strategy in ("compound", "joint") else PAPER
+
+
+def check_compound(coefficients: Coefficients, strategies: Iterable[FitStrategy]) -> None:
     """Raise a one-line `ValueError` where coefficients are given and none of the strategies takes them."""
     named = tuple(strategies)
-    if coefficients != PAPER and "compound" not in named:
+    if coefficients != PAPER and not {"compound", "joint"} & set(named):
         raise ValueError(f"coefficients belong to the compound strategy, not to {', '.join(named)}")
 
 

@@ -26,7 +26,7 @@ from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform, report_path
 from budgetnet.experiments.report import Report
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, check_compound, coefficients_of
+from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, check_compound, coefficients_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
@@ -78,7 +78,7 @@ def compare(
     time_seconds: float = 3600.0,
     seeds: int = 3,
     networks: Sequence[str | Network] | None = None,
-    strategy: Strategy = "compound",
+    strategy: FitStrategy = "compound",
     pretrained: str = "none",
     recipe: str | Recipe | None = None,
     question: Question = "families",

@@ -11,7 +11,7 @@ from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import AdaptedBase, adapted_bases
 from budgetnet.experiments.compare.entrants import BASE, Entered, entered, families, fitted
 from budgetnet.networks import RELU, SWISH, Activation, Network, Squeeze, Stage, zoo
-from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
+from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def ablations(
     images: ImageSet,
     budget: Budget,
     base: str | Network = BASE,
-    strategy: Strategy = "compound",
+    strategy: FitStrategy = "compound",
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
 ) -> Entered:

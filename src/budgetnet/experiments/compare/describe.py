@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from budgetnet.draw.wording import listed
 from budgetnet.networks import KINDS, Activation, Block, BlockKind, Network, Rounding, zoo
-from budgetnet.networks.scaling import Strategy
+from budgetnet.networks.scaling import FitStrategy
 
 STRATEGIES = {
     "compound": "compound: depth, width and resolution together",
@@ -15,6 +15,7 @@ STRATEGIES = {
     "resolution": "resolution alone",
     "dWr": "mostly width, with some depth and resolution",
     "tiny": "resolution and depth before width",
+    "joint": "depth, width, resolution and head each by itself",
 }
 ACTIVATIONS = {
     "relu": "ReLU",
@@ -36,7 +37,7 @@ def origin(base: str, source: str) -> str:
     return source or "a file that names no source"
 
 
-def design(strategy: Strategy, rounding: Rounding) -> str:
+def design(strategy: FitStrategy, rounding: Rounding) -> str:
     """How the base was scaled, and what its family keeps as it is."""
     kept = [name for name in ("stem", "head") if getattr(rounding, name) == "kept"]
     kept += ["the repeats of the first and last stage"] if rounding.keeps_end_repeats else []

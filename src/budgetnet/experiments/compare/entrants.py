@@ -14,7 +14,7 @@ from budgetnet.budgets.budget import Budget, BudgetError, Fit, fit, nearest_miss
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import PAPER, Coefficients, Strategy, for_strategy
+from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, for_strategy
 
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
 BASE = "efficientnet_b0"
@@ -28,8 +28,8 @@ class Entrant:
     id: str
     label: str
     base: str
-    strategy: Strategy
-    phi: float
+    strategy: FitStrategy
+    phi: float | None
     dropped_strides: int
     network: Network
 
@@ -50,7 +50,7 @@ def families(
     images: ImageSet,
     budget: Budget,
     bases: Sequence[str | Network] = FAMILIES,
-    strategy: Strategy = "compound",
+    strategy: FitStrategy = "compound",
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
 ) -> Entered:
@@ -75,7 +75,7 @@ def fitted(
     rows: Iterable[AdaptedBase],
     images: ImageSet,
     budget: Budget,
-    strategy: Strategy,
+    strategy: FitStrategy,
     coefficients: Coefficients = PAPER,
 ) -> Fitted:
     """The fit of one base among its numbers of dropped strides."""
@@ -90,7 +90,7 @@ def fitted(
     return min(fits, key=lambda row: map_rank(row[0], row[1].network)) if fits else failures[0]
 
 
-def entered(rows: Sequence[tuple[str, str, str, Strategy, Fitted]], budget: Budget) -> Entered:
+def entered(rows: Sequence[tuple[str, str, str, FitStrategy, Fitted]], budget: Budget) -> Entered:
     """Rows of (id, label, base, strategy, fit) as entrants, and those that have no fit."""
     entrants: list[Entrant] = []
     failures: list[tuple[str, BudgetError]] = []

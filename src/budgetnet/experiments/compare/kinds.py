@@ -12,18 +12,18 @@ from budgetnet.experiments.compare.entrants import BASE, FAMILIES, Entered, fami
 from budgetnet.experiments.compare.request import CompareRequest, Question
 from budgetnet.experiments.compare.scalings import scalings
 from budgetnet.networks import Network, choose
-from budgetnet.networks.scaling import STRATEGIES, Strategy
+from budgetnet.networks.scaling import FIT_STRATEGIES, FitStrategy
 
 
 def bases_of(
-    question: Question, networks: Sequence[str | Network] | None, strategy: Strategy
+    question: Question, networks: Sequence[str | Network] | None, strategy: FitStrategy
 ) -> tuple[str | Network, ...]:
     """The bases that a question is asked about; those of everybody unless given.
 
     Raises a one-line `ValueError` for none, for several where there can be one, and for a strategy where all are asked.
     """
     choose("question", question, get_args(Question))
-    choose("strategy", strategy, STRATEGIES)
+    choose("strategy", strategy, FIT_STRATEGIES)
     if networks is None:
         networks = FAMILIES if question == "families" else (BASE,)
     if not networks or (question == "families" and len(networks) < 2):

@@ -176,10 +176,14 @@ def _network_row(one: Compared, use: str, published: bool) -> Row:
     notes = (
         *((("Designed", one.origin),) if one.origin else ()),
         ("Blocks", one.blocks),
-        ("Scaled", f"{one.design}; φ\N{NO-BREAK SPACE}{signed(one.phi)}{dropped}"),
+        ("Scaled", f"{one.design}{_phi(one)}{dropped}"),
         ("Suited", use),
     )
     return Row(tuple(cells), notes)
+
+
+def _phi(one: Compared) -> str:
+    return "" if one.phi is None else f"; φ\N{NO-BREAK SPACE}{signed(one.phi)}"
 
 
 def _accuracy(found: Comparison, seeds: int) -> Figure:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import Coefficients, Strategy
+from budgetnet.networks.scaling import Coefficients, FitStrategy
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import Recipe
 
@@ -23,7 +23,7 @@ class CompareRequest:
     time_seconds: float
     seeds: int
     networks: tuple[str | Network, ...]
-    strategy: Strategy
+    strategy: FitStrategy
     coefficients: Coefficients
     pretrained: str
     recipe: Recipe | None

@@ -58,7 +58,7 @@ class Compared:
     label: str
     base: str
     strategy: str
-    phi: float
+    phi: float | None
     dropped_strides: int
     network: Network
     design: str

@@ -27,13 +27,13 @@ from budgetnet.experiments.summary import Summary
 from budgetnet.experiments.trained import summary_rows
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
+    FIT_STRATEGIES,
     PAPER,
-    STRATEGIES,
     Coefficients,
-    Strategy,
+    FitStrategy,
     check_compound,
     coefficients_of,
-    strategy_of,
+    fit_strategy_of,
 )
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.augmenting import Augment, Everything, augment_of
@@ -133,7 +133,7 @@ def solve(
     seed: int = 0,
     recipe: str | Recipe | None = None,
     bases: Sequence[str | Network] | None = None,
-    strategies: Sequence[Strategy] | None = None,
+    strategies: Sequence[FitStrategy] | None = None,
     device: str = "cpu",
     precision: str = "float32",
     fresh: bool = False,
@@ -202,7 +202,7 @@ def solve(
         seed=seed,
         recipe=asked_recipe(recipe, pretrained),
         bases=_asked_bases(bases, pretrained),
-        strategies=tuple(STRATEGIES if strategies is None else several("strategies", strategies, strategy_of)),
+        strategies=tuple(FIT_STRATEGIES if strategies is None else several("strategies", strategies, fit_strategy_of)),
         pretrained=pretrained,
         coefficients=coefficients,
         augment=augment_of(augment),

@@ -17,7 +17,7 @@ from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px
-from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, Strategy, for_strategy
+from budgetnet.networks.scaling import FIT_STRATEGIES, PAPER, Coefficients, FitStrategy, for_strategy
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.speed import TrainingLimits
 
@@ -43,7 +43,7 @@ class Contender:
 
     id: str
     base: str
-    strategy: Strategy
+    strategy: FitStrategy
     dropped_strides: int
     fit: Fit
     raced: bool
@@ -68,9 +68,7 @@ class Contender:
     @property
     def at_its_limit(self) -> bool:
         """Whether it uses most of what binds it: of a limit, or of the time or memory for its training."""
-        following = self.fit.certificate.next
-        hindered = following is not None and {TIME, MEMORY} & set(following.breaks)
-        return self.share >= LEAST_SHARE or bool(hindered)
+        return self.share >= LEAST_SHARE or bool({TIME, MEMORY} & self.fit.certificate.hindrances)
 
     def row(self) -> Candidate:
         """What plan.json keeps of it."""
@@ -107,8 +105,8 @@ class Candidate:
 
     id: str
     base: str
-    strategy: Strategy
-    phi: float
+    strategy: FitStrategy
+    phi: float | None
     dropped_strides: int
     resolution_px: Px
     network: str
@@ -130,7 +128,7 @@ def candidates(
     budget: Budget,
     entrants: int,
     bases: Sequence[str | Network] = BASES,
-    strategies: Sequence[Strategy] = STRATEGIES,
+    strategies: Sequence[FitStrategy] = FIT_STRATEGIES,
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
     training: TrainingLimits | None = None,

@@ -23,7 +23,7 @@ from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, 
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.timing import FINISH_SECONDS, TimeBudget, evaluation_seconds, prediction_seconds
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import Strategy
+from budgetnet.networks.scaling import FitStrategy
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
@@ -78,8 +78,8 @@ class Entrant:
     """
 
     id: str
-    strategy: Strategy
-    phi: float
+    strategy: FitStrategy
+    phi: float | None
     certificate: Certificate
     config: TrainingConfig
     rungs: tuple[Steps, ...]

@@ -137,7 +137,8 @@ def _dropped(row: Candidate) -> str:
 
 def _scaling(row: Candidate) -> str:
     """compound, φ −1.32, 112 px, 1 stride dropped."""
-    parts = [row.strategy, f"φ\N{NO-BREAK SPACE}{signed(row.phi)}", f"{sides(row.resolution_px)}\N{NO-BREAK SPACE}px"]
+    parts = [row.strategy, *([] if row.phi is None else [f"φ\N{NO-BREAK SPACE}{signed(row.phi)}"])]
+    parts += [f"{sides(row.resolution_px)}\N{NO-BREAK SPACE}px"]
     parts += [f"{counted(row.dropped_strides, 'stride')} dropped"] if row.dropped_strides else []
     return ", ".join(parts)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import Coefficients, Strategy
+from budgetnet.networks.scaling import Coefficients, FitStrategy
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import Recipe
 
@@ -24,7 +24,7 @@ class SolveRequest:
     seed: int
     recipe: Recipe | None
     bases: tuple[str | Network, ...] | None
-    strategies: tuple[Strategy, ...]
+    strategies: tuple[FitStrategy, ...]
     pretrained: str
     coefficients: Coefficients
     augment: Augment

@@ -1,0 +1,486 @@
+"""Several limits at once: the largest network of four dials, and the networks in which no dial can be turned further.
+
+    maximise MACs(x)   subject to   used(N(x), limit) <= limit for every limit,   distance(x, compound line) <= TAU
+
+x are the places of depth, width, resolution and head (`budgets.dials`). One dial fills one limit and leaves the rest of
+a budget unused; four fill several. The compound line is that of Tan & Le, arXiv:1905.11946, equation 3: how far from it
+a network may be keeps the three dimensions in balance, where multiply-adds alone would take one of them to its end.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from budgetnet.budgets.budget import (
+    BAND,
+    NO_MORE,
+    Budget,
+    BudgetError,
+    Certificate,
+    DialStep,
+    Fit,
+    budget_of,
+    limit_rows,
+    nothing_fits,
+)
+from budgetnet.budgets.dials import DIALS, Dial, Position, Setting, dials_of, made
+from budgetnet.budgets.path import without_skips
+from budgetnet.costs.network_cost import Part, lower, parts_of, weight_bytes
+from budgetnet.networks import Network, Px, check_integer, network_of
+from budgetnet.networks.scaling import PAPER, Coefficients, coefficients_of
+
+TAU = 2.0
+"""How far from the compound line a joint network may be, in natural logarithms of cost: (log depth, 2 log width,
+2 log resolution)."""
+REFERENCE_PX = 1 << 14
+"""A side at which the maps behind every halving have sizes of their own, so that their size names the level."""
+MEMORY_LIMITS = ("peak_activation_bytes", "peak_bytes")
+"""The limits that can hold one network and not a smaller one: skips and copies come and go as numbers are rounded."""
+
+Obstacles = Callable[[Network], tuple[str, ...]]
+Box = tuple[tuple[float, float], ...]
+Value = TypeVar("Value")
+
+
+def distance_from_line(box: Box, line: Sequence[float]) -> float:
+    """From the nearest point of a box, an interval for each coordinate, to the line {t * line}.
+
+    The squared distance is convex in t and piecewise quadratic; on each piece its least is where the derivative is 0.
+    """
+
+    def squared(t: float) -> float:
+        return sum(max(low - t * v, 0.0, t * v - high) ** 2 for (low, high), v in zip(box, line, strict=True))
+
+    edges = sorted(edge / v for pair, v in zip(box, line, strict=True) if v for edge in pair)
+    least = min(map(squared, edges))
+    for left, right in itertools.pairwise(edges):
+        middle = (left + right) / 2
+        # Those coordinates whose interval the line is outside of here, and the end that is nearer.
+        outside = [
+            (low if middle * v < low else high, v)
+            for (low, high), v in zip(box, line, strict=True)
+            if not low <= middle * v <= high
+        ]
+        weight = sum(v * v for _, v in outside)
+        if weight:
+            t = sum(end * v for end, v in outside) / weight
+            least = min(least, squared(min(max(t, left), right)))
+        else:
+            least = min(least, squared(middle))
+    return math.sqrt(least)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a part, or several, add to a network: params, folded weights and biases, and weights by level of map."""
+
+    params: int = 0
+    weights: int = 0
+    biases: int = 0
+    at: tuple[tuple[Px, int], ...] = ()
+
+    @staticmethod
+    def of(parts: Sequence[tuple[Part, int]]) -> Sums:
+        """Parts, each so many times."""
+        at: dict[Px, int] = {}
+        for part, times in parts:
+            for level, weights in part.weights_at:
+                at[level] = at.get(level, 0) + times * weights
+        params, weights, biases = (
+            sum(times * getattr(part, name) for part, times in parts) for name in ("params", "weights", "biases")
+        )
+        return Sums(params, weights, biases, tuple(at.items()))
+
+
+class JointSpace:
+    """The networks of a base's dials under a budget. Sums are added from parts; a network is made only to be checked.
+
+    Source of the sums: `costs.network_cost.parts_of`.
+    """
+
+    def __init__(
+        self,
+        base: Network,
+        budget: Budget,
+        coefficients: Coefficients = PAPER,
+        largest_px: int | None = None,
+        obstacles: Obstacles | None = None,
+        tau: float = TAU,
+    ) -> None:
+        self.base, self.budget, self.obstacles, self.tau = base, budget, obstacles, tau
+        self.line = math.log(coefficients.alpha), 2 * math.log(coefficients.beta), 2 * math.log(coefficients.gamma)
+        self.dials = dials_of(base, lambda network: not self.breaks(without_skips(network)), largest_px)
+        # Memory never becomes less as the depth grows: of a width and size the smallest depth known to break it.
+        self._too_deep: dict[tuple[int, int], int] = {}
+        self._walls: list[Position] = []
+        self._tallest: list[int] = []
+
+    def breaks(self, network: Network) -> tuple[str, ...]:
+        """All that keeps a network from being an answer: limits and obstacles."""
+        return self.budget.check(network).breaks + (self.obstacles(network) if self.obstacles else ())
+
+    def largest(self) -> Position | None:
+        """The position of the most multiply-adds within the limits and the band; None where there is none.
+
+        Of equals that with the smaller peak, then the smaller position. Exact: everything that could have more is asked
+        first, by bounds from the sums.
+        """
+        heap: list[tuple[int, int, tuple[int, ...]]] = []
+        for depth, width in self._pairs():
+            top = self._top(depth, width)
+            if top is not None:
+                self._push_rest(heap, depth, width, top)
+        best: list[tuple[int, tuple[int, ...], Position]] = []
+        most = 0
+        while heap and -heap[0][0] >= most:
+            bound, is_network, place = heapq.heappop(heap)
+            if not is_network:
+                depth, width, size = place
+                self._push_rest(heap, depth, width, size - 1)
+                head = self._largest_head(depth, width, size)
+                if head is not None and self.in_band(Position(depth, width, size, head)):
+                    _push_network(heap, self.macs(Position(depth, width, size, head)), (depth, width, size, head))
+                continue
+            at = Position(*place)
+            kept = self._kept_head(at)
+            if kept is None:
+                continue
+            if kept != at.head:
+                at = Position(at.depth, at.width, at.resolution, kept)
+                _push_network(heap, self.macs(at), at.indices)
+                continue
+            most = -bound
+            peak = self.budget.price(self.dials.network(at)).peak_activation_bytes
+            best.append((peak, at.indices, at))
+        return min(best)[2] if best else None
+
+    def frontier(self) -> tuple[Position, ...]:
+        """The positions that keep every limit and of which no dial can be turned further, others kept or turned up.
+
+        The band plays no part. In descending order, only one before a position can stand further in all dials.
+        """
+        found: list[Position] = []
+        for depth in reversed(range(len(self.dials.depths))):
+            for width in reversed(range(len(self.dials.widths))):
+                top = self._top(depth, width, within_band=False)
+                for size in reversed(range(0 if top is None else top + 1)):
+                    head = self._largest_head(depth, width, size)
+                    if head is None or any(Position(depth, width, size, head) <= other for other in found):
+                        continue
+                    if depth >= self._deepest(width, size):
+                        continue
+                    kept = self._kept_head(Position(depth, width, size, head))
+                    if kept is not None:
+                        at = Position(depth, width, size, kept)
+                        if not any(at <= other for other in found):
+                            found.append(at)
+        return tuple(sorted(found, key=lambda at: at.indices))
+
+    def macs(self, at: Position) -> int:
+        """Multiply-adds, exactly."""
+        pixels = self._pixels(at.resolution)
+        body, tail = self._body(at.depth, at.width), self._tail(at.width, at.head)
+        return sum(pixels[level] * weights for level, weights in (*body.at, *tail.at))
+
+    def in_band(self, at: Position) -> bool:
+        """Whether the nearest of the factors that give this position is at most tau from the compound line."""
+        return distance_from_line(self._box(at), self.line) <= self.tau
+
+    def _box(self, at: Position) -> Box:
+        dials = self.dials
+        return (
+            _ends(dials.depths[at.depth], 1.0),
+            _ends(dials.widths[at.width], 2.0),
+            _ends(dials.sizes[at.resolution], 2.0),
+        )
+
+    # Sums, by parts that are kept: the body's of a depth and width, the tail's of a width and head.
+
+    @functools.cached_property
+    def _columns(self) -> tuple[tuple[Part, tuple[Part, ...], Part], ...]:
+        """Of every width the parts of a network with two blocks in each stage: the first, and one of the rest."""
+        twice = (2,) * len(self.base.stages)
+        return tuple(
+            parts_of(_reference(made(self.base, self.dials.integers(Position(0, width, 0, 0))._replace(repeats=twice))))
+            for width in range(len(self.dials.widths))
+        )
+
+    @functools.cached_property
+    def _bodies(self) -> dict[tuple[int, int], Sums]:
+        return {}
+
+    def _body(self, depth: int, width: int) -> Sums:
+        known = self._bodies.get((depth, width))
+        if known is None:
+            stem, blocks, _ = self._columns[width]
+            parts = [(stem, 1)]
+            for stage, repeats in enumerate(self.dials.depths[depth].value):
+                parts += [(blocks[2 * stage], 1), (blocks[2 * stage + 1], repeats - 1)]
+            known = self._bodies[depth, width] = Sums.of(parts)
+        return known
+
+    @functools.cached_property
+    def _tails(self) -> tuple[Sums, ...]:
+        """Head, hidden layer and classifier, for every head at the smallest width."""
+        return tuple(
+            Sums.of([(parts_of(_reference(made(self.base, self.dials.integers(Position(0, 0, 0, head)))))[2], 1)])
+            for head in range(len(self.dials.heads))
+        )
+
+    def _tail(self, width: int, head: int) -> Sums:
+        if self.dials.heads[head][0] is None:
+            return Sums.of([(self._columns[width][2], 1)])
+        # The head's convolution has a weight for each channel of the body and of its own; the rest sees its own alone.
+        tail, first = self._tails[head], self.dials.widths[0].value[1][-1]
+        level, weights = tail.at[0]
+        more = weights // first * (self.dials.widths[width].value[1][-1] - first)
+        at = ((level, weights + more), *tail.at[1:])
+        return Sums(tail.params + more, tail.weights + more, tail.biases, at)
+
+    def _pixels(self, size: int) -> dict[Px, int]:
+        known = self._pixels_of.get(size)
+        if known is None:
+            smallest = made(self.base, self.dials.integers(Position(0, 0, size, 0)))
+            levels = zip(_at_reference(smallest), _map_sizes(smallest), strict=True)
+            known = self._pixels_of[size] = {level: px[0] * px[1] for level, px in levels}
+        return known
+
+    @functools.cached_property
+    def _pixels_of(self) -> dict[int, dict[Px, int]]:
+        return {}
+
+    # Bounds: what a depth, width and size leave.
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        """Every depth and width that some size could bring into the band."""
+        for depth in range(len(self.dials.depths)):
+            for width in range(len(self.dials.widths)):
+                box = _ends(self.dials.depths[depth], 1.0), _ends(self.dials.widths[width], 2.0)
+                if distance_from_line(box, self.line[:2]) <= self.tau:
+                    yield depth, width
+
+    def _light(self, depth: int, width: int, head: int) -> bool:
+        """Whether params and weights, which no size changes, are kept: of weights the least that a file can have."""
+        body, tail, budget = self._body(depth, width), self._tail(width, head), self.budget
+        weights = weight_bytes(body.weights + tail.weights, body.biases + tail.biases, budget.dtype)
+        most = min((limit for limit in (budget.weight_bytes, budget.peak_bytes) if limit is not None), default=math.inf)
+        return weights <= most and (budget.params is None or body.params + tail.params <= budget.params)
+
+    def _lightest_head(self, depth: int, width: int) -> int | None:
+        """The largest head whose params and weights are kept."""
+        heads = range(len(self.dials.heads))
+        found = bisect.bisect_left(heads, True, key=lambda head: not self._light(depth, width, head)) - 1
+        return found if found >= 0 else None
+
+    def _largest_head(self, depth: int, width: int, size: int) -> int | None:
+        """The largest head whose params, weights and multiply-adds are kept."""
+        top = self._lightest_head(depth, width)
+        if top is None or self.budget.macs is None:
+            return top
+        limit = self.budget.macs
+        found = (
+            bisect.bisect_left(
+                range(top + 1), True, key=lambda head: self.macs(Position(depth, width, size, head)) > limit
+            )
+            - 1
+        )
+        return found if found >= 0 else None
+
+    def _top(self, depth: int, width: int, within_band: bool = True) -> int | None:
+        """The largest size that the sums, memory without skips, and where asked the band could allow."""
+        if not self._light(depth, width, 0):
+            return None
+        top = self._caps[width]
+        if within_band:
+            reach = self._reach(depth, width)
+            top = min(top, bisect.bisect_right(range(len(self.dials.sizes)), reach, key=self._low) - 1)
+        if self.budget.macs is not None:
+            limit = self.budget.macs
+            sizes = range(top + 1)
+            top = (
+                bisect.bisect_left(sizes, True, key=lambda size: self.macs(Position(depth, width, size, 0)) > limit) - 1
+            )
+        return top if top >= 0 else None
+
+    def _low(self, size: int) -> float:
+        return 2 * self.dials.sizes[size].low
+
+    def _reach(self, depth: int, width: int) -> float:
+        """2 log resolution beyond which nothing of this depth and width is in the band."""
+        box = _ends(self.dials.depths[depth], 1.0), _ends(self.dials.widths[width], 2.0)
+        ends = [(high + self.tau) / v for (_, high), v in zip(box, self.line, strict=False) if v]
+        return min(ends, default=math.inf) * self.line[2] + self.tau
+
+    @functools.cached_property
+    def _caps(self) -> tuple[int, ...]:
+        """Of every width the largest size whose memory without skips is kept at the smallest depth and head.
+
+        It never grows with the width: so from each width on it is only walked down.
+        """
+        caps: list[int] = []
+        top = len(self.dials.sizes) - 1
+        for width in range(len(self.dials.widths)):
+            while top >= 0 and self.breaks(without_skips(self.dials.network(Position(0, width, top, 0)))):
+                top -= 1
+            caps.append(top)
+        return tuple(caps)
+
+    # Networks that are made and checked.
+
+    def _kept_head(self, at: Position) -> int | None:
+        """The head of this position, or the largest below it, with which everything is kept; None where none is."""
+        if at.depth >= self._too_deep.get((at.width, at.resolution), math.inf):
+            return None
+        least = Position(at.depth, at.width, at.resolution, 0)
+        if any(wall <= least for wall in self._walls):
+            return None
+        if not self.breaks(self.dials.network(at)):
+            return at.head
+        broken = self.breaks(self.dials.network(least))
+        if broken:
+            if set(broken) <= set(MEMORY_LIMITS):
+                self._too_deep[at.width, at.resolution] = at.depth
+            else:
+                self._walls = [wall for wall in self._walls if not least <= wall] + [least]
+            return None
+        heads = range(at.head)
+        here = at.depth, at.width, at.resolution
+        return (
+            bisect.bisect_left(
+                heads, True, key=lambda head: bool(self.breaks(self.dials.network(Position(*here, head))))
+            )
+            - 1
+        )
+
+    def _deepest(self, width: int, size: int) -> int:
+        """The smallest depth whose memory is broken at this width and size; one behind the last where none is."""
+        known = self._too_deep.get((width, size))
+        if known is None:
+            depths = range(len(self.dials.depths))
+
+            def broken(depth: int) -> bool:
+                found = self.budget.check(self.dials.network(Position(depth, width, size, 0))).breaks
+                return any(name in MEMORY_LIMITS for name in found)
+
+            known = self._too_deep[width, size] = bisect.bisect_left(depths, True, key=broken)
+        return known
+
+    def _push_rest(self, heap: list[tuple[int, int, tuple[int, ...]]], depth: int, width: int, size: int) -> None:
+        """All sizes of a depth and width up to this one, by the most that any of them can have."""
+        head = self._lightest_head(depth, width)
+        if size < 0 or head is None:
+            return
+        bound = self.macs(Position(depth, width, size, head))
+        if self.budget.macs is not None:
+            bound = min(bound, self.budget.macs)
+        heapq.heappush(heap, (-bound, 0, (depth, width, size)))
+
+
+def fit_joint(
+    base: Network,
+    budget: Budget,
+    coefficients: Coefficients = PAPER,
+    largest_px: int | None = None,
+    obstacles: Obstacles | None = None,
+) -> Fit:
+    """The joint network of `fit`, with the reason why each dial is not turned further. Raises as `fit` does."""
+    coefficients_of(coefficients)
+    space = JointSpace(base, budget, coefficients, largest_px, obstacles)
+    at = space.largest()
+    if at is None:
+        smallest = space.dials.network(FIRST)
+        broken = space.breaks(smallest)
+        if not broken:
+            raise _none_in_band(space, smallest)
+        raise nothing_fits(f"of the four dials of {base.name}", "", smallest, budget, broken)
+    network = space.dials.network(at)
+    price = budget.price(network)
+    steps = tuple(_dial_step(space, at, dial) for dial in DIALS)
+    return Fit(network, None, price, Certificate(limit_rows(price, budget), dials=steps), "joint")
+
+
+def frontier(base: Network, budget: Budget, largest_px: int | None = None) -> tuple[Network, ...]:
+    """The networks of a base that keep every limit and in which no dial can be turned further.
+
+    A dial is depth, width, resolution or head. Of such a network every other network of the base that stands at least
+    as far in all four dials breaks a limit. They are the candidates for an answer, whatever is thought of their shapes:
+    `fit` with the strategy "joint" takes the one of the most multiply-adds near the compound line.
+
+    Args:
+        base: The network to scale.
+        budget: The limits.
+        largest_px: The longest shorter side of an image.
+
+    Returns:
+        The networks, in the order of their dials, the depth first; none where the smallest breaks a limit.
+
+    Raises:
+        TypeError: An argument has another type.
+        ValueError: `largest_px` is not a positive integer.
+
+    Example:
+        >>> import budgetnet
+        >>> base = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
+        >>> budget = budgetnet.Budget(macs="300K", weight_bytes="40KiB", peak_activation_bytes="16KiB", dtype="int8")
+        >>> found = budgetnet.frontier(base, budget, largest_px=32)
+        >>> len(found) > 1, all(budget.check(network).fits for network in found)
+        (True, True)
+    """
+    network_of("base", base)
+    budget_of("budget", budget)
+    if largest_px is not None:
+        check_integer("largest_px", largest_px)
+    space = JointSpace(base, budget, largest_px=largest_px)
+    return tuple(space.dials.network(at) for at in space.frontier())
+
+
+FIRST = Position(0, 0, 0, 0)
+
+
+def _none_in_band(space: JointSpace, smallest: Network) -> BudgetError:
+    worst = space.budget.check(smallest).binding
+    message = (
+        f"no network of the four dials of {space.base.name} that keeps {space.budget} is near its compound line; "
+        "take another strategy, or a base whose resolution is nearer to what the limits allow, as `adapt` gives"
+    )
+    return BudgetError(message, worst.name, smallest, 0)
+
+
+def _dial_step(space: JointSpace, at: Position, dial: Dial) -> DialStep:
+    dials, here = space.dials, getattr(at, dial)
+    text = dials.words(dial, here)
+    if here + 1 >= dials.count(dial):
+        return DialStep(dial, text, None, (), dials.ends[dial])
+    turned = at.turned(dial)
+    breaks = space.breaks(dials.network(turned)) + (() if space.in_band(turned) else (BAND,))
+    return DialStep(dial, text, dials.words(dial, here + 1), breaks or (NO_MORE,))
+
+
+def _push_network(heap: list[tuple[int, int, tuple[int, ...]]], macs: int, place: tuple[int, ...]) -> None:
+    heapq.heappush(heap, (-macs, 1, place))
+
+
+def _ends(setting: Setting[Value], weight: float) -> tuple[float, float]:
+    return weight * setting.low, weight * setting.high
+
+
+def _reference(network: Network) -> Network:
+    return dataclasses.replace(network, resolution_px=(REFERENCE_PX, REFERENCE_PX))
+
+
+def _map_sizes(network: Network) -> list[Px]:
+    """The map of every convolution and linear layer, in their order, those of the head behind."""
+    return [(row.out_shape[1], row.out_shape[2]) for row in lower(network) if row.kind in ("conv", "linear")]
+
+
+def _at_reference(network: Network) -> list[Px]:
+    """The level of every one of them: its map's size at the reference."""
+    return _map_sizes(_reference(network))
