@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.quick import quick_for
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +30,15 @@ FAMILIES = (
     "mobilenet_v2",
     "mobilenet_v3_large",
     "mobilenet_v4_conv_medium",
+    "mnasnet_a1",
+    "tinynet_e",
+    "resnet50",
+)
+QUICK = (
+    "efficientnet_b0",
+    "tf_efficientnet_lite0",
+    "efficientnet_edgetpu_s",
+    "mobilenet_v2",
     "mnasnet_a1",
     "tinynet_e",
     "resnet50",
@@ -82,7 +92,7 @@ def grown(row: Network, depth: float, width: float) -> Network:
     return resize(row, Scaling(depth, width, 1.0))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", quick_for(FAMILIES, QUICK))
 def test_a_larger_network_begins_as_its_parent(name: str) -> None:
     parent = parent_of(name)
     child = build(grown(parent.network, 1.0 if name in WITHOUT_IDENTITY else 1.8, 1.4), seed=1)

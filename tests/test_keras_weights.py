@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from support import keras_models as theirs
+from support.quick import quick_for
 
 from budgetnet import build, load_weights, network, predict
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
@@ -50,11 +51,19 @@ def errors(name: str, folder: Path, **options: Any) -> tuple[list[float], list[A
     return worst, loaded
 
 
-QUICK = ("MobileNetV3Small", "MobileNet")
-SLOW = ("EfficientNetB0", "EfficientNetB1", "EfficientNetV2B0", "EfficientNetV2B3", "MobileNetV2", "MobileNetV3Large")
+NAMES = (
+    "MobileNetV3Small",
+    "MobileNet",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetV2B0",
+    "EfficientNetV2B3",
+    "MobileNetV2",
+    "MobileNetV3Large",
+)
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", quick_for(NAMES, ("MobileNetV3Small",)))
 def test_every_format_gives_keras_outputs(name: str, keras: Any, tmp_path: Path) -> None:
     worst, loaded = errors(name, tmp_path)
     assert max(worst) < ENOUGH, dict(zip(ENDS, worst, strict=True))
