@@ -162,7 +162,7 @@ def test_images_mend_what_a_change_loses(changes: dict[str, object]) -> None:
 
 
 def test_a_smaller_network_is_nearer_with_least_squares_than_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    parent = parent_of("tf_efficientnet_lite0")
+    parent = parent_of("tinynet_e")
     row = grown(parent.network, 0.6, 0.75)
     fitted = inherit(build(row, seed=1), parent, images(128, 3, 64, 64))
     monkeypatch.setattr("budgetnet.model.inherit.refit", lambda *_: None)
@@ -172,7 +172,7 @@ def test_a_smaller_network_is_nearer_with_least_squares_than_without(monkeypatch
 
 
 def test_the_parents_bits_decide_and_not_the_models_own() -> None:
-    parent = parent_of("tf_efficientnet_lite0")
+    parent = parent_of("tinynet_e")
     row = grown(parent.network, 0.6, 0.75)
     one, other = (inherit(build(row, seed=seed), parent, images(32, 3, 64, 64)) for seed in (1, 2))
     assert all(

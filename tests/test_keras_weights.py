@@ -138,6 +138,7 @@ def test_a_mobilenet_v3_for_any_size_is_ours_where_no_map_is_odd(keras: Any, tmp
         assert (error < ENOUGH) == same, (px, error)
 
 
+@pytest.mark.slow
 def test_a_file_serves_where_a_run_would_stand(keras: Any, tmp_path: Path) -> None:
     model = theirs.filled(theirs.built("MobileNetV3Small", (224, 224), classes=10, classifier_activation="softmax"))
     model.save(tmp_path / "model.keras")

@@ -152,7 +152,9 @@ def test_one_pair_among_many_classes_is_found() -> None:
     assert off(found(classes, 16, one_pair_among_many)) == {"flip": {"part3", "part4"}}
 
 
-@pytest.mark.parametrize("recipe", [PAPER, FINETUNE], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [PAPER, pytest.param(FINETUNE, marks=pytest.mark.slow)], ids=lambda recipe: recipe.name
+)
 def test_what_keeps_the_class_is_kept(recipe: Recipe) -> None:
     chosen = found(("circle", "square", "triangle"), 16, shape, recipe)
     assert fitted(recipe, tuple(chosen.values())) == recipe
