@@ -35,11 +35,9 @@ FAMILIES = (
     "resnet50",
 )
 QUICK = (
-    "efficientnet_b0",
     "tf_efficientnet_lite0",
     "efficientnet_edgetpu_s",
     "mobilenet_v2",
-    "mnasnet_a1",
     "tinynet_e",
     "resnet50",
 )
