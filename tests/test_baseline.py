@@ -115,7 +115,7 @@ FAR = 1e12
 class Machine(InlineExecutor):
     """Slow, so that few steps are planned; it keeps the jobs' deadlines, from the beginning on."""
 
-    speed: float = 3e9
+    speed: float = 2.2e9
     deadlines: list[float] = field(default_factory=list)
 
     def begin(self, job: Job) -> None:
@@ -132,17 +132,17 @@ class StillClock(SimulatedClock):
         return FAR + seconds
 
 
-def made(run: Path, executor: InlineExecutor | Cluster, **options: Any) -> Baseline:
+def made(data: Path, run: Path, executor: InlineExecutor | Cluster, **options: Any) -> Baseline:
     """The search by a clock that stands still."""
     request, compute = dataclasses.replace(REQUEST, **options), Compute(cluster=executor)
-    return perform(SEARCH_BASELINE, request, "digits", compute, run, False, request.time_seconds, None, StillClock())
+    return perform(SEARCH_BASELINE, request, str(data), compute, run, False, request.time_seconds, None, StillClock())
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Baseline, Machine]:
+def searched(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Baseline, Machine]:
     """A whole search, and the executor that made it."""
     executor = Machine()
-    return made(tmp_path_factory.mktemp("baseline") / "run", executor), executor
+    return made(few_digits, tmp_path_factory.mktemp("baseline") / "run", executor), executor
 
 
 def test_finals_share_the_split_of_the_search_and_semifinals_have_a_seed_of_their_own(
@@ -276,34 +276,34 @@ def test_the_page_of_a_search(searched: tuple[Baseline, Machine], capsys: Captur
 
 
 def test_a_finished_search_is_shown_again_and_another_one_refused(
-    searched: tuple[Baseline, Machine], tmp_path: Path
+    searched: tuple[Baseline, Machine], few_digits: Path, tmp_path: Path
 ) -> None:
     found, _ = searched
     run, executor = tmp_path / "run", Machine()
     shutil.copytree(found.run, run)
-    again = made(run, executor)
+    again = made(few_digits, run, executor)
     assert to_plain(again) == to_plain(found) and executor.started == []
-    assert made(run, Cluster("127.0.0.1:1", storage=str(tmp_path))) == again, "it needs no cluster"
+    assert made(few_digits, run, Cluster("127.0.0.1:1", storage=str(tmp_path))) == again, "it needs no cluster"
     for name, value in (("sampler", "random"), ("space", None), ("exponent", 0.0)):
         with pytest.raises(ValueError, match=f"was begun with another {name}"):
-            made(run, executor, **{name: value})
+            made(few_digits, run, executor, **{name: value})
     (run / FILE).write_text(json.dumps(json.loads((run / FILE).read_text()) | {"hypervolume": "0"}))
     with pytest.raises(ValueError, match=r"baseline.json is damaged") as error:
-        made(run, executor)
+        made(few_digits, run, executor)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("left", [10, 6, 2])
 def test_a_stopped_search_goes_on_to_the_same_answer(
-    searched: tuple[Baseline, Machine], tmp_path: Path, left: int
+    searched: tuple[Baseline, Machine], few_digits: Path, tmp_path: Path, left: int
 ) -> None:
     """In the scores, the semifinals and the finals."""
     expected, whole = searched
     stopped, rest = Machine(stop_after=len(whole.started) - left), Machine()
     with pytest.raises(StoppedError):
-        made(tmp_path / "run", stopped)
-    assert to_plain(made(tmp_path / "run", rest)) == to_plain(expected)
+        made(few_digits, tmp_path / "run", stopped)
+    assert to_plain(made(few_digits, tmp_path / "run", rest)) == to_plain(expected)
     assert [*stopped.started, *rest.started] == whole.started, "nothing is made twice"
 
 

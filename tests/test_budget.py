@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.quick import quick_for
 
 from budgetnet import adapt, scale
 from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, fit, used
@@ -76,7 +77,7 @@ def budget_of(base: Network, wish: dict[str, Any]) -> Budget:
 
 
 @settings(max_examples=25)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", quick_for(STRATEGIES, ("compound", "resolution", "tiny")))
 @given(name=st.sampled_from(BASES), wish=budgets(), px=st.sampled_from([None, 32, 75, 96]))
 def test_any_budget_gets_the_largest_network_or_the_reason(
     strategy: Strategy, name: str, wish: dict[str, Any], px: int | None
@@ -139,7 +140,7 @@ def test_the_peaks_of_the_dipping_base_do_fall_along_its_path(name: str) -> None
         (DIPPING, "width"),
         (DIPPING, "compound"),
         (DIPPING, "tiny"),
-        (adapt(zoo.network("mobilenet_v3_small"), 64), "tiny"),
+        pytest.param(adapt(zoo.network("mobilenet_v3_small"), 64), "tiny", marks=pytest.mark.slow),
     ],
     ids=["dipping-width", "dipping-compound", "dipping-tiny", "v3_small-tiny"],
 )

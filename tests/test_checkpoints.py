@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from support.drawn import images
+from support.quick import quick_for
 
 from budgetnet import build, load_weights, network, predict
 from budgetnet.model import checkpoints, tensorflow_reader
@@ -74,7 +75,7 @@ def worst_error(ours: torch.nn.Module, theirs: Any) -> float:
     return worst
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", quick_for((*QUICK, *SLOW), QUICK))
 @pytest.mark.usefixtures("here")
 def test_checkpoints_give_tensorflows_outputs(name: str, google: Any, tmp_path: Path) -> None:
     theirs = google.Google(name)

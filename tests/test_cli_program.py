@@ -33,7 +33,13 @@ def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["fit", "efficientnet_b0", "--macs", "60M"], ["zoo"], ["cost", "mobilenet_v2"], ["solve", "--help"], ["solve"]],
+    [
+        ["fit", "efficientnet_b0", "--macs", "60M"],
+        pytest.param(["zoo"], marks=pytest.mark.slow),
+        pytest.param(["cost", "mobilenet_v2"], marks=pytest.mark.slow),
+        pytest.param(["solve", "--help"], marks=pytest.mark.slow),
+        ["solve"],
+    ],
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     code = (
@@ -44,6 +50,7 @@ def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     assert done.stderr.splitlines()[-1] == "", done.stderr
 
 
+@pytest.mark.slow
 def test_fit_answers_in_a_blink() -> None:
     """At most three times what Python and the command line's libraries take to load; the median of five, in turns."""
 

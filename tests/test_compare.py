@@ -299,6 +299,7 @@ def test_stopped_it_goes_on_to_the_same_scores(finished: Finished, tmp_path: Pat
     assert [row.seeds for row in again.networks] == [row.seeds for row in finished.found.networks]
 
 
+@pytest.mark.slow
 def test_where_nothing_was_learned_nothing_is_compared(few_digits: Path, tmp_path: Path) -> None:
     still = dataclasses.replace(RECIPES["modern"], name="still", learning_rate=1e-12, zero_classifier=False)
     with pytest.raises(ValueError, match=r"the training of .*, the best of all, learned nothing") as caught:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.quick import quick_for
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -49,6 +50,22 @@ OTHERS = {
     "squeeze of Hu": HU,
     "no head": dataclasses.replace(B0, head=dataclasses.replace(B0.head, channels=None)),
 }
+QUICK = (
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "efficientnetv2_b0",
+    "efficientnet_edgetpu_s",
+    "mobilenet_v1",
+    "mobilenet_v1_025",
+    "mobilenet_v2_035",
+    "mobilenet_v3_small",
+    "mobilenet_v4_conv_small",
+    "mnasnet_b1",
+    "tinynet_e",
+    "resnet50",
+    "ghostnet",
+    *(name for name in OTHERS if name not in ("scaled down", "ghosts scaled up")),
+)
 NETWORKS = {**{name: network(name) for name in (*zoo.names(), *WIDTHS)}, **OTHERS}
 
 
@@ -63,10 +80,7 @@ def test_counts_are_the_published_models(row: dict[str, int]) -> None:
     assert (counted.params, counted.macs) == (row["params"], row["macs"])
 
 
-# The TensorFlow forms differ in padding alone, which the others' variants have too.
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("tf_")) for name in NETWORKS]
-)
+@pytest.mark.parametrize("name", quick_for(NETWORKS, QUICK))
 def test_the_priced_network_is_the_built_one(name: str) -> None:
     """params, multiply-adds, and the output of every convolution, linear layer and BatchNorm, by module name."""
     priced = cost(NETWORKS[name])

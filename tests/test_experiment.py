@@ -167,6 +167,7 @@ perform(Neighbours(), NeighboursRequest(most=5), "digits", Compute(cluster=execu
 """
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_result(tmp_path: Path, finished: Path) -> None:
     run = tmp_path / "run"
     paths = [str(Path(__file__).parent), *sys.path]

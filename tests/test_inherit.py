@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.quick import quick_for
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,6 +31,13 @@ FAMILIES = (
     "mobilenet_v3_large",
     "mobilenet_v4_conv_medium",
     "mnasnet_a1",
+    "tinynet_e",
+    "resnet50",
+)
+QUICK = (
+    "tf_efficientnet_lite0",
+    "efficientnet_edgetpu_s",
+    "mobilenet_v2",
     "tinynet_e",
     "resnet50",
 )
@@ -82,7 +90,7 @@ def grown(row: Network, depth: float, width: float) -> Network:
     return resize(row, Scaling(depth, width, 1.0))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", quick_for(FAMILIES, QUICK))
 def test_a_larger_network_begins_as_its_parent(name: str) -> None:
     parent = parent_of(name)
     child = build(grown(parent.network, 1.0 if name in WITHOUT_IDENTITY else 1.8, 1.4), seed=1)
@@ -152,7 +160,7 @@ def test_images_mend_what_a_change_loses(changes: dict[str, object]) -> None:
 
 
 def test_a_smaller_network_is_nearer_with_least_squares_than_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    parent = parent_of("tf_efficientnet_lite0")
+    parent = parent_of("tinynet_e")
     row = grown(parent.network, 0.6, 0.75)
     fitted = inherit(build(row, seed=1), parent, images(128, 3, 64, 64))
     monkeypatch.setattr("budgetnet.model.inherit.refit", lambda *_: None)
@@ -162,7 +170,7 @@ def test_a_smaller_network_is_nearer_with_least_squares_than_without(monkeypatch
 
 
 def test_the_parents_bits_decide_and_not_the_models_own() -> None:
-    parent = parent_of("tf_efficientnet_lite0")
+    parent = parent_of("tinynet_e")
     row = grown(parent.network, 0.6, 0.75)
     one, other = (inherit(build(row, seed=seed), parent, images(32, 3, 64, 64)) for seed in (1, 2))
     assert all(

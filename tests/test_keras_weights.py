@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from support import keras_models as theirs
+from support.quick import quick_for
 
 from budgetnet import build, load_weights, network, predict
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
@@ -50,11 +51,19 @@ def errors(name: str, folder: Path, **options: Any) -> tuple[list[float], list[A
     return worst, loaded
 
 
-QUICK = ("MobileNetV3Small", "MobileNet")
-SLOW = ("EfficientNetB0", "EfficientNetB1", "EfficientNetV2B0", "EfficientNetV2B3", "MobileNetV2", "MobileNetV3Large")
+NAMES = (
+    "MobileNetV3Small",
+    "MobileNet",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetV2B0",
+    "EfficientNetV2B3",
+    "MobileNetV2",
+    "MobileNetV3Large",
+)
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+@pytest.mark.parametrize("name", quick_for(NAMES, ("MobileNetV3Small",)))
 def test_every_format_gives_keras_outputs(name: str, keras: Any, tmp_path: Path) -> None:
     worst, loaded = errors(name, tmp_path)
     assert max(worst) < ENOUGH, dict(zip(ENDS, worst, strict=True))
@@ -129,6 +138,7 @@ def test_a_mobilenet_v3_for_any_size_is_ours_where_no_map_is_odd(keras: Any, tmp
         assert (error < ENOUGH) == same, (px, error)
 
 
+@pytest.mark.slow
 def test_a_file_serves_where_a_run_would_stand(keras: Any, tmp_path: Path) -> None:
     model = theirs.filled(theirs.built("MobileNetV3Small", (224, 224), classes=10, classifier_activation="softmax"))
     model.save(tmp_path / "model.keras")

@@ -390,6 +390,7 @@ def test_a_part_of_another_version_is_named(folder: Path, tmp_path: Path) -> Non
         write_page(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_pictures_can_be_read() -> None:
     facts = functions_landscape()
     landscape = small("relu", "swish", "hard_swish", "tanh", seeds=2, size=16)

@@ -52,7 +52,9 @@ def test_median_and_quartiles_of_real_runs(monkeypatch: pytest.MonkeyPatch) -> N
     assert found[1].latency_ms > 1.5 * found[0].latency_ms, "sixty-four times the multiply-adds"
 
 
-@pytest.mark.parametrize(("others", "words"), [(0.3, "30 % of a core"), (None, "does not say")])
+@pytest.mark.parametrize(
+    ("others", "words"), [(0.3, "30 % of a core"), pytest.param(None, "does not say", marks=pytest.mark.slow)]
+)
 def test_beside_other_work_there_is_no_number(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture, others: float | None, words: str
 ) -> None:

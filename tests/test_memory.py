@@ -12,6 +12,7 @@ import pytest
 import torch
 from support.folded import deployed
 from support.live_bytes import LiveBytes
+from support.quick import quick_for
 from torch import Tensor, fx, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -68,7 +69,20 @@ def measured_inference(graph: fx.GraphModule, inputs: Tensor) -> int:
     return counter.peak
 
 
-@pytest.mark.parametrize("name", [*SMALL, *VARIANTS])
+# Every kind of block is among the drawn networks below, too.
+QUICK = (
+    "efficientnet_b0",
+    "efficientnet_edgetpu_s",
+    "mobilenet_v1_050",
+    "mobilenet_v3_small",
+    "ghostnet",
+    "squeeze in separable blocks",
+    "wide squeeze, tiny maps",
+    "separable, relu, skips",
+)
+
+
+@pytest.mark.parametrize("name", quick_for(SMALL | VARIANTS, QUICK))
 def test_peak_activation_bytes_are_the_bytes_that_live(name: str) -> None:
     priced = (SMALL | VARIANTS)[name]
     graph = deployed(build(priced, seed=0))
@@ -176,13 +190,17 @@ WITHOUT_STOCHASTIC_DEPTH = {
 TRAINED = SMALL | VARIANTS | SAME_PADDING | SWISHES | WITHOUT_STOCHASTIC_DEPTH
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name[:3] == "tf_" or name in ("resnet50", "efficientnet_b1")))
-        for name in TRAINED
-    ],
+QUICKLY_TRAINED = (
+    "efficientnet_b0",
+    "mobilenet_v1_050",
+    "mobilenet_v3_small",
+    "mobilenet_v4_conv_small",
+    "squeeze in separable blocks",
+    "separable, relu, skips",
 )
+
+
+@pytest.mark.parametrize("name", quick_for(TRAINED, QUICKLY_TRAINED))
 def test_train_bytes_bound_a_real_step_and_closely(name: str) -> None:
     priced = TRAINED[name]
     cases: tuple[tuple[int, Optimiser, bool], ...] = ((2, "sgd", False), (4, "adamw", True), (7, "rmsprop", False))
@@ -257,7 +275,7 @@ def any_network(random: Random, activations: tuple[Activation, ...], padding: Pa
     return Network("any", stem, stages, head, px, classes=10, padding=padding, drop_path=drop_path)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 24))])
 def test_peaks_of_any_network(seed: int) -> None:
     random = Random(seed)
     priced, batch = any_network(random, PLAIN, "symmetric"), random.choice((1, 3))

@@ -87,7 +87,7 @@ class CutAfter:
         pass
 
 
-@pytest.mark.parametrize("cut", [24, 28, 31])
+@pytest.mark.parametrize("cut", [28, *(pytest.param(cut, marks=pytest.mark.slow) for cut in (24, 31))])
 def test_one_that_is_killed_behind_an_amendment_goes_on_by_it(
     tmp_path: Path, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path as File
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.quick import quick_for
 
 from budgetnet import adapt, scale
 from budgetnet.budgets.path import LEAST_PHI, MOST_PHI, Path, first_float, step, without_skips
@@ -211,7 +212,7 @@ def amount(network: Network, name: str, batch: int) -> int:
     return price.train_bytes(batch, "adamw", ema=True) if name == "train_bytes" else getattr(price, name)
 
 
-@pytest.mark.parametrize("strategy", ["compound", "depth", "width"])
+@pytest.mark.parametrize("strategy", quick_for(("compound", "depth", "width"), ("compound", "depth")))
 def test_what_steps_at_one_factor_steps_together(strategy: Strategy) -> None:
     """Between steps lies a real range of phi, not what a rounding tolerance leaves."""
     initial = [phi for phi, _ in itertools.takewhile(lambda item: item[0] < 3.0, Path(B0, strategy).networks(-1.0))]

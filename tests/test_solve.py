@@ -56,6 +56,7 @@ def test_candidates_keep_the_budget_and_the_raced_use_it(digits: ImageSet) -> No
     assert len({row.base for row in raced}) >= 3, "unlike each other"
 
 
+@pytest.mark.slow
 def test_candidates_are_the_same_every_time(digits: ImageSet) -> None:
     budget = Budget(macs=3_000_000)
     assert candidates(digits, budget, 4) == candidates(digits, budget, 4)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.drawn import filled, images
+from support.quick import quick_for
 from torch import nn
 
 from budgetnet import build, evaluate, load_weights, network, predict
@@ -50,11 +51,15 @@ TORCHVISION = {
     "mnasnet_b1": "mnasnet1_0",
     "resnet50": "resnet50",
 }
-SLOW = {"efficientnetv2_s", "mobilenet_v4_conv_medium", "efficientnet_b1", "efficientnet_edgetpu_m"}
-
-
-def marked(names: dict[str, str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in names]
+# The other families are quick in test_model, which copies timm's numbers, and by efficientnet_pytorch's file below.
+QUICK_TIMM = (
+    "mobilenet_v1",
+    "tf_mobilenet_v3_small",
+    "mobilenet_v4_conv_small",
+    "tinynet_e",
+    "ghostnet",
+)
+QUICK_TORCHVISION = ("mobilenet_v3_small", "mnasnet_b1")
 
 
 def theirs(library: str, name: str) -> nn.Module:
@@ -80,7 +85,7 @@ def worst_error(ours: nn.Module, other: nn.Module) -> float:
     return worst
 
 
-@pytest.mark.parametrize("name", marked(TIMM))
+@pytest.mark.parametrize("name", quick_for(TIMM, QUICK_TIMM))
 @pytest.mark.parametrize("suffix", [".pth", pytest.param(".safetensors", marks=pytest.mark.slow)])
 def test_timms_files_give_timms_outputs(name: str, suffix: str, tmp_path: Path) -> None:
     other, file = theirs("timm", name), tmp_path / f"{TIMM[name]}{suffix}"
@@ -91,15 +96,16 @@ def test_timms_files_give_timms_outputs(name: str, suffix: str, tmp_path: Path) 
     assert loaded.classes[0] == "tench" and loaded.preprocessing["crop_share"] == 0.875
 
 
-@pytest.mark.parametrize("name", marked(TORCHVISION))
+@pytest.mark.parametrize("name", quick_for(TORCHVISION, QUICK_TORCHVISION))
 def test_torchvisions_files_give_torchvisions_outputs(name: str, tmp_path: Path) -> None:
     other = theirs("torchvision", name)
     torch.save(other.state_dict(), tmp_path / "theirs.pth")
     row = network(name)
     row = dataclasses.replace(row, norm=dataclasses.replace(row.norm, eps=eps_of(other)))
     assert worst_error(load_weights(build(row), tmp_path / "theirs.pth"), other) < 1e-10
-    assert load_model(tmp_path / "theirs.pth").network.norm.eps == eps_of(other), "eps comes with the library"
-    assert load_model(tmp_path / "theirs.pth").network.name == name
+    loaded = load_model(tmp_path / "theirs.pth").network
+    assert loaded.norm.eps == eps_of(other), "eps comes with the library"
+    assert loaded.name == name
 
 
 @pytest.mark.parametrize("size", [0, *(pytest.param(size, marks=pytest.mark.slow) for size in range(1, 9))])
@@ -114,7 +120,7 @@ def test_efficientnet_pytorchs_files_give_its_outputs(size: int, tmp_path: Path)
     assert worst_error(loaded.model, other) < 1e-10
 
 
-@pytest.mark.parametrize("side", [64, 65])
+@pytest.mark.parametrize("side", [pytest.param(64, marks=pytest.mark.slow), 65])
 def test_efficientnet_pytorchs_static_padding_is_ours_at_its_size(side: int, tmp_path: Path) -> None:
     library = pytest.importorskip("efficientnet_pytorch")
     other = filled(library.EfficientNet.from_name("efficientnet-b0", image_size=side)).double()

@@ -53,6 +53,7 @@ print(trained.test.top1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has not got what is taken away")
 def test_a_training_needs_nothing_that_only_linux_has(few_digits: Path, tmp_path: Path) -> None:
     """In a plain script, without `if __name__ == "__main__":`; its workers print nothing."""
@@ -96,7 +97,11 @@ with Workers(eval, 1) as workers:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no signal that kills")
-@pytest.mark.parametrize("without", ["", "os.getppid = lambda parent=os.getppid(): parent"], ids=["here", "as Windows"])
+@pytest.mark.parametrize(
+    "without",
+    ["", pytest.param("os.getppid = lambda parent=os.getppid(): parent", marks=pytest.mark.slow)],
+    ids=["here", "as Windows"],
+)
 def test_a_worker_ends_with_its_parent(without: str, tmp_path: Path) -> None:
     """Also where the number of its parent stays when the parent is gone, as on Windows."""
     (tmp_path / "sitecustomize.py").write_text(f"import os\n{without}\n")

@@ -255,7 +255,7 @@ import os
 from budgetnet.parallel.workers import Workers
 
 print("once")
-with Workers(os.path.basename, 2) as workers:
+with Workers(os.path.basename, 1) as workers:
     print(workers.run(["a/b", "c/d"]))
 """
 

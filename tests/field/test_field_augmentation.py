@@ -152,7 +152,9 @@ def test_one_pair_among_many_classes_is_found() -> None:
     assert off(found(classes, 16, one_pair_among_many)) == {"flip": {"part3", "part4"}}
 
 
-@pytest.mark.parametrize("recipe", [PAPER, FINETUNE], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize(
+    "recipe", [PAPER, pytest.param(FINETUNE, marks=pytest.mark.slow)], ids=lambda recipe: recipe.name
+)
 def test_what_keeps_the_class_is_kept(recipe: Recipe) -> None:
     chosen = found(("circle", "square", "triangle"), 16, shape, recipe)
     assert fitted(recipe, tuple(chosen.values())) == recipe
@@ -226,6 +228,7 @@ def test_the_choice_is_a_function_of_the_images_and_the_seed_and_sees_training_i
     assert [chosen[0].images for chosen in by_seed] == [40, 50]
 
 
+@pytest.mark.slow
 def test_however_many_images_and_classes_there_are_few_are_looked_at() -> None:
     classes = tuple(f"{number:03d}" for number in range(400))
     flat = [Image.fromarray(np.full((4, 4, 3), number % 256, np.uint8)) for number in range(400) for _ in range(8)]

@@ -66,7 +66,7 @@ def test_options_are_checked_before_the_work(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("out", ["a/b/run", None])
+@pytest.mark.parametrize("out", ["a/b/run", pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "command",
     [

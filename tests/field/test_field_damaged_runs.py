@@ -187,6 +187,7 @@ for name, job in jobs.items():
 """
 
 
+@pytest.mark.slow
 def test_what_the_disk_refuses_names_its_file_and_leaves_no_part(tmp_path: Path) -> None:
     """A file that may not grow stands for a full disk: the system refuses both in the same call."""
     program = FULL.replace("SOURCE", repr(str(SOURCE))).replace("FOLDER", repr(str(tmp_path)))

@@ -241,7 +241,7 @@ def ask(line: Sequence[str]) -> None:
 UNUSUAL = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
-@settings(max_examples=110, suppress_health_check=UNUSUAL)
+@settings(max_examples=60, suppress_health_check=UNUSUAL)
 @given(lines(QUICK, NAME))
 def test_torch_free_commands(line: list[str]) -> None:
     before = "torch" in sys.modules

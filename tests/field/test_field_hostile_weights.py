@@ -282,6 +282,7 @@ for file in sorted(Path(sys.argv[1]).iterdir()):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the bound on memory is Linux's")
 def test_no_claim_takes_memory_before_it_is_checked(own: Path, tmp_path: Path) -> None:
     """All of them in one process that may take 400 MB more than it has at the start."""

@@ -85,6 +85,7 @@ def test_the_confusion_table_is_left_out_above_200_classes_and_the_mistakes_are_
         assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
+@pytest.mark.slow
 def test_files_grow_with_the_classes_and_not_with_their_square(tmp_path: Path) -> None:
     sizes: dict[int, int] = {}
     for classes in (2_000, 20_000):

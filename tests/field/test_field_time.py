@@ -24,7 +24,7 @@ from budgetnet.cluster.executor import LocalExecutor
 from budgetnet.data import ImageSet, open_images
 from budgetnet.experiments.bases import adapted_bases
 from budgetnet.experiments.experiment import Context
-from budgetnet.experiments.solve.candidates import candidates
+from budgetnet.experiments.solve.candidates import Contender, candidates
 from budgetnet.experiments.solve.plan import SolvePlan, propose
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.timing import TimeBudget
@@ -45,6 +45,12 @@ SMALL = ("mobilenet_v1", "efficientnet_b0")
 @pytest.fixture(scope="module")
 def digits() -> ImageSet:
     return open_images("digits", 0)
+
+
+@pytest.fixture(scope="module")
+def without_limits(digits: ImageSet) -> tuple[Contender, ...]:
+    """The candidates where there is time and memory for any."""
+    return candidates(digits, Budget(macs=60_000_000), 4, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,9 @@ def test_what_can_be_trained_stays_in_the_pool_with_more_of_anything(
             assert not longer.obstacles(row, well=True) and not limits.obstacles(row)
 
 
-def test_where_time_is_short_smaller_networks_take_part(digits: ImageSet) -> None:
+def test_where_time_is_short_smaller_networks_take_part(
+    digits: ImageSet, without_limits: tuple[Contender, ...]
+) -> None:
     found = candidates(digits, Budget(macs=60_000_000), 4, SMALL, training=limits_of(1e12))
     raced = [row for row in found if row.raced]
     limits = limits_of(1e12)
@@ -89,13 +97,12 @@ def test_where_time_is_short_smaller_networks_take_part(digits: ImageSet) -> Non
     assert any(row.fit.certificate.next and TIME in row.fit.certificate.next.breaks for row in raced)
     assert all("sees" in row.why or "see each image" in row.why for row in raced[2:])
     ample = candidates(digits, Budget(macs=60_000_000), 4, SMALL, training=limits_of(1e16))
-    without = candidates(digits, Budget(macs=60_000_000), 4, SMALL)
-    assert [row.network for row in ample if row.raced] == [row.network for row in without if row.raced]
+    assert [row.network for row in ample if row.raced] == [row.network for row in without_limits if row.raced]
 
 
-def test_memory_is_a_limit_of_the_candidates_too(digits: ImageSet) -> None:
+def test_memory_is_a_limit_of_the_candidates_too(digits: ImageSet, without_limits: tuple[Contender, ...]) -> None:
     budget = Budget(macs=60_000_000)
-    largest = max(training_bytes(row.network, MODERN, 8) for row in candidates(digits, budget, 4, SMALL))
+    largest = max(training_bytes(row.network, MODERN, 8) for row in without_limits)
     limits = dataclasses.replace(limits_of(1e16), bytes=largest // 4)
     found = candidates(digits, budget, 4, SMALL, training=limits)
     assert all(training_bytes(row.network, MODERN, 8) <= largest // 4 for row in found)
@@ -123,7 +130,7 @@ def plan_of(digits: ImageSet, run: Path, budget: Budget, seconds: float, speed: 
     return propose(request, Context(run, "digits", (digits,), LocalExecutor("cpu"), "float32", time, None, 0))
 
 
-@pytest.mark.parametrize("speed", [4e8, 2e9, 3e10])
+@pytest.mark.parametrize("speed", [4e8, *(pytest.param(speed, marks=pytest.mark.slow) for speed in (2e9, 3e10))])
 def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, speed: float, tmp_path: Path) -> None:
     plan = plan_of(digits, tmp_path / "run", Budget(macs=60_000_000), 100.0, speed)
     images = len(digits.indices("train"))
@@ -131,6 +138,7 @@ def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, s
     assert all(row.config.epochs(images) >= LEAST_EPOCHS for row in plan.entrants)
 
 
+@pytest.mark.slow
 def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooShort, match="no training; give at least") as caught:
         solve(
