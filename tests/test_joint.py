@@ -44,7 +44,13 @@ def positions(space: JointSpace) -> list[Position]:
 def kept(space: JointSpace) -> dict[Position, int]:
     """Every position that keeps the limits, with its multiply-adds, by pricing each network."""
     made = ((at, space.dials.network(at)) for at in positions(space))
-    return {at: cost(one).macs for at, one in made if space.budget.check(one).fits}
+    return {at: cost(one).macs for at, one in made if wide_enough(one, space.base) and space.budget.check(one).fits}
+
+
+def wide_enough(one: Network, base: Network) -> bool:
+    """Whether the head is as wide as the last stage, or as the base's own if that is less."""
+    head = one.head.channels
+    return head is None or head >= min(one.stages[-1].channels, base.head.channels or 0)
 
 
 @st.composite

@@ -165,7 +165,8 @@ class JointSpace:
     def frontier(self) -> tuple[Position, ...]:
         """The positions that keep every limit and of which no dial can be turned further, others kept or turned up.
 
-        The band plays no part. In descending order, only one before a position can stand further in all dials.
+        The band plays no part, the least head does. In descending order, only one before a position can stand further
+        in all dials.
         """
         found: list[Position] = []
         for depth in reversed(range(len(self.dials.depths))):
@@ -183,6 +184,19 @@ class JointSpace:
                         if not any(at <= other for other in found):
                             found.append(at)
         return tuple(sorted(found, key=lambda at: at.indices))
+
+    @functools.cached_property
+    def least_heads(self) -> tuple[int, ...]:
+        """Of every width the first head that is as wide as its last stage, or as the base's own head if that is less.
+
+        Where flash is short, multiply-adds alone would spend it on the body and leave a few features to the classifier:
+        less accurate at equal limits (docs/lab-log.md).
+        """
+        heads = [head or 0 for head, _ in self.dials.heads]
+        own = self.base.head.channels or 0
+        return tuple(
+            bisect.bisect_left(heads, min(width.value[1][-1], own)) if own else 0 for width in self.dials.widths
+        )
 
     def macs(self, at: Position) -> int:
         """Multiply-adds, exactly."""
@@ -276,9 +290,10 @@ class JointSpace:
 
     def _lightest_head(self, depth: int, width: int) -> int | None:
         """The largest head whose params and weights are kept."""
-        heads = range(len(self.dials.heads))
-        found = bisect.bisect_left(heads, True, key=lambda head: not self._light(depth, width, head)) - 1
-        return found if found >= 0 else None
+        least = self.least_heads[width]
+        heads = range(least, len(self.dials.heads))
+        found = bisect.bisect_left(heads, True, key=lambda head: not self._light(depth, width, head)) + least - 1
+        return found if found >= least else None
 
     def _largest_head(self, depth: int, width: int, size: int) -> int | None:
         """The largest head whose params, weights and multiply-adds are kept."""
@@ -286,17 +301,18 @@ class JointSpace:
         if top is None or self.budget.macs is None:
             return top
         limit = self.budget.macs
-        found = (
-            bisect.bisect_left(
-                range(top + 1), True, key=lambda head: self.macs(Position(depth, width, size, head)) > limit
-            )
-            - 1
-        )
-        return found if found >= 0 else None
+        least = self.least_heads[width]
+
+        def too_many(head: int) -> bool:
+            return self.macs(Position(depth, width, size, head)) > limit
+
+        found = bisect.bisect_left(range(least, top + 1), True, key=too_many) + least - 1
+        return found if found >= least else None
 
     def _top(self, depth: int, width: int, within_band: bool = True) -> int | None:
         """The largest size that the sums, memory without skips, and where asked the band could allow."""
-        if not self._light(depth, width, 0):
+        least = self.least_heads[width]
+        if least >= len(self.dials.heads) or not self._light(depth, width, least):
             return None
         top = self._caps[width]
         if within_band:
@@ -304,10 +320,11 @@ class JointSpace:
             top = min(top, bisect.bisect_right(range(len(self.dials.sizes)), reach, key=self._low) - 1)
         if self.budget.macs is not None:
             limit = self.budget.macs
-            sizes = range(top + 1)
-            top = (
-                bisect.bisect_left(sizes, True, key=lambda size: self.macs(Position(depth, width, size, 0)) > limit) - 1
-            )
+
+            def too_many(size: int) -> bool:
+                return self.macs(Position(depth, width, size, least)) > limit
+
+            top = bisect.bisect_left(range(top + 1), True, key=too_many) - 1
         return top if top >= 0 else None
 
     def _low(self, size: int) -> float:
@@ -339,7 +356,8 @@ class JointSpace:
         """The head of this position, or the largest below it, with which everything is kept; None where none is."""
         if at.depth >= self._too_deep.get((at.width, at.resolution), math.inf):
             return None
-        least = Position(at.depth, at.width, at.resolution, 0)
+        first = self.least_heads[at.width]
+        least = Position(at.depth, at.width, at.resolution, first)
         if any(wall <= least for wall in self._walls):
             return None
         if not self.breaks(self.dials.network(at)):
@@ -351,14 +369,11 @@ class JointSpace:
             else:
                 self._walls = [wall for wall in self._walls if not least <= wall] + [least]
             return None
-        heads = range(at.head)
-        here = at.depth, at.width, at.resolution
-        return (
-            bisect.bisect_left(
-                heads, True, key=lambda head: bool(self.breaks(self.dials.network(Position(*here, head))))
-            )
-            - 1
-        )
+
+        def too_large(head: int) -> bool:
+            return bool(self.breaks(self.dials.network(Position(at.depth, at.width, at.resolution, head))))
+
+        return bisect.bisect_left(range(first, at.head), True, key=too_large) + first - 1
 
     def _deepest(self, width: int, size: int) -> int:
         """The smallest depth whose memory is broken at this width and size; one behind the last where none is."""
@@ -367,7 +382,8 @@ class JointSpace:
             depths = range(len(self.dials.depths))
 
             def broken(depth: int) -> bool:
-                found = self.budget.check(self.dials.network(Position(depth, width, size, 0))).breaks
+                least = Position(depth, width, size, self.least_heads[width])
+                found = self.budget.check(self.dials.network(least)).breaks
                 return any(name in MEMORY_LIMITS for name in found)
 
             known = self._too_deep[width, size] = bisect.bisect_left(depths, True, key=broken)
