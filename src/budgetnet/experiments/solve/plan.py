@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Certificate
 from budgetnet.cluster.executor import Executor
-from budgetnet.data import ImageSet
+from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
@@ -125,23 +125,8 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     `ValueError` where memory is too small.
     """
     images, executor, time, progress = context.images[0], context.executor, context.time, context.progress
-    parent = parent_for(request.pretrained, request.budget)
-    inherited, most_bytes = parent is not None, request.budget.train_bytes
-    recipe = recipe_of(request.recipe or default_recipe(parent))
-    bases = request.bases or (BASES if parent is None else (base_of(parent),))
-    preprocessing = preprocessing_for(images, parent)
-    entrants = entrants_for(request.time_seconds, executor.slots())
-
-    @functools.cache
-    def find(limits: TrainingLimits) -> tuple[Contender, ...]:
-        chosen = bases, request.strategies, inherited, request.coefficients, limits
-        return candidates(images, request.budget, entrants, *chosen)
-
-    def draft(networks: Mapping[str, Network], trained_by: Recipe) -> tuple[tuple[TrainingSpec, ...], ProcessGroup]:
-        """The trainings of these networks, by their ids, and the processes that share a batch."""
-        batch, group = executor.shared_batch(trained_by, images, list(networks.values()), most_bytes)
-        same = trained_by, preprocessing, request.seed, batch
-        return tuple(TrainingSpec(name, network, *same) for name, network in networks.items()), group
+    search = search_of(request, images, executor)
+    parent, preprocessing = search.parent, search.preprocessing
 
     def open_context(networks: Sequence[Network]) -> JobContext:
         """Where these networks find their images, which are decoded for the largest of them."""
@@ -149,14 +134,20 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         context.pixels(side_px)
         return context.job_context(side_px, request.seed)
 
-    estimate = estimated_limits(images, recipe, time, executor, inherited, most_bytes)
-    raced = [row.network for row in find(estimate) if row.raced]
+    estimate = search.estimate(time)
+    raced = [row.network for row in search.find(estimate) if row.raced]
     pixels = context.pixels(side_px_for(raced, preprocessing))
-    augmentation = choose_augmentation(request.augment, recipe, images, pixels, request.seed)
+    augmentation = choose_augmentation(request.augment, search.recipe, images, pixels, request.seed)
     tell_augmentation(augmentation, progress)
-    trained_by = fitted(recipe, augmentation)
+    trained_by = fitted(search.recipe, augmentation)
     field = chosen_field(
-        find, lambda networks: draft(networks, trained_by), open_context, estimate, time, executor, progress
+        search.find,
+        lambda networks: search.draft(networks, trained_by),
+        open_context,
+        estimate,
+        time,
+        executor,
+        progress,
     )
     context.clear()
     if parent is not None:
@@ -181,6 +172,63 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         finish_seconds=shared.finish_seconds,
         held_out=held_out_count(len(images.indices("validation"))) if shared.final_seconds is not None else 0,
     )
+
+
+@dataclass(frozen=True)
+class CandidateSearch:
+    """Who could race, and how they would be trained: what a request and images say, before anything is timed."""
+
+    parent: str | None
+    recipe: Recipe
+    preprocessing: Preprocessing
+    find: Callable[[TrainingLimits], tuple[Contender, ...]]
+    draft: Callable[[Mapping[str, Network], Recipe], tuple[tuple[TrainingSpec, ...], ProcessGroup]]
+    estimate: Callable[[TimeBudget], TrainingLimits]
+
+
+def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> CandidateSearch:
+    """The search for candidates that a request asks for. Raises as `propose` does, where no weights are found."""
+    parent = parent_for(request.pretrained, request.budget)
+    inherited, most_bytes = parent is not None, request.budget.train_bytes
+    recipe = recipe_of(request.recipe or default_recipe(parent))
+    bases = request.bases or (BASES if parent is None else (base_of(parent),))
+    preprocessing = preprocessing_for(images, parent)
+    entrants = entrants_for(request.time_seconds, executor.slots())
+
+    @functools.cache
+    def find(limits: TrainingLimits) -> tuple[Contender, ...]:
+        chosen = bases, request.strategies, inherited, request.coefficients, limits
+        return candidates(images, request.budget, entrants, *chosen)
+
+    def draft(networks: Mapping[str, Network], trained_by: Recipe) -> tuple[tuple[TrainingSpec, ...], ProcessGroup]:
+        """The trainings of these networks, by their ids, and the processes that share a batch."""
+        batch, group = executor.shared_batch(trained_by, images, list(networks.values()), most_bytes)
+        same = trained_by, preprocessing, request.seed, batch
+        return tuple(TrainingSpec(name, network, *same) for name, network in networks.items()), group
+
+    def estimate(time: TimeBudget) -> TrainingLimits:
+        return estimated_limits(images, recipe, time, executor, inherited, most_bytes)
+
+    return CandidateSearch(parent, recipe, preprocessing, find, draft, estimate)
+
+
+def preview(request: SolveRequest, images: ImageSet, executor: Executor, time: TimeBudget) -> Shared:
+    """What would race and how the time would be shared, on a machine of the usual speed: nothing is decoded or timed.
+
+    Raises as `propose` does.
+    """
+    search = search_of(request, images, executor)
+    limits = search.estimate(time)
+    found = search.find(limits)
+    raced = _raced(found)
+    specs, group = search.draft(raced, search.recipe)
+    speed = USUAL_SPEED[executor.device]
+    rates = [speed / image_work(spec.network, spec.batch) for spec in specs]
+    timings = tuple(Timing(rate, rate * group.processes, 0.0) for rate in rates)
+    where = JobContext(images.data, request.seed, side_px_for(list(raced.values()), search.preprocessing), "")
+    field = Field(found, limits, specs, timings, group, where, USUAL_STARTUP_SECONDS)
+    incumbent = None if search.parent is None else incumbent_of([row for row in found if row.raced])
+    return planned(field, images, time, executor.slots(), incumbent)
 
 
 def entrants_for(time_seconds: float, workers: int) -> int:
