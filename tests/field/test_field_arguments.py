@@ -67,7 +67,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "build": {"network": "network", "seed": "integer"},
     "compare": {**RUN, "seeds": "integer", "networks": "bases", "strategy": "choice", "question": "choice",
                 "start_share": "number"},
-    "cost": {"network": "network", "batch": "integer", "dtype": "choice"},
+    "cost": {"network": "network", "batch": "integer", "dtype": "choice", "runtime": "choice"},
     "dead_units": {"model": "network", "batches": "value"},
     "evaluate": {"run": "path", "data": "path", "split": "choice", "device": "choice", "progress": "listener",
                  "network": "network", "class_names": "names"},

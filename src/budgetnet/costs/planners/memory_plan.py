@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from budgetnet.costs.number_types import DType
 from budgetnet.networks import Network
@@ -12,7 +12,8 @@ from budgetnet.networks import Network
 Runtime = Literal["deployed", "tflite_micro"]
 
 
-class LiveTensor(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LiveTensor:
     """One tensor of a plan's fullest moment.
 
     Attributes:
