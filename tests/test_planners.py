@@ -68,6 +68,15 @@ def test_against_published_rows_of_another_runtime(row: list[float]) -> None:
     assert 0.93 < ours_kib / activation_kib < 1.22
 
 
+def test_against_a_published_measurement_on_a_microcontroller() -> None:
+    """A Cortex-M55, whose pointers are half as wide, and whose depthwise kernel has scratch: 4 x 124 x 3 x 3 bytes."""
+    row = json.loads((FOLDER / "cortex_m55.json").read_text(encoding="utf-8"))
+    plan = cost(dataclasses.replace(network("mobilenet_v2"), padding="same"), **MICRO).memory_plan
+    assert row["head_bytes"] - plan.head_bytes == row["kernel_scratch_bytes"] == 4 * 124 * 3 * 3
+    assert 0 <= plan.tail_bytes - row["tail_bytes"] < 0.01 * row["tail_bytes"]
+    assert 0 <= plan.file_bytes - row["file_bytes"] < 0.02 * row["file_bytes"]
+
+
 @pytest.mark.parametrize("runtime", PLANNERS)
 @pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small", "resnet50", "ghostnet", "efficientnetv2_b0"])
 def test_a_plan_says_where_it_is_fullest(name: str, runtime: Any) -> None:

@@ -152,7 +152,7 @@ DEVICES: tuple[Device, ...] = (
         "Chowdhery et al., Visual Wake Words Dataset, arXiv:1906.05721, abstract: 250 KB of memory, for peak usage and "
         "for model size; amitmate/visualwakeword (an entry of the challenge), README, Model: the challenge's limits "
         "are 250 K of SRAM, 250 K of flash and 60 million multiply-adds",
-        "KB is read as 1,000 bytes, the stricter of the two; the rules count activations and weights, a chip needs more",
+        "KB is read as 1,000 bytes, the stricter of the two; only activations and weights count, a chip needs more",
     ),
     Device(
         "coral_edge_tpu",

@@ -47,13 +47,16 @@ def fullest(steps: Sequence[Step], size: Callable[[Tensor], int]) -> Moment:
     last = last_reads(steps)
     made = {step.makes.name for step in steps if step.makes is not None}
     live = {tensor.name: tensor for step in steps for tensor in step.reads if tensor.name not in made}
+    total = sum(map(size, live.values()))
     peak = Moment("", (), -1)
     for place, step in enumerate(steps):
         if step.makes is not None:
             live[step.makes.name] = step.makes
-        there = (*live.values(), *step.scratch)
-        total = sum(map(size, there))
-        if total > peak.size:
-            peak = Moment(step.op, there, total)
-        live = {name: tensor for name, tensor in live.items() if last.get(name, -1) > place or name not in last}
+            total += size(step.makes)
+        there = total + sum(map(size, step.scratch))
+        if there > peak.size:
+            peak = Moment(step.op, (*live.values(), *step.scratch), there)
+        for tensor in step.reads:
+            if last[tensor.name] == place and live.pop(tensor.name, None) is not None:
+                total -= size(tensor)
     return peak
