@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from budgetnet.costs.network_cost import Cost
 
 OPTIMISERS = ("sgd", "adamw", "rmsprop")
-DEVICE_NUMBERS = (False, True, True, True, True, False, False)
-"""Which columns of the table of devices are numbers."""
 
 
 def price(network: Network, limits: Limits) -> Cost:
@@ -274,6 +272,8 @@ def print_devices(as_json: bool) -> None:
     for device in DEVICES:
         limits = device.limits.limits()
         amounts = (show.amount(name, limits[name]) if name in limits else "" for name in names)
-        rows.append((device.name, *amounts, device.limits.dtype, device.limits.runtime))
-    show.table(("device", "weights", "peak act.", "both", "MACs", "dtype", "runtime"), rows, numbers=DEVICE_NUMBERS)
+        counted = device.limits.dtype
+        counted += "" if device.limits.runtime == "deployed" else f" {device.limits.runtime}"
+        rows.append((device.name, *amounts, counted))
+    show.table(("device", "weights", "peak act.", "both", "MACs", "counted for"), rows)
     return show.say("What each is, and the source of its limits: budgetnet zoo --devices --json", "dim")
