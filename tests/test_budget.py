@@ -119,7 +119,7 @@ def whole_path(base: Network, strategy: Strategy) -> list[tuple[float, Network]]
     return list(itertools.takewhile(lambda row: row[0] <= 0.0, Path(base, strategy).networks()))
 
 
-MICRO = {"dtype": "int8", "runtime": "tflite_micro"}
+MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
 
 
 @cache

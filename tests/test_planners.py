@@ -25,7 +25,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     if "network" in (row := json.loads(file.read_text(encoding="utf-8")))
 }
 CUBE = json.loads((FOLDER / "stm32cubeai.json").read_text(encoding="utf-8"))["rows"]
-MICRO = {"dtype": "int8", "runtime": "tflite_micro"}
+MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
 MOST_TAIL_ABOVE, MOST_FILE_ABOVE = 640, 5_132
 """How far the bounds are above what was measured, at most, in bytes: docs/cost.md has the same figures."""
 
