@@ -120,10 +120,13 @@ def whole_path(base: Network, strategy: Strategy) -> list[tuple[float, Network]]
     return list(itertools.takewhile(lambda row: row[0] <= 0.0, Path(base, strategy).networks()))
 
 
+MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
+
+
 @cache
-def amounts(base: Network, strategy: Strategy, name: str) -> list[int]:
+def amounts(base: Network, strategy: Strategy, name: str, micro: bool = False) -> list[int]:
     """A limit's amount of every network of the path up to the base."""
-    budget = Budget(**{name: 1})
+    budget = Budget(**{name: 1}, **(MICRO if micro else {}))
     return [used(budget.price(network), budget)[name] for _, network in whole_path(base, strategy)]
 
 
@@ -134,21 +137,30 @@ def test_the_peaks_of_the_dipping_base_do_fall_along_its_path(name: str) -> None
     assert any(two < one for one, two in itertools.pairwise(row))
 
 
+def test_an_arena_falls_along_a_path_where_padding_needs_no_copy() -> None:
+    row = amounts(adapt(zoo.network("mobilenet_v3_small"), 64), "compound", "peak_activation_bytes", micro=True)
+    assert any(two < one for one, two in itertools.pairwise(row))
+
+
 @pytest.mark.parametrize(
-    ("base", "strategy"),
+    ("base", "strategy", "micro"),
     [
-        (DIPPING, "width"),
-        (DIPPING, "compound"),
-        (DIPPING, "tiny"),
-        pytest.param(adapt(zoo.network("mobilenet_v3_small"), 64), "tiny", marks=pytest.mark.slow),
+        (DIPPING, "width", False),
+        (DIPPING, "compound", False),
+        (DIPPING, "tiny", False),
+        pytest.param(adapt(zoo.network("mobilenet_v3_small"), 64), "tiny", False, marks=pytest.mark.slow),
+        (DIPPING, "width", True),
+        pytest.param(adapt(zoo.network("efficientnet_b0"), 64), "compound", True, marks=pytest.mark.slow),
+        (adapt(zoo.network("mobilenet_v3_small"), 64), "compound", True),
+        pytest.param(adapt(zoo.network("ghostnet"), 48), "tiny", True, marks=pytest.mark.slow),
     ],
-    ids=["dipping-width", "dipping-compound", "dipping-tiny", "v3_small-tiny"],
+    ids=lambda value: value.name if isinstance(value, Network) else str(value),
 )
 @settings(max_examples=50)
 @given(data=st.data())
-def test_fit_is_what_brute_force_finds(base: Network, strategy: Strategy, data: st.DataObject) -> None:
+def test_fit_is_what_brute_force_finds(base: Network, strategy: Strategy, micro: bool, data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(LIMITS), min_size=1, max_size=2, unique=True))
-    rows = [amounts(base, strategy, name) for name in names]
+    rows = [amounts(base, strategy, name, micro) for name in names]
     limits = []
     for row in rows:  # around real amounts, where one byte decides; below those of the base, where the table ends
         limit = data.draw(st.sampled_from(row)) + data.draw(st.sampled_from([-1, 0, 1]))
@@ -159,7 +171,7 @@ def test_fit_is_what_brute_force_finds(base: Network, strategy: Strategy, data: 
         for index in range(len(rows[0]))
         if all(row[index] <= limit for row, limit in zip(rows, limits, strict=True))
     ]
-    budget = Budget(**dict(zip(names, limits, strict=True)))
+    budget = Budget(**dict(zip(names, limits, strict=True)), **(MICRO if micro else {}))
     if not fitting:
         with pytest.raises(BudgetError):
             fit(base, budget, strategy)
@@ -313,6 +325,11 @@ def test_json_gives_budgets_and_certificates_back() -> None:
     budget = Budget(macs=50_000_000, peak_activation_bytes=2**20, dtype="int8", batch=2)
     assert Budget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget
     assert budget.to_dict() == {"macs": 50_000_000, "peak_activation_bytes": 2**20, "dtype": "int8", "batch": 2}
+    micro = dataclasses.replace(budget, batch=1, runtime="tflite_micro")
+    assert micro.to_dict() == {**budget.to_dict(), "batch": 1, "runtime": "tflite_micro"}
+    assert Budget.from_dict(micro.to_dict()) == micro
+    certificate = micro.check(B0)
+    assert certificate.runtime == "tflite_micro" and Certificate.from_dict(certificate.to_dict()) == certificate
     certificates = [
         fit(B0, budget).certificate,
         budget.check(B0),

@@ -121,6 +121,7 @@ def test_cost_shows_every_op(capsys: Capture) -> None:
         ["cost", "efficientnet_b7", "--ops"],
         ["scale", "efficientnet_b7", "--phi", "1"],
         ["fit", "efficientnet_b7", "--peak-activation-bytes", "64MiB", "--params", "60M"],
+        ["fit", "efficientnet_lite0", "--target", "stm32h743"],
     ],
 )
 def test_tables_fit_80_columns(capsys: Capture, arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from budgetnet.budgets.budget import Budget, fit
-from budgetnet.budgets.devices import DEVICES, FIRMWARE_FLASH_BYTES, FIRMWARE_SRAM_BYTES, Device, budget_for, device
+from budgetnet.budgets.devices import DEVICES, FIRMWARE_FLASH_BYTES, FIRMWARE_RAM_BYTES, Device, budget_for, device
 from budgetnet.networks import zoo
 
 BY_NAME = {row.name: row for row in DEVICES}
@@ -35,11 +35,28 @@ def test_something_fits_and_something_does_not(row: Device) -> None:
     assert found.certificate.fits and found.certificate.next is not None
 
 
-def test_microcontrollers_leave_room_for_the_firmware() -> None:
-    limits = device("stm32f746").limits
-    assert limits.dtype == "int8"
-    assert limits.weight_bytes == 1024 * 1024 - FIRMWARE_FLASH_BYTES
-    assert limits.peak_activation_bytes == 320 * 1024 - FIRMWARE_SRAM_BYTES
+def test_microcontrollers_leave_room_for_runtime_and_firmware() -> None:
+    row = device("stm32f746")
+    assert (row.limits.dtype, row.limits.runtime) == ("int8", "tflite_micro")
+    assert row.limits.weight_bytes == 1024 * 1024 - row.runtime_flash_bytes - FIRMWARE_FLASH_BYTES
+    assert row.limits.peak_activation_bytes == 320 * 1024 - row.runtime_ram_bytes - FIRMWARE_RAM_BYTES
+
+
+@pytest.mark.parametrize("row", DEVICES, ids=lambda row: row.name)
+def test_a_runtime_says_what_it_needs_itself(row: Device) -> None:
+    own = (row.runtime_flash_bytes > 0, row.runtime_ram_bytes > 0, bool(row.runtime_source))
+    assert set(own) == {row.limits.runtime != "deployed"}
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small", "mobilenet_v1"])
+def test_the_answer_runs_on_the_chip(name: str) -> None:
+    """These once needed arenas of 403,760, 315,920 and 272,256 bytes for a chip that has 262,144."""
+    row = device("arduino_nano_33_ble")
+    found = fit(zoo.network(name, classes=6), row.limits)
+    plan = found.cost.memory_plan
+    assert plan.arena_bytes + row.runtime_ram_bytes < 256 * 1024
+    assert plan.file_bytes + row.runtime_flash_bytes < 1024 * 1024
+    assert found.certificate.runtime == "tflite_micro"
 
 
 def test_explicit_limits_override_the_preset() -> None:
@@ -51,7 +68,9 @@ def test_explicit_limits_override_the_preset() -> None:
         weight_bytes=500_000,
         peak_activation_bytes=preset.peak_activation_bytes,
         dtype="int8",
+        runtime="tflite_micro",
     )
+    assert budget_for("stm32f746", runtime="deployed").runtime == "deployed"
     assert budget_for("phone", dtype="float16", batch=2) == Budget(macs=600_000_000, dtype="float16", batch=2)
     assert budget_for("stm32f746", weight_bytes=None).limits() == {
         "peak_activation_bytes": preset.peak_activation_bytes

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.coefficients import search_coefficients
     from budgetnet.experiments.compare import compare
     from budgetnet.experiments.family import search_family
-    from budgetnet.experiments.solve import solve
+    from budgetnet.experiments.solve import preview, solve
     from budgetnet.experiments.train import train
     from budgetnet.inspect.explain import explain
     from budgetnet.inspect.landscape import dead_units, loss_landscape, output_landscape
@@ -58,6 +58,7 @@ _PLACES = {
     "network": "networks.zoo",
     "open_images": "data",
     "output_landscape": "inspect.landscape",
+    "preview": "experiments.solve",
     "predict": "training.predict",
     "scale": "networks.scaling",
     "search_family": "experiments.family",
@@ -96,6 +97,7 @@ __all__ = [
     "open_images",
     "output_landscape",
     "predict",
+    "preview",
     "scale",
     "search_baseline",
     "search_coefficients",

@@ -67,7 +67,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "build": {"network": "network", "seed": "integer"},
     "compare": {**RUN, "seeds": "integer", "networks": "bases", "strategy": "choice", "question": "choice",
                 "start_share": "number"},
-    "cost": {"network": "network", "batch": "integer", "dtype": "choice"},
+    "cost": {"network": "network", "batch": "integer", "dtype": "choice", "runtime": "choice"},
     "dead_units": {"model": "network", "batches": "value"},
     "evaluate": {"run": "path", "data": "path", "split": "choice", "device": "choice", "progress": "listener",
                  "network": "network", "class_names": "names"},
@@ -94,6 +94,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
     "search_coefficients": {**RUN, "growth": "number", "tolerance": "number", "measure": "choice",
                             "candidates": "integer", "finalists": "integer", "seeds": "integer",
                             "train_bytes": "integer"},
+    "preview": {**RUN, "bases": "bases", "strategies": "names"},
     "solve": {**RUN, "bases": "bases", "strategies": "names"},
     "train": {**RUN, "network": "network", "epochs": "number", "weights": "path", "classes": "integer"},
 }  # fmt: skip
@@ -132,6 +133,7 @@ def good(tmp_path: Path) -> dict[str, dict[str, Any]]:
         "search_family": limited,
         "search_baseline": limited,
         "search_coefficients": data,
+        "preview": limited,
         "solve": limited,
         "train": {**data, "network": network, "epochs": 1},
     }

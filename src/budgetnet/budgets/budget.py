@@ -17,7 +17,8 @@ from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, listener, number, of_kind
 from budgetnet.budgets.path import LEAST_PHI, Path, without_skips
 from budgetnet.codec import ONLY_IF_SET, as_object, from_plain, to_plain
-from budgetnet.costs.network_cost import Cost, DType, cost
+from budgetnet.costs.network_cost import Cost, DType, cost, least_cost
+from budgetnet.costs.planners import Runtime, planner_of
 from budgetnet.networks import Network, choose, network_of
 from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, fit_strategy_of
 
@@ -48,14 +49,19 @@ class Budget:
             that a recipe here needs.
         dtype: The number type that bytes are counted in: "float32", "float16" or "int8".
         batch: For how many images at once bytes are counted.
+        runtime: What runs the network: "deployed", a lower bound for all, or "tflite_micro", for int8 and one image.
+            There `weight_bytes` limits its file, and `peak_activation_bytes` its arena: all that it needs of RAM for
+            the network.
 
     Raises:
-        ValueError: There is no limit, or a value is not a limit.
+        ValueError: There is no limit, a value is not a limit, or the runtime does not have this dtype or batch.
 
     Example:
         >>> import budgetnet
         >>> print(budgetnet.Budget(macs="60M", weight_bytes="4MiB", dtype="int8"))
         macs <= 60,000,000 and weight_bytes <= 4,194,304
+        >>> print(budgetnet.Budget(peak_activation_bytes="256KiB", dtype="int8", runtime="tflite_micro"))
+        peak_activation_bytes <= 262,144 on tflite_micro
     """
 
     macs: int | None = None
@@ -66,6 +72,7 @@ class Budget:
     train_bytes: int | None = None
     dtype: DType = "float32"
     batch: int = 1
+    runtime: Runtime = field(default="deployed", metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         if not self.limits():
@@ -75,6 +82,7 @@ class Budget:
             object.__setattr__(self, name, integer(name, limit, written=written))
         choose("dtype", self.dtype, get_args(DType))
         object.__setattr__(self, "batch", integer("batch", self.batch))
+        planner_of(self.runtime, self.batch, self.dtype)
 
     def limits(self) -> dict[str, int]:
         """The limits that are set.
@@ -100,7 +108,7 @@ class Budget:
         return dataclasses.replace(self, **{name: int(limit * share) for name, limit in self.limits().items()})
 
     def price(self, network: Network) -> Cost:
-        """The cost of a network at this budget's batch and dtype.
+        """The cost of a network at this budget's batch, dtype and runtime.
 
         Args:
             network: Any network.
@@ -108,7 +116,7 @@ class Budget:
         Returns:
             Its cost.
         """
-        return cost(network, self.batch, self.dtype)
+        return cost(network, self.batch, self.dtype, self.runtime)
 
     def check(self, network: Network) -> Certificate:
         """What a network uses and leaves of every limit.
@@ -119,22 +127,22 @@ class Budget:
         Returns:
             A certificate without a next network, since one network alone has no path.
         """
-        return Certificate(limit_rows(self.price(network), self))
+        return Certificate(limit_rows(self.price(network), self), runtime=self.runtime)
 
     def to_dict(self) -> dict[str, Any]:
-        """The limits that are set, dtype and batch, in JSON's types.
+        """The limits that are set, dtype and batch, and the runtime unless it is "deployed", in JSON's types.
 
         Returns:
             What `from_dict` takes.
         """
-        return {**self.limits(), "dtype": self.dtype, "batch": self.batch}
+        return {name: value for name, value in to_plain(self).items() if value is not None}
 
     @staticmethod
     def from_dict(row: dict[str, Any]) -> Budget:
         """The budget of `to_dict`.
 
         Args:
-            row: Limits by their names, dtype and batch.
+            row: Limits by their names, dtype, batch and runtime.
 
         Returns:
             The budget.
@@ -142,13 +150,14 @@ class Budget:
         Raises:
             ValueError: A name is unknown.
         """
-        known = [field.name for field in dataclasses.fields(Budget)]
+        known = [each.name for each in dataclasses.fields(Budget)]
         if unknown := sorted(set(row) - set(known)):
             raise ValueError(f"a budget has no {', '.join(unknown)}; it has {', '.join(known)}")
         return Budget(**row)
 
     def __str__(self) -> str:
-        return " and ".join(f"{name} <= {limit:,}" for name, limit in self.limits().items())
+        limits = " and ".join(f"{name} <= {limit:,}" for name, limit in self.limits().items())
+        return limits if self.runtime == "deployed" else f"{limits} on {self.runtime}"
 
 
 def budget_of(what: str, value: object) -> Budget:
@@ -244,6 +253,7 @@ class Certificate:
             ends.
         end: Why the path ends, where it ends while its last network still fits.
         dials: Of a joint network: each dial, and why it is not turned further.
+        runtime: What runs the network: its planner has counted the bytes.
 
     Raises:
         ValueError: There are no limits.
@@ -253,6 +263,7 @@ class Certificate:
     next: NextStep | None = None
     end: str | None = None
     dials: tuple[DialStep, ...] = field(default=(), metadata=ONLY_IF_SET)
+    runtime: Runtime = field(default="deployed", metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         if not self.limits:
@@ -387,8 +398,8 @@ def fit(
     limits: the network of the most multiply-adds near the compound line (`budgets.joint`).
 
     It counts the real networks with whole layers and channels. It bisects over the path with what never falls along it
-    (MACs, params, weight bytes, and the peaks without skips, which are lower bounds of the real ones), and walks down
-    from there to the first network whose real cost keeps every limit.
+    (MACs, params, weight bytes, and the peaks without skips and without copies for padding, which are lower bounds of
+    the real ones), and walks down from there to the first network whose real cost keeps every limit.
 
     Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.1, equation 2.
 
@@ -430,7 +441,11 @@ def fit(
     def breaks(network: Network) -> tuple[str, ...]:
         return budget.check(network).breaks + (obstacles(network) if obstacles else ())
 
-    broken = path.first(lambda network: bool(breaks(without_skips(network))))
+    def hopeless(network: Network) -> bool:
+        """Whether it breaks a limit, and all after it on the path do."""
+        return beyond_hope(network, budget, obstacles)
+
+    broken = path.first(hopeless)
     top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
     at = None if broken == LEAST_PHI else _down(path, breaks, top)
     if at is None:
@@ -442,6 +457,19 @@ def fit(
     network = path.at(phi)
     price = budget.price(network)
     return Fit(network, phi, price, _certificate(path, budget, phi, price, breaks), strategy)
+
+
+def beyond_hope(
+    network: Network, budget: Budget, obstacles: Callable[[Network], tuple[str, ...]] | None = None
+) -> bool:
+    """Whether it breaks a limit and so does every network that is larger in each way.
+
+    Asked of the least that it can cost, which never falls: no skips, and of memory what its runtime's planner has for
+    a lower bound.
+    """
+    least = without_skips(network)
+    price = least_cost(least, budget.batch, budget.dtype, budget.runtime)
+    return any(row.left < 0 for row in limit_rows(price, budget)) or bool(obstacles and obstacles(least))
 
 
 def _down(path: Path, breaks: Callable[[Network], tuple[str, ...]], phi: float) -> float | None:
@@ -459,10 +487,10 @@ def _certificate(
     following = path.after(phi)
     if following is not None:
         network = path.at(following)
-        return Certificate(rows, NextStep(network, following, breaks(network)))
+        return Certificate(rows, NextStep(network, following, breaks(network)), runtime=budget.runtime)
     if path.largest_px is None:
         raise ValueError(_all_fits(path, budget))
-    return Certificate(rows, end=path.end)
+    return Certificate(rows, end=path.end, runtime=budget.runtime)
 
 
 def nothing_fits(where: str, at: str, smallest: Network, budget: Budget, breaks: Sequence[str]) -> BudgetError:

@@ -27,13 +27,14 @@ from budgetnet.budgets.budget import (
     Certificate,
     DialStep,
     Fit,
+    beyond_hope,
     budget_of,
     limit_rows,
     nothing_fits,
 )
 from budgetnet.budgets.dials import DIALS, Dial, Position, Setting, dials_of, made
-from budgetnet.budgets.path import without_skips
-from budgetnet.costs.network_cost import Part, lower, parts_of, weight_bytes
+from budgetnet.costs.network_cost import Part, lower, parts_of
+from budgetnet.costs.number_types import weight_bytes
 from budgetnet.networks import Network, Px, check_integer, network_of
 from budgetnet.networks.scaling import PAPER, Coefficients, coefficients_of
 
@@ -42,8 +43,9 @@ TAU = 2.0
 2 log resolution)."""
 REFERENCE_PX = 1 << 14
 """A side at which the maps behind every halving have sizes of their own, so that their size names the level."""
-MEMORY_LIMITS = ("peak_activation_bytes", "peak_bytes")
-"""The limits that can hold one network and not a smaller one: skips and copies come and go as numbers are rounded."""
+MEMORY_LIMITS = ("weight_bytes", "peak_activation_bytes", "peak_bytes")
+"""The limits that can hold one network and not a smaller one: skips and copies come and go as numbers are rounded, and
+with the copies their part of the file."""
 
 Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]
@@ -117,7 +119,8 @@ class JointSpace:
     ) -> None:
         self.base, self.budget, self.obstacles, self.tau = base, budget, obstacles, tau
         self.line = math.log(coefficients.alpha), 2 * math.log(coefficients.beta), 2 * math.log(coefficients.gamma)
-        self.dials = dials_of(base, lambda network: not self.breaks(without_skips(network)), largest_px)
+        padless = budget.runtime == "tflite_micro"
+        self.dials = dials_of(base, lambda one: not beyond_hope(one, budget, obstacles), largest_px, padless)
         # Memory never becomes less as the depth grows: of a width and size the smallest depth known to break it.
         self._too_deep: dict[tuple[int, int], int] = {}
         self._walls: list[Position] = []
@@ -345,7 +348,7 @@ class JointSpace:
         caps: list[int] = []
         top = len(self.dials.sizes) - 1
         for width in range(len(self.dials.widths)):
-            while top >= 0 and self.breaks(without_skips(self.dials.network(Position(0, width, top, 0)))):
+            while top >= 0 and beyond_hope(self.dials.network(Position(0, width, top, 0)), self.budget, self.obstacles):
                 top -= 1
             caps.append(top)
         return tuple(caps)
@@ -420,7 +423,8 @@ def fit_joint(
     network = space.dials.network(at)
     price = budget.price(network)
     steps = tuple(_dial_step(space, at, dial) for dial in DIALS)
-    return Fit(network, None, price, Certificate(limit_rows(price, budget), dials=steps), "joint")
+    certificate = Certificate(limit_rows(price, budget), dials=steps, runtime=budget.runtime)
+    return Fit(network, None, price, certificate, "joint")
 
 
 def frontier(base: Network, budget: Budget, largest_px: int | None = None) -> tuple[Network, ...]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Number = Literal["float32", "float16", "int8"]
 Device = Literal["cpu", "cuda", "mps"]
+Runtime = Literal["deployed", "tflite_micro"]
 
 IMAGES = Group("Images", sort_key=0)
 LIMITS = Group("Limits", sort_key=1)
@@ -124,6 +125,10 @@ class Limits:
     batch: Annotated[
         int | None, WHOLE, Parameter(metavar="N", help="Images at once that the bytes are counted for.")
     ] = None
+    runtime: Annotated[
+        Runtime | None,
+        Parameter(help="What runs the network, for the bytes; deployed is the least that any can need."),
+    ] = None
     target: Annotated[
         str | None,
         Parameter(metavar="DEVICE", help="Limits of a device: `budgetnet zoo --devices` lists them; others override."),
@@ -135,8 +140,8 @@ class Limits:
         return {name: value for name, value in fields.items() if value is not None}
 
     def any_limit(self) -> bool:
-        """Whether there is a limit at all: a dtype or a batch alone is none."""
-        return self.target is not None or bool(self.given().keys() - {"dtype", "batch"})
+        """Whether there is a limit at all: a dtype, a batch or a runtime alone is none."""
+        return self.target is not None or bool(self.given().keys() - {"dtype", "batch", "runtime"})
 
     def check(self) -> None:
         """Raise a one-line `ValueError` for a value that cannot be, also where nothing is asked of it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
 from budgetnet.cli.options import Limits
+from budgetnet.draw import wording
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Strategy, source
 
@@ -21,12 +22,12 @@ OPTIMISERS = ("sgd", "adamw", "rmsprop")
 
 
 def price(network: Network, limits: Limits) -> Cost:
-    """The cost in the dtype and for the batch that the limits are counted in."""
+    """The cost in the dtype, for the batch and with the runtime that the limits are counted in."""
     from budgetnet import cost
 
     counted = limits.budget() if limits.target else limits
     batch = 1 if counted.batch is None else counted.batch
-    return cost(network, batch, counted.dtype or "float32")
+    return cost(network, batch, counted.dtype or "float32", counted.runtime or "deployed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
     ]
     show.table(("network", "px", "params", "MACs", "activ.", "weights", "peak", "top-1"), cells)
     first = rows[0].cost
-    show.say(f"Bytes in {first.dtype}, batch {first.batch}; peak: the most activations live at once.", "dim")
+    peak = "the most activations live at once" if first.runtime == "deployed" else f"the arena of {first.runtime}"
+    show.say(f"Bytes in {first.dtype}, batch {first.batch}; peak: {peak}.", "dim")
     return show.say(
         "top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it with fewer MACs.", "dim"
     )
@@ -102,13 +104,16 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
 def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:
     """The stages, the sums, the ops if asked for, the verdict if there are limits."""
     if as_json:
-        row = {**show.plain(cost), "train_bytes": _train_bytes(cost), "network": cost.network}
+        row = {**show.plain(cost), "train_bytes": _train_bytes(cost), "memory_plan": cost.memory_plan}
+        row |= {"network": cost.network}
         row |= {"ops": cost.ops} if ops else {}
         row |= {"certificate": certificate} if certificate else {}
         return show.print_json(row)
     show.stages(cost.network)
     show.say()
     _print_sums(cost)
+    if cost.runtime != "deployed":
+        _print_plan(cost)
     if ops:
         show.say()
         _print_ops(cost)
@@ -132,8 +137,20 @@ def _print_sums(cost: Cost) -> None:
     ]
     rows = [(name, show.number(value), show.short(value)) for name, value in counts]
     rows += [(name, show.number(value), show.size(value)) for name, value in sizes]
-    show.table((f"{cost.dtype}, batch {cost.batch}", "exact", "about"), rows)
+    counted = f"{cost.dtype}, batch {cost.batch}"
+    counted += "" if cost.runtime == "deployed" else f", {cost.runtime}"
+    show.table((counted, "exact", "about"), rows)
     show.say("params, MACs and activations are for one image; train bytes are float32.", "dim")
+
+
+def _print_plan(cost: Cost) -> None:
+    """What the runtime's two sums of bytes are made of, and where the network is fullest."""
+    plan = cost.memory_plan
+    tensors = ", ".join(f"{tensor.name} {tensor.size_bytes:,}" for tensor in plan.tensors)
+    show.say(
+        f"On {cost.runtime} weight bytes are its file's, and peak activation bytes its arena: {plan.head_bytes:,} for "
+        f"tensors, {plan.tail_bytes:,} kept beside them. Fullest at {plan.op}: {tensors}."
+    )
 
 
 def _print_ops(cost: Cost) -> None:
@@ -159,7 +176,11 @@ def print_fit(fit: Fit) -> None:
 def print_certificate(certificate: Certificate) -> None:
     """Every limit, what is used of it, what is left; the next network of the path and what it breaks."""
     rows = [
-        (show.words(row.name), *map(show.number, (row.limit, row.used, row.left)), show.percent(row.share))
+        (
+            _list([row.name], certificate.runtime),
+            *map(show.number, (row.limit, row.used, row.left)),
+            show.percent(row.share),
+        )
         for row in certificate.limits
     ]
     show.table(("limit", "at most", "used", "left", "used %"), rows)
@@ -167,12 +188,12 @@ def print_certificate(certificate: Certificate) -> None:
         show.say()
         _print_dials(certificate.dials)
     if certificate.breaks:
-        show.say(f"It does not fit: it breaks {_list(certificate.breaks)}.", "bold")
+        show.say(f"It does not fit: it breaks {_list(certificate.breaks, certificate.runtime)}.", "bold")
     elif certificate.next is not None:
         following = certificate.next
         show.say(
             f"The next network on its path, phi = {following.phi:.6g}, {show.resolution(following.network)} px and "
-            f"{following.network.depth} blocks, {_hindered(following)}."
+            f"{following.network.depth} blocks, {_hindered(following, certificate.runtime)}."
         )
     elif certificate.end is not None:
         show.say(f"Nothing larger on its path: {certificate.end}.")
@@ -186,15 +207,15 @@ def _print_dials(dials: Sequence[DialStep]) -> None:
     show.table(("dial", "at", "next", "why not"), rows)
 
 
-def _hindered(following: NextStep) -> str:
+def _hindered(following: NextStep, runtime: str) -> str:
     """What keeps the next network from being the answer: limits that it breaks, too little for its training."""
-    parts = [f"breaks {_list(following.broken_limits)}"] if following.broken_limits else []
-    parts += [f"leaves too little {_list(following.lacks)} for its training"] if following.lacks else []
+    parts = [f"breaks {_list(following.broken_limits, runtime)}"] if following.broken_limits else []
+    parts += [f"leaves too little {_list(following.lacks, runtime)} for its training"] if following.lacks else []
     return " and ".join(parts)
 
 
-def _list(names: Sequence[str]) -> str:
-    return " and ".join(map(show.words, names))
+def _list(names: Sequence[str], runtime: str) -> str:
+    return " and ".join(f"{show.words(name)}{wording.on_runtime(name, runtime)}" for name in names)
 
 
 def print_step(base: Network, step: Step, strategy: Strategy) -> None:
@@ -260,6 +281,8 @@ def print_devices(as_json: bool) -> None:
     for device in DEVICES:
         limits = device.limits.limits()
         amounts = (show.amount(name, limits[name]) if name in limits else "" for name in names)
-        rows.append((device.name, *amounts, device.limits.dtype))
-    show.table(("device", "weights", "peak act.", "both", "MACs", "dtype"), rows)
+        counted = device.limits.dtype
+        counted += "" if device.limits.runtime == "deployed" else f" {device.limits.runtime}"
+        rows.append((device.name, *amounts, counted))
+    show.table(("device", "weights", "peak act.", "both", "MACs", "counted for"), rows)
     return show.say("What each is, and the source of its limits: budgetnet zoo --devices --json", "dim")

@@ -17,9 +17,9 @@ def print_report(report: Report) -> None:
         show.say()
     for finding in report.findings:
         show.say(show.typed(finding.text))
-    if report.findings:
+    if report.paths:
         show.say()
-    show.facts(report.paths)
+        show.facts(report.paths)
 
 
 def print_table(table: Table) -> None:

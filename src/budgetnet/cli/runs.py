@@ -37,6 +37,7 @@ from budgetnet.cli.options import (
     read_list,
 )
 from budgetnet.cli.progress import progress
+from budgetnet.cli.report import print_report
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, FitStrategy
 
@@ -154,6 +155,9 @@ def solve(
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,
     on: OnCluster = HERE,
+    dry_run: Annotated[
+        bool, Parameter(group=OUTPUT, negative=(), help="Say what would race and for how long, and train nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Find, train and test the most accurate network within a budget.
@@ -161,25 +165,32 @@ def solve(
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
     Example: budgetnet solve photos/ --macs 60M --params 3M --time 15m
+    Example: budgetnet solve photos/ --target arduino_nano_33_ble --strategy joint width --dry-run
     """
     images, budget, cluster = folders.data(data), limits.budget(), on.value()
+    from budgetnet import preview
     from budgetnet import solve as solve_now
 
+    asked: dict[str, Any] = {
+        "time_seconds": time,
+        "recipe": recipe,
+        "augment": augmenting.value(),
+        "bases": None if base is None else [base_of(name) for name in base],
+        "strategies": strategy,
+        "pretrained": pretrained,
+        "coefficients": coefficients,
+        "cluster": cluster,
+        **made.values(),
+    }
+    if dry_run:
+        with progress() as shown:
+            planned = preview(
+                images, budget, progress=shown, **{name: asked[name] for name in asked if name not in ("out", "fresh")}
+            )
+        show.print_json(planned) if as_json else print_report(planned.report)
+        return 0
     with resumable() as shown:
-        solution = solve_now(
-            images,
-            budget,
-            time_seconds=time,
-            recipe=recipe,
-            augment=augmenting.value(),
-            bases=None if base is None else [base_of(name) for name in base],
-            strategies=strategy,
-            progress=shown,
-            pretrained=pretrained,
-            coefficients=coefficients,
-            cluster=cluster,
-            **made.values(),
-        )
+        solution = solve_now(images, budget, progress=shown, **asked)
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0
 

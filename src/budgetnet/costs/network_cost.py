@@ -14,21 +14,17 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from budgetnet.arguments import integer
-from budgetnet.costs import inference_memory, training_memory
+from budgetnet.costs import training_memory
+from budgetnet.costs.blocks import CACHED_BLOCKS, distinct_blocks
+from budgetnet.costs.number_types import WEIGHT_BYTES, DType, folded_biases
+from budgetnet.costs.planners import MemoryPlan, Runtime, planner_of
 from budgetnet.costs.training_memory import Optimiser
 from budgetnet.networks import Block, Conv, Network, Parts, Px, chain_px, choose, network_of
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one image's tensor. A vector is (features, 1, 1)."""
 
-DType = Literal["float32", "float16", "int8"]
 OpKind = Literal["conv", "linear", "norm", "activation", "average", "maximum", "multiply", "add", "concatenate"]
-
-WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
-"""The bytes of one element of a kernel or of an activation."""
-BIAS_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 4}
-"""The bytes of one element of a bias. Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and
-ONNX."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +61,21 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs at a batch and a dtype. docs/cost.md says what is counted and how it is checked.
+    """What a network costs at a batch, a dtype and a runtime. docs/cost.md says what is counted and how it is checked.
 
     Attributes:
         params: What training learns, with BatchNorm's scale and shift.
         macs: Multiply-adds of convolutions and linear layers for one image, without biases.
         activations: Output elements of convolutions and linear layers for one image.
         weight_bytes: Bytes of the weights, BatchNorm folded, so that every convolution has a bias. int8 has 1 byte a
-            weight and 4 bytes a bias.
+            weight and 4 bytes a bias. With a runtime of its own the bytes of its file.
         peak_activation_bytes: The most bytes of activations that are live at once in an inference of `batch` images.
+            With a runtime of its own all that it needs of RAM for the network: `memory_plan` has the parts.
         peak_bytes: weight_bytes + peak_activation_bytes.
         batch: For how many images at once.
         dtype: The number type of weights and activations.
         network: The network.
+        runtime: What runs the network: its planner says the bytes.
     """
 
     params: int
@@ -89,6 +87,12 @@ class Cost:
     batch: int
     dtype: DType
     network: Network = field(repr=False)
+    runtime: Runtime = "deployed"
+
+    @property
+    def memory_plan(self) -> MemoryPlan:
+        """Where the runtime needs the most memory, and what for."""
+        return planner_of(self.runtime).plan(self.network, self.batch, self.dtype)
 
     @property
     def ops(self) -> tuple[Op, ...]:
@@ -114,19 +118,22 @@ class Cost:
         return training_memory.train_bytes(self.network, batch, optimiser, ema)
 
 
-def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
+def cost(network: Network, batch: int = 1, dtype: DType = "float32", runtime: Runtime = "deployed") -> Cost:
     """What a network costs, from its description alone: no weights, no torch.
 
     Args:
         network: Any network.
         batch: For how many images at once the bytes are counted.
         dtype: The number type that bytes are counted in: "float32", "float16" or "int8".
+        runtime: What runs the network, for the bytes: "deployed", the least that any runtime can need, or
+            "tflite_micro" (int8 and one image).
 
     Returns:
         The sums; `ops` has them row by row.
 
     Raises:
-        ValueError: The dtype is unknown, or the batch is below 1.
+        ValueError: The dtype or the runtime is unknown, the batch is below 1, or the runtime does not have that dtype,
+            that batch or an activation of the network.
         TypeError: The network is not a `Network`.
 
     Example:
@@ -136,29 +143,34 @@ def cost(network: Network, batch: int = 1, dtype: DType = "float32") -> Cost:
         (5288548, 385814752)
         >>> budgetnet.cost(b0.network, dtype="int8").peak_activation_bytes == b0.peak_activation_bytes // 4
         True
+        >>> budgetnet.cost(b0.network, dtype="int8", runtime="tflite_micro").memory_plan.op
+        'stages.1.0.expand.multiply'
     """
     network_of("network", network)
     batch = integer("batch", batch)
     choose("dtype", dtype, get_args(DType))
+    return _priced(network, planner_of(runtime, batch, dtype).plan(network, batch, dtype), batch, dtype, runtime)
+
+
+def least_cost(network: Network, batch: int, dtype: DType, runtime: Runtime) -> Cost:
+    """As `cost`, with the runtime's lower bounds of memory, which never fall as a network without skips grows."""
+    return _priced(network, planner_of(runtime, batch, dtype).floor(network, batch, dtype), batch, dtype, runtime)
+
+
+def _priced(network: Network, plan: MemoryPlan, batch: int, dtype: DType, runtime: Runtime) -> Cost:
     sums = _sums(network)
-    weights = weight_bytes(sums.weights, sums.biases, dtype)
-    peak_bytes = inference_memory.peak_activation_elements(network) * batch * WEIGHT_BYTES[dtype]
     return Cost(
         params=sums.params,
         macs=sums.macs,
         activations=sums.activations,
-        weight_bytes=weights,
-        peak_activation_bytes=peak_bytes,
-        peak_bytes=weights + peak_bytes,
+        weight_bytes=plan.file_bytes,
+        peak_activation_bytes=plan.arena_bytes,
+        peak_bytes=plan.file_bytes + plan.arena_bytes,
         batch=batch,
         dtype=dtype,
         network=network,
+        runtime=runtime,
     )
-
-
-def weight_bytes(weights: int, biases: int, dtype: DType) -> int:
-    """Bytes of so many folded weights and biases."""
-    return weights * WEIGHT_BYTES[dtype] + biases * BIAS_BYTES[dtype]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +178,6 @@ class _Sums:
     params: int
     macs: int
     activations: int
-    weights: int
-    biases: int
     operations: int
 
 
@@ -186,30 +196,26 @@ def computing(network: Network) -> Computing:
     return Computing(sums.macs, sums.activations, sums.params, sums.operations)
 
 
-def _sum_rows(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> _Sums:
+def _sum_rows(rows: tuple[Op, ...]) -> _Sums:
     return _Sums(
         params=sum(row.params for row in rows),
         macs=sum(row.macs for row in rows),
         activations=sum(row.activations for row in rows),
-        weights=sum(conv.weights for conv in convs),
-        biases=sum(map(folded_biases, convs)),
         operations=len(rows),
     )
 
 
-@lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
+@lru_cache(maxsize=CACHED_BLOCKS)
 def _block_sums(block: Block, in_px: Px) -> _Sums:
-    return _sum_rows(_block_rows(block, in_px), block.convs)
+    return _sum_rows(_block_rows(block, in_px))
 
 
 def _sums(network: Network) -> _Sums:
     """Sums over all rows: what every distinct block adds, as often as it is repeated, and both ends."""
-    blocks = tuple(inference_memory.distinct_blocks(network))
-    block, at, _ = blocks[-1]
-    ends = (network.stem_conv, network.head_conv, network.hidden_linear, network.classifier)
-    rows = (*_stem_rows(network), *_tail_rows(network, block.out_px(at)))
-    total = _sum_rows(rows, tuple(conv for conv in ends if conv))
-    parts = [(total, 1), *((_block_sums(block, px), times) for block, px, times in blocks)]
+    blocks = tuple(distinct_blocks(network))
+    last = blocks[-1]
+    rows = (*_stem_rows(network), *_tail_rows(network, last.block.out_px(last.px)))
+    parts = [(_sum_rows(rows), 1), *((_block_sums(placed.block, placed.px), placed.times) for placed in blocks)]
     return _Sums(*(sum(getattr(part, name) * times for part, times in parts) for name in _NAMES))
 
 
@@ -228,22 +234,22 @@ class Part(NamedTuple):
 
 def parts_of(network: Network) -> tuple[Part, tuple[Part, ...], Part]:
     """The stem, every distinct block in its order (`distinct_blocks`), and all behind the last block."""
-    blocks = tuple(inference_memory.distinct_blocks(network))
-    block, at, _ = blocks[-1]
+    blocks = tuple(distinct_blocks(network))
+    last = blocks[-1]
     ends = (network.head_conv, network.hidden_linear, network.classifier)
-    tail = _part(tuple(_tail_rows(network, block.out_px(at))), tuple(conv for conv in ends if conv))
+    tail = _part(tuple(_tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
     stem = _part(tuple(_stem_rows(network)), (network.stem_conv,))
-    return stem, tuple(_part(_block_rows(block, px), block.convs) for block, px, _ in blocks), tail
+    return stem, tuple(_part(_block_rows(row.block, row.px), row.block.convs) for row in blocks), tail
 
 
 def _part(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> Part:
-    sums = _sum_rows(rows, convs)
     at = tuple(
         (row.out_shape[1:], row.macs // (row.out_shape[1] * row.out_shape[2]))
         for row in rows
         if row.kind in ("conv", "linear")
     )
-    return Part(sums.params, sums.weights, sums.biases, at)
+    weights, biases = sum(conv.weights for conv in convs), sum(map(folded_biases, convs))
+    return Part(sum(row.params for row in rows), weights, biases, at)
 
 
 def lower(network: Network) -> tuple[Op, ...]:
@@ -280,7 +286,7 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
     yield from _linear_rows("classifier", network.classifier)
 
 
-@lru_cache(maxsize=inference_memory.CACHED_BLOCKS)
+@lru_cache(maxsize=CACHED_BLOCKS)
 def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
     rows = list(_chain_rows(block.inner, in_px))
     px = chain_px(block.inner, in_px)
@@ -379,8 +385,3 @@ def _op(name: str, kind: OpKind, in_shapes: tuple[Shape, ...], out_shape: Shape,
         raise ValueError(f"there is no formula for an op of kind {kind!r}; add it to cost.FORMULAS")
     macs, params, moved = FORMULAS[kind](in_shapes, out_shape, conv)
     return Op(name, kind, in_shapes, out_shape, macs, params, math.prod(out_shape), moved * WEIGHT_BYTES["float32"])
-
-
-def folded_biases(conv: Conv) -> int:
-    """One bias a channel once BatchNorm is folded, or where there is a bias; a trainable beta counts as one."""
-    return conv.out_channels * (conv.bias or conv.norm) + conv.activation.params

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from budgetnet.costs.autograd_memory import FLOAT_BYTES, Segment, Tape
-from budgetnet.costs.inference_memory import CACHED_BLOCKS
+from budgetnet.costs.blocks import CACHED_BLOCKS
 from budgetnet.networks import Activation, Block, Conv, Network, Padding, Parts, Px, check_integer, choose
 
 Optimiser = Literal["sgd", "adamw", "rmsprop"]

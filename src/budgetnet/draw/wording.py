@@ -30,6 +30,15 @@ LIMIT_NAMES = {
 }
 
 
+COUNTED_FOR_A_RUNTIME = ("weight_bytes", "peak_activation_bytes", "peak_bytes")
+"""The limits whose bytes are a runtime's."""
+
+
+def on_runtime(name: str, runtime: str) -> str:
+    """Behind a limit's name: the runtime that its bytes are counted for, where that is not the deployed form."""
+    return f" on {runtime}" if name in COUNTED_FOR_A_RUNTIME and runtime != "deployed" else ""
+
+
 def amount(name: str, value: float) -> str:
     """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for names that end in bytes."""
     return size(value) if name.endswith("bytes") else count(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.data import Data
-from budgetnet.draw.wording import LIMIT_NAMES, rounded
+from budgetnet.draw.wording import LIMIT_NAMES, on_runtime, rounded
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.runs.record import Record
@@ -43,6 +43,8 @@ def budget_flags(budget: Budget) -> Iterator[str]:
         yield from ("--dtype", budget.dtype)
     if budget.batch != 1:
         yield from ("--batch", str(budget.batch))
+    if budget.runtime != "deployed":
+        yield from ("--runtime", budget.runtime)
 
 
 def base_words(bases: Sequence[str | Network]) -> list[str]:
@@ -61,8 +63,11 @@ def usual_flags(*flags: tuple[str, object, object]) -> list[str]:
 
 
 def limits_in_words(budget: Budget) -> list[str]:
-    """60 M MACs, and the other limits of a budget."""
-    return [f"{rounded(name, limit)} {LIMIT_NAMES[name]}" for name, limit in budget.limits().items()]
+    """60 M MACs, and the other limits of a budget; behind bytes the runtime that they are counted for."""
+    return [
+        f"{rounded(name, limit)} {LIMIT_NAMES[name]}{on_runtime(name, budget.runtime)}"
+        for name, limit in budget.limits().items()
+    ]
 
 
 def facts_of(

@@ -11,6 +11,7 @@ from typing import Any
 
 from budgetnet.budgets.budget import Budget, Certificate
 from budgetnet.costs.network_cost import cost
+from budgetnet.costs.planners import planner_of
 from budgetnet.data.deep import in_words
 from budgetnet.draw import thumbnails
 from budgetnet.draw.figures import Curves, curves_svg
@@ -22,6 +23,7 @@ from budgetnet.draw.wording import (
     count,
     counted,
     listed,
+    on_runtime,
     percent,
     points,
     rounded,
@@ -101,14 +103,20 @@ def sizes(network: Network, budget: Budget | None) -> str:
         f"{network.depth} blocks",
         f"{count(price.macs)} multiply-adds",
         f"{count(price.params)} parameters",
-        f"{size(price.peak_activation_bytes)} of peak activations in {price.dtype}",
+        f"{size(price.peak_activation_bytes)} of peak activations in {price.dtype}"
+        f"{on_runtime('peak_activation_bytes', price.runtime)}",
     )
     return ", ".join(parts)
 
 
 def limits_asked(budget: Budget) -> str:
     """At most 60 M multiply-adds and 3 M parameters."""
-    return "at most " + listed([f"{rounded(name, limit)} {_words(name)}" for name, limit in budget.limits().items()])
+    return "at most " + listed(
+        [
+            f"{rounded(name, limit)} {_words(name)}{on_runtime(name, budget.runtime)}"
+            for name, limit in budget.limits().items()
+        ]
+    )
 
 
 def _words(name: str) -> str:
@@ -122,7 +130,7 @@ def verdict(certificate: Certificate | None) -> str:
     if certificate is None:
         return ""
     binding, many = certificate.binding, len(certificate.limits)
-    unit = _words(binding.name).removeprefix("of ")
+    unit = _words(binding.name).removeprefix("of ") + on_runtime(binding.name, certificate.runtime)
     what = f"{amount(binding.name, binding.used)} of {rounded(binding.name, binding.limit)} {unit}"
     if binding.left < 0:
         return f"It breaks its budget: {what}."
@@ -139,7 +147,7 @@ def certificate_section(certificate: Certificate, budget: Budget) -> Section:
     rows: list[Row] = []
     for one in certificate.limits:
         cells = [
-            Cell(LIMIT_TITLES[one.name]),
+            Cell(LIMIT_TITLES[one.name] + on_runtime(one.name, certificate.runtime)),
             Cell(rounded(one.name, one.limit)),
             Cell(amount(one.name, one.used)),
             Cell(amount(one.name, one.left), broken=one.left < 0),
@@ -150,9 +158,10 @@ def certificate_section(certificate: Certificate, budget: Budget) -> Section:
             text = f"{percent(share)}{', too much' if share > 1 else ''}"
             cells.append(Cell(amount(one.name, after[one.name]), (text,), broken=share > 1))
         rows.append(Row(tuple(cells)))
+    runtime = "" if budget.runtime == "deployed" else f" as {planner_of(budget.runtime).title} needs it"
     note = (
-        f"Counted for {budget.dtype} and a batch of {budget.batch}, BatchNorm folded. The numbers are those of the "
-        "real, rounded network, not of the scaling formula."
+        f"Counted for {budget.dtype} and a batch of {budget.batch}, BatchNorm folded{runtime}. The numbers are those "
+        "of the real, rounded network, not of the scaling formula."
     )
     kept = "Every limit is kept." if certificate.fits else "Not every limit is kept."
     text = Text(f"{kept} {_why_largest(certificate)}".rstrip())
@@ -185,7 +194,8 @@ def _why_largest(certificate: Certificate) -> str:
         return "Of all networks of its four dials near the compound line that keep them, it has the most multiply-adds."
     if following is None:
         return f"{certificate.end[0].upper()}{certificate.end[1:]}." if certificate.end else ""
-    titles = [_words(name).removeprefix("of ") for name in following.broken_limits]
+    runtime = certificate.runtime
+    titles = [_words(name).removeprefix("of ") + on_runtime(name, runtime) for name in following.broken_limits]
     parts = [f"breaks {listed(titles)}"] if titles else []
     parts += [f"leaves too little {listed(list(following.lacks))} for its training"] if following.lacks else []
     return (

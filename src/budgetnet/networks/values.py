@@ -244,6 +244,21 @@ class Conv:
         """
         return -(-in_px[0] // self.stride), -(-in_px[1] // self.stride)
 
+    def pads_alike(self, in_px: Px) -> bool:
+        """Whether symmetric padding, (kernel - 1) / 2 on each side, is TensorFlow's SAME padding at this size.
+
+        SAME adds (out - 1) * stride + kernel - in to a side, the odd one behind: at stride 2 the two are equal for
+        odd sizes alone.
+
+        Args:
+            in_px: Height and width of the input.
+
+        Returns:
+            Whether both sides are alike.
+        """
+        sides = zip(in_px, self.out_px(in_px), strict=True)
+        return all(max((out - 1) * self.stride + self.kernel - side, 0) == self.kernel - 1 for side, out in sides)
+
     @property
     def weights(self) -> int:
         """Elements of the kernel: out * (in / groups) * kernel**2."""

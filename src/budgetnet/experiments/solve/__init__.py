@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from budgetnet.arguments import path, run_arguments, seconds, several
+from budgetnet.arguments import of_kind, path, run_arguments, seconds, several
 from budgetnet.budgets.budget import Budget, Fit, budget_of
 from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.codec import PRIVATE, from_record
-from budgetnet.data import Folders, data_of
+from budgetnet.data import Folders, data_of, open_images
 from budgetnet.experiments.bases import given_bases
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform, report_path
@@ -19,11 +19,13 @@ from budgetnet.experiments.report import Report
 from budgetnet.experiments.solve.candidates import BASES, Candidate
 from budgetnet.experiments.solve.plan import SolvePlan
 from budgetnet.experiments.solve.plan import propose as propose_solve
+from budgetnet.experiments.solve.preview import Preview, preview_of
 from budgetnet.experiments.solve.report import report as report_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.solve.run import run as run_solve
 from budgetnet.experiments.summary import Summary
+from budgetnet.experiments.timing import TimeBudget
 from budgetnet.experiments.trained import summary_rows
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
@@ -35,7 +37,7 @@ from budgetnet.networks.scaling import (
     coefficients_of,
     fit_strategy_of,
 )
-from budgetnet.parallel.progress import Progress
+from budgetnet.parallel.progress import Progress, silent
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluate import Evaluation
@@ -192,9 +194,90 @@ def solve(
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
+    compute = Compute(device, precision, cluster).checked()
+    request = _request(
+        budget, time_seconds, seed, recipe, bases, strategies, precision, pretrained, coefficients, augment
+    )
+    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
+
+
+def preview(
+    data: str | Path | Folders,
+    budget: Budget,
+    time_seconds: float = 900.0,
+    seed: int = 0,
+    recipe: str | Recipe | None = None,
+    bases: Sequence[str | Network] | None = None,
+    strategies: Sequence[FitStrategy] | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    progress: Progress | None = None,
+    pretrained: str = "none",
+    coefficients: Coefficients = PAPER,
+    augment: Augment | Everything = "auto",
+    clock: Clock = MACHINE,
+    cluster: Cluster | Executor | None = None,
+) -> Preview:
+    """What `solve` would race with these arguments, and how it would share its time. Nothing is timed or trained.
+
+    Args:
+        data: As for `solve`.
+        budget: As for `solve`.
+        time_seconds: As for `solve`.
+        seed: As for `solve`.
+        recipe: As for `solve`.
+        bases: As for `solve`.
+        strategies: As for `solve`.
+        device: As for `solve`.
+        precision: As for `solve`.
+        progress: As for `solve`.
+        pretrained: As for `solve`.
+        coefficients: As for `solve`.
+        augment: As for `solve`.
+        clock: As for `solve`.
+        cluster: As for `solve`.
+
+    Returns:
+        The candidates with their costs, those that would race with their steps, and the seconds of each part.
+
+    Raises:
+        BudgetError: No network keeps the budget.
+        ValueError: As `solve` raises before it trains.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> plan = budgetnet.preview("digits", budgetnet.Budget(macs="2M"), time_seconds=120)
+        >>> len(plan.entrants) >= 2, all(row.macs <= 2_000_000 for row in plan.candidates)
+        (True, True)
+    """
+    given = data_of(data)
+    _, seed, _, progress = run_arguments(None, seed, False, progress)
+    compute = Compute(device, precision, cluster).checked()
+    request = _request(
+        budget, time_seconds, seed, recipe, bases, strategies, precision, pretrained, coefficients, augment
+    )
+    of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
+    with compute.open() as executor:
+        time = TimeBudget(clock, clock.now(), request.time_seconds)
+        return preview_of(request, given, open_images(given, seed, progress or silent), executor, time)
+
+
+def _request(
+    budget: Budget,
+    time_seconds: float,
+    seed: int,
+    recipe: str | Recipe | None,
+    bases: Sequence[str | Network] | None,
+    strategies: Sequence[FitStrategy] | None,
+    precision: str,
+    pretrained: str,
+    coefficients: Coefficients,
+    augment: Augment | Everything,
+) -> SolveRequest:
+    """The request of these arguments. Raises a one-line `ValueError` or `TypeError` for what cannot be asked."""
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
-    compute = Compute(device, precision, cluster).checked()
     pretrained = path("pretrained", pretrained)
     request = SolveRequest(
         budget=budget_of("budget", budget),
@@ -209,7 +292,7 @@ def solve(
         precision=precision,
     )
     check_compound(coefficients, request.strategies)
-    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
+    return request
 
 
 def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:

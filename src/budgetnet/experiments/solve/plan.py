@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Certificate
 from budgetnet.cluster.executor import Executor
-from budgetnet.data import ImageSet, Preprocessing
+from budgetnet.data import Data, ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
@@ -212,8 +212,10 @@ def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> Ca
     return CandidateSearch(parent, recipe, preprocessing, find, draft, estimate)
 
 
-def preview(request: SolveRequest, images: ImageSet, executor: Executor, time: TimeBudget) -> Shared:
-    """What would race and how the time would be shared, on a machine of the usual speed: nothing is decoded or timed.
+def estimated_field(
+    request: SolveRequest, data: Data, images: ImageSet, executor: Executor, time: TimeBudget
+) -> tuple[Field, str | None]:
+    """What would be raced on a machine of the usual speed, and the id of the incumbent: nothing is decoded or timed.
 
     Raises as `propose` does.
     """
@@ -225,10 +227,9 @@ def preview(request: SolveRequest, images: ImageSet, executor: Executor, time: T
     speed = USUAL_SPEED[executor.device]
     rates = [speed / image_work(spec.network, spec.batch) for spec in specs]
     timings = tuple(Timing(rate, rate * group.processes, 0.0) for rate in rates)
-    where = JobContext(images.data, request.seed, side_px_for(list(raced.values()), search.preprocessing), "")
+    where = JobContext(data, request.seed, side_px_for(list(raced.values()), search.preprocessing), "")
     field = Field(found, limits, specs, timings, group, where, USUAL_STARTUP_SECONDS)
-    incumbent = None if search.parent is None else incumbent_of([row for row in found if row.raced])
-    return planned(field, images, time, executor.slots(), incumbent)
+    return field, None if search.parent is None else incumbent_of([row for row in found if row.raced])
 
 
 def entrants_for(time_seconds: float, workers: int) -> int:
