@@ -47,9 +47,8 @@ def main() -> None:
     classes = len(open_images(given.data, 0).classes)
     found = shapes(adapt(network(given.base, classes), (height, width)), given.tau, 3 * max(height, width))
     for name, one in found.items():
-        print(
-            f"{name}: {cost(one).macs / 1e6:.1f} M, {one.resolution_px} px, {one.depth} blocks, head {one.head.channels}"
-        )
+        macs, head = cost(one).macs / 1e6, one.head.channels
+        print(f"{name}: {macs:.1f} M, {one.resolution_px} px, {one.depth} blocks, head {head}")
     for seed in range(given.seeds):
         for name, one in found.items():
             out = given.out / f"{name.replace(' ', '')}-{seed}"

@@ -163,6 +163,7 @@ def test_arguments_reach_solve(monkeypatch: pytest.MonkeyPatch, capsys: Capture,
         "strategies": ("width", "tiny"),
         "pretrained": "none",
         "device": "cpu",
+        "cluster": None,
         "precision": "bfloat16",
         "fresh": True,
     }

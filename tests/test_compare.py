@@ -683,6 +683,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
         "recipe": "paper",
         "precision": "bfloat16",
         "device": "cpu",
+        "cluster": None,
         "out": Path("here"),
         "fresh": True,
     }

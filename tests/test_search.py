@@ -19,7 +19,8 @@ from budgetnet import Network, adapt, network, scale
 from budgetnet.budgets.coefficient_sample import corners, draw, shares
 from budgetnet.budgets.coefficient_space import MEASURES, Interval, Measure, Region, Space, price, space
 from budgetnet.budgets.coefficients_file import read_coefficients
-from budgetnet.cli import main
+from budgetnet.cli import main, show
+from budgetnet.codec import to_plain
 from budgetnet.experiments.race import race, survivors
 from budgetnet.networks import RELU, Head, Rounding, Squeeze, Stage, Stem
 from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, integers
@@ -293,3 +294,8 @@ def test_a_base_keeps_what_scaling_does_not_change() -> None:
     for row in space(base, 2.0, 0.02).candidates:
         assert row.network.classes == 10
         assert [stage.stride for stage in row.network.stages] == [stage.stride for stage in base.stages]
+
+
+def test_intervals_are_printed_as_files_have_them() -> None:
+    region = Region(Interval(1.0, 1.5), Interval(1.0, 1.25), Interval(1.1, 1.2))
+    assert show.plain(region) == to_plain(region) == {"alpha": [1.0, 1.5], "beta": [1.0, 1.25], "gamma": [1.1, 1.2]}

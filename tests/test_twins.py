@@ -472,6 +472,7 @@ def test_arguments_reach_the_study(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "probe_images": 30,
         "out": tmp_path,
         "device": "cpu",
+        "cluster": None,
         "fresh": True,
     }
 

@@ -31,6 +31,7 @@ Value = TypeVar("Value")
 LEAST_FACTOR = 2.0**-10
 MOST_FACTOR = 2.0**10
 """Where dials begin and end at the latest: the factors of phi = -10 and 10 where one dial has all."""
+SMALLEST = Scaling(LEAST_FACTOR, LEAST_FACTOR, LEAST_FACTOR)
 MOST_SETTINGS = 4096
 """Of one dial. Far more than a budget leaves, but for budgets that limit nothing that the dial changes."""
 OCTAVE = 2.0
@@ -136,40 +137,48 @@ def dials_of(
     keeps: Callable[[Network], bool],
     largest_px: int | None = None,
     padless: bool = False,
+    least: Callable[[Dial, float], Scaling | None] = lambda dial, low: SMALLEST,
 ) -> Dials:
-    """The dials of a base, each up to its last setting that `keeps` the limits while the others stand at their first.
+    """The dials of a base, each up to its last setting that `keeps` the limits while the others stand at their least.
 
     `keeps` must not become true again as a dial is turned up. No setting has a shorter side above `largest_px`.
-    `padless`: sizes of 32k + 1, for which no runtime copies a map to pad it, are settings too.
+    `padless`: sizes of 32k + 1, for which no runtime copies a map to pad it, are settings too. `least` gives the least
+    factors of the others for a setting that begins at this logarithm of its factor, and None where there are none; they
+    must not fall as it grows.
     """
-    smallest = _smallest(base)
+    smallest = _at(base, SMALLEST)
 
     def fits(chosen: Integers) -> bool:
         return beyond_bounds(chosen) is None and keeps(made(base, chosen))
 
-    def changed(**values: object) -> Integers:
-        return smallest._replace(**values)
+    def others(dial: Dial, setting: Setting[Value], **values: object) -> bool:
+        scaling = least(dial, setting.low)
+        return scaling is not None and fits(_at(base, scaling)._replace(**values))
 
     def within(px: Px) -> bool:
         return largest_px is None or min(px) <= largest_px
 
-    depths, deep_end = _settings(base, "depth", lambda row: row.repeats, lambda row: fits(changed(repeats=row)))
+    depths, deep_end = _settings(
+        base, "depth", lambda row: row.repeats, lambda one: others("depth", one, repeats=one.value)
+    )
     widths, wide_end = _settings(
         base,
         "width",
         lambda row: (row.stem, row.channels),
-        lambda row: fits(changed(stem=row[0], channels=row[1])),
+        lambda one: others("width", one, stem=one.value[0], channels=one.value[1]),
     )
     sizes, large_end = _settings(
         base,
         "resolution",
         lambda row: row.resolution_px,
-        lambda px: within(px) and fits(changed(resolution_px=px)),
+        lambda one: within(one.value) and others("resolution", one, resolution_px=one.value),
     )
     if padless:
         sizes = _with_padless(base.resolution_px, sizes)
     heads, more_heads = _heads(
-        base, max(1.0, math.exp(widths[-1].low)), lambda head, hidden: fits(changed(head=head, hidden=hidden))
+        base,
+        max(1.0, math.exp(widths[-1].low)),
+        lambda head, hidden: fits(smallest._replace(head=head, hidden=hidden)),
     )
     if sizes and largest_px is not None and large_end is not None and not within(large_end):
         large = f"the shorter side is at most {largest_px} px"
@@ -185,10 +194,9 @@ def dials_of(
     return Dials(base, depths, widths, sizes, heads, ends)
 
 
-def _smallest(base: Network) -> Integers:
-    """All dials at their first settings."""
-    least = Scaling(LEAST_FACTOR, LEAST_FACTOR, LEAST_FACTOR)
-    found = integers(base, least)
+def _at(base: Network, scaling: Scaling) -> Integers:
+    """The body at these factors, the head at its first setting."""
+    found = integers(base, scaling)
     head, hidden = _head_at(base, LEAST_FACTOR)
     return found._replace(head=head, hidden=hidden if head is not None else found.hidden)
 
@@ -210,14 +218,14 @@ def _settings(
     base: Network,
     dimension: Literal["depth", "width", "resolution"],
     part: Callable[[Integers], Value],
-    keeps: Callable[[Value], bool],
+    keeps: Callable[[Setting[Value]], bool],
 ) -> tuple[tuple[Setting[Value], ...], Value | None]:
     """The settings of a dimension up to the last that keeps the limits, and the one behind it if there is one."""
     found: list[Setting[Value]] = []
     walk = _walk(base, dimension, part)
     while len(found) < MOST_SETTINGS and (chunk := list(itertools.islice(walk, CHUNK))):
-        if not keeps(chunk[-1].value):
-            kept = bisect.bisect_left(chunk, True, key=lambda setting: not keeps(setting.value))
+        if not keeps(chunk[-1]):
+            kept = bisect.bisect_left(chunk, True, key=lambda setting: not keeps(setting))
             found += chunk[: max(kept, 0 if found else 1)]  # there is a first setting, whatever it breaks
             return tuple(found), chunk[min(kept, len(chunk) - 1)].value
         found += chunk

@@ -32,11 +32,11 @@ from budgetnet.budgets.budget import (
     limit_rows,
     nothing_fits,
 )
-from budgetnet.budgets.dials import DIALS, Dial, Position, Setting, dials_of, made
+from budgetnet.budgets.dials import DIALS, LEAST_FACTOR, SMALLEST, Dial, Position, Setting, dials_of, made
 from budgetnet.costs.network_cost import Part, lower, parts_of
 from budgetnet.costs.number_types import weight_bytes
 from budgetnet.networks import Network, Px, check_integer, network_of
-from budgetnet.networks.scaling import PAPER, Coefficients, coefficients_of
+from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, coefficients_of
 
 TAU = 2.0
 """How far from the compound line a joint network may be, in natural logarithms of cost: (log depth, 2 log width,
@@ -46,6 +46,9 @@ REFERENCE_PX = 1 << 14
 MEMORY_LIMITS = ("weight_bytes", "peak_activation_bytes", "peak_bytes")
 """The limits that can hold one network and not a smaller one: skips and copies come and go as numbers are rounded, and
 with the copies their part of the file."""
+
+WEIGHTS = (1.0, 2.0, 2.0)
+"""Of the logarithms of depth, width and resolution in the cost."""
 
 Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]
@@ -120,11 +123,32 @@ class JointSpace:
         self.base, self.budget, self.obstacles, self.tau = base, budget, obstacles, tau
         self.line = math.log(coefficients.alpha), 2 * math.log(coefficients.beta), 2 * math.log(coefficients.gamma)
         padless = budget.runtime == "tflite_micro"
-        self.dials = dials_of(base, lambda one: not beyond_hope(one, budget, obstacles), largest_px, padless)
+        self.dials = dials_of(
+            base, lambda one: not beyond_hope(one, budget, obstacles), largest_px, padless, self._least_factors
+        )
         # Memory never becomes less as the depth grows: of a width and size the smallest depth known to break it.
         self._too_deep: dict[tuple[int, int], int] = {}
         self._walls: list[Position] = []
         self._tallest: list[int] = []
+
+    def _least_factors(self, dial: Dial, low: float) -> Scaling | None:
+        """The least factors of all dials for a network in the band of which one dial's factor is at least exp(low).
+
+        The line's t is then at least (weight * low - tau) / v, and each other coordinate at least t * v - tau.
+        """
+        if math.isinf(self.tau):
+            return SMALLEST
+        index = DIALS.index(dial)
+        weight, v = WEIGHTS[index], self.line[index]
+        if not v:
+            return SMALLEST if weight * low <= self.tau else None
+        t = (weight * low - self.tau) / v
+        return Scaling(
+            *(
+                max(LEAST_FACTOR, math.exp((t * along - self.tau) / other))
+                for other, along in zip(WEIGHTS, self.line, strict=True)
+            )
+        )
 
     def breaks(self, network: Network) -> tuple[str, ...]:
         """All that keeps a network from being an answer: limits and obstacles."""
@@ -214,7 +238,7 @@ class JointSpace:
     def _box(self, at: Position) -> Box:
         dials = self.dials
         return (
-            _ends(dials.depths[at.depth], 1.0),
+            _ends(dials.depths[at.depth], WEIGHTS[0]),
             _ends(dials.widths[at.width], 2.0),
             _ends(dials.sizes[at.resolution], 2.0),
         )
@@ -245,18 +269,22 @@ class JointSpace:
         return known
 
     @functools.cached_property
-    def _tails(self) -> tuple[Sums, ...]:
-        """Head, hidden layer and classifier, for every head at the smallest width."""
-        return tuple(
-            Sums.of([(parts_of(_reference(made(self.base, self.dials.integers(Position(0, 0, 0, head)))))[2], 1)])
-            for head in range(len(self.dials.heads))
-        )
+    def _tails(self) -> dict[int, Sums]:
+        """Head, hidden layer and classifier at the smallest width, of those heads that were asked for."""
+        return {}
+
+    def _first_tail(self, head: int) -> Sums:
+        known = self._tails.get(head)
+        if known is None:
+            smallest = made(self.base, self.dials.integers(Position(0, 0, 0, head)))
+            known = self._tails[head] = Sums.of([(parts_of(_reference(smallest))[2], 1)])
+        return known
 
     def _tail(self, width: int, head: int) -> Sums:
         if self.dials.heads[head][0] is None:
             return Sums.of([(self._columns[width][2], 1)])
         # The head's convolution has a weight for each channel of the body and of its own; the rest sees its own alone.
-        tail, first = self._tails[head], self.dials.widths[0].value[1][-1]
+        tail, first = self._first_tail(head), self.dials.widths[0].value[1][-1]
         level, weights = tail.at[0]
         more = weights // first * (self.dials.widths[width].value[1][-1] - first)
         at = ((level, weights + more), *tail.at[1:])
@@ -458,7 +486,7 @@ def frontier(base: Network, budget: Budget, largest_px: int | None = None) -> tu
     budget_of("budget", budget)
     if largest_px is not None:
         check_integer("largest_px", largest_px)
-    space = JointSpace(base, budget, largest_px=largest_px)
+    space = JointSpace(base, budget, largest_px=largest_px, tau=math.inf)
     return tuple(space.dials.network(at) for at in space.frontier())
 
 

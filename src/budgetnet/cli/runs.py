@@ -147,7 +147,11 @@ def solve(
     ] = None,
     strategy: Annotated[
         tuple[FitStrategy, ...] | None,
-        Parameter(consume_multiple=True, group=NETWORK, help="Strategies to scale by; all unless given."),
+        Parameter(
+            consume_multiple=True,
+            group=NETWORK,
+            help="Strategies to scale by; unless given all of one dial, with several limits joint, too.",
+        ),
     ] = None,
     coefficients: CoefficientsOption = PAPER,
     pretrained: Pretrained = "none",

@@ -160,11 +160,12 @@ def _is_plain(sign: str, encoding: str) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """JSON's own types: a dataclass is an object of its fields, a network is its file's object.
+    """JSON's own types: a dataclass is an object of its fields, but a value with a JSON of its own, as a network or an
+    interval, is that.
 
     A cost leaves its network out: that stands beside it.
     """
-    if isinstance(value, Network):
+    if hasattr(value, "to_json"):
         return json.loads(value.to_json())
     if isinstance(value, Cost):
         return {name: item for name, item in _fields(value).items() if name != "network"}

@@ -31,6 +31,7 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import (
     FIT_STRATEGIES,
     PAPER,
+    STRATEGIES,
     Coefficients,
     FitStrategy,
     check_compound,
@@ -165,7 +166,7 @@ def solve(
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
             weights.
         bases: Networks to scale, or their names. Unless given, one of every family; with `pretrained`, its own network.
-        strategies: How they are scaled (see `scale`); all strategies unless given.
+        strategies: How they are scaled (see `fit`); unless given all of one dial, and with several limits "joint", too.
         device: "cpu", "cuda" or "mps".
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
@@ -276,16 +277,19 @@ def _request(
     augment: Augment | Everything,
 ) -> SolveRequest:
     """The request of these arguments. Raises a one-line `ValueError` or `TypeError` for what cannot be asked."""
+    budget = budget_of("budget", budget)
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
     pretrained = path("pretrained", pretrained)
     request = SolveRequest(
-        budget=budget_of("budget", budget),
+        budget=budget,
         time_seconds=seconds("time", time_seconds, LEAST_SECONDS, long),
         seed=seed,
         recipe=asked_recipe(recipe, pretrained),
         bases=_asked_bases(bases, pretrained),
-        strategies=tuple(FIT_STRATEGIES if strategies is None else several("strategies", strategies, fit_strategy_of)),
+        strategies=usual_strategies(budget)
+        if strategies is None
+        else several("strategies", strategies, fit_strategy_of),
         pretrained=pretrained,
         coefficients=coefficients,
         augment=augment_of(augment),
@@ -293,6 +297,12 @@ def _request(
     )
     check_compound(coefficients, request.strategies)
     return request
+
+
+def usual_strategies(budget: Budget) -> tuple[FitStrategy, ...]:
+    """Every strategy of one dial; and where there are several limits the joint one, which exists to fill them all."""
+    limits = [name for name in budget.limits() if name != "train_bytes"]
+    return FIT_STRATEGIES if len(limits) > 1 else STRATEGIES
 
 
 def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:

@@ -17,7 +17,7 @@ from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px
-from budgetnet.networks.scaling import FIT_STRATEGIES, PAPER, Coefficients, FitStrategy, for_strategy
+from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, FitStrategy, for_strategy
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.speed import TrainingLimits
 
@@ -128,7 +128,7 @@ def candidates(
     budget: Budget,
     entrants: int,
     bases: Sequence[str | Network] = BASES,
-    strategies: Sequence[FitStrategy] = FIT_STRATEGIES,
+    strategies: Sequence[FitStrategy] = STRATEGIES,
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
     training: TrainingLimits | None = None,
