@@ -57,9 +57,11 @@ def test_train_begins_from_a_relative_of_another_size(depth: float, width: float
     assert child.stages != PARENT.stages
     with pytest.raises(ValueError, match="learned nothing"):  # for it stays as it begins
         train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL, pretrained=source)
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
-    assert (plan["pretrained"], plan["parent"], plan["preprocessing"]["mean"]) == (source, source, [0.3])
-    assert Network.from_json(json.dumps(plan["final"]["config"]["network"])).stages == child.stages
+    record = json.loads((tmp_path / "run" / "plan.json").read_text())
+    config = record["plan"]["config"]
+    assert (record["request"]["pretrained"], record["plan"]["parent"]) == (source, source)
+    assert config["preprocessing"]["mean"] == [0.3]
+    assert Network.from_json(json.dumps(config["network"])).stages == child.stages
     trained = tmp_path / "run" / "training" / "final" / "final.safetensors"
     found, given = (load_tensors(path)[0] for path in (trained, source))
     stem = "stem.conv.weight"
@@ -109,7 +111,7 @@ def test_a_begun_run_keeps_the_relative_that_auto_found(
     child = resize(PARENT, Scaling(1.6, 1.5, 1.0), name="child")
     asked: dict[str, Any] = {"epochs": 8, "pretrained": "auto"}
     first = train("digits", child, **asked)
-    assert json.loads((first.run / "plan.json").read_text())["recipe"]["name"] == "finetune"
+    assert json.loads((first.run / "plan.json").read_text())["plan"]["config"]["recipe"]["name"] == "finetune"
     monkeypatch.setattr(pretrained, "installed", lambda: {})
     Path(source).unlink()
     again = train("digits", child, **asked)
@@ -166,7 +168,7 @@ def test_bad_sources_are_one_line_and_leave_no_run(source: str, tmp_path: Path) 
 @pytest.mark.slow
 def test_solve_with_a_parent_races_its_children_and_tests_the_winner(source: str, tmp_path: Path) -> None:
     done = solve("digits", Budget(macs=1_200_000), time_seconds=150, out=tmp_path / "run", pretrained=source)
-    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())["plan"]
     assert plan["parent"] == source and plan["recipe"]["name"] == "finetune"
     assert any(row.raced and row.strategy == "resolution" for row in done.candidates)
     assert {row.base for row in done.candidates} == {"parent"}

@@ -38,7 +38,8 @@ OCTAVE = 2.0
 CHUNK = 32
 """Settings between two questions whether the limits are still kept."""
 NO_HEAD = "the network has no head that could be turned"
-END_OF_HEAD = "a head grows beyond the base's own only where the width does"
+END_OF_HEAD = "it grows with the width alone"
+NOTHING_FURTHER = "nothing further keeps the limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Dials:
             return f"{sum(repeats)} blocks ({'-'.join(map(str, repeats))})"
         if dial == "width":
             stem, channels = self.widths[index].value
-            return f"{stem} channels in the stem, {channels[-1]} in the last stage"
+            return f"stem {stem}, {'-'.join(map(str, channels))}"
         if dial == "resolution":
             height, wide = self.sizes[index].value
             return f"{height}x{wide} px"
@@ -183,8 +184,8 @@ def dials_of(
     if sizes and largest_px is not None and large_end is not None and not within(large_end):
         large = f"the shorter side is at most {largest_px} px"
     else:
-        large = "no larger size keeps the limits, whatever else is given up"
-    none = "no further setting keeps the limits, whatever else is given up"
+        large = NOTHING_FURTHER
+    none = NOTHING_FURTHER
     ends: dict[Dial, str] = {
         "depth": none if deep_end is not None else "the dial ends here",
         "width": none if wide_end is not None else "the dial ends here",

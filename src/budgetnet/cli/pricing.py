@@ -203,8 +203,13 @@ def print_certificate(certificate: Certificate) -> None:
 
 def _print_dials(dials: Sequence[DialStep]) -> None:
     """Each dial, its next setting, and why it is not taken."""
-    rows = [(row.dial, row.at, row.next or "-", row.reason(show.words)) for row in dials]
-    show.table(("dial", "at", "next", "why not"), rows)
+    rows: list[tuple[str, str, str]] = []
+    for row in dials:
+        why = row.reason(show.words)
+        rows.append((row.dial, row.at, why if row.next is None else ""))
+        if row.next is not None:
+            rows.append(("", f"next {row.next}", why))
+    show.table(("dial", "setting", "why it is not turned further"), rows, text_columns=3)
 
 
 def _hindered(following: NextStep, runtime: str) -> str:
