@@ -20,6 +20,7 @@ from support.simulated import SimulatedClock, limits_of
 from support.spaces import BASE
 
 from budgetnet.budgets.budget import Budget, BudgetError
+from budgetnet.cli import main
 from budgetnet.data import ImageSet, default_preprocessing, open_images
 from budgetnet.experiments.bases import adapted_bases, base_px
 from budgetnet.experiments.experiment import Context
@@ -305,3 +306,19 @@ def test_under_a_launcher_of_many_processes_the_user_is_told(
     with pytest.raises(ValueError, match="without torchrun") as caught:
         command("digits", what, time_seconds=60.0, out=tmp_path / "run")
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_would_race_and_trains_nothing(
+    few_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["solve", str(few_digits), "--macs", "1M", "--base", "mobilenet_v2", "--time", "10m", "--dry-run"]
+    assert main([*asked, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    ids = [one["id"] for one in row["entrants"]]
+    assert ids and ids == [one["id"] for one in row["candidates"] if one["raced"]]
+    assert all(one["macs"] <= 1_000_000 for one in row["candidates"]) and row["race_seconds"] < 600
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ids) and "The race would take" in shown
+    assert not (tmp_path / "runs").exists(), "no run was begun"
