@@ -441,11 +441,7 @@ def fit(
     def breaks(network: Network) -> tuple[str, ...]:
         return budget.check(network).breaks + (obstacles(network) if obstacles else ())
 
-    def hopeless(network: Network) -> bool:
-        """Whether it breaks a limit, and all after it on the path do."""
-        return beyond_hope(network, budget, obstacles)
-
-    broken = path.first(hopeless)
+    broken = path.first(lambda network: beyond_hope(network, budget, obstacles))
     top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
     at = None if broken == LEAST_PHI else _down(path, breaks, top)
     if at is None:

@@ -22,6 +22,7 @@ from budgetnet.networks.scaling import (
     beyond_bounds,
     integers,
     width,
+    with_integers,
 )
 
 Dial = Literal["depth", "width", "resolution", "head"]
@@ -104,7 +105,7 @@ class Dials:
 
     def network(self, at: Position) -> Network:
         """The base at this position; its name says where the dials stand."""
-        return made(self.base, self.integers(at), f"{self.base.name} joint {'-'.join(map(str, at.indices))}")
+        return with_integers(self.base, self.integers(at), f"{self.base.name} joint {'-'.join(map(str, at.indices))}")
 
     def words(self, dial: Dial, index: int) -> str:
         """A setting of a dial as people read it."""
@@ -150,7 +151,7 @@ def dials_of(
     smallest = _at(base, SMALLEST)
 
     def fits(chosen: Integers) -> bool:
-        return beyond_bounds(chosen) is None and keeps(made(base, chosen))
+        return beyond_bounds(chosen) is None and keeps(with_integers(base, chosen))
 
     def others(dial: Dial, setting: Setting[Value], **values: object) -> bool:
         scaling = least(dial, setting.low)
@@ -200,19 +201,6 @@ def _at(base: Network, scaling: Scaling) -> Integers:
     found = integers(base, scaling)
     head, hidden = _head_at(base, LEAST_FACTOR)
     return found._replace(head=head, hidden=hidden if head is not None else found.hidden)
-
-
-def made(base: Network, chosen: Integers, name: str | None = None) -> Network:
-    """The base with these integers."""
-    rows = zip(base.stages, chosen.channels, chosen.repeats, strict=True)
-    return dataclasses.replace(
-        base,
-        name=name or base.name,
-        stem=dataclasses.replace(base.stem, channels=chosen.stem),
-        stages=tuple(dataclasses.replace(stage, channels=wide, repeats=count) for stage, wide, count in rows),
-        head=dataclasses.replace(base.head, channels=chosen.head, hidden=chosen.hidden),
-        resolution_px=chosen.resolution_px,
-    )
 
 
 def _settings(

@@ -17,7 +17,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from budgetnet.budgets.budget import (
     BAND,
@@ -32,11 +31,11 @@ from budgetnet.budgets.budget import (
     limit_rows,
     nothing_fits,
 )
-from budgetnet.budgets.dials import DIALS, LEAST_FACTOR, SMALLEST, Dial, Position, Setting, dials_of, made
+from budgetnet.budgets.dials import DIALS, LEAST_FACTOR, SMALLEST, Dial, Position, dials_of
 from budgetnet.costs.network_cost import Part, lower, parts_of
 from budgetnet.costs.number_types import weight_bytes
 from budgetnet.networks import Network, Px, check_integer, network_of
-from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, coefficients_of
+from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, coefficients_of, with_integers
 
 TAU = 2.0
 """How far from the compound line a joint network may be, in natural logarithms of cost: (log depth, 2 log width,
@@ -52,7 +51,6 @@ WEIGHTS = (1.0, 2.0, 2.0)
 
 Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]
-Value = TypeVar("Value")
 
 
 def distance_from_line(box: Box, line: Sequence[float]) -> float:
@@ -129,7 +127,9 @@ class JointSpace:
         # Memory never becomes less as the depth grows: of a width and size the smallest depth known to break it.
         self._too_deep: dict[tuple[int, int], int] = {}
         self._walls: list[Position] = []
-        self._tallest: list[int] = []
+        self._bodies: dict[tuple[int, int], Sums] = {}
+        self._tails: dict[int, Sums] = {}
+        self._pixels_of: dict[int, dict[Px, int]] = {}
 
     def _least_factors(self, dial: Dial, low: float) -> Scaling | None:
         """The least factors of all dials for a network in the band of which one dial's factor is at least exp(low).
@@ -236,12 +236,13 @@ class JointSpace:
         return distance_from_line(self._box(at), self.line) <= self.tau
 
     def _box(self, at: Position) -> Box:
-        dials = self.dials
-        return (
-            _ends(dials.depths[at.depth], WEIGHTS[0]),
-            _ends(dials.widths[at.width], 2.0),
-            _ends(dials.sizes[at.resolution], 2.0),
-        )
+        size = self.dials.sizes[at.resolution]
+        return *self._flat_box(at.depth, at.width), (WEIGHTS[2] * size.low, WEIGHTS[2] * size.high)
+
+    def _flat_box(self, depth: int, width: int) -> Box:
+        """The box of all sizes of a depth and width, without the resolution's side."""
+        deep, wide = self.dials.depths[depth], self.dials.widths[width]
+        return (WEIGHTS[0] * deep.low, WEIGHTS[0] * deep.high), (WEIGHTS[1] * wide.low, WEIGHTS[1] * wide.high)
 
     # Sums, by parts that are kept: the body's of a depth and width, the tail's of a width and head.
 
@@ -250,13 +251,13 @@ class JointSpace:
         """Of every width the parts of a network with two blocks in each stage: the first, and one of the rest."""
         twice = (2,) * len(self.base.stages)
         return tuple(
-            parts_of(_reference(made(self.base, self.dials.integers(Position(0, width, 0, 0))._replace(repeats=twice))))
+            parts_of(
+                _reference(
+                    with_integers(self.base, self.dials.integers(Position(0, width, 0, 0))._replace(repeats=twice))
+                )
+            )
             for width in range(len(self.dials.widths))
         )
-
-    @functools.cached_property
-    def _bodies(self) -> dict[tuple[int, int], Sums]:
-        return {}
 
     def _body(self, depth: int, width: int) -> Sums:
         known = self._bodies.get((depth, width))
@@ -268,15 +269,11 @@ class JointSpace:
             known = self._bodies[depth, width] = Sums.of(parts)
         return known
 
-    @functools.cached_property
-    def _tails(self) -> dict[int, Sums]:
-        """Head, hidden layer and classifier at the smallest width, of those heads that were asked for."""
-        return {}
-
     def _first_tail(self, head: int) -> Sums:
+        """Head, hidden layer and classifier at the smallest width."""
         known = self._tails.get(head)
         if known is None:
-            smallest = made(self.base, self.dials.integers(Position(0, 0, 0, head)))
+            smallest = with_integers(self.base, self.dials.integers(Position(0, 0, 0, head)))
             known = self._tails[head] = Sums.of([(parts_of(_reference(smallest))[2], 1)])
         return known
 
@@ -293,14 +290,10 @@ class JointSpace:
     def _pixels(self, size: int) -> dict[Px, int]:
         known = self._pixels_of.get(size)
         if known is None:
-            smallest = made(self.base, self.dials.integers(Position(0, 0, size, 0)))
+            smallest = with_integers(self.base, self.dials.integers(Position(0, 0, size, 0)))
             levels = zip(_at_reference(smallest), _map_sizes(smallest), strict=True)
             known = self._pixels_of[size] = {level: px[0] * px[1] for level, px in levels}
         return known
-
-    @functools.cached_property
-    def _pixels_of(self) -> dict[int, dict[Px, int]]:
-        return {}
 
     # Bounds: what a depth, width and size leave.
 
@@ -308,8 +301,7 @@ class JointSpace:
         """Every depth and width that some size could bring into the band."""
         for depth in range(len(self.dials.depths)):
             for width in range(len(self.dials.widths)):
-                box = _ends(self.dials.depths[depth], 1.0), _ends(self.dials.widths[width], 2.0)
-                if distance_from_line(box, self.line[:2]) <= self.tau:
+                if distance_from_line(self._flat_box(depth, width), self.line[:2]) <= self.tau:
                     yield depth, width
 
     def _light(self, depth: int, width: int, head: int) -> bool:
@@ -359,12 +351,12 @@ class JointSpace:
         return top if top >= 0 else None
 
     def _low(self, size: int) -> float:
-        return 2 * self.dials.sizes[size].low
+        return WEIGHTS[2] * self.dials.sizes[size].low
 
     def _reach(self, depth: int, width: int) -> float:
         """2 log resolution beyond which nothing of this depth and width is in the band."""
-        box = _ends(self.dials.depths[depth], 1.0), _ends(self.dials.widths[width], 2.0)
-        ends = [(high + self.tau) / v for (_, high), v in zip(box, self.line, strict=False) if v]
+        pairs = zip(self._flat_box(depth, width), self.line[:2], strict=True)
+        ends = [(high + self.tau) / v for (_, high), v in pairs if v]
         return min(ends, default=math.inf) * self.line[2] + self.tau
 
     @functools.cached_property
@@ -514,10 +506,6 @@ def _dial_step(space: JointSpace, at: Position, dial: Dial) -> DialStep:
 
 def _push_network(heap: list[tuple[int, int, tuple[int, ...]]], macs: int, place: tuple[int, ...]) -> None:
     heapq.heappush(heap, (-macs, 1, place))
-
-
-def _ends(setting: Setting[Value], weight: float) -> tuple[float, float]:
-    return weight * setting.low, weight * setting.high
 
 
 def _reference(network: Network) -> Network:

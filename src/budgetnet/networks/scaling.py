@@ -278,7 +278,11 @@ def resize(network: Network, scaling: Scaling, rounding: Rounding | None = None,
 
     Strides, kernels, classes and dropout stay as they are.
     """
-    chosen = integers(network, scaling, rounding)
+    return with_integers(network, integers(network, scaling, rounding), name)
+
+
+def with_integers(network: Network, chosen: Integers, name: str | None = None) -> Network:
+    """The network with these integers in place of its own."""
     rows = zip(network.stages, chosen.channels, chosen.repeats, strict=True)
     return dataclasses.replace(
         network,
