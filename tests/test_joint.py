@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetnet import Budget, BudgetError, adapt, fit, frontier, network
-from budgetnet.budgets.budget import BAND, TIME
+from budgetnet.budgets.budget import BAND, NARROW_HEAD, NO_MORE, TIME
 from budgetnet.budgets.dials import DIALS, Position
 from budgetnet.budgets.joint import TAU, JointSpace, distance_from_line
 from budgetnet.costs.network_cost import cost
@@ -134,6 +134,28 @@ def test_a_certificate_says_why_each_dial_stays(name: str) -> None:
         broken = THREE.check(space.dials.network(turned)).breaks
         assert row.breaks == broken + (() if space.in_band(turned) else (BAND,)), "nothing else holds it"
         assert row.reason(str) and row.at == space.dials.words(row.dial, getattr(at, row.dial))  # pyright: ignore
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(BASES)), budgets())
+def test_no_dial_is_said_to_bring_no_more_where_it_does(name: str, budget: Budget) -> None:
+    try:
+        found = fit(BASES[name], budget, "joint", largest_px=28)
+    except BudgetError:
+        return
+    space = JointSpace(BASES[name], budget, largest_px=28)
+    at = space.largest()
+    assert at is not None
+    for row in found.certificate.dials:
+        if NO_MORE in row.breaks:
+            assert space.macs(at.turned(row.dial)) <= found.cost.macs  # pyright: ignore[reportArgumentType]
+
+
+def test_a_width_that_needs_a_wider_head_says_so() -> None:
+    budget = Budget(macs=1_204_269, params=12_781, weight_bytes=11_068, dtype="int8")
+    rows = [fit(BASES["hidden"], budget, "joint", largest_px=px).certificate.dials for px in (20, 24, 28)]
+    widths = [row for dials in rows for row in dials if row.dial == "width" and row.breaks == (NARROW_HEAD,)]
+    assert widths and widths[0].reason(str) == "needs a wider head"
 
 
 def test_it_fills_several_limits_better_than_any_single_dial() -> None:

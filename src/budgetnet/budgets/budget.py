@@ -28,6 +28,8 @@ TIME, MEMORY = "time", "memory"
 """The names beside those of the limits in a certificate: there is too little time or memory to train the network."""
 BAND = "band"
 """The name for a network that is too far from the compound line: see `budgets.joint`."""
+NARROW_HEAD = "head"
+"""The name for a network whose head is narrower than its last stage: see `budgets.joint`."""
 NO_MORE = "no more multiply-adds"
 """The name for a network that has no more multiply-adds than the answer, and a larger peak."""
 
@@ -220,7 +222,8 @@ class DialStep:
         dial: "depth", "width", "resolution" or "head".
         at: Where it stands, in words.
         next: Its next setting; None where it has none.
-        breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, or "band".
+        breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, "band",
+            "head", or "no more multiply-adds".
         end: Why there is no next setting; None where there is one.
     """
 
@@ -234,11 +237,12 @@ class DialStep:
         """Why it is not turned further, in words; `title` names a limit."""
         if self.end is not None:
             return self.end
-        broken = [title(name) for name in self.breaks if name not in (TIME, MEMORY, BAND, NO_MORE)]
+        broken = [title(name) for name in self.breaks if name not in (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)]
         lacks = [name for name in self.breaks if name in (TIME, MEMORY)]
         parts = [f"breaks {' and '.join(broken)}"] if broken else []
         parts += [f"leaves too little {' and '.join(lacks)} for its training"] if lacks else []
         parts += ["is too far from the compound line"] if BAND in self.breaks else []
+        parts += ["needs a wider head"] if NARROW_HEAD in self.breaks else []
         parts += ["has no more multiply-adds, and a larger peak"] if NO_MORE in self.breaks else []
         return " and ".join(parts)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.budget import (
     BAND,
+    NARROW_HEAD,
     NO_MORE,
     Budget,
     BudgetError,
@@ -501,6 +502,8 @@ def _dial_step(space: JointSpace, at: Position, dial: Dial) -> DialStep:
         return DialStep(dial, text, None, (), dials.ends[dial])
     turned = at.turned(dial)
     breaks = space.breaks(dials.network(turned)) + (() if space.in_band(turned) else (BAND,))
+    if turned.head < space.least_heads[turned.width]:
+        breaks += (NARROW_HEAD,)
     return DialStep(dial, text, dials.words(dial, here + 1), breaks or (NO_MORE,))
 
 
