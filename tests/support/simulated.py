@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import ProcessGroup
@@ -35,6 +36,9 @@ class SimulatedClock:
 
     speed: float = 8e9
     earlier_seconds: float = 0.0
+
+    def for_part(self) -> Self:
+        return self
 
     def now(self) -> float:
         return 0.0

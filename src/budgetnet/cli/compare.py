@@ -162,7 +162,7 @@ def compare(
                 progress=shown,
                 start_share=begun,
                 coefficients=coefficients,
-                **(process.ClockArgument() if every or shares else process.clock()),
+                **process.clock(part=bool(every or shares)),
             )
 
         question: Question = "scaling" if scaling else "ablation" if ablate else "families"

@@ -37,10 +37,13 @@ def using(clock: Clock | None) -> Iterator[None]:
         _given = before
 
 
-def clock() -> ClockArgument:
-    """The argument `clock` of a function that makes a run: nothing where the process was not started for it."""
+def clock(part: bool = False) -> ClockArgument:
+    """The argument `clock` of a function that makes a run: nothing where the process was not started for it, or where
+    the run is one of several, whose shares of the time begin when they do."""
     if _given is not None:
-        return ClockArgument(clock=_given)
+        return ClockArgument(clock=_given.for_part() if part else _given)
+    if part:
+        return {}
     if not _started_for_it:
         return {}
     import psutil

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import ProcessGroup, Workers
@@ -41,6 +42,10 @@ class Clock(Protocol):
         """What was taken before the work began: it counts."""
         ...
 
+    def for_part(self) -> Clock:
+        """The same clock for a part of the work, which counts what was taken before as the whole's alone."""
+        ...
+
     def now(self) -> float:
         """Seconds from some moment on."""
         ...
@@ -64,6 +69,10 @@ class MachineClock:
     """
 
     earlier_seconds: float = 0.0
+
+    def for_part(self) -> Self:
+        """With nothing taken before."""
+        return dataclasses.replace(self, earlier_seconds=0.0)
 
     def now(self) -> float:
         """`time.monotonic`."""

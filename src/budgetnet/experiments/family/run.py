@@ -76,6 +76,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
     tell_augmentation(plan.augmentation, context.progress)
     augment = settled(plan.augmentation)
     device, executor = context.executor.device, context.executor
+    clock = context.time.clock.for_part()
 
     with _part(BASELINE, plan.baseline_seconds, record, context) as progress, _leaving_nothing(context.run):
         baseline = search_baseline(
@@ -93,6 +94,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
             progress=progress,
             cluster=executor,
             augment=augment,
+            clock=clock,
         )
     with _part(COEFFICIENTS, plan.coefficients_seconds, record, context) as progress:
         found = search_coefficients(
@@ -112,6 +114,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
             cluster=executor,
             augment=augment,
             train_bytes=request.budget.train_bytes,
+            clock=clock,
         )
     with _part(MEMBERS, plan.family_seconds, record, context) as progress:
         asked = MembersRequest(
@@ -126,7 +129,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
         )
         compute = Compute(device, request.precision, executor)
         folder, seconds = context.run / MEMBERS.name, plan.family_seconds
-        trained = perform(TRAIN_MEMBERS, asked, context.data, compute, folder, False, seconds, progress)
+        trained = perform(TRAIN_MEMBERS, asked, context.data, compute, folder, False, seconds, progress, clock)
 
     made = trained.record.plan
     return Family(
