@@ -434,18 +434,24 @@ def fit_joint(
     """The joint network of `fit`, with the reason why each dial is not turned further. Raises as `fit` does."""
     coefficients_of(coefficients)
     space = JointSpace(base, budget, coefficients, largest_px, obstacles)
-    at = space.largest()
-    if at is None:
-        smallest = space.dials.network(FIRST)
-        broken = space.breaks(smallest)
-        if not broken:
-            raise _none_in_band(space, smallest)
-        raise nothing_fits(f"of the four dials of {base.name}", "", smallest, budget, broken)
+    at = largest_of(space)
     network = space.dials.network(at)
     price = budget.price(network)
     steps = tuple(_dial_step(space, at, dial) for dial in DIALS)
     certificate = Certificate(limit_rows(price, budget), dials=steps, runtime=budget.runtime)
     return Fit(network, None, price, certificate, "joint")
+
+
+def largest_of(space: JointSpace) -> Position:
+    """The position of the joint network. Raises a `BudgetError` where there is none."""
+    at = space.largest()
+    if at is not None:
+        return at
+    smallest = space.dials.network(FIRST)
+    broken = space.breaks(smallest)
+    if not broken:
+        raise _none_in_band(space, smallest)
+    raise nothing_fits(f"of the four dials of {space.base.name}", "", smallest, space.budget, broken)
 
 
 def frontier(base: Network, budget: Budget, largest_px: int | None = None) -> tuple[Network, ...]:

@@ -1,0 +1,229 @@
+"""Stages shaped one by one: from the joint network on, what one stage does not need goes to another that can use it.
+
+    maximise MACs(N)   subject to   used(N, limit) <= limit for every limit,   the shape rules of `StagedSpace`
+
+Memory of activations is short in the first stages, memory of weights in the last. Four dials turn all stages together,
+so the first limit that any stage meets ends them all. Here each stage has dials of its own. There are far too many
+networks to ask all of them: simulated annealing (Kirkpatrick, Gelatt & Vecchi, Science 220, 1983) finds a good one, and
+a walk from there ends where no dial, and no two dials against each other, give more.
+
+That stages differ in what binds them, and need different shapes on a microcontroller: Lin et al., MCUNet,
+arXiv:2007.10319, section 3.2.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from budgetnet.budgets.budget import Budget, Certificate, DialStep, Fit, limit_rows
+from budgetnet.budgets.joint import JointSpace, Obstacles, largest_of
+from budgetnet.costs.network_cost import computing
+from budgetnet.networks import Network, Px, Stage
+from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
+
+SHAPE = "shape"
+"""The name for a network that the shape rules of `StagedSpace` forbid."""
+SEED = 0
+"""The seed of the annealing: the same limits give the same network."""
+ANNEALING_STEPS = 1500
+"""How many changes the annealing tries. Of 6,000 the networks have a few percent more multiply-adds (docs/lab-log.md)."""
+FIRST_TEMPERATURE = 0.05
+"""The annealing begins by taking losses of about this much, in the natural logarithm of multiply-adds."""
+LARGEST_EXPANSION = 6.0
+"""The most that an expansion is turned up to, if its base has less: the most that the families here have."""
+MOST_WIDER = 2.0
+"""A stage has at least 1 / 2 and at most 2 times the channels that it has in the joint network."""
+MOST_DEEPER = 1
+"""A stage has at most one block more than it has in its base, or in the joint network."""
+
+Part = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
+STAGE_PARTS: tuple[Part, ...] = ("width", "depth", "expansion", "kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """What one stage, or the whole network, can be turned by. `stage` is an index; None for the whole network."""
+
+    part: Part
+    stage: int | None = None
+
+    @property
+    def title(self) -> str:
+        """As certificates name it; stages are counted from 1."""
+        return self.part if self.stage is None else f"stage {self.stage + 1} {self.part}"
+
+
+class StagedSpace:
+    """The networks around a joint network under a budget.
+
+    Shape rules: no stage is narrower than the one before it, as in published families (Radosavovic et al.,
+    arXiv:2003.13678, section 3.3); the head is at least as wide as the last stage, or as its base's own; the stem, a
+    stage's width and its depth stay near the joint network's. Kernels are those that the base has.
+    """
+
+    def __init__(self, joint: JointSpace, start: Network) -> None:
+        self.base, self.budget, self.start = joint.base, joint.budget, start
+        self.sizes: tuple[Px, ...] = tuple(size.value for size in joint.dials.sizes)
+        self.kernels = tuple(sorted({stage.kernel for stage in self.base.stages if stage.kernel}))
+        self.knobs = tuple(knob for knob in self._all_knobs() if self.turned(start, knob, 1) or self.turned(start, knob, -1))
+        self._obstacles = joint.breaks
+        self._broken: dict[Network, tuple[str, ...]] = {}
+
+    def _all_knobs(self) -> tuple[Knob, ...]:
+        whole = tuple(Knob(part) for part in ("resolution", "stem", "head"))
+        return whole + tuple(Knob(part, stage) for stage in range(len(self.base.stages)) for part in STAGE_PARTS)
+
+    def turned(self, network: Network, knob: Knob, by: Literal[1, -1]) -> Network | None:
+        """The network with one knob a step further or back; None where it ends."""
+        multiple = self.base.rounding.channel_multiple
+        if knob.stage is not None:
+            stage = self._turned_stage(network.stages[knob.stage], knob, by)
+            if stage is None:
+                return None
+            stages = *network.stages[: knob.stage], stage, *network.stages[knob.stage + 1 :]
+            return dataclasses.replace(network, stages=stages)
+        if knob.part == "resolution":
+            index = self.sizes.index(network.resolution_px) + by
+            return dataclasses.replace(network, resolution_px=self.sizes[index]) if 0 <= index < len(self.sizes) else None
+        end = network.stem if knob.part == "stem" else network.head
+        if end.channels is None or end.channels + by * multiple < LEAST_CHANNELS:
+            return None
+        return dataclasses.replace(network, **{knob.part: dataclasses.replace(end, channels=end.channels + by * multiple)})
+
+    def _turned_stage(self, stage: Stage, knob: Knob, by: Literal[1, -1]) -> Stage | None:
+        assert knob.stage is not None
+        base = self.base.stages[knob.stage]
+        if knob.part == "width":
+            channels = stage.channels + by * self.base.rounding.channel_multiple
+            return dataclasses.replace(stage, channels=channels) if channels >= LEAST_CHANNELS else None
+        if knob.part == "depth":
+            return dataclasses.replace(stage, repeats=stage.repeats + by) if stage.repeats + by >= 1 else None
+        if knob.part == "expansion":
+            if base.expansion == 1.0 or base.kind == "bottleneck":
+                return None
+            expansion = float(math.floor(stage.expansion) + 1 if by > 0 else math.ceil(stage.expansion) - 1)
+            most = max(LARGEST_EXPANSION, base.expansion)
+            return dataclasses.replace(stage, expansion=expansion) if 2.0 <= expansion <= most else None
+        if stage.kernel not in self.kernels:
+            return None
+        index = self.kernels.index(stage.kernel) + by
+        return dataclasses.replace(stage, kernel=self.kernels[index]) if 0 <= index < len(self.kernels) else None
+
+    def shaped(self, network: Network) -> bool:
+        """Whether the shape rules hold."""
+        widths = [stage.channels for stage in network.stages]
+        if any(before > behind for before, behind in itertools.pairwise(widths)):
+            return False
+        own, head = self.base.head.channels, network.head.channels
+        if own is not None and head is not None and head < min(widths[-1], own):
+            return False
+        if network.stem.channels > self.start.stem.channels:
+            return False
+        rows = zip(network.stages, self.start.stages, self.base.stages, strict=True)
+        return all(
+            begun.channels / MOST_WIDER <= stage.channels <= max(begun.channels * MOST_WIDER, 2 * LEAST_CHANNELS)
+            and stage.repeats <= max(base.repeats, begun.repeats) + MOST_DEEPER
+            for stage, begun, base in rows
+        )
+
+    def breaks(self, network: Network) -> tuple[str, ...]:
+        """All that keeps a network from being an answer: limits, obstacles and the shape rules."""
+        known = self._broken.get(network)
+        if known is None:
+            known = self._broken[network] = self._obstacles(network) if self.shaped(network) else (SHAPE,)
+        return known
+
+    def annealed(self, steps: int, random: Random) -> Network:
+        """The network of the most multiply-adds that a random walk from the joint network meets within the limits.
+
+        A change is one to three turns of knobs drawn at random. What has fewer multiply-adds is taken with the
+        probability exp(loss / temperature), and the temperature falls to 0.
+        """
+        here = best = self.start
+        value = most = log_macs(here)
+        for step in range(steps):
+            temperature = FIRST_TEMPERATURE * (1 - step / steps) ** 2
+            new = here
+            for _ in range(random.choice((1, 1, 2, 2, 3))):
+                new = self.turned(new, random.choice(self.knobs), random.choice((1, 1, -1))) or new
+            found = log_macs(new)
+            least = value + temperature * math.log(1.0 - random.random())
+            if new == here or found < least or self.breaks(new):
+                continue
+            here, value = new, found
+            if value > most:
+                best, most = here, value
+        return best
+
+    def polished(self, here: Network) -> Network:
+        """From a network on, until no knob further, and none further against another back, gives more multiply-adds."""
+        while (new := self._better(here)) is not None:
+            here = new
+        return here
+
+    def _better(self, here: Network) -> Network | None:
+        value = log_macs(here)
+        forward = [(knob, new) for knob in self.knobs if (new := self.turned(here, knob, 1)) is not None]
+        for _, new in forward:
+            if log_macs(new) > value and not self.breaks(new):
+                return new
+        for (knob, further), back in itertools.product(forward, self.knobs):
+            new = self.turned(further, back, -1) if back != knob else None
+            if new is not None and log_macs(new) > value and not self.breaks(new):
+                return new
+        return None
+
+    def words(self, network: Network, knob: Knob) -> str:
+        """Where a knob stands, as people read it."""
+        if knob.stage is None:
+            if knob.part == "resolution":
+                height, width = network.resolution_px
+                return f"{height}x{width} px"
+            return f"{(network.stem if knob.part == 'stem' else network.head).channels} channels"
+        stage = network.stages[knob.stage]
+        if knob.part == "width":
+            return f"{stage.channels} channels"
+        if knob.part == "depth":
+            return f"{stage.repeats} {'block' if stage.repeats == 1 else 'blocks'}"
+        return f"{stage.expansion:g} times the channels" if knob.part == "expansion" else f"{stage.kernel}x{stage.kernel}"
+
+
+def log_macs(network: Network) -> float:
+    """What is maximised: the natural logarithm of multiply-adds."""
+    return math.log(computing(network).macs)
+
+
+def fit_staged(
+    base: Network,
+    budget: Budget,
+    coefficients: Coefficients = PAPER,
+    largest_px: int | None = None,
+    obstacles: Obstacles | None = None,
+    steps: int = ANNEALING_STEPS,
+) -> Fit:
+    """The staged network of `fit`, with the reason why each of its dials is not turned further. Raises as `fit` does.
+
+    It never has fewer multiply-adds than the joint network, from which it begins.
+    """
+    coefficients_of(coefficients)
+    joint = JointSpace(base, budget, coefficients, largest_px, obstacles)
+    at = largest_of(joint)
+    space = StagedSpace(joint, joint.dials.network(at))
+    found = space.polished(space.annealed(steps, Random(SEED)))
+    network = dataclasses.replace(found, name=f"{base.name} staged")
+    price = budget.price(network)
+    rows = tuple(_knob_step(space, found, knob) for knob in space.knobs)
+    return Fit(network, None, price, Certificate(limit_rows(price, budget), dials=rows, runtime=budget.runtime), "staged")
+
+
+def _knob_step(space: StagedSpace, network: Network, knob: Knob) -> DialStep:
+    text, turned = space.words(network, knob), space.turned(network, knob, 1)
+    if turned is None:
+        return DialStep(knob.title, text, None, (), "it ends here")
+    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(turned))
