@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from matplotlib.text import Annotation
 from support.compared import ALONE, compared
+from support.legible import unreadable
 
 from budgetnet.draw.figures import Place
 from budgetnet.draw.intervals import accuracy_svg
@@ -25,6 +27,7 @@ from budgetnet.experiments.compare.result import Compared
 from budgetnet.inspect.explain.figures import SHEET_PX, MapColumn, SheetHead, SheetTile, maps_figure, sheet_figure
 from budgetnet.inspect.zoo_picture import FIRST
 
+ROOT = Path(__file__).resolve().parents[1]
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -135,3 +138,29 @@ def test_heads_of_maps_stand_beside_one_another_also_of_large_maps() -> None:
     figure = maps_figure(np.zeros((8, 8, 3), np.uint8), columns, ["one"])
     boxes = [text.get_window_extent() for text in figure.texts]
     assert not [(one, other) for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
+
+
+def test_the_picture_of_the_walls_is_what_its_command_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    bench = importlib.import_module("bench.walls")
+    assert bench.main([str(tmp_path / "walls.svg")]) == 0
+    drawn, kept = ((folder / "walls.svg").read_text(encoding="utf-8") for folder in (tmp_path, ROOT / "docs"))
+    assert texts(drawn) == texts(kept), "run python -m bench.walls docs/walls.svg again"
+    assert "prefers-color-scheme: dark" in kept
+
+
+def test_dials_stop_at_walls_and_lead_from_the_best_of_them_to_the_joint_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    bench = importlib.import_module("bench.walls")
+    shown = bench.walls()
+    assert shown.tracks and shown.outside
+    for track in shown.tracks:
+        assert all(max(used) <= 1 for used in track.kept) and max(track.beyond) > 1
+        assert track.macs < shown.joint_macs
+    best = max(shown.tracks, key=lambda track: track.macs)
+    assert best.kept[-1] == shown.turns[0].start and shown.turns[-1].end == shown.joint
+    assert all(first.end == second.start for first, second in itertools.pairwise(shown.turns))
+    assert min(shown.joint) > 0.95, "the corner"
+    assert unreadable(bench.picture(shown)) == []

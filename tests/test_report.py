@@ -21,6 +21,7 @@ from support.page import Page, pixels_of
 
 import budgetnet
 from budgetnet.cli import main
+from budgetnet.cli.results import print_solution
 from budgetnet.data import digits, open_images
 from budgetnet.draw import wording
 from budgetnet.draw.figures import spread
@@ -29,7 +30,7 @@ from budgetnet.draw.thumbnails import thumbnail
 from budgetnet.experiments import trained
 from budgetnet.experiments.experiment import read_finished
 from budgetnet.experiments.report import Figure, Table, Text, write_report
-from budgetnet.experiments.solve import SOLVE
+from budgetnet.experiments.solve import SOLVE, Solution
 from budgetnet.experiments.solve.report import solve_command
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.train import TRAIN
@@ -354,6 +355,45 @@ def test_every_network_of_a_run_has_its_line_of_sizes(solved: Solved) -> None:
     height, width = network.resolution_px
     assert trained.sizes(network, None).startswith(f"{height}\N{MULTIPLICATION SIGN}{width} px")
     assert SOLVE.report(solved.record, solved.result).intro == trained.sizes(network, BUDGET)
+
+
+def tables_of(solved: Solved, name: str) -> list[Table]:
+    """The tables of a section of the report."""
+    sections = SOLVE.report(solved.record, solved.result).sections
+    return [block for one in sections if one.name == name for block in one.blocks if isinstance(block, Table)]
+
+
+def test_the_certificate_of_a_joint_network_has_a_bar_a_limit_and_a_row_a_dial(
+    solved: Solved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = budgetnet.Budget(macs=2_000_000, weight_bytes=350_000, peak_activation_bytes=40_000, dtype="int8")
+    images = open_images("digits", SEED)
+    joint = Solved(
+        tmp_path / "run", *finished_solve(tmp_path / "run", images, "digits", budget=budget, strategy="joint")
+    )
+    certificate = joint.result.fit.certificate
+    limits, dials = tables_of(joint, "certificate")
+    assert [row.cells[-1].bar for row in limits.rows] == [one.share for one in certificate.limits]
+    assert [row.cells[-1].below for row in limits.rows] == [(wording.percent(one.share),) for one in certificate.limits]
+    told = [[cell.text for cell in row.cells] for row in dials.rows]
+    assert [row[:3] for row in told] == [[one.dial, one.at, one.next] for one in certificate.dials]
+    assert [row[0] for row in told] == ["depth", "width", "resolution", "head"]
+    for why, one in zip((row[3] for row in told), certificate.dials, strict=True):
+        assert why.startswith("breaks ") and ("multiply-adds" in why) == ("macs" in one.breaks)
+        assert ("weights" in why) == ("weight_bytes" in one.breaks)
+    source = joint.page()
+    page = Page(source)
+    bars = [f'<div class="bar"><i style="width:{100 * one.share:.1f}%">' for one in certificate.limits]
+    assert len(bars) == 3 and all(bar in source for bar in bars)
+    assert "dial setting now next setting why it is not taken" in page.text
+    for row in told:
+        assert " ".join(row) in page.text
+    print_solution(Solution.of(joint.result))
+    shown = " ".join(capsys.readouterr().out.split())
+    for one in certificate.dials:
+        assert f"{one.dial} {one.at} next {one.next} breaks " in shown
+    (alone,) = tables_of(solved, "certificate")
+    assert alone.columns[-1].title == "next larger", "a network of one dial has no row a dial"
 
 
 def test_the_page_says_what_the_final_training_learned_from(solved: Solved) -> None:

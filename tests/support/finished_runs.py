@@ -25,7 +25,7 @@ from budgetnet.experiments.train.plan import TrainPlan
 from budgetnet.experiments.train.request import TrainRequest
 from budgetnet.experiments.train.result import TrainResult
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import PAPER, Strategy
+from budgetnet.networks.scaling import PAPER, FitStrategy
 from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.runs.record import MachineRecord, Record, data_record, save_record
 from budgetnet.runs.run import append_event, write_json
@@ -49,7 +49,7 @@ SEED = 7
 STEPS = 55
 """Of the final training."""
 NAMES = ("first", "second", "third")
-BASES: tuple[tuple[str, Strategy], ...] = (
+BASES: tuple[tuple[str, FitStrategy], ...] = (
     ("mobilenet_v2", "width"),
     ("mobilenet_v3_small", "compound"),
     ("mobilenet_v2", "compound"),
@@ -80,25 +80,33 @@ def drawn_metrics(images: ImageSet) -> Metrics:
     return Metrics(validation, test, calibration, found, ("train",), 0)
 
 
-def fits(images: ImageSet) -> list[Fit]:
+def fits(images: ImageSet, budget: Budget, first: FitStrategy) -> list[Fit]:
+    """Those of `BASES`, the first of them by this strategy."""
     found: list[Fit] = []
-    for name, strategy in BASES:
+    strategies: list[FitStrategy] = [first, *(strategy for _, strategy in BASES[1:])]
+    for (name, _), strategy in zip(BASES, strategies, strict=True):
         base = dataclasses.replace(
             budgetnet.network(name), classes=len(images.classes), in_channels=images.in_channels, resolution_px=(32, 32)
         )
-        found.append(budgetnet.fit(base, BUDGET, strategy))
+        found.append(budgetnet.fit(base, budget, strategy))
     return found
 
 
-def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> SolveRecord:
+def solve_record(
+    data: Data,
+    images: ImageSet,
+    names: Sequence[str] = NAMES,
+    budget: Budget = BUDGET,
+    strategy: FitStrategy = BASES[0][1],
+) -> SolveRecord:
     """Three candidates, of which two raced in two rungs."""
     request = SolveRequest(
-        budget=BUDGET,
+        budget=budget,
         time_seconds=95.0,
         seed=SEED,
         recipe=MODERN,
         bases=("mobilenet_v2", "efficientnet_b0"),
-        strategies=("width",),
+        strategies=(strategy,),
         pretrained="none",
         coefficients=PAPER,
         augment=AUTO,
@@ -106,7 +114,7 @@ def solve_record(data: Data, images: ImageSet, names: Sequence[str] = NAMES) -> 
     )
     contenders = [
         Contender(name, name, fit.strategy, 0, fit, index < 2, "as it is <unlike> the others")
-        for index, (name, fit) in enumerate(zip(names, fits(images), strict=True))
+        for index, (name, fit) in enumerate(zip(names, fits(images, budget, strategy), strict=True))
     ]
     preprocessing = default_preprocessing(images.in_channels)
     entrants = tuple(
@@ -153,11 +161,16 @@ def race_scores(images: ImageSet, names: Sequence[str]) -> tuple[RungScore, ...]
 
 
 def finished_solve(
-    run: Path, images: ImageSet, data: Data, names: Sequence[str] = NAMES
+    run: Path,
+    images: ImageSet,
+    data: Data,
+    names: Sequence[str] = NAMES,
+    budget: Budget = BUDGET,
+    strategy: FitStrategy = BASES[0][1],
 ) -> tuple[SolveRecord, SolveResult]:
-    """The files of a solve that is finished, on images that are split by `SEED`."""
+    """The files of a solve that is finished, on images that are split by `SEED`. `strategy` scaled the winner."""
     run.mkdir(parents=True, exist_ok=True)
-    record, metrics = solve_record(data, images, names), drawn_metrics(images)
+    record, metrics = solve_record(data, images, names, budget, strategy), drawn_metrics(images)
     save_record(run, record)
     choice = Choice(names[0], names[1], f"{names[0]} is as good", Estimate(0.0042, -0.011, 0.0194, 179))
     write_json(

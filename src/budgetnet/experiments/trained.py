@@ -139,7 +139,10 @@ def verdict(certificate: Certificate | None) -> str:
 
 
 def certificate_section(certificate: Certificate, budget: Budget) -> Section:
-    """The certificate, a row a limit."""
+    """The certificate: a bar a limit, and of a joint network a row a dial.
+
+    The terminal has its own, in exact numbers (`cli.pricing`).
+    """
     following = certificate.next
     after = {} if following is None else {row.name: row.used for row in budget.check(following.network).limits}
     columns = [Column("limit", number=False), *map(Column, ("at most", "used", "left")), Column("share used")]
@@ -183,8 +186,9 @@ def _dials_table(certificate: Certificate) -> Table:
         )
         for dial in certificate.dials
     )
-    columns = tuple(Column(name, number=False) for name in ("dial", "at", "next", "why it is not turned further"))
-    return Table(columns, rows, "Of each dial the network whose next setting alone is taken.", terminal=False)
+    titles = ("dial", "setting now", "next setting", "why it is not taken")
+    columns = tuple(Column(title, number=False) for title in titles)
+    return Table(columns, rows, "Each row turns one dial and leaves the others where they are.", terminal=False)
 
 
 def _why_largest(certificate: Certificate) -> str:
