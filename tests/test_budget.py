@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from support.quick import quick_for
 
 from budgetnet import adapt, scale
-from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, fit, used
+from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, used
+from budgetnet.budgets.fit import fit
 from budgetnet.budgets.path import LEAST_PHI, Path
 from budgetnet.costs.network_cost import cost
 from budgetnet.networks import Head, Network, Stage, Stem, zoo

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from budgetnet.budgets.budget import Budget, fit
+from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.devices import DEVICES, FIRMWARE_FLASH_BYTES, FIRMWARE_RAM_BYTES, Device, budget_for, device
+from budgetnet.budgets.fit import fit
 from budgetnet.networks import zoo
 
 BY_NAME = {row.name: row for row in DEVICES}

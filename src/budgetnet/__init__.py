@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from budgetnet.budgets.budget import Budget, BudgetError, fit
+    from budgetnet.budgets.budget import Budget, BudgetError
+    from budgetnet.budgets.fit import fit
     from budgetnet.budgets.joint import frontier
     from budgetnet.costs.network_cost import cost
     from budgetnet.data import Folders, open_images
@@ -48,7 +49,7 @@ _PLACES = {
     "dead_units": "inspect.landscape",
     "evaluate": "training.evaluate",
     "explain": "inspect.explain",
-    "fit": "budgets.budget",
+    "fit": "budgets.fit",
     "frontier": "budgets.joint",
     "inherit": "model.inherit",
     "load_weights": "model.weights",

@@ -1,26 +1,20 @@
-"""From a budget to a network: the largest of a path that keeps every limit, and the reasons in numbers.
-
-    maximise phi   subject to   used(N(phi), limit) <= limit   for every limit that is set
-
-Source: Tan & Le, arXiv:1905.11946, section 3.1, equation 2, solved on the integer networks.
-"""
+"""Limits on a network, what keeps them, and the records of an answer: a budget, a certificate, a fit."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from budgetnet.amounts import count, size_bytes
-from budgetnet.arguments import integer, listener, number, of_kind
-from budgetnet.budgets.path import LEAST_PHI, Path, without_skips
+from budgetnet.arguments import integer, number, of_kind
+from budgetnet.budgets.path import without_skips
 from budgetnet.codec import ONLY_IF_SET, as_object, from_plain, to_plain
 from budgetnet.costs.network_cost import Cost, DType, cost, least_cost
 from budgetnet.costs.planners import Runtime, planner_of
-from budgetnet.networks import Network, choose, network_of
-from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, fit_strategy_of
+from budgetnet.networks import Network, choose
+from budgetnet.networks.scaling import FitStrategy
 
 LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
 """The fields of a budget that are limits."""
@@ -31,7 +25,12 @@ BAND = "band"
 NARROW_HEAD = "head"
 """The name for a network whose head is narrower than its last stage: see `budgets.joint`."""
 NO_MORE = "no more multiply-adds"
-"""The name for a network that has no more multiply-adds than the answer, and a larger peak."""
+"""The name for a network that has no more multiply-adds than the answer."""
+SHAPE = "shape"
+"""The name for a network whose stages have a shape that no network should have: see `budgets.staged`."""
+
+REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE, SHAPE)
+"""The names in a certificate that are not those of limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +215,14 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class DialStep:
-    """One dial of a joint network, and why it is not turned further.
+    """One dial of a joint or staged network, and why it is not turned further.
 
     Attributes:
-        dial: "depth", "width", "resolution" or "head".
+        dial: "depth", "width", "resolution" or "head"; of a staged network such as "stage 3 width", too.
         at: Where it stands, in words.
         next: Its next setting; None where it has none.
         breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, "band",
-            "head", or "no more multiply-adds".
+            "head", "shape", or "no more multiply-adds".
         end: Why there is no next setting; None where there is one.
     """
 
@@ -237,13 +236,14 @@ class DialStep:
         """Why it is not turned further, in words; `title` names a limit."""
         if self.end is not None:
             return self.end
-        broken = [title(name) for name in self.breaks if name not in (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)]
+        broken = [title(name) for name in self.breaks if name not in REASONS]
         lacks = [name for name in self.breaks if name in (TIME, MEMORY)]
         parts = [f"breaks {' and '.join(broken)}"] if broken else []
         parts += [f"leaves too little {' and '.join(lacks)} for its training"] if lacks else []
         parts += ["is too far from the compound line"] if BAND in self.breaks else []
+        parts += ["makes a shape that no network should have"] if SHAPE in self.breaks else []
         parts += ["needs a wider head"] if NARROW_HEAD in self.breaks else []
-        parts += ["has no more multiply-adds, and a larger peak"] if NO_MORE in self.breaks else []
+        parts += ["has no more multiply-adds"] if NO_MORE in self.breaks else []
         return " and ".join(parts)
 
 
@@ -256,7 +256,7 @@ class Certificate:
         next: The next larger network of the path with what it breaks; None for a single network, or where the path
             ends.
         end: Why the path ends, where it ends while its last network still fits.
-        dials: Of a joint network: each dial, and why it is not turned further.
+        dials: Of a joint or staged network: each dial, and why it is not turned further.
         runtime: What runs the network: its planner has counted the bytes.
 
     Raises:
@@ -325,7 +325,7 @@ class Fit:
 
     Attributes:
         network: The network.
-        phi: The smallest phi that gives it; None for the joint strategy, which has four dials and not one.
+        phi: The smallest phi that gives it; None for "joint" and "staged", which have several dials.
         cost: What it costs at the budget's batch and dtype.
         certificate: The reasons.
         strategy: How it was scaled.
@@ -369,10 +369,11 @@ def nearest_miss(errors: Iterable[BudgetError], budget: Budget) -> BudgetError:
 
 def used(price: Cost, budget: Budget) -> dict[str, int]:
     """Name and amount of everything that the budget limits."""
-    return {name: _amount(price, name, budget) for name in budget.limits()}
+    return {name: used_amount(price, name, budget) for name in budget.limits()}
 
 
-def _amount(price: Cost, name: str, budget: Budget) -> int:
+def used_amount(price: Cost, name: str, budget: Budget) -> int:
+    """What a network uses of one limit, whether the budget sets it or not."""
     if name == "train_bytes":
         return price.train_bytes(budget.batch, "adamw", ema=True)
     return getattr(price, name)
@@ -386,79 +387,6 @@ def limit_rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
     )
 
 
-def fit(
-    base: Network,
-    budget: Budget,
-    strategy: FitStrategy = "compound",
-    coefficients: Coefficients = PAPER,
-    largest_px: int | None = None,
-    obstacles: Callable[[Network], tuple[str, ...]] | None = None,
-) -> Fit:
-    """The largest network that keeps every limit of the budget, with its certificate::
-
-        maximise phi   subject to   used(N(phi), limit) <= limit   for every limit that is set
-
-    The strategy "joint" has a dial for each of depth, width, resolution and head instead of phi, and fills several
-    limits: the network of the most multiply-adds near the compound line (`budgets.joint`).
-
-    It counts the real networks with whole layers and channels. It bisects over the path with what never falls along it
-    (MACs, params, weight bytes, and the peaks without skips and without copies for padding, which are lower bounds of
-    the real ones), and walks down from there to the first network whose real cost keeps every limit.
-
-    Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.1, equation 2.
-
-    Args:
-        base: The network to scale.
-        budget: The limits.
-        strategy: How compute is shared among depth, width and resolution: one of `scale`, or "joint".
-        coefficients: Alpha, beta and gamma of the compound strategy, and of the line that "joint" stays near.
-        largest_px: The path ends where a side would be longer than this. Unless given, at phi = 10.
-        obstacles: A function from a network to the names of what else keeps it from being the answer, such as too
-            little time to train it. Like limits, these must not disappear as networks grow.
-
-    Returns:
-        The network, its phi, its cost and the certificate.
-
-    Raises:
-        BudgetError: No network of the path keeps the budget.
-        ValueError: Every network of the path keeps it, and `largest_px` is not given; the message names a limit that
-            would bind.
-        TypeError: An argument has another type.
-
-    Example:
-        >>> import budgetnet
-        >>> base = budgetnet.network("efficientnet_b0", classes=10)
-        >>> answer = budgetnet.fit(base, budgetnet.Budget(macs="60M"))
-        >>> answer.cost.macs <= 60_000_000, answer.certificate.next.breaks
-        (True, ('macs',))
-    """
-    network_of("base", base)
-    budget_of("budget", budget)
-    strategy = fit_strategy_of("strategy", strategy)
-    listener("obstacles", obstacles)
-    if strategy == "joint":
-        from budgetnet.budgets.joint import fit_joint
-
-        return fit_joint(base, budget, coefficients, largest_px, obstacles)
-    path = Path(base, strategy, coefficients, largest_px)
-
-    def breaks(network: Network) -> tuple[str, ...]:
-        return budget.check(network).breaks + (obstacles(network) if obstacles else ())
-
-    broken = path.first(lambda network: beyond_hope(network, budget, obstacles))
-    top = path.last_phi if broken is None else math.nextafter(broken, -math.inf)
-    at = None if broken == LEAST_PHI else _down(path, breaks, top)
-    if at is None:
-        smallest = path.at(LEAST_PHI)
-        raise nothing_fits(
-            f"on the {path.strategy} path of {base.name}", f"phi = {LEAST_PHI:g}, ", smallest, budget, breaks(smallest)
-        )
-    phi = path.start(at)
-    network = path.at(phi)
-    price = budget.price(network)
-    return Fit(network, phi, price, _certificate(path, budget, phi, price, breaks), strategy)
-
-
 def beyond_hope(
     network: Network, budget: Budget, obstacles: Callable[[Network], tuple[str, ...]] | None = None
 ) -> bool:
@@ -470,27 +398,6 @@ def beyond_hope(
     least = without_skips(network)
     price = least_cost(least, budget.batch, budget.dtype, budget.runtime)
     return any(row.left < 0 for row in limit_rows(price, budget)) or bool(obstacles and obstacles(least))
-
-
-def _down(path: Path, breaks: Callable[[Network], tuple[str, ...]], phi: float) -> float | None:
-    """The largest phi up to this one whose network really keeps every limit."""
-    at: float | None = phi
-    while at is not None and breaks(path.at(at)):
-        at = path.before(at)
-    return at
-
-
-def _certificate(
-    path: Path, budget: Budget, phi: float, price: Cost, breaks: Callable[[Network], tuple[str, ...]]
-) -> Certificate:
-    rows = limit_rows(price, budget)
-    following = path.after(phi)
-    if following is not None:
-        network = path.at(following)
-        return Certificate(rows, NextStep(network, following, breaks(network)), runtime=budget.runtime)
-    if path.largest_px is None:
-        raise ValueError(_all_fits(path, budget))
-    return Certificate(rows, end=path.end, runtime=budget.runtime)
 
 
 def nothing_fits(where: str, at: str, smallest: Network, budget: Budget, breaks: Sequence[str]) -> BudgetError:
@@ -511,19 +418,3 @@ def nothing_fits(where: str, at: str, smallest: Network, budget: Budget, breaks:
 
 def _times(share: float) -> str:
     return f"{share:,.0f} times" if share >= 100 else f"{share:.3g} times"
-
-
-def _all_fits(path: Path, budget: Budget) -> str:
-    """The line for a budget that does not bind: which limit would."""
-    first, last = (budget.price(path.at(phi)) for phi in (LEAST_PHI, path.last_phi))
-    # The last network can have thousands of blocks: its training is priced only where that is limited.
-    names = [name for name in LIMITS if name != "train_bytes" or name in budget.limits()]
-    binding = [name for name in names if _amount(last, name, budget) > _amount(first, name, budget)]
-    example = next((name for name in binding if name in budget.limits()), binding[0])
-    message = (
-        f"every network on the {path.strategy} path of {path.base.name} keeps {budget}, up to its last (phi = "
-        f"{path.last_phi:g}); a limit that would bind is {example} below {_amount(last, example, budget):,}"
-    )
-    others = [name for name in binding if name != example]
-    message += f", or one on {', '.join(others)}" if others else ""
-    return message + ("; or take another strategy, since tiny only shrinks" if path.strategy == "tiny" else "")

@@ -16,23 +16,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Literal, TypeVar
 
-from budgetnet.budgets.budget import Budget, Certificate, DialStep, Fit, limit_rows
+from budgetnet.budgets.budget import NO_MORE, SHAPE, Budget, Certificate, DialStep, Fit, limit_rows
 from budgetnet.budgets.joint import JointSpace, Obstacles, largest_of
 from budgetnet.costs.network_cost import computing
-from budgetnet.networks import Network, Px, Stage
+from budgetnet.networks import MOST_CHANNELS, Network, Px, Stage
 from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
 
-SHAPE = "shape"
-"""The name for a network that the shape rules of `StagedSpace` forbid."""
 SEED = 0
 """The seed of the annealing: the same limits give the same network."""
 ANNEALING_STEPS = 1500
-"""How many changes the annealing tries. Of 6,000 the networks have a few percent more multiply-adds (docs/lab-log.md)."""
+"""How many changes the annealing tries. Four times as many give a few percent more multiply-adds (docs/lab-log.md)."""
 FIRST_TEMPERATURE = 0.05
 """The annealing begins by taking losses of about this much, in the natural logarithm of multiply-adds."""
 LARGEST_EXPANSION = 6.0
@@ -42,6 +40,7 @@ MOST_WIDER = 2.0
 MOST_DEEPER = 1
 """A stage has at most one block more than it has in its base, or in the joint network."""
 
+Setting = TypeVar("Setting")
 Part = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
 STAGE_PARTS: tuple[Part, ...] = ("width", "depth", "expansion", "kernel")
 
@@ -62,16 +61,20 @@ class Knob:
 class StagedSpace:
     """The networks around a joint network under a budget.
 
-    Shape rules: no stage is narrower than the one before it, as in published families (Radosavovic et al.,
-    arXiv:2003.13678, section 3.3); the head is at least as wide as the last stage, or as its base's own; the stem, a
-    stage's width and its depth stay near the joint network's. Kernels are those that the base has.
+    Shape rules: no stage is narrower than the one before it, unless the joint network's is, as in published families
+    (Radosavovic et al., arXiv:2003.13678, section 3.3); the head is at least as wide as the last stage, or as its
+    base's own; the stem is at most as wide as the joint network's; a stage's width and depth stay near that network's.
+    Kernels are those that the base has.
     """
 
     def __init__(self, joint: JointSpace, start: Network) -> None:
         self.base, self.budget, self.start = joint.base, joint.budget, start
         self.sizes: tuple[Px, ...] = tuple(size.value for size in joint.dials.sizes)
+        self.heads = joint.dials.heads
         self.kernels = tuple(sorted({stage.kernel for stage in self.base.stages if stage.kernel}))
-        self.knobs = tuple(knob for knob in self._all_knobs() if self.turned(start, knob, 1) or self.turned(start, knob, -1))
+        self.knobs = tuple(
+            knob for knob in self._all_knobs() if self.turned(start, knob, 1) or self.turned(start, knob, -1)
+        )
         self._obstacles = joint.breaks
         self._broken: dict[Network, tuple[str, ...]] = {}
 
@@ -81,7 +84,6 @@ class StagedSpace:
 
     def turned(self, network: Network, knob: Knob, by: Literal[1, -1]) -> Network | None:
         """The network with one knob a step further or back; None where it ends."""
-        multiple = self.base.rounding.channel_multiple
         if knob.stage is not None:
             stage = self._turned_stage(network.stages[knob.stage], knob, by)
             if stage is None:
@@ -89,19 +91,26 @@ class StagedSpace:
             stages = *network.stages[: knob.stage], stage, *network.stages[knob.stage + 1 :]
             return dataclasses.replace(network, stages=stages)
         if knob.part == "resolution":
-            index = self.sizes.index(network.resolution_px) + by
-            return dataclasses.replace(network, resolution_px=self.sizes[index]) if 0 <= index < len(self.sizes) else None
-        end = network.stem if knob.part == "stem" else network.head
-        if end.channels is None or end.channels + by * multiple < LEAST_CHANNELS:
+            px = _beside(self.sizes, network.resolution_px, by)
+            return px and dataclasses.replace(network, resolution_px=px)
+        if knob.part == "head":
+            ends = _beside(self.heads, (network.head.channels, network.head.hidden), by)
+            return ends and dataclasses.replace(
+                network, head=dataclasses.replace(network.head, channels=ends[0], hidden=ends[1])
+            )
+        channels = network.stem.channels + by * self.base.rounding.channel_multiple
+        if not LEAST_CHANNELS <= channels <= self.start.stem.channels:
             return None
-        return dataclasses.replace(network, **{knob.part: dataclasses.replace(end, channels=end.channels + by * multiple)})
+        return dataclasses.replace(network, stem=dataclasses.replace(network.stem, channels=channels))
 
     def _turned_stage(self, stage: Stage, knob: Knob, by: Literal[1, -1]) -> Stage | None:
         assert knob.stage is not None
         base = self.base.stages[knob.stage]
         if knob.part == "width":
             channels = stage.channels + by * self.base.rounding.channel_multiple
-            return dataclasses.replace(stage, channels=channels) if channels >= LEAST_CHANNELS else None
+            return (
+                dataclasses.replace(stage, channels=channels) if LEAST_CHANNELS <= channels <= MOST_CHANNELS else None
+            )
         if knob.part == "depth":
             return dataclasses.replace(stage, repeats=stage.repeats + by) if stage.repeats + by >= 1 else None
         if knob.part == "expansion":
@@ -110,26 +119,24 @@ class StagedSpace:
             expansion = float(math.floor(stage.expansion) + 1 if by > 0 else math.ceil(stage.expansion) - 1)
             most = max(LARGEST_EXPANSION, base.expansion)
             return dataclasses.replace(stage, expansion=expansion) if 2.0 <= expansion <= most else None
-        if stage.kernel not in self.kernels:
-            return None
-        index = self.kernels.index(stage.kernel) + by
-        return dataclasses.replace(stage, kernel=self.kernels[index]) if 0 <= index < len(self.kernels) else None
+        kernel = _beside(self.kernels, stage.kernel, by)
+        return None if kernel is None else dataclasses.replace(stage, kernel=kernel)
 
     def shaped(self, network: Network) -> bool:
         """Whether the shape rules hold."""
         widths = [stage.channels for stage in network.stages]
-        if any(before > behind for before, behind in itertools.pairwise(widths)):
+        first = [stage.channels for stage in self.start.stages]
+        pairs = zip(itertools.pairwise(widths), itertools.pairwise(first), strict=True)
+        if any(before > behind and began <= ended for (before, behind), (began, ended) in pairs):
             return False
         own, head = self.base.head.channels, network.head.channels
         if own is not None and head is not None and head < min(widths[-1], own):
             return False
-        if network.stem.channels > self.start.stem.channels:
-            return False
         rows = zip(network.stages, self.start.stages, self.base.stages, strict=True)
         return all(
-            begun.channels / MOST_WIDER <= stage.channels <= max(begun.channels * MOST_WIDER, 2 * LEAST_CHANNELS)
-            and stage.repeats <= max(base.repeats, begun.repeats) + MOST_DEEPER
-            for stage, begun, base in rows
+            first.channels / MOST_WIDER <= stage.channels <= first.channels * MOST_WIDER
+            and stage.repeats <= max(base.repeats, first.repeats) + MOST_DEEPER
+            for stage, first, base in rows
         )
 
     def breaks(self, network: Network) -> tuple[str, ...]:
@@ -191,7 +198,15 @@ class StagedSpace:
             return f"{stage.channels} channels"
         if knob.part == "depth":
             return f"{stage.repeats} {'block' if stage.repeats == 1 else 'blocks'}"
-        return f"{stage.expansion:g} times the channels" if knob.part == "expansion" else f"{stage.kernel}x{stage.kernel}"
+        return (
+            f"{stage.expansion:g} times the channels" if knob.part == "expansion" else f"{stage.kernel}x{stage.kernel}"
+        )
+
+
+def _beside(settings: Sequence[Setting], at: Setting, by: Literal[1, -1]) -> Setting | None:
+    """The setting one step further or back; None at the end, and for one that is not among them."""
+    index = settings.index(at) + by if at in settings else -1
+    return settings[index] if 0 <= index < len(settings) else None
 
 
 def log_macs(network: Network) -> float:
@@ -205,7 +220,7 @@ def fit_staged(
     coefficients: Coefficients = PAPER,
     largest_px: int | None = None,
     obstacles: Obstacles | None = None,
-    steps: int = ANNEALING_STEPS,
+    changes: int = ANNEALING_STEPS,
 ) -> Fit:
     """The staged network of `fit`, with the reason why each of its dials is not turned further. Raises as `fit` does.
 
@@ -215,15 +230,17 @@ def fit_staged(
     joint = JointSpace(base, budget, coefficients, largest_px, obstacles)
     at = largest_of(joint)
     space = StagedSpace(joint, joint.dials.network(at))
-    found = space.polished(space.annealed(steps, Random(SEED)))
+    found = space.polished(space.annealed(changes, Random(SEED)))
     network = dataclasses.replace(found, name=f"{base.name} staged")
     price = budget.price(network)
     rows = tuple(_knob_step(space, found, knob) for knob in space.knobs)
-    return Fit(network, None, price, Certificate(limit_rows(price, budget), dials=rows, runtime=budget.runtime), "staged")
+    return Fit(
+        network, None, price, Certificate(limit_rows(price, budget), dials=rows, runtime=budget.runtime), "staged"
+    )
 
 
 def _knob_step(space: StagedSpace, network: Network, knob: Knob) -> DialStep:
     text, turned = space.words(network, knob), space.turned(network, knob, 1)
     if turned is None:
         return DialStep(knob.title, text, None, (), "it ends here")
-    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(turned))
+    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(turned) or (NO_MORE,))

@@ -140,9 +140,9 @@ def fit(
     """
     check_out(out)
     limit = limits.budget()
-    from budgetnet.budgets import budget
+    from budgetnet.budgets.fit import fit as largest
 
-    answer = budget.fit(shape.apply(open_network(base)), limit, strategy, coefficients)
+    answer = largest(shape.apply(open_network(base)), limit, strategy, coefficients)
     save_network(answer.network, out)
     show.print_json(answer) if as_json else pricing.print_fit(answer)
     return 0

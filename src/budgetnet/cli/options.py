@@ -86,7 +86,8 @@ FitStrategyOption = Annotated[
     FitStrategy,
     Parameter(
         group=NETWORK,
-        help="How compute is shared among depth, width and resolution; joint has a dial for each.",
+        help="How compute is shared among depth, width and resolution; joint has a dial for each, staged those of each "
+        "stage.",
     ),
 ]
 CoefficientsOption = Annotated[

@@ -31,10 +31,12 @@ from budgetnet.networks import (
 
 Strategy = Literal["compound", "depth", "width", "resolution", "dWr", "tiny"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-FitStrategy = Literal[Strategy, "joint"]
-"""A strategy of one dial, phi, or "joint", which has a dial for each of depth, width, resolution and head: it has no
-network but for a budget (`budgets.joint`)."""
+FitStrategy = Literal[Strategy, "joint", "staged"]
+"""A strategy of one dial, phi, or one of several dials, which has no network but for a budget: "joint" has a dial for
+each of depth, width, resolution and head (`budgets.joint`), "staged" has dials of each stage (`budgets.staged`)."""
 FIT_STRATEGIES: tuple[FitStrategy, ...] = get_args(FitStrategy)
+NEAR_THE_LINE: tuple[FitStrategy, ...] = ("compound", "joint", "staged")
+"""The strategies that coefficients say something about."""
 
 LEAST_CHANNELS = 8
 LEAST_PX = 32
@@ -120,15 +122,14 @@ def fit_strategy_of(what: str, value: object) -> FitStrategy:
 
 
 def for_strategy(coefficients: Coefficients, strategy: FitStrategy) -> Coefficients:
-    """The coefficients where the strategy is compound, or joint, which stays near its line; else the paper's, which
-    say nothing."""
-    return coefficients if strategy in ("compound", "joint") else PAPER
+    """The coefficients where the strategy is compound, or stays near its line; else the paper's, which say nothing."""
+    return coefficients if strategy in NEAR_THE_LINE else PAPER
 
 
 def check_compound(coefficients: Coefficients, strategies: Iterable[FitStrategy]) -> None:
     """Raise a one-line `ValueError` where coefficients are given and none of the strategies takes them."""
     named = tuple(strategies)
-    if coefficients != PAPER and not {"compound", "joint"} & set(named):
+    if coefficients != PAPER and not set(NEAR_THE_LINE) & set(named):
         raise ValueError(f"coefficients belong to the compound strategy, not to {', '.join(named)}")
 
 

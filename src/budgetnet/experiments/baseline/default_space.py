@@ -6,7 +6,8 @@ import dataclasses
 import itertools
 import math
 
-from budgetnet.budgets.budget import Budget, BudgetError, Fit, fit, nearest_miss
+from budgetnet.budgets.budget import Budget, BudgetError, Fit, nearest_miss
+from budgetnet.budgets.fit import fit
 from budgetnet.budgets.search_space import Space, default_space
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import SMALL_PX, adapted_bases, base_px, largest_px, map_rank

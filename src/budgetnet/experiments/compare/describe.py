@@ -16,6 +16,7 @@ STRATEGIES = {
     "dWr": "mostly width, with some depth and resolution",
     "tiny": "resolution and depth before width",
     "joint": "depth, width, resolution and head each by itself",
+    "staged": "each stage by itself",
 }
 ACTIVATIONS = {
     "relu": "ReLU",

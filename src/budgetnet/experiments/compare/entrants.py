@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from budgetnet.budgets.budget import Budget, BudgetError, Fit, fit, nearest_miss
+from budgetnet.budgets.budget import Budget, BudgetError, Fit, nearest_miss
+from budgetnet.budgets.fit import fit
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
 from budgetnet.networks import Network

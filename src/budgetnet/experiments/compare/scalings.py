@@ -6,7 +6,8 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
-from budgetnet.budgets.budget import Budget, BudgetError, fit
+from budgetnet.budgets.budget import Budget, BudgetError
+from budgetnet.budgets.fit import fit
 from budgetnet.budgets.path import Path
 from budgetnet.data import ImageSet
 from budgetnet.draw.wording import sides

@@ -13,7 +13,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, fit, nearest_miss
+from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, nearest_miss
+from budgetnet.budgets.fit import fit
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px

@@ -1,0 +1,138 @@
+"""The staged strategy: every limit kept, never less than joint, and no dial or pair of dials that gives more."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from budgetnet import Budget, BudgetError, adapt, build, cost, fit, inherit, network
+from budgetnet.budgets.budget import NO_MORE, SHAPE, TIME
+from budgetnet.budgets.joint import JointSpace
+from budgetnet.budgets.staged import StagedSpace, fit_staged
+from budgetnet.networks import Head, Network, Stage, Stem
+
+LIMITS = Budget(macs=60_000_000, weight_bytes=250_000, peak_activation_bytes=250_000, dtype="int8")
+SMALL = Network(
+    "small",
+    Stem(16),
+    (Stage(16, 1), Stage(24, 2, kernel=5, stride=2, expansion=4.0), Stage(32, 1, stride=2, expansion=3.0)),
+    Head(channels=48, hidden=64),
+    (24, 24),
+    classes=5,
+)
+BASES = {
+    "mbconv": SMALL,
+    "separable": dataclasses.replace(
+        SMALL,
+        stages=tuple(Stage(one.channels, one.repeats, stride=one.stride, kind="separable") for one in SMALL.stages),
+    ),
+    "falling": dataclasses.replace(SMALL, stages=(Stage(32, 1), *SMALL.stages[1:])),
+    "headless": dataclasses.replace(SMALL, head=Head(channels=None)),
+}
+
+
+def space_of(base: Network, budget: Budget, largest_px: int) -> StagedSpace:
+    joint = JointSpace(base, budget, largest_px=largest_px)
+    at = joint.largest()
+    assert at is not None
+    return StagedSpace(joint, joint.dials.network(at))
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v1", "mobilenet_v3_small"])
+def test_it_uses_what_four_dials_leave(name: str) -> None:
+    base = adapt(network(name, classes=6), (84, 112))
+    joint = fit(base, LIMITS, "joint", largest_px=224)
+    staged = fit(base, LIMITS, "staged", largest_px=224)
+    assert staged.phi is None and staged.strategy == "staged" and staged.certificate.fits
+    assert staged.cost.macs > 1.25 * joint.cost.macs
+    assert staged == fit(base, LIMITS, "staged", largest_px=224), "the same limits give the same network"
+
+
+@st.composite
+def budgets(draw: st.DrawFn) -> Budget:
+    whole = cost(SMALL, dtype="int8")
+    shares = {name: draw(st.floats(0.25, 0.9)) for name in ("macs", "weight_bytes", "peak_activation_bytes")}
+    return Budget(**{name: int(share * getattr(whole, name)) for name, share in shares.items()}, dtype="int8")
+
+
+@settings(max_examples=4, deadline=None)
+@pytest.mark.parametrize("name", BASES)
+@given(budget=budgets())
+def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
+    base = BASES[name]
+    try:
+        joint = fit(base, budget, "joint", largest_px=28)
+    except BudgetError:
+        with pytest.raises(BudgetError):
+            fit(base, budget, "staged", largest_px=28)
+        return
+    found = fit_staged(base, budget, largest_px=28, changes=100)
+    assert budget.check(found.network).fits and found.cost.macs >= joint.cost.macs
+    space = space_of(base, budget, 28)
+    here = dataclasses.replace(found.network, name=space.start.name)
+    rows = {row.dial: row for row in found.certificate.dials}
+    for knob in space.knobs:
+        further = space.turned(here, knob, 1)
+        assert (rows[knob.title].next is None) == (further is None)
+        if further is None:
+            continue
+        broken = budget.check(further).breaks if space.shaped(further) else (SHAPE,)
+        assert rows[knob.title].breaks == (broken or (NO_MORE,)) and rows[knob.title].reason(str)
+        assert broken or cost(further).macs <= found.cost.macs
+        for back in space.knobs:
+            both = space.turned(further, back, -1)
+            if back != knob and both is not None and space.shaped(both) and budget.check(both).fits:
+                assert cost(both).macs <= found.cost.macs
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(sorted(BASES)), st.data())
+def test_a_turn_forward_is_undone_by_one_back(name: str, data: st.DataObject) -> None:
+    space = space_of(BASES[name], Budget(macs=400_000), 28)
+    here = space.start
+    for _ in range(4):
+        knob, by = data.draw(st.sampled_from(space.knobs)), data.draw(st.sampled_from((1, -1)))
+        new = space.turned(here, knob, by)
+        if new is None:
+            continue
+        stages = zip(here.stages, new.stages, strict=True)
+        whole = float(space.base.stages[knob.stage or 0].expansion).is_integer()
+        if knob.part != "expansion" or whole:
+            assert space.turned(new, knob, -1 if by == 1 else 1) == here
+        assert sum(before != behind for before, behind in stages) == (knob.stage is not None)
+        here = new
+
+
+def test_widths_fall_nowhere_and_the_head_is_wide_enough() -> None:
+    base = adapt(network("efficientnet_lite0", classes=6), (84, 112))
+    found = fit(base, LIMITS, "staged", largest_px=224).network
+    widths = [stage.channels for stage in found.stages]
+    assert all(before <= behind for before, behind in itertools.pairwise(widths))
+    assert found.head.channels is not None and found.head.channels >= widths[-1]
+    assert {stage.kernel for stage in found.stages} <= {3, 5}
+
+
+def test_a_hidden_layer_keeps_its_ratio_to_the_head() -> None:
+    found = fit(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), "staged", largest_px=28).network
+    own = JointSpace(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), largest_px=28).dials.heads
+    assert (found.head.channels, found.head.hidden) in own
+
+
+def test_obstacles_hold_it_like_limits() -> None:
+    def slow(one: Network) -> tuple[str, ...]:
+        return (TIME,) if cost(one).macs > 200_000 else ()
+
+    limits = Budget(macs=10**9, weight_bytes=10**6)
+    found = fit(SMALL, limits, "staged", largest_px=28, obstacles=slow)
+    assert found.cost.macs <= 200_000
+    assert TIME in found.certificate.hindrances
+
+
+def test_weights_of_the_base_are_inherited() -> None:
+    parent = build(SMALL, seed=0)
+    found = fit(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), "staged", largest_px=28).network
+    assert inherit(build(found), parent).network == found
