@@ -6,16 +6,18 @@ import dataclasses
 import itertools
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetnet import Budget, BudgetError, adapt, build, cost, fit, inherit, network
-from budgetnet.budgets.budget import NO_MORE, SHAPE, TIME
+from budgetnet.budgets.budget import NO_MORE, TIME
 from budgetnet.budgets.joint import JointSpace
 from budgetnet.budgets.staged import StagedSpace, fit_staged
 from budgetnet.networks import Head, Network, Stage, Stem
 
 LIMITS = Budget(macs=60_000_000, weight_bytes=250_000, peak_activation_bytes=250_000, dtype="int8")
+FEW = Budget(macs=250_000, weight_bytes=12_000, dtype="int8")
 SMALL = Network(
     "small",
     Stem(16),
@@ -42,14 +44,16 @@ def space_of(base: Network, budget: Budget, largest_px: int) -> StagedSpace:
     return StagedSpace(joint, joint.dials.network(at))
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v1", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v3_small"])
 def test_it_uses_what_four_dials_leave(name: str) -> None:
     base = adapt(network(name, classes=6), (84, 112))
     joint = fit(base, LIMITS, "joint", largest_px=224)
     staged = fit(base, LIMITS, "staged", largest_px=224)
     assert staged.phi is None and staged.strategy == "staged" and staged.certificate.fits
     assert staged.cost.macs > 1.25 * joint.cost.macs
-    assert staged == fit(base, LIMITS, "staged", largest_px=224), "the same limits give the same network"
+    widths = [stage.channels for stage in staged.network.stages]
+    assert all(before <= behind for before, behind in itertools.pairwise(widths))
+    assert {stage.kernel for stage in staged.network.stages} <= {stage.kernel for stage in base.stages}
 
 
 @st.composite
@@ -77,15 +81,18 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
     rows = {row.dial: row for row in found.certificate.dials}
     for knob in space.knobs:
         further = space.turned(here, knob, 1)
-        assert (rows[knob.title].next is None) == (further is None)
+        assert (knob.title in rows) == (further is not None)
         if further is None:
             continue
-        broken = budget.check(further).breaks if space.shaped(further) else (SHAPE,)
-        assert rows[knob.title].breaks == (broken or (NO_MORE,)) and rows[knob.title].reason(str)
-        assert broken or cost(further).macs <= found.cost.macs
+        row, fault, broken = rows[knob.title], space.fault(further), budget.check(further).breaks
+        if fault is None:
+            assert row.breaks == (broken or (NO_MORE,)) and row.reason(str)
+            assert broken or cost(further).macs <= found.cost.macs
+        else:
+            assert row.next is None and row.reason(str) == fault
         for back in space.knobs:
             both = space.turned(further, back, -1)
-            if back != knob and both is not None and space.shaped(both) and budget.check(both).fits:
+            if back != knob and both is not None and space.fault(both) is None and budget.check(both).fits:
                 assert cost(both).macs <= found.cost.macs
 
 
@@ -107,19 +114,11 @@ def test_a_turn_forward_is_undone_by_one_back(name: str, data: st.DataObject) ->
         here = new
 
 
-def test_widths_fall_nowhere_and_the_head_is_wide_enough() -> None:
-    base = adapt(network("efficientnet_lite0", classes=6), (84, 112))
-    found = fit(base, LIMITS, "staged", largest_px=224).network
-    widths = [stage.channels for stage in found.stages]
-    assert all(before <= behind for before, behind in itertools.pairwise(widths))
-    assert found.head.channels is not None and found.head.channels >= widths[-1]
-    assert {stage.kernel for stage in found.stages} <= {3, 5}
-
-
 def test_a_hidden_layer_keeps_its_ratio_to_the_head() -> None:
-    found = fit(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), "staged", largest_px=28).network
-    own = JointSpace(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), largest_px=28).dials.heads
-    assert (found.head.channels, found.head.hidden) in own
+    found = fit(SMALL, FEW, "staged", largest_px=28)
+    own = JointSpace(SMALL, FEW, largest_px=28).dials.heads
+    assert (found.network.head.channels, found.network.head.hidden) in own
+    assert found == fit(SMALL, FEW, "staged", largest_px=28), "the same limits give the same network"
 
 
 def test_obstacles_hold_it_like_limits() -> None:
@@ -134,5 +133,7 @@ def test_obstacles_hold_it_like_limits() -> None:
 
 def test_weights_of_the_base_are_inherited() -> None:
     parent = build(SMALL, seed=0)
-    found = fit(SMALL, Budget(macs=250_000, weight_bytes=12_000, dtype="int8"), "staged", largest_px=28).network
-    assert inherit(build(found), parent).network == found
+    found = fit(SMALL, FEW, "staged", largest_px=28).network
+    images = torch.randn(32, 3, *found.resolution_px, generator=torch.Generator().manual_seed(0))
+    child = inherit(build(found), parent, images)
+    assert child.network == found and torch.isfinite(child(images)).all()

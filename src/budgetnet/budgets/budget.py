@@ -26,10 +26,8 @@ NARROW_HEAD = "head"
 """The name for a network whose head is narrower than its last stage: see `budgets.joint`."""
 NO_MORE = "no more multiply-adds"
 """The name for a network that has no more multiply-adds than the answer."""
-SHAPE = "shape"
-"""The name for a network whose stages have a shape that no network should have: see `budgets.staged`."""
 
-REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE, SHAPE)
+REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)
 """The names in a certificate that are not those of limits."""
 
 
@@ -222,7 +220,7 @@ class DialStep:
         at: Where it stands, in words.
         next: Its next setting; None where it has none.
         breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, "band",
-            "head", "shape", or "no more multiply-adds".
+            "head", or "no more multiply-adds".
         end: Why there is no next setting; None where there is one.
     """
 
@@ -241,7 +239,6 @@ class DialStep:
         parts = [f"breaks {' and '.join(broken)}"] if broken else []
         parts += [f"leaves too little {' and '.join(lacks)} for its training"] if lacks else []
         parts += ["is too far from the compound line"] if BAND in self.breaks else []
-        parts += ["makes a shape that no network should have"] if SHAPE in self.breaks else []
         parts += ["needs a wider head"] if NARROW_HEAD in self.breaks else []
         parts += ["has no more multiply-adds"] if NO_MORE in self.breaks else []
         return " and ".join(parts)

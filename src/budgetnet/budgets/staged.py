@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal, TypeVar
 
-from budgetnet.budgets.budget import NO_MORE, SHAPE, Budget, Certificate, DialStep, Fit, limit_rows
+from budgetnet.budgets.budget import NO_MORE, Budget, Certificate, DialStep, Fit, limit_rows
 from budgetnet.budgets.joint import JointSpace, Obstacles, largest_of
 from budgetnet.costs.network_cost import computing
 from budgetnet.networks import MOST_CHANNELS, Network, Px, Stage
@@ -54,8 +54,8 @@ class Knob:
 
     @property
     def title(self) -> str:
-        """As certificates name it; stages are counted from 1."""
-        return self.part if self.stage is None else f"stage {self.stage + 1} {self.part}"
+        """As certificates name it; stages are counted from 0."""
+        return self.part if self.stage is None else f"stage {self.stage} {self.part}"
 
 
 class StagedSpace:
@@ -75,8 +75,8 @@ class StagedSpace:
         self.knobs = tuple(
             knob for knob in self._all_knobs() if self.turned(start, knob, 1) or self.turned(start, knob, -1)
         )
-        self._obstacles = joint.breaks
-        self._broken: dict[Network, tuple[str, ...]] = {}
+        self.breaks = joint.breaks
+        self._kept: dict[Network, bool] = {}
 
     def _all_knobs(self) -> tuple[Knob, ...]:
         whole = tuple(Knob(part) for part in ("resolution", "stem", "head"))
@@ -122,28 +122,28 @@ class StagedSpace:
         kernel = _beside(self.kernels, stage.kernel, by)
         return None if kernel is None else dataclasses.replace(stage, kernel=kernel)
 
-    def shaped(self, network: Network) -> bool:
-        """Whether the shape rules hold."""
+    def fault(self, network: Network) -> str | None:
+        """The shape rule that a network does not follow, in words; None where it follows all."""
         widths = [stage.channels for stage in network.stages]
-        first = [stage.channels for stage in self.start.stages]
-        pairs = zip(itertools.pairwise(widths), itertools.pairwise(first), strict=True)
-        if any(before > behind and began <= ended for (before, behind), (began, ended) in pairs):
-            return False
+        joint = [stage.channels for stage in self.start.stages]
+        pairs = zip(itertools.pairwise(widths), itertools.pairwise(joint), strict=True)
+        if any(before > behind and started <= ended for (before, behind), (started, ended) in pairs):
+            return "no stage is narrower than the one before it"
         own, head = self.base.head.channels, network.head.channels
         if own is not None and head is not None and head < min(widths[-1], own):
-            return False
+            return "the head is at least as wide as the last stage"
+        if any(not start / MOST_WIDER <= wide <= start * MOST_WIDER for wide, start in zip(widths, joint, strict=True)):
+            return f"a stage has at most {MOST_WIDER:g} times the width of the joint network's, or 1 / {MOST_WIDER:g}"
         rows = zip(network.stages, self.start.stages, self.base.stages, strict=True)
-        return all(
-            first.channels / MOST_WIDER <= stage.channels <= first.channels * MOST_WIDER
-            and stage.repeats <= max(base.repeats, first.repeats) + MOST_DEEPER
-            for stage, first, base in rows
-        )
+        if any(stage.repeats > max(base.repeats, start.repeats) + MOST_DEEPER for stage, start, base in rows):
+            return f"a stage has at most {MOST_DEEPER} block more than in the joint network or the base"
+        return None
 
-    def breaks(self, network: Network) -> tuple[str, ...]:
-        """All that keeps a network from being an answer: limits, obstacles and the shape rules."""
-        known = self._broken.get(network)
+    def keeps(self, network: Network) -> bool:
+        """Whether it follows the shape rules and breaks no limit."""
+        known = self._kept.get(network)
         if known is None:
-            known = self._broken[network] = self._obstacles(network) if self.shaped(network) else (SHAPE,)
+            known = self._kept[network] = self.fault(network) is None and not self.breaks(network)
         return known
 
     def annealed(self, steps: int, random: Random) -> Network:
@@ -161,7 +161,7 @@ class StagedSpace:
                 new = self.turned(new, random.choice(self.knobs), random.choice((1, 1, -1))) or new
             found = log_macs(new)
             least = value + temperature * math.log(1.0 - random.random())
-            if new == here or found < least or self.breaks(new):
+            if new == here or found < least or not self.keeps(new):
                 continue
             here, value = new, found
             if value > most:
@@ -178,11 +178,11 @@ class StagedSpace:
         value = log_macs(here)
         forward = [(knob, new) for knob in self.knobs if (new := self.turned(here, knob, 1)) is not None]
         for _, new in forward:
-            if log_macs(new) > value and not self.breaks(new):
+            if log_macs(new) > value and self.keeps(new):
                 return new
         for (knob, further), back in itertools.product(forward, self.knobs):
             new = self.turned(further, back, -1) if back != knob else None
-            if new is not None and log_macs(new) > value and not self.breaks(new):
+            if new is not None and log_macs(new) > value and self.keeps(new):
                 return new
         return None
 
@@ -233,14 +233,18 @@ def fit_staged(
     found = space.polished(space.annealed(changes, Random(SEED)))
     network = dataclasses.replace(found, name=f"{base.name} staged")
     price = budget.price(network)
-    rows = tuple(_knob_step(space, found, knob) for knob in space.knobs)
-    return Fit(
-        network, None, price, Certificate(limit_rows(price, budget), dials=rows, runtime=budget.runtime), "staged"
-    )
+    steps = (_dial_step(space, found, knob) for knob in space.knobs)
+    dials = tuple(step for step in steps if step is not None)
+    certificate = Certificate(limit_rows(price, budget), dials=dials, runtime=budget.runtime)
+    return Fit(network, None, price, certificate, "staged")
 
 
-def _knob_step(space: StagedSpace, network: Network, knob: Knob) -> DialStep:
+def _dial_step(space: StagedSpace, network: Network, knob: Knob) -> DialStep | None:
+    """Why one dial is not turned further; None where it has no setting behind this one."""
     text, turned = space.words(network, knob), space.turned(network, knob, 1)
     if turned is None:
-        return DialStep(knob.title, text, None, (), "it ends here")
+        return None
+    fault = space.fault(turned)
+    if fault is not None:
+        return DialStep(knob.title, text, None, (), fault)
     return DialStep(knob.title, text, space.words(turned, knob), space.breaks(turned) or (NO_MORE,))
