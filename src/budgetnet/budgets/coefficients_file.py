@@ -10,7 +10,7 @@ from budgetnet.reading import read_json_file
 
 FORMAT = "budgetnet.coefficients.v2"
 READ = ("budgetnet.coefficients.v1", FORMAT)
-"""Formats whose alpha, beta and gamma mean the same."""
+"""In files of these formats alpha, beta and gamma have the same meaning."""
 FILE = "coefficients.json"
 
 

@@ -34,7 +34,7 @@ MOST_FACTOR = 2.0**10
 """Where dials begin and end at the latest: the factors of phi = -10 and 10 where one dial has all."""
 SMALLEST = Scaling(LEAST_FACTOR, LEAST_FACTOR, LEAST_FACTOR)
 MOST_SETTINGS = 4096
-"""Of one dial. Far more than a budget leaves, but for budgets that limit nothing that the dial changes."""
+"""A dial has at most this many settings. A budget leaves far fewer, unless it limits nothing that the dial changes."""
 OCTAVE = 2.0
 CHUNK = 32
 """Settings between two questions whether the limits are still kept."""

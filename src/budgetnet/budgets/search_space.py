@@ -35,7 +35,7 @@ KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
 Factors = tuple[BlockKind, int, float, float, float, int]
-"""A value of each of `FACTORS`, in their order."""
+"""The factors of a stage have these types, in the order of `FACTORS`."""
 
 
 MOST_VALUES = 32
@@ -57,7 +57,7 @@ class Choice:
 
 
 STAGE_KEYS = tuple(field.name for field in dataclasses.fields(Choice))
-"""The keys of a stage in files, in their order."""
+"""A stage in a file has these keys, in this order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_CONFUSIONS = 8
 MOST_CLASSES = 50
-"""Of a table in a terminal; of more, those that are found least often."""
+"""A table in a terminal shows at most this many classes: of more, those that are found least often."""
 
 
 def prediction_line(prediction: Prediction) -> str:

@@ -12,7 +12,7 @@ from budgetnet.arguments import wrong
 
 DATA = "a folder that holds a folder of images for each class, digits, or Folders(train=..., val=..., test=...)"
 PARTS = ("train", "val", "test")
-"""The fields of `Folders`, in the order of the splits."""
+"""The fields of `Folders` stand in the order of the splits."""
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 

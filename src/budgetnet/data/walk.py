@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = frozenset((
 """The suffixes of files that are read. Those that cannot be read (HEIC needs a plug-in) are listed as well."""
 
 Identity = tuple[int, int]
-"""Device and inode of a folder, whatever links lead to it."""
+"""A folder is known by its device and inode, whatever links lead to it."""
 KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),

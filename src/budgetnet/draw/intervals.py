@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 ROW_PX = 36
 TALL_ROW_PX = 50
-"""On a narrow page, where the name stands above its row."""
+"""A row is this high on a narrow page, where the name stands above it."""
 MOST_SIGNS = 44
-"""Characters of a name in a row."""
+"""A row shows at most this many characters of a name."""
 KEY_BELOW_PX = 34
 SEEDS_BELOW = 0.27
 """How far below its line a seed's circle stands, as a share of the row: on the line it would cover the mean."""

@@ -39,7 +39,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-"""The names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
+"""A layer's variables have these names, in the order in which `.weights.h5` numbers them. Source: each layer's
+`build`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,13 +19,13 @@ from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.networks import Conv, Network, Norm, zoo
 
 HALF = (0.5,) * 3
-"""The mean and std of inputs in [-1, 1]."""
+"""Inputs in [-1, 1] have this mean and this std."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
 HEAD = ("hidden", "classifier")
 """The modules of ours that a model without its top (include_top=False) does not have."""
 EPSILON = 1e-7
-"""The least deviation that Keras divides by: `Normalization.call`, `backend.epsilon`."""
+"""The least deviation that Keras divides by is this: `Normalization.call`, `backend.epsilon`."""
 
 SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "batch_normalization": {

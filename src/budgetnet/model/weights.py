@@ -27,7 +27,7 @@ from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.weights.v1"
 FILE = "weights.safetensors"
-"""The name of the weights in a run's folder."""
+"""The weights have this name in a run's folder."""
 
 OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
 SHOWN_KEYS = 5
@@ -35,7 +35,7 @@ MOST_NAMED_BLOCKS = 1_000
 """Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
 numbers."""
 HEAD = ("hidden.", "classifier.")
-"""The beginnings of the names of the layers behind the global average."""
+"""The layers behind the global average have names that begin with these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,11 +32,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 STOP_SECONDS = 20.0
-"""Enough for a step and a checkpoint."""
+"""A worker that is asked to stop has this time, which is enough for a step and a checkpoint."""
 LISTEN_SECONDS = 2.0
-"""For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
+"""The last words of workers are waited for this long. One that was killed in the middle of a word leaves the queue
+locked for ever."""
 LEAST_IMAGES = 8
-"""Of a step in each process that shares it: fewer make BatchNorm's statistics useless."""
+"""Each process that shares a step has at least this many of its images: fewer make BatchNorm's statistics useless."""
 MANY_THREADS = 10**6
 LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun and the like set: a worker is told by its parent alone."""

@@ -232,7 +232,7 @@ def _rows(run: Path) -> Mapping[str, Any]:
 
 
 NAMES: Mapping[str, str] = {"train_bytes": "--train-bytes"}
-"""Fields of requests by the names that people know, where the first word is another."""
+"""A field of a request is called by its first word; these people know by other names."""
 
 
 def check_request(begun: object, asked: object, run: Path) -> None:

@@ -23,15 +23,17 @@ from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import calibration_error, logits_of
 
 FEWEST_IMAGES = 50
-"""On fewer images no temperature is fitted: on 30 it makes the log loss of other images worse as often as better."""
+"""A temperature is fitted on at least this many images: on 30 it makes the log loss of other images worse as often as
+better."""
 PRIOR_DEVIATION = 0.5
 """The standard deviation of log T before any image is seen; its weight is that of one image against all others."""
 BOUNDS = (0.05, 20.0)
-"""The temperatures that are tried."""
+"""Temperatures between these two are tried."""
 MOST_LOGITS = 1 << 26
-"""Logits that are held at once, 256 MB: of 20,000 classes those of 3,355 images, which are plenty for one number."""
+"""At most this many logits are held at once, 256 MB: of 20,000 classes those of 3,355 images, which are plenty for one
+number."""
 ROWS = 1024
-"""Images whose logits are computed with together."""
+"""Logits of this many images are computed with together."""
 
 CalibrationSplit = Literal["validation", "held out", "race"]
 

@@ -42,12 +42,12 @@ from budgetnet.statistics import wilson
 from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
 
 BATCH = 64
-"""Images that are answered together."""
+"""This many images are answered together."""
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
 SHOWN_CLASSES = 20
 MOST_TABLE_CLASSES = 200
-"""Of a confusion table: with 2,000 it is 89 MB of JSON."""
+"""A confusion table has at most this many classes: with 2,000 it is 89 MB of JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ from budgetnet.training.pace import LEAST_STEPS_SHARE, Course, Pace, course_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
-"""Between two checkpoints, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says another number: shorter ones
-where machines are taken away at short notice."""
+"""A checkpoint is written this long after the one before, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says
+another number: a smaller one where machines are taken away at short notice."""
 EVENT_SECONDS = 2.0
 
 

@@ -28,7 +28,7 @@ from budgetnet.training.job import TrainingJob, held_out_of
 from budgetnet.training.recipe import trained_network
 
 MOST_MISTAKES = 24
-"""Of the test images that a report shows."""
+"""A report shows at most this many of the test images that were answered wrongly."""
 FILE = "metrics.json"
 FORMAT = "budgetnet.metrics.v2"
 NETWORK = "network.json"

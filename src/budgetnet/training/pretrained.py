@@ -26,7 +26,7 @@ from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of
 
 IMAGES = 192
-"""Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
+"""A smaller network is fitted on this many training images; four times as many fit better and cost more of a short run
 than they bring: docs/lab-log.md."""
 
 

@@ -265,7 +265,7 @@ def of_all(accelerator: Accelerator, value: float) -> Tensor:
 
 
 LONG_FIRST_STEP = 4.0
-"""Times the seconds that a timing may take: a first step that is longer is the only one."""
+"""A first step that takes longer than this many times the seconds of a timing is the only one."""
 
 
 def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:

@@ -25,7 +25,7 @@ from budgetnet.experiments.baseline.objective import Scored, best_of
 POPULATION = 20
 CROSSOVER = 0.9
 Genes = tuple[Any, ...]
-"""The values of all factors of all stages, one stage after another."""
+"""An architecture is the values of all factors of all stages, one stage after another."""
 
 
 @dataclass(frozen=True, slots=True)

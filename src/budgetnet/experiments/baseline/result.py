@@ -33,7 +33,7 @@ from budgetnet.training.predictions import TestPredictions, right_over_seeds, un
 FILE = "baseline.json"
 FORMAT = "budgetnet.baseline.v2"
 BASE = "base"
-"""The id of the space's base among the finals."""
+"""The space's base has this id among the finals."""
 BaselineRecord = Record[BaselineRequest, BaselinePlan]
 
 

@@ -15,9 +15,9 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 
 CORE_SECONDS_AN_ENTRANT = 80.0
-"""With fewer, a race of so many tells nothing."""
+"""A race that has fewer core-seconds for each entrant tells nothing."""
 CHECK_PHI = 2
-"""Where what was found at phi = 1 must prove itself."""
+"""What was found at phi = 1 must prove itself at this phi."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from budgetnet.networks.scaling import Coefficients
 from budgetnet.training.chance import failed_seeds, nothing_learned
 
 MOST_SEEDS = 1000
-"""Beyond, two networks are equal for all that matters."""
+"""Two networks that more seeds than this are needed to tell apart are equal for all that matters."""
 
 
 def findings(

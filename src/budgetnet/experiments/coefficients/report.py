@@ -42,7 +42,7 @@ from budgetnet.experiments.report import (
 from budgetnet.experiments.reproduce import augment_flags, base_words, data_words, facts_of, usual_flags
 
 COMPARED = {FOUND: "found", PAPER_ID: "the paper's"}
-"""The two of the check, as people read them."""
+"""The two networks of the check are called this where people read them."""
 
 
 def report(record: CoefficientsRecord, found: CoefficientSearch) -> Report:

@@ -29,9 +29,9 @@ from budgetnet.training.job import TrainingJob
 from budgetnet.training.predictions import read_test_predictions, read_validation_predictions
 
 POWER_QUANTILE = 1.959963984540054 + 0.8416212335729143
-"""Standard errors that a difference must be to be shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
+"""A difference of this many standard errors is shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
 MOST_LOSS = -math.log(LEAST_PROBABILITY)
-"""Of a prediction: what a diverged training loses on every image, so that means stay numbers."""
+"""A diverged training loses this on every image, so that means stay numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,7 +30,7 @@ from budgetnet.experiments.report import (
 from budgetnet.experiments.reproduce import limits_in_words
 
 At = Callable[[float, Path | None], Comparison]
-"""A comparison at a share of the budget, in that folder or where `compare` would put it."""
+"""It makes a comparison at a share of the budget, in that folder or where `compare` would put it."""
 TITLES = {
     "families": "{many} networks at {costs} costs",
     "scaling": "{base}, scaled in {many} ways to {costs} costs",

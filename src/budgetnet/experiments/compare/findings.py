@@ -10,7 +10,7 @@ from budgetnet.statistics import PairedDifference
 from budgetnet.training.chance import failed_seeds
 
 UNEVEN = 1.2
-"""Longest to shortest training: beyond, a statement says so."""
+"""A statement says so where the longest training is more than this many times as long as the shortest."""
 
 
 def findings(

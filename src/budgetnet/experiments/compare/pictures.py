@@ -38,7 +38,7 @@ COSTS = {
     "peak_bytes": "weights and peak activations",
     "image_ms": "ms an image on this machine",
 }
-"""What accuracy is drawn against."""
+"""Accuracy is drawn against each of these costs."""
 
 
 def front(networks: Sequence[Compared], cost: str) -> frozenset[str]:

@@ -18,8 +18,8 @@ from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
 SCALINGS: tuple[Strategy, ...] = ("compound", "dWr", "width", "depth", "resolution")
 """The strategies that share compute in another way; tiny only shrinks."""
 START_SHARE = 0.5
-"""Of the budget: what a start may use, and it uses half of that at least. So every dimension alone has room to grow,
-and not very far to go."""
+"""A start may use this share of the budget, and it uses half of that at least. So every dimension alone has room to
+grow, and not very far to go."""
 _POWER = math.log(2.0) / math.log(PAPER.alpha * PAPER.beta**2)
 OWN_SIZE = Coefficients(PAPER.alpha**_POWER, PAPER.beta**_POWER, 1.0)
 """Depth and width in the paper's proportion, and the resolution as it is."""
@@ -79,7 +79,8 @@ def grown_from(images: ImageSet, budget: Budget, base: str | Network = BASE, inh
 
 
 _Preference = tuple[int, int, int]
-"""Pixels of the last map up to 4; 0 for the base, -1 and -2 for its two paths; -dropped strides."""
+"""The three are the pixels of the last map up to 4; 0 for the base, -1 and -2 for its two paths; and minus the dropped
+strides."""
 
 
 def _shrunk(

@@ -57,12 +57,12 @@ from budgetnet.training.trainer import TrainingSpec
 
 FORMAT = "budgetnet.members.v1"
 MOST_SEEDS = 3
-"""Of the family and of coefficients' last rung: one where several would not each see their images `ENOUGH_EPOCHS`
-times."""
+"""The family and the last rung of coefficients have at most this many seeds, and one where several would not each see
+their images `ENOUGH_EPOCHS` times."""
 ENOUGH_EPOCHS = 12
 MOST_STEPS = 10**9
 MARGIN = 1.2
-"""On a least time: what is timed once is timed too fast by this, at worst."""
+"""A least time is multiplied by this: what is timed once is timed too fast by this, at worst."""
 PAGE_SECONDS = 5.0
 """Time that is kept for the report."""
 

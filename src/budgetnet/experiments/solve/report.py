@@ -37,7 +37,7 @@ from budgetnet.training.augmenting import words_of
 from budgetnet.training.events import events_of
 
 MOST_SIGNS = 44
-"""Characters of a name in a picture."""
+"""A picture shows at most this many characters of a name."""
 
 
 def report(record: SolveRecord, found: SolveResult) -> Report:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 WIDTH_PX = 880
 PNG_SCALE = 2
 MARGIN_PX = 16
-"""The margin of light paper around a saved picture."""
+"""A saved picture has a margin of light paper this wide."""
 GAP_PX, UNDER_MAP_PX = 6, 20
 FEW = 2
 """How many channels each of several networks shows; a single network shows all that it is given."""
 CHARACTER_PX, BOLD_PX = 7.2, 8.0
-"""The mean width of one letter of a label, plain and bold."""
+"""One letter of a label is this wide on average, plain and bold."""
 SMALL = 12
 SHEET_PX = 900.0
 """About the width that the sheet is shown at: if it were wider, its text would be small."""

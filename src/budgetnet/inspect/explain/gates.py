@@ -25,7 +25,7 @@ LEAST_IMAGES = 2
 """The fewest images of a class that is compared with others: one image has no spread."""
 
 Recorded = Mapping[str, NDArray[np.float32]]
-"""The gates of every image and channel, (images, channels), of each block ("3.1": stage, block)."""
+"""Each block ("3.1": stage, block) has the gates of every image and channel, (images, channels)."""
 
 
 @contextlib.contextmanager

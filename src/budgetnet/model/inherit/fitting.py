@@ -24,7 +24,7 @@ from budgetnet.model.layers import Block, ConvNorm, SamePadConv2d
 LEAST_SCALE = 1e-6
 """A channel that BatchNorm scales by less than this is dead, and stays as it is."""
 Maps = list[Tensor]
-"""A map (n, c, h, w) for each chunk of images."""
+"""Each chunk of images has a map (n, c, h, w)."""
 Pairs = Iterable[tuple[Tensor, Tensor]]
 """What a layer reads, and what it should answer before its activation in its own channels, for each chunk of images."""
 
