@@ -10,7 +10,7 @@ from budgetnet.reading import read_json_file
 
 FORMAT = "budgetnet.coefficients.v2"
 READ = ("budgetnet.coefficients.v1", FORMAT)
-"""In files of these formats alpha, beta and gamma have the same meaning."""
+"""Files of these formats have the same meaning of alpha, beta and gamma."""
 FILE = "coefficients.json"
 
 
