@@ -66,7 +66,7 @@ def test_train_begins_from_a_relative_of_another_size(depth: float, width: float
     found, given = (load_tensors(path)[0] for path in (trained, source))
     stem = "stem.conv.weight"
     torch.testing.assert_close(found[stem][: len(given[stem])], given[stem], atol=1e-5, rtol=1e-4)
-    with pytest.raises(ValueError, match="begun with another pretrained"):
+    with pytest.raises(ValueError, match="begun with another --pretrained"):
         train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL)
 
 

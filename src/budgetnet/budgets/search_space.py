@@ -228,7 +228,7 @@ class Space:
         row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.get("format") != FORMAT:
-            raise ValueError(f'this is no space file: its "format" is not {FORMAT!r}')
+            raise ValueError(f'this is not a space file: its "format" is not {FORMAT!r}')
         if set(values) != {"format", "base", "stages"} or not isinstance(values["stages"], list):
             raise ValueError("a space has format, base and a list of stages, and nothing else")
         rows = cast("list[object]", values["stages"])

@@ -96,7 +96,7 @@ def forest_svg(pairs: Sequence[PairedDifference], width_px: int, prefix: str) ->
                 any(row.significant > row.significant_holm for row in pairs),
                 _diamond("quiet", "quiet"),
             ),
-            "not told apart": (not all(row.significant for row in pairs), _diamond("quiet", "paper")),
+            "no difference shown": (not all(row.significant for row in pairs), _diamond("quiet", "paper")),
         }
         shown = {text: mark for text, (there, mark) in kinds.items() if there}
         _key(axes, place, shown, max(len(row.seeds) for row in pairs) > 1)

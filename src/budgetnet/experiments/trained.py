@@ -376,7 +376,7 @@ def data_section(data: DataRecord, split: SplitFile, metrics: Metrics, chose: bo
         "Classes": listed(list(data.classes)) if len(data.classes) <= MOST_LABELLED else f"{len(data.classes):,}",
         "Training": f"{counts['train']:,}",
         "Validation": validation,
-        "Test": f"{counts['test']:,}, asked once at the end",
+        "Test": f"{counts['test']:,}, used once, at the end",
         "Left out": f"{counts['left_out']:,}{', equal to an image elsewhere' if counts['left_out'] else ''}",
         "Unreadable": f"{len(split.unreadable):,}",
     }

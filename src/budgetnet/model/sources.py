@@ -101,7 +101,7 @@ def open_foreign(source: str | Path) -> Foreign | None:
 
 
 def _file_bytes(where: str) -> int | None:
-    """The size of a file that holds all of its tensors; None where there is no such one."""
+    """The size of a file that holds all of its tensors; None where there is no such file."""
     path = Path(where)
     return path.stat().st_size if path.suffix in TORCH_SUFFIXES and path.is_file() else None
 

@@ -49,7 +49,7 @@ _stop_is_held = threading.Event()
 
 
 def report(update: Update) -> None:
-    """Tell the parent how far this worker is; in a process that is no worker, tell nobody."""
+    """Tell the parent how far this worker is; in a process that is not a worker, tell nobody."""
     if _reports is not None:
         _reports.put(update)
 

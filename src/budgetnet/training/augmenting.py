@@ -69,7 +69,7 @@ AUTO = Augment()
 def augment_of(asked: Augment | Everything) -> Augment:
     """The kinds that were asked for; "none" is all of them off.
 
-    Raises `ValueError` for another word, `TypeError` for what is no word.
+    Raises `ValueError` for another word, `TypeError` for what is not a word.
     """
     if isinstance(asked, Augment):
         return asked

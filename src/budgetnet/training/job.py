@@ -189,7 +189,7 @@ class TrainingJob:
 
     @property
     def diverged(self) -> Path:
-        """There, instead of the scores, once the final training has ended with answers that are no numbers."""
+        """There, instead of the scores, once the final training has ended with answers that are not numbers."""
         return self.folder / f"{self.name}.diverged"
 
     @property

@@ -188,7 +188,7 @@ def _logits_and_probabilities(
     inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
     logits, shares = (rows.cpu().numpy() for rows in loaded.answer(inputs))
     if not np.isfinite(shares).all():
-        raise ValueError("the model answers with values that are no numbers; its weights are too large or damaged")
+        raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
     return zip(logits, shares, strict=True)
 
 

@@ -114,7 +114,7 @@ def base_of(source: str) -> str | Network:
 def write_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
     """Make the initial weights of courses, several at once: files under the run's folder `initial`.
 
-    Raises a one-line `ValueError` for a config whose network is no relative of its source's.
+    Raises a one-line `ValueError` for a config whose network is not a relative of its source's.
     """
     inheriting = [start for start in initial if not start.exact]
     parents = {source: load_model(source).network for source in {start.source for start in inheriting}}

@@ -71,7 +71,7 @@ class TrainingLimits:
     `final_seconds` of them are the final training's, below 0 where none are left. It can do `work`, in multiply-add
     equivalents, on `images`
     training images, `batch` at once. A network is trained where it sees each image `least_epochs` times; with
-    `enough_epochs` the time is no limit for it. `bytes` are what one training of `least_batch` images may take, with
+    `enough_epochs` the time does not limit it. `bytes` are what one training of `least_batch` images may take, with
     this optimiser, and a moving average (`ema`).
     """
 

@@ -216,7 +216,7 @@ class Trainer:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = int(state["step"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
+            raise ValueError(f"{path} is not a checkpoint of this training; {AGAIN}") from error
 
 
 def initial_model(network: Network, config: TrainingSpec) -> Model:

@@ -16,7 +16,7 @@ UNEVEN = 1.2
 def findings(
     networks: Sequence[Compared], pairs: Sequence[PairedDifference], test_images: int, reference: str | None = None
 ) -> tuple[str, ...]:
-    """Sentences: how much was asked, which pairs differ, which cannot be told apart, what to beware of.
+    """Sentences: how much was asked, which pairs differ, which are not shown to, what to beware of.
 
     `networks` are in the order of their accuracy; with a `reference` all pairs are those with it.
     """
@@ -79,11 +79,11 @@ def _differing(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> 
 def _alike(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
     rows = [row for row in pairs if not row.significant]
     if rows:
-        yield f"Not told apart, for the interval of the difference includes 0: {_from(rows, labels)}."
+        yield f"No difference shown, for its interval includes 0: {_from(rows, labels)}."
     rows = [row for row in pairs if row.significant and not row.significant_holm]
     if rows:
         yield (
-            f"Apart if looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
+            f"A difference shown if the pair is looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
             f"seem to differ by chance: {_from(rows, labels)}."
         )
 
