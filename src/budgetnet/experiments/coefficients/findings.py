@@ -56,7 +56,8 @@ def _answer(best: Ranked) -> str:
 
 def _alike(best: Ranked, alike: Sequence[str], labels: dict[str, str], pairs: int) -> Iterator[str]:
     if alike:
-        yield f"It is not shown to differ from {listed([labels[name] for name in alike])}: the answer could be any of them."
+        others = listed([labels[name] for name in alike])
+        yield f"It is not shown to differ from {others}: the answer could be any of them."
     elif pairs:
         yield "It is shown to differ from every other of the last rung, also when all pairs are counted."
 

@@ -83,8 +83,8 @@ def _alike(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iter
     rows = [row for row in pairs if row.significant and not row.significant_holm]
     if rows:
         yield (
-            f"A difference shown if the pair is looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
-            f"seem to differ by chance: {_from(rows, labels)}."
+            f"Shown to differ only if the pair is looked at alone, and not when all {len(pairs)} pairs are counted, "
+            f"of which one in twenty would seem to differ by chance: {_from(rows, labels)}."
         )
 
 

@@ -1,7 +1,7 @@
 """The networks that could answer: every base and strategy that fits, duplicates merged, a diverse few raced.
 
-A network that the time does not let train is not an answer, however well it keeps the budget. So where time is short each
-path offers two networks: the largest that can be trained at all, and the largest that the time does not limit. The
+A network that the time does not let train is not an answer, however well it keeps the budget. So where time is short
+each path offers two networks: the largest that can be trained at all, and the largest that the time does not limit. The
 race takes some of both. A network that can be trained within a budget and a time can be with more of either.
 """
 
