@@ -589,7 +589,7 @@ def test_findings_claim_what_the_data_show_and_no_more() -> None:
     assert "One seed is one training of each" in said({"a": [0.9], "b": [0.5]})
     parts = said({"a": [0.9, 0.9], "b": [0.8, 0.8], "c": [0.96, 0.96], "d": [0.9, 0.9025]}, "a")
     assert "Of 3 changes to a: b is shown to cost accuracy; c is shown to gain some." in parts
-    assert "the interval of the difference includes 0: a from d." in parts
+    assert "No difference shown, for its interval includes 0: a from d." in parts
     none = said({"a": [0.9, 0.9], "b": [0.9, 0.9025]}, "a")
     assert "Of 1 change to a: none is shown to cost accuracy or to gain some." in none and "No pair" not in none
     assert "c than a by +6.0 points" in parts and "a than b by +10.0 points" in parts
