@@ -34,6 +34,8 @@ KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
 """The blocks that a space may have."""
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
+FactorValue = BlockKind | int | float
+"""A single factor of a stage has one of these types."""
 Factors = tuple[BlockKind, int, float, float, float, int]
 """The factors of a stage have these types, in the order of `FACTORS`."""
 

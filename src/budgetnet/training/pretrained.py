@@ -111,7 +111,7 @@ def base_of(source: str) -> str | Network:
     return network.name if network.name in zoo.names() and zoo.network(network.name) == network else network
 
 
-def write_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
+def write_all_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
     """Make the initial weights of courses, several at once: files under the run's folder `initial`.
 
     Raises a one-line `ValueError` for a config whose network is not a relative of its source's.
@@ -121,7 +121,7 @@ def write_initial_weights(initial: Sequence[InitialWeights], device: str, progre
     for start in inheriting:
         check_relatives(start.config.network, parents[start.source])
     (Path(initial[0].context.folder).parent / INITIAL).mkdir(exist_ok=True)
-    with Workers(write_start, min(workers_for(device), len(initial)), device, progress=progress) as workers:
+    with Workers(write_initial_weights, min(workers_for(device), len(initial)), device, progress=progress) as workers:
         workers.run(list(initial))
 
 
@@ -134,7 +134,7 @@ def check_initial_weights(run: Path, ids: Sequence[str]) -> None:
             raise ValueError(f"{what}; put the file back, or begin again with --fresh")
 
 
-def write_start(start: InitialWeights) -> bool:
+def write_initial_weights(start: InitialWeights) -> bool:
     """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
     config = start.config
     model = initial_model(config.network, config)

@@ -29,7 +29,7 @@ from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
-from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_initial_weights
+from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_all_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.speed import (
     LEAST_FINAL_SECONDS,
@@ -153,7 +153,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     context.clear()
     if parent is not None:
         initial = [InitialWeights(spec, field.context, parent, exact=False) for spec in field.specs]
-        write_initial_weights(initial, executor.device, progress)
+        write_all_initial_weights(initial, executor.device, progress)
     incumbent = None if parent is None else incumbent_of([row for row in field.found if row.raced])
     shared = planned(field, images, time, executor.slots(), incumbent)
     return SolvePlan(
