@@ -183,12 +183,12 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
 
 
-def paired_over_seeds(ours: Seeds, theirs: Seeds) -> OverSeeds:
+def paired_over_seeds(first: Seeds, second: Seeds) -> OverSeeds:
     """The mean over seeds of our values minus theirs on the same images.
 
     Both must have the same seeds, and those the same images in the same order. Source: as `over_seeds`.
     """
-    both = list(zip(ours, theirs, strict=True))
+    both = list(zip(first, second, strict=True))
     assert all(np.array_equal(one[0], other[0]) for one, other in both), "the same images in the same order"
     return over_seeds([(images, values - others) for (images, values), (_, others) in both])
 

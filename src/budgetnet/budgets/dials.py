@@ -69,7 +69,7 @@ class Position:
 
     def __le__(self, other: Position) -> bool:
         """Whether no dial stands further than the other's."""
-        return all(mine <= theirs for mine, theirs in zip(self.indices, other.indices, strict=True))
+        return all(index <= other_index for index, other_index in zip(self.indices, other.indices, strict=True))
 
     @property
     def indices(self) -> tuple[int, int, int, int]:

@@ -128,18 +128,18 @@ class _Room:
     @contextlib.contextmanager
     def held(self, pixels: int) -> Iterator[None]:
         """Wait for room, and keep it."""
-        mine, ticket = min(pixels, self.pixels), object()
+        room, ticket = min(pixels, self.pixels), object()
         with self.changed:
             self.waiting.append(ticket)
-            self.changed.wait_for(lambda: self.waiting[0] is ticket and self.free >= mine)
+            self.changed.wait_for(lambda: self.waiting[0] is ticket and self.free >= room)
             self.waiting.pop(0)
-            self.free -= mine
+            self.free -= room
             self.changed.notify_all()
         try:
             yield
         finally:
             with self.changed:
-                self.free += mine
+                self.free += room
                 self.changed.notify_all()
 
 

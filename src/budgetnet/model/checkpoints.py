@@ -154,14 +154,14 @@ def _efficientnet_ends(network: Network, initial: list[str]) -> Iterator[tuple[s
 def _mobilenet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     pointwise = "pointwise" if block.kind == "separable" else "project"
     for part in (*(name for name, _ in block.inner), "project"):
-        theirs = pointwise if part == "project" else part
-        yield part, theirs, f"{theirs}/BatchNorm"
+        scope = pointwise if part == "project" else part
+        yield part, scope, f"{scope}/BatchNorm"
 
 
 def _mobilenet_ends(network: Network, initial: list[str]) -> Iterator[tuple[str, str]]:
     stem = "Conv" if network.head_conv else "Conv2d_0"
-    for ours, theirs in (("stem", stem), ("head", "Conv_1")):
-        yield from ((f"{ours}.conv", theirs), (f"{ours}.norm", f"{theirs}/BatchNorm"))
+    for ours, scope in (("stem", stem), ("head", "Conv_1")):
+        yield from ((f"{ours}.conv", scope), (f"{ours}.norm", f"{scope}/BatchNorm"))
     yield from (("hidden", "Conv_2"), ("classifier", "Logits/Conv2d_1c_1x1"))
 
 

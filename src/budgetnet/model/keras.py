@@ -168,7 +168,7 @@ def _last_kernel(tensors: Mapping[str, Tensor]) -> Tensor | None:
 def keras_translated(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`keras_tensors` under our names; those that the network has no place for keep their own."""
     dense = sum(name.startswith("dense_") and name.endswith(".weight") for name in tensors)
-    initial = {theirs: ours for ours, theirs, _ in _pairs(network, dense)}
+    initial = {keras_name: ours for ours, keras_name, _ in _pairs(network, dense)}
     rows: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         start, _, suffix = name.rpartition(".")
@@ -235,10 +235,14 @@ def _number(name: str) -> int:
 
 def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor], without: tuple[str, ...] = ()) -> bool:
     """Whether the kernels and biases, all of them, are the network's but for those of some of our modules."""
-    pairs = [(theirs, conv) for ours, theirs, conv in _pairs(network, dense) if ours.partition(".")[0] not in without]
-    norms = {theirs for theirs, conv in pairs if conv is None}
-    sizes = {f"{theirs}.weight": (conv.out_channels, conv.weights) for theirs, conv in pairs if conv is not None}
-    biases = {f"{theirs}.bias" for theirs, conv in pairs if conv is not None and conv.bias}
+    pairs = [
+        (keras_name, conv) for ours, keras_name, conv in _pairs(network, dense) if ours.partition(".")[0] not in without
+    ]
+    norms = {keras_name for keras_name, conv in pairs if conv is None}
+    sizes = {
+        f"{keras_name}.weight": (conv.out_channels, conv.weights) for keras_name, conv in pairs if conv is not None
+    }
+    biases = {f"{keras_name}.bias" for keras_name, conv in pairs if conv is not None and conv.bias}
     found = {
         name: (tensor.shape[0], tensor.numel())
         for name, tensor in tensors.items()

@@ -324,9 +324,9 @@ def _pin(rank: int, group: ProcessGroup) -> None:
     import torch
 
     if hasattr(os, "sched_setaffinity") and group.processes * group.threads <= cores() == _affinity():
-        mine = sorted(os.sched_getaffinity(0))[rank * group.threads : (rank + 1) * group.threads]
+        own_cores = sorted(os.sched_getaffinity(0))[rank * group.threads : (rank + 1) * group.threads]
         with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
-            os.sched_setaffinity(0, mine)
+            os.sched_setaffinity(0, own_cores)
     torch.set_num_threads(group.threads)
 
 

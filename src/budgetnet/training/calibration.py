@@ -86,14 +86,14 @@ def calibrate(
 
     The model must be on `device`. Of more logits than fit into 256 MB, evenly chosen images count.
     """
-    asked = evenly(indices, max(FEWEST_IMAGES, MOST_LOGITS // model.network.classes))
-    labels = np.asarray(images.labels)[asked]
-    logits = logits_of(model, images, pixels, asked, preprocessing, device)
+    chosen = evenly(indices, max(FEWEST_IMAGES, MOST_LOGITS // model.network.classes))
+    labels = np.asarray(images.labels)[chosen]
+    logits = logits_of(model, images, pixels, chosen, preprocessing, device)
     temperature = fit_temperature(logits, labels)
     if not against_chance(log_losses(logits, labels, temperature), labels, images).beaten:
         temperature = 1.0
     before, after = (_error(logits, labels, value) for value in (1.0, temperature))
-    return Calibration(temperature, len(asked), split, before, after)
+    return Calibration(temperature, len(chosen), split, before, after)
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

@@ -462,5 +462,5 @@ def _single_process_rate(
     config: TrainingConfig, images: ImageSet, pixels: Pixels, accelerator: Accelerator, seconds: float
 ) -> float:
     """Images a second of whole batches in each process by itself, all at once: their mean."""
-    mine = images_per_second(Trainer(config, images, pixels, accelerator, alone=True), seconds)
-    return float(of_all(accelerator, mine).mean())
+    own_rate = images_per_second(Trainer(config, images, pixels, accelerator, alone=True), seconds)
+    return float(of_all(accelerator, own_rate).mean())

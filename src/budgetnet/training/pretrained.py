@@ -61,14 +61,14 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
 
 
-def forms_for(asked: str, bases: Sequence[str | Network]) -> list[str | Network]:
+def forms_for(source: str, bases: Sequence[str | Network]) -> list[str | Network]:
     """Each base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
 
     Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
     """
-    if asked == "none":
+    if source == "none":
         return list(bases)
-    rows = tuple(installed().values()) if asked == "auto" else (load_model(asked).network,)
+    rows = tuple(installed().values()) if source == "auto" else (load_model(source).network,)
     return [_form_for(rows, base) for base in bases]
 
 

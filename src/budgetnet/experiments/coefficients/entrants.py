@@ -66,9 +66,9 @@ def base_of(images: ImageSet, base: str | Network) -> Network:
     return network
 
 
-def entrants_for(asked: int, time_seconds: float, slots: int) -> int:
+def entrants_for(candidates: int, time_seconds: float, slots: int) -> int:
     """How many candidates the time can tell apart: core-seconds / 80, at least 2, at most those asked for."""
-    return min(asked, max(2, int(time_seconds * slots / CORE_SECONDS_AN_ENTRANT)))
+    return min(candidates, max(2, int(time_seconds * slots / CORE_SECONDS_AN_ENTRANT)))
 
 
 def space_of(images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure) -> Space:
@@ -104,11 +104,11 @@ def first_of(entrants: Entrants, count: int) -> Entrants:
     return dataclasses.replace(entrants, drawn=draw(entrants.space, count), rows=entrants.rows[:count])
 
 
-def drawn_words(entrants: Entrants, asked: int) -> str:
+def drawn_words(entrants: Entrants, candidates: int) -> str:
     """How they were drawn, and that the time allowed no more where it did not."""
     many = len(entrants.rows)
-    short = many < min(asked, len(entrants.space.candidates))
-    return entrants.drawn.how + (f" The time allows {many} of the {asked} asked for." if short else "")
+    short = many < min(candidates, len(entrants.space.candidates))
+    return entrants.drawn.how + (f" The time allows {many} of the {candidates} asked for." if short else "")
 
 
 def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float) -> Matched:

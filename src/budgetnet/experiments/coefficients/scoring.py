@@ -95,11 +95,11 @@ def differences_of(trainings: Mapping[str, Sequence[Predictions]], order: Sequen
             difference_of_seeds(
                 a,
                 b,
-                with_shared_split(paired_over_seeds(_losses(ours), _losses(theirs)), count),
-                [float((one.losses - other.losses).mean()) for one, other in zip(ours, theirs, strict=True)],
+                with_shared_split(paired_over_seeds(_losses(first), _losses(second)), count),
+                [float((one.losses - other.losses).mean()) for one, other in zip(first, second, strict=True)],
                 mean_interval,
             )
-            for a, b, ours, theirs in pairs
+            for a, b, first, second in pairs
         ]
     )
     accuracies = holm_adjusted(
@@ -107,10 +107,10 @@ def differences_of(trainings: Mapping[str, Sequence[Predictions]], order: Sequen
             difference_of_seeds(
                 a,
                 b,
-                with_shared_split(paired_over_seeds(_right(ours), _right(theirs)), count),
-                [float(one.right.mean() - other.right.mean()) for one, other in zip(ours, theirs, strict=True)],
+                with_shared_split(paired_over_seeds(_right(first), _right(second)), count),
+                [float(one.right.mean() - other.right.mean()) for one, other in zip(first, second, strict=True)],
             )
-            for a, b, ours, theirs in pairs
+            for a, b, first, second in pairs
         ]
     )
     return tuple(map(ScoreDifference, losses, accuracies))

@@ -34,8 +34,8 @@ def findings(
 def _asked(networks: Sequence[Compared], test_images: int) -> str:
     seeds = len(networks[0].seeds)
     each = networks[0].seeds[0].count
-    asked = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
-    return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {asked}."
+    images = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
+    return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {images}."
 
 
 def _best(networks: Sequence[Compared], pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:

@@ -42,9 +42,9 @@ def scalings(
         raise ValueError(f"start share is {start_share:g}; it must be above 0 and at most {START_SHARE:g}")
     # Raises where nothing of the base keeps the budget.
     families(images, budget, [base], "compound", inherited, coefficients)
-    begun = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
-    fits: dict[Strategy, Fitted] = {name: fitted([begun], images, budget, name, coefficients) for name in SCALINGS}
-    entrants, left_out = entered([(name, name, begun[2].name, name, found) for name, found in fits.items()], budget)
+    start = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
+    fits: dict[Strategy, Fitted] = {name: fitted([start], images, budget, name, coefficients) for name in SCALINGS}
+    entrants, left_out = entered([(name, name, start[2].name, name, found) for name, found in fits.items()], budget)
     # One dimension alone shrinks a network little: where none is half as large, such strategies keep no small budget.
     reason = "{}; a smaller base leaves it room"
     too_large = tuple(dataclasses.replace(row, reason=reason.format(row.reason)) for row in left_out)

@@ -61,8 +61,8 @@ def propose(request: FamilyRequest, context: Context) -> FamilyPlan:
     `BudgetError` or `ValueError` where no network keeps the budget.
     """
     images, executor = context.images[0], context.executor
-    asked = request.space or space_for(images, request.budget, request.base)
-    space = asked.with_data(len(images.classes), images.in_channels)
+    searched = request.space or space_for(images, request.budget, request.base)
+    space = searched.with_data(len(images.classes), images.in_channels)
     FeasibleSpace.of(space, request.budget)
     members = members_of(space.base, PAPER)
     networks = [member.network for member in members]

@@ -376,7 +376,7 @@ def gains_of(tests: Mapping[str, Sequence[TestPredictions]]) -> tuple[PairedDiff
 
 
 def _gain(a: str, b: str, tests: Mapping[str, Sequence[TestPredictions]]) -> PairedDifference:
-    ours, theirs = tests[a], tests[b]
-    found = with_shared_split(paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs)), len(ours))
-    each = [float(one.right.mean() - other.right.mean()) for one, other in zip(ours, theirs, strict=True)]
+    first, second = tests[a], tests[b]
+    found = with_shared_split(paired_over_seeds(right_over_seeds(first), right_over_seeds(second)), len(first))
+    each = [float(one.right.mean() - other.right.mean()) for one, other in zip(first, second, strict=True)]
     return difference_of_seeds(a, b, found, each)
