@@ -91,7 +91,7 @@ def matching(pattern: str) -> Iterator[Entry]:
     Folders that match are entries without a status. A folder that cannot be looked into is a problem, as in `walk`.
     """
     parts = tuple(part for part, next in itertools.pairwise((*Path(pattern).parts, "")) if (part, next) != ("**", "**"))
-    start = next((place for place, part in enumerate(parts) if _is_magic(part)), len(parts))
+    start = next((index for index, part in enumerate(parts) if _is_magic(part)), len(parts))
     # A glob matches what is there, one name after another; what has none in it need only exist.
     yield from _matched(str(Path(*parts[:start])) if start else "", parts[start:], frozenset(), set())
 

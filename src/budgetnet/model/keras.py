@@ -185,8 +185,8 @@ def _pairs(network: Network, dense: int) -> Iterator[tuple[str, str, Conv | None
         counts[kind] += 1
         return f"{kind}_{counts[kind] - 1}"
 
-    for place, (ours, conv) in enumerate(rows):
-        kind = "dense" if place >= len(rows) - dense else "depthwise_conv2d" if conv.groups > 1 else "conv2d"
+    for index, (ours, conv) in enumerate(rows):
+        kind = "dense" if index >= len(rows) - dense else "depthwise_conv2d" if conv.groups > 1 else "conv2d"
         yield f"{ours}.conv" if conv.norm else ours, next_of(kind), conv
         if conv.norm:
             yield f"{ours}.norm", next_of("batch_normalization"), None

@@ -333,7 +333,7 @@ def adapted_stem(kernel: Tensor, channels: int) -> Tensor:
     have = kernel.shape[1]
     if channels == 1:
         return kernel.sum(1, keepdim=True)
-    return kernel[:, [place % have for place in range(channels)]] * (have / channels)
+    return kernel[:, [index % have for index in range(channels)]] * (have / channels)
 
 
 def weights_path(source: str | Path) -> Path:

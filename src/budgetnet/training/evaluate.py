@@ -388,7 +388,7 @@ def known_class(name: str, classes: Sequence[str]) -> int | None:
     if name in classes:
         return classes.index(name)
     wanted = loosened(name)
-    return next((place for place, one in enumerate(classes) if loosened(one) == wanted), None)
+    return next((index for index, one in enumerate(classes) if loosened(one) == wanted), None)
 
 
 def loosened(name: str) -> str:

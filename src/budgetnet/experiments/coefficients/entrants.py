@@ -93,8 +93,8 @@ def entrants_of(
     target = growth**CHECK_PHI * found.base_cost
     paper = matched(base, PAPER, measure, target)
     rows = [
-        Entrant(f"n{place:02d}", row, matched(base, row.coefficients, measure, paper.cost))
-        for place, row in enumerate(drawn.candidates, start=1)
+        Entrant(f"n{number:02d}", row, matched(base, row.coefficients, measure, paper.cost))
+        for number, row in enumerate(drawn.candidates, start=1)
     ]
     return Entrants(found, drawn, tuple(rows), paper)
 

@@ -91,11 +91,11 @@ def _shrunk(
         if budget.check(whole).binding.share <= START_SHARE:
             yield (min(last_px(whole), LEAST_LAST_PX), 0, -dropped), (name, dropped, whole)
             continue
-        for place, coefficients in enumerate((PAPER, OWN_SIZE), start=1):
+        for number, coefficients in enumerate((PAPER, OWN_SIZE), start=1):
             for network in _smaller(Path(whole, "compound", coefficients, largest_px(images)), budget):
                 named = f"{name} of {network.depth} blocks at {sides(network.resolution_px)} px"
                 row = name, dropped, dataclasses.replace(network, name=named)
-                yield (min(last_px(network), LEAST_LAST_PX), -place, -dropped), row
+                yield (min(last_px(network), LEAST_LAST_PX), -number, -dropped), row
 
 
 def _first(images: ImageSet, base: str | Network, inherited: bool) -> Iterator[AdaptedBase]:

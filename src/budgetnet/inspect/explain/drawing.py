@@ -102,8 +102,8 @@ def _stage_rows(
     for number, subject in enumerate(subjects):
 
         def maps(subject: Subject = subject, done: int = number * len(files)) -> Iterator[StageMaps]:
-            for place, file in enumerate(files):
-                progress(Update("looking into stages", done + place, len(subjects) * len(files), subject.label))
+            for index, file in enumerate(files):
+                progress(Update("looking into stages", done + index, len(subjects) * len(files), subject.label))
                 yield stage_maps(subject.loaded.model, _inputs(subject, file, device), stages)
 
         rows += stage_rows(subject.label, maps(), stages)
@@ -146,8 +146,8 @@ def _looked_at(
     box, small = seen_box(size_px, loaded), displayed(pixels)
     small_box = scaled_box(box, size_px, (small.shape[0], small.shape[1]))
     maps: list[ClassMap] = []
-    for place, (index, one) in enumerate(zip(classes, cells, strict=True), start=1):
-        file = f"grad-cam/{stem}-{place}-{_slug(loaded.classes[index])}.png"
+    for number, (index, one) in enumerate(zip(classes, cells, strict=True), start=1):
+        file = f"grad-cam/{stem}-{number}-{_slug(loaded.classes[index])}.png"
         Image.fromarray(painted(pixels, one, box)).save(folder / file)
         rows = tuple(tuple(row) for row in one.tolist())
         maps.append(ClassMap(loaded.classes[index], float(shares[index]), float(one.max()), rows, box, file))

@@ -147,7 +147,7 @@ def _named(subjects: Sequence[Subject], classes: Sequence[str]) -> list[list[int
 def evenly(total: int, wanted: int) -> list[int]:
     """At most `wanted` positions of `total`, evenly apart: a sorted folder gives some of every class."""
     few = min(total, wanted)
-    return [(2 * place + 1) * total // (2 * few) for place in range(few)]
+    return [(2 * index + 1) * total // (2 * few) for index in range(few)]
 
 
 def _folder(subject: Subject, out: str | Path | None) -> Path:

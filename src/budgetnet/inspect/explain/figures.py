@@ -116,8 +116,8 @@ def maps_figure(seen: NDArray[np.uint8], columns: Sequence[MapColumn], networks:
         tiles = Tiles(figure, wide, high)
         _show(tiles.at(left, rows[0].top), seen, None)
         _head(figure, left, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
-        for place, column in enumerate(columns, start=1):
-            beside = left + place * (wide + GAP_PX)
+        for number, column in enumerate(columns, start=1):
+            beside = left + number * (wide + GAP_PX)
             _head(figure, beside, column.title, column.subtitle.replace(", ", "\n") if folded else column.subtitle)
             _map_column(tiles, beside, rows, column)
         _row_labels(figure, rows, networks)
@@ -303,9 +303,9 @@ def _draw_block(
 ) -> None:
     for row in block:
         high = _row_height(row, sheet.wide)
-        for place, tile in enumerate(row):
+        for index, tile in enumerate(row):
             if tile is not None:
-                _draw_tile(figure, left + place * sheet.step, top, sheet.wide, high, tile)
+                _draw_tile(figure, left + index * sheet.step, top, sheet.wide, high, tile)
         top += high + UNDER_TILE_PX
 
 

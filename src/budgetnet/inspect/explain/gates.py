@@ -34,9 +34,9 @@ def recording(model: Model) -> Iterator[dict[str, list[Tensor]]]:
     found: dict[str, list[Tensor]] = {}
     handles: list[RemovableHandle] = []
     for stage in range(len(model.stages)):
-        for place, block in enumerate(model.blocks(stage)):
+        for index, block in enumerate(model.blocks(stage)):
             if isinstance(block.squeeze, SqueezeExcite):
-                rows = found.setdefault(f"{stage}.{place}", [])
+                rows = found.setdefault(f"{stage}.{index}", [])
                 handles.append(block.squeeze.gate.register_forward_hook(_noting(rows)))
     try:
         yield found

@@ -221,8 +221,8 @@ def _sheet(landscape: OutputLandscape, cards: Sequence[Card], scales: Scales) ->
 def _draw_numbered(figure: Figure, left: float, bottom: float, card: Card) -> None:
     """A card and the numbers below it."""
     draw_card(figure, (left, bottom), card)
-    for place, (name, value) in enumerate(words.measured(card.row)):
-        level = bottom - 12 - LINE_PX * place
+    for index, (name, value) in enumerate(words.measured(card.row)):
+        level = bottom - 12 - LINE_PX * index
         write(figure, left + 40, level, name, color=COLOURS["quiet"])
         write(figure, left + 40 + 2 * MAP_PX + 16, level, value, ha="right")
 

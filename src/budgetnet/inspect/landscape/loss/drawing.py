@@ -118,8 +118,8 @@ def loss_figures(landscape: LossLandscape, progress: Progress | None = None) -> 
         tell(Update("pictures", len(cards), len(landscape.runs), run.label))
     figures: dict[str, Figure] = {}
     with house_style():
-        for place, card in enumerate(cards, start=1):
-            figure = figures[f"run-{place}"] = new_figure(*CARD_PX)
+        for number, card in enumerate(cards, start=1):
+            figure = figures[f"run-{number}"] = new_figure(*CARD_PX)
             draw_card(figure, (0, 0), card)
         figure = figures["scale"] = new_figure(*SCALE_PX)
         draw_scale(figure, (16, 24), levels)

@@ -63,7 +63,7 @@ class Around:
             The steps, ascending.
         """
         half = size // 2
-        return tuple(self.extent * place / half for place in range(-half, half + 1))
+        return tuple(self.extent * index / half for index in range(-half, half + 1))
 
     @property
     def grid_steps(self) -> tuple[float, ...]:
