@@ -256,6 +256,11 @@ NAMES: Mapping[str, str] = {
 """A field of a request that is not listed here is called by its first word; all are read behind "another"."""
 
 
+def name_in_words(field: str) -> str:
+    """What people call a field of a request, to stand behind "another"."""
+    return NAMES.get(field, field.split("_")[0])
+
+
 def check_request(planned: object, given: object, run: Path) -> None:
     """Raise a one-line `ValueError` where the run was begun with another request: it would answer another question.
 
@@ -265,8 +270,7 @@ def check_request(planned: object, given: object, run: Path) -> None:
         was, now = getattr(planned, one.name), getattr(given, one.name)
         same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
         if not same:
-            what = NAMES.get(one.name, one.name.split("_")[0])
-            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
+            raise ValueError(f"{run} was begun with another {name_in_words(one.name)}; give another --out, or --fresh")
 
 
 def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
