@@ -1,7 +1,7 @@
 """Asks whether a pinned package has a known vulnerability: `python docs/check_advisories.py`.
 
 pip-audit looks every line of constraints.txt up at an advisory service. Exit code 1 where a package has an advisory
-that a newer version mends. What could not be looked up is said in a plain line and is no failure: a machine that
+that a newer version mends. What could not be looked up is said in a plain line and is not a failure: a machine that
 cannot reach a service must be able to check everything else.
 """
 

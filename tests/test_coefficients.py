@@ -136,7 +136,11 @@ def test_a_search_from_end_to_end(tmp_path: Path, capsys: Capture) -> None:
     executor.started.clear()
     assert made(run, executor) == found and executor.started == [], "a finished one is shown again"
     assert made(run, Cluster("127.0.0.1:1", storage=str(tmp_path))) == found, "and needs no cluster"
-    for options, name in (({"seeds": 3}, "seeds"), ({"growth": 3.0}, "growth"), ({"base": "mobilenet_v1"}, "base")):
+    for options, name in (
+        ({"seeds": 3}, "number of seeds"),
+        ({"growth": 3.0}, "growth"),
+        ({"base": "mobilenet_v1"}, "base"),
+    ):
         with pytest.raises(ValueError, match=f"begun with another {name}"):
             made(run, executor, **options)
     killed(run)
@@ -408,11 +412,13 @@ def test_the_findings_say_what_is_shown_and_what_not() -> None:
     pairs = differences_of(rows, list(rows))
     needed = [one for row in pairs if (one := needed_for(row, 60.0, 2))]
     text = " ".join(findings(ranking, pairs, ["n01"], needed, Check(True, 2.0, 100, (), None)))
-    assert "not told apart from n01 (1, 1.22, 1.12)" in text and "nearest to the paper's choice" in text
+    assert "not shown to differ from n01 (1, 1.22, 1.12)" in text and "nearest to the paper's choice" in text
     assert "alpha exactly 1, beta from 1.2 to 1.25 and gamma from 1.1 to 1.15" in text
     assert "To tell n03" in text and "give the same network at this cost" in text
     clear = differences_of({"n03": predictions(0.0), "n01": predictions(0.5, start=1)}, list(rows))
-    assert "told apart from every other" in " ".join(findings(ranking, clear, [], [], Check(True, 2.0, 1, (), None)))
+    assert "shown to differ from every other" in " ".join(
+        findings(ranking, clear, [], [], Check(True, 2.0, 1, (), None))
+    )
 
 
 def test_a_hull_holds_its_points() -> None:

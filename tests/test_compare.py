@@ -283,7 +283,7 @@ def test_a_comparison_from_end_to_end(finished: Finished) -> None:
 def test_a_finished_one_is_shown_again_and_is_of_its_request(finished: Finished) -> None:
     executor = InlineExecutor(SPEED)
     assert made(finished.run, finished.data, executor) == finished.found and executor.started == []
-    with pytest.raises(ValueError, match="begun with another seeds"):
+    with pytest.raises(ValueError, match="begun with another number of seeds"):
         made(finished.run, finished.data, seeds=3)
 
 
@@ -582,14 +582,14 @@ def test_findings_claim_what_the_data_show_and_no_more() -> None:
     clear = said({"a": [0.9, 0.91, 0.9], "b": [0.8, 0.8, 0.81], "c": [0.8, 0.8025, 0.8075]})
     assert "a has the highest mean, 90.3 %, and that is more than every other's." in clear
     assert "More accurate: a than b by +10.0 points" in clear and " and c by +10.0 points" in clear
-    assert "Not told apart, for the interval of the difference includes 0: b from c." in clear
+    assert "No difference shown, for its interval includes 0: b from c." in clear
     alike = said({"a": [0.9, 0.8], "b": [0.8, 0.89]})
     assert "not shown to be more than b" in alike and "No pair is shown to differ." in alike
     assert "seeds differ by more than the choice of images" in alike
     assert "One seed is one training of each" in said({"a": [0.9], "b": [0.5]})
     parts = said({"a": [0.9, 0.9], "b": [0.8, 0.8], "c": [0.96, 0.96], "d": [0.9, 0.9025]}, "a")
     assert "Of 3 changes to a: b is shown to cost accuracy; c is shown to gain some." in parts
-    assert "the interval of the difference includes 0: a from d." in parts
+    assert "No difference shown, for its interval includes 0: a from d." in parts
     none = said({"a": [0.9, 0.9], "b": [0.9, 0.9025]}, "a")
     assert "Of 1 change to a: none is shown to cost accuracy or to gain some." in none and "No pair" not in none
     assert "c than a by +6.0 points" in parts and "a than b by +10.0 points" in parts

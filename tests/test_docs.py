@@ -46,6 +46,48 @@ def test_links_and_pictures_of_a_page_are_there(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{page.name} links to {link}"
 
 
+def repository_files() -> list[str]:
+    """The files and folders that readers are sent to, each with a slash before it; a folder has one behind it, too."""
+    tops = [ROOT / name for name in ("src", "tests", "bench", "docs")]
+    below = [path for top in tops for path in top.rglob("*") if "__pycache__" not in path.parts]
+    paths = [*ROOT.glob("*.*"), ROOT / "Makefile", *tops, *below]
+    return [f"/{path.relative_to(ROOT).as_posix()}{'/' if path.is_dir() else ''}" for path in paths]
+
+
+FILES = repository_files()
+# Names that stand for any: experiments/NAME/plan.py.
+PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b(?!\.md)")
+# Our kinds of files, and folders that are ours by their first name; a user's are photos/ and plan.json.
+OURS = re.compile(r"[\w./-]+\.(?:py|md|toml|j2|css)|(?:src|tests|bench|docs|experiments|inspect|costs|model)/[\w./-]*/")
+
+
+def paths_named(text: str) -> list[str]:
+    """What looks like a file or a folder of this repository, in backticks or after "docs/", "src/" and the like."""
+    named = re.findall(r"`([^`\n]+)`", text)
+    bare = re.findall(r"(?<![\w./`+-])(?:docs|src|tests|bench)/[\w./-]*(?:\w\.(?:py|md)\b|\w/(?!\w))", text)
+    return [path for path in (*named, *bare) if OURS.fullmatch(path) and not PLACEHOLDER.search(path)]
+
+
+def is_there(path: str) -> bool:
+    """Whether a path of the repository ends with this one: pages leave out the folders that they are about."""
+    return any(known.endswith(f"/{path.removeprefix('./')}") for known in FILES)
+
+
+# The lab log tells of files as they were then.
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "lab-log.md"], ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    missing = [path for path in paths_named(prose(page.read_text(encoding="utf-8"))) if not is_there(path)]
+    assert not missing, f"{page.name} names {missing}"
+
+
+def test_a_file_that_is_gone_is_found() -> None:
+    text = "See `src/budgetnet/scaling.py`, docs/search-all.md; `experiments/NAME/plan.py`, `networks/zoo/`, `photos/`."
+    assert [path for path in paths_named(text) if not is_there(path)] == [
+        "src/budgetnet/scaling.py",
+        "docs/search-all.md",
+    ]
+
+
 @pytest.mark.parametrize(("english", "korean"), IN_KOREAN.items())
 def test_both_languages_have_the_same_blocks(english: str, korean: str) -> None:
     first, second = ([(one.language, one.lines) for one in snippets(text_of(name))] for name in (english, korean))

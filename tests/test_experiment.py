@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -22,9 +24,16 @@ from support.simulated import SimulatedClock
 from support.toy import Neighbours, NeighboursRecord, NeighboursRequest, NeighboursResult
 
 from budgetnet.cli.report import print_report
+from budgetnet.experiments.activations.request import StudyRequest
+from budgetnet.experiments.baseline.request import BaselineRequest
+from budgetnet.experiments.coefficients.request import CoefficientsRequest
+from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform
-from budgetnet.runs.record import read_record
+from budgetnet.experiments.family.request import FamilyRequest
+from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.train.request import TrainRequest
+from budgetnet.runs.record import name_in_words, read_record
 
 __all__ = ["photos"]  # a fixture
 Capture = pytest.CaptureFixture[str]
@@ -108,6 +117,15 @@ def test_another_request_or_command_is_refused(run: Path) -> None:
 
     assert "begun with another most; give another --out, or --fresh" in refusal(run, request=NeighboursRequest(7))
     assert "holds a run of 'neighbours', not of 'other'" in refusal(run, experiment=Other())
+
+
+@pytest.mark.parametrize(
+    "request_kind",
+    [SolveRequest, TrainRequest, CompareRequest, CoefficientsRequest, BaselineRequest, FamilyRequest, StudyRequest],
+)
+def test_every_field_of_a_request_can_stand_behind_another(request_kind: type) -> None:
+    words = [name_in_words(field.name) for field in dataclasses.fields(request_kind)]
+    assert not [word for word in words if re.match(r"\w*s\b", word)], '"another bases" is not English'
 
 
 def test_other_images_are_refused(photos: Path, tmp_path: Path) -> None:

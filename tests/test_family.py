@@ -292,7 +292,7 @@ def test_the_findings_say_what_does_not_compare(digits: ImageSet, tmp_path: Path
     text = " ".join(findings(trained(digits, tmp_path), CHOSEN))
     for words in (
         "S1 over S0",
-        "not told apart",
+        "no difference shown",
         "40 steps of 32 images, 1.0 epochs, with one seed",
         "The budget is that of S0",
     ):

@@ -186,7 +186,7 @@ def test_other_input_channels(channels: int) -> None:
     row = dataclasses.replace(parent.network, in_channels=channels)
     child = inherit(build(row, seed=1), parent)
     grey = images(2, 1, 64, 64)
-    if channels != 4:  # 4 is no multiple of 3: a channel counts twice
+    if channels != 4:  # 4 is not a multiple of 3: a channel counts twice
         with torch.no_grad():
             mine, theirs = (model(grey.expand(-1, count, -1, -1)) for model, count in ((child, channels), (parent, 3)))
             assert (mine - theirs).abs().max() < 1e-4 * theirs.abs().max()

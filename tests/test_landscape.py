@@ -168,7 +168,7 @@ def test_the_roughness_of_known_surfaces() -> None:
     bowl = measured(x**2 + 2 * y**2, 0.05)
     assert bowl.bend == pytest.approx((2 + 4) / 2) and bowl.largest_bend == pytest.approx(4)
     assert bowl.edge_growth == pytest.approx(1)
-    assert slope.edge_growth == 1, "rounding grows, too, on a finer grid, and is no edge"
+    assert slope.edge_growth == 1, "rounding grows, too, on a finer grid, and is not an edge"
     fold = measured(np.abs(x), 0.05)
     assert fold.bend == pytest.approx(0.5 * 2 / (39 * 0.05)), "the slope turns by 2, along rows only"
     assert fold.largest_bend == pytest.approx(2 / 0.05)

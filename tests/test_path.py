@@ -199,7 +199,7 @@ def test_just_above_0_costs_48_percent_more_at_once() -> None:
 @settings(max_examples=60)
 @given(paths, st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.integers(1, 16))
 def test_without_skips_is_a_lower_bound_that_never_falls(path: Path, one: float, other: float, batch: int) -> None:
-    """What `fit` bisects on. Train bytes too, whose tape is a different one without skips."""
+    """What `fit` bisects on. Train bytes too, whose graph is a different one without skips."""
     low, high = (path.at(min(phi_on(path, share), 4.0)) for share in sorted((one, other)))
     for name in ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes"):
         bounds = [amount(without_skips(network), name, batch) for network in (low, high)]

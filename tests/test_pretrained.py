@@ -20,7 +20,7 @@ from budgetnet.networks import Head, Stage, Stem
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.training import pretrained
 from budgetnet.training.job import JobContext
-from budgetnet.training.pretrained import InitialWeights, base_of, parent_for, write_start
+from budgetnet.training.pretrained import InitialWeights, base_of, parent_for, write_initial_weights
 from budgetnet.training.recipe import FINETUNE
 from budgetnet.training.trainer import TrainingConfig
 
@@ -66,7 +66,7 @@ def test_train_begins_from_a_relative_of_another_size(depth: float, width: float
     found, given = (load_tensors(path)[0] for path in (trained, source))
     stem = "stem.conv.weight"
     torch.testing.assert_close(found[stem][: len(given[stem])], given[stem], atol=1e-5, rtol=1e-4)
-    with pytest.raises(ValueError, match="begun with another pretrained"):
+    with pytest.raises(ValueError, match="begun with another --pretrained"):
         train("digits", child, out=tmp_path / "run", epochs=0.1, recipe=STILL)
 
 
@@ -82,11 +82,11 @@ def test_what_a_course_begins_from_is_a_function_of_its_plan(source: str, tmp_pa
     context = JobContext("digits", 3, 8, str(tmp_path / "training"))
     (tmp_path / "initial").mkdir()
     file = tmp_path / "initial" / "final.safetensors"
-    assert write_start(InitialWeights(config, context, source, exact=False))
+    assert write_initial_weights(InitialWeights(config, context, source, exact=False))
     first = file.read_bytes()
-    assert write_start(InitialWeights(config, context, source, exact=False)) and file.read_bytes() == first
+    assert write_initial_weights(InitialWeights(config, context, source, exact=False)) and file.read_bytes() == first
     other = dataclasses.replace(config, seed=4)
-    assert write_start(InitialWeights(other, context, source, exact=False)) and file.read_bytes() != first
+    assert write_initial_weights(InitialWeights(other, context, source, exact=False)) and file.read_bytes() != first
 
 
 def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> None:

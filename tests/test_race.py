@@ -80,7 +80,7 @@ def test_a_cheaper_one_within_one_standard_error_and_half_a_point_wins() -> None
     assert (choice.id, choice.best_id) == ("small", "big")
     assert choice.difference is not None and choice.difference.value == pytest.approx(0.001)
     assert "50 % fewer MACs" in choice.reason
-    assert choose_winner(answers, {"big": 100, "small": 91}).id == "big", "9 % fewer is no saving"
+    assert choose_winner(answers, {"big": 100, "small": 91}).id == "big", "9 % fewer is not a saving"
     assert choose_winner(answers, {"big": 100, "small": 90}).id == "small"
 
 

@@ -127,7 +127,7 @@ def test_phi_0_is_the_base_itself(name: str, strategy: Strategy) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(data=st.data(), name=st.sampled_from(BASES), px=st.integers(8, 400), stem=st.integers(1, 50))
 def test_nothing_moves_against_the_dial(strategy: Strategy, data: st.DataObject, name: str, px: int, stem: int) -> None:
-    """Also for bases that are no multiples of anything: bisection along a path needs it."""
+    """Also for bases that are not multiples of anything: bisection along a path needs it."""
     base = adapt(zoo.network(name), (px, px + 13))
     base = dataclasses.replace(base, stem=dataclasses.replace(base.stem, channels=stem))
     low, high = sorted((data.draw(phis(strategy)), data.draw(phis(strategy))))

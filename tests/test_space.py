@@ -122,7 +122,7 @@ def test_a_space_is_edited_as_a_file() -> None:
         (lambda row: row["stages"][0].update(widths=1), "must be a list of values"),
         (lambda row: row["stages"][0].update(depth=[1]), "has no 'depth'; it has kinds, kernels"),
         (lambda row: row.update(more=1), "and nothing else"),
-        (lambda row: row.update(format="budgetnet.network.v1"), "is no space file"),
+        (lambda row: row.update(format="budgetnet.network.v1"), "is not a space file"),
         (lambda row: row.update(base={}), "not a network file"),
     ],
 )

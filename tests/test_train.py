@@ -228,7 +228,7 @@ def test_three_that_train_together_go_on_with_the_same_bits(config: TrainingConf
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(cores() < 2, reason="one process is no team")
+@pytest.mark.skipif(cores() < 2, reason="one process is not a team")
 def test_ctrl_c_saves_what_all_have_done_together(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "digits", "--network", "mobilenet_v3_small", "--resolution", "32", "--epochs", "100"]
@@ -378,7 +378,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["request"]["weights"] == str(tmp_path / "given.safetensors")
-    with pytest.raises(ValueError, match="begun with another weights"):
+    with pytest.raises(ValueError, match="begun with another choice of weights"):
         train("digits", tiny, out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="give a network to train, or weights"):
         train("digits", out=tmp_path / "none", epochs=1)

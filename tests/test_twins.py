@@ -233,7 +233,7 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     executor.started.clear()
     again = made(tmp_path / "one", executor)
     assert values_of(again) == values_of(study) and executor.started == [], "a finished one is shown again"
-    with pytest.raises(ValueError, match="begun with another seeds"):
+    with pytest.raises(ValueError, match="begun with another number of seeds"):
         made(tmp_path / "one", executor, seeds=3)
     (run / "training.json").write_text(json.dumps({**row, "twins": 5}))
     with pytest.raises(ValueError, match=r"training.json .*twins is 5"):

@@ -137,7 +137,7 @@ def test_other_channels_adapt_the_stem_and_say_so(file, channels, how):
     grey = torch.rand(2, 1, 40, 40)
     with torch.no_grad():
         given, ours = (one.eval()(grey.expand(-1, count, -1, -1)) for one, count in ((spoilt(), 3), (model, channels)))
-    if channels != 4:  # which is no multiple of 3
+    if channels != 4:  # which is not a multiple of 3
         torch.testing.assert_close(ours, given, atol=1e-4, rtol=1e-4)
 
 

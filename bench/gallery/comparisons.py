@@ -34,7 +34,7 @@ def comparison(asked: Asked, question: Question, progress: Progress) -> Exhibit:
         **({"curves": curves_svg([one.networks for one in found], WIDE_PX, "")} if several else {}),
         "accuracy": accuracy_svg([row.mean for row in last.networks], WIDE_PX, ""),
         **({"differences": forest_svg(pairs, WIDE_PX, "")} if pairs else {}),
-        # The networks of an ablation have as many multiply-adds: costs are no question there.
+        # The networks of an ablation have as many multiply-adds: costs are not a question there.
         **({"costs": pareto_svg(last.networks, WIDE_PX, "")} if question != "ablation" else {}),
     }
     for name, svg in drawn.items():
@@ -78,7 +78,7 @@ def _captions(found: Sequence[Comparison]) -> dict[str, str]:
         f"{_worth(last)}",
         "differences": "Differences on the same test images: intervals of two networks may overlap above and the two "
         "differ all the same. Colour: they differ, also when all pairs are counted. Filled grey: only if that pair is "
-        "looked at alone. Hollow: not told apart. The answer begins: " + " ".join(last.statement[:2]),
+        "looked at alone. Hollow: no difference shown. The answer begins: " + " ".join(last.statement[:2]),
         "costs": f"Accuracy against what it costs{where}; filled and joined: none costs less and is as accurate. "
         "The numbers go by accuracy; the names are below.",
     }

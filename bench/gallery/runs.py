@@ -87,7 +87,7 @@ def solved_run(asked: Asked, progress: Progress) -> Path:
     """The given solution, or one of the digits. Raises a one-line `ValueError` for a run of something else."""
     if asked.solved is not None:
         if read_header(asked.solved).command != "solve":
-            raise ValueError(f"{asked.solved} is no run of budgetnet solve; --solve takes one")
+            raise ValueError(f"{asked.solved} is not a run of budgetnet solve; --solve takes one")
         return asked.solved
     return budgetnet.solve(
         "digits", SOLVED, asked.longer * SOLVE_SECONDS, out=asked.work / "solve", progress=progress

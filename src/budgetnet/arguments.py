@@ -20,9 +20,10 @@ from budgetnet import amounts
 
 Kind = TypeVar("Kind")
 SHOWN_CHARACTERS = 60
-"""Of a value that a message shows."""
+"""A message shows at most this many characters of a value."""
 MOST_DIGITS = 40
-"""Of an integer; more than a count of anything has, and far fewer than what is slow to convert."""
+"""An integer may have at most this many digits: more than a count of anything, and far fewer than what is slow to
+convert."""
 RUN = "a run's folder or a source of weights"
 MOST_SEED = 2**63 - 1
 """The largest that every generator of random numbers takes."""

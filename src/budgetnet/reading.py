@@ -14,9 +14,10 @@ from typing import Any, cast
 from budgetnet.arguments import MOST_DIGITS, shown
 
 MOST_BYTES = 1 << 28
-"""Of a JSON file. The largest of ours, the numbers of a run with very many classes, are far below."""
+"""A JSON file may have at most this many bytes. The largest of ours, the numbers of a run with very many classes, are
+far below."""
 MOST_DEPTH = 64
-"""Lists and objects inside of each other; files of ours have some ten."""
+"""Lists and objects may lie inside of each other this deep; files of ours have some ten levels."""
 _TOO_DEEP = f"is nested deeper than {MOST_DEPTH} levels"
 
 

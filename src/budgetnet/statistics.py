@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
-"""97.5 % quantile of the normal distribution: a two-sided interval of 95 %."""
+"""The 97.5 % quantile of the normal distribution is this: a two-sided interval of 95 %."""
 
 LEAST_PROBABILITY = 1e-7
-"""Of a true class: below, single precision says 0."""
+"""A true class counts as at least this probable: where it is less, single precision says 0."""
 
-Answers = Sequence[bool] | NDArray[np.bool_]
-"""For each image, in one order, whether the answer was right."""
+RightAnswers = Sequence[bool] | NDArray[np.bool_]
+"""Each image, in one order, has whether the answer was right."""
 
 
 def wilson(correct: float, count: float) -> tuple[float, float]:
@@ -82,7 +82,7 @@ class PairedDifference:
         )
 
 
-def paired_difference(correct_a: Answers, correct_b: Answers) -> Estimate:
+def paired_difference(correct_a: RightAnswers, correct_b: RightAnswers) -> Estimate:
     """How much better a answers than b on the same images; an interval without 0 says that they differ.
 
     With n images, b01 right by a alone and b10 right by b alone:
@@ -146,7 +146,8 @@ class OverSeeds:
 
 
 Seeds = Sequence[tuple[NDArray[np.integer], NDArray[np.floating]]]
-"""For each seed: which images were asked, by any number that is the same for the same image, and a value for each."""
+"""Each seed has two arrays: which images were used, by any number that is the same for the same image, and a value for
+each."""
 
 
 def over_seeds(seeds: Seeds) -> OverSeeds:
@@ -182,12 +183,12 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     return OverSeeds(float(means.mean()), math.sqrt(images), seen, error, degrees, total)
 
 
-def paired_over_seeds(ours: Seeds, theirs: Seeds) -> OverSeeds:
+def paired_over_seeds(first: Seeds, second: Seeds) -> OverSeeds:
     """The mean over seeds of our values minus theirs on the same images.
 
     Both must have the same seeds, and those the same images in the same order. Source: as `over_seeds`.
     """
-    both = list(zip(ours, theirs, strict=True))
+    both = list(zip(first, second, strict=True))
     assert all(np.array_equal(one[0], other[0]) for one, other in both), "the same images in the same order"
     return over_seeds([(images, values - others) for (images, values), (_, others) in both])
 

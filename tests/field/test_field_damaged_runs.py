@@ -151,7 +151,7 @@ def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
     job = whole_job(tiny_config(), JobContext("digits", 0, 32, str(tmp_path / "run" / "training")), "final", 2)
     job.folder.mkdir(parents=True)
     save_checkpoint(job.folder / "trunk.pt", {"step": 1, "model": {"other": torch.zeros(3)}})
-    with pytest.raises(ValueError, match=r"trunk.pt is no checkpoint of this training; remove it"):
+    with pytest.raises(ValueError, match=r"trunk.pt is not a checkpoint of this training; remove it"):
         run_job(job)
 
 

@@ -1,4 +1,4 @@
-"""Files of weights that are no weights: numbers that are none, and claims that would take memory; one line each."""
+"""Files of weights that are not weights: numbers that are none, and claims that would take memory; one line each."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_answers_that_are_no_numbers_are_refused(own: Path, tmp_path: Path) -> N
             tensors[name] = torch.full_like(tensors[name], 1e38)
     save_tensors(own, tensors, metadata)
     Image.fromarray(np.full((20, 20, 3), 200, np.uint8)).save(tmp_path / "x.png")
-    with pytest.raises(ValueError, match="answers with values that are no numbers"):
+    with pytest.raises(ValueError, match="answers with values that are not numbers"):
         list(predict(own, tmp_path / "x.png"))
 
 

@@ -157,7 +157,7 @@ def test_diverged_answers_of_many_classes_are_told() -> None:
     share = np.full(3, math.nan, np.float32)
     answers = ImageScores(np.zeros(3, np.int64), share, share, np.zeros(3, np.int64))
     assert not answers.right.any() and np.isinf(answers.losses).all()
-    with pytest.raises(ValueError, match="are no numbers"):
+    with pytest.raises(ValueError, match="are not numbers"):
         evaluation_of(answers, np.zeros(3, np.int64), names(1_500))
 
 

@@ -127,7 +127,7 @@ def test_sixteen_bit_alpha_lies_on_white(tmp_path: Path, colour_type: int) -> No
     found = decode(path, 3, value_range=(51000, 51900))
     assert np.array_equal(found[:, :3], np.broadcast_to(expected(values, 51000, 51900), (9, 7, 3))[:, :3])
     assert (found[:, 3:] == 255).all()
-    assert look(path).spread[3] == values.max(), "alpha is no value"
+    assert look(path).spread[3] == values.max(), "alpha is not a value"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

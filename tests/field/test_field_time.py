@@ -295,4 +295,4 @@ def test_more_of_either_limit_never_costs_accuracy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", [3.0, 0.9, 0.04, 0.004, 1e-9])
 def test_a_number_that_is_too_small_is_not_rounded_up_to_what_would_do(least: float, missing: float) -> None:
     shown = too_few(max(0.0, least - missing), least)
-    assert float(shown.split(" ")[0]) < least and shown.endswith(f"fewer than {least:g} times is no training")
+    assert float(shown.split(" ")[0]) < least and shown.endswith(f"fewer than {least:g} times is not a training")

@@ -25,12 +25,12 @@ def faults(value: Any, schema: Any, where: str) -> Iterator[str]:
         yield from _named(value, schema, where)
     elif isinstance(schema, list):
         if not isinstance(value, list):
-            yield f"{where} is no list"
+            yield f"{where} is not a list"
             return
         for index, item in enumerate(value):
             yield from faults(item, schema[0], f"{where}[{index}]")
     elif not isinstance(value, dict):
-        yield f"{where} is no object"
+        yield f"{where} is not an object"
     else:
         yield from _object(value, schema, where)
 

@@ -23,7 +23,7 @@ from budgetnet.networks.scaling import Coefficients, Scaling, integers, resize, 
 Measure = Literal["macs", "activations", "peak_bytes"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 NAMES: Mapping[Measure, str] = {"macs": "MACs", "activations": "activations", "peak_bytes": "peak bytes"}
-"""The measures of cost, as people write them."""
+"""People write these names for the measures of cost."""
 Dimension = Literal["depth", "width", "resolution"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 

@@ -10,7 +10,7 @@ from budgetnet.reading import read_json_file
 
 FORMAT = "budgetnet.coefficients.v2"
 READ = ("budgetnet.coefficients.v1", FORMAT)
-"""Formats whose alpha, beta and gamma mean the same."""
+"""Files of these formats have the same meaning of alpha, beta and gamma."""
 FILE = "coefficients.json"
 
 

@@ -34,7 +34,7 @@ MOST_FACTOR = 2.0**10
 """Where dials begin and end at the latest: the factors of phi = -10 and 10 where one dial has all."""
 SMALLEST = Scaling(LEAST_FACTOR, LEAST_FACTOR, LEAST_FACTOR)
 MOST_SETTINGS = 4096
-"""Of one dial. Far more than a budget leaves, but for budgets that limit nothing that the dial changes."""
+"""A dial has at most this many settings. A budget leaves far fewer, unless it limits nothing that the dial changes."""
 OCTAVE = 2.0
 CHUNK = 32
 """Settings between two questions whether the limits are still kept."""
@@ -69,7 +69,7 @@ class Position:
 
     def __le__(self, other: Position) -> bool:
         """Whether no dial stands further than the other's."""
-        return all(mine <= theirs for mine, theirs in zip(self.indices, other.indices, strict=True))
+        return all(index <= other_index for index, other_index in zip(self.indices, other.indices, strict=True))
 
     @property
     def indices(self) -> tuple[int, int, int, int]:

@@ -48,7 +48,7 @@ MEMORY_LIMITS = ("weight_bytes", "peak_activation_bytes", "peak_bytes")
 with the copies their part of the file."""
 
 WEIGHTS = (1.0, 2.0, 2.0)
-"""Of the logarithms of depth, width and resolution in the cost."""
+"""The logarithms of depth, width and resolution count in the cost with these weights."""
 
 Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]

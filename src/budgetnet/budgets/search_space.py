@@ -34,8 +34,10 @@ KINDS: tuple[BlockKind, ...] = ("mbconv", "fused", "separable")
 """The blocks that a space may have."""
 FACTORS = ("kinds", "kernels", "squeezes", "expansions", "widths", "layers")
 
+FactorValue = BlockKind | int | float
+"""A single factor of a stage has one of these types."""
 Factors = tuple[BlockKind, int, float, float, float, int]
-"""A value of each of `FACTORS`, in their order."""
+"""The factors of a stage have these types, in the order of `FACTORS`."""
 
 
 MOST_VALUES = 32
@@ -57,7 +59,7 @@ class Choice:
 
 
 STAGE_KEYS = tuple(field.name for field in dataclasses.fields(Choice))
-"""The keys of a stage in files, in their order."""
+"""A stage in a file has these keys, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class Space:
         row: object = named_json("this", text)
         values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
         if values.get("format") != FORMAT:
-            raise ValueError(f'this is no space file: its "format" is not {FORMAT!r}')
+            raise ValueError(f'this is not a space file: its "format" is not {FORMAT!r}')
         if set(values) != {"format", "base", "stages"} or not isinstance(values["stages"], list):
             raise ValueError("a space has format, base and a list of stages, and nothing else")
         rows = cast("list[object]", values["stages"])

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
 
 
 RENAMED: Mapping[tuple[str, ...], str] = {("search", "all"): "search family"}
-"""Commands by their former names."""
+"""Each former name of a command leads to its name now."""
 
 
 def _run(arguments: list[str]) -> int:

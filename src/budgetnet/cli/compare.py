@@ -141,8 +141,8 @@ def compare(
 
         def ask(question: Question, seconds: float, folder: Path | None, share: float = 1.0) -> Comparison:
             # One start for all costs: a share of the smallest budget.
-            begun = START_SHARE if start_share is None else start_share
-            begun *= min(shares) / share if shares else 1.0
+            start_budget_share = START_SHARE if start_share is None else start_share
+            start_budget_share *= min(shares) / share if shares else 1.0
             return compare_now(
                 given,
                 budget.times(share),
@@ -160,7 +160,7 @@ def compare(
                 precision=precision,
                 fresh=fresh,
                 progress=shown,
-                start_share=begun,
+                start_share=start_budget_share,
                 coefficients=coefficients,
                 **process.clock(part=bool(every or shares)),
             )

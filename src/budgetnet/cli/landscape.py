@@ -165,8 +165,8 @@ def dead(
     if as_json:
         show.print_json({"runs": [_use_row(use) for use in uses]})
         return 0
-    for place, use in enumerate(uses):
-        if place:
+    for index, use in enumerate(uses):
+        if index:
             show.say()
         _print_use(use, layers)
     return 0

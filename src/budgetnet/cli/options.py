@@ -74,7 +74,7 @@ COUNT = Parameter(converter=read(sizes.count), metavar="COUNT")
 BYTES = Parameter(converter=read(sizes.size_bytes), metavar="BYTES")
 TIME = Parameter(converter=read(sizes.seconds), metavar="TIME")
 WHOLE = Parameter(converter=read(sizes.whole))
-"""Of every option that is an integer: cyclopts alone would round 1.5."""
+"""Every option that is an integer is read by this: cyclopts alone would round 1.5."""
 REAL = Parameter(converter=read(sizes.number))
 
 AsJson = Annotated[bool, Parameter(name="--json", group=OUTPUT, help="Print one JSON object and nothing else.")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from budgetnet.parallel.progress import Progress, Update
 
 LINE_SECONDS = 10.0
-"""Least time between two plain lines of one phase."""
+"""Two plain lines of one phase are at least this far apart."""
 QUICK_SECONDS = 1.0
 """What is done within this time is not talked about."""
 

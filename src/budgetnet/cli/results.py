@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_CONFUSIONS = 8
 MOST_CLASSES = 50
-"""Of a table in a terminal; of more, those that are found least often."""
+"""A table in a terminal shows at most this many classes: of more, those that are found least often."""
 
 
 def prediction_line(prediction: Prediction) -> str:
@@ -43,10 +43,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
     show.facts(rows)
     show.say()
-    asked = shown = evaluation.per_class
+    counted_classes = shown = evaluation.per_class
     if len(shown) > MOST_CLASSES:
-        asked = [row for row in shown if row.count]
-        shown = sorted(asked, key=lambda row: row.recall)[:MOST_CLASSES]
+        counted_classes = [row for row in shown if row.count]
+        shown = sorted(counted_classes, key=lambda row: row.recall)[:MOST_CLASSES]
     show.table(
         ("class", "images", "precision", "recall", "F1"),
         [
@@ -54,7 +54,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
             for row in shown
         ],
     )
-    if others := len(asked) - len(shown):
+    if others := len(counted_classes) - len(shown):
         show.say(f"{others:,} more classes were found as often or oftener; --json lists all.", "dim")
     _print_confusions(evaluation)
 

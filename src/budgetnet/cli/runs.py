@@ -175,7 +175,7 @@ def solve(
     from budgetnet import preview
     from budgetnet import solve as solve_now
 
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "time_seconds": time,
         "recipe": recipe,
         "augment": augmenting.value(),
@@ -189,12 +189,15 @@ def solve(
     if dry_run:
         with progress() as shown:
             planned = preview(
-                images, budget, progress=shown, **{name: asked[name] for name in asked if name not in ("out", "fresh")}
+                images,
+                budget,
+                progress=shown,
+                **{name: arguments[name] for name in arguments if name not in ("out", "fresh")},
             )
         show.print_json(planned) if as_json else print_report(planned.report)
         return 0
     with resumable() as shown:
-        solution = solve_now(images, budget, progress=shown, **asked)
+        solution = solve_now(images, budget, progress=shown, **arguments)
     show.print_json(solution) if as_json else results.print_solution(solution)
     return 0
 

@@ -100,7 +100,7 @@ def coefficients(
 ) -> int:
     """Find alpha, beta and gamma of compound scaling on your own images.
 
-    The distinct integer networks of so many times the base's cost race; the last few are trained
+    The distinct integer networks that cost --growth times the base race; the last few are trained
     with several seeds, and the answer is checked against the paper's at phi = 2 on untouched images.
     It is a file that --coefficients of scale, fit, solve and compare takes.
 

@@ -86,7 +86,7 @@ def baseline(
     given, budget = folders.data(data), limits.budget()
     cluster = on.value()
     check_file("--write-space", write_space, "a space's file")
-    asked = None if space is None else read_space(space)
+    own_space = None if space is None else read_space(space)
     from budgetnet.data import open_images
     from budgetnet.experiments.baseline import search_baseline, space_for
     from budgetnet.experiments.baseline.report import report
@@ -100,7 +100,7 @@ def baseline(
             given,
             budget,
             time_seconds=time,
-            space=asked,
+            space=own_space,
             base=base_of(base),
             sampler=sampler,
             exponent=exponent,

@@ -57,7 +57,7 @@ def family(
     """
     given, budget = folders.data(data), limits.budget()
     cluster = on.value()
-    asked = None if space is None else read_space(space)
+    own_space = None if space is None else read_space(space)
     from budgetnet import search_family
     from budgetnet.experiments.family.report import report
 
@@ -66,7 +66,7 @@ def family(
             given,
             budget,
             time_seconds=time,
-            space=asked,
+            space=own_space,
             base=base_of(base),
             exponent=exponent,
             recipe=recipe,

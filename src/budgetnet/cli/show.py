@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_COLUMNS = 10_000
-"""As wide as any table: what reads a pipe must get whole cells."""
+"""A table in a pipe may be this wide, as no table is: what reads a pipe must get whole cells."""
 
 
 def console() -> Console:

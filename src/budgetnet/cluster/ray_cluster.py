@@ -134,8 +134,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
         raise ValueError(f"cannot reach the cluster {cluster.address}: {line_of(error)}") from error
     try:
         if not slots_of(cluster):
-            asked = f"{cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs"
-            raise ValueError(f"no node of the cluster {cluster.address} has {asked}, which a trial asks for")
+            resources = f"{cluster.cpus_per_trial:g} CPUs and {cluster.gpus_per_trial:g} GPUs"
+            raise ValueError(f"no node of the cluster {cluster.address} has {resources}, which a trial asks for")
         yield
     finally:
         ray.shutdown()
@@ -167,5 +167,5 @@ def slot_bytes(cluster: Cluster) -> int:
 
 
 def _slots(resources: Mapping[str, float], cluster: Cluster) -> int:
-    asked = {"CPU": cluster.cpus_per_trial, "GPU": cluster.gpus_per_trial}
-    return min(int(resources.get(name, 0.0) / each + 1e-9) for name, each in asked.items() if each)
+    per_trial = {"CPU": cluster.cpus_per_trial, "GPU": cluster.gpus_per_trial}
+    return min(int(resources.get(name, 0.0) / each + 1e-9) for name, each in per_trial.items() if each)

@@ -1,4 +1,4 @@
-"""The tape that autograd would record, played on sizes: references to storages, and the bytes that live."""
+"""The graph that autograd would record, run on sizes: references to storages, and the bytes that live."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Node:
     shares: bool
 
 
-class Tape:
-    """Plays ops forward, then backward, counting references to storages and the bytes that live.
+class AutogradMemory:
+    """Runs ops forward, then backward, counting references to storages and the bytes that live.
 
     A tensor is an index. Whoever makes or holds one has a reference; it lives until the last goes.
     """

@@ -10,7 +10,7 @@ from budgetnet.networks import Conv
 DType = Literal["float32", "float16", "int8"]
 
 WEIGHT_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 1}
-"""The bytes of one element of a kernel or of an activation."""
+"""One element of a kernel or of an activation takes this many bytes."""
 BIAS_BYTES: Mapping[DType, int] = {"float32": 4, "float16": 2, "int8": 4}
 """The bytes of one element of a bias. Biases of int8 convolutions stay 32-bit integers, as in TensorFlow Lite and
 ONNX."""

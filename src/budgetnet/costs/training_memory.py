@@ -1,6 +1,6 @@
-"""Live memory of a training step, from its description alone: the tape that autograd would record, played.
+"""Live memory of a training step, from its description alone: the graph that autograd would record, run.
 
-Forward is played op by op as `model` runs it, with what autograd keeps; then backward from the last
+Forward is run op by op as `model` runs it, with what autograd keeps; then backward from the last
 op to the first. Bytes of float32.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
-from budgetnet.costs.autograd_memory import FLOAT_BYTES, Segment, Tape
+from budgetnet.costs.autograd_memory import FLOAT_BYTES, AutogradMemory, Segment
 from budgetnet.costs.blocks import CACHED_BLOCKS
 from budgetnet.networks import Activation, Block, Conv, Network, Padding, Parts, Px, check_integer, choose
 
@@ -115,14 +115,14 @@ def _largest_parameter_bytes(network: Network) -> int:
 
 
 def _stem_segment(network: Network, batch: int) -> Segment:
-    tape = Tape(batch)
-    x = _conv_norm(tape, None, network.stem_conv, network.resolution_px, network.padding)
+    memory = AutogradMemory(batch)
+    x = _conv_norm(memory, None, network.stem_conv, network.resolution_px, network.padding)
     if network.stem.pool:
         elements = network.stem.channels * network.stem_px[0] * network.stem_px[1]
-        places = tape.tensor(2 * elements)  # of the largest elements, in 64 bits
-        x = tape.op((x,), elements, saves=(x, places))
-        tape.drop(places)
-    return tape.segment(x)
+        positions = memory.tensor(2 * elements)  # of the largest elements, in 64 bits
+        x = memory.op((x,), elements, saves=(x, positions))
+        memory.drop(positions)
+    return memory.segment(x)
 
 
 def _keeps_output(block: Block) -> bool:
@@ -136,88 +136,88 @@ def _keeps_output(block: Block) -> bool:
 @lru_cache(maxsize=CACHED_BLOCKS)
 def _block_segment(block: Block, px: Px, batch: int, dropped: bool, kept: bool) -> Segment:
     """A block of model.layers, op by op; `kept`: the input is kept by what made it."""
-    tape = Tape(batch)
-    source = tape.tensor(block.in_channels * px[0] * px[1])
-    x, at = _chain(tape, tape.hold(source), block.inner, px, block.padding)
+    memory = AutogradMemory(batch)
+    source = memory.tensor(block.in_channels * px[0] * px[1])
+    x, at = _chain(memory, memory.hold(source), block.inner, px, block.padding)
     if block.excitation is not None:
-        x = _excite(tape, x, block.excitation, at)
-    x, at = _chain(tape, x, block.projection, at, block.padding)
+        x = _excite(memory, x, block.excitation, at)
+    x, at = _chain(memory, x, block.projection, at, block.padding)
     elements = block.out_channels * math.prod(at)
     if block.adds:
-        x = _skip(tape, x, source, block, px, dropped)
+        x = _skip(memory, x, source, block, px, dropped)
     if block.after.kind != "identity":
-        own = tape.hold(x)
-        x = _activate(tape, x, block.after, elements)
-        tape.drop(own)
-    return tape.segment(x, source, kept)
+        own = memory.hold(x)
+        x = _activate(memory, x, block.after, elements)
+        memory.drop(own)
+    return memory.segment(x, source, kept)
 
 
-def _skip(tape: Tape, branch: int, source: int, block: Block, px: Px, dropped: bool) -> int:
+def _skip(memory: AutogradMemory, branch: int, source: int, block: Block, px: Px, dropped: bool) -> int:
     """branch + source or its shortcut, with stochastic depth on the branch, whose mask is one number an image."""
-    own = tape.hold(branch)
+    own = memory.hold(branch)
     elements = block.out_channels * math.prod(block.out_px(px))
     if dropped:
-        mask = tape.tensor(1)
-        branch = tape.op((branch,), elements, saves=(mask,))
-        tape.drop(mask)
-    other, _ = _chain(tape, tape.hold(source), block.shortcut, px, block.padding)
-    output = tape.op((branch, other), elements, shares=True)
-    tape.drop(own)
+        mask = memory.tensor(1)
+        branch = memory.op((branch,), elements, saves=(mask,))
+        memory.drop(mask)
+    other, _ = _chain(memory, memory.hold(source), block.shortcut, px, block.padding)
+    output = memory.op((branch, other), elements, shares=True)
+    memory.drop(own)
     return output
 
 
-def _chain(tape: Tape, x: int, parts: Parts, px: Px, padding: Padding) -> tuple[int, Px]:
+def _chain(memory: AutogradMemory, x: int, parts: Parts, px: Px, padding: Padding) -> tuple[int, Px]:
     """Convolutions one after the other, from x; the last map and its size."""
     for _, conv in parts:
-        x = _conv_norm(tape, x, conv, px, padding)
+        x = _conv_norm(memory, x, conv, px, padding)
         px = conv.out_px(px)
     return x, px
 
 
 def _head_segment(network: Network, px: Px, batch: int, kept: bool) -> Segment:
     """Head convolution, global average, hidden layer, dropout, classifier, cross entropy."""
-    tape = Tape(batch)
+    memory = AutogradMemory(batch)
     channels = network.stages[-1].channels
-    source = tape.tensor(channels * px[0] * px[1])
-    x = tape.hold(source)
+    source = memory.tensor(channels * px[0] * px[1])
+    x = memory.hold(source)
     if network.head_conv is not None:
         channels = network.head_conv.out_channels
-        x = _conv_norm(tape, x, network.head_conv, px)
+        x = _conv_norm(memory, x, network.head_conv, px)
     # Backward of the average writes its gradient through a strided view first.
-    x = tape.op((x,), channels, scratch=3 * channels)
+    x = memory.op((x,), channels, scratch=3 * channels)
     if network.hidden_linear is not None:
         hidden = network.hidden_linear
-        x = _conv_norm(tape, x, hidden, (1, 1)) if hidden.norm else _linear(tape, x, hidden)
+        x = _conv_norm(memory, x, hidden, (1, 1)) if hidden.norm else _linear(memory, x, hidden)
     if network.head.dropout > 0.0:
-        mask = tape.tensor(network.features)
-        x = tape.op((x,), network.features, saves=(mask,))
-        tape.drop(mask)
-    x = _linear(tape, x, network.classifier)
-    x = tape.op((x,), network.classes, saves_output=True)
-    return tape.segment(tape.op((x,), 1), source, kept)
+        mask = memory.tensor(network.features)
+        x = memory.op((x,), network.features, saves=(mask,))
+        memory.drop(mask)
+    x = _linear(memory, x, network.classifier)
+    x = memory.op((x,), network.classes, saves_output=True)
+    return memory.segment(memory.op((x,), 1), source, kept)
 
 
-def _conv_norm(tape: Tape, x: int | None, conv: Conv, px: Px, padding: Padding = "symmetric") -> int:
+def _conv_norm(memory: AutogradMemory, x: int | None, conv: Conv, px: Px, padding: Padding = "symmetric") -> int:
     """activation(BatchNorm(conv(x))): the convolution keeps x, BatchNorm its input and two vectors.
 
     x is None for the images, which live anyway and want no gradient.
     """
     height, width = conv.out_px(px)
     elements = conv.out_channels * height * width
-    mine = () if x is None else (tape.hold(x),)
-    inputs = mine if x is None else (x,)
+    held = () if x is None else (memory.hold(x),)
+    inputs = held if x is None else (x,)
     padded = _padded_elements(conv, px) if padding == "same" and conv.stride > 1 else None
     if padded is not None:
-        inputs = (tape.op(inputs, padded),)
-    y = tape.op(inputs, elements, saves=inputs, params=conv.weights)
-    statistics = tape.vector(2 * conv.out_channels)
-    y = tape.op((y,), elements, saves=(y, statistics), params=2 * conv.out_channels)
-    tape.drop(statistics)
-    y = _activate(tape, y, conv.activation, elements)
+        inputs = (memory.op(inputs, padded),)
+    y = memory.op(inputs, elements, saves=inputs, params=conv.weights)
+    statistics = memory.vector(2 * conv.out_channels)
+    y = memory.op((y,), elements, saves=(y, statistics), params=2 * conv.out_channels)
+    memory.drop(statistics)
+    y = _activate(memory, y, conv.activation, elements)
     if conv.concatenates:
         # The gradients of both are views of the gradient of the whole.
-        y = tape.op((*map(tape.hold, inputs), y), conv.map_channels * height * width, shares=True)
-    tape.drop(*mine)
+        y = memory.op((*map(memory.hold, inputs), y), conv.map_channels * height * width, shares=True)
+    memory.drop(*held)
     return y
 
 
@@ -227,35 +227,35 @@ def _padded_elements(conv: Conv, px: Px) -> int | None:
     return None if tuple(sides) == px else conv.in_channels * sides[0] * sides[1]
 
 
-def _activate(tape: Tape, x: int, activation: Activation, elements: int) -> int:
+def _activate(memory: AutogradMemory, x: int, activation: Activation, elements: int) -> int:
     if activation.kind == "identity":
         return x
     if activation.kind == "swish" and (activation.trainable or activation.beta != 1.0):
-        return _swish(tape, x, activation.trainable, elements)
+        return _swish(memory, x, activation.trainable, elements)
     if activation.kind in _KEEPS_OUTPUT:
-        return tape.op((x,), elements, saves_output=True)
-    return tape.op((x,), elements, saves=(x,))
+        return memory.op((x,), elements, saves_output=True)
+    return memory.op((x,), elements, saves=(x,))
 
 
-def _swish(tape: Tape, x: int, trainable: bool, elements: int) -> int:
+def _swish(memory: AutogradMemory, x: int, trainable: bool, elements: int) -> int:
     """x * sigmoid(beta * x) in three ops; silu is one."""
     kept = (x,) if trainable else ()
-    inner = tape.op((tape.hold(x),), elements, kept, params=len(kept), scratch=elements * len(kept))
-    gate = tape.op((inner,), elements, saves_output=True)
-    return tape.op((x, gate), elements, saves=(x, gate))
+    inner = memory.op((memory.hold(x),), elements, kept, params=len(kept), scratch=elements * len(kept))
+    gate = memory.op((inner,), elements, saves_output=True)
+    return memory.op((x, gate), elements, saves=(x, gate))
 
 
-def _excite(tape: Tape, u: int, excitation: tuple[Conv, Conv], px: Px) -> int:
+def _excite(memory: AutogradMemory, u: int, excitation: tuple[Conv, Conv], px: Px) -> int:
     """u * gate(W2 inner(W1 mean(u))): the multiply keeps both factors."""
     reduce, expand = excitation
     elements = reduce.in_channels * px[0] * px[1]
-    z = tape.op((tape.hold(u),), reduce.in_channels)
-    z = _linear(tape, _linear(tape, z, reduce), expand)
+    z = memory.op((memory.hold(u),), reduce.in_channels)
+    z = _linear(memory, _linear(memory, z, reduce), expand)
     # The gates' gradient is a whole map before it is summed over the pixels.
-    return tape.op((u, z), elements, saves=(u, z), scratch=elements)
+    return memory.op((u, z), elements, saves=(u, z), scratch=elements)
 
 
-def _linear(tape: Tape, x: int, linear: Conv) -> int:
+def _linear(memory: AutogradMemory, x: int, linear: Conv) -> int:
     params = linear.weights + linear.out_channels
-    y = tape.op((x,), linear.out_channels, saves=(x,), params=params)
-    return _activate(tape, y, linear.activation, linear.out_channels)
+    y = memory.op((x,), linear.out_channels, saves=(x,), params=params)
+    return _activate(memory, y, linear.activation, linear.out_channels)

@@ -49,7 +49,7 @@ DRAWS = (
 """The uniform numbers that an image takes in an epoch: a fixed list, so that switching one on changes no other."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""The weights of red, green and blue in grey, ITU-R 601, as Pillow and torchvision count it."""
+"""The weights of red, green and blue in grey are those of ITU-R 601, as Pillow and torchvision have them."""
 
 
 @dataclass(frozen=True, slots=True)

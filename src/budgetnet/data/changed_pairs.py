@@ -142,11 +142,11 @@ def mixed_by(tried: Tried, pairs: Pairs, judged: NDArray[np.bool_]) -> Pair | No
     right = np.bincount(labels[before == labels], minlength=count)
     lost_both, won_both = lost + lost.T, won + won.T
     share = (lost_both - won_both) / np.maximum(right[:, None] + right[None, :], 1)
-    asked = int(pairs.sum())
+    pair_count = int(pairs.sum())
     found = [
         (float(share[one, other]), one, other)
         for one, other in np.argwhere(pairs & (share >= PAIR_SHARE)).tolist()
-        if _chance(lost_both[one, other], won_both[one, other]) * asked <= PAIR_CHANCE
+        if _chance(lost_both[one, other], won_both[one, other]) * pair_count <= PAIR_CHANCE
     ]
     if not found:
         return None

@@ -19,7 +19,7 @@ from PIL import Image
 Range = tuple[float, float]
 """The lowest and the highest value that pixels are scaled by: they become 0 and 255."""
 Spread = tuple[float, float, float, float]
-"""What the values of one image span: its lowest value, the quantiles at 0.1 and 99.9 %, its highest value."""
+"""The values of one image span this: its lowest value, the quantiles at 0.1 and 99.9 %, its highest value."""
 
 TAIL = 0.001
 """The share of an image's values, at each end, that may be hot or dead pixels."""
@@ -43,7 +43,7 @@ SWAPPED = {"16B": "16L", "16L": "16B", "16N": "16B" if sys.byteorder == "little"
 """Pillow's names of byte orders. It takes the first or the last byte of a value, so the other order has the lower
 byte."""
 WHITE_GREY = np.array([0.299, 0.587, 0.114], np.float32)
-"""The weights of red, green and blue in grey, ITU-R 601, as Pillow counts it."""
+"""The weights of red, green and blue in grey are those of ITU-R 601, as Pillow has them."""
 
 
 def is_deep_grey(image: Image.Image) -> bool:

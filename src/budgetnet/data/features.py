@@ -144,7 +144,7 @@ def _colours(images: Tensor) -> Tensor:
     """A picture of 4 by 4 pixels, a histogram of shades of grey and, of colour images, one of hues."""
     luma = torch.tensor(LUMA if images.shape[1] == 3 else (1.0,))
     grey = torch.einsum("nchw,c->nhw", images, luma).flatten(1)
-    shades = [(1.0 - (grey - place / (SHADES - 1)).abs() * (SHADES - 1)).clamp_(min=0.0) for place in range(SHADES)]
+    shades = [(1.0 - (grey - index / (SHADES - 1)).abs() * (SHADES - 1)).clamp_(min=0.0) for index in range(SHADES)]
     found = [functional.adaptive_avg_pool2d(images, 4).flatten(1)]
     found.append(torch.stack([shade.mean(1) for shade in shades], 1).sqrt())
     if images.shape[1] == 3:

@@ -19,8 +19,8 @@ from budgetnet.data.store import alone, cache_folder
 from budgetnet.data.walk import special
 
 MOST_PIXELS = 2**28
-"""The most pixels of one image, 268 million: more than the largest sensors of telephones (200) and of medium format
-(151)."""
+"""An image may have at most this many pixels, 268 million: more than the largest sensors of telephones (200) and of
+medium format (151)."""
 MOST_AT_ONCE = 2**26
 """The most pixels that a process decodes at a time, 67 million; a larger image is decoded alone."""
 
@@ -53,7 +53,7 @@ TEXTS = (
     (b"<?xml", f"XML or SVG and not an image; {CONVERT}"),
     (b"{", "JSON and not an image; download it again"),
 )
-"""The same for text files, in which capitals and leading blanks mean nothing."""
+"""The same is known of text files, in which capitals and leading blanks do not matter."""
 BRANDS = (
     ((b"avif", b"avis"), "AVIF"),
     ((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
@@ -128,18 +128,18 @@ class _Room:
     @contextlib.contextmanager
     def held(self, pixels: int) -> Iterator[None]:
         """Wait for room, and keep it."""
-        mine, ticket = min(pixels, self.pixels), object()
+        room, ticket = min(pixels, self.pixels), object()
         with self.changed:
             self.waiting.append(ticket)
-            self.changed.wait_for(lambda: self.waiting[0] is ticket and self.free >= mine)
+            self.changed.wait_for(lambda: self.waiting[0] is ticket and self.free >= room)
             self.waiting.pop(0)
-            self.free -= mine
+            self.free -= room
             self.changed.notify_all()
         try:
             yield
         finally:
             with self.changed:
-                self.free += mine
+                self.free += room
                 self.changed.notify_all()
 
 

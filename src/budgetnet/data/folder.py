@@ -179,13 +179,13 @@ def _branches(root: Path) -> tuple[list[Entry], list[_Branch]]:
 def _branch(path: str, around: frozenset[Identity]) -> _Branch:
     """A folder with each of the folders in it walked by itself, so that it may be a class or hold classes."""
     try:
-        mine = identity(path)
-        if mine in around:
+        own_identity = identity(path)
+        if own_identity in around:
             return _Branch(path, [Entry(path, problem="a link to a folder that it lies in")], loops=True)
         folders, direct = inside(path)
     except OSError as error:
         return _Branch(path, [Entry(path, problem=said(error))])
-    return _Branch(path, direct, {inner: list(walk(inner, around | {mine})) for inner in folders})
+    return _Branch(path, direct, {inner: list(walk(inner, around | {own_identity})) for inner in folders})
 
 
 def listed(root: Path) -> Folder:

@@ -12,7 +12,7 @@ from budgetnet.arguments import wrong
 
 DATA = "a folder that holds a folder of images for each class, digits, or Folders(train=..., val=..., test=...)"
 PARTS = ("train", "val", "test")
-"""The fields of `Folders`, in the order of the splits."""
+"""The fields of `Folders` stand in the order of the splits."""
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -47,8 +47,8 @@ class Folders:
         given = [(name, Path(path).expanduser().resolve(), path) for name, path in self.given()]
         if not given:
             raise ValueError("give at least one folder: train, val or test")
-        for place, (name, path, asked) in enumerate(given):
-            for other, other_path, other_asked in given[:place]:
+        for index, (name, path, asked) in enumerate(given):
+            for other, other_path, other_asked in given[:index]:
                 if path == other_path:
                     raise ValueError(f"--{name} {asked} and --{other} {other_asked} are one folder; give each once")
                 if path.is_relative_to(other_path) or other_path.is_relative_to(path):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from budgetnet.data.images import ImageSet
 
 FEWEST_VALIDATION = 100
-"""Of fewer validation images none stays out: they are worth more to the training."""
+"""Where there are fewer validation images than this, none stays out: they are worth more to the training."""
 HELD_OUT_SHARE = 0.25
 """The share of the validation images that stays out."""
 LEAST_HELD_OUT, MOST_HELD_OUT = 50, 1000

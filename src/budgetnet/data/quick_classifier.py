@@ -132,11 +132,11 @@ class Classifier:
             products = reduce(torch.add, [sums.products[place] for sums in learned for place in rest])
             factor = torch.linalg.cholesky(moments / moments[-1, -1] + penalty)
             chosen = torch.from_numpy(self.folds == fold)
-            asked, targets = values[chosen], products / moments[-1, -1]
-            if self.count <= len(asked):
-                found[chosen] = asked @ torch.cholesky_solve(targets, factor).float()
+            inputs, targets = values[chosen], products / moments[-1, -1]
+            if self.count <= len(inputs):
+                found[chosen] = inputs @ torch.cholesky_solve(targets, factor).float()
             else:  # of very many classes: solved for the images, which are fewer
-                found[chosen] = torch.cholesky_solve(asked.double().T, factor).T.float() @ targets.float()
+                found[chosen] = torch.cholesky_solve(inputs.double().T, factor).T.float() @ targets.float()
         return found
 
     def means(self, scores: Tensor) -> NDArray[np.float64]:

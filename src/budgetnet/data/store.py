@@ -17,7 +17,7 @@ from budgetnet.parallel.progress import Progress, Update
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 TELL_SECONDS = 0.1
-"""The least time between two reports of progress."""
+"""Two reports of progress are at least this far apart."""
 
 
 def cache_folder() -> Path:

@@ -75,10 +75,10 @@ def speaks_of(name: str) -> tuple[int, str] | None:
     """The split that a folder's name speaks of, and what the name says besides: seg_train2017 of train, and "seg"."""
     words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFKC", name).casefold())
     for speaking in sorted(SPEAKING, key=len, reverse=True):
-        for place, word in enumerate(words):
+        for index, word in enumerate(words):
             if word.startswith(speaking) or word.endswith(speaking):
                 left = word.removeprefix(speaking) if word.startswith(speaking) else word.removesuffix(speaking)
-                others = [*words[:place], left, *words[place + 1 :]]
+                others = [*words[:index], left, *words[index + 1 :]]
                 rest = [one for one in others if one and one not in EMPTY_WORDS and one not in SPEAKING]
                 return SPEAKING[speaking], " ".join(rest)
     return None
@@ -125,8 +125,8 @@ def _check_splits(data: str, tops: Sequence[Top], exact: dict[str, int]) -> None
     """Raise a one-line `ValueError` for splits given twice, without images, without classes, or inside a wrapper."""
     splits = [top for top in tops if top.name in exact]
     nested = [top for top in splits if top.nested]
-    for place, part in enumerate(PARTS):
-        if len(same := [top.name for top in splits if exact[top.name] == place]) > 1:
+    for index, part in enumerate(PARTS):
+        if len(same := [top.name for top in splits if exact[top.name] == index]) > 1:
             raise ValueError(f"{data} holds {_some(same)}, which are all {part}; keep one")
     for top in splits:
         if not top.holds:

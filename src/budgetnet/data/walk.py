@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = frozenset((
 """The suffixes of files that are read. Those that cannot be read (HEIC needs a plug-in) are listed as well."""
 
 Identity = tuple[int, int]
-"""Device and inode of a folder, whatever links lead to it."""
+"""A folder is known by its device and inode, whatever links lead to it."""
 KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -70,19 +70,19 @@ def walk(folder: str | os.PathLike[str], around: frozenset[Identity] = frozenset
     while waiting:
         here, outer = waiting.pop()
         try:
-            mine = identity(here)
-            if mine in outer:
+            own_identity = identity(here)
+            if own_identity in outer:
                 yield Entry(here, problem="a link to a folder that it lies in")
                 continue
-            if mine in visited:
+            if own_identity in visited:
                 continue
-            visited.add(mine)
+            visited.add(own_identity)
             folders, entries = inside(here)
         except OSError as error:
             yield Entry(here, problem=said(error))
             continue
         yield from entries
-        waiting += [(path, outer | {mine}) for path in reversed(folders)]
+        waiting += [(path, outer | {own_identity}) for path in reversed(folders)]
 
 
 def matching(pattern: str) -> Iterator[Entry]:
@@ -91,7 +91,7 @@ def matching(pattern: str) -> Iterator[Entry]:
     Folders that match are entries without a status. A folder that cannot be looked into is a problem, as in `walk`.
     """
     parts = tuple(part for part, next in itertools.pairwise((*Path(pattern).parts, "")) if (part, next) != ("**", "**"))
-    start = next((place for place, part in enumerate(parts) if _is_magic(part)), len(parts))
+    start = next((index for index, part in enumerate(parts) if _is_magic(part)), len(parts))
     # A glob matches what is there, one name after another; what has none in it need only exist.
     yield from _matched(str(Path(*parts[:start])) if start else "", parts[start:], frozenset(), set())
 
@@ -111,26 +111,26 @@ def _matched(
     if not os.path.isdir(here or "."):
         return
     try:
-        mine = identity(here or ".")
+        own_identity = identity(here or ".")
         with os.scandir(here or ".") as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         yield Entry(here or ".", problem=said(error))
         return
     if part == "**":
-        if mine in around:
+        if own_identity in around:
             yield Entry(here or ".", problem="a link to a folder that it lies in")
             return
-        if (mine, len(parts)) in visited:
+        if (own_identity, len(parts)) in visited:
             return
-        visited.add((mine, len(parts)))
+        visited.add((own_identity, len(parts)))
         yield from _matched(here, rest, around, visited)
         for entry in entries:
             if is_hidden(entry.name):
                 continue
             path = os.path.join(here, entry.name)
             if _is_folder(entry):
-                yield from _matched(path, parts, around | {mine}, visited)
+                yield from _matched(path, parts, around | {own_identity}, visited)
             elif not rest:
                 yield Entry(path)
         return

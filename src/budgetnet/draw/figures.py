@@ -21,7 +21,7 @@ LABEL_GAP_PX = 21.0
 SIGN_PX = 7.8
 """The mean width of one letter of a name; those in bold type are a little wider."""
 NARROW_PX = 500
-"""Below this width a picture has room for numbers beside its points, not for names."""
+"""A narrower picture than this has room for numbers beside its points, not for names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 ROW_PX = 36
 TALL_ROW_PX = 50
-"""On a narrow page, where the name stands above its row."""
+"""A row is this high on a narrow page, where the name stands above it."""
 MOST_SIGNS = 44
-"""Characters of a name in a row."""
+"""A row shows at most this many characters of a name."""
 KEY_BELOW_PX = 34
 SEEDS_BELOW = 0.27
 """How far below its line a seed's circle stands, as a share of the row: on the line it would cover the mean."""
@@ -96,7 +96,7 @@ def forest_svg(pairs: Sequence[PairedDifference], width_px: int, prefix: str) ->
                 any(row.significant > row.significant_holm for row in pairs),
                 _diamond("quiet", "quiet"),
             ),
-            "not told apart": (not all(row.significant for row in pairs), _diamond("quiet", "paper")),
+            "no difference shown": (not all(row.significant for row in pairs), _diamond("quiet", "paper")),
         }
         shown = {text: mark for text, (there, mark) in kinds.items() if there}
         _key(axes, place, shown, max(len(row.seeds) for row in pairs) > 1)

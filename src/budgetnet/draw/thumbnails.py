@@ -13,7 +13,8 @@ from budgetnet.data import decode
 from budgetnet.data.deep import Range
 
 SIDE_PX = 176
-"""The longest short side of a thumbnail: sharp at the page's 120 px or so, also on fine screens."""
+"""The short side of a thumbnail is at most this long, which is sharp at the page's 120 px or so, also on fine
+screens."""
 SMALL_PX = 64
 """Up to this side an image is kept exactly, and its pixels are shown as squares."""
 

@@ -14,12 +14,13 @@ from budgetnet.networks.scaling import adapt, droppable_strides
 
 LEAST_PX, MOST_PX = 32, 224
 SMALL_PX, MOST_DROPPED = 96, 2
-"""Below this the images are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
+"""Images below this size are small for a stride of 32: 0, 1 and 2 dropped strides are separate bases."""
 SAME_SHAPE = 1.1
 """Images whose width and height stand to each other as in another within this factor have the same shape."""
 LEAST_LAST_PX = 4
-"""On a smaller map most taps of a 3x3 kernel fall on padding. With the race left to find that out, CIFAR-10 at 8 M
-MACs ended with a last map of 2 px, because such networks are fast and lead early: docs/lab-log.md."""
+"""The last map has at least this many pixels a side: on a smaller one most taps of a 3x3 kernel fall on padding. With
+the race left to find that out, CIFAR-10 at 8 M MACs ended with a last map of 2 px, because such networks are fast and
+lead early: docs/lab-log.md."""
 
 AdaptedBase = tuple[str, int, Network]
 """A base's name, how many of its strides are dropped, and its network."""

@@ -34,7 +34,7 @@ def race(
     """
     if not entrants:
         raise ValueError("a race needs at least one entrant")
-    order = {entrant: place for place, entrant in enumerate(entrants)}
+    order = {entrant: index for index, entrant in enumerate(entrants)}
     going = list(entrants)
     results: list[Mapping[str, float]] = []
     for rung, count in enumerate(survivors(len(entrants), most_last)):

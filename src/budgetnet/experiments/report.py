@@ -178,7 +178,7 @@ def verdict(pair: PairedDifference) -> str:
     """What the interval of a difference shows, in a few words."""
     if pair.significant_holm:
         return "differ"
-    return "differ if looked at alone" if pair.significant else "not told apart"
+    return "differ if looked at alone" if pair.significant else "no difference shown"
 
 
 def write_report(report: Report, folder: Path) -> Path:

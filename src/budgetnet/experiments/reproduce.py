@@ -30,8 +30,8 @@ def coefficient_flags(coefficients: Coefficients) -> list[str]:
 
 def augment_flags(augment: Augment) -> list[str]:
     """--flip and the like, where they were given."""
-    asked = {kind: getattr(augment, kind) for kind in ("flip", "turn", "colour", "crop")}
-    return [word for kind, switch in asked.items() if switch != "auto" for word in (f"--{kind}", switch)]
+    switches = {kind: getattr(augment, kind) for kind in ("flip", "turn", "colour", "crop")}
+    return [word for kind, switch in switches.items() if switch != "auto" for word in (f"--{kind}", switch)]
 
 
 def budget_flags(budget: Budget) -> Iterator[str]:

@@ -13,13 +13,13 @@ from budgetnet.training.stopwatch import Clock
 from budgetnet.training.trainer import TrainingSpec
 
 FORWARD_RATE = 2.0
-"""Images a second of a forward pass, as a multiple of those of a training step. Measured: two to three."""
+"""A forward pass takes this many times as many images a second as a training step. Measured: two to three."""
 FINISH_SECONDS = 4.0
-"""For the report, behind all that is predicted."""
+"""The report is given this time, behind all that is predicted."""
 SPARE_SHARE = 0.03
-"""Of the time: left for steps that turn out slower than the timed ones."""
+"""This share of the time is left for steps that turn out slower than the timed ones."""
 RUNG_COOLDOWN_SHARE = 0.3
-"""Of a rung's steps: the short cool-down before its score."""
+"""The short cool-down before a rung's score takes this share of the rung's steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,15 +55,15 @@ from budgetnet.training.outcome import Metrics, Mistake
 
 TEMPLATE = Path(__file__).parent / "trained.html.j2"
 MOST_LABELLED = 30
-"""Classes in a confusion matrix that can still be read."""
+"""A confusion matrix of at most this many classes can still be read."""
 MOST_PAIRS = 20
-"""Pairs of classes that were taken for one another, in a table."""
+"""A table shows at most this many pairs of classes that were taken for one another."""
 MOST_ROWS = 200
-"""Classes in a table: of more, those found least often; metrics.json has all."""
+"""A table shows at most this many classes: of more, those found least often; metrics.json has all."""
 SHOWN_ROWS = 15
-"""Of many classes those that are shown unfolded."""
+"""This many of many classes are shown unfolded."""
 MOST_FILES = 200
-"""Files in a list on a page; split.json has all."""
+"""A list on a page shows at most this many files; split.json has all."""
 
 
 def images_of(number: int) -> str:
@@ -380,7 +380,7 @@ def data_section(data: DataRecord, split: SplitFile, metrics: Metrics, chose: bo
         "Classes": listed(list(data.classes)) if len(data.classes) <= MOST_LABELLED else f"{len(data.classes):,}",
         "Training": f"{counts['train']:,}",
         "Validation": validation,
-        "Test": f"{counts['test']:,}, asked once at the end",
+        "Test": f"{counts['test']:,}, used once, at the end",
         "Left out": f"{counts['left_out']:,}{', equal to an image elsewhere' if counts['left_out'] else ''}",
         "Unreadable": f"{len(split.unreadable):,}",
     }

@@ -36,7 +36,7 @@ def labels_of(sources: Sequence[str]) -> list[str]:
     if len(names) > 1:
         backwards = [row[::-1] for row in _without_common([name.split("-") for name in names])]
         names = ["-".join(row[::-1]) for row in _without_common(backwards)]
-    return [name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, start=1)]
+    return [name if names.count(name) == 1 else f"{name} ({number})" for number, name in enumerate(names, start=1)]
 
 
 def _without_common(rows: list[list[str]]) -> list[list[str]]:

@@ -95,7 +95,7 @@ def _draw(axes: Axes, points: Sequence[Point], front: Collection[str]) -> None:
     label = "none listed has as much with fewer multiply-adds"
     axes.plot([x for x, _ in line], [y for _, y in line], "o-", color=COLOURS["accent"], markersize=7, label=label)
     axes.legend(loc="lower right", frameon=False, fontsize=12, labelcolor=COLOURS["quiet"], reverse=True)
-    order = {name: place for place, name in enumerate(FIRST)}
+    order = {name: index for index, name in enumerate(FIRST)}
     wanted = sorted([*leaders, *others], key=lambda point: (order.get(point.name, len(FIRST)), point.name not in front))
     reach = {name: MOST_PX for name in FIRST}
     labels = [Label(point.macs, point.top1, point.name, reach=reach.get(point.name, FEW_PX)) for point in wanted]

@@ -107,7 +107,7 @@ def _check_shards(prefix: Path) -> None:
     """Raise the one-line `ValueError` unless each file of numbers is there."""
     there = shards(prefix)
     count = int(there[0].rpartition("-")[2]) if there and FILES.search(there[0]) else 1
-    wanted = [f"{prefix.name}.data-{place:05d}-of-{count:05d}" for place in range(count)]
+    wanted = [f"{prefix.name}.data-{index:05d}-of-{count:05d}" for index in range(count)]
     if lost := [name for name in wanted if name not in there]:
         raise ValueError(f"{prefix} lacks {lost[0]}; copy all files of the checkpoint")
 
@@ -139,10 +139,10 @@ def _tensor(name: str, tensor: Tensor) -> Tensor:
 
 def _efficientnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     convs = 0
-    for place, part in enumerate([*(name for name, _ in block.inner), "project"]):
+    for index, part in enumerate([*(name for name, _ in block.inner), "project"]):
         conv = "depthwise_conv2d" if part == "depthwise" else _numbered("conv2d", convs)
         convs += part != "depthwise"
-        yield part, conv, _numbered("batch_normalization", place)
+        yield part, conv, _numbered("batch_normalization", index)
 
 
 def _efficientnet_ends(network: Network, initial: list[str]) -> Iterator[tuple[str, str]]:
@@ -154,14 +154,14 @@ def _efficientnet_ends(network: Network, initial: list[str]) -> Iterator[tuple[s
 def _mobilenet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     pointwise = "pointwise" if block.kind == "separable" else "project"
     for part in (*(name for name, _ in block.inner), "project"):
-        theirs = pointwise if part == "project" else part
-        yield part, theirs, f"{theirs}/BatchNorm"
+        scope = pointwise if part == "project" else part
+        yield part, scope, f"{scope}/BatchNorm"
 
 
 def _mobilenet_ends(network: Network, initial: list[str]) -> Iterator[tuple[str, str]]:
     stem = "Conv" if network.head_conv else "Conv2d_0"
-    for ours, theirs in (("stem", stem), ("head", "Conv_1")):
-        yield from ((f"{ours}.conv", theirs), (f"{ours}.norm", f"{theirs}/BatchNorm"))
+    for ours, scope in (("stem", stem), ("head", "Conv_1")):
+        yield from ((f"{ours}.conv", scope), (f"{ours}.norm", f"{scope}/BatchNorm"))
     yield from (("hidden", "Conv_2"), ("classifier", "Logits/Conv2d_1c_1x1"))
 
 

@@ -223,7 +223,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if any(entry.filename.endswith("/constants.pkl") for entry in archive.infolist()):
                 raise ValueError(f"{path} is TorchScript, which is code; save model.state_dict() instead")
-            # torch.save packs nothing: a file that would grow when it is read is no work of its own.
+            # torch.save packs nothing: a file that would grow when it is read is not of its making.
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError(f"{path} is a packed archive and no file of torch.save; it is refused")
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:

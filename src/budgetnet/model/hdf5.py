@@ -39,7 +39,8 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
     "normalization": ("mean", "variance", "count"),
 }
-"""The names of a layer's variables in the order in which `.weights.h5` numbers them. Source: each layer's `build`."""
+"""A layer's variables have these names, in the order in which `.weights.h5` numbers them. Source: each layer's
+`build`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ def _unarchived(path: Path) -> bytes:
         entries = {entry.filename: entry for entry in archive.infolist()}
         if ARCHIVED not in entries:
             raise _RefusedError(f"is an archive without {ARCHIVED}; save the model as .keras or .weights.h5")
-        # Keras packs nothing: a file that would grow when it is read is no work of its own.
+        # Keras packs nothing: a file that would grow when it is read is not of its making.
         if entries[ARCHIVED].compress_type != zipfile.ZIP_STORED:
             raise _RefusedError("is a packed archive and no file of Keras; it is refused")
         if entries[ARCHIVED].file_size > path.stat().st_size:

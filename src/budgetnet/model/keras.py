@@ -19,13 +19,13 @@ from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.networks import Conv, Network, Norm, zoo
 
 HALF = (0.5,) * 3
-"""The mean and std of inputs in [-1, 1]."""
+"""Inputs in [-1, 1] have this mean and this std."""
 CROP_PADDING = 32
 """EfficientNet's evaluation sees size / (size + 32) of the image. Source: tensorflow/tpu, its preprocessing.py."""
 HEAD = ("hidden", "classifier")
 """The modules of ours that a model without its top (include_top=False) does not have."""
 EPSILON = 1e-7
-"""The least deviation that Keras divides by: `Normalization.call`, `backend.epsilon`."""
+"""The least deviation that Keras divides by is this: `Normalization.call`, `backend.epsilon`."""
 
 SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "batch_normalization": {
@@ -168,7 +168,7 @@ def _last_kernel(tensors: Mapping[str, Tensor]) -> Tensor | None:
 def keras_translated(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`keras_tensors` under our names; those that the network has no place for keep their own."""
     dense = sum(name.startswith("dense_") and name.endswith(".weight") for name in tensors)
-    initial = {theirs: ours for ours, theirs, _ in _pairs(network, dense)}
+    initial = {keras_name: ours for ours, keras_name, _ in _pairs(network, dense)}
     rows: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         start, _, suffix = name.rpartition(".")
@@ -185,8 +185,8 @@ def _pairs(network: Network, dense: int) -> Iterator[tuple[str, str, Conv | None
         counts[kind] += 1
         return f"{kind}_{counts[kind] - 1}"
 
-    for place, (ours, conv) in enumerate(rows):
-        kind = "dense" if place >= len(rows) - dense else "depthwise_conv2d" if conv.groups > 1 else "conv2d"
+    for index, (ours, conv) in enumerate(rows):
+        kind = "dense" if index >= len(rows) - dense else "depthwise_conv2d" if conv.groups > 1 else "conv2d"
         yield f"{ours}.conv" if conv.norm else ours, next_of(kind), conv
         if conv.norm:
             yield f"{ours}.norm", next_of("batch_normalization"), None
@@ -235,10 +235,14 @@ def _number(name: str) -> int:
 
 def _fits(network: Network, dense: int, tensors: Mapping[str, Tensor], without: tuple[str, ...] = ()) -> bool:
     """Whether the kernels and biases, all of them, are the network's but for those of some of our modules."""
-    pairs = [(theirs, conv) for ours, theirs, conv in _pairs(network, dense) if ours.partition(".")[0] not in without]
-    norms = {theirs for theirs, conv in pairs if conv is None}
-    sizes = {f"{theirs}.weight": (conv.out_channels, conv.weights) for theirs, conv in pairs if conv is not None}
-    biases = {f"{theirs}.bias" for theirs, conv in pairs if conv is not None and conv.bias}
+    pairs = [
+        (keras_name, conv) for ours, keras_name, conv in _pairs(network, dense) if ours.partition(".")[0] not in without
+    ]
+    norms = {keras_name for keras_name, conv in pairs if conv is None}
+    sizes = {
+        f"{keras_name}.weight": (conv.out_channels, conv.weights) for keras_name, conv in pairs if conv is not None
+    }
+    biases = {f"{keras_name}.bias" for keras_name, conv in pairs if conv is not None and conv.bias}
     found = {
         name: (tensor.shape[0], tensor.numel())
         for name, tensor in tensors.items()

@@ -346,7 +346,7 @@ BLOCKS: Final = {
     kind.kind: kind
     for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck, GhostBottleneck)
 }
-"""The module of each kind of block."""
+"""Each kind of block has its module."""
 
 
 def block_module(block: spec.Block, drop_rate: float = 0.0) -> Block:

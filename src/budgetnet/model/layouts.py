@@ -55,8 +55,8 @@ def translated(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) 
     A 1x1 convolution on one pixel and a linear layer are the same: `fitted` gives them our shape.
     """
     names = {
-        f"{theirs}.{suffix}": f"{ours}.{suffix}"
-        for ours, theirs in _pairs(layout, network, tensors)
+        f"{foreign_name}.{suffix}": f"{name}.{suffix}"
+        for name, foreign_name in _pairs(layout, network, tensors)
         for suffix in SUFFIXES
     }
     return {names.get(key, key): tensor for key, tensor in tensors.items()}
@@ -94,8 +94,8 @@ def _unit(ours: str, conv: str, norm: str) -> Pairs:
 
 def _timm_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     if block.kind == "universal":
-        theirs = {"start": "dw_start", "expand": "pw_exp", "depthwise": "dw_mid", "project": "pw_proj"}
-        yield from ((part, f"{name}.conv", f"{name}.bn") for part, name in theirs.items())
+        timm_names = {"start": "dw_start", "expand": "pw_exp", "depthwise": "dw_mid", "project": "pw_proj"}
+        yield from ((part, f"{name}.conv", f"{name}.bn") for part, name in timm_names.items())
         return
     if block.kind == "ghost":
         for part, module in (("expand", "ghost1"), ("project", "ghost2")):
@@ -109,9 +109,9 @@ def _timm_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     wide = {"expand": "conv_pw", "depthwise": "conv_dw", "project": "conv_pwl"}
     if block.kind == "fused":
         wide = {"expand": "conv_exp", "project": "conv_pwl"} if names else {"project": "conv"}
-    theirs = wide if block.kind == "fused" or "expand" in names else alone
-    for place, (part, name) in enumerate(theirs.items()):
-        yield part, name, f"bn{place + 1}"
+    timm_names = wide if block.kind == "fused" or "expand" in names else alone
+    for index, (part, name) in enumerate(timm_names.items()):
+        yield part, name, f"bn{index + 1}"
 
 
 def _timm_ends(network: Network, initial: list[str]) -> Pairs:
@@ -148,8 +148,8 @@ def _tpu_ends(network: Network, initial: list[str]) -> Pairs:
 
 def _sequence_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     parts = [name for name, _ in block.inner]
-    for place, part in enumerate(parts):
-        yield part, f"{place}.0", f"{place}.1"
+    for index, part in enumerate(parts):
+        yield part, f"{index}.0", f"{index}.1"
     last = len(parts) + (block.squeeze is not None)
     yield "project", f"{last}.0", f"{last}.1"
 
@@ -171,8 +171,8 @@ def _sequence_ends(network: Network, initial: list[str]) -> Pairs:
 
 def _v2_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     parts = [name for name, _ in block.inner]
-    for place, part in enumerate(parts):
-        yield part, f"{place}.0", f"{place}.1"
+    for index, part in enumerate(parts):
+        yield part, f"{index}.0", f"{index}.1"
     yield "project", f"{len(parts)}", f"{len(parts) + 1}"
 
 
@@ -180,8 +180,8 @@ def _mnasnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
     # The first block has no number of its own: its layers stand among those of the network.
     parts = [name for name, _ in block.inner] + ["project"]
     first = 0 if "expand" in parts else 3
-    for place, part in enumerate(parts):
-        yield part, f"{first + 3 * place}", f"{first + 3 * place + 1}"
+    for index, part in enumerate(parts):
+        yield part, f"{first + 3 * index}", f"{first + 3 * index + 1}"
 
 
 def _mnasnet_ends(network: Network, initial: list[str]) -> Pairs:

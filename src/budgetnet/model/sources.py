@@ -101,7 +101,7 @@ def open_foreign(source: str | Path) -> Foreign | None:
 
 
 def _file_bytes(where: str) -> int | None:
-    """The size of a file that holds all of its tensors; None where there is no such one."""
+    """The size of a file that holds all of its tensors; None where there is no such file."""
     path = Path(where)
     return path.stat().st_size if path.suffix in TORCH_SUFFIXES and path.is_file() else None
 
@@ -211,7 +211,9 @@ def _with_ends(network: Network, ends: Mapping[str, Tensor]) -> Network:
 def _ends(layout: Layout, network: Network, tensors: Mapping[str, Tensor], initial: list[str]) -> dict[str, Tensor]:
     """The weights of the modules outside of the blocks, by our names, that are there."""
     pairs = layout.ends(network, initial)
-    return {ours: tensors[f"{theirs}.weight"] for ours, theirs in pairs if f"{theirs}.weight" in tensors}
+    return {
+        name: tensors[f"{foreign_name}.weight"] for name, foreign_name in pairs if f"{foreign_name}.weight" in tensors
+    }
 
 
 def _params(network: Network, ends: Mapping[str, Tensor]) -> int:
@@ -287,12 +289,12 @@ def _checkpoint(prefix: Path) -> Foreign:
     return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
 
 
-def _hub(asked: str) -> Foreign:
+def _hub(repository: str) -> Foreign:
     """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration.
 
-    `asked` is OWNER/NAME, or OWNER/NAME@REVISION for the model as it was at a commit, a tag or a branch.
+    `repository` is OWNER/NAME, or OWNER/NAME@REVISION for the model as it was at a commit, a tag or a branch.
     """
-    name, revision = _revised(asked)
+    name, revision = _revised(repository)
     from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -303,23 +305,23 @@ def _hub(asked: str) -> Foreign:
         files = [Path(hf_hub_download(name, file, revision=revision)) for file in asked_files]
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         raise ValueError(
-            f"cannot get {asked} from the hub ({type(error).__name__}); check the name and the network connection"
+            f"cannot get {repository} from the hub ({type(error).__name__}); check the name and the network connection"
         ) from error
     finally:
         logging.set_verbosity(told)
     try:
         config, tensors = read_json_file(files[0]), load_tensors(files[1])[0]
     except ValueError as error:
-        what = f"what the hub gave for {asked} is damaged"
+        what = f"what the hub gave for {repository} is damaged"
         raise ValueError(f"{what}; remove it from its cache and try again ({error})") from error
-    return timm_config(f"{HUB}{asked}", tensors, config if isinstance(config, dict) else {})
+    return timm_config(f"{HUB}{repository}", tensors, config if isinstance(config, dict) else {})
 
 
-def _revised(asked: str) -> tuple[str, str | None]:
+def _revised(repository: str) -> tuple[str, str | None]:
     """The name, and the revision where one is asked for."""
-    name, at, revision = asked.partition("@")
+    name, at, revision = repository.partition("@")
     if at and not re.fullmatch(r"[\w.][\w./-]*", revision):
-        raise ValueError(f"{HUB}{asked} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
+        raise ValueError(f"{HUB}{repository} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
     return name, revision if at else None
 
 

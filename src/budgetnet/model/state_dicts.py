@@ -147,7 +147,7 @@ def named_classes(value: object) -> tuple[str, ...] | None:
                 by_number[int(key)] = name
             elif type(entry) is int:
                 by_number[entry] = key
-        value = [by_number.get(place) for place in range(len(rows))]
+        value = [by_number.get(index) for index in range(len(rows))]
     if not isinstance(value, list | tuple):
         return None
     names = tuple(one for one in value if isinstance(one, str))

@@ -27,7 +27,7 @@ from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.weights.v1"
 FILE = "weights.safetensors"
-"""The name of the weights in a run's folder."""
+"""The weights have this name in a run's folder."""
 
 OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
 SHOWN_KEYS = 5
@@ -35,7 +35,7 @@ MOST_NAMED_BLOCKS = 1_000
 """Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
 numbers."""
 HEAD = ("hidden.", "classifier.")
-"""The beginnings of the names of the layers behind the global average."""
+"""The layers behind the global average have names that begin with these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,9 +149,9 @@ def _own_row(header: Header) -> tuple[Network, tuple[str, ...], Mapping[str, Any
     return network, tuple(map(str, classes)), preprocessing
 
 
-def _own_model(header: Header, asked: Network | None) -> Weights:
+def _own_model(header: Header, wanted: Network | None) -> Weights:
     network, classes, preprocessing = _own_row(header)
-    if asked is not None:
+    if wanted is not None:
         raise ValueError(f"{header.path} says which network it is of ({network.name}); leave the other one out")
     temperature = _temperature_of(header)
     _check_shapes(network, header.shapes, header.path)
@@ -175,8 +175,8 @@ def _temperature_of(header: Header) -> float:
     return temperature
 
 
-def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:
-    network = foreign.network if asked is None else foreign.network_like(asked)
+def _foreign_model(foreign: Foreign, wanted: Network | None) -> Weights:
+    network = foreign.network if wanted is None else foreign.network_like(wanted)
     if network is None:
         raise ValueError(
             f"{foreign.where} has {foreign.library}'s names, but is not a network of the zoo; "
@@ -190,7 +190,7 @@ def _foreign_model(foreign: Foreign, asked: Network | None) -> Weights:
         shapes = {name: shape for name, shape in shapes.items() if not name.startswith(kept)}
     tensors = fitted(shapes, tensors)
     _compare(network.name, shapes, _shapes(tensors), foreign.where)
-    if asked is not None and foreign.network is not None and foreign.form_known:
+    if wanted is not None and foreign.network is not None and foreign.form_known:
         _check_form(foreign.where, foreign.network, network)
     model = build(network, seed=0)
     model.load_state_dict({**model.state_dict(), **tensors})
@@ -265,9 +265,9 @@ def load_weights(model: Model, source: str | Path) -> Model:
 
 def _check_form(where: str, network: Network, wanted: Network) -> None:
     """Raise the one-line `ValueError` where weights of a network would mean something else in another."""
-    if (theirs := _computation(network)) != (own := _computation(wanted)):
+    if (stored := _computation(network)) != (expected := _computation(wanted)):
         fields = (field.name for field in dataclasses.fields(Network))
-        differing = ", ".join(name for name in fields if getattr(theirs, name) != getattr(own, name))
+        differing = ", ".join(name for name in fields if getattr(stored, name) != getattr(expected, name))
         raise ValueError(f"{where} holds weights of {network.name}, which computes otherwise: {differing} differ")
 
 
@@ -333,7 +333,7 @@ def adapted_stem(kernel: Tensor, channels: int) -> Tensor:
     have = kernel.shape[1]
     if channels == 1:
         return kernel.sum(1, keepdim=True)
-    return kernel[:, [place % have for place in range(channels)]] * (have / channels)
+    return kernel[:, [index % have for index in range(channels)]] * (have / channels)
 
 
 def weights_path(source: str | Path) -> Path:
@@ -371,9 +371,9 @@ def _computation(network: Network) -> Network:
     )
 
 
-def _check_shapes(network: Network, theirs: Mapping[str, tuple[int, ...]], path: str | Path) -> None:
+def _check_shapes(network: Network, stored: Mapping[str, tuple[int, ...]], path: str | Path) -> None:
     """Raise the one-line `ValueError` unless names and shapes are the network's; no memory is taken for either."""
-    _compare(network.name, _shapes_of(network, len(theirs), path), theirs, path)
+    _compare(network.name, _shapes_of(network, len(stored), path), stored, path)
 
 
 def _shapes_of(network: Network, count: int, path: str | Path) -> dict[str, tuple[int, ...]]:
@@ -393,15 +393,15 @@ def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _compare(
-    name: str, own: Mapping[str, tuple[int, ...]], theirs: Mapping[str, tuple[int, ...]], path: str | Path
+    name: str, expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], path: str | Path
 ) -> None:
     """Raise the one-line `ValueError` unless names and shapes are equal."""
-    problems = [f"{key} is missing" for key in own if key not in theirs]
-    problems += [f"{_key(key)} is unknown" for key in theirs if key not in own]
+    problems = [f"{key} is missing" for key in expected if key not in stored]
+    problems += [f"{_key(key)} is unknown" for key in stored if key not in expected]
     problems += [
-        f"{key} is {_shape(theirs[key])} and not {_shape(shape)}"
-        for key, shape in own.items()
-        if theirs.get(key, shape) != shape
+        f"{key} is {_shape(stored[key])} and not {_shape(shape)}"
+        for key, shape in expected.items()
+        if stored.get(key, shape) != shape
     ]
     if problems:
         more = f", and {len(problems) - SHOWN_KEYS} more" if len(problems) > SHOWN_KEYS else ""

@@ -27,7 +27,7 @@ from budgetnet.networks.values import (
 
 BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck", "ghost"]
 CHEAP_KERNEL = 3
-"""The side of the cheap operation's kernel in a Ghost module (arXiv:1911.11907, section 4.1)."""
+"""The kernel of the cheap operation in a Ghost module has this side (arXiv:1911.11907, section 4.1)."""
 
 Parts = tuple[tuple[str, Conv], ...]
 """Named convolutions in the order in which they run; the names are those of the model's modules."""
@@ -291,7 +291,7 @@ KINDS: Mapping[BlockKind, Kind] = {
     ),
     "ghost": Kind("Ghost bottlenecks", _ghost, _ghost_project, _even, _ghost_shortcut),
 }
-"""Each kind of block."""
+"""Each kind of block is one row."""
 
 
 def check_block(

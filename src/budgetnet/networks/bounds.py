@@ -8,14 +8,14 @@ from __future__ import annotations
 
 MOST_STAGES = 256
 MOST_BLOCKS = 10_000
-"""The most blocks of all stages of a network together."""
+"""All stages of a network have at most this many blocks together."""
 MOST_CHANNELS = 1_000_000
 """The most channels of a stem, a stage, a head or a hidden layer; also the largest multiple that channels are rounded
 to."""
 MOST_EXPANSION = 1_000.0
 MOST_KERNEL = 255
 MOST_PX = 100_000
-"""The most pixels of a side of an image."""
+"""A side of an image has at most this many pixels."""
 MOST_CLASSES = 10_000_000
 MOST_IN_CHANNELS = 10_000
 """The most channels of an image: a hyperspectral one has hundreds."""

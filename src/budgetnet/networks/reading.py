@@ -13,7 +13,7 @@ Nested = Mapping[type, Mapping[str, type]]
 """The fields of a kind of value that are values themselves, with their kinds; a list holds one kind."""
 
 PLAIN: Mapping[str, tuple[type, ...]] = {"float": (int, float), "bool": (bool,), "str": (str,)}
-"""The Python types of a field that nothing else checks, by its annotation."""
+"""A field that nothing else checks must have the Python type of its annotation."""
 WHOLE = ("int", "int | None", "Px")
 """The annotations of whole numbers. JSON may write 8 as 8.0: it has one kind of number."""
 SHOWN_NAMES = 5

@@ -93,7 +93,7 @@ class Coefficients:
 
 
 PAPER = Coefficients(1.2, 1.1, 1.15)
-"""The coefficients of the paper: 1.2, 1.1 and 1.15, from a grid search on EfficientNet-B0.
+"""The coefficients of the paper are 1.2, 1.1 and 1.15, from a grid search on EfficientNet-B0.
 
 Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 4. One step of phi multiplies the nominal cost by 1.92.
 
@@ -160,7 +160,7 @@ TINYNETS: Mapping[str, Scaling] = {
     "tinynet_d": Scaling(depth=0.695, width=0.54, resolution=152 / 224),
     "tinynet_e": Scaling(depth=0.6, width=0.51, resolution=106 / 224),
 }
-"""The factors of TinyNet-A to E on EfficientNet-B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries
+"""TinyNet-A to E have these factors on EfficientNet-B0. Source: huawei-noah, tinynet_pytorch, as timm's tinynet entries
 give them."""
 
 

@@ -11,7 +11,7 @@ from budgetnet.arguments import choose, flag, integer, number, of_kind, plain_nu
 from budgetnet.networks.bounds import MOST_BETA, MOST_CHANNELS, MOST_PX
 
 Px = tuple[int, int]
-"""Height and width in pixels."""
+"""The first is the height, the second the width, both in pixels."""
 
 ActivationKind = Literal["relu", "relu6", "swish", "hard_swish", "gelu", "tanh", "sigmoid", "hard_sigmoid", "identity"]
 Padding = Literal["symmetric", "same"]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from budgetnet.parallel.progress import Progress, Update, is_over
 
 REDRAW_SECONDS = 0.25
-"""The least time between two drawings, but for the end of a phase."""
+"""Two drawings are at least this far apart, but for the end of a phase."""
 
 
 class Output(Protocol):

@@ -32,11 +32,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 STOP_SECONDS = 20.0
-"""Enough for a step and a checkpoint."""
+"""A worker that is asked to stop has this time, which is enough for a step and a checkpoint."""
 LISTEN_SECONDS = 2.0
-"""For the last words of workers. One that was killed in the middle of a word leaves the queue locked for ever."""
+"""The last words of workers are waited for this long. One that was killed in the middle of a word leaves the queue
+locked for ever."""
 LEAST_IMAGES = 8
-"""Of a step in each process that shares it: fewer make BatchNorm's statistics useless."""
+"""Each process that shares a step has at least this many of its images: fewer make BatchNorm's statistics useless."""
 MANY_THREADS = 10**6
 LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun and the like set: a worker is told by its parent alone."""
@@ -48,7 +49,7 @@ _stop_is_held = threading.Event()
 
 
 def report(update: Update) -> None:
-    """Tell the parent how far this worker is; in a process that is no worker, tell nobody."""
+    """Tell the parent how far this worker is; in a process that is not a worker, tell nobody."""
     if _reports is not None:
         _reports.put(update)
 
@@ -323,9 +324,9 @@ def _pin(rank: int, group: ProcessGroup) -> None:
     import torch
 
     if hasattr(os, "sched_setaffinity") and group.processes * group.threads <= cores() == _affinity():
-        mine = sorted(os.sched_getaffinity(0))[rank * group.threads : (rank + 1) * group.threads]
+        own_cores = sorted(os.sched_getaffinity(0))[rank * group.threads : (rank + 1) * group.threads]
         with contextlib.suppress(OSError):  # a container may forbid it: then the system places us
-            os.sched_setaffinity(0, mine)
+            os.sched_setaffinity(0, own_cores)
     torch.set_num_threads(group.threads)
 
 

@@ -12,7 +12,7 @@ from typing import Self
 
 FILE = "elapsed.json"
 EVERY_SECONDS = 1.0
-"""A kill loses at most so much of what is known."""
+"""The time is written this often: a kill loses at most this much of what is known."""
 
 
 class Elapsed:

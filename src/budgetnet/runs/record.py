@@ -231,21 +231,46 @@ def _rows(run: Path) -> Mapping[str, Any]:
     return rows
 
 
-NAMES: Mapping[str, str] = {"train_bytes": "--train-bytes"}
-"""Fields of requests by the names that people know, where the first word is another."""
+NAMES: Mapping[str, str] = {
+    "activations": "choice of activations",
+    "augment": "augmentation",
+    "bases": "choice of bases",
+    "candidates": "number of candidates",
+    "coefficients": "choice of coefficients",
+    "draws": "number of draws",
+    "epochs": "number of epochs",
+    "finalists": "number of finalists",
+    "images": "number of images",
+    "networks": "choice of networks",
+    "pretrained": "--pretrained",
+    "probe_images": "number of images for probes",
+    "probes": "number of probes",
+    "run_weights": "choice of runs",
+    "seeds": "number of seeds",
+    "start_share": "--start-share",
+    "steps": "number of steps",
+    "strategies": "choice of strategies",
+    "train_bytes": "--train-bytes",
+    "weights": "choice of weights",
+}
+"""A field of a request that is not listed here is called by its first word; all are read behind "another"."""
 
 
-def check_request(begun: object, asked: object, run: Path) -> None:
+def name_in_words(field: str) -> str:
+    """What people call a field of a request, to stand behind "another"."""
+    return NAMES.get(field, field.split("_")[0])
+
+
+def check_request(planned: object, given: object, run: Path) -> None:
     """Raise a one-line `ValueError` where the run was begun with another request: it would answer another question.
 
     A recipe is the same by its name: the run follows its plan's, also where a newer version has a better one.
     """
-    for one in dataclasses.fields(asked):  # type: ignore[arg-type]
-        was, now = getattr(begun, one.name), getattr(asked, one.name)
+    for one in dataclasses.fields(given):  # type: ignore[arg-type]
+        was, now = getattr(planned, one.name), getattr(given, one.name)
         same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
         if not same:
-            what = NAMES.get(one.name, one.name.split("_")[0])
-            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh")
+            raise ValueError(f"{run} was begun with another {name_in_words(one.name)}; give another --out, or --fresh")
 
 
 def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:

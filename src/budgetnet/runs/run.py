@@ -25,10 +25,11 @@ from budgetnet.networks import Network, choose
 from budgetnet.reading import named_json, read_json_file
 
 INITIAL = "initial"
-"""In a run's folder while it trains: a folder of the weights that its networks begin from, where those are
-pretrained; written before plan.json."""
+"""A run's folder has a folder of this name while it trains, where its networks begin from pretrained weights: it holds
+those, and is written before plan.json."""
 SIDE_NOTE = "side_px"
-"""Note in a weights file: the short side that images were decoded to, so that later answers see the same pixels."""
+"""The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
+same pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

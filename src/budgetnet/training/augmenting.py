@@ -66,17 +66,17 @@ class Augment:
 AUTO = Augment()
 
 
-def augment_of(asked: Augment | Everything) -> Augment:
+def augment_of(augment: Augment | Everything) -> Augment:
     """The kinds that were asked for; "none" is all of them off.
 
-    Raises `ValueError` for another word, `TypeError` for what is no word.
+    Raises `ValueError` for another word, `TypeError` for what is not a word.
     """
-    if isinstance(asked, Augment):
-        return asked
-    if not isinstance(asked, str):
-        raise TypeError(f"augment is {asked!r}; give an Augment, 'auto' or 'none'")
-    choose("augment", asked, get_args(Everything))
-    return AUTO if asked == "auto" else Augment("off", "off", "off", "off")
+    if isinstance(augment, Augment):
+        return augment
+    if not isinstance(augment, str):
+        raise TypeError(f"augment is {augment!r}; give an Augment, 'auto' or 'none'")
+    choose("augment", augment, get_args(Everything))
+    return AUTO if augment == "auto" else Augment("off", "off", "off", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,10 @@ def choose_augmentation(
 
 
 def _chosen(kind: Kind, augment: Augment, drawn: bool, images: ImageSet, looked: Looked | None) -> Chosen:
-    asked = getattr(augment, kind)
-    if not drawn or asked == "off":
-        return Chosen(kind, False, "as asked" if asked == "off" else NO_KIND)
-    if asked == "on":
+    switch = getattr(augment, kind)
+    if not drawn or switch == "off":
+        return Chosen(kind, False, "as asked" if switch == "off" else NO_KIND)
+    if switch == "on":
         return Chosen(kind, True, "as asked")
     if kind == "flip" and images.in_channels == 1:
         return Chosen(kind, False, GREY)

@@ -23,15 +23,17 @@ from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import calibration_error, logits_of
 
 FEWEST_IMAGES = 50
-"""On fewer images no temperature is fitted: on 30 it makes the log loss of other images worse as often as better."""
+"""A temperature is fitted on at least this many images: on 30 it makes the log loss of other images worse as often as
+better."""
 PRIOR_DEVIATION = 0.5
 """The standard deviation of log T before any image is seen; its weight is that of one image against all others."""
 BOUNDS = (0.05, 20.0)
-"""The temperatures that are tried."""
+"""Temperatures between these two are tried."""
 MOST_LOGITS = 1 << 26
-"""Logits that are held at once, 256 MB: of 20,000 classes those of 3,355 images, which are plenty for one number."""
+"""At most this many logits are held at once, 256 MB: of 20,000 classes those of 3,355 images, which are plenty for one
+number."""
 ROWS = 1024
-"""Images whose logits are computed with together."""
+"""Logits of this many images are computed with together."""
 
 CalibrationSplit = Literal["validation", "held out", "race"]
 
@@ -84,14 +86,14 @@ def calibrate(
 
     The model must be on `device`. Of more logits than fit into 256 MB, evenly chosen images count.
     """
-    asked = evenly(indices, max(FEWEST_IMAGES, MOST_LOGITS // model.network.classes))
-    labels = np.asarray(images.labels)[asked]
-    logits = logits_of(model, images, pixels, asked, preprocessing, device)
+    chosen = evenly(indices, max(FEWEST_IMAGES, MOST_LOGITS // model.network.classes))
+    labels = np.asarray(images.labels)[chosen]
+    logits = logits_of(model, images, pixels, chosen, preprocessing, device)
     temperature = fit_temperature(logits, labels)
     if not against_chance(log_losses(logits, labels, temperature), labels, images).beaten:
         temperature = 1.0
     before, after = (_error(logits, labels, value) for value in (1.0, temperature))
-    return Calibration(temperature, len(asked), split, before, after)
+    return Calibration(temperature, len(chosen), split, before, after)
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

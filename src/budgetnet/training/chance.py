@@ -84,7 +84,7 @@ class SeedOutcome(Protocol):
 
     @property
     def diverged(self) -> bool:
-        """Whether its answers are no numbers."""
+        """Whether its answers are not numbers."""
         ...
 
     @property
@@ -97,7 +97,7 @@ def failed_seeds(label: str, seeds: Sequence[SeedOutcome]) -> Iterator[str]:
     """What is to be said of the trainings of a network that diverged, and of those that learned nothing."""
     lost = [str(one.seed) for one in seeds if one.diverged]
     if lost:
-        yield f"{label} diverged in seed {listed(lost)}: answers that are no numbers count as wrong."
+        yield f"{label} diverged in seed {listed(lost)}: answers that are not numbers count as wrong."
     nothing = [one.seed for one in seeds if not one.learned and not one.diverged]
     if nothing:
         yield nothing_learned(label, nothing)

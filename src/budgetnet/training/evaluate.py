@@ -42,12 +42,12 @@ from budgetnet.statistics import wilson
 from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
 
 BATCH = 64
-"""Images that are answered together."""
+"""This many images are answered together."""
 CALIBRATION_BINS = 15
 CHOICES = (*SPLITS, "all")
 SHOWN_CLASSES = 20
 MOST_TABLE_CLASSES = 200
-"""Of a confusion table: with 2,000 it is 89 MB of JSON."""
+"""A confusion table has at most this many classes: with 2,000 it is 89 MB of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer], clas
 
     top-k: the true class is among the k most probable (the lower class first where two are equal);
     balanced accuracy: mean recall over the classes that have images. Raises `ValueError` for other
-    shapes, no images, labels out of range, or probabilities that are no numbers.
+    shapes, no images, labels out of range, or probabilities that are not numbers.
     """
     answers, truth = np.asarray(probabilities), np.asarray(labels, dtype=np.int64)
     if answers.ndim != 2 or answers.shape != (len(truth), len(classes)) or not len(truth):
@@ -258,11 +258,11 @@ def score(probabilities: NDArray[np.floating], labels: NDArray[np.integer], clas
 
 
 def evaluation_of(answers: ImageScores, labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
-    """As `score`, of what each answer is worth. Raises `ValueError` for answers that are no numbers."""
+    """As `score`, of what each answer is worth. Raises `ValueError` for answers that are not numbers."""
     truth = np.asarray(labels, dtype=np.int64)
     _check_labels(truth, classes)
     if not answers.finite.all():
-        raise ValueError("some probabilities are no numbers; the training of this model diverged")
+        raise ValueError("some probabilities are not numbers; the training of this model diverged")
     predicted = answers.predicted
     right = int((answers.rank == 0).sum())
     rows = _class_rows(truth, predicted, classes)
@@ -388,7 +388,7 @@ def known_class(name: str, classes: Sequence[str]) -> int | None:
     if name in classes:
         return classes.index(name)
     wanted = loosened(name)
-    return next((place for place, one in enumerate(classes) if loosened(one) == wanted), None)
+    return next((index for index, one in enumerate(classes) if loosened(one) == wanted), None)
 
 
 def loosened(name: str) -> str:

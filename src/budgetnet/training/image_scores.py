@@ -14,7 +14,7 @@ from budgetnet.statistics import LEAST_PROBABILITY
 MOST_WHOLE_CLASSES = 1000
 """Probabilities of all classes are held and kept for no more: of 20,000 classes and 40,000 images they are 3.2 GB."""
 ROWS = 1024
-"""Images whose probabilities are looked at together."""
+"""The probabilities of this many images are looked at together."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

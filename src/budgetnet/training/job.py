@@ -40,8 +40,8 @@ from budgetnet.training.pace import LEAST_STEPS_SHARE, Course, Pace, course_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
-"""Between two checkpoints, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says another number: shorter ones
-where machines are taken away at short notice."""
+"""A checkpoint is written this long after the one before, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says
+another number: a smaller one where machines are taken away at short notice."""
 EVENT_SECONDS = 2.0
 
 
@@ -189,7 +189,7 @@ class TrainingJob:
 
     @property
     def diverged(self) -> Path:
-        """There, instead of the scores, once the final training has ended with answers that are no numbers."""
+        """There, instead of the scores, once the final training has ended with answers that are not numbers."""
         return self.folder / f"{self.name}.diverged"
 
     @property
@@ -462,5 +462,5 @@ def _single_process_rate(
     config: TrainingConfig, images: ImageSet, pixels: Pixels, accelerator: Accelerator, seconds: float
 ) -> float:
     """Images a second of whole batches in each process by itself, all at once: their mean."""
-    mine = images_per_second(Trainer(config, images, pixels, accelerator, alone=True), seconds)
-    return float(of_all(accelerator, mine).mean())
+    own_rate = images_per_second(Trainer(config, images, pixels, accelerator, alone=True), seconds)
+    return float(of_all(accelerator, own_rate).mean())

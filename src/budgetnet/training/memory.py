@@ -16,9 +16,10 @@ from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, process_group
 from budgetnet.training.recipe import Recipe, guarded_batch
 
 PROCESS_BYTES = 500 * 2**20
-"""Of a worker process before it trains: the libraries, and what PyTorch keeps at hand. Measured: 0.35 to 0.45 GB."""
+"""A worker process takes this much before it trains: the libraries, and what PyTorch keeps at hand. Measured: 0.35 to
+0.45 GB."""
 USABLE_SHARE = 0.9
-"""Of the free memory: other programs grow, too."""
+"""This share of the free memory is used: other programs grow, too."""
 
 
 def free_bytes(device: str = "cpu") -> int:

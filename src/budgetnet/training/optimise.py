@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from budgetnet.training.recipe import Recipe
 
 MANY_CLASSES, FEW_VIEWS = 16, 4
-"""Classes for each image of a step, and images of each class in all steps: `rare_class_eps`. With 2 images of each
-class it was worth 0.1 nats, with 7 it cost as much (docs/lab-log.md); nothing between was measured."""
+"""Classes are many where there are this many for each image of a step, and are seen rarely where all steps have at most
+this many images of each: see `rare_class_eps`. With 2 images of each class it was worth 0.1 nats, with 7 it cost as
+much (docs/lab-log.md); nothing between was measured."""
 
 
 class RMSpropTF(torch.optim.Optimizer):

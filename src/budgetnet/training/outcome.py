@@ -28,7 +28,7 @@ from budgetnet.training.job import TrainingJob, held_out_of
 from budgetnet.training.recipe import trained_network
 
 MOST_MISTAKES = 24
-"""Of the test images that a report shows."""
+"""A report shows at most this many of the test images that were answered wrongly."""
 FILE = "metrics.json"
 FORMAT = "budgetnet.metrics.v2"
 NETWORK = "network.json"
@@ -114,14 +114,14 @@ def _calibrated(
 ) -> Calibration:
     """The temperature of the job's model, on its device."""
     preprocessing, device = job.config.preprocessing, job.context.device
-    asked = images.indices("validation")
+    validation = images.indices("validation")
     if not job.learns_validation:
-        return calibrate(model, images, pixels, asked, "validation", preprocessing, device)
+        return calibrate(model, images, pixels, validation, "validation", preprocessing, device)
     if len(held_out := held_out_of(job, images)):
         return calibrate(model, images, pixels, held_out, "held out", preprocessing, device)
     assert scored is not None, "a training that learned all validation images comes out of a race"
     earlier = trained_model(scored).to(device)
-    return calibrate(earlier, images, pixels, asked, "race", preprocessing, device)
+    return calibrate(earlier, images, pixels, validation, "race", preprocessing, device)
 
 
 def check_trained(job: TrainingJob) -> None:

@@ -16,15 +16,15 @@ from statistics import median
 from budgetnet.runs.record import Amendment
 
 RECENT_STEPS = 12
-"""Steps whose median says how long a step takes now."""
+"""The median of this many steps says how long a step takes now."""
 LATE_SHARE = 0.02
-"""Of the time that is left: so late a training may become before it is planned again."""
+"""A training may be late by this share of the time that is left before it is planned again."""
 LATE_SECONDS = 0.5
-"""Less than this is not late."""
+"""A training that is late by less than this does not count as late."""
 LEAST_STEPS_SHARE = 0.05
-"""Of all steps of a training: so many are left to one that is late, at least."""
+"""A training that is late keeps at least this share of all its steps."""
 LEAST_BETWEEN_SECONDS = 2.0
-"""Between two amendments of one training: a slow moment passes."""
+"""Two amendments of one training are at least this far apart, for a slow moment passes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,9 @@ class TooShort(ValueError):
 
 
 def too_few(epochs: float, least: float) -> str:
-    """How often images would be seen, and that it is no training; never a number that rounds up to the least."""
+    """How often images would be seen, and that it is not a training; never a number that rounds up to the least."""
     seen = f"{epochs:.2g}" if float(f"{epochs:.2g}") < least else f"{math.floor(100 * epochs) / 100:g}"
-    return f"{seen} times, and fewer than {least:g} times is no training"
+    return f"{seen} times, and fewer than {least:g} times is not a training"
 
 
 def check_time(time_seconds: float | str) -> float:

@@ -99,15 +99,15 @@ def predict(
     """
     run = run if isinstance(run, Loaded) else path("run", run, RUN)
     batch, top = integer("batch", batch), integer("top", top)
-    asked = [paths] if isinstance(paths, str | os.PathLike) else paths
-    if isinstance(asked, bytes | dict) or not isinstance(asked, Iterable):
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(given, bytes | dict) or not isinstance(given, Iterable):
         raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
-    if isinstance(asked, list | tuple):  # else they come one by one
-        asked = [path("one of the paths", one) for one in asked]
+    if isinstance(given, list | tuple):  # else they come one by one
+        given = [path("one of the paths", one) for one in given]
     check_device(device)
     network = None if network is None else network_of("network", network)
     loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
-    files = found_files(asked)
+    files = found_files(given)
     nowhere: list[Unreadable] = []
     for file in files:
         if not isinstance(file, Unreadable):
@@ -119,9 +119,9 @@ def predict(
     return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
 
 
-def found_files(asked: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
+def found_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
     """The files of each path as they are found; what leads nowhere or cannot be read as `Unreadable`."""
-    for name in (path("one of the paths", one) for one in asked):
+    for name in (path("one of the paths", one) for one in paths):
         if os.path.lexists(name) and not os.path.isdir(name):
             yield name
             continue
@@ -188,7 +188,7 @@ def _logits_and_probabilities(
     inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
     logits, shares = (rows.cpu().numpy() for rows in loaded.answer(inputs))
     if not np.isfinite(shares).all():
-        raise ValueError("the model answers with values that are no numbers; its weights are too large or damaged")
+        raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
     return zip(logits, shares, strict=True)
 
 

@@ -76,7 +76,7 @@ def read_test_predictions(job: TrainingJob) -> tuple[ImageScores, NDArray[np.int
 
 
 def predictions_of(job: TrainingJob, images: ImageSet) -> TestPredictions:
-    """What `train_and_test` wrote; answers that are no numbers are wrong ones. `images` are split as the job's were."""
+    """What `train_and_test` wrote; answers that are not numbers are wrong. `images` are split as the job's were."""
     answers, indices = read_test_predictions(job)
     chance = against_chance(answers.losses, np.asarray(images.labels)[indices], images, "test")
     return TestPredictions(job.context.split_seed, indices, answers.right, not bool(answers.finite.all()), chance)

@@ -26,7 +26,7 @@ from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of
 
 IMAGES = 192
-"""Training images that a smaller network is fitted on; four times as many fit better and cost more of a short run
+"""A smaller network is fitted on this many training images; four times as many fit better and cost more of a short run
 than they bring: docs/lab-log.md."""
 
 
@@ -61,14 +61,14 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
 
 
-def forms_for(asked: str, bases: Sequence[str | Network]) -> list[str | Network]:
+def forms_for(source: str, bases: Sequence[str | Network]) -> list[str | Network]:
     """Each base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
 
     Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
     """
-    if asked == "none":
+    if source == "none":
         return list(bases)
-    rows = tuple(installed().values()) if asked == "auto" else (load_model(asked).network,)
+    rows = tuple(installed().values()) if source == "auto" else (load_model(source).network,)
     return [_form_for(rows, base) for base in bases]
 
 
@@ -111,17 +111,17 @@ def base_of(source: str) -> str | Network:
     return network.name if network.name in zoo.names() and zoo.network(network.name) == network else network
 
 
-def write_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
+def write_all_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
     """Make the initial weights of courses, several at once: files under the run's folder `initial`.
 
-    Raises a one-line `ValueError` for a config whose network is no relative of its source's.
+    Raises a one-line `ValueError` for a config whose network is not a relative of its source's.
     """
     inheriting = [start for start in initial if not start.exact]
     parents = {source: load_model(source).network for source in {start.source for start in inheriting}}
     for start in inheriting:
         check_relatives(start.config.network, parents[start.source])
     (Path(initial[0].context.folder).parent / INITIAL).mkdir(exist_ok=True)
-    with Workers(write_start, min(workers_for(device), len(initial)), device, progress=progress) as workers:
+    with Workers(write_initial_weights, min(workers_for(device), len(initial)), device, progress=progress) as workers:
         workers.run(list(initial))
 
 
@@ -134,7 +134,7 @@ def check_initial_weights(run: Path, ids: Sequence[str]) -> None:
             raise ValueError(f"{what}; put the file back, or begin again with --fresh")
 
 
-def write_start(start: InitialWeights) -> bool:
+def write_initial_weights(start: InitialWeights) -> bool:
     """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
     config = start.config
     model = initial_model(config.network, config)

@@ -21,25 +21,26 @@ from budgetnet.costs.training_memory import Optimiser, train_bytes
 from budgetnet.networks import Network
 
 ACTIVATION_WORK = 50.0
-"""Multiply-adds that take as long as moving one activation forwards and backwards."""
+"""Moving one activation forwards and backwards takes as long as this many multiply-adds."""
 OPERATION_WORK = 3e6
-"""Multiply-adds that take as long as starting one operation, once a step."""
+"""Starting one operation, once a step, takes as long as this many multiply-adds."""
 MOST_KEPT, MOST_COPIES = 10, 10
-"""No training keeps so many maps for each map of a convolution, or copies of its parameters."""
+"""A training keeps fewer maps than this for each map of a convolution, and fewer copies of its parameters."""
 USUAL_SPEED = {"cpu": 8e9, "cuda": 5e12, "mps": 5e11}
-"""Work a second of one usual core or GPU. Only where to look first: then the machine is timed."""
+"""One usual core or GPU does this much work a second. It only says where to look first: then the machine is timed."""
 MOST_SPEED = {"cpu": 1e11, "cuda": 5e15, "mps": 5e13}
-"""Work a second that no core, GPU or laptop reaches: what is too long at this speed need not be timed."""
+"""No core, GPU or laptop does this much work a second: what is too long at this speed need not be timed."""
 LEAST_EPOCHS, LEAST_EPOCHS_INHERITED = 4.0, 2.0
-"""Times through the training images: fewer are never called a training. Less where weights are inherited."""
+"""A training sees its images at least this many times, or it is not called one; fewer are enough where weights are
+inherited."""
 ENOUGH_EPOCHS, ENOUGH_EPOCHS_INHERITED = 20.0, 8.0
-"""Times through the training images from which on a larger network was worth more than another pass."""
+"""Once a training saw its images this many times, a larger network was worth more than another pass."""
 
 
 LEAST_FINAL_SECONDS = 0.1
-"""What is reckoned with where no time is left for a final training."""
+"""A final training is reckoned with this time where none is left for it."""
 RACE_SHARE = 0.3
-"""Of a solve's time: what the race takes. The winner goes on from its own part of it."""
+"""The race takes this share of a solve's time. The winner goes on from its own part of it."""
 
 
 def least_epochs(inherited: bool) -> tuple[float, float]:
@@ -70,7 +71,7 @@ class TrainingLimits:
     `final_seconds` of them are the final training's, below 0 where none are left. It can do `work`, in multiply-add
     equivalents, on `images`
     training images, `batch` at once. A network is trained where it sees each image `least_epochs` times; with
-    `enough_epochs` the time is no limit for it. `bytes` are what one training of `least_batch` images may take, with
+    `enough_epochs` the time does not limit it. `bytes` are what one training of `least_batch` images may take, with
     this optimiser, and a moving average (`ema`).
     """
 

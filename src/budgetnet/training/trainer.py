@@ -216,7 +216,7 @@ class Trainer:
             self.optimiser.load_state_dict(state["optimiser"])
             self.step = int(state["step"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path} is no checkpoint of this training; {AGAIN}") from error
+            raise ValueError(f"{path} is not a checkpoint of this training; {AGAIN}") from error
 
 
 def initial_model(network: Network, config: TrainingSpec) -> Model:
@@ -265,7 +265,7 @@ def of_all(accelerator: Accelerator, value: float) -> Tensor:
 
 
 LONG_FIRST_STEP = 4.0
-"""Times the seconds that a timing may take: a first step that is longer is the only one."""
+"""A first step that takes longer than this many times the seconds of a timing is the only one."""
 
 
 def images_per_second(trainer: Trainer, seconds: float, at_least: int = 3) -> float:

@@ -39,7 +39,7 @@ class Moment(NamedTuple):
 
 def last_reads(steps: Sequence[Step]) -> dict[str, int]:
     """The last op that reads a tensor, by the tensor's name."""
-    return {tensor.name: place for place, step in enumerate(steps) for tensor in step.reads}
+    return {tensor.name: index for index, step in enumerate(steps) for tensor in step.reads}
 
 
 def fullest(steps: Sequence[Step], size: Callable[[Tensor], int]) -> Moment:
@@ -49,7 +49,7 @@ def fullest(steps: Sequence[Step], size: Callable[[Tensor], int]) -> Moment:
     live = {tensor.name: tensor for step in steps for tensor in step.reads if tensor.name not in made}
     total = sum(map(size, live.values()))
     peak = Moment("", (), -1)
-    for place, step in enumerate(steps):
+    for index, step in enumerate(steps):
         if step.makes is not None:
             live[step.makes.name] = step.makes
             total += size(step.makes)
@@ -57,6 +57,6 @@ def fullest(steps: Sequence[Step], size: Callable[[Tensor], int]) -> Moment:
         if there > peak.size:
             peak = Moment(step.op, (*live.values(), *step.scratch), there)
         for tensor in step.reads:
-            if last[tensor.name] == place and live.pop(tensor.name, None) is not None:
+            if last[tensor.name] == index and live.pop(tensor.name, None) is not None:
                 total -= size(tensor)
     return peak

@@ -50,7 +50,7 @@ class MemoryPlan:
 
 
 Planning = Callable[[Network, int, DType], MemoryPlan]
-"""From a network, a batch and a number type."""
+"""A runtime's memory plan is made of a network, a batch and a number type by such a function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,10 +177,10 @@ def _part(made: Sequence[TfliteOp]) -> _Part:
         tail_bytes=sum(map(_tail_bytes, made)),
         file_bytes=sum(map(_file_bytes, made)),
         made=tuple(
-            Buffer(_aligned(op.makes.elements), place, last.get(op.makes.name, place)) for place, op in enumerate(made)
+            Buffer(_aligned(op.makes.elements), index, last.get(op.makes.name, index)) for index, op in enumerate(made)
         ),
         scratch=tuple(
-            Buffer(_aligned(each.elements), place, place) for place, op in enumerate(made) for each in op.scratch
+            Buffer(_aligned(each.elements), index, index) for index, op in enumerate(made) for each in op.scratch
         ),
         read_until=last[made[0].reads[0].name],
     )

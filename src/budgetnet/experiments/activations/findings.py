@@ -13,7 +13,7 @@ from budgetnet.statistics import PairedDifference
 from budgetnet.training.chance import failed_seeds
 
 Differences = Mapping[str, Sequence[PairedDifference]]
-"""By the names of the measures."""
+"""The paired differences of each measure are found by its name."""
 
 
 def findings(twins: Sequence[Twin], differences: Differences) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from budgetnet.statistics import PairedDifference
 LAST_SHARE = 0.05
 """The share of all steps, at the end, whose mean loss is the loss of the last steps."""
 ImageValues = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Which images, and a value for each."""
+"""The first array says which images were used, the second has a value for each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,9 +198,9 @@ def differences_of(records: Mapping[str, Sequence[TrainingRecord]]) -> dict[str,
 
 
 def _difference(
-    measure: Measure, a: str, b: str, ours: Sequence[TrainingRecord], theirs: Sequence[TrainingRecord]
+    measure: Measure, a: str, b: str, first: Sequence[TrainingRecord], second: Sequence[TrainingRecord]
 ) -> PairedDifference:
-    pairs = list(zip(ours, theirs, strict=True))
+    pairs = list(zip(first, second, strict=True))
     values = [measure.value(one) - measure.value(other) for one, other in pairs]
     if measure.by_image is None:
         found = from_seeds(values)
@@ -209,6 +209,6 @@ def _difference(
     return difference_of_seeds(a, b, found, values, mean_interval)
 
 
-def _paired(ours: ImageValues, theirs: ImageValues) -> ImageValues:
-    assert np.array_equal(ours[0], theirs[0]), "the same images in the same order"
-    return ours[0], ours[1] - theirs[1]
+def _paired(first: ImageValues, second: ImageValues) -> ImageValues:
+    assert np.array_equal(first[0], second[0]), "the same images in the same order"
+    return first[0], first[1] - second[1]

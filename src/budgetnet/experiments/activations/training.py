@@ -180,12 +180,12 @@ def _end(job: TrainingJob, model: Model, images: ImageSet, pixels: Pixels) -> di
     true = np.maximum(answers.true_share.astype(np.float64), np.finfo(np.float32).tiny)
     with np.load(job.scores) as scores:
         validation = dict(scores)
-    asked = validation.pop("indices")
+    validation_indices = validation.pop("indices")
     return {
         "train_indices": indices,
         "train_losses": -np.log(true),
-        "indices": asked,
-        "labels": labels[asked],
+        "indices": validation_indices,
+        "labels": labels[validation_indices],
         **validation,
     }
 

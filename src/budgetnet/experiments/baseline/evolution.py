@@ -16,16 +16,16 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from budgetnet.budgets.feasible_space import FeasibleSpace
-from budgetnet.budgets.search_space import FACTORS, Architecture, Choice, Factors
+from budgetnet.budgets.search_space import FACTORS, Architecture, Choice, Factors, FactorValue
 from budgetnet.experiments.baseline.objective import Scored, best_of
 
 POPULATION = 20
 CROSSOVER = 0.9
-Genes = tuple[Any, ...]
-"""The values of all factors of all stages, one stage after another."""
+Genes = tuple[FactorValue, ...]
+"""An architecture is the values of all factors of all stages, one stage after another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Evolution:
     space: FeasibleSpace
     seed: int
     factors: tuple[Mapping[Choice, Factors], ...]
-    values: tuple[tuple[Any, ...], ...]
+    values: tuple[Genes, ...]
 
     @staticmethod
     def of(space: FeasibleSpace, seed: int) -> Evolution:

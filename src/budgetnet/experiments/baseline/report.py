@@ -135,11 +135,11 @@ def _stages(winner: Network, base: Network) -> tuple[Block, ...]:
     )
     px, rows = winner.stem_px, list[Row]()
     pairs = zip(winner.stages, base.stages, macs_shares(winner), macs_shares(base), strict=True)
-    for index, (ours, theirs, share, base_share) in enumerate(pairs):
-        px = -(-px[0] // ours.stride), -(-px[1] // ours.stride)
-        squeeze = f"{ours.squeeze.ratio:g}" if ours.squeeze else NOTHING
-        more = f"{ours.expansion:g}", squeeze
-        rows.append(row(str(index), sides(px), *_stage(ours, share, more), *_stage(theirs, base_share)))
+    for index, (stage, base_stage, share, base_share) in enumerate(pairs):
+        px = -(-px[0] // stage.stride), -(-px[1] // stage.stride)
+        squeeze = f"{stage.squeeze.ratio:g}" if stage.squeeze else NOTHING
+        more = f"{stage.expansion:g}", squeeze
+        rows.append(row(str(index), sides(px), *_stage(stage, share, more), *_stage(base_stage, base_share)))
     note = (
         f"Stem, head, strides and the resolution of {sides(winner.resolution_px)} px are the base's, and have the rest "
         "of the multiply-adds."

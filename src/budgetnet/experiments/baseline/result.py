@@ -33,7 +33,7 @@ from budgetnet.training.predictions import TestPredictions, right_over_seeds, un
 FILE = "baseline.json"
 FORMAT = "budgetnet.baseline.v2"
 BASE = "base"
-"""The id of the space's base among the finals."""
+"""The space's base has this id among the finals."""
 BaselineRecord = Record[BaselineRequest, BaselinePlan]
 
 
@@ -191,10 +191,10 @@ def ranked(finals: Sequence[Final]) -> list[Final]:
     return sorted(finals, key=lambda row: (-row.reward, row.macs, row.id))
 
 
-def difference_of(a: str, b: str, ours: Trainings, theirs: Trainings) -> PairedDifference:
+def difference_of(a: str, b: str, first: Trainings, second: Trainings) -> PairedDifference:
     """Our accuracy minus theirs on the same test images, which are those of every seed: both errors count."""
-    found = paired_over_seeds(right_over_seeds(ours.tests), right_over_seeds(theirs.tests))
-    pairs = zip(ours.tests, theirs.tests, strict=True)
+    found = paired_over_seeds(right_over_seeds(first.tests), right_over_seeds(second.tests))
+    pairs = zip(first.tests, second.tests, strict=True)
     seeds = [float(one.right.mean() - other.right.mean()) for one, other in pairs]
     (row,) = holm_adjusted([difference_of_seeds(a, b, with_shared_split(found, len(seeds)), seeds)])
     return row

@@ -33,7 +33,7 @@ from budgetnet.training.trainer import TrainingConfig
 
 FORMAT = "budgetnet.score.v1"
 CANDIDATES = "candidates"
-"""The folder of the scores in a run, and the name of the trainings' phases."""
+"""The folder of the scores in a run has this name, and so have the trainings' phases."""
 DIVERGED_LOSS = 100.0
 """The log loss of predictions that are not numbers: JSON has no infinity."""
 

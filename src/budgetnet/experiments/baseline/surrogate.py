@@ -14,22 +14,21 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.budgets.feasible_space import FeasibleSpace
-from budgetnet.budgets.search_space import Architecture
+from budgetnet.budgets.search_space import Architecture, FactorValue
 from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
 
 PENALTIES = tuple(10.0**power for power in (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0))
 LEAST_SCORES = 20
-"""Fewer are no base for a model of dozens of values."""
+"""A model of dozens of values needs at least this many scores."""
 CLIMB_STEPS = 300
 Floats = NDArray[np.float64]
-Value = tuple[int, str, Any]
-"""Of a factor: which stage, which factor, what it is."""
+Value = tuple[int, str, FactorValue]
+"""A value of a factor is told by the number of its stage, the factor's name, and the value itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,9 +15,9 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 
 CORE_SECONDS_AN_ENTRANT = 80.0
-"""With fewer, a race of so many tells nothing."""
+"""A race that has fewer core-seconds for each entrant tells nothing."""
 CHECK_PHI = 2
-"""Where what was found at phi = 1 must prove itself."""
+"""What was found at phi = 1 must prove itself at this phi."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def base_of(images: ImageSet, base: str | Network) -> Network:
     return network
 
 
-def entrants_for(asked: int, time_seconds: float, slots: int) -> int:
+def entrants_for(candidates: int, time_seconds: float, slots: int) -> int:
     """How many candidates the time can tell apart: core-seconds / 80, at least 2, at most those asked for."""
-    return min(asked, max(2, int(time_seconds * slots / CORE_SECONDS_AN_ENTRANT)))
+    return min(candidates, max(2, int(time_seconds * slots / CORE_SECONDS_AN_ENTRANT)))
 
 
 def space_of(images: ImageSet, base: Network, growth: float, tolerance: float, measure: Measure) -> Space:
@@ -93,8 +93,8 @@ def entrants_of(
     target = growth**CHECK_PHI * found.base_cost
     paper = matched(base, PAPER, measure, target)
     rows = [
-        Entrant(f"n{place:02d}", row, matched(base, row.coefficients, measure, paper.cost))
-        for place, row in enumerate(drawn.candidates, start=1)
+        Entrant(f"n{number:02d}", row, matched(base, row.coefficients, measure, paper.cost))
+        for number, row in enumerate(drawn.candidates, start=1)
     ]
     return Entrants(found, drawn, tuple(rows), paper)
 
@@ -104,11 +104,11 @@ def first_of(entrants: Entrants, count: int) -> Entrants:
     return dataclasses.replace(entrants, drawn=draw(entrants.space, count), rows=entrants.rows[:count])
 
 
-def drawn_words(entrants: Entrants, asked: int) -> str:
+def drawn_words(entrants: Entrants, candidates: int) -> str:
     """How they were drawn, and that the time allowed no more where it did not."""
     many = len(entrants.rows)
-    short = many < min(asked, len(entrants.space.candidates))
-    return entrants.drawn.how + (f" The time allows {many} of the {asked} asked for." if short else "")
+    short = many < min(candidates, len(entrants.space.candidates))
+    return entrants.drawn.how + (f" The time allows {many} of the {candidates} asked for." if short else "")
 
 
 def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float) -> Matched:

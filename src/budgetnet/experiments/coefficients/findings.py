@@ -11,7 +11,7 @@ from budgetnet.networks.scaling import Coefficients
 from budgetnet.training.chance import failed_seeds, nothing_learned
 
 MOST_SEEDS = 1000
-"""Beyond, two networks are equal for all that matters."""
+"""Two networks that more seeds than this are needed to tell apart are equal for all that matters."""
 
 
 def findings(
@@ -21,7 +21,7 @@ def findings(
     needed: Sequence[Needed],
     check: Check,
 ) -> tuple[str, ...]:
-    """Sentences: the answer, what it is not told apart from, its region, the cost of knowing more, the check."""
+    """Sentences: the answer, what it is not shown to differ from, its region, the cost of knowing more, the check."""
     labels = {row.id: named(row) for row in ranking}
     best, seeds = ranking[0], len(ranking[0].score.seeds)
     return (
@@ -56,9 +56,10 @@ def _answer(best: Ranked) -> str:
 
 def _alike(best: Ranked, alike: Sequence[str], labels: dict[str, str], pairs: int) -> Iterator[str]:
     if alike:
-        yield f"It is not told apart from {listed([labels[name] for name in alike])}: the answer could be any of them."
+        others = listed([labels[name] for name in alike])
+        yield f"It is not shown to differ from {others}: the answer could be any of them."
     elif pairs:
-        yield "It is told apart from every other of the last rung, also when all pairs are counted."
+        yield "It is shown to differ from every other of the last rung, also when all pairs are counted."
 
 
 def _against_paper(ranking: Sequence[Ranked], differences: Sequence[ScoreDifference]) -> Iterator[str]:
@@ -68,7 +69,7 @@ def _against_paper(ranking: Sequence[Ranked], differences: Sequence[ScoreDiffere
         return
     row = next((row for row in differences if row.b == paper.id and row.a == ranking[0].id), None)
     if row is not None:
-        verdict = "which is shown to be better" if row.log_loss.significant_holm else "not told apart"
+        verdict = "which is shown to be better" if row.log_loss.significant_holm else "no difference shown"
         yield f"Against {named(paper)}, the network nearest to the paper's choice: {_apart(row)}; {verdict}."
 
 
@@ -127,7 +128,7 @@ def _check(check: Check) -> Iterator[str]:
     if any(len(lost[one.id]) == len(one.score.seeds) for one in check.networks):
         return
     better = "shown to be better" if row.log_loss.difference < 0 else "shown to be worse"
-    verdict = better if row.log_loss.significant_holm else "not told apart"
+    verdict = better if row.log_loss.significant_holm else "no difference shown"
     yield (
         f"Checked at phi = {check.phi:g} on the test images, which no choice has seen: the found coefficients get "
         f"{100 * found.score.accuracy:.1f} %, the paper's {100 * paper.score.accuracy:.1f} % with a cost that is "

@@ -36,19 +36,19 @@ from budgetnet.training.speed import least_steps
 from budgetnet.training.trainer import TrainingSpec
 
 FINALISTS = 4
-"""At most so many in the last rung, unless another number is asked for."""
+"""The last rung has at most this many networks, unless another number is asked for."""
 CHECK_SHARE = 0.33
-"""Of the time left for training. The rest is the race's."""
+"""The check takes this share of the time that is left for training; the rest is the race's."""
 EARLY_LENGTH, SHORTER = 0.25, 0.5
-"""Of the length of a training in the last rung what one of the rung before has; of that what one before that has, and
-so on. By measurement: docs/lab-log.md."""
+"""A training in the rung before the last has the first share of the length of one in the last; each earlier rung has
+the second share of the one behind it. Both were measured: docs/lab-log.md."""
 LEAST_EARLY_STEPS = 40
-"""Of the first rung, or fewer race: the order after 20 steps had nothing to do with that of full trainings, after 40 it
-had as much as after 80 (docs/lab-log.md)."""
+"""A training of the first rung has at least this many steps, or fewer networks race: the order after 20 steps had
+nothing to do with that of full trainings, after 40 it had as much as after 80 (docs/lab-log.md)."""
 PAGE_SECONDS = 3.0
-"""For the statistics of the scores and the report."""
+"""The statistics of the scores and the report are given this time."""
 FOUND, PAPER_ID = "found", "paper"
-"""The two of the check."""
+"""The check compares the networks of these two ids."""
 
 
 @dataclass(frozen=True, slots=True)

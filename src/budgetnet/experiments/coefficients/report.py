@@ -1,4 +1,4 @@
-"""What a search for coefficients shows: the ranking, how compute is shared, what is told apart, the check."""
+"""What a search for coefficients shows: the ranking, how compute is shared, which differences are shown, the check."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from budgetnet.experiments.report import (
 from budgetnet.experiments.reproduce import augment_flags, base_words, data_words, facts_of, usual_flags
 
 COMPARED = {FOUND: "found", PAPER_ID: "the paper's"}
-"""The two of the check, as people read them."""
+"""The two networks of the check are called this where people read them."""
 
 
 def report(record: CoefficientsRecord, found: CoefficientSearch) -> Report:
@@ -53,7 +53,7 @@ def report(record: CoefficientsRecord, found: CoefficientSearch) -> Report:
         Section("triangle", "How compute is shared", (_triangle(found),), "Shares"),
     ]
     if found.differences:
-        sections.append(Section("apart", "What is told apart", (_differences(found.differences, found),), "Told apart"))
+        sections.append(Section("apart", "Which differ", (_differences(found.differences, found),)))
     if found.needed:
         sections.append(Section("needed", "What it would cost to know more", (_needed(found),), "Cost to know more"))
     sections.append(Section("check", "The check at φ = 2", _check(found), "Check"))
@@ -91,8 +91,8 @@ def _ranking(record: CoefficientsRecord, found: CoefficientSearch) -> tuple[Bloc
     figure = Figure(
         partial(accuracy_svg, finalists, split="validation"),
         f"The last rung, the lowest log loss first. The diamond is the mean over {counted(found.seeds, 'seed')}, the "
-        f"line its 95 % interval{several}. All predict the same images, so two may differ where these overlap: what is "
-        "told apart stands below.",
+        f"line its 95 % interval{several}. All predict the same images, so two may differ where these overlap: "
+        "which do stands below.",
         "ranking",
     )
     columns = (

@@ -21,7 +21,7 @@ CoefficientsRecord = Record[CoefficientsRequest, CoefficientsPlan]
 
 @dataclass(frozen=True, slots=True)
 class SeedScore:
-    """One training's answers: mean log loss in nats, share of right ones. A diverged one's are no numbers.
+    """One training's answers: mean log loss in nats, share of right ones. A diverged one's are not numbers.
 
     `learned`: the log loss is below that of the class frequencies (`training.chance`).
     """
@@ -144,8 +144,8 @@ class Check:
 class CoefficientSearch:
     """The answer and its evidence, the best first. `networks` counts the whole space, `drawn` says how some were drawn.
 
-    `alike` are the ids of finalists that are not told apart from the answer when all pairs are counted; `score` is the
-    answer's. As a file it begins with what `--coefficients` reads.
+    `alike` are the ids of finalists that are not shown to differ from the answer when all pairs are counted; `score` is
+    the answer's. As a file it begins with what `--coefficients` reads.
     """
 
     format: str = field(default=FORMAT, metadata=NOT_STORED)

@@ -41,7 +41,7 @@ from budgetnet.training.job import TrainingJob, run_job
 from budgetnet.training.predictions import train_and_test
 
 Rung = Mapping[str, Sequence[Predictions]]
-"""What the trainings of each entrant predicted: one in an early rung, one a seed in the last."""
+"""Each entrant has what its trainings predicted: one in an early rung, one a seed in the last."""
 
 
 def run(record: Record[CoefficientsRequest, CoefficientsPlan], context: Context) -> CoefficientSearch:

@@ -29,9 +29,9 @@ from budgetnet.training.job import TrainingJob
 from budgetnet.training.predictions import read_test_predictions, read_validation_predictions
 
 POWER_QUANTILE = 1.959963984540054 + 0.8416212335729143
-"""Standard errors that a difference must be to be shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
+"""A difference of this many standard errors is shown at 95 % in four cases of five: z of 97.5 % and of 80 %."""
 MOST_LOSS = -math.log(LEAST_PROBABILITY)
-"""Of a prediction: what a diverged training loses on every image, so that means stay numbers."""
+"""A diverged training loses this on every image, so that means stay numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,11 +95,11 @@ def differences_of(trainings: Mapping[str, Sequence[Predictions]], order: Sequen
             difference_of_seeds(
                 a,
                 b,
-                with_shared_split(paired_over_seeds(_losses(ours), _losses(theirs)), count),
-                [float((one.losses - other.losses).mean()) for one, other in zip(ours, theirs, strict=True)],
+                with_shared_split(paired_over_seeds(_losses(first), _losses(second)), count),
+                [float((one.losses - other.losses).mean()) for one, other in zip(first, second, strict=True)],
                 mean_interval,
             )
-            for a, b, ours, theirs in pairs
+            for a, b, first, second in pairs
         ]
     )
     accuracies = holm_adjusted(
@@ -107,10 +107,10 @@ def differences_of(trainings: Mapping[str, Sequence[Predictions]], order: Sequen
             difference_of_seeds(
                 a,
                 b,
-                with_shared_split(paired_over_seeds(_right(ours), _right(theirs)), count),
-                [float(one.right.mean() - other.right.mean()) for one, other in zip(ours, theirs, strict=True)],
+                with_shared_split(paired_over_seeds(_right(first), _right(second)), count),
+                [float(one.right.mean() - other.right.mean()) for one, other in zip(first, second, strict=True)],
             )
-            for a, b, ours, theirs in pairs
+            for a, b, first, second in pairs
         ]
     )
     return tuple(map(ScoreDifference, losses, accuracies))

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 Point = tuple[float, float]
 HEIGHT = math.sqrt(3) / 2
-"""Of a triangle whose side is 1."""
+"""A triangle whose side is 1 has this height."""
 NAMES_PX = 280
 GAP_PX = 22.0
 FAINTEST = 0.12
-"""Opacity of the least accurate."""
+"""The least accurate network is drawn with this opacity."""
 
 
 def triangle_svg(ranking: Sequence[Ranked], width_px: int, prefix: str) -> str:

@@ -30,7 +30,7 @@ from budgetnet.experiments.report import (
 from budgetnet.experiments.reproduce import limits_in_words
 
 At = Callable[[float, Path | None], Comparison]
-"""A comparison at a share of the budget, in that folder or where `compare` would put it."""
+"""It makes a comparison at a share of the budget, in that folder or where `compare` would put it."""
 TITLES = {
     "families": "{many} networks at {costs} costs",
     "scaling": "{base}, scaled in {many} ways to {costs} costs",
@@ -72,7 +72,7 @@ def costs_report(several: AtCosts) -> Report:
     """The curves, the table, and what each comparison says."""
     first, request = several.comparisons[0], several.comparisons[0].record.request
     costs = [found.networks for found in several.comparisons]
-    asked = [" and ".join(limits_in_words(found.record.request.budget)) for found in several.comparisons]
+    budgets = [" and ".join(limits_in_words(found.record.request.budget)) for found in several.comparisons]
     names = {
         "many": len({row.id for networks in costs for row in networks}),
         "costs": len(costs),
@@ -92,7 +92,7 @@ def costs_report(several: AtCosts) -> Report:
     )
     pages = tuple(
         (text, os.path.relpath(found.report, several.run))
-        for text, found in zip(asked, several.comparisons, strict=True)
+        for text, found in zip(budgets, several.comparisons, strict=True)
     )
     sections = [
         Section("curves", "Accuracy against cost", (curves,), "Curves"),
@@ -115,12 +115,12 @@ def costs_report(several: AtCosts) -> Report:
     data = first.record.data
     said = [
         Finding(f"{text}: {sentence}")
-        for text, found in zip(asked, several.comparisons, strict=True)
+        for text, found in zip(budgets, several.comparisons, strict=True)
         for sentence in found.statement
     ]
     return Report(
         title=TITLES[request.question].format(**names),
-        overline=f"{data.name}, {len(data.classes)} classes: {', '.join(asked)}",
+        overline=f"{data.name}, {len(data.classes)} classes: {', '.join(budgets)}",
         intro="At every cost all networks are fitted to the same budget, trained by the same recipe for the same time "
         "on the same splits, and tested on images that no choice has seen.",
         findings=tuple(said),

@@ -19,7 +19,7 @@ from budgetnet.networks.scaling import PAPER, Coefficients, FitStrategy, for_str
 
 FAMILIES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large")
 BASE = "efficientnet_b0"
-"""What is scaled or taken apart, unless another is named."""
+"""This network is scaled or taken apart, unless another is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class LeftOut:
 
 
 Entered = tuple[tuple[Entrant, ...], tuple[LeftOut, ...]]
-"""Those that take part, and those that cannot."""
+"""The first are those that take part, the second those that cannot."""
 
 
 def families(
@@ -69,7 +69,7 @@ def families(
 
 
 Fitted = tuple[int, Fit] | BudgetError
-"""Strides dropped and the fit, or why there is none."""
+"""It says how many strides are dropped and what fits, or why nothing does."""
 
 
 def fitted(

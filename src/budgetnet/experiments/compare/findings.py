@@ -10,13 +10,13 @@ from budgetnet.statistics import PairedDifference
 from budgetnet.training.chance import failed_seeds
 
 UNEVEN = 1.2
-"""Longest to shortest training: beyond, a statement says so."""
+"""A statement says so where the longest training is more than this many times as long as the shortest."""
 
 
 def findings(
     networks: Sequence[Compared], pairs: Sequence[PairedDifference], test_images: int, reference: str | None = None
 ) -> tuple[str, ...]:
-    """Sentences: how much was asked, which pairs differ, which cannot be told apart, what to beware of.
+    """Sentences: how much was asked, which pairs differ, which are not shown to, what to beware of.
 
     `networks` are in the order of their accuracy; with a `reference` all pairs are those with it.
     """
@@ -34,8 +34,8 @@ def findings(
 def _asked(networks: Sequence[Compared], test_images: int) -> str:
     seeds = len(networks[0].seeds)
     each = networks[0].seeds[0].count
-    asked = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
-    return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {asked}."
+    images = f"{each:,} test images" if test_images == each else f"{each:,} test images a seed, {test_images:,} in all"
+    return f"{counted(len(networks), 'network')}, {counted(seeds, 'seed')} each, {images}."
 
 
 def _best(networks: Sequence[Compared], pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
@@ -79,12 +79,12 @@ def _differing(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> 
 def _alike(pairs: Sequence[PairedDifference], labels: Mapping[str, str]) -> Iterator[str]:
     rows = [row for row in pairs if not row.significant]
     if rows:
-        yield f"Not told apart, for the interval of the difference includes 0: {_from(rows, labels)}."
+        yield f"No difference shown, for its interval includes 0: {_from(rows, labels)}."
     rows = [row for row in pairs if row.significant and not row.significant_holm]
     if rows:
         yield (
-            f"Apart if looked at alone, but not when all {len(pairs)} pairs are counted, of which one in twenty would "
-            f"seem to differ by chance: {_from(rows, labels)}."
+            f"Shown to differ only if the pair is looked at alone, and not when all {len(pairs)} pairs are counted, "
+            f"of which one in twenty would seem to differ by chance: {_from(rows, labels)}."
         )
 
 

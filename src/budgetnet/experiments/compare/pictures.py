@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from budgetnet.draw.figures import NARROW_PX, Place
 from budgetnet.draw.labels import Label, label_points
@@ -38,7 +38,7 @@ COSTS = {
     "peak_bytes": "weights and peak activations",
     "image_ms": "ms an image on this machine",
 }
-"""What accuracy is drawn against."""
+"""Accuracy is drawn against each of these costs."""
 
 
 def front(networks: Sequence[Compared], cost: str) -> frozenset[str]:
@@ -74,11 +74,10 @@ def _numbered_names(figure: Figure, ranked: Sequence[Compared], across: int, top
     for index, row in enumerate(ranked):
         column, line = divmod(index, down)
         level, left = (top - KEY_ROW_PX * (line + 0.5)) / high, column * each
-        style: dict[str, Any] = {"va": "center", "fontsize": 12}
-        figure.text((left + 18) / wide, level, f"{index + 1}", ha="right", fontweight="bold", **style)
+        figure.text((left + 18) / wide, level, f"{index + 1}", ha="right", va="center", fontsize=12, fontweight="bold")
         name = shortened(printable(row.label), MOST_KEY_SIGNS if across == 1 else MOST_SIGNS)
-        figure.text((left + 26) / wide, level, name, **style)
-        figure.text((left + each - 20) / wide, level, percent(row.accuracy), ha="right", **style)
+        figure.text((left + 26) / wide, level, name, va="center", fontsize=12)
+        figure.text((left + each - 20) / wide, level, percent(row.accuracy), ha="right", va="center", fontsize=12)
     text = "Filled and joined: none costs less and is as accurate."
     line = "Lines: 95 % intervals." if across == 1 else "Vertical lines: 95 % intervals of the means."
     separator = "\n" if across == 1 else " "

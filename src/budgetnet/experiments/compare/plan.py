@@ -16,7 +16,7 @@ from budgetnet.inspect.latency import LEAST_SECONDS
 from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
 from budgetnet.training.plan import TooShort, side_px_for
-from budgetnet.training.pretrained import InitialWeights, write_initial_weights
+from budgetnet.training.pretrained import InitialWeights, write_all_initial_weights
 from budgetnet.training.recipe import Recipe
 from budgetnet.training.speed import least_epochs
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
@@ -167,7 +167,7 @@ def _begin(specs: Sequence[EntrantSpec], seeds: int, context: Context, side_px: 
         if spec.parent is not None
     ]
     if initial:
-        write_initial_weights(initial, context.executor.device, context.progress)
+        write_all_initial_weights(initial, context.executor.device, context.progress)
 
 
 def _seeded(spec: EntrantSpec, seed: int) -> TrainingSpec:

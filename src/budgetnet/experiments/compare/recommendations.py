@@ -18,7 +18,7 @@ COSTS = {
     "peak_bytes": "memory",
     "image_ms": "time an image",
 }
-"""What may be scarce, in words."""
+"""These may be scarce, in words."""
 
 
 def recommendations(networks: Sequence[Compared]) -> dict[str, str]:

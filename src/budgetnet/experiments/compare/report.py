@@ -218,7 +218,7 @@ def _differences(found: Comparison) -> tuple[Block, ...]:
         tuple(_pair_row(pair) for pair in pairs),
         note="The standard error is the larger of the one that the choice of images leaves and the one that the seeds "
         "show. yes: the two differ, also when all pairs are counted (Holm's correction at 5 %); alone: only if that "
-        "pair is looked at alone; no: they are not told apart.",
+        "pair is looked at alone; no: this test shows no difference.",
         folded="The numbers" if drawn else "",
         terminal_note="On the same test images, mean over seeds. alone: not when all pairs are counted.",
     )
@@ -226,7 +226,7 @@ def _differences(found: Comparison) -> tuple[Block, ...]:
         partial(forest_svg, pairs),
         "Mean over the seeds of the difference on the same test images. In colour: the two differ, also when all "
         f"{counted(len(pairs), 'pair')} are counted. Grey and filled: only if that pair is looked at alone. Hollow: "
-        "the interval includes 0, and the data do not tell the two apart.",
+        "the interval includes 0, and no difference is shown.",
         "forest",
     )
     return (figure, table) if drawn else (table,)

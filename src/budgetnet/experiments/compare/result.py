@@ -139,9 +139,9 @@ def pairs_of(
     return holm_adjusted([_pair(a, b, tests[a], tests[b]) for a, b in both])
 
 
-def _pair(a: str, b: str, ours: Sequence[TestPredictions], theirs: Sequence[TestPredictions]) -> PairedDifference:
-    found = paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs))
-    seeds = [paired_difference(one.right, other.right).value for one, other in zip(ours, theirs, strict=True)]
+def _pair(a: str, b: str, first: Sequence[TestPredictions], second: Sequence[TestPredictions]) -> PairedDifference:
+    found = paired_over_seeds(right_over_seeds(first), right_over_seeds(second))
+    seeds = [paired_difference(one.right, other.right).value for one, other in zip(first, second, strict=True)]
     return difference_of_seeds(a, b, found, seeds)
 
 

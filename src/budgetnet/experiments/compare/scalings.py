@@ -19,8 +19,8 @@ from budgetnet.networks.scaling import PAPER, Coefficients, Strategy
 SCALINGS: tuple[Strategy, ...] = ("compound", "dWr", "width", "depth", "resolution")
 """The strategies that share compute in another way; tiny only shrinks."""
 START_SHARE = 0.5
-"""Of the budget: what a start may use, and it uses half of that at least. So every dimension alone has room to grow,
-and not very far to go."""
+"""A start may use this share of the budget, and it uses half of that at least. So every dimension alone has room to
+grow, and not very far to go."""
 _POWER = math.log(2.0) / math.log(PAPER.alpha * PAPER.beta**2)
 OWN_SIZE = Coefficients(PAPER.alpha**_POWER, PAPER.beta**_POWER, 1.0)
 """Depth and width in the paper's proportion, and the resolution as it is."""
@@ -43,9 +43,9 @@ def scalings(
         raise ValueError(f"start share is {start_share:g}; it must be above 0 and at most {START_SHARE:g}")
     # Raises where nothing of the base keeps the budget.
     families(images, budget, [base], "compound", inherited, coefficients)
-    begun = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
-    fits: dict[Strategy, Fitted] = {name: fitted([begun], images, budget, name, coefficients) for name in SCALINGS}
-    entrants, left_out = entered([(name, name, begun[2].name, name, found) for name, found in fits.items()], budget)
+    start = grown_from(images, budget.times(start_share / START_SHARE), base, inherited)
+    fits: dict[Strategy, Fitted] = {name: fitted([start], images, budget, name, coefficients) for name in SCALINGS}
+    entrants, left_out = entered([(name, name, start[2].name, name, found) for name, found in fits.items()], budget)
     # One dimension alone shrinks a network little: where none is half as large, such strategies keep no small budget.
     reason = "{}; a smaller base leaves it room"
     too_large = tuple(dataclasses.replace(row, reason=reason.format(row.reason)) for row in left_out)
@@ -80,7 +80,8 @@ def grown_from(images: ImageSet, budget: Budget, base: str | Network = BASE, inh
 
 
 _Preference = tuple[int, int, int]
-"""Pixels of the last map up to 4; 0 for the base, -1 and -2 for its two paths; -dropped strides."""
+"""The three are the pixels of the last map up to 4; 0 for the base, -1 and -2 for its two paths; and minus the dropped
+strides."""
 
 
 def _shrunk(
@@ -91,11 +92,11 @@ def _shrunk(
         if budget.check(whole).binding.share <= START_SHARE:
             yield (min(last_px(whole), LEAST_LAST_PX), 0, -dropped), (name, dropped, whole)
             continue
-        for place, coefficients in enumerate((PAPER, OWN_SIZE), start=1):
+        for number, coefficients in enumerate((PAPER, OWN_SIZE), start=1):
             for network in _smaller(Path(whole, "compound", coefficients, largest_px(images)), budget):
                 named = f"{name} of {network.depth} blocks at {sides(network.resolution_px)} px"
                 row = name, dropped, dataclasses.replace(network, name=named)
-                yield (min(last_px(network), LEAST_LAST_PX), -place, -dropped), row
+                yield (min(last_px(network), LEAST_LAST_PX), -number, -dropped), row
 
 
 def _first(images: ImageSet, base: str | Network, inherited: bool) -> Iterator[AdaptedBase]:

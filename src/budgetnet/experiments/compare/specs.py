@@ -79,7 +79,7 @@ def augmented(
 
 
 def _parents(entrants: Sequence[Entrant], pretrained: str) -> list[str | None]:
-    """Whose weights each begins from. Raises a one-line `ValueError` for those that are no relatives of a source."""
+    """Whose weights each begins from. Raises a one-line `ValueError` for those that are not relatives of a source."""
     if pretrained not in ("none", "auto"):
         parent = load_model(pretrained).network
         strangers = [row.label for row in entrants if not are_relatives(row.network, parent)]

@@ -16,7 +16,8 @@ from budgetnet.experiments.compare.scalings import SCALINGS
 from budgetnet.experiments.report import Report, write_reports
 
 Ask = Callable[[Question, float, Path | None], Comparison]
-"""A comparison of that question in so many seconds, in that folder or where `compare` would put it."""
+"""It makes the comparison that answers a question within these seconds, in that folder or where `compare` would put
+it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def _gains(rows: Sequence[PairedDifference]) -> str:
 
 
 def _gain(row: PairedDifference) -> str:
-    verdict = "not told apart" if not row.significant_holm else "better" if row.difference > 0 else "worse"
+    verdict = "no difference shown" if not row.significant_holm else "better" if row.difference > 0 else "worse"
     low, high = 100 * (row.low or 0.0), 100 * (row.high or 0.0)
     return f"{row.a} over {row.b} {100 * row.difference:+.1f} points ({low:+.1f} to {high:+.1f}), {verdict}"
 

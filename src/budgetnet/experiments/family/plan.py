@@ -22,7 +22,7 @@ from budgetnet.training.stopwatch import Timings
 from budgetnet.training.trainer import TrainingSpec
 
 CANDIDATES = 24
-"""That the search for coefficients is asked for."""
+"""The search for coefficients is asked for this many candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ BASELINE = Part("baseline", 1, 0.5)
 COEFFICIENTS = Part("coefficients", 2, 0.25)
 MEMBERS = Part("family", 3, 0.25)
 PARTS = (BASELINE, COEFFICIENTS, MEMBERS)
-"""For three hours what the two searches have by themselves, 90 and 45 minutes, and 45 for the family."""
+"""The two searches have in three hours what they take by themselves, 90 and 45 minutes, and the family has 45."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def propose(request: FamilyRequest, context: Context) -> FamilyPlan:
     `BudgetError` or `ValueError` where no network keeps the budget.
     """
     images, executor = context.images[0], context.executor
-    asked = request.space or space_for(images, request.budget, request.base)
-    space = asked.with_data(len(images.classes), images.in_channels)
+    searched = request.space or space_for(images, request.budget, request.base)
+    space = searched.with_data(len(images.classes), images.in_channels)
     FeasibleSpace.of(space, request.budget)
     members = members_of(space.base, PAPER)
     networks = [member.network for member in members]

@@ -31,9 +31,9 @@ from budgetnet.training.augmenting import settled, tell_augmentation
 from budgetnet.training.plan import TooShort
 
 GROWTH = 2.0
-"""What a step of phi multiplies the cost by, as in the paper."""
+"""One step of phi multiplies the cost by this, as in the paper."""
 TOLERANCES = (0.05, 0.1, 0.2, 0.4)
-"""Of the networks that race for coefficients: the first that leaves at least two of the winner's."""
+"""The first tolerance that leaves at least two of the winner's networks is that of those that race for coefficients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,12 @@ from budgetnet.training.trainer import TrainingSpec
 
 FORMAT = "budgetnet.members.v1"
 MOST_SEEDS = 3
-"""Of the family and of coefficients' last rung: one where several would not each see their images `ENOUGH_EPOCHS`
-times."""
+"""The family and the last rung of coefficients have at most this many seeds, and one where several would not each see
+their images `ENOUGH_EPOCHS` times."""
 ENOUGH_EPOCHS = 12
 MOST_STEPS = 10**9
 MARGIN = 1.2
-"""On a least time: what is timed once is timed too fast by this, at worst."""
+"""A least time is multiplied by this: what is timed once is timed too fast by this, at worst."""
 PAGE_SECONDS = 5.0
 """Time that is kept for the report."""
 
@@ -376,7 +376,7 @@ def gains_of(tests: Mapping[str, Sequence[TestPredictions]]) -> tuple[PairedDiff
 
 
 def _gain(a: str, b: str, tests: Mapping[str, Sequence[TestPredictions]]) -> PairedDifference:
-    ours, theirs = tests[a], tests[b]
-    found = with_shared_split(paired_over_seeds(right_over_seeds(ours), right_over_seeds(theirs)), len(ours))
-    each = [float(one.right.mean() - other.right.mean()) for one, other in zip(ours, theirs, strict=True)]
+    first, second = tests[a], tests[b]
+    found = with_shared_split(paired_over_seeds(right_over_seeds(first), right_over_seeds(second)), len(first))
+    each = [float(one.right.mean() - other.right.mean()) for one, other in zip(first, second, strict=True)]
     return difference_of_seeds(a, b, found, each)

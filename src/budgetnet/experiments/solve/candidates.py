@@ -1,7 +1,7 @@
 """The networks that could answer: every base and strategy that fits, duplicates merged, a diverse few raced.
 
-A network that the time does not let train is no answer, however well it keeps the budget. So where time is short each
-path offers two networks: the largest that can be trained at all, and the largest for which the time is no limit. The
+A network that the time does not let train is not an answer, however well it keeps the budget. So where time is short
+each path offers two networks: the largest that can be trained at all, and the largest that the time does not limit. The
 race takes some of both. A network that can be trained within a budget and a time can be with more of either.
 """
 
@@ -136,7 +136,7 @@ def candidates(
 ) -> tuple[Contender, ...]:
     """Everything that fits and, by `training`, can be trained; the raced ones are marked.
 
-    At most `entrants` are raced, as unlike as can be; where time is short, half of them such that it is no limit for
+    At most `entrants` are raced, as unlike as can be; where time is short, half of them such that it does not limit
     them. `inherited`: they start from pretrained weights of the bases. Raises `BudgetError` where nothing fits: the
     one that misses by least; `TooShort` where nothing that fits can be trained in the time; `ValueError` where memory
     is too small for any training, and for two bases of one name.
@@ -279,7 +279,8 @@ def _why(
     if row.id in chosen:
         names = {pair[1] for pair in distance}
         alike = [name for name in names if min(chosen, key=lambda one: (distance[one, name], one)) == row.id]
-        return (f"stands for {len(alike) - 1} like it" if len(alike) > 1 else "like no other that fits") + pace
+        similar = f"the choice among {len(alike)} similar networks" if len(alike) > 1 else "similar to none that fits"
+        return similar + pace
     if not row.at_its_limit:
         return f"uses only {100 * row.share:.0f} % of its binding limit"
     if (row.id, row.id) not in distance:

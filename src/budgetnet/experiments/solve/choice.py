@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from budgetnet.statistics import Estimate, paired_difference
 
 LEAST_SAVED = 0.1
-"""Of the multiply-adds: what makes a network cheaper. Below, two cost the same for all that matters."""
+"""A network is cheaper where it saves this share of the multiply-adds; where it saves less, two cost the same for all
+that matters."""
 MOST_LOST = 0.005
-"""Half a point of accuracy: the most that cheapness may cost."""
+"""A cheaper network may be at most half a point of accuracy worse."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

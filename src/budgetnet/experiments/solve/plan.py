@@ -29,7 +29,7 @@ from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
-from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_initial_weights
+from budgetnet.training.pretrained import InitialWeights, base_of, default_recipe, parent_for, write_all_initial_weights
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.speed import (
     LEAST_FINAL_SECONDS,
@@ -43,21 +43,22 @@ from budgetnet.training.stopwatch import TIMING_SECONDS, Stopwatch
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
 
 CORE_SECONDS_AN_ENTRANT = 100.0
-"""Core-seconds of a race that tell one candidate more apart."""
+"""A race needs this many core-seconds for each candidate that it tells apart."""
 MOST_ENTRANTS = 12
-"""Candidates in a race at most."""
+"""A race has at most this many candidates."""
 ENOUGH_STEPS = 0.6
-"""Of the steps that a race and a final training give the winner: so many for every entrant make a race needless."""
+"""A race is needless where every entrant can have this share of the steps that a race and a final training give the
+winner."""
 RUNG_COOLDOWN_SHARE = 0.3
-"""Of a rung's steps: the short cool-down before its score."""
+"""The short cool-down before a rung's score takes this share of the rung's steps."""
 USUAL_STARTUP_SECONDS = 5.0
 """How long worker processes take to start, before it is measured."""
 TIMING_SHARE = 0.1
-"""Of the time: the most that timing takes."""
+"""Timing takes at most this share of the time."""
 ROUNDS = 3
-"""Rounds of choosing candidates and timing them: each corrects the estimate that the next chooses by."""
+"""Candidates are chosen and timed in this many rounds: each corrects the estimate that the next chooses by."""
 LEAST_LEFT_SHARE = 0.75
-"""Of the time: once less is left, what is timed by then is planned with."""
+"""Once less than this share of the time is left, the plan is made with what is timed by then."""
 CLOSE = 1.25
 """A measured speed within this factor of the estimate corrects nothing."""
 
@@ -152,7 +153,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     context.clear()
     if parent is not None:
         initial = [InitialWeights(spec, field.context, parent, exact=False) for spec in field.specs]
-        write_initial_weights(initial, executor.device, progress)
+        write_all_initial_weights(initial, executor.device, progress)
     incumbent = None if parent is None else incumbent_of([row for row in field.found if row.raced])
     shared = planned(field, images, time, executor.slots(), incumbent)
     return SolvePlan(

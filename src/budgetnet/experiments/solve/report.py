@@ -37,7 +37,7 @@ from budgetnet.training.augmenting import words_of
 from budgetnet.training.events import events_of
 
 MOST_SIGNS = 44
-"""Characters of a name in a picture."""
+"""A picture shows at most this many characters of a name."""
 
 
 def report(record: SolveRecord, found: SolveResult) -> Report:
@@ -237,7 +237,7 @@ def _choice(record: SolveRecord, found: SolveResult) -> tuple[Block, ...]:
     text = (
         f"After its {when} {percent(validation.top1)} on the validation images (interval "
         f"{trained.interval(validation)}). That is optimistic, for those images chose it. The test images chose "
-        f"nothing and were asked once: {percent(test.top1)} ({trained.interval(test)})."
+        f"nothing and were used once: {percent(test.top1)} ({trained.interval(test)})."
     )
     if learned:
         text += " With the choice made, the final training learned from the validation images as well"

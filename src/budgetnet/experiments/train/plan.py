@@ -15,7 +15,7 @@ from budgetnet.parallel.workers import ProcessGroup, workers_for
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
-from budgetnet.training.pretrained import InitialWeights, default_recipe, parent_for, write_initial_weights
+from budgetnet.training.pretrained import InitialWeights, default_recipe, parent_for, write_all_initial_weights
 from budgetnet.training.recipe import recipe_of
 from budgetnet.training.speed import MOST_SPEED, USUAL_SPEED, image_work, least_epochs
 from budgetnet.training.trainer import TrainingConfig, TrainingSpec
@@ -63,7 +63,7 @@ def propose(request: TrainRequest, context: Context) -> TrainPlan:
     where = context.job_context(side_px, request.seed)
     if parent is not None:
         exact = request.weights is not None
-        write_initial_weights([InitialWeights(spec, where, parent, exact)], executor.device, context.progress)
+        write_all_initial_weights([InitialWeights(spec, where, parent, exact)], executor.device, context.progress)
     steps, finish = _steps(request, spec, where, group, images, context, parent is not None)
     config = spec.for_steps(steps)
     return TrainPlan(parent, augmentation, side_px, group, config, config.cooldown_steps, finish)

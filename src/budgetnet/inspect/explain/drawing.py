@@ -57,7 +57,7 @@ class Drawing:
 
 def draw_images(
     subjects: Sequence[Subject],
-    asked: Sequence[tuple[str, str | None]],
+    labelled_files: Sequence[tuple[str, str | None]],
     classes: Sequence[Sequence[int]],
     stages: Sequence[str],
     folder: Path,
@@ -66,16 +66,17 @@ def draw_images(
 ) -> Drawing:
     """Draw every image for every network; the pictures go into `folder`.
 
-    `asked` are files with their classes, where known; `classes` run along the networks: where they have those named.
+    `labelled_files` are files with their classes, where known; `classes` run along the networks: where they
+    have those named.
     """
     twins = [subject for subject in subjects if subject.role != "other"]
-    rows = _stage_rows(twins, [file for file, _ in asked], stages, device, progress)
+    rows = _stage_rows(twins, [file for file, _ in labelled_files], stages, device, progress)
     for name in ("grad-cam", "maps"):
         (folder / name).mkdir()
     images: list[ImageRow] = []
     shown: list[Shown] = []
-    for place, (file, label) in enumerate(asked, start=1):
-        progress(Update("drawing", place - 1, len(asked), Path(file).name))
+    for place, (file, label) in enumerate(labelled_files, start=1):
+        progress(Update("drawing", place - 1, len(labelled_files), Path(file).name))
         stem = f"{place:02d}-{_slug(Path(file).stem)}"
         pixels = decode(file, 3, value_range=subjects[0].loaded.preprocessing.value_range)
         inputs = [_inputs(subject, file, device) for subject in subjects]
@@ -89,7 +90,7 @@ def draw_images(
         images.append(ImageRow(file, (pixels.shape[0], pixels.shape[1]), label, True, answers))
         lines = tuple(zip(*(places for _, _, places in found), strict=True))
         shown.append(Shown(displayed(pixels), tuple(overlays for _, overlays, _ in found), lines, picture))
-    progress(Update("drawing", len(asked), len(asked)))
+    progress(Update("drawing", len(labelled_files), len(labelled_files)))
     return Drawing(tuple(images), tuple(shown), tuple(rows), _layers_px(images[0]))
 
 
@@ -101,8 +102,8 @@ def _stage_rows(
     for number, subject in enumerate(subjects):
 
         def maps(subject: Subject = subject, done: int = number * len(files)) -> Iterator[StageMaps]:
-            for place, file in enumerate(files):
-                progress(Update("looking into stages", done + place, len(subjects) * len(files), subject.label))
+            for index, file in enumerate(files):
+                progress(Update("looking into stages", done + index, len(subjects) * len(files), subject.label))
                 yield stage_maps(subject.loaded.model, _inputs(subject, file, device), stages)
 
         rows += stage_rows(subject.label, maps(), stages)
@@ -145,8 +146,8 @@ def _looked_at(
     box, small = seen_box(size_px, loaded), displayed(pixels)
     small_box = scaled_box(box, size_px, (small.shape[0], small.shape[1]))
     maps: list[ClassMap] = []
-    for place, (index, one) in enumerate(zip(classes, cells, strict=True), start=1):
-        file = f"grad-cam/{stem}-{place}-{_slug(loaded.classes[index])}.png"
+    for number, (index, one) in enumerate(zip(classes, cells, strict=True), start=1):
+        file = f"grad-cam/{stem}-{number}-{_slug(loaded.classes[index])}.png"
         Image.fromarray(painted(pixels, one, box)).save(folder / file)
         rows = tuple(tuple(row) for row in one.tolist())
         maps.append(ClassMap(loaded.classes[index], float(shares[index]), float(one.max()), rows, box, file))

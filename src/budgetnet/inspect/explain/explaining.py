@@ -93,7 +93,7 @@ def explain(
         'explain.html'
     """
     run, drawn, batch = path("run", run, RUN), integer("drawn", drawn), integer("batch", batch)
-    asked = list(several("images", images, path, wanted="files, folders or globs", empty=True))
+    paths = list(several("images", images, path, wanted="files, folders or globs", empty=True))
     beside = several("beside", beside, path, wanted="runs", empty=True)
     others = several("others", others, path, wanted="runs", empty=True)
     classes = several("classes", classes, text, wanted="names of classes", empty=True)
@@ -104,16 +104,16 @@ def explain(
         choose("split", split, SPLITS)
     tell: Progress = listener("progress", progress) or silent
     check_device(device)
-    if bool(asked) == (split is not None):
+    if bool(paths) == (split is not None):
         raise ValueError(
             "give images (files, folders or globs), or a split of the run's own as --split test; "
-            + ("these are both" if asked else "there is neither")
+            + ("these are both" if paths else "there is neither")
         )
     subjects = open_subjects(run, beside, others, layer)
     names = tuple(dict.fromkeys(map_name(subjects[0].network, one) for one in stages))
     named = _named(subjects, classes)
     folder = check_folder(_folder(subjects[0], out))
-    files = asked if split is None else split_files(subjects[0], split, tell)
+    files = paths if split is None else split_files(subjects[0], split, tell)
     predictions, recorded = _answered(subjects[0], files, batch, device, tell)
     labels = [true_class(one.path, subjects[0].loaded.classes) for one in predictions]
     chosen = evenly(len(predictions), drawn)
@@ -132,7 +132,7 @@ def explain(
         )
         sheet = list(lines(drawing, subjects))
         write_sheet(aside, sheet, explanation.networks)
-        command = written_out(run, asked, beside, others, classes, stages, layer, drawn, split, out)
+        command = written_out(run, paths, beside, others, classes, stages, layer, drawn, split, out)
         pictures = _gate_pictures(explanation.gates, recorded, aside)
         write_page(aside / PAGE, explain_page(explanation, drawing, sheet, pictures, command))
         return _numbers(explanation, aside)
@@ -147,7 +147,7 @@ def _named(subjects: Sequence[Subject], classes: Sequence[str]) -> list[list[int
 def evenly(total: int, wanted: int) -> list[int]:
     """At most `wanted` positions of `total`, evenly apart: a sorted folder gives some of every class."""
     few = min(total, wanted)
-    return [(2 * place + 1) * total // (2 * few) for place in range(few)]
+    return [(2 * index + 1) * total // (2 * few) for index in range(few)]
 
 
 def _folder(subject: Subject, out: str | Path | None) -> Path:
@@ -158,10 +158,10 @@ def _folder(subject: Subject, out: str | Path | None) -> Path:
 
 
 def _answered(
-    subject: Subject, asked: Sequence[str], batch: int, device: str, progress: Progress
+    subject: Subject, paths: Sequence[str], batch: int, device: str, progress: Progress
 ) -> tuple[list[Prediction], Recorded]:
     """What the network says of every image, and its gates meanwhile. Raises a `ValueError` for a file that is none."""
-    found = list(_found(asked))
+    found = list(_found(paths))
     answers: list[Prediction] = []
     with recording(subject.loaded.model) as gates:
         for answer in predict(subject.loaded, found, batch, device=device):
@@ -170,10 +170,10 @@ def _answered(
     return answers, joined(gates)
 
 
-def _found(asked: Sequence[str]) -> Iterator[str]:
+def _found(paths: Sequence[str]) -> Iterator[str]:
     """The files of the paths; what a folder holds that is not a file is told and passed over."""
-    for one in found_files(asked):
-        if isinstance(one, Unreadable) and one.path not in asked:
+    for one in found_files(paths):
+        if isinstance(one, Unreadable) and one.path not in paths:
             warnings.warn(f"{one.path}: {one.reason}; it is passed over", stacklevel=2)
         else:
             yield _readable(one)

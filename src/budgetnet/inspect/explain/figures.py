@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 WIDTH_PX = 880
 PNG_SCALE = 2
 MARGIN_PX = 16
-"""The margin of light paper around a saved picture."""
+"""A saved picture has a margin of light paper this wide."""
 GAP_PX, UNDER_MAP_PX = 6, 20
 FEW = 2
 """How many channels each of several networks shows; a single network shows all that it is given."""
 CHARACTER_PX, BOLD_PX = 7.2, 8.0
-"""The mean width of one letter of a label, plain and bold."""
+"""One letter of a label is this wide on average, plain and bold."""
 SMALL = 12
 SHEET_PX = 900.0
 """About the width that the sheet is shown at: if it were wider, its text would be small."""
@@ -116,8 +116,8 @@ def maps_figure(seen: NDArray[np.uint8], columns: Sequence[MapColumn], networks:
         tiles = Tiles(figure, wide, high)
         _show(tiles.at(left, rows[0].top), seen, None)
         _head(figure, left, "input", f"{seen.shape[0]}{TIMES}{seen.shape[1]}")
-        for place, column in enumerate(columns, start=1):
-            beside = left + place * (wide + GAP_PX)
+        for number, column in enumerate(columns, start=1):
+            beside = left + number * (wide + GAP_PX)
             _head(figure, beside, column.title, column.subtitle.replace(", ", "\n") if folded else column.subtitle)
             _map_column(tiles, beside, rows, column)
         _row_labels(figure, rows, networks)
@@ -303,9 +303,9 @@ def _draw_block(
 ) -> None:
     for row in block:
         high = _row_height(row, sheet.wide)
-        for place, tile in enumerate(row):
+        for index, tile in enumerate(row):
             if tile is not None:
-                _draw_tile(figure, left + place * sheet.step, top, sheet.wide, high, tile)
+                _draw_tile(figure, left + index * sheet.step, top, sheet.wide, high, tile)
         top += high + UNDER_TILE_PX
 
 

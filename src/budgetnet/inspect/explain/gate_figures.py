@@ -60,22 +60,22 @@ def _draw_histograms(axes: Axes, blocks: Sequence[BlockRow], recorded: Recorded)
     low = min(0.0, *(float(values.min()) for values in recorded.values()))
     high = max(1.0, *(float(values.max()) for values in recorded.values()))
     edges = np.linspace(low, high, BINS + 1)
-    for place, block in enumerate(blocks):
+    for index, block in enumerate(blocks):
         counts, _ = np.histogram(recorded[block.block], edges)
         # Gates of exactly 0 and 1 would make all others a hair's breadth: they are cut, and named.
         widths = HALF_WIDTH * np.minimum(counts / max(counts[1:-1].max(), 1), 1.0)
-        _name_ends(axes, place, counts / counts.sum(), low, high)
+        _name_ends(axes, index, counts / counts.sum(), low, high)
         axes.fill_betweenx(
             np.repeat(edges, 2)[1:-1],
-            place - np.repeat(widths, 2),
-            place + np.repeat(widths, 2),
+            index - np.repeat(widths, 2),
+            index + np.repeat(widths, 2),
             color=COLOURS["accent"],
             alpha=0.35,
             linewidth=0,
         )
         _, quarter, median, three_quarters, _ = block.quantiles
-        axes.plot([place, place], [quarter, three_quarters], color=COLOURS["accent"], linewidth=2.4)
-        axes.plot([place], [median], "o", color=COLOURS["paper"], markeredgecolor=COLOURS["accent"], markersize=6)
+        axes.plot([index, index], [quarter, three_quarters], color=COLOURS["accent"], linewidth=2.4)
+        axes.plot([index], [median], "o", color=COLOURS["paper"], markeredgecolor=COLOURS["accent"], markersize=6)
     margin = 0.08 * (high - low)
     axes.set_ylim(low - margin, high + margin)
     axes.set_xlim(-0.7, len(blocks) - 0.3)
@@ -106,8 +106,8 @@ def _draw_shares(axes: Axes, blocks: Sequence[BlockRow]) -> dict[str, Artist | C
     bars = axes.bar(range(len(blocks)), shares, 0.6, color=COLOURS["accent"], alpha=0.35)
     chances = [100 * (block.chance_share or 0.0) for block in blocks]
     look = {"color": COLOURS["warm"], "linewidth": 2.0, "linestyle": (0, (3, 1.5))}
-    for place, chance in enumerate(chances):
-        axes.plot([place - 0.44, place + 0.44], [chance, chance], **look)
+    for index, chance in enumerate(chances):
+        axes.plot([index - 0.44, index + 0.44], [chance, chance], **look)
     axes.locator_params(axis="y", nbins=4)
     # The axis ends at a tick above the highest bar, so that neither is cut.
     step = float(np.diff(axes.get_yticks())[0])

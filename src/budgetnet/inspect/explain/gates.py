@@ -25,7 +25,7 @@ LEAST_IMAGES = 2
 """The fewest images of a class that is compared with others: one image has no spread."""
 
 Recorded = Mapping[str, NDArray[np.float32]]
-"""The gates of every image and channel, (images, channels), of each block ("3.1": stage, block)."""
+"""Each block ("3.1": stage, block) has the gates of every image and channel, (images, channels)."""
 
 
 @contextlib.contextmanager
@@ -34,9 +34,9 @@ def recording(model: Model) -> Iterator[dict[str, list[Tensor]]]:
     found: dict[str, list[Tensor]] = {}
     handles: list[RemovableHandle] = []
     for stage in range(len(model.stages)):
-        for place, block in enumerate(model.blocks(stage)):
+        for index, block in enumerate(model.blocks(stage)):
             if isinstance(block.squeeze, SqueezeExcite):
-                rows = found.setdefault(f"{stage}.{place}", [])
+                rows = found.setdefault(f"{stage}.{index}", [])
                 handles.append(block.squeeze.gate.register_forward_hook(_noting(rows)))
     try:
         yield found

@@ -12,7 +12,7 @@ from budgetnet.data import Box
 from budgetnet.inspect.explain.place import spread_cells
 
 COLOURS = "inferno"
-"""From dark violet to light yellow: evenly light, also for the colour-blind and in grey."""
+"""The colours go from dark violet to light yellow, evenly in lightness, also for the colour-blind and in grey."""
 FIRST_COLOUR = 0.25
 """Where the colours begin: the darkest end would look like shadow."""
 STRONGEST = 0.75
@@ -25,7 +25,7 @@ CONTOUR, CONTOUR_SHARE = 0.5, 1 / 180
 LEAST_CONTOUR_PX = 64
 """The least side with a contour: on smaller images the line would cover what it shows."""
 SHOWN_PX = 480
-"""The long side of an image in the page and in the sheet."""
+"""The long side of an image in the page and in the sheet is this long."""
 
 
 def painted(pixels: NDArray[np.uint8], cells: NDArray[np.floating], box: Box) -> NDArray[np.uint8]:

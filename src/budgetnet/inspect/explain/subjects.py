@@ -64,15 +64,15 @@ def open_subjects(
     """
     first, twin, other = get_args(Role)
     roles: list[Role] = [first, *(twin for _ in beside), *(other for _ in others)]
-    asked = list(zip(map(str, (run, *beside, *others)), roles, strict=True))
-    opened = [load_run(source) for source, _ in asked]
-    for (source, role), loaded in zip(asked, opened, strict=True):
+    sources = list(zip(map(str, (run, *beside, *others)), roles, strict=True))
+    opened = [load_run(source) for source, _ in sources]
+    for (source, role), loaded in zip(sources, opened, strict=True):
         if role == "twin":
-            _check_twin(asked[0][0], opened[0], source, loaded)
-    labels = labels_of([source for source, _ in asked])
+            _check_twin(sources[0][0], opened[0], source, loaded)
+    labels = labels_of([source for source, _ in sources])
     return tuple(
         Subject(source, label, role, loaded, map_name(loaded.network, layer) if layer else last_map(loaded.network))
-        for (source, role), label, loaded in zip(asked, labels, opened, strict=True)
+        for (source, role), label, loaded in zip(sources, labels, opened, strict=True)
     )
 
 

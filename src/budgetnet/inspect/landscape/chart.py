@@ -22,7 +22,7 @@ PANELS = (
     ("bend", "bend", "turn of the slope for a step of 1, logarithmic", True),
     ("edge_growth", "edge growth", "of bends on a grid twice as fine", False),
 )
-"""(measure, title, what its axis says, whether it is logarithmic)"""
+"""Each panel has its measure, its title, what its axis says, and whether it is logarithmic."""
 WIDE_PX, NARROW_PX = 900, 350
 
 

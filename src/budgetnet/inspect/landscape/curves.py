@@ -39,7 +39,7 @@ BROKEN, DOTTED = (0, (4, 2.2)), (0, (1.2, 2))
 DRAWN_EVERY = 25
 """One in this many of the computed inputs is drawn: more points than pixels only make the page heavy."""
 NAME_PX = 18.0
-"""The least distance of two names beside curves."""
+"""Two names beside curves are at least this far apart."""
 PARTS: Mapping[str, str] = {
     "values": "Swish, from x / 2 to ReLU",
     "dip": "Below 0 it falls and rises again",

@@ -34,17 +34,18 @@ MOST_FACETS = 240
 CARD_PX, SCALE_PX = (292, 396), (292, 66)
 SURFACE_PX, MAP_PX, SQUARE_PX, RAISED_PX, TEXT_PX = 199, 116, 336, 16, 13
 RELIEF, SHADED_RELIEF = 0.2, 0.4
-"""The height of one standard deviation over half the side of the plane; the light exaggerates it, as on a map."""
+"""One standard deviation is this high, measured in half the side of the plane; the light exaggerates it, as on a
+map."""
 FINE = 3
 """How many pixels of a surface's picture one pixel of the page has."""
 SHEET_COLUMNS, SIGN_PX = 3, 7.9
 NUMBERS_PX, LINE_PX = 96, 22
-"""The heights, below a card on the sheet, of its numbers and of one line of them."""
+"""The numbers below a card on the sheet are this high, and one line of them is this high."""
 SCALES: Mapping[str, str] = {
     "scale-output": "output, in standard deviations",
     "scale-bend": "bend: turn of the slope for a step of 1",
 }
-"""What the colours mean: the names of the bars in files, and their titles."""
+"""The colours have these meanings: the names of the bars in files, and their titles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +221,8 @@ def _sheet(landscape: OutputLandscape, cards: Sequence[Card], scales: Scales) ->
 def _draw_numbered(figure: Figure, left: float, bottom: float, card: Card) -> None:
     """A card and the numbers below it."""
     draw_card(figure, (left, bottom), card)
-    for place, (name, value) in enumerate(words.measured(card.row)):
-        level = bottom - 12 - LINE_PX * place
+    for index, (name, value) in enumerate(words.measured(card.row)):
+        level = bottom - 12 - LINE_PX * index
         write(figure, left + 40, level, name, color=COLOURS["quiet"])
         write(figure, left + 40 + 2 * MAP_PX + 16, level, value, ha="right")
 

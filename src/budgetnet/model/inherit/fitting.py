@@ -24,7 +24,7 @@ from budgetnet.model.layers import Block, ConvNorm, SamePadConv2d
 LEAST_SCALE = 1e-6
 """A channel that BatchNorm scales by less than this is dead, and stays as it is."""
 Maps = list[Tensor]
-"""A map (n, c, h, w) for each chunk of images."""
+"""Each chunk of images has a map (n, c, h, w)."""
 Pairs = Iterable[tuple[Tensor, Tensor]]
 """What a layer reads, and what it should answer before its activation in its own channels, for each chunk of images."""
 
@@ -35,49 +35,49 @@ def refit(child: Model, parent: Model, bridges: Bridges, images: Sequence[Tensor
 
     The last block of a stage answers for those of the parent's that the child has not.
     """
-    own, theirs = [child.first(chunk) for chunk in images], [parent.first(chunk) for chunk in images]
+    child_maps, parent_maps = [child.first(chunk) for chunk in images], [parent.first(chunk) for chunk in images]
     for i, stream in enumerate(bridges.streams[1:]):
-        mine, others = child.blocks(i), parent.blocks(i)
-        for j, block in enumerate(mine):
-            if j < len(others):
+        child_blocks, parent_blocks = child.blocks(i), parent.blocks(i)
+        for j, block in enumerate(child_blocks):
+            if j < len(parent_blocks):
                 inflow = bridges.streams[i if j == 0 else i + 1]
-                _refit_inner(block, others[j], own, theirs, inflow, bridges, f"stages.{i}.{j}")
-                for skipped in others[j : -1 if j == len(mine) - 1 else j]:
-                    theirs = [skipped(chunk) for chunk in theirs]
-                last = others[-1] if j == len(mine) - 1 else others[j]
-                _refit_projection(block, last, own, theirs, stream)
-                theirs = [last(chunk) for chunk in theirs]
-            own = [block(chunk) for chunk in own]
+                _refit_inner(block, parent_blocks[j], child_maps, parent_maps, inflow, bridges, f"stages.{i}.{j}")
+                for skipped in parent_blocks[j : -1 if j == len(child_blocks) - 1 else j]:
+                    parent_maps = [skipped(chunk) for chunk in parent_maps]
+                last = parent_blocks[-1] if j == len(child_blocks) - 1 else parent_blocks[j]
+                _refit_projection(block, last, child_maps, parent_maps, stream)
+                parent_maps = [last(chunk) for chunk in parent_maps]
+            child_maps = [block(chunk) for chunk in child_maps]
     if child.head is not None and parent.head is not None:
         out = bridges.inner["head"]
-        answers = (encoded(out, parent.head.linear(chunk)) for chunk in theirs)
-        fit_layer(child.head, parent.head, zip(own, answers, strict=True), out)
+        answers = (encoded(out, parent.head.linear(chunk)) for chunk in parent_maps)
+        fit_layer(child.head, parent.head, zip(child_maps, answers, strict=True), out)
 
 
 def _refit_inner(
-    child: Block, parent: Block, own: Maps, theirs: Maps, flow: Bridge, bridges: Bridges, prefix: str
+    child: Block, parent: Block, child_maps: Maps, parent_maps: Maps, flow: Bridge, bridges: Bridges, prefix: str
 ) -> None:
     for name in child.inner:
         module, other = child.conv_norm(name), parent.conv_norm(name)
         flow = bridges.inner.get(f"{prefix}.{name}", flow)
         if module.conv.groups > 1 and module.conv.kernel_size >= other.conv.kernel_size:
             continue
-        read = (child.read_by(name, chunk) for chunk in own)
-        answers = (encoded(flow, other.linear(parent.read_by(name, chunk))) for chunk in theirs)
+        read = (child.read_by(name, chunk) for chunk in child_maps)
+        answers = (encoded(flow, other.linear(parent.read_by(name, chunk))) for chunk in parent_maps)
         fit_layer(module, other, zip(read, answers, strict=True), flow)
 
 
-def _refit_projection(child: Block, parent: Block, own: Maps, theirs: Maps, stream: Bridge) -> None:
+def _refit_projection(child: Block, parent: Block, child_maps: Maps, parent_maps: Maps, stream: Bridge) -> None:
     """Fit a projection so that the block's output is the parent's, the skip taken into account where it is added
     to something linear."""
-    read = (child.read_by("project", chunk) for chunk in own)
+    read = (child.read_by("project", chunk) for chunk in child_maps)
     project, other = child.conv_norm("project"), parent.conv_norm("project")
     if isinstance(project.activation, torch.nn.Identity):
-        answers = (encoded(stream, parent.joined(chunk)) for chunk in theirs)
+        answers = (encoded(stream, parent.joined(chunk)) for chunk in parent_maps)
         if child.drop_path is not None:
-            answers = (each - child.beside(chunk) for each, chunk in zip(answers, own, strict=True))
+            answers = (each - child.beside(chunk) for each, chunk in zip(answers, child_maps, strict=True))
     else:
-        answers = (encoded(stream, other.linear(parent.read_by("project", chunk))) for chunk in theirs)
+        answers = (encoded(stream, other.linear(parent.read_by("project", chunk))) for chunk in parent_maps)
     fit_layer(project, other, zip(read, answers, strict=True), stream)
 
 

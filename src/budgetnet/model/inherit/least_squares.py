@@ -52,8 +52,8 @@ class Sums:
 def halves(pairs: Iterable[tuple[Tensor, Tensor]]) -> tuple[Sums, Sums]:
     """The sums of every other chunk, and of those between."""
     sums = Sums(), Sums()
-    for place, (inputs, answers) in enumerate(pairs):
-        sums[place % 2].add(inputs, answers)
+    for index, (inputs, answers) in enumerate(pairs):
+        sums[index % 2].add(inputs, answers)
     return sums
 
 

@@ -32,16 +32,18 @@ def plan_bridges(child: Network, parent: Model, moments: Mapping[str, Moments]) 
     """All bridges; without moments only those to as many channels or more. The parent is on the CPU."""
     streams = _streams(child, parent, moments)
     inner: dict[str, Bridge] = {}
-    for i, (own, theirs) in enumerate(zip(child.stage_blocks(), parent.network.stage_blocks(), strict=True)):
-        for j, (mine, other) in enumerate(zip(own, theirs, strict=False)):
+    for i, (child_blocks, parent_blocks) in enumerate(
+        zip(child.stage_blocks(), parent.network.stage_blocks(), strict=True)
+    ):
+        for j, (child_block, parent_block) in enumerate(zip(child_blocks, parent_blocks, strict=False)):
             name = f"stages.{i}.{j}"
-            widths = {part: conv.out_channels for part, conv in mine.inner if conv.groups == 1}
+            widths = {part: conv.out_channels for part, conv in child_block.inner if conv.groups == 1}
             block = parent.blocks(i)[j]
             inner |= _inside(name, widths, block, moments)
-            if mine.squeezed is not None and other.squeezed is not None and block.squeeze is not None:
+            if child_block.squeezed is not None and parent_block.squeezed is not None and block.squeeze is not None:
                 importance = block.squeeze.expand.weight.double().flatten(1).norm(dim=0)
                 read = moments.get(f"{name}.squeeze.expand")
-                inner[f"{name}.squeeze"] = bridge(other.squeezed, mine.squeezed, read, importance)
+                inner[f"{name}.squeeze"] = bridge(parent_block.squeezed, child_block.squeezed, read, importance)
     return Bridges(streams, inner | _ends(child, parent, moments))
 
 
@@ -81,10 +83,10 @@ def _ends(child: Network, parent: Model, moments: Mapping[str, Moments]) -> dict
 
 def _streams(child: Network, parent: Model, moments: Mapping[str, Moments]) -> tuple[Bridge, ...]:
     widths = (child.stem.channels, *(stage.channels for stage in child.stages))
-    theirs = (parent.network.stem.channels, *(stage.channels for stage in parent.network.stages))
+    parent_channels = (parent.network.stem.channels, *(stage.channels for stage in parent.network.stages))
     found: list[Bridge] = []
     for group in _groups(child, parent.network):
-        have, want = theirs[group[0]], widths[group[0]]
+        have, want = parent_channels[group[0]], widths[group[0]]
         readers = [reader for point in group for reader in _readers(child, parent, point)]
         if want >= have:
             one = bridge(have, want, None, torch.empty(0))
@@ -99,8 +101,10 @@ def _streams(child: Network, parent: Model, moments: Mapping[str, Moments]) -> t
 def _groups(child: Network, parent: Network) -> list[list[int]]:
     """Streams that a skip joins across a stage's first block share their channels."""
     groups = [[0]]
-    for point, (own, theirs) in enumerate(zip(child.stage_blocks(), parent.stage_blocks(), strict=True), 1):
-        if own[0].has_skip and theirs[0].has_skip:
+    for point, (child_blocks, parent_blocks) in enumerate(
+        zip(child.stage_blocks(), parent.stage_blocks(), strict=True), 1
+    ):
+        if child_blocks[0].has_skip and parent_blocks[0].has_skip:
             groups[-1].append(point)
         else:
             groups.append([point])

@@ -28,8 +28,10 @@ def are_relatives(child: Network, parent: Network) -> bool:
 
 def distance(child: Network, parent: Network) -> float:
     """How far a relative is: octaves of multiply-adds at the child's resolution."""
-    own, theirs = (cost(dataclasses.replace(row, resolution_px=child.resolution_px)).macs for row in (child, parent))
-    return abs(math.log2(own / theirs))
+    child_macs, parent_macs = (
+        cost(dataclasses.replace(row, resolution_px=child.resolution_px)).macs for row in (child, parent)
+    )
+    return abs(math.log2(child_macs / parent_macs))
 
 
 def losses(child: Network, parent: Network) -> Iterator[str]:
@@ -39,8 +41,10 @@ def losses(child: Network, parent: Network) -> Iterator[str]:
     if child.stem.activation != parent.stem.activation:
         yield "its stem has another activation"
     rows = zip(child.stages, parent.stages, child.stage_blocks(), parent.stage_blocks(), strict=True)
-    for place, (own, theirs, blocks, others) in enumerate(rows):
-        yield from (f"stage {place} {loss}" for loss in _stage_losses(own, theirs, blocks, others))
+    for index, (child_stage, parent_stage, child_blocks, parent_blocks) in enumerate(rows):
+        yield from (
+            f"stage {index} {loss}" for loss in _stage_losses(child_stage, parent_stage, child_blocks, parent_blocks)
+        )
     for what in ("channels", "hidden"):
         if (getattr(child.head, what) or 0) < (getattr(parent.head, what) or 0):
             yield f"its head has fewer {what}"
@@ -48,32 +52,38 @@ def losses(child: Network, parent: Network) -> Iterator[str]:
         yield "its head has another activation"
 
 
-def _stage_losses(own: Stage, theirs: Stage, blocks: tuple[Block, ...], others: tuple[Block, ...]) -> Iterator[str]:
-    if own.channels < theirs.channels:
+def _stage_losses(
+    child: Stage, parent: Stage, child_blocks: tuple[Block, ...], parent_blocks: tuple[Block, ...]
+) -> Iterator[str]:
+    if child.channels < parent.channels:
         yield "is narrower"
-    if own.repeats < theirs.repeats:
+    if child.repeats < parent.repeats:
         yield "has fewer blocks"
-    if any(mine.expanded < other.expanded for mine, other in zip(blocks, others, strict=False)):
+    if any(block.expanded < other.expanded for block, other in zip(child_blocks, parent_blocks, strict=False)):
         yield "expands to fewer channels"
-    if any(mine.has_skip != other.has_skip for mine, other in zip(blocks, others, strict=False)):
+    if any(block.has_skip != other.has_skip for block, other in zip(child_blocks, parent_blocks, strict=False)):
         yield "has a skip where the other has none"
-    if any(0 < getattr(own, name) < getattr(theirs, name) for name in ("kernel", "start_kernel")):
+    if any(0 < getattr(child, name) < getattr(parent, name) for name in ("kernel", "start_kernel")):
         yield "has a smaller kernel"
-    if own.activation != theirs.activation:
+    if child.activation != parent.activation:
         yield "has another activation"
-    if theirs.squeeze is not None and (own.squeeze is None or _narrower_squeeze(own, theirs, blocks, others)):
+    if parent.squeeze is not None and (
+        child.squeeze is None or _narrower_squeeze(child, parent, child_blocks, parent_blocks)
+    ):
         yield "has less squeeze-and-excitation"
-    if own.repeats > theirs.repeats and not starts_as_identity(blocks[-1]):
+    if child.repeats > parent.repeats and not starts_as_identity(child_blocks[-1]):
         yield "cannot begin its new blocks as the identity"
 
 
-def _narrower_squeeze(own: Stage, theirs: Stage, blocks: tuple[Block, ...], others: tuple[Block, ...]) -> bool:
-    if own.squeeze is None or theirs.squeeze is None:
+def _narrower_squeeze(
+    child: Stage, parent: Stage, child_blocks: tuple[Block, ...], parent_blocks: tuple[Block, ...]
+) -> bool:
+    if child.squeeze is None or parent.squeeze is None:
         return False
-    if (own.squeeze.inner, own.squeeze.gate) != (theirs.squeeze.inner, theirs.squeeze.gate):
+    if (child.squeeze.inner, child.squeeze.gate) != (parent.squeeze.inner, parent.squeeze.gate):
         return True
-    pairs = zip(blocks, others, strict=False)
-    return any((mine.squeezed or 0) < (other.squeezed or 0) for mine, other in pairs)
+    pairs = zip(child_blocks, parent_blocks, strict=False)
+    return any((block.squeezed or 0) < (other.squeezed or 0) for block, other in pairs)
 
 
 def starts_as_identity(block: Block) -> bool:
@@ -101,10 +111,10 @@ def _unlike(child: Network, parent: Network) -> Iterator[str]:
         yield f"its padding is {child.padding} and not {parent.padding}"
     if (child.stem.stride, child.stem.pool) != (parent.stem.stride, parent.stem.pool):
         yield "its stem has another stride"
-    for place, (own, theirs) in enumerate(zip(child.stages, parent.stages, strict=True)):
-        for what, form in _forms(own, theirs):
+    for index, (child_stage, parent_stage) in enumerate(zip(child.stages, parent.stages, strict=True)):
+        for what, form in _forms(child_stage, parent_stage):
             if form[0] != form[1]:
-                yield f"{what} of stage {place} is {form[0]} and not {form[1]}"
+                yield f"{what} of stage {index} is {form[0]} and not {form[1]}"
     for what in ("channels", "hidden"):
         if (getattr(child.head, what) is None) != (getattr(parent.head, what) is None):
             yield f"only one of them has {what} in its head"
@@ -112,10 +122,10 @@ def _unlike(child: Network, parent: Network) -> Iterator[str]:
         yield "only one of them has BatchNorm in its hidden layer"
 
 
-def _forms(own: Stage, theirs: Stage) -> Iterator[tuple[str, tuple[object, object]]]:
-    yield "the kind", (own.kind, theirs.kind)
-    yield "the stride", (own.stride, theirs.stride)
-    yield "the residual", (own.residual, theirs.residual)
-    yield "an expansion", (own.expansion > 1, theirs.expansion > 1)
-    yield "a kernel", (own.kernel > 0, theirs.kernel > 0)
-    yield "a start kernel", (own.start_kernel > 0, theirs.start_kernel > 0)
+def _forms(child: Stage, parent: Stage) -> Iterator[tuple[str, tuple[object, object]]]:
+    yield "the kind", (child.kind, parent.kind)
+    yield "the stride", (child.stride, parent.stride)
+    yield "the residual", (child.residual, parent.residual)
+    yield "an expansion", (child.expansion > 1, parent.expansion > 1)
+    yield "a kernel", (child.kernel > 0, parent.kernel > 0)
+    yield "a start kernel", (child.start_kernel > 0, parent.start_kernel > 0)

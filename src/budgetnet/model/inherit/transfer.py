@@ -32,14 +32,14 @@ def transfer(child: Model, parent: Model, bridges: Bridges) -> None:
     """Fill the child. Both are on the CPU; a classifier of other classes is left as it is."""
     transfer_conv(child.stem, parent.stem, same(child.network.in_channels), bridges.streams[0])
     for i, own in enumerate(child.network.stage_blocks()):
-        theirs = parent.blocks(i)
+        parent_blocks = parent.blocks(i)
         for j, block in enumerate(child.blocks(i)):
             inflow = bridges.streams[i if j == 0 else i + 1]
-            source = min(j, len(theirs) - 1)
+            source = min(j, len(parent_blocks) - 1)
             if source == j or j > 0 < source:
                 prefix = f"stages.{i}.{source}"
-                _transfer_block(block, theirs[source], inflow, bridges.streams[i + 1], bridges, prefix)
-            if j >= len(theirs):
+                _transfer_block(block, parent_blocks[source], inflow, bridges.streams[i + 1], bridges, prefix)
+            if j >= len(parent_blocks):
                 _begin_as_identity(block, starts_as_identity(own[j]))
     _transfer_ends(child, parent, bridges)
 
@@ -99,13 +99,13 @@ def _transfer_kept(child: ConvNorm, parent: ConvNorm, inflow: Bridge, kept: Tens
         shift = torch.einsum("oikl,i->o", kernel, inflow.offset)
         kernel = torch.einsum("oikl,ic->ockl", kernel, inflow.decode)
     child.conv.weight.copy_(kernel)
-    norm, theirs = child.norm, parent.norm
+    norm, parent_norm = child.norm, parent.norm
     own_mean, own_variance = running(norm)
-    mean, variance = (each[kept].double() for each in running(theirs))
+    mean, variance = (each[kept].double() for each in running(parent_norm))
     own_mean.copy_(mean - shift)
     own_variance.copy_(variance)
-    norm.weight.copy_(theirs.weight[kept].double() * ((variance + norm.eps) / (variance + theirs.eps)).sqrt())
-    norm.bias.copy_(theirs.bias[kept])
+    norm.weight.copy_(parent_norm.weight[kept].double() * ((variance + norm.eps) / (variance + parent_norm.eps)).sqrt())
+    norm.bias.copy_(parent_norm.bias[kept])
 
 
 def write_mixed(child: ConvNorm, parent: ConvNorm, kernel: Tensor, bias: Tensor) -> None:

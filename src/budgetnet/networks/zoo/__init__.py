@@ -26,7 +26,8 @@ from budgetnet.networks.zoo import (
 )
 
 TF_NORM = Norm(eps=1e-3, momentum=0.01)
-"""BatchNorm of the original TensorFlow models: epsilon 0.001, decay 0.99 (efficientnet_builder.py)."""
+"""The original TensorFlow models have BatchNorm with an epsilon of 0.001 and a decay of 0.99
+(efficientnet_builder.py)."""
 
 _FAMILIES = (
     efficientnet,

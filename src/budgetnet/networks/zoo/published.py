@@ -133,4 +133,4 @@ SCALED_UP: tuple[ScaledUp, ...] = (
     ScaledUp("resnet50", Scaling(resolution=2), 16.4, 77.5, _TABLE_3),
     ScaledUp("resnet50", _ALL, 16.7, 78.8, _TABLE_3),
 )
-"""The paper's comparisons of ways to scale up."""
+"""The paper compares these ways to scale up."""

@@ -28,7 +28,7 @@ SHEET_CARDS = (
     *("steps-loss", "end-last_loss", "lengths-gradient_change"),
     *("end-relative_smoothness", "end-dead_share", "end-accuracy"),
 )
-"""On the sheet: what answers whether a smooth function helps. The page has all cards."""
+"""The sheet shows the cards that answer whether a smooth function helps; the page has all cards."""
 
 
 END = "each twin with its seeds, and paired differences"

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOGARITHMIC = ("loss_range", "gradient_change", "relative_smoothness")
-"""Measures that span decades over the steps of a training."""
+"""These measures span decades over the steps of a training."""
 NAME_PX, NAME_GAP_PX = 18.0, 6.0
-"""Least distance of two names beside their curves, and of a name from the end of its curve."""
+"""Two names beside their curves are at least this far apart, and a name from the end of its curve."""
 
 
 def draw_loss(study: Study, figure: Figure, box: Place) -> None:

@@ -27,7 +27,7 @@ PAIR_LINES, TWO_LINES_PX = 1.28, 34.0
 """The height of a difference in lines, and the height from which on there is room for its interval in numbers."""
 MOST_PAIRS = 6
 VALUES_PX, NAMES_PX = 168, 132
-"""The room at the right of the rows for numbers, and at their left for names."""
+"""There is this much room at the right of the rows for numbers, and at their left for names."""
 
 
 def draw_end(study: Study, measure: Measure, figure: Figure, box: Place) -> None:

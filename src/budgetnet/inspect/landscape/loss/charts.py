@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 CHART_HIGH_PX, HEAD_PX, LINE_PX, FOOT_PX = 350, 52, 38, 58
 NAME_PX, SIGN_PX, NAME_SIGNS = 17.0, 7.6, (28, 12)
-"""The least distance of two names, the width of a letter, and the most letters of a name with and without room for
-it."""
+"""Two names are at least this far apart, a letter is this wide, and a name has at most this many letters with and
+without room for it."""
 TEXT_PX, VALUE_PX = 13, 62
 """The least size of a text, which a page of 900 pixels still shows whole, and the room for a number behind its
 point."""

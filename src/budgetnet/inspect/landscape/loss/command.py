@@ -33,7 +33,7 @@ from budgetnet.training.evaluate import CHOICES
 COMMAND = "landscape loss"
 POINTS = "points.jsonl"
 ACROSS, UP, FIRST_DRAW = 0, 1, 2
-"""Directions by their index: the plane's two, then one a draw."""
+"""Directions have these indices: the plane's two, then one a draw."""
 LOSSLESS = "the loss of {} is not a number at its own weights; its training diverged"
 Kind = Literal["line", "rise", "eigenvalue", "row"]
 

@@ -37,7 +37,7 @@ CARD_PX, SCALE_PX, MAP_PX, SURFACE_PX = (420, 664), (420, 66), 330, 286
 SHEET_COLUMNS, SIGN_PX, TITLE_SIGNS = 2, 8.2, 38
 MOST_LEVELS = 12
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-"""The steps of levels within a decade, from many levels to few."""
+"""Levels within a decade take these steps, from many levels to few."""
 ON_DARK, ON_LIGHT = "#fdfdfd", "#15181c"
 """The colours of lines and their numbers on dark and on light parts of the map, whose colours are the same on light and
 on dark paper."""
@@ -53,7 +53,7 @@ ROOM = 0.22
 SHOWN_HEIGHT, LOWERED = 1.6, 1.1
 """`surface_picture` draws heights in standard deviations: the whole scale is twice as many of them."""
 FINER = 6
-"""Facets of a surface for a step of the grid, between its points in a straight line."""
+"""Each step of the grid has this many facets of a surface, in a straight line between its points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ def loss_figures(landscape: LossLandscape, progress: Progress | None = None) -> 
         tell(Update("pictures", len(cards), len(landscape.runs), run.label))
     figures: dict[str, Figure] = {}
     with house_style():
-        for place, card in enumerate(cards, start=1):
-            figure = figures[f"run-{place}"] = new_figure(*CARD_PX)
+        for number, card in enumerate(cards, start=1):
+            figure = figures[f"run-{number}"] = new_figure(*CARD_PX)
             draw_card(figure, (0, 0), card)
         figure = figures["scale"] = new_figure(*SCALE_PX)
         draw_scale(figure, (16, 24), levels)

@@ -63,7 +63,7 @@ class Around:
             The steps, ascending.
         """
         half = size // 2
-        return tuple(self.extent * place / half for place in range(-half, half + 1))
+        return tuple(self.extent * index / half for index in range(-half, half + 1))
 
     @property
     def grid_steps(self) -> tuple[float, ...]:
@@ -126,7 +126,7 @@ class RunLoss:
 
 
 def rise_of(rises: Losses) -> Spread | None:
-    """Mean and standard deviation of the rises; None where one of them is no finite number."""
+    """Mean and standard deviation of the rises; None where one of them is not a finite number."""
     values = tuple(value for value in rises if value is not None)
     if len(values) < len(rises):
         return None

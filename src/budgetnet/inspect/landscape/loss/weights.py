@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Direction = Mapping[str, Tensor]
-"""For each parameter that moves, by its name, how it moves in one step."""
+"""Each parameter that moves has, by its name, how it moves in one step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
