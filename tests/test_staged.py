@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -60,7 +61,8 @@ def test_it_uses_what_four_dials_leave(name: str) -> None:
 def budgets(draw: st.DrawFn) -> Budget:
     whole = cost(SMALL, dtype="int8")
     shares = {name: draw(st.floats(0.25, 0.9)) for name in ("macs", "weight_bytes", "peak_activation_bytes")}
-    return Budget(**{name: int(share * getattr(whole, name)) for name, share in shares.items()}, dtype="int8")
+    limits: dict[str, Any] = {name: int(share * getattr(whole, name)) for name, share in shares.items()}
+    return Budget(**limits, dtype="int8")
 
 
 @settings(max_examples=4, deadline=None)
