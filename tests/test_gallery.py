@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from support.compared import compared
+from support.compared import compared, scored
 from support.finished_runs import SEED, finished_solve, finished_train, train_record
+from support.networks import PLAIN
 
 from budgetnet import Budget, network, open_images
 from budgetnet.codec import to_plain
@@ -24,7 +25,8 @@ from budgetnet.experiments.activations.networks import SMALL
 from budgetnet.experiments.activations.plan import StudyPlan
 from budgetnet.experiments.activations.request import StudyRequest
 from budgetnet.experiments.compare import COMPARE
-from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.entrants import Entrant
+from budgetnet.experiments.compare.plan import ComparePlan, PlannedEntrant
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.result import Comparison
 from budgetnet.networks import RELU, Activation
@@ -38,6 +40,7 @@ from budgetnet.training.recipe import recipe_of
 
 ROOT = Path(__file__).resolve().parents[1]
 GALLERY = ROOT / "docs" / "gallery"
+COUNTS = {"train": 7, "validation": 1, "test": 2, "left_out": 0}
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -143,11 +146,19 @@ def compared_at(macs: int, folder: Path) -> Comparison:
         augment=Augment(),
         start_share=0.5,
     )
-    counts = {"train": 7, "validation": 1, "test": 2, "left_out": 0}
-    data = DataRecord("cifar10", "/some/where/cifar10", "f", ("a", "b"), 3, 32, counts)
-    plan = ComparePlan(32, 60.0, 2.0, 2, 4.0, (), ())
+    data = DataRecord("cifar10", "/some/where/cifar10", "f", ("a", "b"), 3, 32, COUNTS)
+    plain = dataclasses.replace(PLAIN, classes=2)
+    training = recipe_of("modern"), default_preprocessing(3), 64, 100, 3, 50, 100.0, ((),) * 3
+    entrants = tuple(
+        PlannedEntrant(Entrant(name, name, name, "compound", 0.0, 0, plain), None, *training)
+        for name in ("compound", "depth")
+    )
+    plan = ComparePlan(32, 60.0, 2.0, 2, 4.0, entrants, ())
     record = Record("compare", data, 0, machine_record(), request, plan)
-    networks = tuple(compared(name, share, macs=macs) for name, share in (("compound", 0.8), ("depth", 0.7)))
+    networks = tuple(
+        compared(name, share, [scored(seed, share) for seed in range(3)], macs=macs, network=plain)
+        for name, share in (("compound", 0.8), ("depth", 0.7))
+    )
     pairs = (PairedDifference("compound", "depth", 0.1, 0.05, 0.15, 0.01, True, True, 0.02, 0.01, (0.1, 0.1, 0.1)),)
     said = ("2 networks, 3 seeds each.", "compound has the highest mean.")
     return Comparison(folder, networks, None, pairs, said, (), 400, 60.0, None, folder / "report.html", record)
@@ -216,8 +227,19 @@ def test_a_study_of_activations_is_a_command(files: ModuleType) -> None:
     exhibit = importlib.import_module("bench.gallery.exhibit")
     rows = (RELU, Activation("swish", trainable=True))
     request = StudyRequest(None, rows, 5, 400, recipe_of("modern"), 16, 128, Augment(flip="off"))
-    plan = StudyPlan(SMALL, 32, default_preprocessing(1), 64, 400, 12, 200, (200, 400), (0.01,), ())
-    data = DataRecord("photos", "/somewhere/photos", "0", ("a", "b"), 1, 32, {})
+    plan = StudyPlan(
+        dataclasses.replace(SMALL, in_channels=1),
+        32,
+        default_preprocessing(1),
+        64,
+        400,
+        12,
+        200,
+        (200, 400),
+        (0.01,),
+        (),
+    )
+    data = DataRecord("photos", "/somewhere/photos", "0", ("a", "b"), 1, 32, COUNTS)
     record = Record("landscape training", data, 0, MachineRecord("cpu", 2, "2", "3.11", "0"), request, plan)
     text = in_one_line(exhibit.study_made_by(record))
     assert text.startswith("budgetnet landscape training photos/ --activations relu swish:trainable --recipe modern")

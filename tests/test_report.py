@@ -255,9 +255,13 @@ def test_many_classes_show_the_pairs_and_not_the_matrix(solved: Solved) -> None:
     table = np.full((200, 40), 0.01)
     table[np.arange(200), np.where(labels < 3, 39, labels)] = 0.61
     evaluation = score(table, labels, classes)
-    data = dataclasses.replace(solved.record.data, classes=classes)
-    result = dataclasses.replace(solved.result, test=evaluation, validation=evaluation)
-    page = Page(solved.page(dataclasses.replace(solved.record, data=data), result))
+    data = dataclasses.replace(solved.record.data, classes=classes, counts={**solved.record.data.counts, "test": 200})
+    record = dataclasses.replace(solved.record, data=data)
+    mistakes = tuple(
+        dataclasses.replace(one, label=classes[0], predicted=classes[39]) for one in solved.result.mistakes
+    )
+    changes = {"test": evaluation, "validation": evaluation, "mistakes": mistakes, "record": record}
+    page = Page(solved.page(record, dataclasses.replace(solved.result, **changes)))
     assert "confusion" not in " ".join(page.values("class"))
     assert "kind 00 kind 39 5" in page.text and "kind 02 kind 39 5" in page.text
     assert "The other 25 classes" in page.text
@@ -409,11 +413,12 @@ def test_a_race_to_the_end_has_its_only_rung_for_a_training(solved: Solved, tmp_
     run = shutil.copytree(solved.run, tmp_path / "run")
     text = (run / "events.jsonl").read_text(encoding="utf-8")
     (run / "events.jsonl").write_text(text.replace('"final"', f'"race/{solved.result.choice.id}"'), encoding="utf-8")
-    plan = dataclasses.replace(solved.record.plan, final_seconds=None, kept=(2,))
+    plan = solved.record.plan
+    entrants = tuple(dataclasses.replace(row, rungs=(row.final,), final=None) for row in plan.entrants if row.final)
+    plan = dataclasses.replace(plan, final_seconds=None, kept=(2,), entrants=entrants)
     race = tuple(row for row in solved.result.race if row.rung == 0)
-    ended = Solved(
-        run, dataclasses.replace(solved.record, plan=plan), dataclasses.replace(solved.result, run=run, race=race)
-    )
+    record = dataclasses.replace(solved.record, plan=plan)
+    ended = Solved(run, record, dataclasses.replace(solved.result, run=run, race=race, record=record))
     page = ended.page()
     assert "trained to the end, on a core of its own" in page and "own part of the race" not in page
     assert page.count("<svg") == solved.page().count("<svg"), "the curves are drawn"

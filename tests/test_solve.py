@@ -128,7 +128,9 @@ def plan_of(found: Sequence[Contender], to_the_end: bool = False) -> SolvePlan:
         entrant_of(row, spec_of(row), Timing(320.0, 480.0, 1.0), [0.2], 60.0, 0) for row in found if row.raced
     )
     if to_the_end:
-        entrants = tuple(dataclasses.replace(row, final=None) for row in entrants)
+        short = [dataclasses.replace(row.config, steps=2, warmup_steps=1) for row in entrants]
+        pairs = zip(entrants, short, strict=True)
+        entrants = tuple(dataclasses.replace(row, config=config, final=None) for row, config in pairs)
     return SolvePlan(
         parent=None,
         recipe=MODERN,

@@ -12,6 +12,10 @@ A field with `metadata=NOT_STORED` is not in the file: whoever reads it gives th
 itself does; a `PRIVATE` one is not in what `--json` prints either. A field with `metadata=ONLY_IF_SET` is in the file
 where it differs from its default. Other fields that have a default may be missing: then a file is from before there was
 such a field.
+
+What a number may be stands in its type (`Share`, `PositiveInt`, ...), as does that a list may not be empty
+(`NotEmpty`). What fields say of one another is checked by the dataclass itself, in `__post_init__`: `require` and
+`require_known` raise what is then said with the file and the key.
 """
 
 from __future__ import annotations
@@ -21,16 +25,67 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
-from budgetnet.arguments import shown
+from budgetnet.arguments import number, shown
 
 Kind = TypeVar("Kind")
+Item = TypeVar("Item")
 NOT_STORED: Mapping[str, str] = {"stored": "no"}
 PRIVATE: Mapping[str, str] = {"stored": "no", "shown": "no"}
 ONLY_IF_SET: Mapping[str, str] = {"stored": "if set"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Which numbers a field of a file may hold."""
+
+    above: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeastOne:
+    """A list of a file has at least one item."""
+
+
+Share = Annotated[float, Bounds(least=0, most=1)]
+"""A number from 0 to 1."""
+PositiveFloat = Annotated[float, Bounds(above=0)]
+NonNegativeFloat = Annotated[float, Bounds(least=0)]
+PositiveInt = Annotated[int, Bounds(least=1)]
+NonNegativeInt = Annotated[int, Bounds(least=0)]
+NotEmpty = Annotated[tuple[Item, ...], AtLeastOne()]
+"""A tuple of at least one item."""
+
+
+def require(kept: bool, what: str) -> None:
+    """Raise a `ValueError` that says `what` where a rule of a record is not kept."""
+    if not kept:
+        raise ValueError(what)
+
+
+def require_known(what: str, names: Sequence[str], known: Collection[str], where: str) -> None:
+    """Raise a one-line `ValueError` that names the first of the names, which `what` says, that is not in `where`."""
+    for name in names:
+        require(name in known, f"{what} is {shown(name)}, which {where} does not have")
+
+
+def require_interval(value: float | None, low: float | None, high: float | None, what: str = "the value") -> None:
+    """Raise a one-line `ValueError` unless low <= value <= high, as far as they are known.
+
+    The ends may be off by what rounding leaves.
+    """
+    slack = 1e-9
+    if low is not None and high is not None:
+        require(low <= high + slack, f"low is {low:g} and high {high:g}; low must not be above high")
+    if value is not None and low is not None and high is not None:
+        kept = low - slack <= value <= high + slack
+        require(kept, f"{what} is {value:g}; it must lie within its interval, {low:g} to {high:g}")
 
 
 class DamagedError(ValueError):
@@ -111,7 +166,7 @@ def _stored(value: Any) -> list[dataclasses.Field[Any]]:
 
 @functools.cache
 def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    return typing.get_type_hints(kind, include_extras=True)
 
 
 def _dataclass(kind: type[Kind], row: object, path: str, given: Mapping[str, object]) -> Kind:
@@ -145,6 +200,8 @@ def _value(kind: Any, row: object, path: str) -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return row
+    if origin is Annotated:
+        return _within(kind.__metadata__, _value(parts[0], row, path), path)
     if origin in (Union, types.UnionType):
         return _one_of(parts, row, path)
     if origin is Literal:
@@ -169,6 +226,19 @@ def _value(kind: Any, row: object, path: str) -> Any:
         except ValueError as error:
             raise _WrongError(f"{path}: {error}") from error
     return _dataclass(kind, row, path, {})
+
+
+def _within(rules: Sequence[object], value: Any, path: str) -> Any:
+    """The value, if it keeps the rules of its type."""
+    for rule in rules:
+        if isinstance(rule, AtLeastOne) and not value:
+            raise _WrongError(f"{path} is empty; it must have at least one item")
+        if isinstance(rule, Bounds):
+            try:
+                number(path, value, rule.above, rule.least, rule.most)
+            except ValueError as error:
+                raise _WrongError(str(error)) from error
+    return value
 
 
 def _one_of(parts: Sequence[Any], row: object, path: str) -> Any:

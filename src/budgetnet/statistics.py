@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.codec import NonNegativeFloat, PositiveInt, Share, require, require_interval
+
 Z_95 = 1.959963984540054
 """The 97.5 % quantile of the normal distribution is this: a two-sided interval of 95 %."""
 
@@ -43,7 +45,7 @@ class Estimate:
     value: float
     low: float
     high: float
-    n: int
+    n: PositiveInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,19 @@ class PairedDifference:
     difference: float
     low: float | None
     high: float | None
-    p_value: float | None
+    p_value: Share | None
     significant: bool
     significant_holm: bool
-    error_images: float
-    error_seeds: float | None
+    error_images: NonNegativeFloat
+    error_seeds: NonNegativeFloat | None
     seeds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        unknown = {self.low is None, self.high is None, self.p_value is None}
+        require(len(unknown) == 1, "some of low, high and p_value are missing")
+        require_interval(self.difference, self.low, self.high, "difference")
+        require(bool(self.seeds), "seeds is empty; it must have at least one item")
+        require(self.a != self.b, f"a and b are both {self.a}")
 
     def turned(self) -> PairedDifference:
         """The same of b and a."""

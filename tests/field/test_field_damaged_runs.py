@@ -54,7 +54,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     images, config = open_images("digits", 0), tiny_config()
     record = train_record("digits", images, config.network, epochs())
-    save_record(folder, dataclasses.replace(record, plan=dataclasses.replace(record.plan, config=config)))
+    save_record(
+        folder,
+        dataclasses.replace(
+            record, plan=dataclasses.replace(record.plan, config=config, cooldown_steps=config.cooldown_steps)
+        ),
+    )
     job = whole_job(config, JobContext("digits", 0, 32, str(folder / "training")), "final", 2)
     assert run_job(job)
     append_event(folder / "events.jsonl", {"kind": "step", "phase": "final", "step": 1, "loss": 2.3, "accuracy": 0.1,

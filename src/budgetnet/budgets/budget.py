@@ -5,18 +5,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, number, of_kind
 from budgetnet.budgets.path import without_skips
-from budgetnet.codec import ONLY_IF_SET, as_object, from_plain, to_plain
+from budgetnet.codec import (
+    ONLY_IF_SET,
+    NonNegativeInt,
+    PositiveInt,
+    as_object,
+    from_plain,
+    require,
+    require_known,
+    to_plain,
+)
 from budgetnet.costs.network_cost import Cost, DType, cost, least_cost
 from budgetnet.costs.planners import Runtime, planner_of
 from budgetnet.networks import Network, choose
 from budgetnet.networks.scaling import FitStrategy
 
-LIMITS = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
+LimitName = Literal["macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes"]
+LIMITS: tuple[LimitName, ...] = get_args(LimitName)
 """The fields of a budget that are limits."""
 TIME, MEMORY = "time", "memory"
 """The names beside those of the limits in a certificate: there is too little time or memory to train the network."""
@@ -83,7 +93,7 @@ class Budget:
         object.__setattr__(self, "batch", integer("batch", self.batch))
         planner_of(self.runtime, self.batch, self.dtype)
 
-    def limits(self) -> dict[str, int]:
+    def limits(self) -> dict[LimitName, int]:
         """The limits that are set.
 
         Returns:
@@ -175,10 +185,17 @@ class LimitRow:
         left: What it leaves; below 0 where the limit is broken.
     """
 
-    name: str
-    limit: int
-    used: int
+    name: LimitName
+    limit: PositiveInt
+    used: NonNegativeInt
     left: int
+
+    def __post_init__(self) -> None:
+        kept = self.left == self.limit - self.used
+        require(
+            kept,
+            f"left is {self.left}; of a limit of {self.limit} with {self.used} used it is {self.limit - self.used}",
+        )
 
     @property
     def share(self) -> float:
@@ -199,6 +216,10 @@ class NextStep:
     network: Network
     phi: float
     breaks: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require_known("breaks", self.breaks, (*LIMITS, TIME, MEMORY), "a budget")
+        require(bool(self.breaks), "breaks is empty; a network that breaks nothing is not the next larger one")
 
     @property
     def broken_limits(self) -> tuple[str, ...]:
@@ -269,6 +290,7 @@ class Certificate:
     def __post_init__(self) -> None:
         if not self.limits:
             raise ValueError("a certificate needs at least one limit")
+        require(self.next is None or self.end is None, "next and end are both there; where a path ends nothing is next")
 
     @property
     def fits(self) -> bool:
@@ -364,7 +386,7 @@ def nearest_miss(errors: Iterable[BudgetError], budget: Budget) -> BudgetError:
     return min(errors, key=lambda error: error.excess / getattr(budget, error.limit))
 
 
-def used(price: Cost, budget: Budget) -> dict[str, int]:
+def used(price: Cost, budget: Budget) -> dict[LimitName, int]:
     """Name and amount of everything that the budget limits."""
     return {name: used_amount(price, name, budget) for name in budget.limits()}
 

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from budgetnet.arguments import of_kind
 from budgetnet.cluster.executor import Executor
-from budgetnet.codec import to_plain
+from budgetnet.codec import require, to_plain
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.report import PAGE, Report, write_report
@@ -27,6 +27,7 @@ from budgetnet.parallel.progress import Progress, silent
 from budgetnet.reading import read_json_file
 from budgetnet.runs.elapsed import Elapsed
 from budgetnet.runs.folder import clear_run, clear_training, run_folder, run_lock
+from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.record import (
     Record,
     check_images,
@@ -161,7 +162,7 @@ def perform(
     progress = progress or notebook_progress()
     run = run_folder(out, data, experiment.name, request)
     with run_lock(run):
-        record = None if fresh else read_record(run, experiment.name, *experiment.types)
+        record = None if fresh else _record_of(experiment, run)
         if record is not None:
             check_request(record.request, request, run)
             if (run / experiment.file).exists():
@@ -191,6 +192,17 @@ def perform(
                 return _shown(experiment, run)  # again from its files: with what was amended on the way
 
 
+def _record_of(experiment: Experiment[Request, Plan, Result], run: Path) -> Record[Request, Plan] | None:
+    """What the run's plan.json holds; None where there is none. Raises as `read_record`, and for a seed that is not
+    that of the request."""
+    record = read_record(run, experiment.name, *experiment.types)
+    if record is not None:
+        with reading(run / PLAN, "begin again with --fresh or another --out"):
+            seed = experiment.split_seeds(record.request)[0]
+            require(record.seed == seed, f"seed is {record.seed}, and that of its request {seed}")
+    return record
+
+
 def _finished(
     experiment: Experiment[Request, Plan, Result],
     record: Record[Request, Plan],
@@ -216,7 +228,7 @@ def read_finished(experiment: Experiment[Request, Plan, Result], run: Path) -> t
 
     Raises a one-line `ValueError` for a run of another command, one that is not finished, and a damaged file.
     """
-    record = read_record(run, experiment.name, *experiment.types)
+    record = _record_of(experiment, run)
     if record is None or not (run / experiment.file).exists():
         raise ValueError(
             f"{run} has no {experiment.file}, so it is not a finished run; the command that began it goes on with it"

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveInt
 from budgetnet.data import ImageSet
 from budgetnet.training.job import Timing
 from budgetnet.training.stopwatch import Clock
@@ -111,17 +112,17 @@ def slowest_prediction_seconds(images: ImageSet, timings: Sequence[Timing], spli
 class RungSteps:
     """Where a rung of a race leaves a training's trunk, and the steps of its cool-down."""
 
-    trunk_until: int
-    cooldown_steps: int
+    trunk_until: PositiveInt
+    cooldown_steps: NonNegativeInt
 
 
 @dataclass(frozen=True, slots=True)
 class RaceSteps:
     """A training's way through the rungs of a race; `steps` are those of the whole training, to its end."""
 
-    steps: int
-    warmup_steps: int
-    rungs: tuple[RungSteps, ...]
+    steps: PositiveInt
+    warmup_steps: NonNegativeInt
+    rungs: NotEmpty[RungSteps]
 
 
 def race_steps(

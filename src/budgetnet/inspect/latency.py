@@ -15,6 +15,7 @@ import torch
 
 from budgetnet import arguments
 from budgetnet.arguments import integer, of_kind
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from budgetnet.model.build import Model, build
 from budgetnet.model.deployed import deployed
 from budgetnet.networks import Network
@@ -51,15 +52,15 @@ class Measurement:
         others_cores: The processor time that they took, in cores; None where the system does not say.
     """
 
-    latency_ms: float | None
-    low_ms: float | None
-    high_ms: float | None
-    runs: int
-    batch: int
-    threads: int
+    latency_ms: PositiveFloat | None
+    low_ms: PositiveFloat | None
+    high_ms: PositiveFloat | None
+    runs: NonNegativeInt
+    batch: PositiveInt
+    threads: PositiveInt
     device: str
     alone: bool
-    others_cores: float | None
+    others_cores: NonNegativeFloat | None
 
     @property
     def image_ms(self) -> float | None:

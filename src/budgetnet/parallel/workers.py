@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from budgetnet.codec import PositiveInt
 from budgetnet.parallel.progress import Progress, Update, silent
 
 Job = TypeVar("Job")
@@ -129,8 +130,8 @@ def workers_for(device: str) -> int:
 class ProcessGroup:
     """The processes that share the steps of one training, and the threads of each. Its bits depend on both."""
 
-    processes: int
-    threads: int
+    processes: PositiveInt
+    threads: PositiveInt
 
 
 def process_group_for(device: str, batch: int) -> ProcessGroup:

@@ -14,15 +14,20 @@ from typing import Any, Generic, TypeVar
 
 from budgetnet import __version__
 from budgetnet.arguments import shown
-from budgetnet.codec import ONLY_IF_SET, DamagedError, as_object, from_plain, to_plain
+from budgetnet.codec import DamagedError, NonNegativeInt, NotEmpty, ONLY_IF_SET, PositiveInt, as_object, from_plain, require, require_known, to_plain
 from budgetnet.data import Data, Folders, ImageSet, identity_of
 from budgetnet.data.deep import Range
+from budgetnet.data.folders import PARTS
+from budgetnet.data.images import SPLITS
+from budgetnet.networks import Network
 from budgetnet.parallel.workers import cores
 from budgetnet.reading import read_json_file
 from budgetnet.runs.run import reading, write_json
 
 FORMAT = "budgetnet.plan.v2"
 FILE = "plan.json"
+COUNTED = (*SPLITS, "left_out")
+"""What the images of a run are counted by."""
 Request = TypeVar("Request")
 Plan = TypeVar("Plan")
 
@@ -38,12 +43,26 @@ class DataRecord:
     name: str
     path: str
     fingerprint: str
-    classes: tuple[str, ...]
-    in_channels: int
-    median_short_side_px: int
-    counts: dict[str, int]
+    classes: NotEmpty[str]
+    in_channels: PositiveInt
+    median_short_side_px: PositiveInt
+    counts: dict[str, NonNegativeInt]
     folders: dict[str, tuple[str, ...]] | None = None
     value_range: Range | None = field(default=None, metadata=ONLY_IF_SET)
+
+    def __post_init__(self) -> None:
+        for name in COUNTED:
+            require(name in self.counts, f"counts.{name} is missing")
+        for name, count in self.counts.items():
+            require(name in COUNTED, f"counts.{shown(name)[1:-1]} is not known")
+            require(count > 0 or name == "left_out", f"counts.{name} is 0; every split has images")
+        require(len(set(self.classes)) == len(self.classes), "classes has a name twice")
+        if self.folders is not None:
+            require_known("a key of folders", list(self.folders), PARTS, "a data set of folders")
+            Folders(**self.folders)
+        if self.value_range is not None:
+            low, high = self.value_range
+            require(low < high, f"value_range is {low:g} to {high:g}; it must be a lower and a higher number")
 
     @property
     def data(self) -> Data:
@@ -53,12 +72,19 @@ class DataRecord:
         return Folders(**self.folders)
 
 
+    def check_network(self, network: Network) -> None:
+        """Raise a one-line `ValueError` for a network that cannot be of these images."""
+        count = len(self.classes)
+        same = network.classes == count
+        require(same, f"{shown(network.name)} has {network.classes} classes, and data.classes in {FILE} {count}")
+
+
 @dataclass(frozen=True, slots=True)
 class MachineRecord:
     """The machine and the versions that the bits depend on."""
 
     cpu: str
-    cores: int
+    cores: PositiveInt
     torch: str
     python: str
     budgetnet: str
@@ -74,9 +100,9 @@ class Amendment:
 
     job: str
     part: str
-    step: int
-    trunk_until: int
-    cooldown_steps: int
+    step: NonNegativeInt
+    trunk_until: NonNegativeInt
+    cooldown_steps: NonNegativeInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +127,13 @@ class Header:
 
     command: str
     data: DataRecord
-    seed: int
+    seed: NonNegativeInt
     machine: MachineRecord
 
 
 def data_record(data: Data, images: ImageSet) -> DataRecord:
     """The images, as plan.json names them."""
-    counts = {split: len(images.indices(split)) for split in ("train", "validation", "test")}
+    counts = {split: len(images.indices(split)) for split in SPLITS}
     return DataRecord(
         name=images.name,
         path=images.root if isinstance(data, Folders) else identity_of(data),
@@ -156,7 +182,8 @@ def read_record(run: Path, command: str, request: type[Request], plan: type[Plan
         return None
     rows = _rows(run)
     if rows.get("command") != command:
-        raise ValueError(f"{run} holds a run of {shown(rows.get('command'))}, not of {command!r}; give another --out")
+        held = shown(rows.get("command"))
+        raise ValueError(f"{run} holds a run of {held}, not of {command!r}, by its {FILE}; give another --out")
     where = f"{path}"
     try:
         header = read_header(run)
@@ -227,7 +254,8 @@ def _rows(run: Path) -> Mapping[str, Any]:
     with reading(path):
         rows = as_object(read_json_file(path), str(path))
     if rows.get("format") != FORMAT:
-        raise ValueError(f"{run} was planned by another version of budgetnet; give another --out, or --fresh")
+        what = f"was planned by another version of budgetnet, by the format in {FILE}"
+        raise ValueError(f"{run} {what}; give another --out, or --fresh")
     return rows
 
 
@@ -270,19 +298,21 @@ def check_request(planned: object, given: object, run: Path) -> None:
         was, now = getattr(planned, one.name), getattr(given, one.name)
         same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
         if not same:
-            raise ValueError(f"{run} was begun with another {name_in_words(one.name)}; give another --out, or --fresh")
+            what = name_in_words(one.name)
+            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh ({FILE} has the first)")
 
 
 def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
     """Raise a one-line `ValueError` where the run was planned on other images."""
     if record.data.fingerprint != images.fingerprint:
-        raise ValueError(f"{run} was begun on other images than {images.name} holds now; use --fresh to begin again")
+        where = f"{run} was begun on other images than {images.name} holds now, by its {FILE}"
+        raise ValueError(f"{where}; use --fresh to begin again")
 
 
 def check_values(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
     """Raise a one-line `ValueError` where a run was planned with pixels that were scaled otherwise."""
     if record.data.value_range != images.value_range:
-        what = "which scaled images of more than 8 bits otherwise"
+        what = f"which scaled images of more than 8 bits otherwise, by its {FILE}"
         raise ValueError(f"{run} was begun by another version of budgetnet, {what}; use --fresh to begin again")
 
 

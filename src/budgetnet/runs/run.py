@@ -122,16 +122,25 @@ def write_json(path: str | Path, value: object) -> None:
         aside.write_text(text + "\n", encoding="utf-8")
 
 
+class DamagedFileError(ValueError):
+    """A missing or damaged file of a run, in one line that also says what to do."""
+
+
 @contextlib.contextmanager
 def reading(path: str | Path, instead: str = "begin again with --fresh") -> Iterator[None]:
-    """Work in here fails by a missing or damaged file of a run with a one-line `ValueError`: which, and what to do."""
+    """Work in here fails by a missing or damaged file of a run with a one-line `ValueError`: which, and what to do.
+
+    Of a file that is read on the way, that one is named.
+    """
     try:
         yield
+    except DamagedFileError:
+        raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         what = str(error) if isinstance(error, ValueError) else f"{error!r} is wrong in it"
         what = error.what if isinstance(error, DamagedError) else what
         named = what if str(path) in what else f"{path} is damaged: {what}"
-        raise ValueError(f"{named}; put the file back, or {instead}") from error
+        raise DamagedFileError(f"{named}; put the file back, or {instead}") from error
 
 
 def read_json(path: str | Path) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from budgetnet.codec import NonNegativeInt
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.data.augment import KINDS, Kind
 from budgetnet.data.label_changes import Looked, label_changes
@@ -88,7 +89,7 @@ class Chosen:
     on: bool
     why: str
     classes: tuple[str, str] | None = None
-    images: int = 0
+    images: NonNegativeInt = 0
 
 
 def choose_augmentation(

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.codec import NonNegativeInt, PositiveFloat, Share, require
 from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly
 from budgetnet.data.held_out import FEWEST_VALIDATION
 from budgetnet.model.build import Model
@@ -49,13 +50,19 @@ class Calibration:
     temperature is 1 where there are fewer than 50 images or nothing was learned.
     """
 
-    temperature: float
-    images: int
+    temperature: PositiveFloat
+    images: NonNegativeInt
     split: CalibrationSplit
-    error_before: float
-    error_after: float
-    test_error_before: float | None = None
-    test_error_after: float | None = None
+    error_before: Share
+    error_after: Share
+    test_error_before: Share | None = None
+    test_error_after: Share | None = None
+
+    def __post_init__(self) -> None:
+        fitted = self.temperature == 1 or self.images > 0
+        require(fitted, f"images is 0, and temperature {self.temperature:g}: of no images it is 1")
+        both = (self.test_error_before is None) == (self.test_error_after is None)
+        require(both, "one of test_error_before and test_error_after is missing")
 
     @property
     def basis(self) -> str:

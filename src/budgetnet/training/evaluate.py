@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from budgetnet.arguments import RUN, listener, path
-from budgetnet.codec import from_plain, to_plain
+from budgetnet.codec import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveInt,
+    Share,
+    from_plain,
+    require,
+    require_interval,
+    to_plain,
+)
 from budgetnet.data import (
     Folders,
     ImageSet,
@@ -63,10 +73,15 @@ class ClassRow:
     """
 
     name: str
-    count: int
-    precision: float
-    recall: float
-    f1: float
+    count: NonNegativeInt
+    precision: Share
+    recall: Share
+    f1: Share
+
+    def __post_init__(self) -> None:
+        both = self.precision + self.recall
+        mean = 2 * self.precision * self.recall / both if both else 0.0
+        require(abs(self.f1 - mean) < 1e-6, f"f1 is {self.f1:g}; by precision and recall it is {mean:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +104,51 @@ class Evaluation:
             calibration error are those of the probabilities at the model's temperature.
     """
 
-    count: int
-    top1: float
-    top1_low: float
-    top1_high: float
-    top5: float | None
-    balanced_accuracy: float
-    expected_calibration_error: float
-    per_class: tuple[ClassRow, ...]
-    confusion: tuple[tuple[int, ...], ...] | None
-    confused: tuple[tuple[int, int, int], ...]
-    log_loss: float | None = None
+    count: PositiveInt
+    top1: Share
+    top1_low: Share
+    top1_high: Share
+    top5: Share | None
+    balanced_accuracy: Share
+    expected_calibration_error: Share
+    per_class: NotEmpty[ClassRow]
+    confusion: tuple[tuple[NonNegativeInt, ...], ...] | None
+    confused: tuple[tuple[NonNegativeInt, NonNegativeInt, PositiveInt], ...]
+    log_loss: NonNegativeFloat | None = None
+
+    def __post_init__(self) -> None:
+        require_interval(self.top1, self.top1_low, self.top1_high, "top1")
+        names, counts = [row.name for row in self.per_class], [row.count for row in self.per_class]
+        classes = len(names)
+        require(len(set(names)) == classes, "per_class has a name twice")
+        require(sum(counts) == self.count, f"per_class has {sum(counts)} images, and count is {self.count}")
+        require((self.top5 is None) == (classes <= 5), f"top5 is {self.top5}, of {classes} classes")
+        require(self.top5 is None or self.top5 >= self.top1, "top5 is below top1")
+        taken, missed = [0] * classes, [0] * classes
+        for true, predicted, images in self.confused:
+            known = max(true, predicted) < classes and true != predicted
+            require(known, f"confused has {predicted} for {true}, of {classes} classes")
+            taken[predicted] += images
+            missed[true] += images
+        right, wrong = round(self.top1 * self.count), sum(missed)
+        require(right + wrong == self.count, f"confused has {wrong} images, and by top1 {self.count - right} are wrong")
+        for row, others, lost in zip(self.per_class, taken, missed, strict=True):
+            found = row.count - lost
+            shares = {"recall": (row.recall, row.count), "precision": (row.precision, found + others)}
+            for name, (share, whole) in shares.items():
+                kept = abs(share * whole - found) < 1e-6 * max(1, whole)
+                require(kept, f"{name} of {row.name} in per_class is {share:g}; by confused it is {found} of {whole}")
+        recalls = [row.recall for row in self.per_class if row.count]
+        mean = sum(recalls) / len(recalls)
+        kept = abs(self.balanced_accuracy - mean) < 1e-6
+        require(kept, f"balanced_accuracy is {self.balanced_accuracy:g}, and the mean recall of per_class {mean:g}")
+        some = self.confusion is not None or classes > MOST_TABLE_CLASSES
+        require(some, f"confusion is missing, of {classes} classes")
+        if self.confusion is not None:
+            sizes = {len(self.confusion), *map(len, self.confusion)}
+            require(sizes == {classes}, f"confusion must have {classes} rows and columns, as per_class has")
+            same = [sum(row) for row in self.confusion] == counts
+            require(same, "confusion and per_class count the images of a class otherwise")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in JSON's types.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.arguments import shown
-from budgetnet.codec import from_plain
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, Share, from_plain
 from budgetnet.runs.run import read_events, reading
 from budgetnet.training.job import EVENT_SECONDS, TrainingJob
 
@@ -20,12 +20,12 @@ class StepEvent:
 
     kind: str
     phase: str
-    step: int
-    loss: float | None
-    accuracy: float | None
-    epoch: float
-    learning_rate: float
-    seconds: float
+    step: NonNegativeInt
+    loss: NonNegativeFloat | None
+    accuracy: Share | None
+    epoch: NonNegativeFloat
+    learning_rate: NonNegativeFloat
+    seconds: NonNegativeFloat
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class ScoreEvent:
 
     kind: str
     phase: str
-    step: int
-    accuracy: float
-    low: float
-    high: float
+    step: NonNegativeInt
+    accuracy: Share
+    low: Share
+    high: Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.arguments import shown
 from budgetnet.atomic_write import written_aside
-from budgetnet.codec import to_plain
+from budgetnet.codec import NonNegativeInt, Share, require, require_known, to_plain
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import check_tensors, load_tensors
@@ -19,6 +21,7 @@ from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
 from budgetnet.reading import read_json_file
+from budgetnet.runs.record import DataRecord
 from budgetnet.runs.run import SIDE_NOTE, reading
 from budgetnet.runs.split_file import write_split
 from budgetnet.training.calibration import Calibration, calibrate
@@ -26,6 +29,7 @@ from budgetnet.training.evaluate import Evaluation, evaluation_of, scores_at
 from budgetnet.training.image_scores import ImageScores, scores_in
 from budgetnet.training.job import TrainingJob, held_out_of
 from budgetnet.training.recipe import trained_network
+from budgetnet.training.trainer import TrainingConfig
 
 MOST_MISTAKES = 24
 """A report shows at most this many of the test images that were answered wrongly."""
@@ -41,7 +45,10 @@ class Mistake:
     file: str
     label: str
     predicted: str
-    probability: float
+    probability: Share
+
+    def __post_init__(self) -> None:
+        require(self.probability > 0, "probability is 0, and of the most probable class it never is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,24 @@ class Metrics:
     calibration: Calibration
     mistakes: tuple[Mistake, ...]
     learned: tuple[str, ...]
-    held_out: int
+    held_out: NonNegativeInt
+
+    def __post_init__(self) -> None:
+        splits = (("train",), ("train", "validation"))
+        require(
+            self.learned in splits, f"learned is {shown(list(self.learned))}; it must be train, or train and validation"
+        )
+        some = self.held_out == 0 or "validation" in self.learned
+        require(some, f"held_out is {self.held_out}, and the validation images were not learned")
+        require(self.held_out <= self.validation.count, "held_out is more than there are validation images")
+        classes = [[row.name for row in one.per_class] for one in (self.validation, self.test)]
+        require(classes[0] == classes[1], "validation and test have other classes in per_class")
+        wrong = sum(images for *_, images in self.test.confused)
+        some = bool(self.mistakes) == bool(wrong)
+        require(some, f"mistakes has {len(self.mistakes)} images, and {wrong} of the test images are wrong")
+        for one in self.mistakes:
+            require_known("a label of mistakes", [one.label, one.predicted], classes[1], "test.per_class")
+            require(one.label != one.predicted, "a mistake has its label as predicted")
 
 
 def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: TrainingJob | None = None) -> Metrics:
@@ -122,6 +146,27 @@ def _calibrated(
     assert scored is not None, "a training that learned all validation images comes out of a race"
     earlier = trained_model(scored).to(device)
     return calibrate(earlier, images, pixels, validation, "race", preprocessing, device)
+
+
+def check_classes(metrics: Metrics, data: DataRecord) -> None:
+    """Raise a one-line `ValueError` where a run's scores are of other classes or images than its plan.json has."""
+    names = tuple(row.name for row in metrics.test.per_class)
+    require(names == data.classes, "test.per_class has other classes than data.classes in plan.json")
+    ours, planned = metrics.test.count, data.counts["test"]
+    require(ours == planned, f"test.count is {ours}, and data.counts.test in plan.json {planned}")
+
+
+def check_parent(parent: str | None, pretrained: str) -> None:
+    """Raise a one-line `ValueError` where a plan has a parent, and its request wanted no pretrained weights."""
+    kept = parent is None or pretrained != "none"
+    require(kept, f"parent in plan.json is {shown(parent)}, and its request wanted no pretrained weights")
+
+
+def check_seeds(configs: Sequence[TrainingConfig], seed: int) -> None:
+    """Raise a one-line `ValueError` where a training has another seed than its run."""
+    for config in configs:
+        same = config.seed == seed
+        require(same, f"config.seed of {config.id} in plan.json is {config.seed}, and its seed {seed}")
 
 
 def check_trained(job: TrainingJob) -> None:

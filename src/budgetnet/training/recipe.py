@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from budgetnet.codec import NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from budgetnet.data import Augmentation
 from budgetnet.networks import Network, Norm, check_share, choose
 
@@ -52,24 +53,24 @@ class Recipe:
 
     name: str
     optimiser: OptimiserKind
-    batch: int
-    learning_rate: float
-    weight_decay: float
+    batch: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
     augmentation: Augmentation
     source: str
-    momentum: float = 0.9
-    eps: float = 1e-8
+    momentum: Share = 0.9
+    eps: PositiveFloat = 1e-8
     schedule: ScheduleKind = "trapezoid"
     warmup_share: float = 0.03
     cooldown_share: float = 0.4
-    final_rate: float = 1.0
+    final_rate: PositiveFloat = 1.0
     ema_share: float = 0.0
     label_smoothing: float = 0.1
-    clip_norm: float | None = None
-    dropout: float | None = None
-    drop_path: float | None = None
+    clip_norm: PositiveFloat | None = None
+    dropout: Share | None = None
+    drop_path: Share | None = None
     zero_classifier: bool = False
-    full_epochs: float = 0.0
+    full_epochs: NonNegativeFloat = 0.0
     frozen_norm: bool = False
 
     def __post_init__(self) -> None:

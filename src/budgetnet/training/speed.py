@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from budgetnet.budgets.budget import MEMORY, TIME
+from budgetnet.codec import PositiveFloat, PositiveInt
 from budgetnet.costs.autograd_memory import FLOAT_BYTES
 from budgetnet.costs.network_cost import Computing, computing
 from budgetnet.costs.training_memory import Optimiser, train_bytes
@@ -75,15 +76,15 @@ class TrainingLimits:
     this optimiser, and a moving average (`ema`).
     """
 
-    seconds: float
+    seconds: PositiveFloat
     final_seconds: float
-    work: float
-    images: int
-    batch: int
-    least_epochs: float
-    enough_epochs: float
-    bytes: int
-    least_batch: int
+    work: PositiveFloat
+    images: PositiveInt
+    batch: PositiveInt
+    least_epochs: PositiveFloat
+    enough_epochs: PositiveFloat
+    bytes: PositiveInt
+    least_batch: PositiveInt
     optimiser: Optimiser
     ema: bool
 

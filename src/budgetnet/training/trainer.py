@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from budgetnet.codec import NonNegativeInt, PositiveInt, require
 from budgetnet.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import AGAIN, load_checkpoint, load_tensors, save_checkpoint
@@ -39,8 +40,12 @@ class TrainingSpec:
     network: Network
     recipe: Recipe
     preprocessing: Preprocessing
-    seed: int
-    batch: int
+    seed: NonNegativeInt
+    batch: PositiveInt
+
+    def __post_init__(self) -> None:
+        channels, taken = len(self.preprocessing.mean), self.network.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
 
     def for_steps(self, steps: int, warmup_steps: int | None = None) -> TrainingConfig:
         """The training of so many steps; its warm-up is the recipe's share of them, unless given."""
@@ -56,8 +61,13 @@ class TrainingConfig(TrainingSpec):
     `steps` are those of the whole training, trunk and cool-down, if it is not dropped on the way.
     """
 
-    steps: int
-    warmup_steps: int
+    steps: PositiveInt
+    warmup_steps: PositiveInt
+
+    def __post_init__(self) -> None:
+        TrainingSpec.__post_init__(self)
+        kept = self.warmup_steps <= self.steps
+        require(kept, f"warmup_steps is {self.warmup_steps}, more than steps, {self.steps}")
 
     def epochs(self, train_images: int) -> float:
         """How often it sees each of so many training images."""

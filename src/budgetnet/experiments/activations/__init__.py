@@ -16,7 +16,7 @@ from budgetnet.experiments.activations.plan import StudyPlan, StudyRecord
 from budgetnet.experiments.activations.plan import propose as propose_study
 from budgetnet.experiments.activations.report import report as report_of
 from budgetnet.experiments.activations.request import StudyRequest
-from budgetnet.experiments.activations.result import FORMAT, Study
+from budgetnet.experiments.activations.result import FORMAT, Study, check_planned
 from budgetnet.experiments.activations.run import run as run_study
 from budgetnet.experiments.bases import given_base
 from budgetnet.experiments.compute import Compute
@@ -57,7 +57,9 @@ class ActivationStudy:
     def read(self, row: object, record: StudyRecord, run: Path) -> Study:
         """training.json."""
         where = f"training.json in {run}"
-        return from_record(Study, row, FORMAT, where, run=run, report=report_path(run), record=record)
+        found = from_record(Study, row, FORMAT, where, run=run, report=report_path(run), record=record)
+        check_planned(found)
+        return found
 
     def report(self, record: StudyRecord, result: Study) -> Report:
         """Pictures, tables, findings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budgetnet.cluster.executor import batch_for
+from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
 from budgetnet.experiments.activations.networks import base_for, twin_name, twin_of
 from budgetnet.experiments.activations.probe import LENGTHS
@@ -29,15 +30,23 @@ class StudyPlan:
     """
 
     network: Network
-    side_px: int
+    side_px: PositiveInt
     preprocessing: Preprocessing
-    batch: int
-    steps: int
-    warmup_steps: int
-    cooldown_steps: int
-    probe_steps: tuple[int, ...]
-    lengths: tuple[float, ...]
-    augmentation: tuple[tuple[Chosen, ...], ...]
+    batch: PositiveInt
+    steps: PositiveInt
+    warmup_steps: PositiveInt
+    cooldown_steps: NonNegativeInt
+    probe_steps: NotEmpty[PositiveInt]
+    lengths: NotEmpty[PositiveFloat]
+    augmentation: NotEmpty[tuple[Chosen, ...]]
+
+    def __post_init__(self) -> None:
+        for name in ("warmup_steps", "cooldown_steps"):
+            count = getattr(self, name)
+            require(count <= self.steps, f"{name} is {count}, more than steps, {self.steps}")
+        require(max(self.probe_steps) <= self.steps, f"probe_steps goes beyond steps, {self.steps}")
+        channels, taken = len(self.preprocessing.mean), self.network.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
 
 
 StudyRecord = Record[StudyRequest, StudyPlan]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from budgetnet.codec import NotEmpty, PositiveInt
 from budgetnet.networks import Activation, Network
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import Recipe
@@ -17,10 +18,10 @@ class StudyRequest:
     """
 
     network: str | Network | None
-    activations: tuple[Activation, ...]
-    seeds: int
-    steps: int
+    activations: NotEmpty[Activation]
+    seeds: PositiveInt
+    steps: PositiveInt
     recipe: Recipe
-    probes: int
-    probe_images: int
+    probes: PositiveInt
+    probe_images: PositiveInt
     augment: Augment

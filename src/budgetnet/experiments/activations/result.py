@@ -10,7 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    require,
+    require_known,
+)
 from budgetnet.experiments.activations.measures import MEASURES, ImageValues, Measure
 from budgetnet.experiments.activations.networks import twin_name, twin_title
 from budgetnet.experiments.activations.plan import StudyRecord
@@ -29,6 +39,8 @@ from budgetnet.statistics import (
 
 FORMAT = "budgetnet.training-landscape.v2"
 CURVE_POINTS = 40
+BY_LENGTH = ("losses", "gradient_changes", "first_order_errors")
+"""The lists of a probe that have a number for each of its distances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +51,23 @@ class TwinTraining:
     those steps and a number a layer, and no row where none is trained. Numbers that are not finite are None.
     """
 
-    seed: int
+    seed: NonNegativeInt
     diverged: bool
     learned: bool
-    correct: int
-    count: int
-    units: int
-    dead: int
-    silent: int
-    blocked_share: float
+    correct: NonNegativeInt
+    count: PositiveInt
+    units: PositiveInt
+    dead: NonNegativeInt
+    silent: NonNegativeInt
+    blocked_share: Share
     losses: tuple[float | None, ...]
     betas: tuple[tuple[float | None, ...], ...]
     probes: tuple[ProbeValues, ...]
+
+    def __post_init__(self) -> None:
+        require(self.correct <= self.count, f"correct is {self.correct}, of {self.count}")
+        kept = max(self.dead, self.silent) <= self.units
+        require(kept, f"dead is {self.dead} and silent {self.silent}, of {self.units} units")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +85,25 @@ class Twin:
     trainable: bool
     layers: tuple[str, ...]
     measures: dict[str, Spread | None]
-    trainings: tuple[TwinTraining, ...]
+    trainings: NotEmpty[TwinTraining]
+
+    def __post_init__(self) -> None:
+        require(
+            set(self.measures) == {one.name for one in MEASURES},
+            "measures has other names than those that are measured",
+        )
+        for name, spread in self.measures.items():
+            seeds = len(self.trainings) if spread is None else len(spread.values)
+            require(
+                seeds == len(self.trainings),
+                f"measures.{name}.values has {seeds} items, of {len(self.trainings)} trainings",
+            )
+        for one in self.trainings:
+            widths = {len(row) for row in one.betas}
+            require(
+                widths <= {len(self.layers)}, f"betas must have {len(self.layers)} items in each row, as layers has"
+            )
+            require(bool(one.betas) == bool(self.layers), "betas and layers do not agree")
 
     @property
     def short_title(self) -> str:
@@ -90,8 +125,8 @@ class Twin:
 class ImageCounts:
     """How many images each training learned from, and answered at its end."""
 
-    train: int
-    validation: int
+    train: PositiveInt
+    validation: PositiveInt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,25 +141,57 @@ class Study:
     run: Path = field(metadata=NOT_STORED)
     data: str
     network: str
-    macs: int
+    macs: PositiveInt
     resolution_px: tuple[int, int]
     recipe: str
-    seeds: int
-    steps: int
-    batch: int
-    epochs: float
+    seeds: PositiveInt
+    steps: PositiveInt
+    batch: PositiveInt
+    epochs: PositiveFloat
     images: ImageCounts
-    last_steps: int
-    loss_images: int
-    probe_images: int
-    probe_steps: tuple[int, ...]
-    lengths: tuple[float, ...]
-    curve_steps: tuple[int, ...]
+    last_steps: PositiveInt
+    loss_images: PositiveInt
+    probe_images: PositiveInt
+    probe_steps: NotEmpty[PositiveInt]
+    lengths: NotEmpty[PositiveFloat]
+    curve_steps: NotEmpty[PositiveInt]
     statement: tuple[str, ...]
-    twins: tuple[Twin, ...]
+    twins: NotEmpty[Twin]
     differences: dict[str, tuple[PairedDifference, ...]]
     report: Path = field(metadata=NOT_STORED)
     record: StudyRecord = field(metadata=PRIVATE, repr=False)
+
+    def __post_init__(self) -> None:
+        names = [twin.name for twin in self.twins]
+        require(len(set(names)) == len(names), "twins has a name twice")
+        require(
+            set(self.differences) == {one.name for one in MEASURES},
+            "differences has other names than those that are measured",
+        )
+        pairs = [name for rows in self.differences.values() for row in rows for name in (row.a, row.b)]
+        require_known("a name of differences", pairs, names, "twins")
+        for twin in self.twins:
+            seeds = [one.seed for one in twin.trainings]
+            require(
+                seeds == list(range(self.seeds)), f"trainings of {twin.name} have the seeds {seeds}, of {self.seeds}"
+            )
+            for one in twin.trainings:
+                steps, points = len(self.probe_steps), len(self.curve_steps)
+                lists = [("losses", one.losses, points), ("probes", one.probes, steps)]
+                lists += [("betas", one.betas, points)] if twin.layers else []
+                lists += [
+                    (f"{name} of a probe", getattr(probe, name), len(self.lengths))
+                    for probe in one.probes
+                    for name in BY_LENGTH
+                ]
+                for name, rows, wanted in lists:
+                    count = len(rows)
+                    require(count == wanted, f"{name} of {twin.name} has {count} items; it must have {wanted}")
+        for name, rows in self.differences.items():
+            for row in rows:
+                require(
+                    len(row.seeds) == self.seeds, f"differences.{name} has seeds of {len(row.seeds)}, of {self.seeds}"
+                )
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -132,6 +199,18 @@ class Study:
         sheets = ("training", "training-betas") if any(twin.layers for twin in self.twins) else ("training",)
         pictures = [self.run / f"{name}.{kind}" for name in sheets for kind in ("png", "svg")]
         return (self.report, *pictures, self.run / "training.json")
+
+
+def check_planned(found: Study) -> None:
+    """Raise a one-line `ValueError` where a study is not of the twins and steps that its plan.json has."""
+    request, plan = found.record.request, found.record.plan
+    found.record.data.check_network(plan.network)
+    names, planned = [twin.name for twin in found.twins], [twin_name(one) for one in request.activations]
+    require(names == planned, f"twins are {names}, and activations in plan.json {planned}")
+    require(len(plan.augmentation) == request.seeds, f"augmentation in plan.json is not of {request.seeds} seeds")
+    for name in ("steps", "batch", "probe_steps", "lengths"):
+        require(getattr(found, name) == getattr(plan, name), f"{name} is another than in plan.json")
+    require(found.seeds == request.seeds, f"seeds is {found.seeds}, and in plan.json {request.seeds}")
 
 
 def twin_of_records(activation: Activation, records: Sequence[TrainingRecord]) -> Twin:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.executor import batch_for
+from budgetnet.codec import NonNegativeFloat, PositiveFloat, PositiveInt, require
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.baseline.default_space import space_for
 from budgetnet.experiments.baseline.request import BaselineRequest
@@ -63,11 +64,11 @@ PAGE_SECONDS = 5.0
 class Rung:
     """Equal trainings of so many networks: the steps of each, the seconds of these, and of what it predicts then."""
 
-    networks: int
-    trainings: int
-    steps: int
-    training_seconds: float
-    prediction_seconds: float
+    networks: PositiveInt
+    trainings: PositiveInt
+    steps: PositiveInt
+    training_seconds: PositiveFloat
+    prediction_seconds: NonNegativeFloat
 
     @property
     def seconds_each(self) -> float:
@@ -88,18 +89,22 @@ class BaselinePlan:
     `startup_seconds` is how long workers take to start, before each rung.
     """
 
-    side_px: int
+    side_px: PositiveInt
     space: Space
     recipe: Recipe
     augmentation: tuple[Chosen, ...]
     preprocessing: Preprocessing
-    batch: int
-    slots: int
-    seeds: int
-    startup_seconds: float
+    batch: PositiveInt
+    slots: PositiveInt
+    seeds: PositiveInt
+    startup_seconds: NonNegativeFloat
     scores: Rung
     semifinals: Rung | None
     finals: Rung
+
+    def __post_init__(self) -> None:
+        channels, taken = len(self.preprocessing.mean), self.space.base.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the base takes {taken}")
 
     def config(self, name: str, network: Network, seed: int, rung: Rung) -> TrainingConfig:
         """A training of that network in a rung, called `name`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.budgets.search_space import Choice
-from budgetnet.codec import from_record
+from budgetnet.codec import NonNegativeFloat, NotEmpty, PositiveFloat, PositiveInt, Share, from_record
 from budgetnet.reading import read_json_file
 from budgetnet.statistics import PairedDifference
 
@@ -20,12 +20,12 @@ class RankedNetwork:
 
     id: str
     stages: tuple[Choice, ...]
-    macs: int
-    score_accuracy: float
-    score_log_loss: float
-    validation: float
-    test: float
-    both: float
+    macs: PositiveInt
+    score_accuracy: Share
+    score_log_loss: NonNegativeFloat
+    validation: Share
+    test: Share
+    both: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class RandomFinal:
     """A finalist of random search, as the search's own finals are."""
 
     id: str
-    macs: int
-    validation_accuracy: float
+    macs: PositiveInt
+    validation_accuracy: Share
     reward: float
-    accuracy: float
+    accuracy: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ class RandomSearchResult:
     `winner` is the accuracy of the search's winner minus that of its own, `all_finals` that of all finalists.
     """
 
-    search_macs: float
-    training_macs: float
-    affordable: int
-    trainings: int
-    finals: tuple[RandomFinal, ...]
+    search_macs: PositiveFloat
+    training_macs: PositiveFloat
+    affordable: PositiveInt
+    trainings: PositiveInt
+    finals: NotEmpty[RandomFinal]
     winner: PairedDifference
     all_finals: MeanDifference
 
@@ -77,7 +77,7 @@ class RandomSearchResult:
 class RandomSampler:
     """The best objective of as many even draws, scored alike."""
 
-    candidates: int
+    candidates: PositiveInt
     best_reward: float
 
 
@@ -88,7 +88,7 @@ class Ranking:
     By accuracy, by log loss, by multiply-adds alone, and by the `model` of the search's scores, where there is one.
     """
 
-    steps: int
+    steps: PositiveInt
     scored_by: str
     tau: float
     low: float
@@ -97,7 +97,7 @@ class Ranking:
     low_log_loss: float
     high_log_loss: float
     tau_macs: float
-    networks: tuple[RankedNetwork, ...]
+    networks: NotEmpty[RankedNetwork]
     random_search: RandomSearchResult | None
     model: Tau | None
     random_sampler: RandomSampler | None

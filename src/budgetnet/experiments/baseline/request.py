@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.search_space import Space
+from budgetnet.codec import NonNegativeInt, PositiveFloat
 from budgetnet.experiments.baseline.search import Sampler
 from budgetnet.networks import Network
 from budgetnet.training.augmenting import Augment
@@ -17,12 +18,12 @@ class BaselineRequest:
     """A budget and what is searched within it. `space` is None for the default around `base`."""
 
     budget: Budget
-    time_seconds: float
+    time_seconds: PositiveFloat
     space: Space | None
     base: str | Network
     sampler: Sampler
     exponent: float
-    seed: int
+    seed: NonNegativeInt
     recipe: Recipe
     precision: str
     augment: Augment

@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.arguments import shown
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.feasible_space import front
 from budgetnet.budgets.search_space import Choice
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveInt,
+    Share,
+    require,
+    require_interval,
+    require_known,
+)
 from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
 from budgetnet.experiments.baseline.plan import BaselinePlan
 from budgetnet.experiments.baseline.ranking import Ranking
@@ -43,9 +55,9 @@ class Candidate:
 
     id: str
     stages: tuple[Choice, ...]
-    macs: int
-    accuracy: float
-    log_loss: float
+    macs: PositiveInt
+    accuracy: Share
+    log_loss: NonNegativeFloat
     reward: float
     front: bool
 
@@ -58,9 +70,9 @@ class Semifinal:
     """
 
     id: str
-    macs: int
-    accuracy: float
-    log_loss: float
+    macs: PositiveInt
+    accuracy: Share
+    log_loss: NonNegativeFloat
     reward: float
 
 
@@ -75,17 +87,22 @@ class Final:
 
     id: str
     network: Network
-    macs: int
-    params: int
-    peak_activation_bytes: int
-    search_accuracy: float | None
-    validation_accuracy: float
+    macs: PositiveInt
+    params: PositiveInt
+    peak_activation_bytes: PositiveInt
+    search_accuracy: Share | None
+    validation_accuracy: Share
     reward: float
-    accuracy: float
-    low: float
-    high: float
-    seeds: tuple[float, ...]
-    unlearned: tuple[int, ...] = ()
+    accuracy: Share
+    low: Share
+    high: Share
+    seeds: NotEmpty[Share]
+    unlearned: tuple[NonNegativeInt, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_interval(self.accuracy, self.low, self.high, "accuracy")
+        for seed in self.unlearned:
+            require(seed < len(self.seeds), f"unlearned has the seed {seed}, of {len(self.seeds)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +120,34 @@ class Baseline:
     winner: str
     scored_by: str
     network: Network = field(init=False, metadata=NOT_STORED)
-    target_macs: int
+    target_macs: PositiveInt
     exponent: float
-    networks_in_space: int
-    candidates: tuple[Candidate, ...]
+    networks_in_space: PositiveInt
+    candidates: NotEmpty[Candidate]
     semifinals: tuple[Semifinal, ...]
-    hypervolume: float
-    finals: tuple[Final, ...]
+    hypervolume: Share
+    finals: NotEmpty[Final]
     against_base: PairedDifference
-    test_images: int
+    test_images: PositiveInt
     statement: tuple[str, ...]
     report: Path = field(metadata=NOT_STORED)
     record: BaselineRecord = field(metadata=PRIVATE, repr=False, compare=False)
     ranking: Ranking | None = field(default=None, metadata=PRIVATE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.finals:
-            raise ValueError("it has no finals")
-        object.__setattr__(self, "network", self.finals[0].network)
+        winner, base = self.finals[0], self.finals[-1]
+        object.__setattr__(self, "network", winner.network)
+        require(len(self.finals) > 1 and base.id == BASE, "the last of finals is not the base")
+        require(self.winner == winner.id, f"winner is {shown(self.winner)}, and the first of finals {shown(winner.id)}")
+        ids = [row.id for row in self.candidates]
+        require(len(set(ids)) == len(ids), "candidates has an id twice")
+        known = {*ids, *(row.id for row in self.semifinals)}
+        require_known("an id of finals", [row.id for row in self.finals[:-1]], known, "candidates and semifinals")
+        require(any(row.front for row in self.candidates), "none of candidates is on the front")
+        pair = self.against_base
+        require((pair.a, pair.b) == (winner.id, BASE), "against_base is not of winner and base")
+        require(pair.low is not None, "against_base has no interval")
+        require(len({len(row.seeds) for row in (*self.finals, pair)}) == 1, "finals have other numbers of seeds")
 
     @property
     def predicted(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.coefficient_space import Region
 from budgetnet.cluster.executor import batch_for
+from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
 from budgetnet.experiments.coefficients.entrants import (
     Entrant,
@@ -55,19 +56,19 @@ FOUND, PAPER_ID = "found", "paper"
 class Seconds:
     """Of one training: in every early rung, in the last one, in the check."""
 
-    rungs: tuple[float, ...]
-    last: float
-    check: float
+    rungs: tuple[PositiveFloat, ...]
+    last: PositiveFloat
+    check: PositiveFloat
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCheck:
     """A network at phi = 2, its cost in the search's measure, and the steps of each of its trainings."""
 
-    phi: float
-    cost: int
+    phi: PositiveFloat
+    cost: PositiveInt
     network: Network
-    steps: int
+    steps: PositiveInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ class PlannedEntrant:
     coefficients: Coefficients
     region: Region
     network: Network
-    cost: int
-    images_per_second: float
+    cost: PositiveInt
+    images_per_second: PositiveFloat
     race: RaceSteps | None
-    last_steps: int
+    last_steps: PositiveInt
     check: PlannedCheck
 
 
@@ -95,20 +96,36 @@ class CoefficientsPlan:
     `kept` entrants take part in each rung. `paper` is the paper's network of the check.
     """
 
-    side_px: int
+    side_px: PositiveInt
     base: Network
-    base_cost: int
-    networks: int
+    base_cost: PositiveInt
+    networks: PositiveInt
     drawn: str
     recipe: Recipe
     augmentation: tuple[Chosen, ...]
     preprocessing: Preprocessing
-    batch: int
-    slots: int
-    kept: tuple[int, ...]
+    batch: PositiveInt
+    slots: PositiveInt
+    kept: NotEmpty[PositiveInt]
     seconds: Seconds
-    entrants: tuple[PlannedEntrant, ...]
+    entrants: NotEmpty[PlannedEntrant]
     paper: PlannedCheck
+
+    def __post_init__(self) -> None:
+        ids = [row.id for row in self.entrants]
+        require(len(set(ids)) == len(ids), "entrants has an id twice")
+        require(self.kept[0] == len(ids), f"kept begins with {self.kept[0]}, and there are {len(ids)} entrants")
+        require(list(self.kept) == sorted(self.kept, reverse=True), "kept grows from rung to rung")
+        early = len(self.kept) - 1
+        require(
+            len(self.seconds.rungs) == early,
+            f"seconds.rungs has {len(self.seconds.rungs)} items; {early} rungs are early",
+        )
+        for row in self.entrants:
+            rungs = len(row.race.rungs) if row.race else 0
+            require(rungs == early, f"race of {row.id} has {rungs} rungs; {early} are early")
+        channels, taken = len(self.preprocessing.mean), self.base.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the base takes {taken}")
 
     def lengths(self, seeds: int) -> list[tuple[int, float]]:
         """How many trainings each rung and then the check has, and the seconds of one."""

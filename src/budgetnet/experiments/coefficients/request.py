@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budgetnet.budgets.coefficient_space import Measure
+from budgetnet.codec import NonNegativeInt, PositiveFloat, PositiveInt
 from budgetnet.networks import Network
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import Recipe
@@ -19,14 +20,14 @@ class CoefficientsRequest:
     """
 
     base: str | Network
-    growth: float
-    tolerance: float
+    growth: PositiveFloat
+    tolerance: PositiveFloat
     measure: Measure
-    candidates: int
-    finalists: int
-    seeds: int
-    time_seconds: float
-    seed: int
+    candidates: PositiveInt
+    finalists: PositiveInt
+    seeds: PositiveInt
+    time_seconds: PositiveFloat
+    seed: NonNegativeInt
     recipe: Recipe
     precision: str
     augment: Augment

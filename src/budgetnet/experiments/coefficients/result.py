@@ -7,9 +7,21 @@ from pathlib import Path
 
 from budgetnet.budgets.coefficient_space import Measure, Region
 from budgetnet.budgets.coefficients_file import FORMAT
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    require,
+    require_interval,
+    require_known,
+)
 from budgetnet.draw.intervals import Mean
-from budgetnet.experiments.coefficients.plan import CoefficientsPlan
+from budgetnet.experiments.coefficients.plan import FOUND, PAPER_ID, CoefficientsPlan
 from budgetnet.experiments.coefficients.request import CoefficientsRequest
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
@@ -26,9 +38,9 @@ class SeedScore:
     `learned`: the log loss is below that of the class frequencies (`training.chance`).
     """
 
-    seed: int
-    log_loss: float
-    accuracy: float
+    seed: NonNegativeInt
+    log_loss: NonNegativeFloat
+    accuracy: Share
     diverged: bool
     learned: bool
 
@@ -37,13 +49,17 @@ class SeedScore:
 class Score:
     """Means over seeds with their 95 % intervals: of the log loss in nats, of the accuracy from 0 to 1."""
 
-    log_loss: float
+    log_loss: NonNegativeFloat
     log_loss_low: float
     log_loss_high: float
-    accuracy: float
+    accuracy: Share
     accuracy_low: float
     accuracy_high: float
-    seeds: tuple[SeedScore, ...]
+    seeds: NotEmpty[SeedScore]
+
+    def __post_init__(self) -> None:
+        require_interval(self.log_loss, self.log_loss_low, self.log_loss_high, "log_loss")
+        require_interval(self.accuracy, self.accuracy_low, self.accuracy_high, "accuracy")
 
     def named(self, label: str) -> Mean:
         """The accuracy of what is called so, as pictures show it."""
@@ -63,9 +79,9 @@ class Ranked:
     coefficients: Coefficients
     region: Region
     network: Network
-    cost: int
-    macs: int
-    rung: int
+    cost: PositiveInt
+    macs: PositiveInt
+    rung: NonNegativeInt
     finalist: bool
     paper: bool
     first: Score
@@ -78,6 +94,12 @@ class ScoreDifference:
 
     log_loss: PairedDifference
     accuracy: PairedDifference
+
+    def __post_init__(self) -> None:
+        for name, row in (("log_loss", self.log_loss), ("accuracy", self.accuracy)):
+            require(row.low is not None, f"{name} has no interval")
+        same = (self.log_loss.a, self.log_loss.b) == (self.accuracy.a, self.accuracy.b)
+        require(same, "log_loss and accuracy are of other pairs")
 
     @property
     def a(self) -> str:
@@ -112,9 +134,9 @@ class Needed:
 
     a: str
     b: str
-    times: float
-    seeds: int | None
-    hours: float
+    times: PositiveFloat
+    seeds: PositiveInt | None
+    hours: NonNegativeFloat
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +145,9 @@ class Checked:
 
     id: str
     coefficients: Coefficients
-    phi: float
+    phi: PositiveFloat
     network: Network
-    cost: int
+    cost: PositiveInt
     score: Score
 
 
@@ -134,10 +156,18 @@ class Check:
     """The found coefficients against the paper's at phi = 2. Both empty where they give the same network."""
 
     same: bool
-    phi: float
-    cost: int
+    phi: PositiveFloat
+    cost: PositiveInt
     networks: tuple[Checked, ...]
     difference: ScoreDifference | None
+
+    def __post_init__(self) -> None:
+        ids = [row.id for row in self.networks]
+        wanted = [] if self.same else [FOUND, PAPER_ID]
+        require(sorted(ids) == wanted, f"networks are {ids}, and same is {self.same}; they must be {wanted}")
+        require((self.difference is None) == self.same, f"difference and same, {self.same}, do not agree")
+        if self.difference is not None:
+            require_known("an id of difference", [self.difference.a, self.difference.b], ids, "networks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,14 +185,14 @@ class CoefficientSearch:
     run: Path = field(metadata=NOT_STORED)
     region: Region
     base: Network
-    base_cost: int
+    base_cost: PositiveInt
     measure: Measure
-    growth: float
-    tolerance: float
-    networks: int
+    growth: PositiveFloat
+    tolerance: PositiveFloat
+    networks: PositiveInt
     drawn: str
-    seeds: int
-    ranking: tuple[Ranked, ...]
+    seeds: PositiveInt
+    ranking: NotEmpty[Ranked]
     differences: tuple[ScoreDifference, ...]
     alike: tuple[str, ...]
     needed: tuple[Needed, ...]
@@ -173,6 +203,22 @@ class CoefficientSearch:
     record: CoefficientsRecord = field(metadata=PRIVATE, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        ids = [row.id for row in self.ranking]
+        require(len(set(ids)) == len(ids), "ranking has an id twice")
+        pairs = [name for row in (*self.differences, *self.needed) for name in (row.a, row.b)]
+        require_known("an id of differences or needed", pairs, ids, "ranking")
+        require_known("an id of alike", self.alike, ids, "ranking")
+        best = self.ranking[0]
+        require(
+            self.coefficients == best.coefficients,
+            "alpha, beta and gamma are not the coefficients of the first of ranking",
+        )
+        require(
+            (self.score, self.region) == (best.score, best.region),
+            "score or region is not that of the first of ranking",
+        )
+        require(best.finalist, f"finalist of {best.id}, the first of ranking, is false")
+        require(sum(row.paper for row in self.ranking) == 1, "not one network of ranking is the paper's")
         if not self.ranking:
             raise ValueError("its ranking is empty")
 

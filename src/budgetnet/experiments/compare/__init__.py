@@ -19,7 +19,7 @@ from budgetnet.experiments.compare.plan import ComparePlan
 from budgetnet.experiments.compare.plan import propose as propose_comparison
 from budgetnet.experiments.compare.report import report as report_of
 from budgetnet.experiments.compare.request import CompareRequest, Question
-from budgetnet.experiments.compare.result import FORMAT, Comparison
+from budgetnet.experiments.compare.result import FORMAT, Comparison, check_planned
 from budgetnet.experiments.compare.run import run as run_comparison
 from budgetnet.experiments.compare.scalings import SCALINGS, START_SHARE
 from budgetnet.experiments.compute import Compute
@@ -62,7 +62,9 @@ class Compare:
     def read(self, row: object, record: CompareRecord, run: Path) -> Comparison:
         """comparison.json."""
         where = f"comparison.json in {run}"
-        return from_record(Comparison, row, FORMAT, where, run=run, report=report_path(run), record=record)
+        found = from_record(Comparison, row, FORMAT, where, run=run, report=report_path(run), record=record)
+        check_planned(found)
+        return found
 
     def report(self, record: CompareRecord, result: Comparison) -> Report:
         """Tables, pictures, findings."""

@@ -12,6 +12,7 @@ from itertools import groupby
 
 from budgetnet.budgets.budget import Budget, BudgetError, Fit, nearest_miss
 from budgetnet.budgets.fit import fit
+from budgetnet.codec import NonNegativeInt
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import AdaptedBase, adapted_bases, largest_px, map_rank, safe_name
 from budgetnet.networks import Network
@@ -31,7 +32,7 @@ class Entrant:
     base: str
     strategy: FitStrategy
     phi: float | None
-    dropped_strides: int
+    dropped_strides: NonNegativeInt
     network: Network
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
 from budgetnet.experiments.compare.entrants import Entrant, LeftOut
 from budgetnet.experiments.compare.request import CompareRequest
@@ -34,12 +35,19 @@ class PlannedEntrant:
     parent: str | None
     recipe: Recipe
     preprocessing: Preprocessing
-    batch: int
-    steps: int
-    warmup_steps: int
-    cooldown_steps: int
-    images_per_second: float
-    augmentation: tuple[tuple[Chosen, ...], ...]
+    batch: PositiveInt
+    steps: PositiveInt
+    warmup_steps: PositiveInt
+    cooldown_steps: NonNegativeInt
+    images_per_second: PositiveFloat
+    augmentation: NotEmpty[tuple[Chosen, ...]]
+
+    def __post_init__(self) -> None:
+        channels, taken = len(self.preprocessing.mean), self.entrant.network.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
+        for name in ("warmup_steps", "cooldown_steps"):
+            count = getattr(self, name)
+            require(count <= self.steps, f"{name} is {count}, more than steps, {self.steps}")
 
     def config(self, seed: int) -> TrainingConfig:
         """The training of one seed."""
@@ -63,12 +71,12 @@ class ComparePlan:
     the report.
     """
 
-    side_px: int
-    seconds_each: float
-    measured_seconds: float
-    slots: int
-    finish_seconds: float
-    entrants: tuple[PlannedEntrant, ...]
+    side_px: PositiveInt
+    seconds_each: PositiveFloat
+    measured_seconds: PositiveFloat
+    slots: PositiveInt
+    finish_seconds: NonNegativeFloat
+    entrants: NotEmpty[PlannedEntrant]
     left_out: tuple[LeftOut, ...]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients, FitStrategy
 from budgetnet.training.augmenting import Augment
@@ -20,13 +21,13 @@ class CompareRequest:
 
     question: Question
     budget: Budget
-    time_seconds: float
-    seeds: int
-    networks: tuple[str | Network, ...]
+    time_seconds: PositiveFloat
+    seeds: PositiveInt
+    networks: NotEmpty[str | Network]
     strategy: FitStrategy
     coefficients: Coefficients
     pretrained: str
     recipe: Recipe | None
     precision: str
     augment: Augment
-    start_share: float
+    start_share: PositiveFloat

@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.budgets.budget import LimitName
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    require,
+    require_interval,
+    require_known,
+)
 from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.compare.entrants import LeftOut
 from budgetnet.experiments.compare.plan import ComparePlan
@@ -34,14 +47,22 @@ class SeedScore:
     """One training's test: right answers, their share with Wilson's 95 % interval. A diverged one answers no numbers,
     which are wrong. `learned`: its log loss is below that of the class frequencies (`training.chance`)."""
 
-    seed: int
-    correct: int
-    count: int
-    accuracy: float
-    low: float
-    high: float
+    seed: NonNegativeInt
+    correct: NonNegativeInt
+    count: PositiveInt
+    accuracy: Share
+    low: Share
+    high: Share
     diverged: bool
     learned: bool
+
+    def __post_init__(self) -> None:
+        require_interval(self.accuracy, self.low, self.high, "accuracy")
+        share = self.correct / self.count
+        require(
+            abs(self.accuracy - share) < 1e-6,
+            f"accuracy is {self.accuracy:g}, and {self.correct} of {self.count} are right",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +80,42 @@ class Compared:
     base: str
     strategy: str
     phi: float | None
-    dropped_strides: int
+    dropped_strides: NonNegativeInt
     network: Network
     design: str
     blocks: str
-    accuracy: float
-    low: float
-    high: float
-    error_images: float
-    error_seeds: float | None
-    seeds: tuple[SeedScore, ...]
-    params: int
-    macs: int
-    activations: int
-    weight_bytes: int
-    peak_activation_bytes: int
-    peak_bytes: int
-    binding: str
-    share: float
+    accuracy: Share
+    low: Share
+    high: Share
+    error_images: NonNegativeFloat
+    error_seeds: NonNegativeFloat | None
+    seeds: NotEmpty[SeedScore]
+    params: PositiveInt
+    macs: PositiveInt
+    activations: PositiveInt
+    weight_bytes: PositiveInt
+    peak_activation_bytes: PositiveInt
+    peak_bytes: PositiveInt
+    binding: LimitName
+    share: PositiveFloat
     measurement: Measurement
-    images_per_second: float
-    batch: int
-    steps: int
-    epochs: float
+    images_per_second: PositiveFloat
+    batch: PositiveInt
+    steps: PositiveInt
+    epochs: PositiveFloat
     recipe: str
     parent: str | None
-    published_top1: float | None
+    published_top1: PositiveFloat | None
     published_source: str | None
-    training_seconds: float | None
+    training_seconds: PositiveFloat | None
     origin: str
+
+    def __post_init__(self) -> None:
+        require_interval(self.accuracy, self.low, self.high, "accuracy")
+        both = (self.published_top1 is None) == (self.published_source is None)
+        require(both, "one of published_top1 and published_source is missing")
+        seeds = [row.seed for row in self.seeds]
+        require(seeds == list(range(len(seeds))), f"seeds are {seeds}; they are counted from 0")
 
     @property
     def image_ms(self) -> float | None:
@@ -110,16 +138,47 @@ class Comparison:
     """
 
     run: Path = field(metadata=NOT_STORED)
-    networks: tuple[Compared, ...]
+    networks: NotEmpty[Compared]
     reference: str | None
     pairs: tuple[PairedDifference, ...]
     statement: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
-    test_images: int
-    seconds_each: float
+    test_images: PositiveInt
+    seconds_each: PositiveFloat
     disturbance: str | None
     report: Path = field(metadata=NOT_STORED)
     record: Record[CompareRequest, ComparePlan] = field(metadata=PRIVATE, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ids = [row.id for row in self.networks]
+        require(len(set(ids)) == len(ids), "networks has an id twice")
+        require_known("reference", [] if self.reference is None else [self.reference], ids, "networks")
+        require_known("an id of pairs", [name for pair in self.pairs for name in (pair.a, pair.b)], ids, "networks")
+        count = len(ids) - 1 if self.reference is not None else len(ids) * (len(ids) - 1) // 2
+        require(len(self.pairs) == count, f"pairs has {len(self.pairs)} items; {count} of networks are compared")
+        seeds = {len(row.seeds) for row in (*self.networks, *self.pairs)}
+        require(len(seeds) == 1, "networks and pairs have other numbers of seeds")
+
+
+def check_planned(found: Comparison) -> None:
+    """Raise a one-line `ValueError` where a comparison is not of the networks and seeds that its plan.json has."""
+    planned = {row.entrant.id: row for row in found.record.plan.entrants}
+    ids, seeds = [row.id for row in found.networks], found.record.request.seeds
+    require(sorted(ids) == sorted(planned), f"networks are {ids}, and entrants in plan.json {list(planned)}")
+    for row in found.networks:
+        found.record.data.check_network(row.network)
+        entrant, training = planned[row.id].entrant, planned[row.id]
+        for name in ("label", "base", "strategy", "phi", "dropped_strides", "network"):
+            same = getattr(row, name) == getattr(entrant, name)
+            require(same, f"{name} of {row.id} in networks is another than in plan.json")
+        for name in ("parent", "batch", "steps", "images_per_second"):
+            same = getattr(row, name) == getattr(training, name)
+            require(same, f"{name} of {row.id} in networks is another than in plan.json")
+        require(row.recipe == training.recipe.name, f"recipe of {row.id} in networks is another than in plan.json")
+        require(len(training.augmentation) == seeds, f"augmentation of {row.id} in plan.json is not of {seeds} seeds")
+        require(len(row.seeds) == seeds, f"seeds of {row.id} in networks are {len(row.seeds)}, of {seeds}")
+    require(found.left_out == found.record.plan.left_out, "left_out is another than in plan.json")
+    require(found.seconds_each == found.record.plan.seconds_each, "seconds_each is another than in plan.json")
 
 
 def seed_score(test: TestPredictions) -> SeedScore:

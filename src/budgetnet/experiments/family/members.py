@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from budgetnet.codec import PositiveFloat, PositiveInt
 from budgetnet.costs.network_cost import cost
 from budgetnet.networks import Network, Px, zoo
 from budgetnet.networks.scaling import Coefficients, scale
@@ -46,10 +47,10 @@ class PublishedMember:
 
     name: str
     resolution_px: Px
-    blocks: int
-    macs: int
-    params: int
-    published_top1: float
+    blocks: PositiveInt
+    macs: PositiveInt
+    params: PositiveInt
+    published_top1: PositiveFloat
     source: str
 
 

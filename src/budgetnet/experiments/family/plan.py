@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.cluster.executor import batch_for
+from budgetnet.codec import PositiveInt
 from budgetnet.experiments.baseline import space_for
 from budgetnet.experiments.coefficients.entrants import entrants_for
 from budgetnet.experiments.coefficients.plan import FINALISTS, least_seconds
@@ -47,11 +48,11 @@ class FamilyPlan:
     parts."""
 
     augmentation: tuple[Chosen, ...]
-    baseline_seconds: int
-    coefficients_seconds: int
-    family_seconds: int
-    candidates: int
-    coefficient_seeds: int
+    baseline_seconds: PositiveInt
+    coefficients_seconds: PositiveInt
+    family_seconds: PositiveInt
+    candidates: PositiveInt
+    coefficient_seeds: PositiveInt
 
 
 def propose(request: FamilyRequest, context: Context) -> FamilyPlan:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import NOT_STORED, PRIVATE, NotEmpty, PositiveFloat, PositiveInt, require_known
 from budgetnet.experiments.family.members import PublishedMember
-from budgetnet.experiments.family.plan import FamilyPlan
+from budgetnet.experiments.family.plan import BASELINE, COEFFICIENTS, FamilyPlan
 from budgetnet.experiments.family.request import FamilyRequest
-from budgetnet.experiments.family.training import Member
+from budgetnet.experiments.family.training import Member, check_members
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.runs.record import Record
 from budgetnet.statistics import PairedDifference
@@ -38,14 +38,20 @@ class Family:
 
     run: Path = field(metadata=NOT_STORED)
     coefficients: Coefficients
-    members: tuple[Member, ...]
+    members: NotEmpty[Member]
     gains: tuple[PairedDifference, ...]
-    published: tuple[PublishedMember, ...]
-    steps: int
-    batch: int
-    epochs: float
-    test_images: int
+    published: NotEmpty[PublishedMember]
+    steps: PositiveInt
+    batch: PositiveInt
+    epochs: PositiveFloat
+    test_images: PositiveInt
     parts: tuple[SearchPart, ...]
     statement: tuple[str, ...]
     report: Path = field(metadata=NOT_STORED)
     record: FamilyRecord = field(metadata=PRIVATE, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_members(self.members, self.gains)
+        require_known(
+            "a name of parts", [part.name for part in self.parts], [BASELINE.name, COEFFICIENTS.name], "a family"
+        )

@@ -20,10 +20,21 @@ from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
 from budgetnet.cluster.executor import batch_for
 from budgetnet.cluster.pending import train_pending
-from budgetnet.codec import NOT_STORED, PRIVATE, to_plain
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+    require,
+    require_interval,
+    to_plain,
+)
 from budgetnet.data import ImageSet, Preprocessing
 from budgetnet.experiments.experiment import Context, report_path
-from budgetnet.experiments.family.members import members_of
+from budgetnet.experiments.family.members import PHIS, members_of
 from budgetnet.experiments.timing import FORWARD_RATE, ends_of
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
@@ -74,8 +85,8 @@ class MembersRequest:
     base: Network
     coefficients: Coefficients
     budget: Budget
-    time_seconds: float
-    seed: int
+    time_seconds: PositiveFloat
+    seed: NonNegativeInt
     recipe: Recipe
     precision: str
     augment: Augment
@@ -86,9 +97,9 @@ class PlannedMember:
     """A network that is trained, and the images a second of its training when it was timed."""
 
     id: str
-    phi: int
+    phi: NonNegativeInt
     network: Network
-    images_per_second: float
+    images_per_second: PositiveFloat
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +107,21 @@ class MembersPlan:
     """Equal `steps` for all members, `epochs` times through the training images, by as many `seeds`; `slots` trainings
     at a time. The `recipe` draws only the kinds of `augmentation` that are on."""
 
-    side_px: int
+    side_px: PositiveInt
     recipe: Recipe
     augmentation: tuple[Chosen, ...]
     preprocessing: Preprocessing
-    batch: int
-    slots: int
-    seeds: int
-    steps: int
-    epochs: float
-    members: tuple[PlannedMember, ...]
+    batch: PositiveInt
+    slots: PositiveInt
+    seeds: PositiveInt
+    steps: PositiveInt
+    epochs: PositiveFloat
+    members: NotEmpty[PlannedMember]
+
+    def __post_init__(self) -> None:
+        require([row.phi for row in self.members] == list(PHIS), f"phi of members must be {list(PHIS)}")
+        channels, taken = len(self.preprocessing.mean), self.members[0].network.in_channels
+        require(channels == taken, f"preprocessing has {channels} channels, and the members take {taken}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +133,36 @@ class Member:
     """
 
     id: str
-    phi: int
+    phi: NonNegativeInt
     network: Network
-    blocks: int
-    macs: int
-    params: int
-    weight_bytes: int
-    peak_activation_bytes: int
-    images_per_second: float
-    training_seconds: float | None
-    accuracy: float
-    low: float
-    high: float
-    seeds: tuple[float, ...]
-    unlearned: tuple[int, ...] = ()
+    blocks: PositiveInt
+    macs: PositiveInt
+    params: PositiveInt
+    weight_bytes: PositiveInt
+    peak_activation_bytes: PositiveInt
+    images_per_second: PositiveFloat
+    training_seconds: PositiveFloat | None
+    accuracy: Share
+    low: Share
+    high: Share
+    seeds: NotEmpty[Share]
+    unlearned: tuple[NonNegativeInt, ...] = ()
+
+    def __post_init__(self) -> None:
+        require_interval(self.accuracy, self.low, self.high, "accuracy")
+        for seed in self.unlearned:
+            require(seed < len(self.seeds), f"unlearned has the seed {seed}, of {len(self.seeds)}")
+
+
+def check_members(members: Sequence[Member], gains: Sequence[PairedDifference]) -> None:
+    """Raise a one-line `ValueError` where the members are not S0 to S3, or the gains not each one's over the one
+    before."""
+    require([row.phi for row in members] == list(PHIS), f"phi of members must be {list(PHIS)}")
+    ids = [row.id for row in members]
+    require(len(set(ids)) == len(ids), "members has an id twice")
+    pairs = [(row.a, row.b) for row in gains]
+    require(pairs == list(zip(ids[1:], ids, strict=False)), "gains are not of each member and the one before it")
+    require(len({len(row.seeds) for row in (*members, *gains)}) == 1, "members and gains have other numbers of seeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +170,18 @@ class TrainedMembers:
     """S0 to S3, and what each gains over the one before: S1 over S0, S2 over S1, S3 over S2."""
 
     run: Path = field(metadata=NOT_STORED)
-    members: tuple[Member, ...]
+    members: NotEmpty[Member]
     gains: tuple[PairedDifference, ...]
-    test_images: int
+    test_images: PositiveInt
     report: Path = field(metadata=NOT_STORED)
     record: Record[MembersRequest, MembersPlan] = field(metadata=PRIVATE, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_members(self.members, self.gains)
+        ids, planned = [row.id for row in self.members], [row.id for row in self.record.plan.members]
+        require(ids == planned, f"members are {ids}, and in plan.json {planned}")
+        for row in self.members:
+            self.record.data.check_network(row.network)
 
 
 MembersRecord = Record[MembersRequest, MembersPlan]

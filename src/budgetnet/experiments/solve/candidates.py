@@ -13,8 +13,9 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, nearest_miss
+from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, LimitName, nearest_miss
 from budgetnet.budgets.fit import fit
+from budgetnet.codec import NonNegativeInt, PositiveFloat, PositiveInt
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px
@@ -57,7 +58,7 @@ class Contender:
         return self.fit.network
 
     @property
-    def binding(self) -> str:
+    def binding(self) -> LimitName:
         """The name of the limit that it uses most of."""
         return self.fit.certificate.binding.name
 
@@ -108,18 +109,18 @@ class Candidate:
     base: str
     strategy: FitStrategy
     phi: float | None
-    dropped_strides: int
+    dropped_strides: NonNegativeInt
     resolution_px: Px
     network: str
-    macs: int
-    params: int
-    activations: int
-    weight_bytes: int
-    peak_activation_bytes: int
-    peak_bytes: int
-    binding: str
-    share: float
-    epochs: float | None
+    macs: PositiveInt
+    params: PositiveInt
+    activations: PositiveInt
+    weight_bytes: PositiveInt
+    peak_activation_bytes: PositiveInt
+    peak_bytes: PositiveInt
+    binding: LimitName
+    share: PositiveFloat
+    epochs: PositiveFloat | None
     raced: bool
     why: str
 

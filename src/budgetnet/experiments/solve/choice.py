@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.codec import require, require_interval
 from budgetnet.statistics import Estimate, paired_difference
 
 LEAST_SAVED = 0.1
@@ -44,6 +45,12 @@ class Choice:
     best_id: str
     reason: str
     difference: Estimate | None
+
+    def __post_init__(self) -> None:
+        if self.difference is not None:
+            require_interval(self.difference.value, self.difference.low, self.difference.high, "difference.value")
+        same = (self.difference is None) == (self.id == self.best_id)
+        require(same, "difference is there exactly where id is not best_id")
 
 
 def choose_winner(scores: Mapping[str, ValidationScores], macs: Mapping[str, int]) -> Choice:

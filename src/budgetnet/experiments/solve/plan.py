@@ -13,8 +13,17 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from budgetnet.arguments import shown
 from budgetnet.budgets.budget import Certificate
 from budgetnet.cluster.executor import Executor
+from budgetnet.codec import (
+    NonNegativeInt,
+    NotEmpty,
+    PositiveFloat,
+    PositiveInt,
+    require,
+    require_known,
+)
 from budgetnet.data import Data, ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
@@ -67,8 +76,8 @@ CLOSE = 1.25
 class Steps:
     """Where a training leaves its trunk, and the steps of the cool-down that follows."""
 
-    trunk_until: int
-    cooldown_steps: int
+    trunk_until: PositiveInt
+    cooldown_steps: NonNegativeInt
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +92,22 @@ class Entrant:
     phi: float | None
     certificate: Certificate
     config: TrainingConfig
-    rungs: tuple[Steps, ...]
+    rungs: NotEmpty[Steps]
     final: Steps | None
-    single_process: float
-    data_parallel: float
+    single_process: PositiveFloat
+    data_parallel: PositiveFloat
+
+    def __post_init__(self) -> None:
+        require(self.config.id == self.id, f"config.id is {shown(self.config.id)}, and id {shown(self.id)}")
+        trunks = [steps.trunk_until for steps in self.rungs]
+        require(trunks == sorted(trunks), "the trunks of rungs become shorter")
+        last, steps = self.final or self.rungs[-1], self.config.steps
+        whole = last.trunk_until + last.cooldown_steps
+        require(
+            whole == steps,
+            f"config.steps is {steps}, and the steps of {'final' if self.final else 'rungs'} are {whole}",
+        )
+        require(trunks[-1] <= last.trunk_until, "the trunk of final is shorter than that of rungs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +122,49 @@ class SolvePlan:
     parent: str | None
     recipe: Recipe
     augmentation: tuple[Chosen, ...]
-    side_px: int
+    side_px: PositiveInt
     group: ProcessGroup
-    slots: int
+    slots: PositiveInt
     training: TrainingLimits
-    candidates: tuple[Candidate, ...]
-    kept: tuple[int, ...]
+    candidates: NotEmpty[Candidate]
+    kept: NotEmpty[PositiveInt]
     incumbent: str | None
-    entrants: tuple[Entrant, ...]
-    race_seconds: float
-    final_seconds: float | None
-    finish_seconds: float
-    held_out: int
+    entrants: NotEmpty[Entrant]
+    race_seconds: PositiveFloat
+    final_seconds: PositiveFloat | None
+    finish_seconds: PositiveFloat
+    held_out: NonNegativeInt
+
+    def __post_init__(self) -> None:
+        rows = {row.id: row for row in self.candidates}
+        require(len(rows) == len(self.candidates), "candidates has an id twice")
+        ids = [row.id for row in self.entrants]
+        require_known("an id of entrants", ids, rows, "candidates")
+        raced = [row.id for row in self.candidates if row.raced]
+        require(
+            sorted(ids) == sorted(raced), f"entrants are {', '.join(ids)}, and of candidates raced {', '.join(raced)}"
+        )
+        require(self.kept[0] == len(ids), f"kept begins with {self.kept[0]}, and there are {len(ids)} entrants")
+        require(list(self.kept) == sorted(self.kept, reverse=True), "kept grows from rung to rung")
+        require_known("incumbent", [] if self.incumbent is None else [self.incumbent], ids, "entrants")
+        for row in self.entrants:
+            candidate, network = rows[row.id], row.config.network
+            pairs = {
+                "strategy": (row.strategy, candidate.strategy),
+                "phi": (row.phi, candidate.phi),
+                "resolution_px": (network.resolution_px, candidate.resolution_px),
+                "network": (network.name, candidate.network),
+                "recipe": (row.config.recipe, self.recipe),
+            }
+            for name, (ours, theirs) in pairs.items():
+                where = "its plan" if name == "recipe" else "candidates"
+                require(ours == theirs, f"{name} of {row.id} in entrants is another than in {where}")
+            require(
+                (row.final is None) == (self.final_seconds is None), f"final of {row.id} and final_seconds do not agree"
+            )
+            some = len(row.rungs) == len(self.kept) or row.final is None
+            require(some, f"rungs of {row.id} are {len(row.rungs)}, and kept has {len(self.kept)}")
+        require(self.final_seconds is not None or self.held_out == 0, "held_out is not 0 without a final training")
 
     def entrant(self, name: str) -> Entrant:
         """The entrant of this id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveFloat
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients, FitStrategy
 from budgetnet.training.augmenting import Augment
@@ -20,11 +21,11 @@ class SolveRequest:
     """
 
     budget: Budget
-    time_seconds: float
-    seed: int
+    time_seconds: PositiveFloat
+    seed: NonNegativeInt
     recipe: Recipe | None
-    bases: tuple[str | Network, ...] | None
-    strategies: tuple[FitStrategy, ...]
+    bases: NotEmpty[str | Network] | None
+    strategies: NotEmpty[FitStrategy]
     pretrained: str
     coefficients: Coefficients
     augment: Augment

@@ -6,12 +6,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from budgetnet.budgets.budget import Fit
-from budgetnet.codec import NOT_STORED, PRIVATE
+from budgetnet.codec import (
+    NOT_STORED,
+    PRIVATE,
+    NonNegativeFloat,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveInt,
+    Share,
+    require,
+    require_interval,
+    require_known,
+)
 from budgetnet.experiments.solve.choice import Choice
 from budgetnet.experiments.solve.plan import SolvePlan
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.runs.record import Record
-from budgetnet.training.outcome import Metrics
+from budgetnet.training.outcome import Metrics, check_classes, check_parent, check_seeds
 
 SolveRecord = Record[SolveRequest, SolvePlan]
 
@@ -25,12 +36,15 @@ class RungScore:
     """
 
     id: str
-    rung: int
-    steps: int
-    accuracy: float
-    low: float
-    high: float
-    log_loss: float | None
+    rung: NonNegativeInt
+    steps: PositiveInt
+    accuracy: Share
+    low: Share
+    high: Share
+    log_loss: NonNegativeFloat | None
+
+    def __post_init__(self) -> None:
+        require_interval(self.accuracy, self.low, self.high, "accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +52,37 @@ class SolveResult(Metrics):
     """The winner's scores, the choice, and the race: metrics.json."""
 
     choice: Choice
-    race: tuple[RungScore, ...]
+    race: NotEmpty[RungScore]
     run: Path = field(metadata=NOT_STORED)
     record: SolveRecord = field(metadata=PRIVATE, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        Metrics.__post_init__(self)
+        plan, budget = self.record.plan, self.record.request.budget
+        check_classes(self, self.record.data)
+        check_parent(plan.parent, self.record.request.pretrained)
+        check_seeds([row.config for row in plan.entrants], self.record.seed)
+        ids = [row.id for row in plan.entrants]
+        require_known("choice.id", [self.choice.id], ids, "the plan")
+        require_known("choice.best_id", [self.choice.best_id], ids, "the plan")
+        require_known("an id of race", [row.id for row in self.race], ids, "the plan")
+        for rung, count in enumerate(plan.kept):
+            names = [row.id for row in self.race if row.rung == rung]
+            require(
+                len(names) == len(set(names)) == count,
+                f"race has {len(names)} scores of rung {rung}, and {count} took part",
+            )
+        last = max(row.rung for row in self.race)
+        require(last < len(plan.kept), f"race has a rung {last}, of {len(plan.kept)} that were planned")
+        finalists = [row.id for row in self.race if row.rung == last]
+        require_known("choice.id", [self.choice.id], finalists, "the last rung of race")
+        for entrant in plan.entrants:
+            limits = {row.name: row.limit for row in entrant.certificate.limits}
+            where = f"the certificate of {entrant.id} in plan.json"
+            require(limits == budget.limits(), f"limits in {where} are not those of its budget")
+            certificate = entrant.certificate
+            why = certificate.next or certificate.end or certificate.dials
+            require(bool(why), f"next in {where} is missing, and end does not say why")
 
     @property
     def fit(self) -> Fit:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from budgetnet.arguments import shown
 from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveInt, require
 from budgetnet.data import ImageSet
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.timing import FINISH_SECONDS, evaluation_seconds
@@ -30,11 +32,16 @@ class TrainPlan:
 
     parent: str | None
     augmentation: tuple[Chosen, ...]
-    side_px: int
+    side_px: PositiveInt
     group: ProcessGroup
     config: TrainingConfig
-    cooldown_steps: int
-    finish_seconds: float
+    cooldown_steps: NonNegativeInt
+    finish_seconds: NonNegativeFloat
+
+    def __post_init__(self) -> None:
+        config, cooldown = self.config, self.config.cooldown_steps
+        require(config.id == "final", f"config.id is {shown(config.id)}; it must be final")
+        require(self.cooldown_steps == cooldown, f"cooldown_steps is {self.cooldown_steps}; by config it is {cooldown}")
 
 
 def propose(request: TrainRequest, context: Context) -> TrainPlan:

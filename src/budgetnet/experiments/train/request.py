@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NonNegativeInt, PositiveFloat
 from budgetnet.networks import Network
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import Recipe
@@ -18,10 +19,10 @@ class TrainRequest:
     """
 
     network: Network
-    epochs: float | None
-    time_seconds: float | None
+    epochs: PositiveFloat | None
+    time_seconds: PositiveFloat | None
     recipe: Recipe | None
-    seed: int
+    seed: NonNegativeInt
     precision: str
     weights: str | None
     pretrained: str
