@@ -274,7 +274,7 @@ def test_a_comparison_from_end_to_end(finished: Finished) -> None:
     train_images = len(open_images(finished.data, 0).indices("train"))
     for row in found.networks:
         hold(json.loads((run / "networks" / f"{row.id}.json").read_text()), "Network")
-        assert row.macs <= BUDGET.macs and row.measurement.alone == (row.measurement.latency_ms is not None)
+        assert row.macs <= BUDGET.macs and (row.image_ms is None) == (row.measurement.refusal is not None)
         assert row.epochs == pytest.approx(row.steps * row.batch / train_images) and row.epochs >= 4.0
     by_hand(found, finished.data)
     assert not list(run.glob("training/*/*.pt")) and not list(run.glob("training/*/*.safetensors"))
@@ -355,10 +355,17 @@ def test_the_page_says_what_the_comparison_says(finished: Finished, tmp_path: Pa
         interval = f"{100 * row.low:.1f} to {100 * row.high:.1f}"
         assert interval in text and interval in shown and row.label in shown
     assert all(sentence in text and sentence in " ".join(shown.split()) for sentence in found.statement)
-    assert "budgetnet compare" in text and "There are no" not in text
+    assert "budgetnet compare" in text and "disturbed" not in text and "no time" not in text
     disturbed = dataclasses.replace(timed, disturbance="other programs took 90 % of a core")
     _, text = shown_page(write_report(report(found.record, disturbed), tmp_path / "disturbed"), 6)
-    assert "There are no milliseconds: other programs took 90 % of a core" in text
+    assert text.count("The times (ms) are disturbed: other programs took 90 % of a core.") == 3
+    assert f"{ALONE.image_ms:.2f}" in text, "it is given all the same"
+    unsteady = dataclasses.replace(ALONE, latency_ms=None, halves_ratio=1.83)
+    rows = (dataclasses.replace(timed.networks[0], measurement=unsteady), *timed.networks[1:])
+    untimed = dataclasses.replace(timed, networks=rows)
+    _, text = shown_page(write_report(report(found.record, untimed), tmp_path / "untimed"), 6)
+    said = f"{rows[0].label} has no time (ms): two halves of its runs, taken in turns, differ 1.8 times."
+    assert text.count(said) == 2 and "disturbed" not in text
     shown_page(finished.found.report, 6)
 
 

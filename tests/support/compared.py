@@ -11,7 +11,7 @@ from budgetnet.inspect.latency import Measurement
 from budgetnet.statistics import wilson
 from support.networks import PLAIN
 
-ALONE = Measurement(2.0, 1.9, 2.1, 500, 1, 1, "cpu", True, 0.0)
+ALONE = Measurement(1.8, 1.9, 2.1, 500, 1, 1, "cpu", True, 0.0, 2.0, "processor", 1.01)
 """Milliseconds of a machine that was ours."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -33,7 +34,7 @@ def measure(
 ) -> int:
     """Measure milliseconds an image on this machine.
 
-    The networks take turns; BatchNorm is folded. Beside other programs no time is given.
+    The networks take turns; BatchNorm is folded. A line says how much other programs disturbed it.
 
     Example: budgetnet measure efficientnet_b0 mobilenet_v2 --batch 1 --threads 1
     """
@@ -42,13 +43,23 @@ def measure(
 
     with progress() as shown:
         found = measure_each(rows, batch, threads, seconds, device, shown)
-    if as_json:
-        show.print_json({"measurements": [_row(*pair) for pair in zip(rows, found, strict=True)]})
-    else:
-        _print(rows, found)
-    if disturbance := found[0].disturbance:
-        show.notice(f"budgetnet: no times: {disturbance}; measure again when nothing else runs")
+    answer(rows, found, as_json)
     return 0
+
+
+def answer(networks: Sequence[Network], found: Sequence[Measurement], as_json: bool) -> None:
+    """Print what was found of each network, and to standard error what disturbed it or kept a network from a time."""
+    if as_json:
+        show.print_json({"measurements": [_row(*pair) for pair in zip(networks, found, strict=True)]})
+    else:
+        _print(networks, found)
+    if disturbance := found[0].disturbance:
+        show.notice(f"budgetnet: disturbed: {disturbance}; the times may be too long")
+    for network, row in zip(networks, found, strict=True):
+        if row.refusal:
+            show.notice(
+                f"budgetnet: {network.name} has no time: {row.refusal}; measure it for longer, as --seconds 10s"
+            )
 
 
 def _row(network: Network, measurement: Measurement) -> dict[str, object]:
@@ -59,17 +70,19 @@ def _row(network: Network, measurement: Measurement) -> dict[str, object]:
     return {**row, "measurement": measurement}
 
 
-def _print(networks: list[Network], found: tuple[Measurement, ...]) -> None:
+def _print(networks: Sequence[Network], found: Sequence[Measurement]) -> None:
     from budgetnet import cost
 
     cells: list[tuple[str, ...]] = []
     for network, row in zip(networks, found, strict=True):
         price = cost(network)
-        times = (row.latency_ms, row.low_ms, row.high_ms)
+        times = (row.latency_ms, row.low_ms, row.median_ms, row.high_ms)
         shown = ("-" if time is None else f"{time / row.batch:.2f}" for time in times)
         sides = show.sides(network)
         cells.append((network.name, sides, show.short(price.macs), show.short(price.params), *shown, str(row.runs)))
-    show.table(("network", "px", "MACs", "params", "ms", "25 %", "75 %", "runs"), cells)
+    show.table(("network", "px", "MACs", "params", "ms", "25 %", "50 %", "75 %", "runs"), cells)
     first = found[0]
     images, threads = counted(first.batch, "image"), counted(first.threads, "thread")
-    show.say(f"ms an image: the median and quartiles; {images} at once, {threads}, {first.device}.", "dim")
+    clock = "the thread's own clock" if first.clock == "processor" else "the clock on the wall"
+    show.say(f"Milliseconds of one image; {images} at once, {threads}, {first.device}.", "dim")
+    show.say(f"ms: lower decile by {clock}; 25 to 75 %: quartiles on the wall.", "dim")

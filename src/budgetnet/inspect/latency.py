@@ -1,14 +1,18 @@
-"""This machine's speed: milliseconds of an inference, and whether anything else ran beside it.
+"""This machine's speed: milliseconds of an inference, and how much other programs disturbed it.
 
-A time that was taken beside other work says nothing about the network, so then there is none.
+Other programs only ever add to a time, so a low quantile of many runs is nearest to what the network takes by itself.
+A run that is longer than a time slice of the system is always interrupted where cores are short, and then no quantile
+of the clock on the wall helps; but one thread on the CPU has a clock of its own that stands still while it waits for a
+core. Which quantile, of which clock: docs/lab-log.md has the evidence, `python -m bench.disturbed` makes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,33 +27,42 @@ from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.parallel.workers import cores
 from budgetnet.runs.run import check_device
 
-ROUNDS = 5
+ROUNDS = 10
 """How many turns each network has, one network after another, so that a slow minute of the machine is shared by all."""
 WARM_UP_RUNS = 3
 LEAST_SECONDS = 0.5
 """The least time of a measurement: the system counts processor time in hundredths of a second, so with less the work of
 others could not be told from its rounding."""
 OTHERS_CORES = 0.05
-"""How many cores other processes may take before the machine counts as busy."""
+"""How many cores other processes may take before a measurement counts as disturbed."""
+LOW_PERCENT = 10.0
+"""The percentile of the runs that counts as the time of a run that nothing disturbed."""
+MOST_RATIO = 1.5
+"""The odd and the even rounds give an estimate each; where one is more than this many times the other, none stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """How long one inference of `batch` images takes on this machine.
 
-    The times are None where other programs worked beside it: a time that was taken beside other work says nothing about
-    the network.
+    The times are None where they could not be measured: `refusal` says why. Beside other programs they are given, and
+    `disturbance` says so.
 
     Attributes:
-        latency_ms: The median in milliseconds, of a whole batch.
-        low_ms: The lower quartile.
-        high_ms: The upper quartile.
+        latency_ms: Milliseconds of a whole batch by itself: the lower decile of the runs by `clock`.
+        low_ms: The lower quartile of the runs by the clock on the wall, all that disturbed them included.
+        high_ms: The upper quartile by the clock on the wall.
         runs: How many inferences were timed.
         batch: Images at once.
         threads: Computing threads.
         device: Where it was computed.
-        alone: Whether other processes took at most 0.05 cores.
+        alone: Whether other processes took at most 0.05 cores; where not, the times are disturbed.
         others_cores: The processor time that they took, in cores; None where the system does not say.
+        median_ms: The median by the clock on the wall; None also in files from before it was stored.
+        clock: "processor": the clock of the computing thread, which stands still while the thread waits for a core;
+            used for one thread on the CPU. "wall": the clock on the wall, used otherwise.
+        halves_ratio: The larger over the smaller of the estimates that the odd and the even rounds give by themselves;
+            above 1.5 there are no times. None in files from before it was stored.
     """
 
     latency_ms: PositiveFloat | None
@@ -61,6 +74,9 @@ class Measurement:
     device: str
     alone: bool
     others_cores: NonNegativeFloat | None
+    median_ms: PositiveFloat | None = None
+    clock: Literal["processor", "wall"] = "wall"
+    halves_ratio: PositiveFloat | None = None
 
     @property
     def image_ms(self) -> float | None:
@@ -69,31 +85,71 @@ class Measurement:
 
     @property
     def disturbance(self) -> str | None:
-        """Why there is no time, in words; None where there is one."""
+        """What may have disturbed it, in words; None where nothing did."""
         if self.alone:
             return None
         if self.others_cores is None:
             return "this system does not say what else ran"
         return f"other programs took {100 * self.others_cores:.0f} % of a core"
 
+    @property
+    def refusal(self) -> str | None:
+        """Why there is no time, in words; None where there is one."""
+        if self.latency_ms is not None:
+            return None
+        if self.halves_ratio is None:
+            return "none was taken"
+        return f"two halves of its runs, taken in turns, differ {self.halves_ratio:.1f} times"
+
+
+def _busy_seconds() -> float:
+    """Processor time of all cores since the machine started, time that a hypervisor took included."""
+    import psutil
+
+    row = psutil.cpu_times()._asdict()
+    # A guest's time is in the user's already.
+    return sum(value for name, value in row.items() if name not in ("idle", "iowait", "guest", "guest_nice"))
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Where seconds come from.
+
+    `wall` is the clock on the wall, `thread` that of this thread, `process` that of this process, which stand still
+    while it does not compute; `machine` adds up what all cores did. `thread` is None where the system has no fine one.
+    """
+
+    wall: Callable[[], float] = time.perf_counter
+    thread: Callable[[], float] | None = time.thread_time if hasattr(time, "CLOCK_THREAD_CPUTIME_ID") else None
+    process: Callable[[], float] = time.process_time
+    machine: Callable[[], float] = _busy_seconds
+
+
+MACHINE = Clocks()
+
 
 def measure(
     network: Network | Model, batch: int = 1, threads: int = 1, seconds: float = 1.0, device: str = "cpu"
 ) -> Measurement:
-    """How fast a network is on this machine now. Its weights do not matter.
+    """How fast a network is on this machine. Its weights do not matter.
 
     The model computes in evaluation mode, in float32 and channels_last, with BatchNorm folded, as it is deployed.
     Reading and preparing images is not in the time.
+
+    Other programs only ever add to a time, so the lower decile of the runs counts. With one thread on the CPU each run
+    is timed by the thread's own clock, which stands still while the thread waits for a core.
 
     Args:
         network: A `Network`, or a model that `build` gives.
         batch: Images at once.
         threads: Computing threads, at most as many as there are cores.
-        seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s".
+        seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s". A slow network has 10 runs
+            in any case.
         device: "cpu", "cuda" or "mps".
 
     Returns:
-        Median and quartiles; without times where other programs ran beside it.
+        The time by itself, the median and quartiles as the runs were, and how much other programs disturbed them.
+        Without times where two halves of the runs differ more than 1.5 times.
 
     Raises:
         ValueError: The device is not there, there are more threads than cores, or a value is too small.
@@ -103,7 +159,7 @@ def measure(
         >>> import budgetnet
         >>> net = budgetnet.network("mobilenet_v3_small", classes=10, resolution_px=32)
         >>> measured = budgetnet.measure(net, seconds=0.5)
-        >>> measured.runs > 0, (measured.latency_ms is None) != measured.alone
+        >>> measured.runs >= 10, measured.alone == (measured.disturbance is None)
         (True, True)
     """
     of_kind("network", network, (Network, Model), "a Network or a Model that budgetnet.build makes")
@@ -117,25 +173,92 @@ def measure_each(
     seconds: float = 1.0,
     device: str = "cpu",
     progress: Progress | None = None,
+    clocks: Clocks = MACHINE,
 ) -> tuple[Measurement, ...]:
     """As `measure`, of several networks that take turns; `seconds` is for each.
 
-    Others are watched over all of it, so either every network gets its times or none does.
+    Others are watched over all of it, so all networks have the same `others_cores`.
     """
     batch, threads, seconds = _checked(batch, threads, seconds, device)
+    rounds, others = timed_rounds(networks, batch, threads, seconds, device, progress, clocks)
+    clock = _clock(threads, device, clocks)
+    return tuple(measurement(row, batch, threads, device, clock, others) for row in rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRun:
+    """Milliseconds of one inference by the clock on the wall, and by the clock that counts (`Measurement.clock`)."""
+
+    wall_ms: float
+    own_ms: float
+
+
+Rounds = Sequence[Sequence[TimedRun]]
+"""The runs of one network: those of its first turn, its second, and so on."""
+
+
+def timed_rounds(
+    networks: Sequence[Network | Model],
+    batch: int,
+    threads: int,
+    seconds: float,
+    device: str,
+    progress: Progress | None = None,
+    clocks: Clocks = MACHINE,
+) -> tuple[list[Rounds], float | None]:
+    """Each network's runs, and the cores that other programs took; None where the system does not say."""
     tell = progress or silent
+    own = clocks.thread if _clock(threads, device, clocks) == "processor" else None
     with _threads(threads), torch.inference_mode():
         subjects = [_Subject(network, batch, device) for network in networks]
         for subject in subjects:
-            subject.run(0.0, WARM_UP_RUNS)
-            subject.times_ms.clear()
-        callback = _Watch()
+            for _ in range(WARM_UP_RUNS):
+                subject.infer()
+        rounds: list[list[Sequence[TimedRun]]] = [[] for _ in subjects]
+        others = _Others(clocks)
         for turn in range(ROUNDS):
             for place, subject in enumerate(subjects):
-                subject.run(seconds / ROUNDS)
+                rounds[place].append(_runs(subject, seconds / ROUNDS, clocks.wall, own))
                 tell(Update("measure", turn * len(subjects) + place + 1, ROUNDS * len(subjects), subject.name))
-        others = callback.others_cores()
-    return tuple(_measurement(subject, batch, threads, device, others) for subject in subjects)
+        return list(rounds), others.cores()
+
+
+def measurement(
+    rounds: Rounds,
+    batch: int,
+    threads: int,
+    device: str,
+    clock: Literal["processor", "wall"],
+    others_cores: float | None,
+) -> Measurement:
+    """What the runs of one network say, and what other programs did meanwhile."""
+    wall = [run.wall_ms for runs in rounds for run in runs]
+    halves = [low_quantile([run.own_ms for runs in rounds[first::2] for run in runs]) for first in (0, 1)]
+    ratio = max(halves) / min(halves)
+    times: tuple[float | None, ...] = (None, None, None, None)
+    if ratio <= MOST_RATIO:
+        latency = low_quantile([run.own_ms for runs in rounds for run in runs])
+        times = (latency, *(float(value) for value in np.percentile(wall, (25, 50, 75))))
+    latency_ms, low_ms, median_ms, high_ms = times
+    return Measurement(
+        latency_ms=latency_ms,
+        low_ms=low_ms,
+        high_ms=high_ms,
+        runs=len(wall),
+        batch=batch,
+        threads=threads,
+        device=device,
+        alone=others_cores is not None and others_cores <= OTHERS_CORES,
+        others_cores=others_cores,
+        median_ms=median_ms,
+        clock=clock,
+        halves_ratio=ratio,
+    )
+
+
+def low_quantile(times_ms: Sequence[float]) -> float:
+    """The lower decile: what is left of the runs that nothing disturbed, and not the one luckiest of all."""
+    return float(np.percentile(times_ms, LOW_PERCENT))
 
 
 def _checked(batch: int, threads: int, seconds: float, device: str) -> tuple[int, int, float]:
@@ -149,6 +272,11 @@ def _checked(batch: int, threads: int, seconds: float, device: str) -> tuple[int
     return batch, threads, seconds
 
 
+def _clock(threads: int, device: str, clocks: Clocks) -> Literal["processor", "wall"]:
+    """The clock that counts: one thread on the CPU never waits for its own work, several threads or a device do."""
+    return "processor" if threads == 1 and device == "cpu" and clocks.thread is not None else "wall"
+
+
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
@@ -160,7 +288,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 class _Subject:
-    """A network at work: its model, its input and the times that were taken."""
+    """A network at work: its model and its input."""
 
     def __init__(self, network: Network | Model, batch: int, device: str) -> None:
         model = network if isinstance(network, Model) else build(network, seed=0)
@@ -170,48 +298,41 @@ class _Subject:
         shape = (batch, model.network.in_channels, *model.network.resolution_px)
         drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         self.images = drawn.to(device, memory_format=torch.channels_last)
-        self.times_ms: list[float] = []
 
-    def run(self, seconds: float, at_least: int = 2) -> None:
-        """Inferences for so many seconds."""
-        end = time.perf_counter() + seconds
-        count = 0
-        while count < at_least or time.perf_counter() < end:
-            before = time.perf_counter()
-            self.model(self.images)
-            if self.device != "cpu":
-                torch.accelerator.synchronize()
-            self.times_ms.append(1000 * (time.perf_counter() - before))
-            count += 1
+    def infer(self) -> None:
+        """One inference, to its end."""
+        self.model(self.images)
+        if self.device != "cpu":
+            torch.accelerator.synchronize()
 
 
-class _Watch:
+def _runs(
+    subject: _Subject, seconds: float, wall: Callable[[], float], own: Callable[[], float] | None
+) -> list[TimedRun]:
+    """Inferences for this many seconds, one at least."""
+    found: list[TimedRun] = []
+    end = wall() + seconds
+    while not found or wall() < end:
+        began = wall()
+        own_began = own() if own else 0.0
+        subject.infer()
+        own_ms = 1000 * (own() - own_began) if own else None
+        wall_ms = 1000 * (wall() - began)
+        found.append(TimedRun(wall_ms, wall_ms if own_ms is None else own_ms))
+    return found
+
+
+class _Others:
     """What all processors did since it was made, beside this process."""
 
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
-        self.busy, self.own = _busy_seconds(), time.process_time()
+    def __init__(self, clocks: Clocks) -> None:
+        self.clocks = clocks
+        self.began, self.busy, self.own = clocks.wall(), clocks.machine(), clocks.process()
 
-    def others_cores(self) -> float | None:
+    def cores(self) -> float | None:
         """Processor time of others for each second that passed; None where the system's count cannot be right."""
-        passed = time.perf_counter() - self.began
-        busy, own = _busy_seconds() - self.busy, time.process_time() - self.own
+        passed = self.clocks.wall() - self.began
+        busy, own = self.clocks.machine() - self.busy, self.clocks.process() - self.own
         if busy < 0.5 * own:  # some containers are shown an idle machine
             return None
         return max(0.0, busy - own) / passed
-
-
-def _busy_seconds() -> float:
-    """Processor time of all cores since the machine started, time that a hypervisor took included."""
-    import psutil
-
-    row = psutil.cpu_times()._asdict()
-    # A guest's time is in the user's already.
-    return sum(value for name, value in row.items() if name not in ("idle", "iowait", "guest", "guest_nice"))
-
-
-def _measurement(subject: _Subject, batch: int, threads: int, device: str, others: float | None) -> Measurement:
-    alone = others is not None and others <= OTHERS_CORES
-    low, middle, high = (float(value) for value in np.percentile(subject.times_ms, (25, 50, 75)))
-    times = (middle, low, high) if alone else (None, None, None)
-    return Measurement(*times, len(subject.times_ms), batch, threads, device, alone, others)

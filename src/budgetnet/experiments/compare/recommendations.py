@@ -25,7 +25,7 @@ def recommendations(networks: Sequence[Compared]) -> dict[str, str]:
     """For the id of every network: under which limits it is the choice among them, and which presets it fits.
 
     It is the choice for a cost if no other that costs less of it has as high a mean accuracy; what is not known of all,
-    such as milliseconds that were disturbed, is left out. A preset has the limits of `devices`.
+    such as milliseconds that could not be measured, is left out. A preset has the limits of `devices`.
     """
     best = max(networks, key=lambda row: row.accuracy).id
     scarce: dict[str, list[str]] = {row.id: [] for row in networks}

@@ -93,8 +93,16 @@ def report(record: CompareRecord, found: Comparison) -> Report:
 
 def _said(found: Comparison) -> list[str]:
     left_out = [f"{one.base} is left out: {one.reason}." for one in found.left_out]
-    untimed = [f"There are no times (ms): {found.disturbance}."] if found.disturbance else []
-    return [*found.statement, *left_out, *untimed]
+    return [*found.statement, *left_out, *_disturbed(found), *_untimed(found)]
+
+
+def _disturbed(found: Comparison) -> list[str]:
+    timed = any(one.image_ms is not None for one in found.networks)
+    return [f"The times (ms) are disturbed: {found.disturbance}."] if found.disturbance and timed else []
+
+
+def _untimed(found: Comparison) -> list[str]:
+    return [f"{one.label} has no time (ms): {why}." for one in found.networks if (why := one.measurement.refusal)]
 
 
 def asked(request: CompareRequest) -> str:
@@ -136,15 +144,14 @@ def _networks(found: Comparison) -> tuple[Block, ...]:
 
 
 def _speeds(found: Comparison) -> str:
-    if found.disturbance:
-        return (
-            f"There are no milliseconds: {found.disturbance} while they were taken. `budgetnet measure` on the files "
-            "in `networks/` takes them when nothing else runs."
-        )
-    return (
-        "Milliseconds: median on this machine, one image at once, one thread, BatchNorm folded; below them how long "
-        "a training took."
+    words = (
+        "Milliseconds: lower decile of the runs on this machine, one image at once, one thread, BatchNorm folded; "
+        "below them how long a training took."
     )
+    if not (problems := [*_disturbed(found), *_untimed(found)]):
+        return words
+    again = "`budgetnet measure` on the files in `networks/` takes them again, best when nothing else runs."
+    return " ".join([words, *problems, again])
 
 
 def _published(found: Comparison, sources: list[str]) -> Text:
@@ -240,12 +247,11 @@ def _pair_row(pair: PairedDifference) -> Row:
 
 
 def _costs(found: Comparison) -> Figure:
-    return Figure(
-        partial(pareto_svg, found.networks),
+    words = (
         "Filled and joined: no other costs less and has as high a mean. The numbers go by accuracy; the names are "
-        "below. The lines up and down are 95 % intervals.",
-        "pareto",
+        "below. The lines up and down are 95 % intervals."
     )
+    return Figure(partial(pareto_svg, found.networks), " ".join([words, *_disturbed(found)]), "pareto")
 
 
 def _trainings(found: Comparison) -> tuple[Block, ...]:

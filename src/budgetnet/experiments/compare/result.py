@@ -133,8 +133,8 @@ class Comparison:
     """Networks at one budget, one recipe and the same seeds, the most accurate first, and what that shows.
 
     Pairs are all, or where there is a `reference` (the base of an ablation) those with it. `test_images` counts the
-    different ones of all seeds; `seconds_each` is what every training had. `disturbance` says
-    why there is no speed of this machine, where there is none.
+    different ones of all seeds; `seconds_each` is what every training had. `disturbance` says what may have disturbed
+    the times of this machine; None where nothing did.
     """
 
     run: Path = field(metadata=NOT_STORED)
