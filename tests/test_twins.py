@@ -255,7 +255,8 @@ def can_be_read(study: Study) -> None:
     lines = cards["steps-loss"].axes[0].get_lines()
     assert [line.is_dashed() for line in lines] == [True, False, True]
     assert len({str(look.dash) for look in looks(study.twins)}) == len(study.twins)
-    assert betas_sheet(dataclasses.replace(study, twins=study.twins[:2])) is None
+    fixed = {name: tuple(row for row in rows if row.a == "swish") for name, rows in study.differences.items()}
+    assert betas_sheet(dataclasses.replace(study, twins=study.twins[:2], differences=fixed)) is None
 
 
 def by_hand(study: Study, run: Path) -> None:
