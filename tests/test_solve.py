@@ -140,7 +140,7 @@ def plan_of(found: Sequence[Contender], to_the_end: bool = False) -> SolvePlan:
         slots=1,
         training=limits_of(1e12),
         candidates=tuple(row.row() for row in found),
-        kept=(2,),
+        kept=(len(entrants),),
         incumbent=None,
         entrants=entrants,
         race_seconds=1.0,
@@ -190,6 +190,15 @@ def test_a_finalist_whose_training_diverges_is_passed_over(digits: ImageSet, tmp
     assert "\n" not in str(caught.value)
 
 
+def test_three_that_are_trained_to_the_end_meet_in_one_rung(digits: ImageSet, tmp_path: Path) -> None:
+    three = plan_of(candidates(digits, Budget(macs=2_000_000), 3), to_the_end=True)
+    plan, context = dataclasses.replace(three, slots=3), context_of(digits, tmp_path)
+    for job in first_rungs(plan, context):
+        answered(job, right_answers(digits), digits)
+    (jobs,) = raced(plan, context)
+    assert [job.config.id for job in jobs] == [row.id for row in plan.entrants] and len(jobs) == 3
+
+
 def test_a_rung_that_is_done_is_not_run_again(digits: ImageSet, tmp_path: Path) -> None:
     plan, executor = plan_of(candidates(digits, Budget(macs=2_000_000), 2, [BASE])), InlineExecutor()
     context = context_of(digits, tmp_path, executor)
@@ -198,18 +207,21 @@ def test_a_rung_that_is_done_is_not_run_again(digits: ImageSet, tmp_path: Path) 
     assert executor.started == [jobs[1].phase] and all(job.scores.exists() for job in jobs)
 
 
+@pytest.mark.parametrize("entrants", [2, 3])
 @pytest.mark.parametrize(("data_parallel", "to_the_end"), [(1.9, True), (3.0, False)])
 def test_where_each_entrant_has_a_core_all_are_trained_to_the_end(
-    data_parallel: float, to_the_end: bool, digits: ImageSet, tmp_path: Path
+    data_parallel: float, to_the_end: bool, entrants: int, digits: ImageSet, tmp_path: Path
 ) -> None:
     """Unless all cores at one training do so much more that a race gives its winner far more steps."""
-    found = tuple(row for row in candidates(digits, Budget(macs=2_000_000), 2) if row.raced)
+    found = tuple(row for row in candidates(digits, Budget(macs=2_000_000), entrants) if row.raced)
     specs, timing = tuple(map(spec_of, found)), Timing(320.0, 320.0 * data_parallel, 1.0)
     context = JobContext("digits", 0, 8, str(tmp_path / "training"))
-    field = Field(found, limits_of(1e12), specs, (timing,) * len(specs), ProcessGroup(2, 1), context, 1.0)
+    field = Field(found, limits_of(1e12), specs, (timing,) * len(specs), ProcessGroup(entrants, 1), context, 1.0)
     time = TimeBudget(SimulatedClock(), 0.0, 200.0)
-    shared = planned(field, digits, time, slots=2)
+    shared = planned(field, digits, time, slots=entrants)
     assert (shared.final_seconds is None) is to_the_end
+    if to_the_end:
+        assert shared.kept == (entrants,) and {len(row.rungs) for row in shared.entrants} == {1}
     for row in shared.entrants:
         last = row.rungs[-1] if to_the_end else row.final
         assert last is not None and last.trunk_until + last.cooldown_steps == row.config.steps

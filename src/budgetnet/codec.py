@@ -54,13 +54,13 @@ class AtLeastOne:
 
 
 Share = Annotated[float, Bounds(least=0, most=1)]
-"""A number from 0 to 1."""
+"""A share is a number from 0 to 1."""
 PositiveFloat = Annotated[float, Bounds(above=0)]
 NonNegativeFloat = Annotated[float, Bounds(least=0)]
 PositiveInt = Annotated[int, Bounds(least=1)]
 NonNegativeInt = Annotated[int, Bounds(least=0)]
 NotEmpty = Annotated[tuple[Item, ...], AtLeastOne()]
-"""A tuple of at least one item."""
+"""A tuple that has at least one item."""
 
 
 def require(kept: bool, what: str) -> None:

@@ -28,9 +28,10 @@ from budgetnet.networks import MOST_CHANNELS, Network, Px, Stage
 from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
 
 SEED = 0
-"""The seed of the annealing: the same limits give the same network."""
+"""The annealing draws by this seed, so that the same limits give the same network."""
 ANNEALING_STEPS = 1500
-"""How many changes the annealing tries. Four times as many give a few percent more multiply-adds (docs/lab-log.md)."""
+"""The annealing ends when it has tried this many changes. Four times as many give a few percent more multiply-adds
+(docs/lab-log.md)."""
 FIRST_TEMPERATURE = 0.05
 """The annealing begins by taking losses of about this much, in the natural logarithm of multiply-adds."""
 LARGEST_EXPANSION = 6.0

@@ -36,7 +36,7 @@ others could not be told from its rounding."""
 OTHERS_CORES = 0.05
 """How many cores other processes may take before a measurement counts as disturbed."""
 LOW_PERCENT = 10.0
-"""The percentile of the runs that counts as the time of a run that nothing disturbed."""
+"""This percentile of the runs is taken for the time of a run that nothing disturbed."""
 MOST_RATIO = 1.5
 """The odd and the even rounds give an estimate each; where one is more than this many times the other, none stands."""
 

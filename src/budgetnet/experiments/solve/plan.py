@@ -483,7 +483,7 @@ def _shared(field: Field, images: ImageSet, time: TimeBudget, slots: int) -> Sha
     whole = tuple(whole_entrant(*pair, whole_seconds) for pair in pairs)
     enough = all(row.config.epochs(field.training.images) >= field.training.least_epochs for row in whole)
     if 1 < len(pairs) <= slots and enough and _get_as_far(whole, entrants):
-        return Shared(field, kept, whole, whole_seconds, None, finish)
+        return Shared(field, (len(whole),), whole, whole_seconds, None, finish)
     return Shared(field, kept, entrants, race_seconds, left - race_seconds, finish)
 
 
