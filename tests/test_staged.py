@@ -39,10 +39,7 @@ BASES = {
 
 
 def space_of(base: Network, budget: Budget, largest_px: int) -> StagedSpace:
-    joint = JointSpace(base, budget, largest_px=largest_px)
-    at = joint.largest()
-    assert at is not None
-    return StagedSpace(joint, joint.dials.network(at))
+    return StagedSpace(JointSpace(base, budget, largest_px=largest_px))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v3_small"])
@@ -79,23 +76,24 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
     found = fit_staged(base, budget, largest_px=28, changes=100)
     assert budget.check(found.network).fits and found.cost.macs >= joint.cost.macs
     space = space_of(base, budget, 28)
-    here = dataclasses.replace(found.network, name=space.start.name)
+    here = space.largest(changes=100)
+    assert space.network(here) == found.network
     rows = {row.dial: row for row in found.certificate.dials}
     for knob in space.knobs:
         further = space.turned(here, knob, 1)
         assert (knob.title in rows) == (further is not None)
         if further is None:
             continue
-        row, fault, broken = rows[knob.title], space.fault(further), budget.check(further).breaks
+        row, fault, broken = rows[knob.title], space.fault(further), budget.check(space.network(further)).breaks
         if fault is None:
             assert row.breaks == (broken or (NO_MORE,)) and row.reason(str)
-            assert broken or cost(further).macs <= found.cost.macs
+            assert broken or space.macs(further) <= found.cost.macs
         else:
             assert row.next is None and row.reason(str) == fault
         for back in space.knobs:
             both = space.turned(further, back, -1)
-            if back != knob and both is not None and space.fault(both) is None and budget.check(both).fits:
-                assert cost(both).macs <= found.cost.macs
+            if back != knob and both is not None and space.fault(both) is None:
+                assert space.macs(both) <= found.cost.macs or not budget.check(space.network(both)).fits
 
 
 @settings(max_examples=40)
@@ -108,11 +106,14 @@ def test_a_turn_forward_is_undone_by_one_back(name: str, data: st.DataObject) ->
         new = space.turned(here, knob, by)
         if new is None:
             continue
-        stages = zip(here.stages, new.stages, strict=True)
+        priced = cost(space.network(new), dtype="int8")
+        assert space.macs(new) == priced.macs, "sums of parts are the network's own"
+        assert sum(part.params for part in space.parts(new)) == priced.params
         whole = float(space.base.stages[knob.stage or 0].expansion).is_integer()
         if knob.part != "expansion" or whole:
             assert space.turned(new, knob, -1 if by == 1 else 1) == here
-        assert sum(before != behind for before, behind in stages) == (knob.stage is not None)
+        changed = [before != behind for before, behind in zip(here.stages, new.stages, strict=True)]
+        assert sum(changed) == (knob.stage is not None)
         here = new
 
 

@@ -228,7 +228,7 @@ class JointSpace:
 
     def macs(self, at: Position) -> int:
         """Multiply-adds, exactly."""
-        pixels = self._pixels(at.resolution)
+        pixels = self.pixels(at.resolution)
         body, tail = self._body(at.depth, at.width), self._tail(at.width, at.head)
         return sum(pixels[level] * weights for level, weights in (*body.at, *tail.at))
 
@@ -253,7 +253,7 @@ class JointSpace:
         twice = (2,) * len(self.base.stages)
         return tuple(
             parts_of(
-                _reference(
+                at_reference(
                     with_integers(self.base, self.dials.integers(Position(0, width, 0, 0))._replace(repeats=twice))
                 )
             )
@@ -275,7 +275,7 @@ class JointSpace:
         known = self._tails.get(head)
         if known is None:
             smallest = with_integers(self.base, self.dials.integers(Position(0, 0, 0, head)))
-            known = self._tails[head] = Sums.of([(parts_of(_reference(smallest))[2], 1)])
+            known = self._tails[head] = Sums.of([(parts_of(at_reference(smallest))[2], 1)])
         return known
 
     def _tail(self, width: int, head: int) -> Sums:
@@ -288,11 +288,12 @@ class JointSpace:
         at = ((level, weights + more), *tail.at[1:])
         return Sums(tail.params + more, tail.weights + more, tail.biases, at)
 
-    def _pixels(self, size: int) -> dict[Px, int]:
+    def pixels(self, size: int) -> dict[Px, int]:
+        """How many pixels each level of map has at a size; a level is named by its map at `REFERENCE_PX`."""
         known = self._pixels_of.get(size)
         if known is None:
             smallest = with_integers(self.base, self.dials.integers(Position(0, 0, size, 0)))
-            levels = zip(_at_reference(smallest), _map_sizes(smallest), strict=True)
+            levels = zip(_levels(smallest), _map_sizes(smallest), strict=True)
             known = self._pixels_of[size] = {level: px[0] * px[1] for level, px in levels}
         return known
 
@@ -517,7 +518,8 @@ def _push_network(heap: list[tuple[int, int, tuple[int, ...]]], macs: int, place
     heapq.heappush(heap, (-macs, 1, place))
 
 
-def _reference(network: Network) -> Network:
+def at_reference(network: Network) -> Network:
+    """The network for images of `REFERENCE_PX`."""
     return dataclasses.replace(network, resolution_px=(REFERENCE_PX, REFERENCE_PX))
 
 
@@ -526,6 +528,6 @@ def _map_sizes(network: Network) -> list[Px]:
     return [(row.out_shape[1], row.out_shape[2]) for row in lower(network) if row.kind in ("conv", "linear")]
 
 
-def _at_reference(network: Network) -> list[Px]:
+def _levels(network: Network) -> list[Px]:
     """The level of every one of them: its map's size at the reference."""
-    return _map_sizes(_reference(network))
+    return _map_sizes(at_reference(network))

@@ -16,41 +16,59 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal, TypeVar
+from typing import Any, Literal, NamedTuple
 
 from budgetnet.budgets.budget import NO_MORE, Budget, Certificate, DialStep, Fit, limit_rows
-from budgetnet.budgets.joint import JointSpace, Obstacles, largest_of
-from budgetnet.costs.network_cost import computing
-from budgetnet.networks import MOST_CHANNELS, Network, Px, Stage
+from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, at_reference, largest_of
+from budgetnet.costs.blocks import distinct_blocks
+from budgetnet.costs.network_cost import part_of, parts_of
+from budgetnet.costs.number_types import weight_bytes
+from budgetnet.networks import MOST_CHANNELS, Network, Stage
 from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
 
 SEED = 0
 """The annealing draws by this seed, so that the same limits give the same network."""
-ANNEALING_STEPS = 1500
+ANNEALING_CHANGES = 1500
 """The annealing ends when it has tried this many changes. Four times as many give a few percent more multiply-adds
 (docs/lab-log.md)."""
 FIRST_TEMPERATURE = 0.05
 """The annealing begins by taking losses of about this much, in the natural logarithm of multiply-adds."""
 LARGEST_EXPANSION = 6.0
-"""The most that an expansion is turned up to, if its base has less: the most that the families here have."""
+"""An expansion is turned up to this, or to its base's own if that is larger: it is the most that the families have."""
 MOST_WIDER = 2.0
 """A stage has at least 1 / 2 and at most 2 times the channels that it has in the joint network."""
 MOST_DEEPER = 1
 """A stage has at most one block more than it has in its base, or in the joint network."""
 
-Setting = TypeVar("Setting")
-Part = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
-STAGE_PARTS: tuple[Part, ...] = ("width", "depth", "expansion", "kernel")
+KnobPart = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
+STAGE_PARTS: tuple[KnobPart, ...] = ("width", "depth", "expansion", "kernel")
+
+
+class StageShape(NamedTuple):
+    """What can be turned in a stage."""
+
+    channels: int
+    repeats: int
+    expansion: float
+    kernel: int
+
+
+class Shape(NamedTuple):
+    """What can be turned in a network: the rest is its base's. `size` and `head` are indices of the joint dials."""
+
+    size: int
+    stem: int
+    head: int
+    stages: tuple[StageShape, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
     """What one stage, or the whole network, can be turned by. `stage` is an index; None for the whole network."""
 
-    part: Part
+    part: KnobPart
     stage: int | None = None
 
     @property
@@ -60,7 +78,7 @@ class Knob:
 
 
 class StagedSpace:
-    """The networks around a joint network under a budget.
+    """The shapes around a joint network under a budget.
 
     Shape rules: no stage is narrower than the one before it, unless the joint network's is, as in published families
     (Radosavovic et al., arXiv:2003.13678, section 3.3); the head is at least as wide as the last stage, or as its
@@ -68,151 +86,225 @@ class StagedSpace:
     Kernels are those that the base has.
     """
 
-    def __init__(self, joint: JointSpace, start: Network) -> None:
-        self.base, self.budget, self.start = joint.base, joint.budget, start
-        self.sizes: tuple[Px, ...] = tuple(size.value for size in joint.dials.sizes)
-        self.heads = joint.dials.heads
+    def __init__(self, joint: JointSpace) -> None:
+        self.base, self.budget, self.breaks, self.dials = joint.base, joint.budget, joint.breaks, joint.dials
+        at = largest_of(joint)
+        network = joint.dials.network(at)
+        stages = tuple(StageShape(one.channels, one.repeats, one.expansion, one.kernel) for one in network.stages)
+        self.start = Shape(at.resolution, network.stem.channels, at.head, stages)
         self.kernels = tuple(sorted({stage.kernel for stage in self.base.stages if stage.kernel}))
         self.knobs = tuple(
-            knob for knob in self._all_knobs() if self.turned(start, knob, 1) or self.turned(start, knob, -1)
+            knob for knob in self._all_knobs() if self.turned(self.start, knob, 1) or self.turned(self.start, knob, -1)
         )
-        self.breaks = joint.breaks
-        self._kept: dict[Network, bool] = {}
+        self._kept: dict[Shape, bool] = {}
+        self._sums: dict[object, Sums] = {}
+        self._pixels = joint.pixels
+        placed = distinct_blocks(at_reference(network))
+        self._stage_px = tuple(block.px for block in placed if block.place == 0)
+        self._most_bytes = min(
+            (limit for limit in (self.budget.weight_bytes, self.budget.peak_bytes) if limit is not None),
+            default=math.inf,
+        )
 
     def _all_knobs(self) -> tuple[Knob, ...]:
-        whole = tuple(Knob(part) for part in ("resolution", "stem", "head"))
-        return whole + tuple(Knob(part, stage) for stage in range(len(self.base.stages)) for part in STAGE_PARTS)
+        whole: tuple[KnobPart, ...] = ("resolution", "stem", "head")
+        stages = range(len(self.base.stages))
+        return *(Knob(part) for part in whole), *(Knob(part, stage) for stage in stages for part in STAGE_PARTS)
 
-    def turned(self, network: Network, knob: Knob, by: Literal[1, -1]) -> Network | None:
-        """The network with one knob a step further or back; None where it ends."""
+    def network(self, shape: Shape) -> Network:
+        """The base in this shape."""
+        base, (channels, hidden) = self.base, self.dials.heads[shape.head]
+        if channels is None and hidden is None:  # no head that could be turned
+            hidden = base.head.hidden
+        return dataclasses.replace(
+            base,
+            name=f"{base.name} staged",
+            resolution_px=self.dials.sizes[shape.size].value,
+            stem=dataclasses.replace(base.stem, channels=shape.stem),
+            stages=tuple(_shaped(*pair) for pair in zip(base.stages, shape.stages, strict=True)),
+            head=dataclasses.replace(base.head, channels=channels, hidden=hidden),
+        )
+
+    # Turns.
+
+    def turned(self, shape: Shape, knob: Knob, by: Literal[1, -1]) -> Shape | None:
+        """The shape with one knob a step further or back; None where it ends."""
         if knob.stage is not None:
-            stage = self._turned_stage(network.stages[knob.stage], knob, by)
+            stage = self._turned_stage(shape.stages[knob.stage], self.base.stages[knob.stage], knob.part, by)
             if stage is None:
                 return None
-            stages = *network.stages[: knob.stage], stage, *network.stages[knob.stage + 1 :]
-            return dataclasses.replace(network, stages=stages)
+            return shape._replace(stages=(*shape.stages[: knob.stage], stage, *shape.stages[knob.stage + 1 :]))
         if knob.part == "resolution":
-            px = _beside(self.sizes, network.resolution_px, by)
-            return px and dataclasses.replace(network, resolution_px=px)
+            size = shape.size + by
+            return shape._replace(size=size) if 0 <= size < len(self.dials.sizes) else None
         if knob.part == "head":
-            ends = _beside(self.heads, (network.head.channels, network.head.hidden), by)
-            return ends and dataclasses.replace(
-                network, head=dataclasses.replace(network.head, channels=ends[0], hidden=ends[1])
-            )
-        channels = network.stem.channels + by * self.base.rounding.channel_multiple
-        if not LEAST_CHANNELS <= channels <= self.start.stem.channels:
-            return None
-        return dataclasses.replace(network, stem=dataclasses.replace(network.stem, channels=channels))
+            head = shape.head + by
+            return shape._replace(head=head) if 0 <= head < len(self.dials.heads) else None
+        stem = shape.stem + by * self.base.rounding.channel_multiple
+        return shape._replace(stem=stem) if LEAST_CHANNELS <= stem <= self.start.stem else None
 
-    def _turned_stage(self, stage: Stage, knob: Knob, by: Literal[1, -1]) -> Stage | None:
-        assert knob.stage is not None
-        base = self.base.stages[knob.stage]
-        if knob.part == "width":
+    def _turned_stage(self, stage: StageShape, base: Stage, part: KnobPart, by: Literal[1, -1]) -> StageShape | None:
+        if part == "width":
             channels = stage.channels + by * self.base.rounding.channel_multiple
-            return (
-                dataclasses.replace(stage, channels=channels) if LEAST_CHANNELS <= channels <= MOST_CHANNELS else None
-            )
-        if knob.part == "depth":
-            return dataclasses.replace(stage, repeats=stage.repeats + by) if stage.repeats + by >= 1 else None
-        if knob.part == "expansion":
+            return stage._replace(channels=channels) if LEAST_CHANNELS <= channels <= MOST_CHANNELS else None
+        if part == "depth":
+            return stage._replace(repeats=stage.repeats + by) if stage.repeats + by >= 1 else None
+        if part == "expansion":
             if base.expansion == 1.0 or base.kind == "bottleneck":
                 return None
             expansion = float(math.floor(stage.expansion) + 1 if by > 0 else math.ceil(stage.expansion) - 1)
             most = max(LARGEST_EXPANSION, base.expansion)
-            return dataclasses.replace(stage, expansion=expansion) if 2.0 <= expansion <= most else None
-        kernel = _beside(self.kernels, stage.kernel, by)
-        return None if kernel is None else dataclasses.replace(stage, kernel=kernel)
+            return stage._replace(expansion=expansion) if 2.0 <= expansion <= most else None
+        index = self.kernels.index(stage.kernel) + by if stage.kernel in self.kernels else -1
+        return stage._replace(kernel=self.kernels[index]) if 0 <= index < len(self.kernels) else None
 
-    def fault(self, network: Network) -> str | None:
-        """The shape rule that a network does not follow, in words; None where it follows all."""
-        widths = [stage.channels for stage in network.stages]
-        joint = [stage.channels for stage in self.start.stages]
+    # What a shape costs, and whether it may be.
+
+    def parts(self, shape: Shape) -> list[Sums]:
+        """What stem, stages and tail add: each is counted once and kept."""
+        before = shape.stem, *(stage.channels for stage in shape.stages)
+        return [
+            self._stem(shape.stem),
+            *(self._stage(index, *pair) for index, pair in enumerate(zip(before, shape.stages, strict=False))),
+            self._tail(shape.head, before[-1]),
+        ]
+
+    def _stem(self, channels: int) -> Sums:
+        known = self._sums.get(channels)
+        if known is None:
+            known = self._sums[channels] = Sums.of([(parts_of(self._reference(stem=channels))[0], 1)])
+        return known
+
+    def _stage(self, index: int, in_channels: int, shape: StageShape) -> Sums:
+        key = index, in_channels, shape
+        known = self._sums.get(key)
+        if known is None:
+            first, rest = self.base.blocks_of(_shaped(self.base.stages[index], shape), in_channels)
+            px = self._stage_px[index]
+            rows = (part_of(first, px), 1), (part_of(rest, first.out_px(px)), shape.repeats - 1)
+            known = self._sums[key] = Sums.of(rows)
+        return known
+
+    def _tail(self, head: int, in_channels: int) -> Sums:
+        key = head, in_channels
+        known = self._sums.get(key)
+        if known is None:
+            last = self.start.stages[-1]._replace(channels=in_channels)
+            reference = self._reference(head=head, stages=(*self.start.stages[:-1], last))
+            known = self._sums[key] = Sums.of([(parts_of(reference)[2], 1)])
+        return known
+
+    def _reference(self, **changes: Any) -> Network:
+        return at_reference(self.network(self.start._replace(**changes)))
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-adds, exactly."""
+        pixels = self._pixels(shape.size)
+        return sum(pixels[level] * weights for part in self.parts(shape) for level, weights in part.at)
+
+    def log_macs(self, shape: Shape) -> float:
+        """What is maximised: the natural logarithm of multiply-adds."""
+        return math.log(self.macs(shape))
+
+    def fault(self, shape: Shape) -> str | None:
+        """The shape rule that is not followed, in words; None where all are."""
+        widths, joint = ([stage.channels for stage in one.stages] for one in (shape, self.start))
         pairs = zip(itertools.pairwise(widths), itertools.pairwise(joint), strict=True)
         if any(before > behind and started <= ended for (before, behind), (started, ended) in pairs):
             return "no stage is narrower than the one before it"
-        own, head = self.base.head.channels, network.head.channels
+        own, head = self.base.head.channels, self.dials.heads[shape.head][0]
         if own is not None and head is not None and head < min(widths[-1], own):
             return "the head is at least as wide as the last stage"
         if any(not start / MOST_WIDER <= wide <= start * MOST_WIDER for wide, start in zip(widths, joint, strict=True)):
             return f"a stage has at most {MOST_WIDER:g} times the width of the joint network's, or 1 / {MOST_WIDER:g}"
-        rows = zip(network.stages, self.start.stages, self.base.stages, strict=True)
+        rows = zip(shape.stages, self.start.stages, self.base.stages, strict=True)
         if any(stage.repeats > max(base.repeats, start.repeats) + MOST_DEEPER for stage, start, base in rows):
             return f"a stage has at most {MOST_DEEPER} block more than in the joint network or the base"
         return None
 
-    def keeps(self, network: Network) -> bool:
-        """Whether it follows the shape rules and breaks no limit."""
-        known = self._kept.get(network)
+    def keeps(self, shape: Shape) -> bool:
+        """Whether it follows the shape rules and breaks no limit. A network is made only where its sums keep theirs."""
+        known = self._kept.get(shape)
         if known is None:
-            known = self._kept[network] = self.fault(network) is None and not self.breaks(network)
+            light = self.fault(shape) is None and self._light(shape)
+            known = self._kept[shape] = light and not self.breaks(self.network(shape))
         return known
 
-    def annealed(self, steps: int, random: Random) -> Network:
-        """The network of the most multiply-adds that a random walk from the joint network meets within the limits.
+    def _light(self, shape: Shape) -> bool:
+        """Whether the sums keep their limits: of weights the least that a file can have."""
+        parts, budget = self.parts(shape), self.budget
+        weights, biases = sum(part.weights for part in parts), sum(part.biases for part in parts)
+        return (
+            weight_bytes(weights, biases, budget.dtype) <= self._most_bytes
+            and (budget.macs is None or self.macs(shape) <= budget.macs)
+            and (budget.params is None or sum(part.params for part in parts) <= budget.params)
+        )
+
+    # The search.
+
+    def largest(self, changes: int = ANNEALING_CHANGES) -> Shape:
+        """The shape of the most multiply-adds that is found; never fewer than the joint network's."""
+        return self._polished(self._annealed(changes, Random(SEED)))
+
+    def _annealed(self, changes: int, random: Random) -> Shape:
+        """The largest shape that a random walk from the joint network meets within the limits.
 
         A change is one to three turns of knobs drawn at random. What has fewer multiply-adds is taken with the
         probability exp(loss / temperature), and the temperature falls to 0.
         """
         here = best = self.start
-        value = most = log_macs(here)
-        for step in range(steps):
-            temperature = FIRST_TEMPERATURE * (1 - step / steps) ** 2
+        value = most = self.log_macs(here)
+        for change in range(changes):
+            temperature = FIRST_TEMPERATURE * (1 - change / changes) ** 2
             new = here
             for _ in range(random.choice((1, 1, 2, 2, 3))):
                 new = self.turned(new, random.choice(self.knobs), random.choice((1, 1, -1))) or new
-            found = log_macs(new)
             least = value + temperature * math.log(1.0 - random.random())
-            if new == here or found < least or not self.keeps(new):
+            if new == here or (found := self.log_macs(new)) < least or not self.keeps(new):
                 continue
             here, value = new, found
             if value > most:
                 best, most = here, value
         return best
 
-    def polished(self, here: Network) -> Network:
-        """From a network on, until no knob further, and none further against another back, gives more multiply-adds."""
+    def _polished(self, here: Shape) -> Shape:
+        """From a shape on, until no knob further, and none further against another back, gives more multiply-adds."""
         while (new := self._better(here)) is not None:
             here = new
         return here
 
-    def _better(self, here: Network) -> Network | None:
-        value = log_macs(here)
+    def _better(self, here: Shape) -> Shape | None:
+        value = self.log_macs(here)
         forward = [(knob, new) for knob in self.knobs if (new := self.turned(here, knob, 1)) is not None]
         for _, new in forward:
-            if log_macs(new) > value and self.keeps(new):
+            if self.log_macs(new) > value and self.keeps(new):
                 return new
         for (knob, further), back in itertools.product(forward, self.knobs):
             new = self.turned(further, back, -1) if back != knob else None
-            if new is not None and log_macs(new) > value and self.keeps(new):
+            if new is not None and self.log_macs(new) > value and self.keeps(new):
                 return new
         return None
 
-    def words(self, network: Network, knob: Knob) -> str:
+    def words(self, shape: Shape, knob: Knob) -> str:
         """Where a knob stands, as people read it."""
         if knob.stage is None:
             if knob.part == "resolution":
-                height, width = network.resolution_px
+                height, width = self.dials.sizes[shape.size].value
                 return f"{height}x{width} px"
-            return f"{(network.stem if knob.part == 'stem' else network.head).channels} channels"
-        stage = network.stages[knob.stage]
+            return f"{shape.stem if knob.part == 'stem' else self.dials.heads[shape.head][0]} channels"
+        stage = shape.stages[knob.stage]
         if knob.part == "width":
             return f"{stage.channels} channels"
         if knob.part == "depth":
             return f"{stage.repeats} {'block' if stage.repeats == 1 else 'blocks'}"
-        return (
-            f"{stage.expansion:g} times the channels" if knob.part == "expansion" else f"{stage.kernel}x{stage.kernel}"
-        )
+        if knob.part == "expansion":
+            return f"{stage.expansion:g} times the channels"
+        return f"{stage.kernel}x{stage.kernel}"
 
 
-def _beside(settings: Sequence[Setting], at: Setting, by: Literal[1, -1]) -> Setting | None:
-    """The setting one step further or back; None at the end, and for one that is not among them."""
-    index = settings.index(at) + by if at in settings else -1
-    return settings[index] if 0 <= index < len(settings) else None
-
-
-def log_macs(network: Network) -> float:
-    """What is maximised: the natural logarithm of multiply-adds."""
-    return math.log(computing(network).macs)
+def _shaped(base: Stage, shape: StageShape) -> Stage:
+    channels, repeats, expansion, kernel = shape
+    return dataclasses.replace(base, channels=channels, repeats=repeats, expansion=expansion, kernel=kernel)
 
 
 def fit_staged(
@@ -221,31 +313,29 @@ def fit_staged(
     coefficients: Coefficients = PAPER,
     largest_px: int | None = None,
     obstacles: Obstacles | None = None,
-    changes: int = ANNEALING_STEPS,
+    changes: int = ANNEALING_CHANGES,
 ) -> Fit:
     """The staged network of `fit`, with the reason why each of its dials is not turned further. Raises as `fit` does.
 
     It never has fewer multiply-adds than the joint network, from which it begins.
     """
     coefficients_of(coefficients)
-    joint = JointSpace(base, budget, coefficients, largest_px, obstacles)
-    at = largest_of(joint)
-    space = StagedSpace(joint, joint.dials.network(at))
-    found = space.polished(space.annealed(changes, Random(SEED)))
-    network = dataclasses.replace(found, name=f"{base.name} staged")
+    space = StagedSpace(JointSpace(base, budget, coefficients, largest_px, obstacles))
+    shape = space.largest(changes)
+    network = space.network(shape)
     price = budget.price(network)
-    steps = (_dial_step(space, found, knob) for knob in space.knobs)
+    steps = (_dial_step(space, shape, knob) for knob in space.knobs)
     dials = tuple(step for step in steps if step is not None)
     certificate = Certificate(limit_rows(price, budget), dials=dials, runtime=budget.runtime)
     return Fit(network, None, price, certificate, "staged")
 
 
-def _dial_step(space: StagedSpace, network: Network, knob: Knob) -> DialStep | None:
+def _dial_step(space: StagedSpace, shape: Shape, knob: Knob) -> DialStep | None:
     """Why one dial is not turned further; None where it has no setting behind this one."""
-    text, turned = space.words(network, knob), space.turned(network, knob, 1)
+    text, turned = space.words(shape, knob), space.turned(shape, knob, 1)
     if turned is None:
         return None
     fault = space.fault(turned)
     if fault is not None:
         return DialStep(knob.title, text, None, (), fault)
-    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(turned) or (NO_MORE,))
+    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(space.network(turned)) or (NO_MORE,))

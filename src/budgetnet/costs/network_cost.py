@@ -239,7 +239,12 @@ def parts_of(network: Network) -> tuple[Part, tuple[Part, ...], Part]:
     ends = (network.head_conv, network.hidden_linear, network.classifier)
     tail = _part(tuple(_tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
     stem = _part(tuple(_stem_rows(network)), (network.stem_conv,))
-    return stem, tuple(_part(_block_rows(row.block, row.px), row.block.convs) for row in blocks), tail
+    return stem, tuple(part_of(row.block, row.px) for row in blocks), tail
+
+
+def part_of(block: Block, in_px: Px) -> Part:
+    """A block that sees such a map."""
+    return _part(_block_rows(block, in_px), block.convs)
 
 
 def _part(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> Part:

@@ -315,11 +315,14 @@ class Network:
         placed: list[tuple[Block, ...]] = []
         channels = self.stem.channels
         for stage in self.stages:
-            first = self._block(stage, channels, stage.stride)
-            rest = self._block(stage, stage.channels, 1)
+            first, rest = self.blocks_of(stage, channels)
             placed.append((first, *([rest] * (stage.repeats - 1))))
             channels = stage.channels
         return tuple(placed)
+
+    def blocks_of(self, stage: Stage, in_channels: int) -> tuple[Block, Block]:
+        """The first block of a stage that stood behind so many channels here, and each of the rest."""
+        return self._block(stage, in_channels, stage.stride), self._block(stage, stage.channels, 1)
 
     def _block(self, stage: Stage, in_channels: int, stride: int) -> Block:
         return Block(
