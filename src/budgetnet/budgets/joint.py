@@ -155,6 +155,11 @@ class JointSpace:
         """All that keeps a network from being an answer: limits and obstacles."""
         return self.budget.check(network).breaks + (self.obstacles(network) if self.obstacles else ())
 
+    @functools.cached_property
+    def largest_position(self) -> Position | None:
+        """As `largest` finds it, once."""
+        return self.largest()
+
     def largest(self) -> Position | None:
         """The position of the most multiply-adds within the limits and the band; None where there is none.
 
@@ -425,6 +430,18 @@ class JointSpace:
         heapq.heappush(heap, (-bound, 0, (depth, width, size)))
 
 
+@functools.lru_cache(maxsize=8)
+def joint_space(
+    base: Network,
+    budget: Budget,
+    coefficients: Coefficients = PAPER,
+    largest_px: int | None = None,
+    obstacles: Obstacles | None = None,
+) -> JointSpace:
+    """The space of a fit, kept for a while: the staged network begins where the joint one ends."""
+    return JointSpace(base, budget, coefficients, largest_px, obstacles)
+
+
 def fit_joint(
     base: Network,
     budget: Budget,
@@ -434,7 +451,7 @@ def fit_joint(
 ) -> Fit:
     """The joint network of `fit`, with the reason why each dial is not turned further. Raises as `fit` does."""
     coefficients_of(coefficients)
-    space = JointSpace(base, budget, coefficients, largest_px, obstacles)
+    space = joint_space(base, budget, coefficients, largest_px, obstacles)
     at = largest_of(space)
     network = space.dials.network(at)
     price = budget.price(network)
@@ -445,7 +462,7 @@ def fit_joint(
 
 def largest_of(space: JointSpace) -> Position:
     """The position of the joint network. Raises a `BudgetError` where there is none."""
-    at = space.largest()
+    at = space.largest_position
     if at is not None:
         return at
     smallest = space.dials.network(FIRST)

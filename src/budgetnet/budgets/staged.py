@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Literal, NamedTuple
 
 from budgetnet.budgets.budget import NO_MORE, Budget, Certificate, DialStep, Fit, limit_rows
-from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, at_reference, largest_of
+from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, at_reference, joint_space, largest_of
 from budgetnet.costs.blocks import distinct_blocks
 from budgetnet.costs.network_cost import part_of, parts_of
 from budgetnet.costs.number_types import weight_bytes
@@ -320,7 +320,7 @@ def fit_staged(
     It never has fewer multiply-adds than the joint network, from which it begins.
     """
     coefficients_of(coefficients)
-    space = StagedSpace(JointSpace(base, budget, coefficients, largest_px, obstacles))
+    space = StagedSpace(joint_space(base, budget, coefficients, largest_px, obstacles))
     shape = space.largest(changes)
     network = space.network(shape)
     price = budget.price(network)

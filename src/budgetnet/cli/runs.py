@@ -150,7 +150,7 @@ def solve(
         Parameter(
             consume_multiple=True,
             group=NETWORK,
-            help="Strategies to scale by; unless given all of one dial, with several limits joint, too.",
+            help="Strategies to scale by; unless given all of one dial, with several limits joint and staged, too.",
         ),
     ] = None,
     coefficients: CoefficientsOption = PAPER,

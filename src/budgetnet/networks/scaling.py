@@ -35,6 +35,8 @@ FitStrategy = Literal[Strategy, "joint", "staged"]
 """A strategy of one dial, phi, or one of several dials, which has no network but for a budget: "joint" has a dial for
 each of depth, width, resolution and head (`budgets.joint`), "staged" has dials of each stage (`budgets.staged`)."""
 FIT_STRATEGIES: tuple[FitStrategy, ...] = get_args(FitStrategy)
+SEVERAL_DIALS: tuple[FitStrategy, ...] = ("joint", "staged")
+"""The strategies of several dials."""
 NEAR_THE_LINE: tuple[FitStrategy, ...] = ("compound", "joint", "staged")
 """The strategies that coefficients say something about."""
 

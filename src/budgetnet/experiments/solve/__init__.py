@@ -166,7 +166,8 @@ def solve(
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
             weights.
         bases: Networks to scale, or their names. Unless given, one of every family; with `pretrained`, its own network.
-        strategies: How they are scaled (see `fit`); unless given all of one dial, and with several limits "joint", too.
+        strategies: How they are scaled (see `fit`); unless given all of one dial, and with several limits "joint" and
+            "staged", too.
         device: "cpu", "cuda" or "mps".
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
@@ -300,7 +301,7 @@ def _request(
 
 
 def usual_strategies(budget: Budget) -> tuple[FitStrategy, ...]:
-    """Every strategy of one dial; and where there are several limits the joint one, which exists to fill them all."""
+    """Every strategy of one dial; and where there are several limits those of several, which exist to fill them all."""
     limits = [name for name in budget.limits() if name != "train_bytes"]
     return FIT_STRATEGIES if len(limits) > 1 else STRATEGIES
 

@@ -19,7 +19,7 @@ from budgetnet.codec import NonNegativeInt, PositiveFloat, PositiveInt
 from budgetnet.data import ImageSet
 from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px
-from budgetnet.networks.scaling import PAPER, STRATEGIES, Coefficients, FitStrategy, for_strategy
+from budgetnet.networks.scaling import PAPER, SEVERAL_DIALS, STRATEGIES, Coefficients, FitStrategy, for_strategy
 from budgetnet.training.plan import TooShort, too_few
 from budgetnet.training.speed import TrainingLimits
 
@@ -222,8 +222,10 @@ def _chosen(
     chosen: list[str] = []
     for rows, count in zip(groups, places, strict=True):
         chosen += _representatives(rows, count, distance, inherited and not chosen, entrants == 2 and inherited)
+    several = bool(_of_several_dials(found))
     rows = [
-        dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance, training)) for row in found
+        dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance, training, several))
+        for row in found
     ]
     place = {name: position for position, name in enumerate(chosen)}
     return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
@@ -238,7 +240,7 @@ def _representatives(
 ) -> list[str]:
     """The `count` of these that stand for all of them, the parent at a lower resolution and the compound one first."""
     incumbent = incumbent_of(rows) if with_incumbent else None
-    opponent = _compound_of(rows) if with_opponent and (incumbent is not None or not with_incumbent) else None
+    opponent = _opponent_of(rows) if with_opponent and (incumbent is not None or not with_incumbent) else None
     chosen = [name for name in dict.fromkeys((incumbent, opponent)) if name is not None][:count]
     nearest = {row.id: min((distance[new, row.id] for new in chosen), default=math.inf) for row in rows}
     while len(chosen) < min(count, len(rows)):
@@ -255,8 +257,14 @@ def incumbent_of(rows: Sequence[Contender]) -> str | None:
     return next((row.id for row in rows if row.strategy == "resolution"), None)
 
 
-def _compound_of(rows: Sequence[Contender]) -> str | None:
-    return next((row.id for row in rows if row.strategy == "compound"), None)
+def _opponent_of(rows: Sequence[Contender]) -> str | None:
+    """Whom the incumbent meets: the joint network where there are several limits, else the compound one."""
+    strategies: tuple[FitStrategy, ...] = ("joint", "compound")
+    return next((row.id for strategy in strategies for row in rows if row.strategy == strategy), None)
+
+
+def _of_several_dials(rows: Sequence[Contender]) -> list[Contender]:
+    return [row for row in rows if row.strategy in SEVERAL_DIALS]
 
 
 def _open(found: Sequence[Contender], entrants: int, inherited: bool) -> Sequence[Contender]:
@@ -265,6 +273,8 @@ def _open(found: Sequence[Contender], entrants: int, inherited: bool) -> Sequenc
     From pretrained weights also the parent at a lower resolution: at few pixels its steps are coarse.
     """
     full = [row for row in found if row.at_its_limit] or [max(found, key=lambda row: row.share)]
+    # Where there are several limits, one dial leaves most of a budget unused: docs/lab-log.md has the accuracies.
+    full = _of_several_dials(full) or full
     if inherited:
         ids = {row.id for row in full}
         return [row for row in found if row.id in ids or row.strategy == "resolution"]
@@ -273,8 +283,13 @@ def _open(found: Sequence[Contender], entrants: int, inherited: bool) -> Sequenc
 
 
 def _why(
-    row: Contender, chosen: Sequence[str], distance: Mapping[tuple[str, str], float], training: TrainingLimits | None
+    row: Contender,
+    chosen: Sequence[str],
+    distance: Mapping[tuple[str, str], float],
+    training: TrainingLimits | None,
+    several: bool,
 ) -> str:
+    """Why a network races or does not; `several`: those that fill several limits race."""
     hurried = training is not None and training.is_short_for(row.network)
     pace = f"; the time lets it see each image about {row.epochs:.0f} times" if hurried else ""
     if row.id in chosen:
@@ -285,6 +300,8 @@ def _why(
     if not row.at_its_limit:
         return f"uses only {100 * row.share:.0f} % of its binding limit"
     if (row.id, row.id) not in distance:
+        if several and row.strategy not in SEVERAL_DIALS:
+            return "has one dial, and those of several use more of the limits"
         return f"ends in a map of {last_px(row.network)} px"
     return f"like {min(chosen, key=lambda one: (distance[one, row.id], one))}, which is raced" + pace
 
