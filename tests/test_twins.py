@@ -42,12 +42,10 @@ from budgetnet.experiments.activations.probe import ModelProbe, Probe, probe
 from budgetnet.experiments.activations.report import study_command
 from budgetnet.experiments.activations.result import Study, differences_of, twin_of_records
 from budgetnet.experiments.activations.training import TrainingRecord
-from budgetnet.inspect.landscape import sheets
 from budgetnet.inspect.landscape.page import write_functions
 from budgetnet.model.build import build
 from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.statistics import from_seeds, mean_interval
-from budgetnet.training import job as jobs
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.trainer import Trainer
 
@@ -212,7 +210,6 @@ def made(out: Path, executor: InlineExecutor, **options: Any) -> Study:
 
 @pytest.mark.slow
 def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "PNG_DPI", 30)
     executor = InlineExecutor()
     write_functions(tmp_path / "one", budgetnet.inspect.landscape.functions_landscape(["relu"]), 6.0)
     study = made(tmp_path / "one", executor)
@@ -306,7 +303,7 @@ def page_of(run: Path, study: Study) -> None:
 
 def killed_and_resumed(tmp_path: Path, run: Path, executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between what was seen and the checkpoint, of the last step but three: the same numbers."""
-    monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setenv("BUDGETNET_CHECKPOINT_SECONDS", "0")
     two: dict[str, Any] = {"seeds": 1, "activations": ("relu", "swish:trainable")}
     save = Trainer.save
 
@@ -429,8 +426,7 @@ def test_bad_input_is_one_line_and_code_2(
 
 
 @pytest.mark.slow
-def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "PNG_DPI", 20)
+def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
     arguments = ["landscape", "training", "digits", "--network", str(tmp_path / "tiny.json")]
     arguments += ["--activations", "relu,gelu", "--seeds", "1", "--steps", "2", "--probes", "1"]

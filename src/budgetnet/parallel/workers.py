@@ -117,10 +117,10 @@ def _quota_cores(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/s
     return min(limits)
 
 
-def workers_for(device: str) -> int:
-    """How many workers a device feeds: one a core, one a GPU."""
+def workers_for(device: str, machine_cores: int | None = None) -> int:
+    """How many workers a device feeds: one a core (`machine_cores`, this machine's unless given), one a GPU."""
     if device == "cpu":
-        return cores()
+        return machine_cores or cores()
     import torch
 
     return max(1, torch.cuda.device_count()) if device == "cuda" else 1
@@ -133,14 +133,20 @@ class ProcessGroup:
     processes: PositiveInt
     threads: PositiveInt
 
+    def equal_batch(self, batch: int) -> int:
+        """The largest batch up to this one of which every process has the same part."""
+        return batch // self.processes * self.processes
 
-def process_group_for(device: str, batch: int) -> ProcessGroup:
-    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images.
 
-    The cores that are left over become threads of each, at most as many as OMP_NUM_THREADS says.
+def process_group_for(device: str, batch: int, machine_cores: int | None = None) -> ProcessGroup:
+    """The process group for batches of this size: one process a worker, unless that leaves any less than 8 images.
+
+    The cores that are left over (of `machine_cores`, this machine's unless given) become threads of each, at most as
+    many as OMP_NUM_THREADS says.
     """
-    processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
-    return ProcessGroup(processes, min(max(1, cores() // processes), most_threads()))
+    here = machine_cores or cores()
+    processes = min(workers_for(device, here), max(1, batch // LEAST_IMAGES))
+    return ProcessGroup(processes, min(max(1, here // processes), most_threads()))
 
 
 def most_threads() -> int:

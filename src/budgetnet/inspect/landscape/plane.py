@@ -273,7 +273,7 @@ def output_landscape(
 
 
 def surface(
-    activation: Activation, seed: int, plane: Plane
+    activation: Activation, seed: int, plane: Plane, rows_at_once: int = ROWS_AT_ONCE
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """The scaled output over the grid, (size + 1, size + 1), and how many units change their region along its edges.
 
@@ -284,10 +284,10 @@ def surface(
     heights: list[Tensor] = []
     along_x: list[Tensor] = []
     along_y: list[Tensor] = []
-    for start in range(0, plane.size, ROWS_AT_ONCE):
+    for start in range(0, plane.size, rows_at_once):
         # One row more than counts: the edges that lead to the next part.
-        part = side[start : min(start + ROWS_AT_ONCE, plane.size) + 1]
-        last = start + ROWS_AT_ONCE >= plane.size
+        part = side[start : min(start + rows_at_once, plane.size) + 1]
+        last = start + rows_at_once >= plane.size
         output, across, down = network(torch.stack(torch.meshgrid(part, side, indexing="ij"), -1).flip(-1))
         keep = slice(None) if last else slice(-1)
         heights.append(output[keep])
