@@ -168,10 +168,10 @@ _preparation_data = spawn.get_preparation_data
 
 def _without_script(name: str) -> dict[str, Any]:
     """What a new process is told of its parent; one of ours is not told which script that ran."""
-    told = _preparation_data(name)
+    preparation = _preparation_data(name)
     if getattr(_starting, "one_of_ours", False):
-        told = {key: value for key, value in told.items() if not key.startswith("init_main_from_")}
-    return told
+        preparation = {key: value for key, value in preparation.items() if not key.startswith("init_main_from_")}
+    return preparation
 
 
 spawn.get_preparation_data = _without_script
@@ -240,8 +240,8 @@ class Workers(Generic[Job, Result]):
         self._updates.put(None)
         self._listener.join(LISTEN_SECONDS)
 
-    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
-        """Results in the order of the jobs; `done` is called in this thread as each comes in.
+    def run(self, jobs: Sequence[Job], on_result: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `on_result` is called in this thread as each comes in.
 
         Together, every worker runs every job, and the first result that is not None counts. Raises what a job
         raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
@@ -256,8 +256,8 @@ class Workers(Generic[Job, Result]):
             for future in as_completed(futures):
                 place = futures[future]
                 answers[place].append(future.result())
-                if done and len(answers[place]) == copies:
-                    done(jobs[place], _answer(answers[place]))
+                if on_result and len(answers[place]) == copies:
+                    on_result(jobs[place], _answer(answers[place]))
             return [_answer(group) for group in answers]
         except BrokenProcessPool as error:
             raise RuntimeError(

@@ -160,5 +160,5 @@ def fitting_images(config: TrainingSpec, images: ImageSet, pixels: Pixels) -> Te
     """Some training images as the config's network takes them, drawn by its seed: (n, c, h, w)."""
     indices = images.indices("train")
     generator = np.random.default_rng(seed_of(config.seed, "inherit"))
-    drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
-    return prepare([pixels[index] for index in drawn], config.network.resolution_px, config.preprocessing)
+    sample = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
+    return prepare([pixels[index] for index in sample], config.network.resolution_px, config.preprocessing)

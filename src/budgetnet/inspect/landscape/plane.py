@@ -256,7 +256,7 @@ def output_landscape(
     """
     rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
     plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)
-    tell, done = progress or silent, 0
+    progress, done = progress or silent, 0
     found: list[ActivationLandscape] = []
     for row in rows:
         roughness: list[Roughness] = []
@@ -266,7 +266,7 @@ def output_landscape(
             first = heights if first is None else first
             roughness.append(measure(heights, along_x, along_y, plane.spacing))
             done += 1
-            tell(Update("landscape", done, len(rows) * seeds, title_of(row)))
+            progress(Update("landscape", done, len(rows) * seeds, title_of(row)))
         assert first is not None
         found.append(ActivationLandscape(row, gain(row), slope_growth(row), first, tuple(roughness)))
     return OutputLandscape(plane, seeds, tuple(found))
