@@ -156,10 +156,10 @@ def _train(rows: Sequence[Training], what: str) -> None:
     count = min(workers_for("cpu"), len(missing))
     with progress() as shown, Workers(trained, count, "cpu", progress=shown) as workers:
 
-        def tell(one: Training, _: bool) -> None:
+        def on_result(one: Training, _: bool) -> None:
             shown(Update(what, sum(row.done for row in rows), len(rows), one.jobs[0].config.id))
 
-        workers.run(missing, tell)
+        workers.run(missing, on_result)
 
 
 def _say(row: Mapping[str, Any]) -> None:

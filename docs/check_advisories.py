@@ -24,13 +24,13 @@ AUDIT = [
 ]
 
 
-def main() -> int:
+def main(audit: Sequence[str] = AUDIT) -> int:
     """Ask one service after another until one knows the packages; the exit code."""
     if importlib.util.find_spec("pip_audit") is None:
         print("advisories: not checked, pip-audit is not installed")
         return 0
     for service in SERVICES:
-        rows = audited(service)
+        rows = audited(audit, service)
         if any("vulns" in row for row in rows):
             lines, code = verdict(rows)
             print("\n".join(lines))
@@ -39,11 +39,11 @@ def main() -> int:
     return 0
 
 
-def audited(service: str) -> list[dict[str, Any]]:
-    """What the service says of every package; nothing where it does not answer."""
+def audited(audit: Sequence[str], service: str) -> list[dict[str, Any]]:
+    """What the service says of every package, asked by the command `audit`; nothing where it does not answer."""
     try:
         done = subprocess.run(
-            [*AUDIT, "--vulnerability-service", service], capture_output=True, text=True, timeout=SECONDS, check=False
+            [*audit, "--vulnerability-service", service], capture_output=True, text=True, timeout=SECONDS, check=False
         )
         return json.loads(done.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, json.JSONDecodeError, KeyError):

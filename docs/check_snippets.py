@@ -116,12 +116,12 @@ def program(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=ENVIRONMENT, timeout=300)
 
 
-def check_prompt(prompt: Prompt) -> str | None:
-    """What is wrong with a `$` line, if anything."""
+def check_prompt(prompt: Prompt, root: Path) -> str | None:
+    """What is wrong with a `$` line of the repository at `root`, if anything."""
     words = shlex.split(prompt.command, comments=True)
     words = words[: words.index("|")] if "|" in words else words
     if words[:1] == ["make"]:
-        return check_make(words[1:])
+        return check_make(words[1:], root)
     if words[:1] != ["budgetnet"]:
         return None
     if words[1:2] and words[1] in TORCH_FREE and "|" not in prompt.command:
@@ -129,9 +129,9 @@ def check_prompt(prompt: Prompt) -> str | None:
     return check_flags(words[1:])
 
 
-def check_make(words: list[str]) -> str | None:
+def check_make(words: list[str], root: Path) -> str | None:
     """Whether the Makefile has the targets."""
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
     missing = [word for word in words if "=" not in word and not re.search(rf"^{re.escape(word)}:", makefile, re.M)]
     return f"the Makefile has no {', '.join(missing)}" if missing else None
 
@@ -170,15 +170,15 @@ def check_flags(words: list[str]) -> str | None:
     return f"its help lists no {', '.join(unknown)}" if unknown else None
 
 
-def check_file(path: Path, slow: bool = False) -> Iterator[str]:
-    """FILE:LINE and what is wrong, for each snippet of a file that does not hold."""
-    name = str(path.relative_to(ROOT))
+def check_file(path: Path, slow: bool = False, root: Path = ROOT) -> Iterator[str]:
+    """FILE:LINE and what is wrong, for each snippet that does not hold, of a file of the repository at `root`."""
+    name = str(path.relative_to(root))
     found = list(snippets(path.read_text(encoding="utf-8")))
     if not name.endswith(".ko.md"):
         yield from check_python([snippet for snippet in found if snippet.language == "python"], name, slow)
     for snippet in found:
         for prompt in prompts(snippet) if snippet.language == "console" else ():
-            if wrong := check_prompt(prompt):
+            if wrong := check_prompt(prompt, root):
                 yield f"{name}:{prompt.line}: `{prompt.command}`: {wrong}"
 
 

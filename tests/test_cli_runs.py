@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.failing_clock import FailingClock
 from support.formats import hold
 from support.photos import CLASSES, photos, run
 
@@ -109,26 +110,19 @@ def test_bad_images_to_predict(capsys: Capture, run: Path, tmp_path: Path) -> No
     assert main(["predict", str(run), str(tmp_path), "--top", "0"]) == 2
 
 
-def test_an_interruption_says_that_it_can_go_on(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(budgetnet, "solve", interrupted)
-    assert main(["solve", "digits", "--macs", "2M"]) == 130
+def test_an_interruption_says_that_it_can_go_on(capsys: Capture) -> None:
+    assert main(["solve", "digits", "--macs", "2M"], FailingClock(error=KeyboardInterrupt())) == 130
     assert capsys.readouterr().err == "budgetnet: interrupted; the same command goes on where this one was\n"
 
 
 def test_what_the_machine_refuses_is_one_line_and_code_1(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise RuntimeError("a training process died,\nperhaps for want of memory")
-
-    monkeypatch.setattr(budgetnet, "solve", refused)
+    refusal = FailingClock(error=RuntimeError("a training process died,\nperhaps for want of memory"))
     monkeypatch.delenv("BUDGETNET_TRACEBACK", raising=False)
-    assert main(["solve", "digits", "--macs", "2M"]) == 1
+    assert main(["solve", "digits", "--macs", "2M"], refusal) == 1
     assert "died, perhaps for want of memory" in capsys.readouterr().err
     monkeypatch.setenv("BUDGETNET_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
-        main(["solve", "digits", "--macs", "2M"])
+        main(["solve", "digits", "--macs", "2M"], refusal)
 
 
 def test_arguments_reach_solve(monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path) -> None:

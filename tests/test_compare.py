@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import math
@@ -494,13 +495,13 @@ def test_pretrained_networks_begin_from_relatives_and_strangers_are_refused(digi
     assert spec.parent is None and spec.training.recipe.name == "modern"
 
 
-def test_a_family_takes_the_form_that_its_weights_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "installed", lambda: {"lite0": network("tf_efficientnet_lite0")})
-    assert pretrained.forms_for("auto", ["efficientnet_lite0"]) == ["tf_efficientnet_lite0"]
-    assert pretrained.forms_for("auto", ["mobilenet_v1"]) == ["mobilenet_v1"]
-    assert pretrained.forms_for("none", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
-    monkeypatch.setattr(pretrained, "installed", lambda: {"timm": network("efficientnet_lite0")})
-    assert pretrained.forms_for("auto", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
+def test_a_family_takes_the_form_that_its_weights_have() -> None:
+    google = functools.partial(pretrained.forms_for, sources={"lite0": network("tf_efficientnet_lite0")})
+    assert google("auto", ["efficientnet_lite0"]) == ["tf_efficientnet_lite0"]
+    assert google("auto", ["mobilenet_v1"]) == ["mobilenet_v1"]
+    assert google("none", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
+    timm = functools.partial(pretrained.forms_for, sources={"timm": network("efficientnet_lite0")})
+    assert timm("auto", ["efficientnet_lite0"]) == ["efficientnet_lite0"]
 
 
 def answers_of(rights: dict[str, list[float]], count: int = 400) -> dict[str, list[TestPredictions]]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from budgetnet.data import ImageSet, open_images, scan
+from budgetnet.data import ImageSet, open_images
 from budgetnet.data.split import assign
 from budgetnet.parallel.progress import Update
 
@@ -318,20 +318,18 @@ def test_one_clear_line(tmp_path: Path, make: Callable[[Path], None], message: s
     assert "\n" not in str(caught.value)
 
 
-def test_the_second_start_opens_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_start_opens_only_what_changed(tmp_path: Path) -> None:
     fill(tmp_path / "data" / "cat", 10)
     fill(tmp_path / "data" / "dog", 10, 100)
-    opened: list[str] = []
-    real = scan.look
-    monkeypatch.setattr(scan, "look", lambda path: opened.append(Path(path).name) or real(path))
-    first = open_images(tmp_path / "data")
-    assert len(opened) == 20
-    opened.clear()
-    assert open_images(tmp_path / "data") == first
-    assert not opened
+    updates: list[Update] = []
+    first = open_images(tmp_path / "data", progress=updates.append)
+    assert updates[-1] == Update("reading images", 20, 20)
+    updates.clear()
+    assert open_images(tmp_path / "data", progress=updates.append) == first
+    assert not updates
     write(tmp_path / "data" / "cat" / "0003.png", 222, size=(9, 9))
-    changed = open_images(tmp_path / "data")
-    assert opened == ["0003.png"]
+    changed = open_images(tmp_path / "data", progress=updates.append)
+    assert updates[-1] == Update("reading images", 1, 1)
     assert changed.sizes_px[changed.files.index("cat/0003.png")] == (9, 9)
     for memory in (tmp_path / "cache" / "budgetnet" / "scans").iterdir():
         memory.write_text('{"format": "budgetnet.scan.v1", "seen": [')

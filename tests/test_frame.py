@@ -102,16 +102,13 @@ def checker() -> ModuleType:
     return module
 
 
-def test_a_broken_snippet_is_found_at_its_line(
-    checker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checker, "ROOT", tmp_path)
+def test_a_broken_snippet_is_found_at_its_line(checker: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("setup:\n")
     page = tmp_path / "page.md"
     page.write_text(
         "```python\nx = 1\n```\ntext\n```python\n\nassert x == 2, x\n```\n```console\n$ make setup\n$ make cake\n```\n"
     )
-    assert list(checker.check_file(page)) == [
+    assert list(checker.check_file(page, root=tmp_path)) == [
         "page.md:7: AssertionError: 1",
         "page.md:11: `make cake`: the Makefile has no cake",
     ]

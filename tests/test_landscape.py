@@ -230,10 +230,9 @@ def test_a_network_is_what_its_formula_says() -> None:
     assert np.corrcoef(line, heights[2])[0, 1] == pytest.approx(1), "y stays along a row"
 
 
-def test_parts_of_the_grid_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_the_grid_make_the_whole() -> None:
     whole = plane.surface(Activation("relu"), 1, Plane(size=40, layers=3, units=16))
-    monkeypatch.setattr(plane, "ROWS_AT_ONCE", 7)
-    parts = plane.surface(Activation("relu"), 1, Plane(size=40, layers=3, units=16))
+    parts = plane.surface(Activation("relu"), 1, Plane(size=40, layers=3, units=16), rows_at_once=7)
     assert np.allclose(whole[0], parts[0]) and (whole[1] == parts[1]).all() and (whole[2] == parts[2]).all()
     assert parts[0].shape == (41, 41) and parts[1].shape == (41, 40) and parts[2].shape == (40, 41)
 

@@ -38,6 +38,7 @@ from budgetnet.model.build import build
 from budgetnet.model.layers import activation
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Activation, Network
+from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import read_events
 from budgetnet.training.evaluate import evaluate
 
@@ -95,8 +96,10 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def landscape(folder: Path, names: list[str], photos: Path, around: Around = SMALL) -> LossLandscape:
-    return loss_landscape(names, folder, photos, around=around)
+def landscape(
+    folder: Path, names: list[str], photos: Path, around: Around = SMALL, progress: Progress | None = None
+) -> LossLandscape:
+    return loss_landscape(names, folder, photos, around=around, progress=progress)
 
 
 def tiny(kind: str, seed: int = 0) -> Probe:
@@ -327,28 +330,24 @@ def test_a_broken_off_landscape_goes_on_to_the_same_numbers(
     runs: dict[str, str],
     photos: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder, names = tmp_path / "loss", [runs["relu"], runs["swish"]]
-    written, append = list[object](), command.append_event
-
-    def until_20(path: Path, event: dict[str, object]) -> None:
-        if len(written) == 20:
-            raise KeyboardInterrupt
-        written.append(event)
-        append(path, event)
-
-    monkeypatch.setattr(command, "append_event", until_20)
-    with pytest.raises(KeyboardInterrupt):
-        landscape(folder, names, photos)
     points = folder / command.POINTS
+
+    def until_20(update: Update) -> None:
+        if update.phase == "loss" and len(points.read_bytes().splitlines()) == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        landscape(folder, names, photos, progress=until_20)
+    written = points.read_bytes().splitlines()
+    assert len(written) == 20
     points.write_bytes(points.read_bytes() + b'{"kind": "row", "run": 1, "ind')  # as a kill leaves it
-    monkeypatch.setattr(command, "append_event", append)
     went_on = landscape(folder, names, photos)
     assert went_on == found[1]
     lines = points.read_bytes().splitlines()
     assert len(lines) == 2 * (9 + 3 + 1 + 5), "each point once"
-    assert [json.loads(line) for line in lines[:20]] == written
+    assert lines[:20] == written
     landscape(folder, names, photos)
     assert points.read_bytes().splitlines() == lines, "a finished one computes nothing"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -89,16 +90,16 @@ def test_what_a_course_begins_from_is_a_function_of_its_plan(source: str, tmp_pa
     assert write_initial_weights(InitialWeights(other, context, source, exact=False)) and file.read_bytes() != first
 
 
-def test_auto_takes_the_nearest_relative(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_the_nearest_relative() -> None:
     there = {f"lite{size}": network(f"tf_efficientnet_lite{size}") for size in range(3)} | {"b0": network("resnet50")}
-    monkeypatch.setattr(pretrained, "installed", lambda: there)
+    parent = functools.partial(parent_for, sources=there)
     small, large = (resize(there["lite1"], Scaling(1.0, width, 1.0)) for width in (0.3, 0.98))
-    assert parent_for("auto", small) == "lite0" and parent_for("auto", large) == "lite1"
-    assert parent_for("auto", there["b0"]) == "b0"
-    assert parent_for("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
-    assert parent_for("none", small) is None and parent_for("my.pth", small) == "my.pth"
+    assert parent("auto", small) == "lite0" and parent("auto", large) == "lite1"
+    assert parent("auto", there["b0"]) == "b0"
+    assert parent("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
+    assert parent("none", small) is None and parent("my.pth", small) == "my.pth"
     with pytest.warns(UserWarning, match="no pretrained relative of mobilenet_v1 is installed or cached"):
-        assert parent_for("auto", network("mobilenet_v1")) is None
+        assert parent("auto", network("mobilenet_v1")) is None
 
 
 @pytest.mark.slow

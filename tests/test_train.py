@@ -25,9 +25,8 @@ from budgetnet.model.weights import load_model, save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, adapt, resize
 from budgetnet.networks.zoo import network
-from budgetnet.parallel import workers as workers_module
 from budgetnet.parallel.progress import silent
-from budgetnet.parallel.workers import ProcessGroup, Workers, _quota_cores, cores
+from budgetnet.parallel.workers import ProcessGroup, Workers, _quota_cores, cores, process_group_for
 from budgetnet.runs.folder import clear_run, run_folder, run_lock
 from budgetnet.runs.record import read_record
 from budgetnet.runs.run import read_events
@@ -189,15 +188,19 @@ def test_a_final_training_that_diverged_is_not_finished(config: TrainingConfig, 
 def test_a_process_group_leaves_each_enough_images(
     machine: int, recipe_batch: int, expected: tuple[int, ProcessGroup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers_module, "cores", lambda: machine)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    recipe = dataclasses.replace(MODERN, batch=recipe_batch)
-    assert shared_batch(recipe, open_images("digits", 0), "cpu") == expected
+    group = process_group_for("cpu", recipe_batch, machine)
+    assert (group.equal_batch(recipe_batch), group) == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
-    assert shared_batch(recipe, open_images("digits", 0), "cpu")[1].threads == min(2, expected[1].threads)
+    assert process_group_for("cpu", recipe_batch, machine).threads == min(2, expected[1].threads)
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     with pytest.raises(ValueError, match="OMP_NUM_THREADS is 'many'; give a whole number"):
-        shared_batch(recipe, open_images("digits", 0), "cpu")
+        process_group_for("cpu", recipe_batch, machine)
+
+
+def test_a_training_has_the_process_group_of_this_machine() -> None:
+    batch, group = shared_batch(dataclasses.replace(MODERN, batch=61), open_images("digits", 0), "cpu")
+    assert group == process_group_for("cpu", 61) and batch == group.equal_batch(61)
 
 
 def test_a_containers_quota_counts(tmp_path: Path) -> None:

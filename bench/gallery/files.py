@@ -29,9 +29,9 @@ def save_drawing(inline: str, file: Path) -> None:
     _write(svg_file(inline).encode(), file)
 
 
-def _write(data: bytes, file: Path) -> None:
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"{file.name} would have {len(data):,} bytes, more than {MOST_BYTES:,}; save it as a photo")
+def _write(data: bytes, file: Path, most_bytes: int = MOST_BYTES) -> None:
+    if len(data) > most_bytes:
+        raise ValueError(f"{file.name} would have {len(data):,} bytes, more than {most_bytes:,}; save it as a photo")
     with written_aside(file) as aside:
         aside.write_bytes(data)
 
@@ -60,7 +60,7 @@ def take_photo(source: Path, file: Path) -> None:
         save_photo(image, file)
 
 
-def take_cells(source: Path, file: Path) -> None:
+def take_cells(source: Path, file: Path, most_bytes: int = MOST_BYTES) -> None:
     """Write a picture of maps, whose cells have sharp borders, as a PNG: as it is, or what comes nearest and is small.
 
     A palette would leave photos few colours.
@@ -73,9 +73,9 @@ def take_cells(source: Path, file: Path) -> None:
         buffer = io.BytesIO()
         shown.save(buffer, "png", optimize=True)
         data = buffer.getvalue()
-        if len(data) <= MOST_BYTES:
+        if len(data) <= most_bytes:
             break
-    _write(data, file)
+    _write(data, file, most_bytes)
 
 
 def _rounded(value: int, bits: int) -> int:

@@ -141,8 +141,8 @@ def number(
     else:
         value = _single(value)
         if not _is_real(value):
-            told = wanted or _bounds(above, least, most, below)
-            raise wrong(what, value, " ".join(["a number", told]).strip(), of_type=True)
+            bounds = wanted or _bounds(above, least, most, below)
+            raise wrong(what, value, " ".join(["a number", bounds]).strip(), of_type=True)
         try:
             found = float(cast("Any", value))
         except OverflowError:

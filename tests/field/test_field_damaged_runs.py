@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.failing_clock import FailingClock
 from support.finished_runs import train_record
 
-import budgetnet
 from budgetnet import network, scale, train
 from budgetnet.atomic_write import written_aside
 from budgetnet.cli import main
@@ -213,15 +213,10 @@ def test_a_full_disk_keeps_the_file_that_was_there(tmp_path: Path) -> None:
     assert told.value.filename == str(path) and json.loads(path.read_text()) == [1]
 
 
-def test_the_command_line_says_what_to_do_about_a_full_disk(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "trunk.pt"))
-
-    monkeypatch.setattr(budgetnet, "train", full)
+def test_the_command_line_says_what_to_do_about_a_full_disk(tmp_path: Path, capsys: Capture) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "run" / "trunk.pt"))
     words = ["train", "digits", "--network", "mobilenet_v1", "--epochs", "1", "--out", str(tmp_path / "run")]
-    assert main(words) == 1
+    assert main(words, FailingClock(error=full)) == 1
     said = capsys.readouterr().err
     assert "trunk.pt: no space left on device; make space there, then give the same command again" in said
 

@@ -115,6 +115,7 @@ def solve_words(run: Path) -> list[str]:
         ("plan.json", ("plan", "candidates"), [], "candidates is empty"),
         ("plan.json", ("data", "classes"), [], "data.classes is empty"),
         ("plan.json", ("data", "counts"), {}, "data: counts.train is missing"),
+        ("plan.json", ("data", "counts", "validation"), 0, "data.counts.validation is 0; every split has images"),
         ("plan.json", ("data", "median_short_side_px"), -5, "data.median_short_side_px is -5"),
         ("plan.json", ("plan", "side_px"), -5, "side_px is -5; it must be at least 1"),
         ("metrics.json", ("choice", "id"), "other", "choice.id is 'other', which the plan does not have"),

@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 import zlib
@@ -24,10 +23,9 @@ from PIL import Image
 from budgetnet import build, explain, network, open_images, predict
 from budgetnet.cli import main
 from budgetnet.data import decode
-from budgetnet.data import files as files_module
 from budgetnet.data.decode import flatten, look
-from budgetnet.data.files import MOST_PIXELS, _Room, kind_of, open_image
-from budgetnet.data.store import in_threads
+from budgetnet.data.files import MOST_PIXELS, Room, kind_of, open_image
+from budgetnet.data.store import cache_folder, in_threads
 from budgetnet.data.walk import matching, walk
 from budgetnet.model.weights import save_weights
 from budgetnet.parallel.progress import Update
@@ -330,16 +328,15 @@ def test_the_limit_of_pixels_is_ours_and_above_real_photos(tmp_path: Path) -> No
                 look(path)
 
 
-def test_large_images_wait_for_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_wait_for_one_another(tmp_path: Path) -> None:
     """Whatever the number of threads, images above the room are decoded one at a time, small ones together."""
-    monkeypatch.setattr(files_module, "MOST_AT_ONCE", 10_000)
-    monkeypatch.setattr(files_module, "_room", _Room(10_000))
+    room = Room(10_000)
     held, most, lock = 0, 0, threading.Lock()
     paths = [bomb(tmp_path / f"{side}-{number}.png", side, side) for side in (50, 90, 300) for number in range(6)]
 
     def use(path: Path) -> None:
         nonlocal held, most
-        with open_image(path) as (_, image):
+        with open_image(path, room=room) as (_, image):
             pixels = image.size[0] * image.size[1]
             with lock:
                 held += pixels
@@ -355,10 +352,10 @@ def test_large_images_wait_for_one_another(tmp_path: Path, monkeypatch: pytest.M
     for thread in threads:
         thread.join()
     assert held == 0 and most == 300 * 300
-    assert (files_module.cache_folder() / "large-image.lock").exists(), "other processes wait, too"
+    assert (cache_folder() / "large-image.lock").exists(), "other processes wait, too"
 
 
-def test_alpha_in_strips_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alpha_in_strips_is_alpha_at_once() -> None:
     random = np.random.default_rng(0)
     pixels = Image.fromarray(random.integers(0, 256, (37, 11, 4), dtype=np.uint8), "RGBA")
     grey = pixels.convert("LA")
@@ -367,9 +364,8 @@ def test_alpha_in_strips_is_alpha_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     for image in (pixels, grey, palette):
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
-        monkeypatch.setattr(sys.modules["budgetnet.data.decode"], "STRIP_PIXELS", 50)
         for channels, mode in ((3, "RGB"), (1, "L")):
-            np.testing.assert_array_equal(flatten(image, channels), white.convert("RGB").convert(mode))
+            np.testing.assert_array_equal(flatten(image, channels, strip_pixels=50), white.convert("RGB").convert(mode))
 
 
 def test_progress_begins_before_the_first_item_and_ends_with_the_last() -> None:

@@ -119,8 +119,7 @@ def test_a_service_that_does_not_answer_fails_nothing(
     found: str, advisories: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(advisories.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(advisories, "AUDIT", [sys.executable, "-c", f"print({found!r})"])
-    assert advisories.main() == 0
+    assert advisories.main([sys.executable, "-c", f"print({found!r})"]) == 0
     assert capsys.readouterr().out == "advisories: not checked, no advisory service can be reached from here\n"
 
 

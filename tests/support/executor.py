@@ -127,12 +127,12 @@ class InlineTrials(Generic[JobType, Result]):
     executor: InlineExecutor
     function: Callable[[JobType], Result]
 
-    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
+    def run(self, jobs: Sequence[JobType], on_result: Callable[[JobType, Result], None] | None = None) -> list[Result]:
         """As `Trials.run`."""
         results: list[Result] = []
         for job in jobs:
             self.executor.begin(job)
             results.append(self.function(job))
-            if done:
-                done(job, results[-1])
+            if on_result:
+                on_result(job, results[-1])
         return results

@@ -20,7 +20,7 @@ class Inline:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, jobs: Sequence[Any], done: Callable[[Any, Any], None]) -> None:
+    def run(self, jobs: Sequence[Any], on_result: Callable[[Any, Any], None]) -> None:
         for job in jobs:
-            done(job, self.function(job))
+            on_result(job, self.function(job))
             Inline.done.append(getattr(job, "training", job).config.id)

@@ -109,13 +109,13 @@ def _distance(region: Region, paper: Coefficients) -> float:
     return at((low + high) / 2)
 
 
-def _words(found: Space, drawn: int, farthest: float) -> str:
+def _words(found: Space, count: int, farthest: float) -> str:
     of = len(found.candidates)
     what = f"within {100 * found.tolerance:g} % of {found.growth:g} times the base's {NAMES[found.measure]}"
-    if drawn == of:
+    if count == of:
         return f"All {of} networks {what}."
     return (
-        f"{drawn} of the {of} networks {what}: first the one nearest to the paper's choice, then always the one whose "
+        f"{count} of the {of} networks {what}: first the one nearest to the paper's choice, then always the one whose "
         "shares of depth, width and resolution are farthest from all that were drawn. No network of the space is "
         f"farther than {farthest:.2f} from one of these, where a whole side of the triangle is {math.sqrt(2):.2f}."
     )

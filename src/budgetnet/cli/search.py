@@ -156,12 +156,12 @@ def space(
     from budgetnet.budgets import coefficient_sample, coefficient_space
 
     found = coefficient_space.space(shape.apply(open_network(base)), growth, tolerance, measure)
-    drawn = coefficient_sample.draw(found, candidates)
-    rows = found.candidates if every else drawn.candidates
+    sample = coefficient_sample.draw(found, candidates)
+    rows = found.candidates if every else sample.candidates
     if as_json:
-        show.print_json(_listed(found, drawn, rows))
+        show.print_json(_listed(found, sample, rows))
     else:
-        _print_space(found, drawn, rows)
+        _print_space(found, sample, rows)
     return 0
 
 
@@ -179,7 +179,7 @@ class _Row:
     depth: int
 
 
-def _listed(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> dict[str, Any]:
+def _listed(found: Space, sample: Sample, rows: tuple[Candidate, ...]) -> dict[str, Any]:
     return {
         "base": found.base,
         "base_cost": found.base_cost,
@@ -187,7 +187,7 @@ def _listed(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> dict[st
         "growth": found.growth,
         "tolerance": found.tolerance,
         "networks": len(found.candidates),
-        "drawn": drawn.how,
+        "drawn": sample.how,
         "candidates": [_row(found, row) for row in rows],
     }
 
@@ -207,7 +207,7 @@ def _row(found: Space, row: Candidate) -> _Row:
     )
 
 
-def _print_space(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> None:
+def _print_space(found: Space, sample: Sample, rows: tuple[Candidate, ...]) -> None:
     cells = [
         (
             *map(_between, row.region.sides),
@@ -220,7 +220,7 @@ def _print_space(found: Space, drawn: Sample, rows: tuple[Candidate, ...]) -> No
     ]
     show.table(("alpha", "beta", "gamma", "px", "blocks", show.words(found.measure), "times"), cells, text_columns=3)
     show.say()
-    show.say(drawn.how)
+    show.say(sample.how)
     show.say(f"All coefficients of a row's intervals give one network of {found.base.name}.", "dim")
 
 

@@ -31,8 +31,8 @@ ROUNDS = 3
 class Trials(Protocol[JobType, Result]):
     """Runs trials, as many at a time as it has slots."""
 
-    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
-        """Results in the order of the jobs; `done` is called with each as it comes in."""
+    def run(self, jobs: Sequence[JobType], on_result: Callable[[JobType, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `on_result` is called with each as it comes in."""
         ...
 
 

@@ -28,11 +28,11 @@ def run_pending(
     if not missing:
         return
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         progress(Update(what, sum(done(job).exists() for job in jobs), len(jobs), text))
 
-    tell(f"{len(missing)} to do")
-    workers.run(missing, lambda job, _: tell(job.phase.removeprefix(f"{what}/")))
+    show(f"{len(missing)} to do")
+    workers.run(missing, lambda job, _: show(job.phase.removeprefix(f"{what}/")))
 
 
 def train_pending(

@@ -174,8 +174,8 @@ class _Tasks(Generic[JobType, Result]):
             scheduling_strategy="SPREAD",
         )
 
-    def run(self, jobs: Sequence[JobType], done: Callable[[JobType, Result], None] | None = None) -> list[Result]:
-        """Results in the order of the jobs; a job's files are in the run's folder when `done` is called with it.
+    def run(self, jobs: Sequence[JobType], on_result: Callable[[JobType, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; a job's files are in the run's folder when `on_result` is called with it.
 
         A job that fails or is lost is tried five times in all. Then the other jobs still run to their end, and
         `RuntimeError` says which it was. A job's `ValueError` is raised at once, for that is bad input.
@@ -227,8 +227,8 @@ class _Tasks(Generic[JobType, Result]):
                         continue
                     if (folder := stored[index]) is not None:
                         take_files(jobs[index], folder)
-                    if done:
-                        done(jobs[index], results[index])
+                    if on_result:
+                        on_result(jobs[index], results[index])
         finally:
             for reference in pending:
                 ray.cancel(reference, force=True)

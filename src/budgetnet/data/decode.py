@@ -200,8 +200,8 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def flatten(image: Image.Image, in_channels: int) -> Image.Image:
-    """An image of any mode as "RGB" or "L", alpha on white."""
+def flatten(image: Image.Image, in_channels: int, strip_pixels: int = STRIP_PIXELS) -> Image.Image:
+    """An image of any mode as "RGB" or "L", alpha on white, which is done in strips of `strip_pixels`."""
     mode = "L" if in_channels == 1 else "RGB"
     if image.mode == mode and not image.has_transparency_data:
         return image
@@ -213,15 +213,15 @@ def flatten(image: Image.Image, in_channels: int) -> Image.Image:
         to_srgb = (ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"))
         image = ImageCms.profileToProfile(image, *to_srgb, outputMode="RGB") or image
     if image.has_transparency_data:
-        white = _on_white(image)
+        white = _on_white(image, strip_pixels)
         return white if mode == "RGB" else white.convert(mode)
     return image.convert(mode) if image.mode in ("1", "L", "RGB") else image.convert("RGB").convert(mode)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: Image.Image, strip_pixels: int) -> Image.Image:
     """An image with alpha as "RGB" on white, strip by strip: whole, a large one takes four times its memory."""
     flat = Image.new("RGB", image.size)
-    high = max(1, STRIP_PIXELS // max(1, image.width))
+    high = max(1, strip_pixels // max(1, image.width))
     for top in range(0, image.height, high):
         box = (0, top, image.width, min(top + high, image.height))
         part = image.crop(box).convert("RGBA")

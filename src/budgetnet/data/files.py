@@ -92,33 +92,8 @@ def open_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
         yield file
 
 
-@contextlib.contextmanager
-def open_image(
-    path: str | os.PathLike[str], side_px: int | None = None
-) -> Iterator[tuple[io.BufferedReader, Image.Image]]:
-    """A file and the image in it, whose pixels are still to be loaded, and room for them (`_room_for`).
-
-    Raises `ValueError`, without the path, for more pixels than `MOST_PIXELS` and for a file of no known format, with
-    what it is where its first bytes tell; and whatever Pillow raises for damaged ones.
-    """
-    with open_file(path) as file:
-        try:
-            image = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError as error:
-            file.seek(0)
-            raise ValueError(kind_of(file.read(HEAD_BYTES)) or "not an image of a known format") from error
-        with image:
-            width, height = image.size
-            if width * height > MOST_PIXELS:
-                raise ValueError(
-                    f"{width:,} x {height:,} pixels are more than the limit of {MOST_PIXELS:,}; make it smaller"
-                )
-            with _room_for(image, side_px):
-                yield file, image
-
-
-class _Room:
-    """So many pixels at a time, in the order of asking; more than there are at all are let in alone."""
+class Room:
+    """At most `pixels` pixels at a time, in the order of asking; an image of more is let in alone."""
 
     def __init__(self, pixels: int) -> None:
         self.pixels = self.free = pixels
@@ -143,11 +118,37 @@ class _Room:
                 self.changed.notify_all()
 
 
-_room = _Room(MOST_AT_ONCE)
+ROOM = Room(MOST_AT_ONCE)
+"""Where the images of this process are decoded."""
 
 
 @contextlib.contextmanager
-def _room_for(image: Image.Image, side_px: int | None) -> Iterator[None]:
+def open_image(
+    path: str | os.PathLike[str], side_px: int | None = None, room: Room = ROOM
+) -> Iterator[tuple[io.BufferedReader, Image.Image]]:
+    """A file and the image in it, whose pixels are still to be loaded, and room for them (`_room_for`).
+
+    Raises `ValueError`, without the path, for more pixels than `MOST_PIXELS` and for a file of no known format, with
+    what it is where its first bytes tell; and whatever Pillow raises for damaged ones.
+    """
+    with open_file(path) as file:
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError as error:
+            file.seek(0)
+            raise ValueError(kind_of(file.read(HEAD_BYTES)) or "not an image of a known format") from error
+        with image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ValueError(
+                    f"{width:,} x {height:,} pixels are more than the limit of {MOST_PIXELS:,}; make it smaller"
+                )
+            with _room_for(image, side_px, room):
+                yield file, image
+
+
+@contextlib.contextmanager
+def _room_for(image: Image.Image, side_px: int | None, room: Room) -> Iterator[None]:
     """Room to decode an image: with others of this process while they are small, one at a time on the machine if not.
 
     A JPEG that is drafted towards `side_px` counts in the size that it gets; a progressive one is held whole meanwhile.
@@ -155,8 +156,8 @@ def _room_for(image: Image.Image, side_px: int | None) -> Iterator[None]:
     pixels = image.size[0] * image.size[1]
     if image.format == "JPEG" and side_px is not None and not image.info.get("progressive"):
         pixels //= max(scale for scale in (8, 4, 2, 1) if scale == 1 or scale * side_px <= min(image.size)) ** 2
-    with _room.held(pixels), contextlib.ExitStack() as machine:
-        if pixels > MOST_AT_ONCE:
+    with room.held(pixels), contextlib.ExitStack() as machine:
+        if pixels > room.pixels:
             lock = cache_folder() / "large-image"
             with contextlib.suppress(OSError):  # without a folder to write to, this process alone is bounded
                 lock.parent.mkdir(parents=True, exist_ok=True)

@@ -79,15 +79,15 @@ def in_threads(
     chunks = [items[start : start + 32] for start in range(0, len(items), 32)]
     results: list[Result] = []
     counting = threading.Lock()
-    done, told = 0, time.monotonic()
+    done, last_update = 0, time.monotonic()
 
     def counted(item: Item) -> Result:
-        nonlocal done, told
+        nonlocal done, last_update
         result = function(item)
         with counting:
             done += 1
-            if progress and done < len(items) and time.monotonic() - told > TELL_SECONDS:
-                told = time.monotonic()
+            if progress and done < len(items) and time.monotonic() - last_update > TELL_SECONDS:
+                last_update = time.monotonic()
                 progress(Update(what, done, len(items)))
         return result
 

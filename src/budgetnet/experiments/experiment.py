@@ -19,6 +19,7 @@ from budgetnet.arguments import of_kind
 from budgetnet.cluster.executor import Executor
 from budgetnet.codec import require, to_plain
 from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images, tell_images
+from budgetnet.data.images import SPLITS
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.report import PAGE, Report, write_report
 from budgetnet.experiments.timing import TimeBudget
@@ -193,13 +194,15 @@ def perform(
 
 
 def _record_of(experiment: Experiment[Request, Plan, Result], run: Path) -> Record[Request, Plan] | None:
-    """What the run's plan.json holds; None where there is none. Raises as `read_record`, and for a seed that is not
-    that of the request."""
+    """What the run's plan.json holds; None where there is none. Raises as `read_record`, for a seed that is not that of
+    the request, and for a split without images."""
     record = read_record(run, experiment.name, *experiment.types)
     if record is not None:
         with reading(run / PLAN, "begin again with --fresh or another --out"):
             seed = experiment.split_seeds(record.request)[0]
             require(record.seed == seed, f"seed is {record.seed}, and that of its request {seed}")
+            for split in SPLITS:
+                require(record.data.counts[split] > 0, f"data.counts.{split} is 0; every split has images")
     return record
 
 

@@ -207,7 +207,7 @@ def timed_rounds(
     clocks: Clocks = MACHINE,
 ) -> tuple[list[Rounds], float | None]:
     """Each network's runs, and the cores that other programs took; None where the system does not say."""
-    tell = progress or silent
+    progress = progress or silent
     own = clocks.thread if _clock(threads, device, clocks) == "processor" else None
     with _threads(threads), torch.inference_mode():
         subjects = [_Subject(network, batch, device) for network in networks]
@@ -219,7 +219,7 @@ def timed_rounds(
         for turn in range(ROUNDS):
             for place, subject in enumerate(subjects):
                 rounds[place].append(_runs(subject, seconds / ROUNDS, clocks.wall, own))
-                tell(Update("measure", turn * len(subjects) + place + 1, ROUNDS * len(subjects), subject.name))
+                progress(Update("measure", turn * len(subjects) + place + 1, ROUNDS * len(subjects), subject.name))
         return list(rounds), others.cores()
 
 

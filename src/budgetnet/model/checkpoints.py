@@ -59,9 +59,9 @@ def _in_folder(folder: Path) -> Path | None:
     found = sorted(file.with_suffix("") for file in folder.glob("*.index"))
     note = folder / "checkpoint"
     text = note.read_text(encoding="utf-8", errors="replace") if note.is_file() else ""
-    if told := re.search(r'^model_checkpoint_path: "(.*)"', text, re.M):
+    if line := re.search(r'^model_checkpoint_path: "(.*)"', text, re.M):
         # Its folder is that of the machine that wrote it: the name alone counts.
-        if (prefix := folder / Path(told.group(1)).name) in found:
+        if (prefix := folder / Path(line.group(1)).name) in found:
             return prefix
         if len(found) != 1:
             raise ValueError(f"{note} names {prefix.name}, but {prefix.name}.index is not beside it; give a prefix")

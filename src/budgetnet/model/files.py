@@ -71,7 +71,7 @@ def read_header(path: str | Path) -> Header:
         return Header(Path(path), shapes, dict(file.metadata() or {}))
 
 
-class _Told:
+class _RefusalKeeper:
     """A file to write to that keeps what the system refused: torch says of that in its own words."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -92,12 +92,12 @@ class _Told:
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training's state by `torch.save`, aside and renamed. Raises `OSError` for what the system refuses."""
     with written_aside(path) as aside, aside.open("wb") as file:
-        told = _Told(file)
+        keeper = _RefusalKeeper(file)
         try:
-            torch.save(state, cast(BinaryIO, told))
+            torch.save(state, cast(BinaryIO, keeper))
         except (RuntimeError, OSError):
-            if told.error is not None:
-                raise told.error from None
+            if keeper.error is not None:
+                raise keeper.error from None
             raise
 
 

@@ -285,8 +285,8 @@ def _checkpoint(prefix: Path) -> Foreign:
     foreign = foreign_tensors(str(prefix), tensors, layout)
     if foreign.network is None:
         return foreign
-    told = checkpoint_preprocessing(foreign.network, prefix)
-    return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **told})
+    stated = checkpoint_preprocessing(foreign.network, prefix)
+    return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **stated})
 
 
 def _hub(repository: str) -> Foreign:
@@ -298,7 +298,7 @@ def _hub(repository: str) -> Foreign:
     from huggingface_hub import hf_hub_download, logging
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    told = logging.get_verbosity()
+    verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # its retries would stand before our one line
     try:
         asked_files = ("config.json", "model.safetensors")
@@ -308,7 +308,7 @@ def _hub(repository: str) -> Foreign:
             f"cannot get {repository} from the hub ({type(error).__name__}); check the name and the network connection"
         ) from error
     finally:
-        logging.set_verbosity(told)
+        logging.set_verbosity(verbosity)
     try:
         config, tensors = read_json_file(files[0]), load_tensors(files[1])[0]
     except ValueError as error:
@@ -332,13 +332,13 @@ def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, 
     foreign = foreign_tensors(architecture or where, found.tensors)
     row: Mapping[str, Any] = config.get("pretrained_cfg") or config
     names = named_classes(row.get("label_names") or config.get("label_names"))
-    told = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
-    told |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}
-    told |= {"interpolation": row["interpolation"]} if row.get("interpolation") in ("bilinear", "bicubic") else {}
+    stated = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
+    stated |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}
+    stated |= {"interpolation": row["interpolation"]} if row.get("interpolation") in ("bilinear", "bicubic") else {}
     network = foreign.network
     if network is not None and "input_size" in row:
         network = dataclasses.replace(network, resolution_px=tuple(row["input_size"][1:]))
-    preprocessing = {**foreign.preprocessing, **told}
+    preprocessing = {**foreign.preprocessing, **stated}
     return dataclasses.replace(
         foreign, where=where, network=network, form_known=True, preprocessing=preprocessing, classes=names
     )

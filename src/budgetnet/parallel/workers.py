@@ -117,10 +117,10 @@ def _quota_cores(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/s
     return min(limits)
 
 
-def workers_for(device: str) -> int:
-    """How many workers a device feeds: one a core, one a GPU."""
+def workers_for(device: str, machine_cores: int | None = None) -> int:
+    """How many workers a device feeds: one a core (`machine_cores`, this machine's unless given), one a GPU."""
     if device == "cpu":
-        return cores()
+        return machine_cores or cores()
     import torch
 
     return max(1, torch.cuda.device_count()) if device == "cuda" else 1
@@ -133,14 +133,20 @@ class ProcessGroup:
     processes: PositiveInt
     threads: PositiveInt
 
+    def equal_batch(self, batch: int) -> int:
+        """The largest batch up to this one of which every process has the same part."""
+        return batch // self.processes * self.processes
 
-def process_group_for(device: str, batch: int) -> ProcessGroup:
-    """The team for batches of this size: one process a worker, unless that leaves any less than 8 images.
 
-    The cores that are left over become threads of each, at most as many as OMP_NUM_THREADS says.
+def process_group_for(device: str, batch: int, machine_cores: int | None = None) -> ProcessGroup:
+    """The process group for batches of this size: one process a worker, unless that leaves any less than 8 images.
+
+    The cores that are left over (of `machine_cores`, this machine's unless given) become threads of each, at most as
+    many as OMP_NUM_THREADS says.
     """
-    processes = min(workers_for(device), max(1, batch // LEAST_IMAGES))
-    return ProcessGroup(processes, min(max(1, cores() // processes), most_threads()))
+    here = machine_cores or cores()
+    processes = min(workers_for(device, here), max(1, batch // LEAST_IMAGES))
+    return ProcessGroup(processes, min(max(1, here // processes), most_threads()))
 
 
 def most_threads() -> int:
@@ -162,10 +168,10 @@ _preparation_data = spawn.get_preparation_data
 
 def _without_script(name: str) -> dict[str, Any]:
     """What a new process is told of its parent; one of ours is not told which script that ran."""
-    told = _preparation_data(name)
+    preparation = _preparation_data(name)
     if getattr(_starting, "one_of_ours", False):
-        told = {key: value for key, value in told.items() if not key.startswith("init_main_from_")}
-    return told
+        preparation = {key: value for key, value in preparation.items() if not key.startswith("init_main_from_")}
+    return preparation
 
 
 spawn.get_preparation_data = _without_script
@@ -234,8 +240,8 @@ class Workers(Generic[Job, Result]):
         self._updates.put(None)
         self._listener.join(LISTEN_SECONDS)
 
-    def run(self, jobs: Sequence[Job], done: Callable[[Job, Result], None] | None = None) -> list[Result]:
-        """Results in the order of the jobs; `done` is called in this thread as each comes in.
+    def run(self, jobs: Sequence[Job], on_result: Callable[[Job, Result], None] | None = None) -> list[Result]:
+        """Results in the order of the jobs; `on_result` is called in this thread as each comes in.
 
         Together, every worker runs every job, and the first result that is not None counts. Raises what a job
         raised as soon as it does, and `RuntimeError` when a worker dies (most often: out of memory).
@@ -250,8 +256,8 @@ class Workers(Generic[Job, Result]):
             for future in as_completed(futures):
                 place = futures[future]
                 answers[place].append(future.result())
-                if done and len(answers[place]) == copies:
-                    done(jobs[place], _answer(answers[place]))
+                if on_result and len(answers[place]) == copies:
+                    on_result(jobs[place], _answer(answers[place]))
             return [_answer(group) for group in answers]
         except BrokenProcessPool as error:
             raise RuntimeError(

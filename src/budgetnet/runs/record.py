@@ -37,7 +37,8 @@ class DataRecord:
     """The images of a run.
 
     `path` is what they were opened from, or with `folders` a folder for each split. `counts` are images of each split
-    and those left out; `value_range` is there for images of more than 8 bits a value.
+    and those left out: where nothing is trained, a split may have none. `value_range` is there for images of more than
+    8 bits a value.
     """
 
     name: str
@@ -53,9 +54,8 @@ class DataRecord:
     def __post_init__(self) -> None:
         for name in COUNTED:
             require(name in self.counts, f"counts.{name} is missing")
-        for name, count in self.counts.items():
+        for name in self.counts:
             require(name in COUNTED, f"counts.{shown(name)[1:-1]} is not known")
-            require(count > 0 or name == "left_out", f"counts.{name} is 0; every split has images")
         require(len(set(self.classes)) == len(self.classes), "classes has a name twice")
         if self.folders is not None:
             require_known("a key of folders", list(self.folders), PARTS, "a data set of folders")

@@ -154,4 +154,4 @@ def shared_batch(
         else guarded_batch(recipe, count)
     )
     group = process_group_for(device, batch)
-    return batch // group.processes * group.processes, group
+    return group.equal_batch(batch), group

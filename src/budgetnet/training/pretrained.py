@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,8 +40,10 @@ class InitialWeights:
     exact: bool
 
 
-def parent_for(asked: str, wanted: Network | Budget) -> str | None:
-    """The source that was asked for; for "auto" the nearest relative installed or cached, None where there is none.
+def parent_for(asked: str, wanted: Network | Budget, sources: Mapping[str, Network] | None = None) -> str | None:
+    """The source that was asked for; for "auto" the nearest relative among `sources`, None where there is none.
+
+    `sources` have a network each; unless given, they are those that are installed or cached.
 
     Nearest to a network is the relative of most equal multiply-adds, to a budget the network that exceeds
     or keeps its limits by least. "none" is None.
@@ -50,7 +52,8 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
         return None
     if asked != "auto":
         return asked
-    rows = {source: network for source, network in installed().items() if _relative(network, wanted)}
+    there = installed() if sources is None else sources
+    rows = {source: network for source, network in there.items() if _relative(network, wanted)}
     if not rows:
         whose = f" of {wanted.name}" if isinstance(wanted, Network) else ""
         warnings.warn(
@@ -61,14 +64,20 @@ def parent_for(asked: str, wanted: Network | Budget) -> str | None:
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
 
 
-def forms_for(source: str, bases: Sequence[str | Network]) -> list[str | Network]:
+def forms_for(
+    source: str, bases: Sequence[str | Network], sources: Mapping[str, Network] | None = None
+) -> list[str | Network]:
     """Each base, or its zoo name's TensorFlow form where only that is a relative of pretrained weights.
 
     Google's weights have TensorFlow's padding, and to inherit from another padding is to inherit nothing.
+    With "auto" the pretrained weights are `sources`, as `parent_for` takes them.
     """
     if source == "none":
         return list(bases)
-    rows = tuple(installed().values()) if source == "auto" else (load_model(source).network,)
+    if source == "auto":
+        rows = tuple((installed() if sources is None else sources).values())
+    else:
+        rows = (load_model(source).network,)
     return [_form_for(rows, base) for base in bases]
 
 
@@ -151,5 +160,5 @@ def fitting_images(config: TrainingSpec, images: ImageSet, pixels: Pixels) -> Te
     """Some training images as the config's network takes them, drawn by its seed: (n, c, h, w)."""
     indices = images.indices("train")
     generator = np.random.default_rng(seed_of(config.seed, "inherit"))
-    drawn = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
-    return prepare([pixels[index] for index in drawn], config.network.resolution_px, config.preprocessing)
+    sample = generator.choice(indices, min(IMAGES, len(indices)), replace=False)
+    return prepare([pixels[index] for index in sample], config.network.resolution_px, config.preprocessing)

@@ -113,11 +113,11 @@ class _WorkersStopwatch:
         before = time.monotonic()
         self._asked += len(configs)
 
-        def tell(*_: object) -> None:
+        def on_result(*_: object) -> None:
             self._done += 1
             self.progress(Update("timing", self._done, self._asked))
 
-        answers = self.workers.run([(config, context, seconds) for config in configs], tell)
+        answers = self.workers.run([(config, context, seconds) for config in configs], on_result)
         found = [timing for timing in answers if timing is not None]
         self._waited += time.monotonic() - before - sum(timing.seconds for timing in found)
         return tuple(found)

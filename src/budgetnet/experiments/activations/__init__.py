@@ -11,7 +11,7 @@ from budgetnet.cluster.executor import Executor
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.codec import from_record
 from budgetnet.data import Folders, data_of
-from budgetnet.experiments.activations.networks import ACTIVATIONS, twin_activations
+from budgetnet.experiments.activations.networks import ACTIVATIONS, activations_of
 from budgetnet.experiments.activations.plan import StudyPlan, StudyRecord
 from budgetnet.experiments.activations.plan import propose as propose_study
 from budgetnet.experiments.activations.report import report as report_of
@@ -133,7 +133,7 @@ def activation_study(
     folder = Path(path("out", out))
     request = StudyRequest(
         network=None if network is None else given_base("network", network),
-        activations=twin_activations(
+        activations=activations_of(
             several("activations", activations, given_activation, (str, Activation), empty=True)
         ),
         seeds=integer("seeds", seeds),

@@ -8,7 +8,7 @@ import numpy as np
 
 from budgetnet.draw.wording import counted, listed
 from budgetnet.experiments.activations.measures import DEAD_SHARE, MEASURES, TRAIN_LOSS, Measure
-from budgetnet.experiments.activations.result import Twin
+from budgetnet.experiments.activations.result import StudiedActivation
 from budgetnet.statistics import PairedDifference
 from budgetnet.training.chance import failed_seeds
 
@@ -16,7 +16,7 @@ Differences = Mapping[str, Sequence[PairedDifference]]
 """The paired differences of each measure are found by its name."""
 
 
-def findings(twins: Sequence[Twin], differences: Differences) -> tuple[str, ...]:
+def findings(twins: Sequence[StudiedActivation], differences: Differences) -> tuple[str, ...]:
     """Sentences: what differs between twins and what not, how far seeds lie apart, where beta went, what to beware."""
     titles = {twin.name: twin.title for twin in twins}
     return (
@@ -67,7 +67,7 @@ def _measure(measure: Measure, pairs: Sequence[PairedDifference], titles: Mappin
         yield f"{measure.title.capitalize()}, {measure.unit}: {parts[0]}{rest}."
 
 
-def _spread(twins: Sequence[Twin]) -> Iterator[str]:
+def _spread(twins: Sequence[StudiedActivation]) -> Iterator[str]:
     """How far the seeds of a twin end from one another: what there is to see of poor minima."""
     seeds = len(twins[0].trainings)
     spreads = [(twin.title, twin.measures[TRAIN_LOSS.name]) for twin in twins]
@@ -83,7 +83,7 @@ def _spread(twins: Sequence[Twin]) -> Iterator[str]:
         )
 
 
-def _betas(twin: Twin) -> Iterator[str]:
+def _betas(twin: StudiedActivation) -> Iterator[str]:
     """Where the trained betas ended."""
     if not twin.layers:
         return
@@ -100,7 +100,7 @@ def _betas(twin: Twin) -> Iterator[str]:
     )
 
 
-def _beware(twins: Sequence[Twin]) -> Iterator[str]:
+def _beware(twins: Sequence[StudiedActivation]) -> Iterator[str]:
     for twin in twins:
         yield from failed_seeds(twin.title, twin.trainings)
     seeds = len(twins[0].trainings)

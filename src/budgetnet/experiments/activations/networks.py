@@ -1,4 +1,4 @@
-"""Twins: one network that fits the images, and the same with another activation in every place."""
+"""What is trained: one network that fits the images, and the same with another activation in every place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACTIVATIONS = ("relu", "swish", "swish:trainable")
 TRAINABLE = ":trainable"
 
 
-def parse_twin(text: str | Activation) -> Activation:
+def parse_activation(text: str | Activation) -> Activation:
     """The activation of a name as `parse` reads it, or of swish:trainable and swish:0.5:trainable: beta is trained.
 
     Raises a one-line `ValueError`.
@@ -46,21 +46,21 @@ def parse_twin(text: str | Activation) -> Activation:
     return dataclasses.replace(row, trainable=True)
 
 
-def twin_name(row: Activation) -> str:
-    """The name that `parse_twin` reads."""
+def activation_name(row: Activation) -> str:
+    """The name that `parse_activation` reads."""
     return name_of(row) + (TRAINABLE if row.trainable else "")
 
 
-def twin_title(row: Activation) -> str:
+def activation_title(row: Activation) -> str:
     """As people write it: ReLU, Swish, Swish β = 0.5, Swish with trained β."""
     if row.trainable:
         return "Swish with trained β" + ("" if row.beta == 1.0 else f" from {row.beta:g}")
     return "Swish" if row == Activation("swish") else title_of(row)
 
 
-def twin_activations(names: Sequence[str | Activation]) -> tuple[Activation, ...]:
+def activations_of(names: Sequence[str | Activation]) -> tuple[Activation, ...]:
     """The activations of names, each once, in their order. Raises `ValueError` for none."""
-    rows = tuple(dict.fromkeys(map(parse_twin, names)))
+    rows = tuple(dict.fromkeys(map(parse_activation, names)))
     if not rows:
         raise ValueError("give at least one activation, as relu or swish:trainable")
     return rows
@@ -80,7 +80,7 @@ def base_for(images: ImageSet, network: str | Network | None = None) -> Network:
     return next((row for row in forms if last_px(row) >= LEAST_LAST_PX), forms[-1])
 
 
-def twin_of(network: Network, activation: Activation) -> Network:
+def with_activation(network: Network, activation: Activation) -> Network:
     """The network with that activation in stem, blocks, inside squeeze-and-excitation and in the head.
 
     Gates of squeeze-and-excitation keep their own function, which has to end in 0 and 1; what is linear stays so.
@@ -94,9 +94,9 @@ def twin_of(network: Network, activation: Activation) -> Network:
     head = dataclasses.replace(network.head, activation=of(network.head.activation)) if head_used else network.head
     found = dataclasses.replace(
         network,
-        name=f"{network.name}, {twin_name(activation)}",
+        name=f"{network.name}, {activation_name(activation)}",
         stem=dataclasses.replace(network.stem, activation=of(network.stem.activation)),
-        stages=tuple(_twin_stage(stage, activation) for stage in network.stages),
+        stages=tuple(_stage_with(stage, activation) for stage in network.stages),
         head=head,
     )
     if not has_activations(network):
@@ -104,7 +104,7 @@ def twin_of(network: Network, activation: Activation) -> Network:
     return found
 
 
-def _twin_stage(stage: Stage, activation: Activation) -> Stage:
+def _stage_with(stage: Stage, activation: Activation) -> Stage:
     squeeze = stage.squeeze
     if squeeze is not None and squeeze.inner != IDENTITY:
         squeeze = dataclasses.replace(squeeze, inner=activation)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from budgetnet.cluster.executor import batch_for
 from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
-from budgetnet.experiments.activations.networks import base_for, twin_name, twin_of
+from budgetnet.experiments.activations.networks import activation_name, base_for, with_activation
 from budgetnet.experiments.activations.probe import LENGTHS
 from budgetnet.experiments.activations.request import StudyRequest
 from budgetnet.experiments.activations.training import ProbedTraining
@@ -56,7 +56,7 @@ def propose(request: StudyRequest, context: Context) -> StudyPlan:
     """The plan. Raises a one-line `ValueError` for a network without an activation to replace."""
     images, recipe = context.images[0], request.recipe
     network = base_for(images, request.network)
-    twins = [twin_of(network, activation) for activation in request.activations]
+    twins = [with_activation(network, activation) for activation in request.activations]
     preprocessing = preprocessing_for(images)
     batch = batch_for(context.executor, recipe, len(images.indices("train")), twins)
     config = TrainingSpec("any", network, recipe, preprocessing, 0, batch).for_steps(request.steps)
@@ -92,10 +92,10 @@ def jobs_of(record: StudyRecord, context: Context) -> dict[tuple[Activation, int
 
 
 def _job(record: StudyRecord, activation: Activation, seed: int, context: Context) -> ProbedTraining:
-    request, plan, name = record.request, record.plan, twin_name(activation)
+    request, plan, name = record.request, record.plan, activation_name(activation)
     config = TrainingConfig(
         training_id(name, seed),
-        twin_of(plan.network, activation),
+        with_activation(plan.network, activation),
         fitted(request.recipe, plan.augmentation[seed]),
         plan.preprocessing,
         seed,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from budgetnet.draw.command_line import in_lines
 from budgetnet.draw.wording import MINUS, counted, listed, percent
 from budgetnet.experiments.activations.measures import DEAD_SHARE, MEASURES, Measure
-from budgetnet.experiments.activations.networks import twin_name
+from budgetnet.experiments.activations.networks import activation_name
 from budgetnet.experiments.activations.pictures.cards import (
     Card,
     beta_cards,
@@ -132,7 +132,7 @@ def study_command(record: StudyRecord) -> str:
     request = record.request
     words = ["budgetnet", "landscape", "training", *data_words(record.data.data)]
     words += [] if request.network is None else ["--network", *base_words([request.network])]
-    words += ["--activations", *map(twin_name, request.activations), "--recipe", request.recipe.name]
+    words += ["--activations", *map(activation_name, request.activations), "--recipe", request.recipe.name]
     words += ["--seeds", str(request.seeds), "--steps", str(request.steps)]
     words += ["--probes", str(request.probes), "--probe-images", str(request.probe_images)]
     return in_lines([*words, *augment_flags(request.augment)])

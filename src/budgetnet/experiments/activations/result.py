@@ -22,7 +22,7 @@ from budgetnet.codec import (
     require_known,
 )
 from budgetnet.experiments.activations.measures import MEASURES, ImageValues, Measure
-from budgetnet.experiments.activations.networks import twin_name, twin_title
+from budgetnet.experiments.activations.networks import activation_name, activation_title
 from budgetnet.experiments.activations.plan import StudyRecord
 from budgetnet.experiments.activations.probe import ProbeValues, finite
 from budgetnet.experiments.activations.training import TrainingRecord
@@ -44,7 +44,7 @@ BY_LENGTH = ("losses", "gradient_changes", "first_order_errors")
 
 
 @dataclass(frozen=True, slots=True)
-class TwinTraining:
+class StudyTraining:
     """One training of a twin: what it answered on the validation images, its units, its curves and its probes.
 
     `losses` are means over the stretches of steps that end at the study's `curve_steps`; `betas` has a row for each of
@@ -71,7 +71,7 @@ class TwinTraining:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class StudiedActivation:
     """The network with one activation, and its trainings, a seed each.
 
     `layers` are those whose beta is trained. `measures` holds each of `MEASURES` by its name; None where a seed's loss
@@ -85,7 +85,7 @@ class Twin:
     trainable: bool
     layers: tuple[str, ...]
     measures: dict[str, Spread | None]
-    trainings: NotEmpty[TwinTraining]
+    trainings: NotEmpty[StudyTraining]
 
     def __post_init__(self) -> None:
         require(
@@ -156,7 +156,7 @@ class Study:
     lengths: NotEmpty[PositiveFloat]
     curve_steps: NotEmpty[PositiveInt]
     statement: tuple[str, ...]
-    twins: NotEmpty[Twin]
+    twins: NotEmpty[StudiedActivation]
     differences: dict[str, tuple[PairedDifference, ...]]
     report: Path = field(metadata=NOT_STORED)
     record: StudyRecord = field(metadata=PRIVATE, repr=False)
@@ -205,7 +205,7 @@ def check_planned(found: Study) -> None:
     """Raise a one-line `ValueError` where a study is not of the twins and steps that its plan.json has."""
     request, plan = found.record.request, found.record.plan
     found.record.data.check_network(plan.network)
-    names, planned = [twin.name for twin in found.twins], [twin_name(one) for one in request.activations]
+    names, planned = [twin.name for twin in found.twins], [activation_name(one) for one in request.activations]
     require(names == planned, f"twins are {names}, and activations in plan.json {planned}")
     require(len(plan.augmentation) == request.seeds, f"augmentation in plan.json is not of {request.seeds} seeds")
     for name in ("steps", "batch", "probe_steps", "lengths"):
@@ -213,11 +213,11 @@ def check_planned(found: Study) -> None:
     require(found.seeds == request.seeds, f"seeds is {found.seeds}, and in plan.json {request.seeds}")
 
 
-def twin_of_records(activation: Activation, records: Sequence[TrainingRecord]) -> Twin:
+def studied_activation(activation: Activation, records: Sequence[TrainingRecord]) -> StudiedActivation:
     """What the trainings with an activation came to."""
-    return Twin(
-        name=twin_name(activation),
-        title=twin_title(activation),
+    return StudiedActivation(
+        name=activation_name(activation),
+        title=activation_title(activation),
         kind=activation.kind,
         beta=activation.beta,
         trainable=activation.trainable,
@@ -236,10 +236,10 @@ def spread_of(measure: Measure, records: Sequence[TrainingRecord]) -> Spread | N
     return Spread(float(np.mean(values)), deviation, tuple(values))
 
 
-def _training(record: TrainingRecord) -> TwinTraining:
+def _training(record: TrainingRecord) -> StudyTraining:
     points = curve_steps(len(record.losses))
     betas = [tuple(map(finite, record.betas[step - 1].tolist())) for step in points] if record.layers else []
-    return TwinTraining(
+    return StudyTraining(
         seed=record.seed,
         diverged=record.diverged,
         learned=record.learned,

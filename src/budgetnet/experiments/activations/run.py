@@ -6,10 +6,10 @@ from budgetnet.cluster.pending import train_pending
 from budgetnet.costs.network_cost import cost
 from budgetnet.experiments.activations.findings import findings
 from budgetnet.experiments.activations.measures import last_steps
-from budgetnet.experiments.activations.networks import twin_name, twin_of
+from budgetnet.experiments.activations.networks import activation_name, with_activation
 from budgetnet.experiments.activations.pictures.files import write_pictures
 from budgetnet.experiments.activations.plan import StudyRecord, jobs_of
-from budgetnet.experiments.activations.result import ImageCounts, Study, curve_steps, differences_of, twin_of_records
+from budgetnet.experiments.activations.result import ImageCounts, Study, curve_steps, differences_of, studied_activation
 from budgetnet.experiments.activations.training import TRAIN_IMAGES, read_training, train_and_probe
 from budgetnet.experiments.experiment import Context, report_path
 
@@ -32,14 +32,14 @@ def run(record: StudyRecord, context: Context) -> Study:
         activation: [read_training(jobs[activation, seed], context.images[seed]) for seed in range(request.seeds)]
         for activation in request.activations
     }
-    twins = tuple(twin_of_records(activation, rows) for activation, rows in records.items())
-    differences = differences_of({twin_name(activation): rows for activation, rows in records.items()})
+    twins = tuple(studied_activation(activation, rows) for activation, rows in records.items())
+    differences = differences_of({activation_name(activation): rows for activation, rows in records.items()})
     counts = ImageCounts(*(len(context.images[0].indices(split)) for split in ("train", "validation")))
     study = Study(
         run=context.run,
         data=record.data.name,
         network=plan.network.name,
-        macs=cost(twin_of(plan.network, request.activations[0])).macs,
+        macs=cost(with_activation(plan.network, request.activations[0])).macs,
         resolution_px=plan.network.resolution_px,
         recipe=request.recipe.name,
         seeds=request.seeds,

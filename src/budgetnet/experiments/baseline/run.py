@@ -135,7 +135,7 @@ def _scored(search: Search, scoring: CandidateScoring, plan: BaselinePlan, conte
         other, each = plan.after_scores + plan.scores.prediction_seconds, plan.scores.seconds_each
         return context.time.planned_deadlines([each] * (search.trials - known), search.at_once, other)[0]
 
-    def tell(found: Sequence[Scored]) -> None:
+    def on_scored(found: Sequence[Scored]) -> None:
         nonlocal known
         known = len(found)
         best = max(found, key=lambda row: row.reward)
@@ -143,7 +143,7 @@ def _scored(search: Search, scoring: CandidateScoring, plan: BaselinePlan, conte
         context.progress(Update("search", known, search.trials, text))
 
     with scoring.open(context.executor, search.at_once, context.progress, deadline) as score_batch:
-        return run_search(search, score_batch, tell)
+        return run_search(search, score_batch, on_scored)
 
 
 def _semifinals(

@@ -43,7 +43,7 @@ class Entrants:
     """The space, what was drawn from it, and who races; `paper` is the paper's network of the check."""
 
     space: Space
-    drawn: Sample
+    sample: Sample
     rows: tuple[Entrant, ...]
     paper: Matched
 
@@ -89,26 +89,26 @@ def entrants_of(
             f"one network alone of {base.name} is within {100 * tolerance:g} % of {growth:g} times its "
             f"{NAMES[measure]}: there is nothing to compare it with; give a larger --tolerance"
         )
-    drawn = draw(found, most)
+    sample = draw(found, most)
     target = growth**CHECK_PHI * found.base_cost
     paper = matched(base, PAPER, measure, target)
     rows = [
         Entrant(f"n{number:02d}", row, matched(base, row.coefficients, measure, paper.cost))
-        for number, row in enumerate(drawn.candidates, start=1)
+        for number, row in enumerate(sample.candidates, start=1)
     ]
-    return Entrants(found, drawn, tuple(rows), paper)
+    return Entrants(found, sample, tuple(rows), paper)
 
 
 def first_of(entrants: Entrants, count: int) -> Entrants:
     """The first of them: as if no more had been drawn, for what is drawn depends on what was drawn before alone."""
-    return dataclasses.replace(entrants, drawn=draw(entrants.space, count), rows=entrants.rows[:count])
+    return dataclasses.replace(entrants, sample=draw(entrants.space, count), rows=entrants.rows[:count])
 
 
 def drawn_words(entrants: Entrants, candidates: int) -> str:
     """How they were drawn, and that the time allowed no more where it did not."""
     many = len(entrants.rows)
     short = many < min(candidates, len(entrants.space.candidates))
-    return entrants.drawn.how + (f" The time allows {many} of the {candidates} asked for." if short else "")
+    return entrants.sample.how + (f" The time allows {many} of the {candidates} asked for." if short else "")
 
 
 def matched(base: Network, coefficients: Coefficients, measure: Measure, target: float) -> Matched:

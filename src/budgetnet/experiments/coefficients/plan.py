@@ -152,28 +152,28 @@ def propose(request: CoefficientsRequest, context: Context) -> CoefficientsPlan:
     slots = executor.slots()
     most = entrants_for(request.candidates, request.time_seconds, slots)
     base = base_of(images, request.base)
-    drawn = entrants_of(images, base, request.growth, request.tolerance, request.measure, most)
+    proposed = entrants_of(images, base, request.growth, request.tolerance, request.measure, most)
     preprocessing = preprocessing_for(images)
-    side_px = side_px_for(drawn.networks, preprocessing)
+    side_px = side_px_for(proposed.networks, preprocessing)
     pixels = context.pixels(side_px)
     augmentation = choose_augmentation(request.augment, request.recipe, images, pixels, request.seed)
     recipe = fitted(request.recipe, augmentation)
     train, validation, test = (len(images.indices(split)) for split in ("train", "validation", "test"))
-    batch = batch_for(executor, recipe, train, drawn.networks, request.train_bytes)
+    batch = batch_for(executor, recipe, train, proposed.networks, request.train_bytes)
 
     specs = [
         TrainingSpec(f"timed{index}", network, recipe, preprocessing, request.seed, batch)
-        for index, network in enumerate(drawn.networks)
+        for index, network in enumerate(proposed.networks)
     ]
     measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
-    speeds = dict(zip(drawn.networks, measured.configs, strict=True))
+    speeds = dict(zip(proposed.networks, measured.configs, strict=True))
     other = measured.startup_seconds + PAGE_SECONDS
     left = context.time.left_seconds - other
 
-    timings = [speeds[row.candidate.network] for row in drawn.rows]
+    timings = [speeds[row.candidate.network] for row in proposed.rows]
     racing = most_racing(timings, request.finalists, request.seeds, slots, left, batch, validation)
     kept = survivors(racing, request.finalists)
-    checks = [speeds[network] for network in (drawn.paper.network, *(row.check.network for row in drawn.rows))]
+    checks = [speeds[network] for network in (proposed.paper.network, *(row.check.network for row in proposed.rows))]
     first, check = (min(each, key=lambda timing: timing.single_process) for each in (timings, checks))
     fewest = least_steps(train, batch)
     least = least_seconds(kept, request.seeds, slots, batch, (validation, test), first, check, fewest)
@@ -185,7 +185,7 @@ def propose(request: CoefficientsRequest, context: Context) -> CoefficientsPlan:
             ", or fewer --candidates, --finalists or --seeds",
         )
 
-    entrants, seconds = first_of(drawn, racing), shared(left, kept, request.seeds, slots)
+    entrants, seconds = first_of(proposed, racing), shared(left, kept, request.seeds, slots)
 
     def planned_check(row: Matched) -> PlannedCheck:
         timing = speeds[row.network]

@@ -159,12 +159,12 @@ def _part(part: Part, seconds: int, record: FamilyRecord, context: Context) -> G
     What the data is was said for the whole.
     """
 
-    def tell(update: Update) -> None:
+    def show(update: Update) -> None:
         phase = f"{part.number} of {len(PARTS)}, {update.phase}"
         context.progress(dataclasses.replace(update, phase=phase, lines=()))
 
     try:
-        yield tell
+        yield show
     except TooShort as error:
         whole = record.request.time_seconds
         least = error.least_seconds / part.share + whole - seconds / part.share

@@ -100,12 +100,12 @@ def _train(
 ) -> None:
     missing = [job for job in jobs if not job.scores.exists()]
 
-    def tell(text: str) -> None:
+    def show(text: str) -> None:
         context.progress(Update("race", done + sum(job.scores.exists() for job in jobs), total, text))
 
-    tell(f"rung {rung + 1}")
+    show(f"rung {rung + 1}")
     if missing:
-        workers.run(missing, lambda job, _: tell(job.config.id))
+        workers.run(missing, lambda job, _: show(job.config.id))
 
 
 def trained_winner(plan: SolvePlan, context: Context, finalists: Sequence[TrainingJob]) -> tuple[Choice, TrainingJob]:

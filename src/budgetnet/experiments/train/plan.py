@@ -109,9 +109,9 @@ def check_keeps(network: Network, budget: Budget | None) -> None:
     """Raise a one-line `ValueError` for a network that breaks a limit: it is said before it is trained, not after."""
     broken = [] if budget is None else [row for row in budget.check(network).limits if row.left < 0]
     if broken:
-        told = ", ".join(f"{row.name} {row.used:,} where the limit is {row.limit:,}" for row in broken)
+        limits = ", ".join(f"{row.name} {row.used:,} where the limit is {row.limit:,}" for row in broken)
         raise ValueError(
-            f"{network.name} for {network.classes} classes has {told}; "
+            f"{network.name} for {network.classes} classes has {limits}; "
             "`budgetnet fit` finds the largest of its path that keeps the limits, `budgetnet solve` the best of all"
         )
 

@@ -23,7 +23,7 @@ from budgetnet.inspect.explain.sheet import lines, write_sheet
 from budgetnet.inspect.explain.subjects import Subject, class_index, default_maps, map_name, open_subjects
 from budgetnet.inspect.explain.true_classes import true_class
 from budgetnet.inspect.explain.values import Answer, Explanation, Gates, ImageRow
-from budgetnet.inspect.twins import source_name
+from budgetnet.inspect.side_by_side import source_name
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.run import check_device, write_json
@@ -102,7 +102,7 @@ def explain(
     out = None if out is None else path("out", out)
     if split is not None:
         choose("split", split, SPLITS)
-    tell: Progress = listener("progress", progress) or silent
+    on_update: Progress = listener("progress", progress) or silent
     check_device(device)
     if bool(paths) == (split is not None):
         raise ValueError(
@@ -113,14 +113,14 @@ def explain(
     names = tuple(dict.fromkeys(map_name(subjects[0].network, one) for one in stages))
     named = _named(subjects, classes)
     folder = check_folder(_folder(subjects[0], out))
-    files = paths if split is None else split_files(subjects[0], split, tell)
-    predictions, recorded = _answered(subjects[0], files, batch, device, tell)
+    files = paths if split is None else split_files(subjects[0], split, on_update)
+    predictions, recorded = _answered(subjects[0], files, batch, device, on_update)
     labels = [true_class(one.path, subjects[0].loaded.classes) for one in predictions]
     chosen = evenly(len(predictions), drawn)
     shown = [(predictions[index].path, labels[index]) for index in chosen]
     maps = names or default_maps(subjects[0].network)
     with new_folder(folder) as aside:
-        drawing = draw_images(subjects, shown, named, maps, aside, device, tell)
+        drawing = draw_images(subjects, shown, named, maps, aside, device, on_update)
         explanation = Explanation(
             folder=folder,
             page=folder / PAGE,

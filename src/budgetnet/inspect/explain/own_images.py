@@ -10,7 +10,7 @@ from budgetnet.atomic_write import written_aside
 from budgetnet.data import ImageSet
 from budgetnet.data.digits import pixels
 from budgetnet.inspect.explain.subjects import Subject
-from budgetnet.inspect.twins import place_of
+from budgetnet.inspect.side_by_side import place_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.evaluate import images_of
 

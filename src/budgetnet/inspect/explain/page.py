@@ -17,7 +17,7 @@ from budgetnet.inspect.explain.gates import LEAST_IMAGES
 from budgetnet.inspect.explain.sheet import Cell, Line
 from budgetnet.inspect.explain.subjects import shown_name
 from budgetnet.inspect.explain.values import Explanation, ImageRow, NetworkRow, StageRow
-from budgetnet.inspect.twins import source_name
+from budgetnet.inspect.side_by_side import source_name
 
 TEMPLATES = Path(__file__).parent
 

@@ -11,7 +11,7 @@ from typing import get_args
 from budgetnet.costs.network_cost import cost
 from budgetnet.draw.wording import listed
 from budgetnet.inspect.explain.values import NetworkRow, Role
-from budgetnet.inspect.twins import activation_kinds, labels_of, place_of, twin_differences
+from budgetnet.inspect.side_by_side import activation_kinds, differences_except_activations, labels_of, place_of
 from budgetnet.networks import Network, Px
 from budgetnet.runs.run import Loaded, load_run, read_json
 from budgetnet.training.evaluate import known_class, loosened
@@ -126,7 +126,7 @@ def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
     """Raise a one-line `ValueError` unless the two differ in activation functions alone."""
     if place_of(run).absolute() == place_of(source).absolute():
         raise ValueError(f"{source} is the network itself; give --beside another training, as of a twin with ReLU")
-    differing = list(twin_differences(one, other))
+    differing = list(differences_except_activations(one, other))
     if differing:
         raise ValueError(
             f"{source} is not a twin of {run}: they differ in {listed(differing)}; twins differ in their activation "

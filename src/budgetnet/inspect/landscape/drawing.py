@@ -83,10 +83,10 @@ class Card:
 
 def output_figures(landscape: OutputLandscape, progress: Progress | None = None) -> tuple[Figure, dict[str, Figure]]:
     """The sheet, and the figures that it consists of by their names in files: a card an activation, the scales."""
-    scales, cards, tell = Scales.of(landscape), list[Card](), progress or silent
+    scales, cards, progress = Scales.of(landscape), list[Card](), progress or silent
     for row in landscape.rows:
         cards.append(Card(row, landscape.plane, scales, surface_picture(row.heights, scales)))
-        tell(Update("pictures", len(cards), len(landscape.rows), title_of(row.activation)))
+        progress(Update("pictures", len(cards), len(landscape.rows), title_of(row.activation)))
     figures: dict[str, Figure] = {}
     with house_style():
         for card in cards:

@@ -29,10 +29,10 @@ def write_part(
 ) -> tuple[Path, ...]:
     """Write the files of a part: its sheet, its numbers in the format `form`, and the figures of the page by name."""
     (folder / part).mkdir(parents=True, exist_ok=True)
-    tell = progress or silent
+    progress = progress or silent
     for done, (name, figure) in enumerate(cards.items(), start=1):
         save_svg(figure, folder / part / f"{name}.svg")
-        tell(Update("files", done, len(cards)))
+        progress(Update("files", done, len(cards)))
     save_png(sheet, folder / f"{part}.png")
     save_svg(sheet, folder / f"{part}.svg")
     # Last: the numbers say which pictures belong to them.

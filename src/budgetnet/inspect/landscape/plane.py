@@ -256,7 +256,7 @@ def output_landscape(
     """
     rows = distinct(several("activations", activations, given_activation, (str, Activation), empty=True))
     plane, seeds, progress = Plane(size, layers, units, extent), integer("seeds", seeds), listener("progress", progress)
-    tell, done = progress or silent, 0
+    progress, done = progress or silent, 0
     found: list[ActivationLandscape] = []
     for row in rows:
         roughness: list[Roughness] = []
@@ -266,14 +266,14 @@ def output_landscape(
             first = heights if first is None else first
             roughness.append(measure(heights, along_x, along_y, plane.spacing))
             done += 1
-            tell(Update("landscape", done, len(rows) * seeds, title_of(row)))
+            progress(Update("landscape", done, len(rows) * seeds, title_of(row)))
         assert first is not None
         found.append(ActivationLandscape(row, gain(row), slope_growth(row), first, tuple(roughness)))
     return OutputLandscape(plane, seeds, tuple(found))
 
 
 def surface(
-    activation: Activation, seed: int, plane: Plane
+    activation: Activation, seed: int, plane: Plane, rows_at_once: int = ROWS_AT_ONCE
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """The scaled output over the grid, (size + 1, size + 1), and how many units change their region along its edges.
 
@@ -284,10 +284,10 @@ def surface(
     heights: list[Tensor] = []
     along_x: list[Tensor] = []
     along_y: list[Tensor] = []
-    for start in range(0, plane.size, ROWS_AT_ONCE):
+    for start in range(0, plane.size, rows_at_once):
         # One row more than counts: the edges that lead to the next part.
-        part = side[start : min(start + ROWS_AT_ONCE, plane.size) + 1]
-        last = start + ROWS_AT_ONCE >= plane.size
+        part = side[start : min(start + rows_at_once, plane.size) + 1]
+        last = start + rows_at_once >= plane.size
         output, across, down = network(torch.stack(torch.meshgrid(part, side, indexing="ij"), -1).flip(-1))
         keep = slice(None) if last else slice(-1)
         heights.append(output[keep])

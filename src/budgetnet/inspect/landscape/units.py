@@ -251,14 +251,14 @@ def dead_units_of(
     loaded = load_run(run)
     scored = images_of(run, loaded, data, split, "validation", progress)
     shown, chosen = scored.images, evenly(scored.indices, images)
-    pixels, tell = open_cache(shown, loaded.side_px, progress=progress), progress or silent
+    pixels, progress = open_cache(shown, loaded.side_px, progress=progress), progress or silent
 
     def batches() -> Iterator[Tensor]:
         done = 0
         for inputs in input_batches(pixels, chosen, batch, loaded.network.resolution_px, loaded.preprocessing, device):
             yield inputs
             done += len(inputs)
-            tell(Update("units", done, len(chosen), shown.name))
+            progress(Update("units", done, len(chosen), shown.name))
 
     use = dead_units(loaded.model.to(device), batches())
     return RunUse(str(run), loaded.network.name, scored.split, use)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from budgetnet.draw.figures import Place, spread
 from budgetnet.draw.style import COLOURS
 from budgetnet.experiments.activations.pictures.look import TEXT_PX, curve_card, name_card, steps_axis, table
-from budgetnet.experiments.activations.result import Study, Twin
+from budgetnet.experiments.activations.result import StudiedActivation, Study
 from budgetnet.inspect.landscape.sheets import write
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_betas(twin: Twin, figure: Figure, box: Place) -> None:
+def draw_betas(twin: StudiedActivation, figure: Figure, box: Place) -> None:
     """By depth: every layer's beta at the end, a point a seed, from where it began."""
     name_card(figure, box, f"{twin.title}: where it ended, by depth")
     axes = Place(box.left + 50, box.bottom + 52, box.width - 98, box.height - 120).on(figure)
@@ -69,7 +69,7 @@ def _group(name: str) -> str:
     return rest.partition(".")[0] if part == "stages" else "head" if part.startswith("hidden") else part
 
 
-def draw_beta_steps(study: Study, twin: Twin, figure: Figure, box: Place) -> None:
+def draw_beta_steps(study: Study, twin: StudiedActivation, figure: Figure, box: Place) -> None:
     """Every layer's mean beta over the steps, the darker the deeper; the furthest ones with their names."""
     axes, place = curve_card(figure, box, f"{twin.title}: on the way", 158)
     steps = np.array([0, *study.curve_steps])

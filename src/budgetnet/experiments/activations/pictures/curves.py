@@ -14,7 +14,7 @@ import numpy as np
 from budgetnet.draw.figures import Place, spread
 from budgetnet.experiments.activations.measures import Measure
 from budgetnet.experiments.activations.pictures.look import TEXT_PX, Curves, curve_card, looks, steps_axis, table
-from budgetnet.experiments.activations.result import Study, Twin
+from budgetnet.experiments.activations.result import StudiedActivation, Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def draw_lengths(study: Study, measure: Measure, figure: Figure, box: Place) -> 
 
 
 def _draw_bands(
-    axes: Axes, place: Place, twins: Sequence[Twin], x: Curves, found: Sequence[Curves], marker: str = ""
+    axes: Axes, place: Place, twins: Sequence[StudiedActivation], x: Curves, found: Sequence[Curves], marker: str = ""
 ) -> None:
     """The mean over seeds (seeds, points) of every twin, a band from the smallest to the largest seed, its name."""
     names: list[CurveName] = []

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from budgetnet.draw.figures import Place
 from budgetnet.draw.style import COLOURS
-from budgetnet.experiments.activations.result import Twin
+from budgetnet.experiments.activations.result import StudiedActivation
 from budgetnet.inspect.landscape.sheets import write
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Look:
     dash: Dash
 
 
-def looks(twins: Sequence[Twin]) -> tuple[Look, ...]:
+def looks(twins: Sequence[StudiedActivation]) -> tuple[Look, ...]:
     """ReLU warm and dashed, Swish blue and whole, a trained beta dark and dotted; no two have one kind of line, so that
     they are told apart in grey, too."""
     taken: list[int] = []
@@ -60,7 +60,7 @@ def looks(twins: Sequence[Twin]) -> tuple[Look, ...]:
     return tuple(Look(COLOURS[_colour(twin)], DASHES[rank]) for twin, rank in zip(twins, taken, strict=True))
 
 
-def _colour(twin: Twin) -> str:
+def _colour(twin: StudiedActivation) -> str:
     return "ink" if twin.trainable else {"relu": "warm", "swish": "accent"}.get(twin.kind, "quiet")
 
 

@@ -183,7 +183,7 @@ def _record(request: LossRequest, opened: Subjects) -> Record[LossRequest, LossP
     return Record(COMMAND, opened.data, opened.seed, machine_record(), request, plan)
 
 
-def _computed(subjects: Sequence[Subject], around: Around, file: Path, tell: Progress) -> Mapping[Task, Found]:
+def _computed(subjects: Sequence[Subject], around: Around, file: Path, progress: Progress) -> Mapping[Task, Found]:
     """What each task gave: read where it was written down, else computed."""
     rows = (from_plain(Found, row, f"a line of {file}") for row in read_events(file))
     found = {row.task: row for row in rows}
@@ -197,15 +197,15 @@ def _computed(subjects: Sequence[Subject], around: Around, file: Path, tell: Pro
         with kept(subject.probe) as moved:
             plane = tuple(moved.direction(around.seed, one) for one in (ACROSS, UP))
             for task in left:
-                found[task] = _found(subject, moved, plane, around, task, tell)
+                found[task] = _found(subject, moved, plane, around, task, progress)
                 append_event(file, to_plain(found[task]))
                 done += task.count(around)
-                tell(Update("loss", done, total, subject.label))
+                progress(Update("loss", done, total, subject.label))
     return found
 
 
 def _found(
-    subject: Subject, moved: Moved, plane: Sequence[Direction], around: Around, task: Task, tell: Progress
+    subject: Subject, moved: Moved, plane: Sequence[Direction], around: Around, task: Task, progress: Progress
 ) -> Found:
     """What a task gives."""
     if task.kind == "eigenvalue":
@@ -213,7 +213,7 @@ def _found(
         probe = subject.probe
         count = parameter_count(probe.model)
         value = largest_eigenvalue(
-            lambda vector: hessian_product(probe, vector), count, around.seed, progress=tell, label=subject.label
+            lambda vector: hessian_product(probe, vector), count, around.seed, progress=progress, label=subject.label
         )
         return Found(task.kind, task.run, task.index, eigenvalue=value)
     if task.kind == "line":

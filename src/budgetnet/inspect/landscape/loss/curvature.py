@@ -81,7 +81,7 @@ def largest_eigenvalue(
     `tolerance` times the value, or after `most` products. `count` is the matrix's side.
     Source: Golub and Van Loan, Matrix Computations, 4th edition, section 10.1.
     """
-    tell, basis, diagonal, beside = progress or silent, list[Tensor](), list[float](), list[float]()
+    progress, basis, diagonal, beside = progress or silent, list[Tensor](), list[float](), list[float]()
     normal = torch.from_numpy(np.random.default_rng([seed, count]).standard_normal(count, np.float32))
     following = (normal / normal.norm()).double()
     value = residual = 0.0
@@ -97,9 +97,9 @@ def largest_eigenvalue(
         beside.append(float(new.norm()))
         value, residual, size = _largest(diagonal, beside)
         if residual <= tolerance * max(abs(value), LEAST_SHARE * size) or beside[-1] <= EXHAUSTED * length:
-            tell(Update("curvature", most, most, label))
+            progress(Update("curvature", most, most, label))
             return Eigenvalue(value, residual, done, True)
-        tell(Update("curvature", done, most, f"{label} {value:.4g}"))
+        progress(Update("curvature", done, most, f"{label} {value:.4g}"))
         following = new / beside[-1]
     return Eigenvalue(value, residual, len(basis), len(basis) == count)
 

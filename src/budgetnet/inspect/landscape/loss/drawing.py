@@ -112,10 +112,10 @@ class Card:
 
 def loss_figures(landscape: LossLandscape, progress: Progress | None = None) -> tuple[Figure, dict[str, Figure]]:
     """The sheet, and the figures that it consists of by their names in files: a card a run, charts, the scale."""
-    tell, levels, cards = progress or silent, Levels.of(landscape), list[Card]()
+    progress, levels, cards = progress or silent, Levels.of(landscape), list[Card]()
     for run in landscape.runs:
         cards.append(Card(run, landscape.around.grid_steps, levels, _surface(run, levels)))
-        tell(Update("pictures", len(cards), len(landscape.runs), run.label))
+        progress(Update("pictures", len(cards), len(landscape.runs), run.label))
     figures: dict[str, Figure] = {}
     with house_style():
         for number, card in enumerate(cards, start=1):

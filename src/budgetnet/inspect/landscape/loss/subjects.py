@@ -15,7 +15,7 @@ from budgetnet.data import Folders, ImageSet, data_of, input_batches, open_cache
 from budgetnet.data.draw import order_of
 from budgetnet.draw.wording import listed
 from budgetnet.inspect.landscape.loss.weights import Probe, fingerprint
-from budgetnet.inspect.twins import activation_kinds, labels_of, place_of, twin_differences
+from budgetnet.inspect.side_by_side import activation_kinds, differences_except_activations, labels_of, place_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import DataRecord, data_record, read_header
 from budgetnet.runs.run import Loaded, load_run
@@ -85,7 +85,7 @@ def open_subjects(
 
 def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
     for name, loaded in zip(names[1:], opened[1:], strict=True):
-        if differing := list(twin_differences(opened[0], loaded)):
+        if differing := list(differences_except_activations(opened[0], loaded)):
             raise ValueError(
                 f"{name} is not a twin of {names[0]}: they differ in {listed(differing)}; give networks that "
                 "differ in their activation functions alone, or each by itself"
@@ -98,8 +98,8 @@ def _chosen(sets: Sequence[Scored], names: Sequence[str], images: int, seed: int
     common = [index for digest, index in places[0].items() if all(digest in other for other in places[1:])]
     if not common:
         raise ValueError(f"{' and '.join(names)} have no {sets[0].split} images in common; give others with --data")
-    drawn = np.sort(order_of(np.array(common, np.int64), seed, 0)[:images])
-    digests = [sets[0].images.digests[index] for index in drawn.tolist()]
+    sample = np.sort(order_of(np.array(common, np.int64), seed, 0)[:images])
+    digests = [sets[0].images.digests[index] for index in sample.tolist()]
     return [np.array([place[digest] for digest in digests], np.int64) for place in places]
 
 

@@ -1,4 +1,4 @@
-"""Twins: what is replaced, gradients whose smoothness is known, and the same numbers whatever kills a training."""
+"""The study of activations: what is replaced, smoothness that is known, the same numbers whatever kills a training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ from budgetnet.codec import to_plain
 from budgetnet.data import Batch, ImageSet, open_images
 from budgetnet.experiments.activations.findings import findings
 from budgetnet.experiments.activations.measures import MEASURES, last_steps
-from budgetnet.experiments.activations.networks import SMALL, base_for, parse_twin, twin_name, twin_of, twin_title
+from budgetnet.experiments.activations.networks import (
+    SMALL,
+    activation_name,
+    activation_title,
+    base_for,
+    parse_activation,
+    with_activation,
+)
 from budgetnet.experiments.activations.pictures.cards import (
     beta_cards,
     betas_sheet,
@@ -40,14 +47,12 @@ from budgetnet.experiments.activations.pictures.look import looks
 from budgetnet.experiments.activations.plan import probe_steps
 from budgetnet.experiments.activations.probe import ModelProbe, Probe, probe
 from budgetnet.experiments.activations.report import study_command
-from budgetnet.experiments.activations.result import Study, differences_of, twin_of_records
+from budgetnet.experiments.activations.result import Study, differences_of, studied_activation
 from budgetnet.experiments.activations.training import TrainingRecord
-from budgetnet.inspect.landscape import sheets
 from budgetnet.inspect.landscape.page import write_functions
 from budgetnet.model.build import build
 from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.statistics import from_seeds, mean_interval
-from budgetnet.training import job as jobs
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.trainer import Trainer
 
@@ -69,35 +74,35 @@ def digits() -> ImageSet:
 
 @pytest.mark.parametrize("name", ["relu", "swish", "swish:0.5", "swish:trainable", "swish:0.5:trainable"])
 def test_names_are_read_back(name: str) -> None:
-    assert twin_name(parse_twin(name)) == name
-    assert twin_name(parse_twin(parse_twin(name))) == name
+    assert activation_name(parse_activation(name)) == name
+    assert activation_name(parse_activation(parse_activation(name))) == name
 
 
 def test_titles() -> None:
-    titles = [twin_title(parse_twin(name)) for name in ("relu", "swish", "swish:2", "swish:2:trainable")]
+    titles = [activation_title(parse_activation(name)) for name in ("relu", "swish", "swish:2", "swish:2:trainable")]
     assert titles == ["ReLU", "Swish", "Swish β = 2", "Swish with trained β from 2"]
 
 
 @pytest.mark.parametrize(("name", "words"), [("relu:trainable", "only swish"), ("mish:trainable", "choose from relu")])
 def test_no_activation_is_one_line(name: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        parse_twin(name)
+        parse_activation(name)
     assert "\n" not in str(error.value)
 
 
 def test_an_activation_is_replaced_everywhere_but_in_gates() -> None:
-    twin = twin_of(network("mobilenet_v3_small"), TRAINED)
+    twin = with_activation(network("mobilenet_v3_small"), TRAINED)
     rows = [conv.activation for conv in twin.convs()]
     gates = [stage.squeeze.gate for stage in twin.stages if stage.squeeze]
     assert {row for row in rows if row not in gates} == {TRAINED, IDENTITY}
     assert gates == [stage.squeeze.gate for stage in network("mobilenet_v3_small").stages if stage.squeeze]
     linear = [conv.activation == IDENTITY for conv in network("mobilenet_v3_small").convs()]
     assert linear == [row == IDENTITY for row in rows], "what is linear stays so"
-    assert twin_of(SMALL, TRAINED).stages[0].squeeze == Squeeze(0.25, inner=TRAINED, gate=SIGMOID)
+    assert with_activation(SMALL, TRAINED).stages[0].squeeze == Squeeze(0.25, inner=TRAINED, gate=SIGMOID)
 
 
 def test_twins_of_a_seed_begin_with_the_same_weights() -> None:
-    relu, trained = (build(twin_of(TINY, row), seed=3).state_dict() for row in (RELU, TRAINED))
+    relu, trained = (build(with_activation(TINY, row), seed=3).state_dict() for row in (RELU, TRAINED))
     assert all(torch.equal(tensor, trained[name]) for name, tensor in relu.items())
     assert {name.rpartition(".")[2] for name in trained.keys() - relu.keys()} == {"beta"}
 
@@ -110,7 +115,7 @@ def test_a_network_without_activations_is_refused() -> None:
         head=Head(None, activation=RELU),
     )
     with pytest.raises(ValueError, match="no activation to replace"):
-        twin_of(linear, RELU)
+        with_activation(linear, RELU)
 
 
 def test_the_network_fits_the_images(digits: ImageSet) -> None:
@@ -178,7 +183,7 @@ def test_scaling_the_weights_or_the_loss_changes_no_relative_number() -> None:
 
 
 def test_a_probe_never_touches_the_model() -> None:
-    model = build(twin_of(dataclasses.replace(TINY, in_channels=1, classes=3), TRAINED), seed=0).train()
+    model = build(with_activation(dataclasses.replace(TINY, in_channels=1, classes=3), TRAINED), seed=0).train()
     images = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     batch = Batch(images, torch.arange(8) % 3, None, np.arange(8))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -212,7 +217,6 @@ def made(out: Path, executor: InlineExecutor, **options: Any) -> Study:
 
 @pytest.mark.slow
 def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "PNG_DPI", 30)
     executor = InlineExecutor()
     write_functions(tmp_path / "one", budgetnet.inspect.landscape.functions_landscape(["relu"]), 6.0)
     study = made(tmp_path / "one", executor)
@@ -306,7 +310,7 @@ def page_of(run: Path, study: Study) -> None:
 
 def killed_and_resumed(tmp_path: Path, run: Path, executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between what was seen and the checkpoint, of the last step but three: the same numbers."""
-    monkeypatch.setattr(jobs, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setenv("BUDGETNET_CHECKPOINT_SECONDS", "0")
     two: dict[str, Any] = {"seeds": 1, "activations": ("relu", "swish:trainable")}
     save = Trainer.save
 
@@ -358,10 +362,10 @@ def said(relu: Sequence[float], swish: Sequence[float], shift: float = 0.0, **mo
         RELU: [made_up(seed, loss, dead=3) for seed, loss in enumerate(relu)],
         TRAINED: [made_up(seed, loss, shift, **more) for seed, loss in enumerate(swish)],
     }
-    differences = differences_of({twin_name(activation): rows for activation, rows in records.items()})
-    twins = [twin_of_records(activation, rows) for activation, rows in records.items()]
+    differences = differences_of({activation_name(activation): rows for activation, rows in records.items()})
+    twins = [studied_activation(activation, rows) for activation, rows in records.items()]
     for twin in twins:
-        hold(to_plain(twin), "TrainedTwin")
+        hold(to_plain(twin), "StudiedActivation")
     return " ".join(findings(twins, differences))
 
 
@@ -429,8 +433,7 @@ def test_bad_input_is_one_line_and_code_2(
 
 
 @pytest.mark.slow
-def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "PNG_DPI", 20)
+def test_the_command_prints_its_numbers(tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "tiny.json").write_text(TINY.to_json(), encoding="utf-8")
     arguments = ["landscape", "training", "digits", "--network", str(tmp_path / "tiny.json")]
     arguments += ["--activations", "relu,gelu", "--seeds", "1", "--steps", "2", "--probes", "1"]

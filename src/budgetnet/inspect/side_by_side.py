@@ -53,7 +53,7 @@ def activation_kinds(network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row.kind for row in rows))
 
 
-def twin_differences(one: Loaded, other: Loaded) -> Iterator[str]:
+def differences_except_activations(one: Loaded, other: Loaded) -> Iterator[str]:
     """What keeps two trained networks from being twins: they may differ in activations alone; nothing for twins."""
     first, second = _without_activations(one.network), _without_activations(other.network)
     for field in dataclasses.fields(Network):
