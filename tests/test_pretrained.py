@@ -140,6 +140,9 @@ def test_the_parent_at_a_lower_resolution_races_first_and_strides_stay(digits: I
     assert all([stage.stride for stage in row.network.stages] == strides for row in found)
     small = candidates(images, Budget(params=1_000_000), 2, [parent], inherited=True)
     assert "resolution" not in {row.strategy for row in small} and sum(row.raced for row in small) == 2
+    chip = Budget(macs=25_000_000, weight_bytes=2_000_000, dtype="int8")
+    several = candidates(images, chip, 2, [parent], ("compound", "width", "joint"), inherited=True)
+    assert [row.strategy for row in several if row.raced][-1] == "joint"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from budgetnet.experiments.solve.run import raced, trained_winner, training_job
 from budgetnet.experiments.timing import TimeBudget
 from budgetnet.experiments.train import train
 from budgetnet.model.files import load_tensors
+from budgetnet.networks.scaling import FIT_STRATEGIES
 from budgetnet.networks.zoo import network
 from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training.job import JobContext, Timing, TrainingJob
@@ -55,6 +56,18 @@ def test_candidates_keep_the_budget_and_the_raced_use_it(digits: ImageSet) -> No
     shapes = {dataclasses.replace(row.network, name="-", source="-").to_json() for row in found}
     assert len(shapes) == len(found), "equal networks are merged"
     assert len({row.base for row in raced}) >= 3, "unlike each other"
+
+
+def test_under_several_limits_those_of_several_dials_race(digits: ImageSet) -> None:
+    budget = Budget(macs=2_000_000, weight_bytes=60_000, peak_activation_bytes=30_000, dtype="int8")
+    found = candidates(digits, budget, 2, ["mobilenet_v1", "mobilenet_v2"], FIT_STRATEGIES)
+    raced = {row.strategy for row in found if row.raced}
+    assert raced and raced <= {"joint", "staged"}
+    assert {row.strategy for row in found} > raced, "the others are listed"
+    reasons = {row.why for row in found if row.strategy not in ("joint", "staged") and row.at_its_limit}
+    assert reasons == {"has one dial, and those of several use more of the limits"}
+    alone = candidates(digits, budget, 2, ["mobilenet_v1"], ["width"])
+    assert {row.strategy for row in alone if row.raced} == {"width"}
 
 
 @pytest.mark.slow
