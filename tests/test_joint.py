@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -80,6 +81,21 @@ def test_it_is_what_brute_force_finds(name: str, budget: Budget, tau: float) -> 
             if macs == most
         }
         assert found == min(peaks, key=lambda at: (peaks[at], at.indices))
+
+
+@pytest.mark.slow
+@settings(max_examples=6)
+@pytest.mark.parametrize("name", ["small", "tall"])
+@given(budget=budgets())
+def test_it_is_what_brute_force_finds_by_another_runtimes_memory(name: str, budget: Budget) -> None:
+    whole = cost(SMALL, 1, "int8", "tflite_micro")
+    shares = {limit: value / getattr(cost(SMALL, 1, "int8"), limit) for limit, value in budget.limits().items()}
+    limits: dict[str, Any] = {limit: int(share * getattr(whole, limit)) for limit, share in shares.items()}
+    space = JointSpace(BASES[name], Budget(**limits, dtype="int8", runtime="tflite_micro"), largest_px=36)
+    near = {at: macs for at, macs in kept(space).items() if space.in_band(at)}
+    found = space.largest()
+    assert (found is None) == (not near)
+    assert found is None or near[found] == max(near.values())
 
 
 @settings(max_examples=3)
