@@ -95,11 +95,11 @@ def test_ctrl_c_is_one_line_and_130() -> None:
 import os, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from budgetnet import cli
-import budgetnet.budgets.budget
+import budgetnet.budgets.fit
 def interrupted(*_, **__):
     os.kill(os.getpid(), signal.SIGINT)
     signal.pause()
-budgetnet.budgets.budget.fit = interrupted
+budgetnet.budgets.fit.fit = interrupted
 raise SystemExit(cli.main(["fit", "efficientnet_b0", "--macs", "60M"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment())

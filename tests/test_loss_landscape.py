@@ -377,7 +377,7 @@ def test_other_arguments_and_other_weights_are_another_landscape(
     for around in (dataclasses.replace(SMALL, size=7), dataclasses.replace(SMALL, radius=0.5)):
         with pytest.raises(ValueError, match=r"begun with another (size|radius); give another --out, or --fresh"):
             landscape(folder, [runs["relu"]], photos, around)
-    with pytest.raises(ValueError, match="another run"):  # its weights are the same, its activations are not
+    with pytest.raises(ValueError, match="another choice of runs"):  # its weights are the same, its activations are not
         landscape(folder, [runs["swish"]], photos)
     anew = loss_landscape([runs["relu"]], folder, photos, around=dataclasses.replace(SMALL, draws=2), fresh=True)
     assert anew.runs[0].rises == first.runs[0].rises[:2] and anew.runs[0].grid == first.runs[0].grid

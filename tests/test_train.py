@@ -308,7 +308,7 @@ def test_a_kill_while_the_plan_is_written_leaves_a_run_that_can_begin(tmp_path: 
 
 def test_a_run_of_another_version_is_refused_in_a_line(tiny: Network, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps({"format": "budgetnet.plan.v1", "command": "train"}))
-    with pytest.raises(ValueError, match="another version of budgetnet; give another --out, or --fresh") as caught:
+    with pytest.raises(ValueError, match="planned by another version of budgetnet, by the format") as caught:
         train("digits", tiny, out=tmp_path, epochs=1)
     assert "\n" not in str(caught.value)
 

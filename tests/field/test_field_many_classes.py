@@ -37,11 +37,12 @@ def drawn(images: int, classes: int, seed: int = 0) -> tuple[NDArray[np.float32]
     return shares / shares.sum(1, keepdims=True), draw.integers(0, classes, images)
 
 
-def guessed(images: int, classes: int) -> ImageScores:
+def guessed(labels: np.ndarray, classes: int) -> ImageScores:
     """Answers without their probabilities, as they are held for many classes."""
-    draw = np.random.default_rng(1)
-    share = draw.random(images, np.float32)
-    return ImageScores(draw.integers(0, classes, images), share, share, draw.integers(1, classes, images))
+    draw, images = np.random.default_rng(1), len(labels)
+    share, predicted = draw.random(images, np.float32), draw.integers(0, classes, images)
+    ranks = np.where(predicted == labels, 0, draw.integers(1, classes, images))
+    return ImageScores(predicted, share, share, ranks)
 
 
 def names(classes: int) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ def test_files_grow_with_the_classes_and_not_with_their_square(tmp_path: Path) -
     sizes: dict[int, int] = {}
     for classes in (2_000, 20_000):
         labels = np.random.default_rng(2).integers(0, classes, 2 * classes)
-        found = evaluation_of(guessed(2 * classes, classes), labels, names(classes))
+        found = evaluation_of(guessed(labels, classes), labels, names(classes))
         write_json(tmp_path / "metrics.json", found.to_dict())
         sizes[classes] = (tmp_path / "metrics.json").stat().st_size
         assert Evaluation.from_dict(read_json(tmp_path / "metrics.json")) == found
@@ -100,7 +101,7 @@ def test_files_grow_with_the_classes_and_not_with_their_square(tmp_path: Path) -
 def test_memory_grows_with_the_images_and_the_classes_alone() -> None:
     """40,000 images of 20,000 classes: a table of the classes is 3.2 GB, all probabilities as much."""
     labels = np.random.default_rng(2).integers(0, 20_000, 40_000)
-    answers = guessed(40_000, 20_000)
+    answers = guessed(labels, 20_000)
     tracemalloc.start()
     evaluation_of(answers, labels, names(20_000))
     peak_bytes = tracemalloc.get_traced_memory()[1]
@@ -130,7 +131,7 @@ def test_probabilities_are_held_a_part_at_a_time_for_more_than_1000_classes(tmp_
 
 def test_the_terminal_and_the_page_show_what_can_be_seen(capsys: pytest.CaptureFixture[str]) -> None:
     labels = np.random.default_rng(2).integers(0, 5_000, 9_000)
-    found = evaluation_of(guessed(9_000, 5_000), labels, names(5_000))
+    found = evaluation_of(guessed(labels, 5_000), labels, names(5_000))
     results.print_evaluation(found)
     said = capsys.readouterr().out
     more = len(np.unique(labels)) - results.MOST_CLASSES

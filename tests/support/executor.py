@@ -77,6 +77,7 @@ class InlineExecutor:
 
     def timed(
         self,
+        clock: Clock,
         configs: Sequence[TrainingSpec],
         context: JobContext,
         progress: Progress | None = None,

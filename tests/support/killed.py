@@ -16,14 +16,14 @@ from budgetnet.model.files import load_checkpoint
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def timeless(*arguments: str) -> list[str]:
+def timeless(*arguments: str, clock: str = "TimelessClock()") -> list[str]:
     """budgetnet's command line in a process of its own, by a clock that never has steps left out: to be killed and
-    compared with another of the same plan."""
+    compared with another of the same plan. `clock` makes one of `support.simulated`."""
     program = (
         f"import sys; sys.path[:] = {[str(TESTS), *sys.path]!r}\n"
         "from budgetnet.cli import main\n"
-        "from support.simulated import TimelessClock\n"
-        "if __name__ == '__main__': sys.exit(main(sys.argv[1:], TimelessClock()))"
+        "from support.simulated import SimulatedClock, TimelessClock\n"
+        f"if __name__ == '__main__': sys.exit(main(sys.argv[1:], {clock}))"
     )
     return [sys.executable, "-c", program, *arguments]
 

@@ -60,7 +60,7 @@ def command(call: str) -> list[str]:
 def written_parent(folder: Path) -> str:
     """Weights of a small network to inherit from, in a file."""
     path = folder / "parent.safetensors"
-    parent = network("mobilenet_v1_25", classes=10, in_channels=1, resolution_px=(32, 32))
+    parent = dataclasses.replace(network("mobilenet_v1_25", classes=10, resolution_px=(32, 32)), in_channels=1)
     row = {"mean": [0.3], "std": [0.4], "crop_share": 1.0, "fit": "crop"}
     save_weights(path, build(parent, seed=7), [str(digit) for digit in range(10)], row)
     return str(path)

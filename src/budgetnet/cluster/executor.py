@@ -68,12 +68,16 @@ class Executor(Protocol):
 
     def timed(
         self,
+        clock: Clock,
         configs: Sequence[TrainingSpec],
         context: JobContext,
         progress: Progress | None = None,
         slots: int | None = None,
     ) -> Timings:
-        """How fast each config trains in a trial, while `slots` of them run (all that there are, unless given)."""
+        """How fast each config trains in a trial, while `slots` of them run (all that there are, unless given).
+
+        `clock` has the stopwatch of this machine.
+        """
         ...
 
     def shared_batch(
@@ -137,6 +141,7 @@ class LocalExecutor:
 
     def timed(
         self,
+        clock: Clock,
         configs: Sequence[TrainingSpec],
         context: JobContext,
         progress: Progress | None = None,
@@ -144,7 +149,7 @@ class LocalExecutor:
     ) -> Timings:
         """All slots time the same config at once."""
         group = ProcessGroup(slots or self.slots(), 1)
-        return timed(configs, context, group, progress, single_process=True, rounds=ROUNDS)
+        return timed(configs, context, group, progress, single_process=True, rounds=ROUNDS, clock=clock)
 
     def shared_batch(
         self,

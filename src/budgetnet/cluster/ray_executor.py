@@ -85,6 +85,7 @@ class RayExecutor:
 
     def timed(
         self,
+        clock: Clock,
         configs: Sequence[TrainingSpec],
         context: JobContext,
         progress: Progress | None = None,

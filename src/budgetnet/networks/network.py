@@ -321,7 +321,15 @@ class Network:
         return tuple(placed)
 
     def blocks_of(self, stage: Stage, in_channels: int) -> tuple[Block, Block]:
-        """The first block of a stage that stood behind so many channels here, and each of the rest."""
+        """The blocks of a stage, if it stood behind so many channels in this network.
+
+        Args:
+            stage: Any stage.
+            in_channels: Channels that its first block reads.
+
+        Returns:
+            The first block, and what each of the rest is.
+        """
         return self._block(stage, in_channels, stage.stride), self._block(stage, stage.channels, 1)
 
     def _block(self, stage: Stage, in_channels: int, stride: int) -> Block:

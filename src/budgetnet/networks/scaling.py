@@ -36,7 +36,7 @@ FitStrategy = Literal[Strategy, "joint", "staged"]
 each of depth, width, resolution and head (`budgets.joint`), "staged" has dials of each stage (`budgets.staged`)."""
 FIT_STRATEGIES: tuple[FitStrategy, ...] = get_args(FitStrategy)
 SEVERAL_DIALS: tuple[FitStrategy, ...] = ("joint", "staged")
-"""The strategies of several dials."""
+"""These strategies have several dials."""
 NEAR_THE_LINE: tuple[FitStrategy, ...] = ("compound", "joint", "staged")
 """The strategies that coefficients say something about."""
 

@@ -145,7 +145,7 @@ def propose(request: BaselineRequest, context: Context) -> BaselinePlan:
         TrainingSpec(network.name, network, recipe, preprocessing, request.seed, batch)
         for network in (space.base, *_sampled(feasible, "speed", TIMED_NETWORKS))
     ]
-    measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
+    measured = executor.timed(context.time.clock, specs, context.job_context(side_px, request.seed), context.progress)
     rates = [timing.single_process for timing in measured.configs]
     # Candidates are many and each has equal steps: their mean time counts, so the harmonic mean of their rates.
     slowest, mean = min(rates), statistics.harmonic_mean(rates[1:])

@@ -165,7 +165,7 @@ def propose(request: CoefficientsRequest, context: Context) -> CoefficientsPlan:
         TrainingSpec(f"timed{index}", network, recipe, preprocessing, request.seed, batch)
         for index, network in enumerate(proposed.networks)
     ]
-    measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
+    measured = executor.timed(context.time.clock, specs, context.job_context(side_px, request.seed), context.progress)
     speeds = dict(zip(proposed.networks, measured.configs, strict=True))
     other = measured.startup_seconds + PAGE_SECONDS
     left = context.time.left_seconds - other

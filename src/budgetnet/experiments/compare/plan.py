@@ -96,7 +96,7 @@ def propose(request: CompareRequest, context: Context) -> ComparePlan:
     trainings = len(specs) * request.seeds
     slots = min(executor.slots(), trainings)
     measured = executor.timed(
-        [spec.training for spec in specs], context.job_context(side_px, 0), context.progress, slots
+        context.time.clock, [spec.training for spec in specs], context.job_context(side_px, 0), context.progress, slots
     )
     predicting = slowest_prediction_seconds(images, measured.configs, ("validation", "test"))
     waves = -(-trainings // slots)

@@ -74,7 +74,7 @@ def propose(request: FamilyRequest, context: Context) -> FamilyPlan:
     recipe = fitted(request.recipe, augmentation)
     batch = batch_for(executor, recipe, len(images.indices("train")), networks, request.budget.train_bytes)
     specs = [TrainingSpec(member.id, member.network, recipe, preprocessing, request.seed, batch) for member in members]
-    measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
+    measured = executor.timed(context.time.clock, specs, context.job_context(side_px, request.seed), context.progress)
     spent = context.time.elapsed_seconds
     return shared(request.time_seconds, spent, augmentation, measured, sizes_of(images, batch, executor.slots()))
 

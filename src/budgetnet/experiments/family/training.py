@@ -240,7 +240,7 @@ def propose(request: MembersRequest, context: Context) -> MembersPlan:
     recipe = fitted(request.recipe, augmentation)
     batch = batch_for(executor, recipe, len(images.indices("train")), networks, request.budget.train_bytes)
     specs = [TrainingSpec(member.id, member.network, recipe, preprocessing, request.seed, batch) for member in members]
-    measured = executor.timed(specs, context.job_context(side_px, request.seed), context.progress)
+    measured = executor.timed(context.time.clock, specs, context.job_context(side_px, request.seed), context.progress)
     sizes, timings = sizes_of(images, batch, executor.slots()), measured.configs
     other = measured.startup_seconds + PAGE_SECONDS
     left = context.time.left_seconds - other
