@@ -381,7 +381,7 @@ def test_training_begins_from_the_weights_given(tiny: Network, tmp_path: Path) -
     assert not (tmp_path / "run" / "initial").exists(), "the run is done with them"
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["request"]["weights"] == str(tmp_path / "given.safetensors")
-    with pytest.raises(ValueError, match="begun with another choice of weights"):
+    with pytest.raises(ValueError, match="begun with another network"):
         train("digits", tiny, out=tmp_path / "run", epochs=0.1, recipe=still, weights=tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="give a network to train, or weights"):
         train("digits", out=tmp_path / "none", epochs=1)

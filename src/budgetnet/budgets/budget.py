@@ -252,7 +252,14 @@ class DialStep:
     end: str | None = None
 
     def reason(self, title: Callable[[str], str]) -> str:
-        """Why it is not turned further, in words; `title` names a limit."""
+        """Why it is not turned further, in words.
+
+        Args:
+            title: A function from the name of a limit to what people call it.
+
+        Returns:
+            The end of a sentence that begins with the next setting.
+        """
         if self.end is not None:
             return self.end
         broken = [title(name) for name in self.breaks if name not in REASONS]

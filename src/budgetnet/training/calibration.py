@@ -43,11 +43,17 @@ CalibrationSplit = Literal["validation", "held out", "race"]
 class Calibration:
     """The temperature of a model, on how many images it was fitted, and what it does to the calibration error.
 
-    `split`: "validation", all of these images, which the training has not learned; "held out", those of them that
-    stayed out of a final training; "race", all of them, answered by the network as its last rung in the race left it.
-    `error_before` and `error_after` are expected calibration errors on these images, at temperature 1 and at
-    `temperature`; `test_error_before` and `test_error_after` those on the test images, which fit nothing. The
-    temperature is 1 where there are fewer than 50 images or nothing was learned.
+    Attributes:
+        temperature: What logits are divided by; 1 where there are fewer than 50 images or nothing was learned.
+        images: How many images it was fitted on.
+        split: "validation", all of these images, which the training has not learned; "held out", those of them that
+            stayed out of a final training; "race", all of them, answered by the network as its last rung in the race
+            left it.
+        error_before: The expected calibration error on these images at temperature 1.
+        error_after: The same at `temperature`.
+        test_error_before: The error on the test images, which fit nothing, at temperature 1; None where none were
+            answered.
+        test_error_after: The same at `temperature`.
     """
 
     temperature: PositiveFloat

@@ -160,7 +160,16 @@ class ActivationLandscape:
 
 @dataclass(frozen=True, slots=True)
 class ActivationNumbers:
-    """The numbers of one activation: each measure of `Roughness`, by its name, over the seeds."""
+    """The numbers of one activation.
+
+    Attributes:
+        name: The activation's name, with its beta where it has one.
+        kind: The kind of activation.
+        beta: The beta of Swish.
+        gain: What weights are multiplied by, so that every layer keeps its variance.
+        slope_growth: The factor on the square of a small difference of two inputs in a layer; above 1 they move apart.
+        measures: Each measure of `Roughness`, by its name, over the seeds.
+    """
 
     name: str
     kind: ActivationKind
@@ -198,7 +207,17 @@ class OutputLandscape:
 
 @dataclass(frozen=True, slots=True)
 class OutputNumbers:
-    """The numbers of output landscapes: the networks, the plane of their inputs, and a row an activation."""
+    """The numbers of output landscapes: the networks, the plane of their inputs, and a row an activation.
+
+    Attributes:
+        size: Points along a side of the plane.
+        layers: Hidden layers of each network.
+        units: Units of each hidden layer.
+        extent: The plane goes from minus this to this in both inputs.
+        seeds: Networks that were drawn for each activation.
+        bias_share: The share of the variance of a layer that its biases have.
+        activations: A row for each activation.
+    """
 
     size: int
     layers: int
