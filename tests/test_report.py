@@ -367,6 +367,17 @@ def tables_of(solved: Solved, name: str) -> list[Table]:
     return [block for one in sections if one.name == name for block in one.blocks if isinstance(block, Table)]
 
 
+def test_a_staged_network_is_not_said_to_be_the_best_of_all(tmp_path: Path) -> None:
+    budget = budgetnet.Budget(macs=2_000_000, weight_bytes=350_000, peak_activation_bytes=40_000, dtype="int8")
+    images = open_images("digits", SEED)
+    run = tmp_path / "run"
+    staged = Solved(run, *finished_solve(run, images, "digits", budget=budget, strategy="staged"))
+    assert staged.result.fit.certificate.staged
+    text = Page(staged.page()).text
+    assert "Of the networks found from the joint one on" in text and "Of all networks of its four dials" not in text
+    assert "stage 0 width" in text
+
+
 def test_the_certificate_of_a_joint_network_has_a_bar_a_limit_and_a_row_a_dial(
     solved: Solved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,6 +37,8 @@ NARROW_HEAD = "head"
 NO_MORE = "no more multiply-adds"
 """The name for a network that has no more multiply-adds than the answer."""
 
+FOUR_DIALS = frozenset(("depth", "width", "resolution", "head"))
+"""A joint network has these dials; a staged one has others, too."""
 REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)
 """The names in a certificate that are not those of limits."""
 
@@ -308,6 +310,11 @@ class Certificate:
     def breaks(self) -> tuple[str, ...]:
         """Names of the limits that are not kept."""
         return tuple(row.name for row in self.limits if row.left < 0)
+
+    @property
+    def staged(self) -> bool:
+        """Whether it is a staged network's: each stage has dials of its own."""
+        return len({dial.dial for dial in self.dials} - FOUR_DIALS) > 0
 
     @property
     def hindrances(self) -> frozenset[str]:

@@ -194,6 +194,11 @@ def _dials_table(certificate: Certificate) -> Table:
 def _why_largest(certificate: Certificate) -> str:
     """Why nothing larger on the path is the answer."""
     following = certificate.next
+    if certificate.staged:
+        return (
+            "Of the networks found from the joint one on that keep them, it has the most multiply-adds: no dial "
+            "forward, and none forward against another back, gives more."
+        )
     if certificate.dials:
         return "Of all networks of its four dials near the compound line that keep them, it has the most multiply-adds."
     if following is None:
