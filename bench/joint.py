@@ -85,7 +85,7 @@ def brute() -> None:
     budget = Budget(macs=400_000, weight_bytes=30_000, peak_activation_bytes=20_000, dtype="int8")
     before = time.process_time()
     space = JointSpace(base, budget, largest_px=48)
-    found = space.largest()
+    found = space.largest
     joint = time.process_time() - before
     before, best, count = time.process_time(), 0, 0
     for indices in itertools.product(*(range(space.dials.count(dial)) for dial in DIALS)):

@@ -10,6 +10,7 @@ was. `--only joint staged` leaves out the rest, `--seeds 1 2` trains these alone
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 
 from bench.joint import single
@@ -17,10 +18,9 @@ from budgetnet import Budget, BudgetError, adapt, cost, fit, network, open_image
 from budgetnet.budgets.budget import Fit
 from budgetnet.budgets.devices import budget_for
 from budgetnet.networks import Network
-from budgetnet.networks.scaling import FitStrategy
+from budgetnet.networks.scaling import SEVERAL_DIALS
 from budgetnet.statistics import from_seeds, mean_interval
 
-STRATEGIES: tuple[FitStrategy, ...] = ("joint", "staged")
 OWN_LIMITS = {"100kB": Budget(weight_bytes=100_000, peak_activation_bytes=100_000, dtype="int8")}
 """Limits that are no device's, by their names here."""
 
@@ -36,7 +36,7 @@ def found(base: Network, budget: Budget, largest_px: int) -> dict[str, Fit]:
     alone = single(base, budget, largest_px)
     if alone is not None:
         rows["single"] = alone
-    for strategy in STRATEGIES:
+    for strategy in SEVERAL_DIALS:
         try:
             rows[strategy] = fit(base, budget, strategy, largest_px=largest_px)
         except BudgetError as error:
@@ -54,14 +54,13 @@ def described(network: Network) -> str:
 def differences(accuracies: dict[str, dict[int, float]]) -> None:
     """Of each two strategies the mean difference over the seeds that both have."""
     names = list(accuracies)
-    for place, behind in enumerate(names):
-        for before in names[:place]:
-            seeds = sorted(accuracies[before].keys() & accuracies[behind].keys())
-            pairs = [100 * (accuracies[behind][seed] - accuracies[before][seed]) for seed in seeds]
-            if len(pairs) > 1:
-                low, high = mean_interval(from_seeds(pairs))
-                mean = sum(pairs) / len(pairs)
-                print(f"  {behind} - {before}: {mean:+.1f} ({low:+.1f} to {high:+.1f}), {len(pairs)} seeds")
+    for before, behind in itertools.combinations(names, 2):
+        seeds = sorted(accuracies[before].keys() & accuracies[behind].keys())
+        pairs = [100 * (accuracies[behind][seed] - accuracies[before][seed]) for seed in seeds]
+        if len(pairs) > 1:
+            low, high = mean_interval(from_seeds(pairs))
+            mean = sum(pairs) / len(pairs)
+            print(f"  {behind} - {before}: {mean:+.1f} ({low:+.1f} to {high:+.1f}), {len(pairs)} seeds")
 
 
 def main() -> None:

@@ -71,7 +71,7 @@ def test_it_is_what_brute_force_finds(name: str, budget: Budget, tau: float) -> 
     space = JointSpace(BASES[name], budget, largest_px=28, tau=tau)
     every = kept(space)
     near = {at: macs for at, macs in every.items() if space.in_band(at)}
-    found = space.largest()
+    found = space.largest
     assert (found is None) == (not near)
     if found is not None:
         most = max(near.values())
@@ -93,7 +93,7 @@ def test_it_is_what_brute_force_finds_by_another_runtimes_memory(name: str, budg
     limits: dict[str, Any] = {limit: int(share * getattr(whole, limit)) for limit, share in shares.items()}
     space = JointSpace(BASES[name], Budget(**limits, dtype="int8", runtime="tflite_micro"), largest_px=36)
     near = {at: macs for at, macs in kept(space).items() if space.in_band(at)}
-    found = space.largest()
+    found = space.largest
     assert (found is None) == (not near)
     assert found is None or near[found] == max(near.values())
 
@@ -139,7 +139,7 @@ def test_a_certificate_says_why_each_dial_stays(name: str) -> None:
     found = fit(base, THREE, "joint", largest_px=224)
     assert found.phi is None and found.strategy == "joint" and found.certificate.fits
     space = JointSpace(base, THREE, largest_px=224)
-    at = space.largest()
+    at = space.largest
     assert at is not None and space.dials.network(at) == found.network
     assert [row.dial for row in found.certificate.dials] == list(DIALS)
     for row in found.certificate.dials:
@@ -160,7 +160,7 @@ def test_no_dial_is_said_to_bring_no_more_where_it_does(name: str, budget: Budge
     except BudgetError:
         return
     space = JointSpace(BASES[name], budget, largest_px=28)
-    at = space.largest()
+    at = space.largest
     assert at is not None
     for row in found.certificate.dials:
         if NO_MORE in row.breaks:

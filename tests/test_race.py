@@ -33,7 +33,7 @@ def test_the_better_part_goes_on_and_ties_keep_their_order(values: list[float]) 
         asked.append(list(going))
         return {name: values[int(name[1:])] for name in going}
 
-    results = race(names, score)
+    results = race(names, score, survivors(len(names)))
     assert [len(row) for row in results] == list(survivors(len(names)))
     ranked = sorted(names, key=lambda name: (-values[int(name[1:])], int(name[1:])))
     for going in asked[1:]:
@@ -44,14 +44,15 @@ def test_the_better_part_goes_on_and_ties_keep_their_order(values: list[float]) 
 def test_the_incumbent_meets_the_best_of_the_others_in_the_last_rung(values: list[float], data: st.DataObject) -> None:
     names = [f"n{index}" for index in range(len(values))]
     incumbent = data.draw(st.sampled_from(names))
-    last = race(names, lambda rung, going: {name: values[int(name[1:])] for name in going}, incumbent)[-1]
+    kept = survivors(len(names))
+    last = race(names, lambda rung, going: {name: values[int(name[1:])] for name in going}, kept, incumbent)[-1]
     others = sorted(set(names) - {incumbent}, key=lambda name: (-values[int(name[1:])], int(name[1:])))
     assert set(last) == {incumbent, others[0]}
 
 
 def test_a_race_without_entrants_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        race([], lambda rung, going: {})
+        race([], lambda rung, going: {}, ())
 
 
 def judged(*wrong: int, count: int = 1000, sure: float = 0.9) -> ValidationScores:

@@ -209,7 +209,7 @@ def test_a_race_may_end_with_up_to_four() -> None:
     assert survivors(24, 4) == (24, 12, 6, 3) and survivors(8, 4) == (8, 4) and survivors(3, 4) == (3,)
     assert survivors(24) == (24, 12, 6, 3, 2)
     names = [f"n{place}" for place in range(9)]
-    last = race(names, lambda rung, going: {name: float(name[1:]) for name in going}, "n0", 4)[-1]
+    last = race(names, lambda rung, going: {name: float(name[1:]) for name in going}, survivors(9, 4), "n0")[-1]
     assert set(last) == {"n0", "n8", "n7", "n6"}
     with pytest.raises(ValueError, match="at least two"):
         survivors(4, 1)

@@ -79,20 +79,20 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
     here = space.largest(changes=100)
     assert space.network(here) == found.network
     rows = {row.dial: row for row in found.certificate.dials}
-    for knob in space.knobs:
-        further = space.turned(here, knob, 1)
-        assert (knob.title in rows) == (further is not None)
+    for dial in space.dials:
+        further = space.turned(here, dial, 1)
+        assert (dial.title in rows) == (further is not None)
         if further is None:
             continue
-        row, fault, broken = rows[knob.title], space.fault(further), budget.check(space.network(further)).breaks
+        row, fault, broken = rows[dial.title], space.fault(further), budget.check(space.network(further)).breaks
         if fault is None:
             assert row.breaks == (broken or (NO_MORE,)) and row.reason(str)
             assert broken or space.macs(further) <= found.cost.macs
         else:
             assert row.next is None and row.reason(str) == fault
-        for back in space.knobs:
+        for back in space.dials:
             both = space.turned(further, back, -1)
-            if back != knob and both is not None and space.fault(both) is None:
+            if back != dial and both is not None and space.fault(both) is None:
                 assert space.macs(both) <= found.cost.macs or not budget.check(space.network(both)).fits
 
 
@@ -102,18 +102,18 @@ def test_a_turn_forward_is_undone_by_one_back(name: str, data: st.DataObject) ->
     space = space_of(BASES[name], Budget(macs=400_000), 28)
     here = space.start
     for _ in range(4):
-        knob, by = data.draw(st.sampled_from(space.knobs)), data.draw(st.sampled_from((1, -1)))
-        new = space.turned(here, knob, by)
+        dial, by = data.draw(st.sampled_from(space.dials)), data.draw(st.sampled_from((1, -1)))
+        new = space.turned(here, dial, by)
         if new is None:
             continue
         priced = cost(space.network(new), dtype="int8")
         assert space.macs(new) == priced.macs, "sums of parts are the network's own"
         assert sum(part.params for part in space.parts(new)) == priced.params
-        whole = float(space.base.stages[knob.stage or 0].expansion).is_integer()
-        if knob.part != "expansion" or whole:
-            assert space.turned(new, knob, -1 if by == 1 else 1) == here
+        whole = float(space.base.stages[dial.stage or 0].expansion).is_integer()
+        if dial.part != "expansion" or whole:
+            assert space.turned(new, dial, -1 if by == 1 else 1) == here
         changed = [before != behind for before, behind in zip(here.stages, new.stages, strict=True)]
-        assert sum(changed) == (knob.stage is not None)
+        assert sum(changed) == (dial.stage is not None)
         here = new
 
 

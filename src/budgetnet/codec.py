@@ -75,6 +75,11 @@ def require_known(what: str, names: Sequence[str], known: Collection[str], where
         require(name in known, f"{what} is {shown(name)}, which {where} does not have")
 
 
+def require_unique(what: str, names: Sequence[str]) -> None:
+    """Raise a one-line `ValueError` where a name stands twice; `what` says of whom, such as "entrants has an id"."""
+    require(len(set(names)) == len(names), f"{what} twice")
+
+
 def require_interval(value: float | None, low: float | None, high: float | None, what: str = "the value") -> None:
     """Raise a one-line `ValueError` unless low <= value <= high, as far as they are known.
 

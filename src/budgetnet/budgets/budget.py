@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from budgetnet.amounts import count, size_bytes
 from budgetnet.arguments import integer, number, of_kind
+from budgetnet.budgets.dials import DIALS
 from budgetnet.budgets.path import without_skips
 from budgetnet.codec import (
     ONLY_IF_SET,
@@ -37,8 +38,6 @@ NARROW_HEAD = "head"
 NO_MORE = "no more multiply-adds"
 """The name for a network that has no more multiply-adds than the answer."""
 
-FOUR_DIALS = frozenset(("depth", "width", "resolution", "head"))
-"""A joint network has these dials; a staged one has others, too."""
 REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)
 """The names in a certificate that are not those of limits."""
 
@@ -314,7 +313,7 @@ class Certificate:
     @property
     def staged(self) -> bool:
         """Whether it is a staged network's: each stage has dials of its own."""
-        return len({dial.dial for dial in self.dials} - FOUR_DIALS) > 0
+        return not {dial.dial for dial in self.dials} <= set(DIALS)
 
     @property
     def hindrances(self) -> frozenset[str]:

@@ -15,7 +15,7 @@ import functools
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from budgetnet.budgets.budget import (
@@ -104,6 +104,14 @@ class Sums:
         return Sums(params, weights, biases, tuple(at.items()))
 
 
+def are_light(parts: Sequence[Sums], budget: Budget) -> bool:
+    """Whether a network of these parts keeps the limits on params and weights: of weights the least that a file has."""
+    weights, biases = sum(part.weights for part in parts), sum(part.biases for part in parts)
+    most = min((limit for limit in (budget.weight_bytes, budget.peak_bytes) if limit is not None), default=math.inf)
+    params = sum(part.params for part in parts)
+    return weight_bytes(weights, biases, budget.dtype) <= most and (budget.params is None or params <= budget.params)
+
+
 class JointSpace:
     """The networks of a base's dials under a budget. Sums are added from parts; a network is made only to be checked.
 
@@ -156,10 +164,6 @@ class JointSpace:
         return self.budget.check(network).breaks + (self.obstacles(network) if self.obstacles else ())
 
     @functools.cached_property
-    def largest_position(self) -> Position | None:
-        """As `largest` finds it, once."""
-        return self.largest()
-
     def largest(self) -> Position | None:
         """The position of the most multiply-adds within the limits and the band; None where there is none.
 
@@ -233,9 +237,13 @@ class JointSpace:
 
     def macs(self, at: Position) -> int:
         """Multiply-adds, exactly."""
-        pixels = self.pixels(at.resolution)
-        body, tail = self._body(at.depth, at.width), self._tail(at.width, at.head)
-        return sum(pixels[level] * weights for level, weights in (*body.at, *tail.at))
+        parts = self._body(at.depth, at.width), self._tail(at.width, at.head)
+        return self.macs_of(parts, at.resolution)
+
+    def macs_of(self, parts: Iterable[Sums], size: int) -> int:
+        """Multiply-adds of these parts at a size, exactly."""
+        pixels = self.pixels(size)
+        return sum(pixels[level] * weights for part in parts for level, weights in part.at)
 
     def in_band(self, at: Position) -> bool:
         """Whether the nearest of the factors that give this position is at most tau from the compound line."""
@@ -312,11 +320,8 @@ class JointSpace:
                     yield depth, width
 
     def _light(self, depth: int, width: int, head: int) -> bool:
-        """Whether params and weights, which no size changes, are kept: of weights the least that a file can have."""
-        body, tail, budget = self._body(depth, width), self._tail(width, head), self.budget
-        weights = weight_bytes(body.weights + tail.weights, body.biases + tail.biases, budget.dtype)
-        most = min((limit for limit in (budget.weight_bytes, budget.peak_bytes) if limit is not None), default=math.inf)
-        return weights <= most and (budget.params is None or body.params + tail.params <= budget.params)
+        """Whether params and weights, which no size changes, are kept."""
+        return are_light((self._body(depth, width), self._tail(width, head)), self.budget)
 
     def _lightest_head(self, depth: int, width: int) -> int | None:
         """The largest head whose params and weights are kept."""
@@ -462,7 +467,7 @@ def fit_joint(
 
 def largest_of(space: JointSpace) -> Position:
     """The position of the joint network. Raises a `BudgetError` where there is none."""
-    at = space.largest_position
+    at = space.largest
     if at is not None:
         return at
     smallest = space.dials.network(FIRST)

@@ -21,10 +21,9 @@ from random import Random
 from typing import Any, Literal, NamedTuple
 
 from budgetnet.budgets.budget import NO_MORE, Budget, Certificate, DialStep, Fit, limit_rows
-from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, at_reference, joint_space, largest_of
+from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, are_light, at_reference, joint_space, largest_of
 from budgetnet.costs.blocks import distinct_blocks
 from budgetnet.costs.network_cost import part_of, parts_of
-from budgetnet.costs.number_types import weight_bytes
 from budgetnet.networks import MOST_CHANNELS, Network, Stage
 from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
 
@@ -42,8 +41,8 @@ MOST_WIDER = 2.0
 MOST_DEEPER = 1
 """A stage has at most one block more than it has in its base, or in the joint network."""
 
-KnobPart = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
-STAGE_PARTS: tuple[KnobPart, ...] = ("width", "depth", "expansion", "kernel")
+DialPart = Literal["resolution", "stem", "head", "width", "depth", "expansion", "kernel"]
+STAGE_PARTS: tuple[DialPart, ...] = ("width", "depth", "expansion", "kernel")
 
 
 class StageShape(NamedTuple):
@@ -65,10 +64,10 @@ class Shape(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class StageDial:
     """What one stage, or the whole network, can be turned by. `stage` is an index; None for the whole network."""
 
-    part: KnobPart
+    part: DialPart
     stage: int | None = None
 
     @property
@@ -87,39 +86,36 @@ class StagedSpace:
     """
 
     def __init__(self, joint: JointSpace) -> None:
-        self.base, self.budget, self.breaks, self.dials = joint.base, joint.budget, joint.breaks, joint.dials
+        self.base, self.budget, self.breaks, self.joint_dials = joint.base, joint.budget, joint.breaks, joint.dials
         at = largest_of(joint)
         network = joint.dials.network(at)
         stages = tuple(StageShape(one.channels, one.repeats, one.expansion, one.kernel) for one in network.stages)
         self.start = Shape(at.resolution, network.stem.channels, at.head, stages)
         self.kernels = tuple(sorted({stage.kernel for stage in self.base.stages if stage.kernel}))
-        self.knobs = tuple(
-            knob for knob in self._all_knobs() if self.turned(self.start, knob, 1) or self.turned(self.start, knob, -1)
+        self.dials = tuple(
+            dial for dial in self._all_dials() if self.turned(self.start, dial, 1) or self.turned(self.start, dial, -1)
         )
         self._kept: dict[Shape, bool] = {}
         self._sums: dict[object, Sums] = {}
-        self._pixels = joint.pixels
+        self._macs_of = joint.macs_of
         placed = distinct_blocks(at_reference(network))
         self._stage_px = tuple(block.px for block in placed if block.place == 0)
-        self._most_bytes = min(
-            (limit for limit in (self.budget.weight_bytes, self.budget.peak_bytes) if limit is not None),
-            default=math.inf,
-        )
 
-    def _all_knobs(self) -> tuple[Knob, ...]:
-        whole: tuple[KnobPart, ...] = ("resolution", "stem", "head")
+    def _all_dials(self) -> tuple[StageDial, ...]:
+        whole: tuple[DialPart, ...] = ("resolution", "stem", "head")
         stages = range(len(self.base.stages))
-        return *(Knob(part) for part in whole), *(Knob(part, stage) for stage in stages for part in STAGE_PARTS)
+        each = (StageDial(part, stage) for stage in stages for part in STAGE_PARTS)
+        return *(StageDial(part) for part in whole), *each
 
     def network(self, shape: Shape) -> Network:
         """The base in this shape."""
-        base, (channels, hidden) = self.base, self.dials.heads[shape.head]
+        base, (channels, hidden) = self.base, self.joint_dials.heads[shape.head]
         if channels is None and hidden is None:  # no head that could be turned
             hidden = base.head.hidden
         return dataclasses.replace(
             base,
             name=f"{base.name} staged",
-            resolution_px=self.dials.sizes[shape.size].value,
+            resolution_px=self.joint_dials.sizes[shape.size].value,
             stem=dataclasses.replace(base.stem, channels=shape.stem),
             stages=tuple(_shaped(*pair) for pair in zip(base.stages, shape.stages, strict=True)),
             head=dataclasses.replace(base.head, channels=channels, hidden=hidden),
@@ -127,23 +123,23 @@ class StagedSpace:
 
     # Turns.
 
-    def turned(self, shape: Shape, knob: Knob, by: Literal[1, -1]) -> Shape | None:
-        """The shape with one knob a step further or back; None where it ends."""
-        if knob.stage is not None:
-            stage = self._turned_stage(shape.stages[knob.stage], self.base.stages[knob.stage], knob.part, by)
+    def turned(self, shape: Shape, dial: StageDial, by: Literal[1, -1]) -> Shape | None:
+        """The shape with one dial a step further or back; None where it ends."""
+        if dial.stage is not None:
+            stage = self._turned_stage(shape.stages[dial.stage], self.base.stages[dial.stage], dial.part, by)
             if stage is None:
                 return None
-            return shape._replace(stages=(*shape.stages[: knob.stage], stage, *shape.stages[knob.stage + 1 :]))
-        if knob.part == "resolution":
+            return shape._replace(stages=(*shape.stages[: dial.stage], stage, *shape.stages[dial.stage + 1 :]))
+        if dial.part == "resolution":
             size = shape.size + by
-            return shape._replace(size=size) if 0 <= size < len(self.dials.sizes) else None
-        if knob.part == "head":
+            return shape._replace(size=size) if 0 <= size < len(self.joint_dials.sizes) else None
+        if dial.part == "head":
             head = shape.head + by
-            return shape._replace(head=head) if 0 <= head < len(self.dials.heads) else None
+            return shape._replace(head=head) if 0 <= head < len(self.joint_dials.heads) else None
         stem = shape.stem + by * self.base.rounding.channel_multiple
         return shape._replace(stem=stem) if LEAST_CHANNELS <= stem <= self.start.stem else None
 
-    def _turned_stage(self, stage: StageShape, base: Stage, part: KnobPart, by: Literal[1, -1]) -> StageShape | None:
+    def _turned_stage(self, stage: StageShape, base: Stage, part: DialPart, by: Literal[1, -1]) -> StageShape | None:
         if part == "width":
             channels = stage.channels + by * self.base.rounding.channel_multiple
             return stage._replace(channels=channels) if LEAST_CHANNELS <= channels <= MOST_CHANNELS else None
@@ -199,8 +195,7 @@ class StagedSpace:
 
     def macs(self, shape: Shape) -> int:
         """Multiply-adds, exactly."""
-        pixels = self._pixels(shape.size)
-        return sum(pixels[level] * weights for part in self.parts(shape) for level, weights in part.at)
+        return self._macs_of(self.parts(shape), shape.size)
 
     def log_macs(self, shape: Shape) -> float:
         """What is maximised: the natural logarithm of multiply-adds."""
@@ -212,7 +207,7 @@ class StagedSpace:
         pairs = zip(itertools.pairwise(widths), itertools.pairwise(joint), strict=True)
         if any(before > behind and started <= ended for (before, behind), (started, ended) in pairs):
             return "no stage is narrower than the one before it"
-        own, head = self.base.head.channels, self.dials.heads[shape.head][0]
+        own, head = self.base.head.channels, self.joint_dials.heads[shape.head][0]
         if own is not None and head is not None and head < min(widths[-1], own):
             return "the head is at least as wide as the last stage"
         if any(not start / MOST_WIDER <= wide <= start * MOST_WIDER for wide, start in zip(widths, joint, strict=True)):
@@ -231,14 +226,9 @@ class StagedSpace:
         return known
 
     def _light(self, shape: Shape) -> bool:
-        """Whether the sums keep their limits: of weights the least that a file can have."""
-        parts, budget = self.parts(shape), self.budget
-        weights, biases = sum(part.weights for part in parts), sum(part.biases for part in parts)
-        return (
-            weight_bytes(weights, biases, budget.dtype) <= self._most_bytes
-            and (budget.macs is None or self.macs(shape) <= budget.macs)
-            and (budget.params is None or sum(part.params for part in parts) <= budget.params)
-        )
+        """Whether the sums keep their limits."""
+        limit = self.budget.macs
+        return are_light(self.parts(shape), self.budget) and (limit is None or self.macs(shape) <= limit)
 
     # The search.
 
@@ -249,7 +239,7 @@ class StagedSpace:
     def _annealed(self, changes: int, random: Random) -> Shape:
         """The largest shape that a random walk from the joint network meets within the limits.
 
-        A change is one to three turns of knobs drawn at random. What has fewer multiply-adds is taken with the
+        A change is one to three turns of dials drawn at random. What has fewer multiply-adds is taken with the
         probability exp(loss / temperature), and the temperature falls to 0.
         """
         here = best = self.start
@@ -258,7 +248,7 @@ class StagedSpace:
             temperature = FIRST_TEMPERATURE * (1 - change / changes) ** 2
             new = here
             for _ in range(random.choice((1, 1, 2, 2, 3))):
-                new = self.turned(new, random.choice(self.knobs), random.choice((1, 1, -1))) or new
+                new = self.turned(new, random.choice(self.dials), random.choice((1, 1, -1))) or new
             least = value + temperature * math.log(1.0 - random.random())
             if new == here or (found := self.log_macs(new)) < least or not self.keeps(new):
                 continue
@@ -268,36 +258,36 @@ class StagedSpace:
         return best
 
     def _polished(self, here: Shape) -> Shape:
-        """From a shape on, until no knob further, and none further against another back, gives more multiply-adds."""
+        """From a shape on, until no dial further, and none further against another back, gives more multiply-adds."""
         while (new := self._better(here)) is not None:
             here = new
         return here
 
     def _better(self, here: Shape) -> Shape | None:
         value = self.log_macs(here)
-        forward = [(knob, new) for knob in self.knobs if (new := self.turned(here, knob, 1)) is not None]
+        forward = [(dial, new) for dial in self.dials if (new := self.turned(here, dial, 1)) is not None]
         for _, new in forward:
             if self.log_macs(new) > value and self.keeps(new):
                 return new
-        for (knob, further), back in itertools.product(forward, self.knobs):
-            new = self.turned(further, back, -1) if back != knob else None
+        for (dial, further), back in itertools.product(forward, self.dials):
+            new = self.turned(further, back, -1) if back != dial else None
             if new is not None and self.log_macs(new) > value and self.keeps(new):
                 return new
         return None
 
-    def words(self, shape: Shape, knob: Knob) -> str:
-        """Where a knob stands, as people read it."""
-        if knob.stage is None:
-            if knob.part == "resolution":
-                height, width = self.dials.sizes[shape.size].value
+    def words(self, shape: Shape, dial: StageDial) -> str:
+        """Where a dial stands, as people read it."""
+        if dial.stage is None:
+            if dial.part == "resolution":
+                height, width = self.joint_dials.sizes[shape.size].value
                 return f"{height}x{width} px"
-            return f"{shape.stem if knob.part == 'stem' else self.dials.heads[shape.head][0]} channels"
-        stage = shape.stages[knob.stage]
-        if knob.part == "width":
+            return f"{shape.stem if dial.part == 'stem' else self.joint_dials.heads[shape.head][0]} channels"
+        stage = shape.stages[dial.stage]
+        if dial.part == "width":
             return f"{stage.channels} channels"
-        if knob.part == "depth":
+        if dial.part == "depth":
             return f"{stage.repeats} {'block' if stage.repeats == 1 else 'blocks'}"
-        if knob.part == "expansion":
+        if dial.part == "expansion":
             return f"{stage.expansion:g} times the channels"
         return f"{stage.kernel}x{stage.kernel}"
 
@@ -324,18 +314,18 @@ def fit_staged(
     shape = space.largest(changes)
     network = space.network(shape)
     price = budget.price(network)
-    steps = (_dial_step(space, shape, knob) for knob in space.knobs)
+    steps = (_dial_step(space, shape, dial) for dial in space.dials)
     dials = tuple(step for step in steps if step is not None)
     certificate = Certificate(limit_rows(price, budget), dials=dials, runtime=budget.runtime)
     return Fit(network, None, price, certificate, "staged")
 
 
-def _dial_step(space: StagedSpace, shape: Shape, knob: Knob) -> DialStep | None:
+def _dial_step(space: StagedSpace, shape: Shape, dial: StageDial) -> DialStep | None:
     """Why one dial is not turned further; None where it has no setting behind this one."""
-    text, turned = space.words(shape, knob), space.turned(shape, knob, 1)
+    text, turned = space.words(shape, dial), space.turned(shape, dial, 1)
     if turned is None:
         return None
     fault = space.fault(turned)
     if fault is not None:
-        return DialStep(knob.title, text, None, (), fault)
-    return DialStep(knob.title, text, space.words(turned, knob), space.breaks(space.network(turned)) or (NO_MORE,))
+        return DialStep(dial.title, text, None, (), fault)
+    return DialStep(dial.title, text, space.words(turned, dial), space.breaks(space.network(turned)) or (NO_MORE,))

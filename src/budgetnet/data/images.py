@@ -71,6 +71,13 @@ class Preprocessing:
         choose("interpolation", self.interpolation, get_args(Interpolation))
 
 
+def check_channels(preprocessing: Preprocessing, channels: int, taker: str = "the network takes") -> None:
+    """Raise a one-line `ValueError` unless it is for as many channels as `taker` says of a network."""
+    have = len(preprocessing.mean)
+    if have != channels:
+        raise ValueError(f"preprocessing has {have} channels, and {taker} {channels}")
+
+
 def default_preprocessing(in_channels: int) -> Preprocessing:
     """ImageNet's mean and std for 3 channels, (0.5, 0.25) for 1. Raises `ValueError` for others."""
     choose("input channels", in_channels, (1, 3))

@@ -24,9 +24,9 @@ def survivors(entrants: int, most_last: int = 2) -> tuple[int, ...]:
 
 
 def race(
-    entrants: Sequence[str], score: Score, incumbent: str | None = None, most_last: int = 2
+    entrants: Sequence[str], score: Score, kept: Sequence[int], incumbent: str | None = None
 ) -> tuple[Mapping[str, float], ...]:
-    """The scores of every rung, of which the last has at most `most_last` entrants; its scores decide.
+    """The scores of every rung; `kept` says how many take part in each, and the scores of the last decide.
 
     Ties go to the entrant that stands first in `entrants`. The `incumbent`, what one would take without a race,
     goes on to the last rung in any case: only the longest comparison may set it aside. Raises `ValueError` without
@@ -37,7 +37,7 @@ def race(
     order = {entrant: index for index, entrant in enumerate(entrants)}
     going = list(entrants)
     results: list[Mapping[str, float]] = []
-    for rung, count in enumerate(survivors(len(entrants), most_last)):
+    for rung, count in enumerate(kept):
         going = going[:count]
         scores = score(rung, going)
         results.append(scores)

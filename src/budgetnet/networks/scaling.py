@@ -37,7 +37,7 @@ each of depth, width, resolution and head (`budgets.joint`), "staged" has dials 
 FIT_STRATEGIES: tuple[FitStrategy, ...] = get_args(FitStrategy)
 SEVERAL_DIALS: tuple[FitStrategy, ...] = ("joint", "staged")
 """These strategies have several dials."""
-NEAR_THE_LINE: tuple[FitStrategy, ...] = ("compound", "joint", "staged")
+NEAR_THE_LINE: tuple[FitStrategy, ...] = ("compound", *SEVERAL_DIALS)
 """The strategies that coefficients say something about."""
 
 LEAST_CHANNELS = 8

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from budgetnet import __version__
 from budgetnet.arguments import shown
-from budgetnet.codec import DamagedError, NonNegativeInt, NotEmpty, ONLY_IF_SET, PositiveInt, as_object, from_plain, require, require_known, to_plain
+from budgetnet.codec import DamagedError, NonNegativeInt, NotEmpty, ONLY_IF_SET, PositiveInt, as_object, from_plain, require, require_known, to_plain, require_unique
 from budgetnet.data import Data, Folders, ImageSet, identity_of
 from budgetnet.data.deep import Range
 from budgetnet.data.folders import PARTS
@@ -56,7 +56,7 @@ class DataRecord:
             require(name in self.counts, f"counts.{name} is missing")
         for name in self.counts:
             require(name in COUNTED, f"counts.{shown(name)[1:-1]} is not known")
-        require(len(set(self.classes)) == len(self.classes), "classes has a name twice")
+        require_unique("classes has a name", self.classes)
         if self.folders is not None:
             require_known("a key of folders", list(self.folders), PARTS, "a data set of folders")
             Folders(**self.folders)

@@ -25,6 +25,7 @@ from budgetnet.codec import (
     from_plain,
     require,
     require_interval,
+    require_unique,
     to_plain,
 )
 from budgetnet.data import (
@@ -120,7 +121,7 @@ class Evaluation:
         require_interval(self.top1, self.top1_low, self.top1_high, "top1")
         names, counts = [row.name for row in self.per_class], [row.count for row in self.per_class]
         classes = len(names)
-        require(len(set(names)) == classes, "per_class has a name twice")
+        require_unique("per_class has a name", names)
         require(sum(counts) == self.count, f"per_class has {sum(counts)} images, and count is {self.count}")
         require((self.top5 is None) == (classes <= 5), f"top5 is {self.top5}, of {classes} classes")
         require(self.top5 is None or self.top5 >= self.top1, "top5 is below top1")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.atomic_write import written_aside
+from budgetnet.codec import require, require_interval
 from budgetnet.data import ImageSet
 from budgetnet.statistics import Seeds
 from budgetnet.training.chance import AgainstChance, against_chance
@@ -55,6 +56,15 @@ class TestPredictions:
 def right_over_seeds(tests: Sequence[TestPredictions]) -> Seeds:
     """1 for a right answer and 0 for a wrong one, for `over_seeds`."""
     return [(test.indices, test.right.astype(np.float64)) for test in tests]
+
+
+def check_over_seeds(
+    accuracy: float, low: float, high: float, seeds: Sequence[float], unlearned: Sequence[int]
+) -> None:
+    """Raise a one-line `ValueError` unless the interval holds the mean, and `unlearned` names some of the seeds."""
+    require_interval(accuracy, low, high, "accuracy")
+    for seed in unlearned:
+        require(seed < len(seeds), f"unlearned has the seed {seed}, of {len(seeds)}")
 
 
 def unlearned(tests: Sequence[TestPredictions]) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from budgetnet.codec import NonNegativeInt, PositiveInt, require
 from budgetnet.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
+from budgetnet.data.images import check_channels
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import AGAIN, load_checkpoint, load_tensors, save_checkpoint
 from budgetnet.networks import Network
@@ -44,8 +45,7 @@ class TrainingSpec:
     batch: PositiveInt
 
     def __post_init__(self) -> None:
-        channels, taken = len(self.preprocessing.mean), self.network.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
+        check_channels(self.preprocessing, self.network.in_channels)
 
     def for_steps(self, steps: int, warmup_steps: int | None = None) -> TrainingConfig:
         """The training of so many steps; its warm-up is the recipe's share of them, unless given."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from budgetnet.cluster.executor import batch_for
 from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
+from budgetnet.data.images import check_channels
 from budgetnet.experiments.activations.networks import activation_name, base_for, with_activation
 from budgetnet.experiments.activations.probe import LENGTHS
 from budgetnet.experiments.activations.request import StudyRequest
@@ -45,8 +46,7 @@ class StudyPlan:
             count = getattr(self, name)
             require(count <= self.steps, f"{name} is {count}, more than steps, {self.steps}")
         require(max(self.probe_steps) <= self.steps, f"probe_steps goes beyond steps, {self.steps}")
-        channels, taken = len(self.preprocessing.mean), self.network.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
+        check_channels(self.preprocessing, self.network.in_channels)
 
 
 StudyRecord = Record[StudyRequest, StudyPlan]

@@ -20,6 +20,7 @@ from budgetnet.codec import (
     Share,
     require,
     require_known,
+    require_unique,
 )
 from budgetnet.experiments.activations.measures import MEASURES, ImageValues, Measure
 from budgetnet.experiments.activations.networks import activation_name, activation_title
@@ -163,7 +164,7 @@ class Study:
 
     def __post_init__(self) -> None:
         names = [twin.name for twin in self.twins]
-        require(len(set(names)) == len(names), "twins has a name twice")
+        require_unique("twins has a name", names)
         require(
             set(self.differences) == {one.name for one in MEASURES},
             "differences has other names than those that are measured",

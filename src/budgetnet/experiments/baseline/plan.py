@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from budgetnet.budgets.feasible_space import FeasibleSpace
 from budgetnet.budgets.search_space import Space
 from budgetnet.cluster.executor import batch_for
-from budgetnet.codec import NonNegativeFloat, PositiveFloat, PositiveInt, require
+from budgetnet.codec import NonNegativeFloat, PositiveFloat, PositiveInt
 from budgetnet.data import ImageSet, Preprocessing
+from budgetnet.data.images import check_channels
 from budgetnet.experiments.baseline.default_space import space_for
 from budgetnet.experiments.baseline.request import BaselineRequest
 from budgetnet.experiments.experiment import Context
@@ -103,8 +104,7 @@ class BaselinePlan:
     finals: Rung
 
     def __post_init__(self) -> None:
-        channels, taken = len(self.preprocessing.mean), self.space.base.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the base takes {taken}")
+        check_channels(self.preprocessing, self.space.base.in_channels, "the base takes")
 
     def config(self, name: str, network: Network, seed: int, rung: Rung) -> TrainingConfig:
         """A training of that network in a rung, called `name`."""

@@ -22,8 +22,8 @@ from budgetnet.codec import (
     PositiveInt,
     Share,
     require,
-    require_interval,
     require_known,
+    require_unique,
 )
 from budgetnet.experiments.baseline.objective import Objective, Scored, best_of
 from budgetnet.experiments.baseline.plan import BaselinePlan
@@ -40,7 +40,7 @@ from budgetnet.statistics import (
     paired_over_seeds,
     with_shared_split,
 )
-from budgetnet.training.predictions import TestPredictions, right_over_seeds, unlearned
+from budgetnet.training.predictions import TestPredictions, check_over_seeds, right_over_seeds, unlearned
 
 FILE = "baseline.json"
 FORMAT = "budgetnet.baseline.v2"
@@ -100,9 +100,7 @@ class Final:
     unlearned: tuple[NonNegativeInt, ...] = ()
 
     def __post_init__(self) -> None:
-        require_interval(self.accuracy, self.low, self.high, "accuracy")
-        for seed in self.unlearned:
-            require(seed < len(self.seeds), f"unlearned has the seed {seed}, of {len(self.seeds)}")
+        check_over_seeds(self.accuracy, self.low, self.high, self.seeds, self.unlearned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ class Baseline:
         require(len(self.finals) > 1 and base.id == BASE, "the last of finals is not the base")
         require(self.winner == winner.id, f"winner is {shown(self.winner)}, and the first of finals {shown(winner.id)}")
         ids = [row.id for row in self.candidates]
-        require(len(set(ids)) == len(ids), "candidates has an id twice")
+        require_unique("candidates has an id", ids)
         known = {*ids, *(row.id for row in self.semifinals)}
         require_known("an id of finals", [row.id for row in self.finals[:-1]], known, "candidates and semifinals")
         require(any(row.front for row in self.candidates), "none of candidates is on the front")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from budgetnet.budgets.coefficient_space import Region
 from budgetnet.cluster.executor import batch_for
-from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, require
+from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, require, require_unique
 from budgetnet.data import Preprocessing
+from budgetnet.data.images import check_channels
 from budgetnet.experiments.coefficients.entrants import (
     Entrant,
     Matched,
@@ -113,7 +114,7 @@ class CoefficientsPlan:
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.entrants]
-        require(len(set(ids)) == len(ids), "entrants has an id twice")
+        require_unique("entrants has an id", ids)
         require(self.kept[0] == len(ids), f"kept begins with {self.kept[0]}, and there are {len(ids)} entrants")
         require(list(self.kept) == sorted(self.kept, reverse=True), "kept grows from rung to rung")
         early = len(self.kept) - 1
@@ -124,8 +125,7 @@ class CoefficientsPlan:
         for row in self.entrants:
             rungs = len(row.race.rungs) if row.race else 0
             require(rungs == early, f"race of {row.id} has {rungs} rungs; {early} are early")
-        channels, taken = len(self.preprocessing.mean), self.base.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the base takes {taken}")
+        check_channels(self.preprocessing, self.base.in_channels, "the base takes")
 
     def lengths(self, seeds: int) -> list[tuple[int, float]]:
         """How many trainings each rung and then the check has, and the seconds of one."""

@@ -19,6 +19,7 @@ from budgetnet.codec import (
     require,
     require_interval,
     require_known,
+    require_unique,
 )
 from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.coefficients.plan import FOUND, PAPER_ID, CoefficientsPlan
@@ -204,7 +205,7 @@ class CoefficientSearch:
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.ranking]
-        require(len(set(ids)) == len(ids), "ranking has an id twice")
+        require_unique("ranking has an id", ids)
         pairs = [name for row in (*self.differences, *self.needed) for name in (row.a, row.b)]
         require_known("an id of differences or needed", pairs, ids, "ranking")
         require_known("an id of alike", self.alike, ids, "ranking")

@@ -73,7 +73,7 @@ def run(record: Record[CoefficientsRequest, CoefficientsPlan], context: Context)
             rungs.append({name: [on_validation(job, images) for job in row] for name, row in jobs.items()})
             return {name: -score_of(rows).log_loss for name, rows in rungs[-1].items()}
 
-        race(list(entrants), score, plan.incumbent.id, plan.kept[-1])
+        race(list(entrants), score, plan.kept, plan.incumbent.id)
         ranking = _ranking(rungs, plan)
         best = ranking[0]
         if all(one.diverged for one in best.score.seeds):

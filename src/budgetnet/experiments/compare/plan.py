@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from budgetnet.codec import NonNegativeFloat, NonNegativeInt, NotEmpty, PositiveFloat, PositiveInt, require
 from budgetnet.data import Preprocessing
+from budgetnet.data.images import check_channels
 from budgetnet.experiments.compare.entrants import Entrant, LeftOut
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
@@ -43,8 +44,7 @@ class PlannedEntrant:
     augmentation: NotEmpty[tuple[Chosen, ...]]
 
     def __post_init__(self) -> None:
-        channels, taken = len(self.preprocessing.mean), self.entrant.network.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the network takes {taken}")
+        check_channels(self.preprocessing, self.entrant.network.in_channels)
         for name in ("warmup_steps", "cooldown_steps"):
             count = getattr(self, name)
             require(count <= self.steps, f"{name} is {count}, more than steps, {self.steps}")

@@ -20,6 +20,7 @@ from budgetnet.codec import (
     require,
     require_interval,
     require_known,
+    require_unique,
 )
 from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.compare.entrants import LeftOut
@@ -151,7 +152,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.networks]
-        require(len(set(ids)) == len(ids), "networks has an id twice")
+        require_unique("networks has an id", ids)
         require_known("reference", [] if self.reference is None else [self.reference], ids, "networks")
         require_known("an id of pairs", [name for pair in self.pairs for name in (pair.a, pair.b)], ids, "networks")
         count = len(ids) - 1 if self.reference is not None else len(ids) * (len(ids) - 1) // 2

@@ -29,10 +29,11 @@ from budgetnet.codec import (
     PositiveInt,
     Share,
     require,
-    require_interval,
+    require_unique,
     to_plain,
 )
 from budgetnet.data import ImageSet, Preprocessing
+from budgetnet.data.images import check_channels
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.experiments.family.members import PHIS, members_of
 from budgetnet.experiments.timing import FORWARD_RATE, ends_of
@@ -57,6 +58,7 @@ from budgetnet.training.outcome import trained_model
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for
 from budgetnet.training.predictions import (
     TestPredictions,
+    check_over_seeds,
     predictions_of,
     right_over_seeds,
     train_and_test,
@@ -120,8 +122,7 @@ class MembersPlan:
 
     def __post_init__(self) -> None:
         require([row.phi for row in self.members] == list(PHIS), f"phi of members must be {list(PHIS)}")
-        channels, taken = len(self.preprocessing.mean), self.members[0].network.in_channels
-        require(channels == taken, f"preprocessing has {channels} channels, and the members take {taken}")
+        check_channels(self.preprocessing, self.members[0].network.in_channels, "the members take")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,7 @@ class Member:
     unlearned: tuple[NonNegativeInt, ...] = ()
 
     def __post_init__(self) -> None:
-        require_interval(self.accuracy, self.low, self.high, "accuracy")
-        for seed in self.unlearned:
-            require(seed < len(self.seeds), f"unlearned has the seed {seed}, of {len(self.seeds)}")
+        check_over_seeds(self.accuracy, self.low, self.high, self.seeds, self.unlearned)
 
 
 def check_members(members: Sequence[Member], gains: Sequence[PairedDifference]) -> None:
@@ -159,7 +158,7 @@ def check_members(members: Sequence[Member], gains: Sequence[PairedDifference]) 
     before."""
     require([row.phi for row in members] == list(PHIS), f"phi of members must be {list(PHIS)}")
     ids = [row.id for row in members]
-    require(len(set(ids)) == len(ids), "members has an id twice")
+    require_unique("members has an id", ids)
     pairs = [(row.a, row.b) for row in gains]
     require(pairs == list(zip(ids[1:], ids, strict=False)), "gains are not of each member and the one before it")
     require(len({len(row.seeds) for row in (*members, *gains)}) == 1, "members and gains have other numbers of seeds")

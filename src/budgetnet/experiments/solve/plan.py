@@ -23,6 +23,7 @@ from budgetnet.codec import (
     PositiveInt,
     require,
     require_known,
+    require_unique,
 )
 from budgetnet.data import Data, ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
@@ -136,8 +137,8 @@ class SolvePlan:
     held_out: NonNegativeInt
 
     def __post_init__(self) -> None:
+        require_unique("candidates has an id", [row.id for row in self.candidates])
         rows = {row.id: row for row in self.candidates}
-        require(len(rows) == len(self.candidates), "candidates has an id twice")
         ids = [row.id for row in self.entrants]
         require_known("an id of entrants", ids, rows, "candidates")
         raced = [row.id for row in self.candidates if row.raced]

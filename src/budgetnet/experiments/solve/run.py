@@ -71,8 +71,7 @@ def raced(plan: SolvePlan, context: Context) -> list[list[TrainingJob]]:
             _train(jobs, workers, context, rung, done, total)
             return {job.config.id: -scores_of(job, context).log_loss for job in jobs}
 
-        # Where all are trained to the end, all meet in the one rung that there is.
-        race([row.id for row in plan.entrants], score, plan.incumbent, most_last=max(2, plan.kept[-1]))
+        race([row.id for row in plan.entrants], score, plan.kept, plan.incumbent)
     return rungs
 
 
