@@ -14,6 +14,7 @@ arXiv:2007.10319, section 3.2.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from dataclasses import dataclass
@@ -292,6 +293,7 @@ class StagedSpace:
         return f"{stage.kernel}x{stage.kernel}"
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _shaped(base: Stage, shape: StageShape) -> Stage:
     channels, repeats, expansion, kernel = shape
     return dataclasses.replace(base, channels=channels, repeats=repeats, expansion=expansion, kernel=kernel)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast, get_args
 
 from budgetnet.arguments import flag, of_kind, plain_numbers, several
@@ -195,6 +196,25 @@ class Rounding:
         check_share("least share of channels", self.least_share)
 
 
+@lru_cache(maxsize=1 << 14)
+def _block(stage: Stage, in_channels: int, stride: int, padding: Padding, norm: Norm) -> Block:
+    """A block of a stage, kept: fits ask for the same few again and again."""
+    return Block(
+        in_channels=in_channels,
+        out_channels=stage.channels,
+        kernel=stage.kernel,
+        stride=stride,
+        expansion=stage.expansion,
+        squeeze=stage.squeeze,
+        activation=stage.activation,
+        residual=stage.residual,
+        kind=stage.kind,
+        start_kernel=stage.start_kernel,
+        padding=padding,
+        norm=norm,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
     """A whole description of a network: what `build` makes, `cost` prices and `scale` scales.
@@ -330,23 +350,8 @@ class Network:
         Returns:
             The first block, and what each of the rest is.
         """
-        return self._block(stage, in_channels, stage.stride), self._block(stage, stage.channels, 1)
-
-    def _block(self, stage: Stage, in_channels: int, stride: int) -> Block:
-        return Block(
-            in_channels=in_channels,
-            out_channels=stage.channels,
-            kernel=stage.kernel,
-            stride=stride,
-            expansion=stage.expansion,
-            squeeze=stage.squeeze,
-            activation=stage.activation,
-            residual=stage.residual,
-            kind=stage.kind,
-            start_kernel=stage.start_kernel,
-            padding=self.padding,
-            norm=self.norm,
-        )
+        shared = self.padding, self.norm
+        return _block(stage, in_channels, stage.stride, *shared), _block(stage, stage.channels, 1, *shared)
 
     def convs(self) -> Iterator[Conv]:
         """Every convolution and linear layer in order."""

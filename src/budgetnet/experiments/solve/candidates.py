@@ -8,16 +8,17 @@ race takes some of both. A network that can be trained within a budget and a tim
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from budgetnet.budgets.budget import MEMORY, TIME, Budget, BudgetError, Fit, LimitName, nearest_miss
 from budgetnet.budgets.fit import fit
 from budgetnet.codec import NonNegativeInt, PositiveFloat, PositiveInt
 from budgetnet.data import ImageSet
-from budgetnet.experiments.bases import LEAST_LAST_PX, adapted_bases, largest_px, last_px, safe_name
+from budgetnet.experiments.bases import LEAST_LAST_PX, AdaptedBase, adapted_bases, largest_px, last_px, safe_name
 from budgetnet.networks import Network, Px
 from budgetnet.networks.scaling import PAPER, SEVERAL_DIALS, STRATEGIES, Coefficients, FitStrategy, for_strategy
 from budgetnet.training.plan import TooShort, too_few
@@ -145,25 +146,45 @@ def candidates(
     found: dict[str, Contender] = {}
     failures: list[BudgetError] = []
     most_px = largest_px(images)
-    for name, dropped, base in adapted_bases(images, bases, inherited):
+    conditions = _conditions(training)
+
+    def fitted(base: Network, strategy: FitStrategy, obstacles: Obstacles | None) -> Fit:
+        return fit(base, budget, strategy, for_strategy(coefficients, strategy), most_px, obstacles)
+
+    def answers(base: Network, strategy: FitStrategy) -> Iterator[tuple[bool, Fit]]:
+        """The largest that can be trained and, where time is short for it, the largest that is not hurried."""
+        largest: Fit | None = None
+        for quick, obstacles in conditions:
+            if largest is not None and training is not None and not training.is_short_for(largest.network):
+                return
+            try:
+                largest = fitted(base, strategy, obstacles)
+            except BudgetError as error:
+                failures.append(error)
+                return
+            yield quick, largest
+
+    def largest_joint(base: AdaptedBase) -> int:
+        try:
+            return fitted(base[2], "joint", conditions[0][1]).cost.macs
+        except BudgetError:
+            return 0
+
+    for _, group in itertools.groupby(adapted_bases(images, bases, inherited), lambda row: row[0]):
+        variants = tuple(group)
         for strategy in strategies:
-            rows: list[Fit] = []
-            for quick, obstacles in _conditions(training):
-                if quick and rows and training is not None and not training.is_short_for(rows[0].network):
-                    continue  # the largest that fits has time enough: there is no smaller one to look for
-                try:
-                    fitted = fit(base, budget, strategy, for_strategy(coefficients, strategy), most_px, obstacles)
-                except BudgetError as error:
-                    failures.append(error)
-                    break
-                rows.append(fitted)
-                tail = (f"-{dropped}" if dropped else "") + ("-quick" if quick else "")
-                key = repr(dataclasses.replace(fitted.network, name="-", source="", rounding=base.rounding))
-                epochs = None if training is None else training.epochs(fitted.network)
-                row = Contender(
-                    f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, fitted, False, "", epochs
-                )
-                found.setdefault(key, row)
+            # Of a base with strides dropped and without, the staged network begins where the joint one has most
+            # multiply-adds, which both maximise: each takes seconds to find.
+            several = strategy == "staged" and len(variants) > 1
+            for name, dropped, base in (max(variants, key=largest_joint),) if several else variants:
+                for quick, answer in answers(base, strategy):
+                    tail = (f"-{dropped}" if dropped else "") + ("-quick" if quick else "")
+                    key = repr(dataclasses.replace(answer.network, name="-", source="", rounding=base.rounding))
+                    epochs = None if training is None else training.epochs(answer.network)
+                    row = Contender(
+                        f"{safe_name(name)}-{strategy}{tail}", name, strategy, dropped, answer, False, "", epochs
+                    )
+                    found.setdefault(key, row)
     if not found:
         raise _nothing(failures, budget, training)
     return _chosen(tuple(found.values()), entrants, inherited, training)
