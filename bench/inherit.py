@@ -24,7 +24,7 @@ from budgetnet.model.inherit import losses
 from budgetnet.model.weights import load_model
 from budgetnet.networks import RELU6, SWISH, Network, Squeeze, Stage
 from budgetnet.networks.scaling import Scaling, resize
-from budgetnet.training.evaluate import class_places
+from budgetnet.training.evaluate import class_indices
 
 
 def changes(parent: Network) -> Iterator[tuple[str, Network]]:
@@ -75,7 +75,7 @@ def main() -> None:
     images = open_images(asked.data, whole=True)
     pixels = open_cache(images, needed_side_px(parent.network.resolution_px, preprocessing))
     inputs = prepare([pixels[k] for k in range(len(images))], parent.network.resolution_px, preprocessing)
-    labels = torch.tensor(class_places(images.classes, weights.classes, asked.data))[list(images.labels)]
+    labels = torch.tensor(class_indices(images.classes, weights.classes, asked.data))[list(images.labels)]
     fitted_on, scored, labels = inputs[::2], inputs[1::2], labels[1::2]
     theirs, _ = answers(parent, scored)
     print("| change | M MACs | M params | seconds | features | top-1 |\n| --- | --- | --- | --- | --- | --- |")

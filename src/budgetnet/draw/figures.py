@@ -258,10 +258,10 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
             pools[-1] = ((value * many + last * few) / (many + few), many + few)
     flat = [value for value, many in pools for _ in range(many)]
     top = high - (len(wanted) - 1) * gap
-    places = [0.0] * len(wanted)
+    spaced = [0.0] * len(wanted)
     for rank, index in enumerate(order):
-        places[index] = min(max(flat[rank], low), top) + rank * gap
-    return places
+        spaced[index] = min(max(flat[rank], low), top) + rank * gap
+    return spaced
 
 
 def curves_svg(curves: Curves, width_px: int, prefix: str) -> str:

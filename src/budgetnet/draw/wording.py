@@ -61,12 +61,12 @@ def size(value: float) -> str:
 
 
 def _scaled(value: float, base: int, units: Sequence[str]) -> str:
-    scaled, place = abs(float(value)), 0
-    while scaled >= 999.5 and place < len(units) - 1:
-        scaled, place = scaled / base, place + 1
-    digits = 0 if place == 0 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2
+    scaled, power = abs(float(value)), 0
+    while scaled >= 999.5 and power < len(units) - 1:
+        scaled, power = scaled / base, power + 1
+    digits = 0 if power == 0 or scaled >= 99.95 else 1 if scaled >= 9.995 else 2
     sign = MINUS if value < 0 else ""
-    return f"{sign}{scaled:.{digits}f}\N{NO-BREAK SPACE}{units[place]}".rstrip("\N{NO-BREAK SPACE}")
+    return f"{sign}{scaled:.{digits}f}\N{NO-BREAK SPACE}{units[power]}".rstrip("\N{NO-BREAK SPACE}")
 
 
 def percent(share: float, digits: int = 1) -> str:

@@ -127,8 +127,8 @@ def _names(variables: Collection[str]) -> dict[str, str]:
     return {name: names[name.rpartition("/")[0]] for name in variables}
 
 
-def _numbered(kind: str, place: int) -> str:
-    return f"{kind}_{place}" if place else kind
+def _numbered(kind: str, index: int) -> str:
+    return f"{kind}_{index}" if index else kind
 
 
 def _tensor(name: str, tensor: Tensor) -> Tensor:

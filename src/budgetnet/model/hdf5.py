@@ -170,7 +170,7 @@ class _Reading:
             count = 0 if variables is None else len(variables)
             if count and (kind not in VARIABLES or count > len(VARIABLES[kind])):
                 raise _RefusedError(f"has a layer {name} with {count} variables, which no application has")
-            numbers = ((variable, str(place)) for place, variable in enumerate(VARIABLES.get(kind, ())[:count]))
+            numbers = ((variable, str(index)) for index, variable in enumerate(VARIABLES.get(kind, ())[:count]))
             if count:
                 arrays = {key: self.array(self.needed(variables, number), name) for key, number in numbers}
                 layers.append(KerasLayer(kind, name, arrays))

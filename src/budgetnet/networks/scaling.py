@@ -408,10 +408,10 @@ def adapt(network: Network, resolution_px: int | Px, dropped_strides: int = 0) -
     network_of("network", network)
     resolution_px = square(resolution_px)
     strides = _strides(network)
-    places = [place for place, stride in enumerate(strides) if stride == 2]
-    some = f"an integer: {network.name} has 0 to {len(places)} to drop"
-    for place in places[: integer("dropped_strides", dropped_strides, 0, len(places), wanted=some)]:
-        strides[place] = 1
+    halving = [index for index, stride in enumerate(strides) if stride == 2]
+    some = f"an integer: {network.name} has 0 to {len(halving)} to drop"
+    for index in halving[: integer("dropped_strides", dropped_strides, 0, len(halving), wanted=some)]:
+        strides[index] = 1
     return dataclasses.replace(
         network,
         resolution_px=resolution_px,

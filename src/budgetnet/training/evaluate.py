@@ -353,8 +353,8 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_],
     Bins are ((m - 1) / bins, m / bins] over the probability of the predicted class.
     Source: Guo et al., arXiv:1706.04599, section 2, equation 3.
     """
-    places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(places, weights=right - confidence, minlength=bins)
+    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_index, weights=right - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
@@ -412,25 +412,25 @@ def evaluate(
     images, indices = scored.images, scored.indices
     pixels = open_cache(images, loaded.side_px, progress=progress)
     model = loaded.model.to(device)
-    labels = np.array([scored.places[images.labels[i]] for i in indices])
+    labels = np.array([scored.class_indices[images.labels[i]] for i in indices])
     (answers,) = scores_at(
         (loaded.temperature,), model, images, pixels, indices, labels, loaded.preprocessing, device, progress
     )
     return evaluation_of(answers, labels, loaded.classes)
 
 
-def class_places(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
+def class_indices(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:
     """Where the model has each class of the images. Raises a one-line `ValueError` for one that it does not know."""
-    exact = {name: place for place, name in enumerate(known)}
-    loose = {loosened(name): place for place, name in reversed(list(enumerate(known)))}
-    places = [exact.get(name, loose.get(loosened(name), -1)) for name in names]
-    if -1 in places:
+    exact = {name: index for index, name in enumerate(known)}
+    loose = {loosened(name): index for index, name in reversed(list(enumerate(known)))}
+    indices = [exact.get(name, loose.get(loosened(name), -1)) for name in names]
+    if -1 in indices:
         some = ", ".join(known[:SHOWN_CLASSES]) + (", ..." if len(known) > SHOWN_CLASSES else "")
         unnamed = known == numbered_classes(len(known))
         hint = "; its classes have no names: give them with --class-names (class_names)" if unnamed else ""
-        missing = names[places.index(-1)]
+        missing = names[indices.index(-1)]
         raise ValueError(f"{where} has class {missing}, which the model does not know; it has {some}{hint}")
-    return places
+    return indices
 
 
 def known_class(name: str, classes: Sequence[str]) -> int | None:
@@ -450,11 +450,11 @@ def loosened(name: str) -> str:
 class Scored:
     """The images of an answer, with as many channels as the model takes.
 
-    `places`: where the model has each of their classes. `indices`: those of `split`, which are looked at.
+    `class_indices`: where the model has each of their classes. `indices`: those of `split`, which are looked at.
     """
 
     images: ImageSet
-    places: list[int]
+    class_indices: list[int]
     split: str
     indices: NDArray[np.int64]
 
@@ -492,11 +492,11 @@ def images_of(
         progress(Update("images", len(images), len(images), lines=lines))
     if plan is not None and not (own and chosen in ("train", "test")):  # everyone knows it of the training images
         _warn_of_learned(Path(run), plan, images, indices, own)
-    places = class_places(images.classes, loaded.classes, images.name if data is None else str(data))
+    found = class_indices(images.classes, loaded.classes, images.name if data is None else str(data))
     value_range = loaded.preprocessing.value_range
     _check_values(images, value_range)
     images = dataclasses.replace(images, in_channels=loaded.network.in_channels, value_range=value_range)
-    return Scored(images, places, chosen, indices)
+    return Scored(images, found, chosen, indices)
 
 
 def _opened(

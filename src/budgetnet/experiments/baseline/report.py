@@ -63,7 +63,7 @@ def report(record: BaselineRecord, found: Baseline) -> Report:
     longer = f"the best{predicted} are trained for longer, " if plan.semifinals else ""
     return Report(
         title="A baseline found by search",
-        overline=f"{record.data.name}, {len(record.data.classes)} classes: {asked(record.request)}",
+        overline=f"{record.data.name}, {len(record.data.classes)} classes: {described(record.request)}",
         intro=f"A space of networks around {base.network.name}; candidates are scored on the validation images, each "
         f"after a short training of its own; {longer}the best few {'of those ' if longer else ''}and the base are "
         "trained from nothing and tested on images that no choice has seen.",
@@ -81,7 +81,7 @@ def report(record: BaselineRecord, found: Baseline) -> Report:
     )
 
 
-def asked(request: BaselineRequest) -> str:
+def described(request: BaselineRequest) -> str:
     """At most 8 M MACs, in 90 min."""
     limits = [f"at most {limit}" for limit in limits_in_words(request.budget)]
     return ", ".join([*limits, f"in {duration(request.time_seconds)}"])

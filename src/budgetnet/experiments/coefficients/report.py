@@ -62,7 +62,7 @@ def report(record: CoefficientsRecord, found: CoefficientSearch) -> Report:
     file = found.run / FILE
     return Report(
         title=f"α, β, γ = {triple(found.coefficients)}",
-        overline=f"{record.data.name}, {len(record.data.classes)} classes: {asked(request, found.base.name)}",
+        overline=f"{record.data.name}, {len(record.data.classes)} classes: {described(request, found.base.name)}",
         intro="Networks of the same cost raced on the validation images; the answer was checked against the paper's "
         "coefficients at φ = 2 on test images that no choice has seen.",
         findings=tuple(map(Finding, (found.drawn, *found.statement))),
@@ -75,7 +75,7 @@ def report(record: CoefficientsRecord, found: CoefficientSearch) -> Report:
     )
 
 
-def asked(request: CoefficientsRequest, base: str) -> str:
+def described(request: CoefficientsRequest, base: str) -> str:
     """2 times the MACs of efficientnet_b0 within 5 %, 3 seeds, in 45 min."""
     what = f"{request.growth:g} times the {NAMES[request.measure]} of {base} within {100 * request.tolerance:g} %"
     return f"{what}, {counted(request.seeds, 'seed')}, in {duration(request.time_seconds)}"

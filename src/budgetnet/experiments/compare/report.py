@@ -83,7 +83,7 @@ def report(record: CompareRecord, found: Comparison) -> Report:
     sections.append(Section("again", "Make it again", _again(record, found), "Again"))
     return Report(
         title=TITLES[request.question].format(**names),
-        overline=f"{record.data.name}, {len(record.data.classes)} classes: {asked(request)}",
+        overline=f"{record.data.name}, {len(record.data.classes)} classes: {described(request)}",
         intro=f"{INTROS[request.question]}; {ALIKE}",
         findings=tuple(Finding(text) for text in _said(found)),
         sections=tuple(sections),
@@ -105,7 +105,7 @@ def _untimed(found: Comparison) -> list[str]:
     return [f"{one.label} has no time (ms): {why}." for one in found.networks if (why := one.measurement.refusal)]
 
 
-def asked(request: CompareRequest) -> str:
+def described(request: CompareRequest) -> str:
     """At most 60 M MACs, 3 seeds, in 60 min."""
     parts = [f"at most {limit}" for limit in limits_in_words(request.budget)]
     parts.append(counted(request.seeds, "seed"))

@@ -55,7 +55,7 @@ def report(record: FamilyRecord, found: Family) -> Report:
     networks, weights = (f"{ends[0]}.{kind} to {ends[1]}.{kind}" for kind in ("json", "safetensors"))
     return Report(
         title="A family, S0 to S3",
-        overline=f"{record.data.name}, {len(record.data.classes)} classes: {asked(request)}",
+        overline=f"{record.data.name}, {len(record.data.classes)} classes: {described(request)}",
         intro="A baseline was searched within the budget, then α, β, γ on it; S1 to S3 are the baseline scaled with "
         "them by φ = 1, 2, 3. All four were trained alike and tested on images that no choice has seen.",
         findings=tuple(map(Finding, found.statement)),
@@ -92,7 +92,7 @@ def members_report(record: MembersRecord, found: TrainedMembers) -> Report:
     )
 
 
-def asked(request: FamilyRequest) -> str:
+def described(request: FamilyRequest) -> str:
     """At most 8 M MACs, in 3 h 0 min."""
     parts = [f"at most {limit}" for limit in limits_in_words(request.budget)]
     return ", ".join([*parts, f"in {duration(request.time_seconds)}"])

@@ -235,21 +235,21 @@ def _chosen(
     hurried = [row for row in found if training is not None and training.is_short_for(row.network)]
     unhurried = [row for row in found if row not in hurried]
     if unhurried and hurried:
-        places = entrants - entrants // 2, entrants // 2
-        groups = [_open(rows, count, inherited) for rows, count in zip((unhurried, hurried), places, strict=True)]
+        counts = entrants - entrants // 2, entrants // 2
+        groups = [_open(rows, count, inherited) for rows, count in zip((unhurried, hurried), counts, strict=True)]
     else:
-        groups, places = [_open(found, entrants, inherited)], (entrants,)
+        groups, counts = [_open(found, entrants, inherited)], (entrants,)
     distance = _distances([row for rows in groups for row in rows])
     chosen: list[str] = []
-    for rows, count in zip(groups, places, strict=True):
+    for rows, count in zip(groups, counts, strict=True):
         chosen += _representatives(rows, count, distance, inherited and not chosen, entrants == 2 and inherited)
     several = bool(_of_several_dials(found))
     rows = [
         dataclasses.replace(row, raced=row.id in chosen, why=_why(row, chosen, distance, training, several))
         for row in found
     ]
-    place = {name: position for position, name in enumerate(chosen)}
-    return tuple(sorted(rows, key=lambda row: (place.get(row.id, len(chosen)), row.id)))
+    rank = {name: index for index, name in enumerate(chosen)}
+    return tuple(sorted(rows, key=lambda row: (rank.get(row.id, len(chosen)), row.id)))
 
 
 def _representatives(
@@ -340,12 +340,12 @@ def _distances(rows: Sequence[Contender]) -> dict[tuple[str, str], float]:
     ways that sizes do not say."""
     columns = list(zip(*map(_features, rows), strict=True))
     spreads = [statistics.pstdev(column) or 1.0 for column in columns]
-    places = [
+    points = [
         tuple(value / spread for value, spread in zip(values, spreads, strict=True))
         for values in zip(*columns, strict=True)
     ]
     return {
         (row.id, other.id): math.dist(here, there) + (1.0 if row.base != other.base else 0.0)
-        for row, here in zip(rows, places, strict=True)
-        for other, there in zip(rows, places, strict=True)
+        for row, here in zip(rows, points, strict=True)
+        for other, there in zip(rows, points, strict=True)
     }

@@ -58,10 +58,10 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         trained.use_section(found.run),
         trained.again_section(solve_command(record), facts(record)),
     ]
-    asked = f"{trained.limits_asked(request.budget)}, within {duration(request.time_seconds)}"
+    limits = f"{trained.limits_asked(request.budget)}, within {duration(request.time_seconds)}"
     return Report(
         title=fit.network.name,
-        overline=f"{data.name}, {len(data.classes)} classes: {asked}",
+        overline=f"{data.name}, {len(data.classes)} classes: {limits}",
         intro=trained.sizes(fit.network, request.budget),
         findings=(Finding(f"{found.choice.reason}."),),
         sections=tuple(sections),

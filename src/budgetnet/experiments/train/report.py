@@ -40,10 +40,10 @@ def report(record: TrainRecord, found: TrainResult) -> Report:
         trained.use_section(found.run),
         trained.again_section(train_command(record), facts(record)),
     ]
-    asked = f": {_asked(request)}" if _asked(request) else ""
+    chosen = f": {_described(request)}" if _described(request) else ""
     return Report(
         title=network.name,
-        overline=f"{data.name}, {len(data.classes)} classes{asked}",
+        overline=f"{data.name}, {len(data.classes)} classes{chosen}",
         intro=trained.sizes(network, request.budget),
         findings=(),
         sections=tuple(sections),
@@ -52,7 +52,7 @@ def report(record: TrainRecord, found: TrainResult) -> Report:
     )
 
 
-def _asked(request: TrainRequest) -> str:
+def _described(request: TrainRequest) -> str:
     """The question in a line: at most 60 M multiply-adds, in 15 min."""
     parts = [] if request.budget is None else [trained.limits_asked(request.budget)]
     parts += [] if request.time_seconds is None else [f"within {duration(request.time_seconds)}"]

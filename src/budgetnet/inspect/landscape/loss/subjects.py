@@ -71,7 +71,7 @@ def open_subjects(
     chosen = _chosen(sets, names, images, seed)
     subjects: list[Subject] = []
     for name, label, loaded, scored, indices in zip(names, labels_of(names), opened, sets, chosen, strict=True):
-        probe = _probe(loaded, scored.images, scored.places, indices, device, progress)
+        probe = _probe(loaded, scored.images, scored.class_indices, indices, device, progress)
         network = loaded.network
         weights = fingerprint(loaded.model, network.to_json())
         subjects.append(Subject(name, label, network.name, activation_kinds(network), weights, probe))
