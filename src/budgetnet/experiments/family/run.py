@@ -117,7 +117,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
             clock=clock,
         )
     with _part(MEMBERS, plan.family_seconds, record, context) as progress:
-        request = MembersRequest(
+        members = MembersRequest(
             base=baseline.network,
             coefficients=found.coefficients,
             budget=request.budget,
@@ -129,7 +129,7 @@ def run(record: FamilyRecord, context: Context) -> Family:
         )
         compute = Compute(device, request.precision, executor)
         folder, seconds = context.run / MEMBERS.name, plan.family_seconds
-        trained = perform(TRAIN_MEMBERS, request, context.data, compute, folder, False, seconds, progress, clock)
+        trained = perform(TRAIN_MEMBERS, members, context.data, compute, folder, False, seconds, progress, clock)
 
     made = trained.record.plan
     return Family(
