@@ -135,7 +135,7 @@ def search_coefficients(
     Example:
         >>> import budgetnet
         >>> base = budgetnet.scale(budgetnet.network("mobilenet_v3_small", 10, 32), -2)
-        >>> found = budgetnet.search_coefficients("digits", base, candidates=3, finalists=2, seeds=1, time_seconds="3m",
+        >>> found = budgetnet.search_coefficients("digits", base, candidates=3, finalists=2, seeds=1, time_seconds="8m",
         ...                                       out="run")
         >>> found.best.network.classes, found.report.exists()
         (10, True)
