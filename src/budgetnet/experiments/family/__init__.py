@@ -133,7 +133,7 @@ def search_family(
     Example:
         >>> import budgetnet
         >>> found = budgetnet.search_family("digits", budgetnet.Budget(macs="0.5M"), time_seconds="10m", out="run")
-        >>> [member.name for member in found.members]
+        >>> [member.id for member in found.members]
         ['S0', 'S1', 'S2', 'S3']
     """
     given = data_of(data)
