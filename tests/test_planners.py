@@ -16,6 +16,7 @@ from budgetnet.budgets.path import without_skips
 from budgetnet.costs.network_cost import least_cost
 from budgetnet.costs.planners import PLANNERS
 from budgetnet.costs.planners.greedy_arena import Buffer, arena_bytes
+from budgetnet.costs.planners.tflite_micro import CHANNEL_FILE_BYTES, CHANNEL_TAIL_BYTES
 from budgetnet.networks import Activation, zoo
 
 FOLDER = Path(__file__).parent / "goldens" / "planners"
@@ -26,12 +27,17 @@ TRIALS: dict[str, dict[str, Any]] = {
 }
 CUBE = json.loads((FOLDER / "stm32cubeai.json").read_text(encoding="utf-8"))["rows"]
 MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
-MOST_TAIL_ABOVE, MOST_FILE_ABOVE = 640, 5_132
+MOST_TAIL_ABOVE, MOST_FILE_ABOVE = 640, 5_990
 """How far the bounds are above what was measured, at most, in bytes: docs/cost.md has the same figures."""
 
 
 def network_of(row: dict[str, Any]) -> Network:
     return Network.from_json(json.dumps(row["network"]))
+
+
+def linear_outputs(priced: Network) -> int:
+    """Outputs of linear layers: the converters that the files were made by give each a scale, our own writer none."""
+    return priced.classes + (priced.head.hidden or 0)
 
 
 @pytest.mark.parametrize("name", TRIALS)
@@ -43,11 +49,12 @@ def test_the_head_is_the_interpreters(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRIALS)
 def test_tail_and_file_are_upper_bounds_and_near(name: str) -> None:
-    plan, measured = cost(network_of(TRIALS[name]), **MICRO).memory_plan, TRIALS[name]["tflite_micro"]
+    priced, measured = network_of(TRIALS[name]), TRIALS[name]["tflite_micro"]
+    plan, outputs = cost(priced, **MICRO).memory_plan, linear_outputs(priced)
     # The arena that runs is up to 18 bytes above what the interpreter prints.
-    assert 18 <= plan.tail_bytes - measured["tail_bytes"] <= MOST_TAIL_ABOVE
+    assert 18 <= plan.tail_bytes + CHANNEL_TAIL_BYTES * outputs - measured["tail_bytes"] <= MOST_TAIL_ABOVE
     if measured["file_bytes"] is not None:
-        assert 0 <= plan.file_bytes - measured["file_bytes"] <= MOST_FILE_ABOVE
+        assert 0 <= plan.file_bytes + CHANNEL_FILE_BYTES * outputs - measured["file_bytes"] <= MOST_FILE_ABOVE
 
 
 @pytest.mark.parametrize("name", [name for name, row in TRIALS.items() if row.get("deployed")])
@@ -71,9 +78,11 @@ def test_against_published_rows_of_another_runtime(row: list[float]) -> None:
 def test_against_a_published_measurement_on_a_microcontroller() -> None:
     """A Cortex-M55, whose pointers are half as wide, and whose depthwise kernel has scratch: 4 x 124 x 3 x 3 bytes."""
     row = json.loads((FOLDER / "cortex_m55.json").read_text(encoding="utf-8"))
-    plan = cost(dataclasses.replace(network("mobilenet_v2"), padding="same"), **MICRO).memory_plan
+    priced = dataclasses.replace(network("mobilenet_v2"), padding="same")
+    plan = cost(priced, **MICRO).memory_plan
+    tail_bytes = plan.tail_bytes + CHANNEL_TAIL_BYTES * linear_outputs(priced)
     assert row["head_bytes"] - plan.head_bytes == row["kernel_scratch_bytes"] == 4 * 124 * 3 * 3
-    assert 0 <= plan.tail_bytes - row["tail_bytes"] < 0.01 * row["tail_bytes"]
+    assert 0 <= tail_bytes - row["tail_bytes"] < 0.01 * row["tail_bytes"]
     assert 0 <= plan.file_bytes - row["file_bytes"] < 0.02 * row["file_bytes"]
 
 

@@ -3,7 +3,7 @@
     arena = head + tail
     head  = max over ops of the live tensors, each rounded up to 16 bytes; nothing is in place
     tail  = 8 B a channel of convolutions + 64 B an op + 24 B a tensor + what the op's kernel keeps + a base
-    file  = weights and biases + 12 B a channel + what ops and tensors take in it + a base
+    file  = weights and biases + 12 B a channel + 110 to 272 B an op with its tensors + a base
 
 The head is what the interpreter's own planner gives, to the byte. Tail and file are upper bounds whose constants are
 fitted to measured ones: docs/cost.md.
@@ -38,15 +38,30 @@ KERNEL_TAIL_BYTES: Mapping[Code, int] = {
     "MEAN": 80,
     "ADD": 72,
     "MUL": 56,
-    "CONCATENATION": 88,
+    "CONCATENATION": 96,
     "LOGISTIC": 16,
     "HARD_SWISH": 32,
     "TANH": 16,
 }
 TAIL_BASE_BYTES = 800
 CHANNEL_FILE_BYTES = 12
-OP_FILE_BYTES = 41
-TENSOR_FILE_BYTES = 75
+OP_FILE_BYTES: Mapping[Code, int] = {
+    "CONV_2D": 256,
+    "DEPTHWISE_CONV_2D": 272,
+    "FULLY_CONNECTED": 236,
+    "PAD": 208,
+    "MAX_POOL_2D": 152,
+    "MEAN": 204,
+    "ADD": 146,
+    "MUL": 130,
+    "CONCATENATION": 152,
+    "LOGISTIC": 110,
+    "HARD_SWISH": 152,
+    "TANH": 110,
+}
+"""What an op takes in the file with the tensor that it makes and its constants, without their values."""
+FACTOR_FILE_BYTES = 80
+"""What a MUL by a constant takes more."""
 FILE_BASE_BYTES = 1000
 
 
@@ -159,5 +174,5 @@ def _tail_bytes(op: TfliteOp) -> int:
 
 def _file_bytes(op: TfliteOp) -> int:
     """What an op, its constants and the tensor that it makes take in the file."""
-    tensors = 1 + len(op.constants)
-    return sum(op.constants) + CHANNEL_FILE_BYTES * op.scaled_channels + OP_FILE_BYTES + TENSOR_FILE_BYTES * tensors
+    factor = 0 if op.factor is None else FACTOR_FILE_BYTES
+    return sum(op.constants) + CHANNEL_FILE_BYTES * op.scaled_channels + OP_FILE_BYTES[op.code] + factor

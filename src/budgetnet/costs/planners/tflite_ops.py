@@ -83,8 +83,8 @@ class TfliteOp:
 
     @property
     def scaled_channels(self) -> int:
-        """Channels with a scale of their own: those of a convolution or linear layer."""
-        return 0 if self.layer is None else self.layer.out_channels
+        """Channels with a scale of their own: those of a convolution. A linear layer has one scale."""
+        return 0 if self.layer is None or self.code == "FULLY_CONNECTED" else self.layer.out_channels
 
     @property
     def scratch(self) -> tuple[Tensor, ...]:
@@ -201,7 +201,7 @@ class _Ops:
         self._op(name, "MEAN", self.at.channels, (1, 1))
 
     def linear(self, name: str, linear: Conv) -> None:
-        """A linear layer. Its weights have one scale, or one an output as converters write them: the larger form."""
+        """A linear layer."""
         self._op(name, "FULLY_CONNECTED", linear.out_channels, (1, 1), layer=linear)
         self.activation(f"{name}.", linear.activation)
 

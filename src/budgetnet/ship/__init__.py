@@ -1,0 +1,1 @@
+"""The files that leave the tool: a trained network in the form that another runtime runs."""

@@ -1,0 +1,114 @@
+"""The ops of a TensorFlow Lite file, run in float: what each tensor holds, before anything is rounded to eight bits.
+
+Ranges are read from it, and it says at which op a file and the model part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, TfliteOp
+from budgetnet.model.build import Model
+from budgetnet.model.deployed import deployed
+from budgetnet.model.layers import Swish, same_padded
+from budgetnet.networks import ActivationKind
+
+FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x,
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "hard_sigmoid": lambda x: functional.relu6(x + 3.0),
+}
+"""A fused non-linearity is computed by the op behind its own sum."""
+
+
+class Weights:
+    """The folded weights of a model, by the ops that use them."""
+
+    def __init__(self, model: Model) -> None:
+        self._modules = dict(deployed(model).named_modules())
+
+    def of(self, op: TfliteOp) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of a convolution (o, i, k, k) or linear layer (o, i)."""
+        for name in (op.name, f"{op.name}.conv", op.name.removesuffix(".conv")):
+            module = self._modules.get(name)
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+                assert module.bias is not None
+                kernel, bias = module.weight.detach(), module.bias.detach()
+                return kernel.flatten(1) if op.code == "FULLY_CONNECTED" else kernel, bias
+        raise KeyError(op.name)
+
+    def factor(self, op: TfliteOp) -> float:
+        """What a MUL by a constant multiplies by: of a beta that was trained what it is now."""
+        assert op.factor is not None
+        if not op.name.endswith(".beta"):
+            return op.factor
+        owner = op.name.removesuffix(".beta")
+        above = owner.rpartition(".")[0]
+        for name in (f"{owner}.activation", f"{above}.inner", f"{above}.gate", f"{owner}_activation"):
+            module = self._modules.get(name)
+            if isinstance(module, Swish):
+                return module.beta.item() if module.trainable else module.fixed_beta
+        return op.factor
+
+
+@torch.no_grad()
+def values(ops: Sequence[TfliteOp], weights: Weights, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """(name, what it holds) of every tensor in the order in which they are made: (n, c, h, w).
+
+    A tensor is let go of behind the last op that reads it.
+    """
+    last = {tensor.name: index for index, op in enumerate(ops) for tensor in op.reads}
+    live = {ops[0].reads[0].name: images}
+    yield ops[0].reads[0].name, images
+    for index, op in enumerate(ops):
+        made = _made(op, weights, [live[tensor.name] for tensor in op.reads])
+        yield op.makes.name, made
+        live[op.makes.name] = made
+        for tensor in op.reads:
+            if last[tensor.name] == index:
+                live.pop(tensor.name, None)
+
+
+def logits(ops: Sequence[TfliteOp], weights: Weights, images: Tensor) -> Tensor:
+    """What the last op makes: (n, classes)."""
+    made = images
+    for _, value in values(ops, weights, images):
+        made = value
+    return made.flatten(1)
+
+
+def _made(op: TfliteOp, weights: Weights, reads: list[Tensor]) -> Tensor:
+    x = reads[0]
+    match op.code:
+        case "CONV_2D" | "DEPTHWISE_CONV_2D":
+            assert op.layer is not None
+            kernel, bias = weights.of(op)
+            x = same_padded(x, op.layer.kernel, op.layer.stride) if op.same else x
+            made = functional.conv2d(x, kernel, bias, op.layer.stride, groups=op.layer.groups)
+        case "FULLY_CONNECTED":
+            made = functional.linear(x.flatten(1), *weights.of(op))[:, :, None, None]
+        case "PAD":
+            made = functional.pad(x, (op.margin,) * 4)
+        case "MAX_POOL_2D":
+            x = same_padded(x, POOL_KERNEL, POOL_STRIDE) if op.same else x
+            made = functional.max_pool2d(x, POOL_KERNEL, POOL_STRIDE)
+        case "MEAN":
+            made = x.mean((2, 3), keepdim=True)
+        case "ADD":
+            made = x + reads[1]
+        case "MUL":
+            made = x * (weights.factor(op) if op.factor is not None else reads[1])
+        case "CONCATENATION":
+            made = torch.cat(reads, 1)
+        case "LOGISTIC":
+            made = torch.sigmoid(x)
+        case "HARD_SWISH":
+            made = functional.hardswish(x)
+        case "TANH":
+            made = torch.tanh(x)
+    return FUSED[op.fused](made)

@@ -1,0 +1,91 @@
+"""Networks of any shape as int8 files, and the two interpreters that judge them."""
+
+from __future__ import annotations
+
+import dataclasses
+from random import Random
+
+import numpy as np
+import torch
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+from tflite_micro.python.tflite_micro import runtime
+
+from budgetnet import Network, build, network
+from budgetnet.costs.planners.tflite_ops import ops_of
+from budgetnet.model.build import Model
+from budgetnet.networks.scaling import Scaling, resize
+from budgetnet.ship.tflite.float_run import Weights, values
+from budgetnet.ship.tflite.ranges import Scale, scales_of
+from budgetnet.ship.tflite.writer import written
+
+FAMILIES = (
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "efficientnet_lite0",
+    "efficientnet_b0",
+    "efficientnetv2_b0",
+    "mobilenet_v4_conv_small",
+    "ghostnet",
+    "mnasnet_a1",
+    "resnet50",
+)
+
+
+def random_network(index: int) -> Network:
+    """A small network of the family index % 10, of a depth, width, size and padding drawn by the index."""
+    draw = Random(index)
+    base = network(FAMILIES[index % len(FAMILIES)], draw.choice((2, 6, 10)), draw.choice((48, 64, 80)))
+    deep, wide, size = draw.uniform(0.3, 1.0), draw.uniform(0.2, 0.5), draw.uniform(0.6, 1.4)
+    drawn = resize(base, Scaling(deep, wide, size), name=f"{base.name} {index}")
+    height, width = drawn.resolution_px
+    px = height + draw.choice((0, 1)), width + draw.choice((0, 1, 8))
+    return dataclasses.replace(drawn, resolution_px=px, padding=draw.choice(("symmetric", "same")))
+
+
+def settled(drawn: Network) -> tuple[Model, torch.Tensor]:
+    """A model of it with drawn weights, and images; its BatchNorm has seen them, so that values keep their size."""
+    model = build(drawn, seed=0)
+    images = torch.randn(8, drawn.in_channels, *drawn.resolution_px, generator=torch.Generator().manual_seed(0))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(images)
+    return model.eval(), images
+
+
+def int8_file(model: Model, images: torch.Tensor) -> tuple[bytes, dict[str, Scale]]:
+    """The file of a model, calibrated by these images, and the scales of its tensors."""
+    ops, weights = ops_of(model.network), Weights(model)
+    scales = scales_of(ops, values(ops, weights, images))
+    return written(model.network, weights, scales), scales
+
+
+def as_integers(images: torch.Tensor, scale: Scale) -> NDArray[np.int8]:
+    """The first image as the file reads it: (1, h, w, c)."""
+    real = images[:1].permute(0, 2, 3, 1).numpy()
+    return np.clip(np.round(real / scale.scale) + scale.zero_point, -128, 127).astype(np.int8)
+
+
+def by_litert(file: bytes, image: NDArray[np.int8]) -> NDArray[np.int8]:
+    """What LiteRT's reference kernels answer."""
+    judge = Interpreter(model_content=file, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    judge.allocate_tensors()
+    judge.set_tensor(judge.get_input_details()[0]["index"], image)
+    judge.invoke()
+    return judge.get_tensor(judge.get_output_details()[0]["index"]).copy()
+
+
+def by_micro(file: bytes, image: NDArray[np.int8], arena_bytes: int, printed: bool = False) -> NDArray[np.int8]:
+    """What TensorFlow Lite Micro answers in an arena of so many bytes; `printed`: it says on stderr how it uses them.
+
+    Raises where it does not get by with them; far too few end the process.
+    """
+    judge = runtime.Interpreter.from_bytes(file, arena_size=arena_bytes)
+    judge.set_input(image, 0)
+    judge.invoke()
+    if printed:
+        judge.print_allocations()
+    return judge.get_output(0)

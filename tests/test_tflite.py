@@ -1,0 +1,143 @@
+"""TensorFlow Lite files of our own writing, in the interpreters that run them; the promise of the planner, kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import torch
+from support.networks import SQUEEZED
+
+from budgetnet import build, cost, network
+from budgetnet.costs.planners.tflite_ops import ops_of
+from budgetnet.networks import Activation, Network
+from budgetnet.ship.tflite.float_run import Weights, logits, values
+from budgetnet.ship.tflite.ranges import HIGHEST, LOWEST, Scale, scales_of
+
+pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
+pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+
+from support.tflite_files import (
+    FAMILIES,
+    as_integers,
+    by_litert,
+    by_micro,
+    int8_file,
+    random_network,
+    settled,
+)
+
+torch.set_num_threads(1)
+QUICK, ALL = 10, 40
+MOST_STEPS = 8
+"""Of 256: the two interpreters round some ties in two ways, and behind tens of layers of drawn weights that grows."""
+
+
+def activated(kind: str, **more: object) -> Network:
+    row = Activation(kind, **more)  # type: ignore[arg-type]
+    base = network("mobilenet_v3_small", 10, 48)
+    stages = tuple(dataclasses.replace(stage, activation=row) for stage in base.stages)
+    return dataclasses.replace(base, name=kind, stages=stages, stem=dataclasses.replace(base.stem, activation=row))
+
+
+KINDS = {
+    **{name: network(name, 10, 64) for name in FAMILIES},
+    "tanh": activated("tanh"),
+    "swish of another beta": activated("swish", beta=1.5),
+    "swish of a trained beta": activated("swish", beta=0.5, trainable=True),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_ops_are_the_model(name: str) -> None:
+    """Whatever the planner prices and the writer writes computes what the model computes."""
+    model, images = settled(KINDS[name])
+    model, images = model.double(), images.double()  # drawn weights make more of rounding than trained ones
+    with torch.no_grad():
+        expected = model(images)
+    found = logits(ops_of(model.network), Weights(model), images)
+    assert (found - expected).abs().max() / expected.std() < 1e-9
+
+
+@pytest.mark.parametrize(
+    "index", [*range(QUICK), *(pytest.param(i, marks=pytest.mark.slow) for i in range(QUICK, ALL))]
+)
+def test_a_network_runs_in_the_arena_that_was_promised(index: int) -> None:
+    drawn = random_network(index)
+    model, images = settled(drawn)
+    file, scales = int8_file(model, images)
+    promise = cost(drawn, dtype="int8", runtime="tflite_micro")
+    image = as_integers(images, scales["image"])
+    answered = by_micro(file, image, promise.peak_activation_bytes)
+    difference = answered.astype(int) - by_litert(file, image)
+    assert np.abs(difference).max() <= MOST_STEPS
+    assert len(set(answered.ravel().tolist())) > 1, "an answer of one value is none"
+    assert len(file) <= promise.weight_bytes
+
+
+@pytest.mark.slow
+def test_the_promises_are_near_what_is_needed(capfd: pytest.CaptureFixture[str]) -> None:
+    """On average the arena within 3 % of what the interpreter takes, and the file within 1 %."""
+    arenas: list[float] = []
+    files: list[float] = []
+    for index in range(ALL):
+        drawn = random_network(index)
+        model, images = settled(drawn)
+        file, scales = int8_file(model, images)
+        promise = cost(drawn, dtype="int8", runtime="tflite_micro")
+        capfd.readouterr()
+        by_micro(file, as_integers(images, scales["image"]), promise.peak_activation_bytes, printed=True)
+        taken = re.search(r"Arena allocation total (\d+)", "".join(capfd.readouterr()))
+        assert taken is not None
+        arenas.append(promise.peak_activation_bytes / int(taken[1]) - 1)
+        files.append(promise.weight_bytes / len(file) - 1)
+    print(
+        f"arena {100 * np.mean(arenas):.2f} % above what is taken on average, {100 * max(arenas):.2f} % at most; "
+        f"file {100 * np.mean(files):.2f} %, {100 * max(files):.2f} %"
+    )
+    assert min(arenas) > 0 and np.mean(arenas) <= 0.03
+    assert min(files) >= 0 and np.mean(files) <= 0.01
+
+
+def test_eight_bits_answer_as_the_model_does() -> None:
+    """A few blocks with squeeze-and-excitation and Swish: what is left is rounding."""
+    model, images = settled(dataclasses.replace(SQUEEZED, classes=10))
+    file, scales = int8_file(model, images)
+    out = scales["classifier"]
+    found = out.scale * (by_litert(file, as_integers(images, scales["image"])).astype(float) - out.zero_point)
+    with torch.no_grad():
+        expected = model(images)
+    assert np.abs(found - expected[:1].numpy()).max() < 0.2 * expected.std().item()
+
+
+def test_scales() -> None:
+    assert Scale.of(-1.0, 1.0) == Scale(2 / 255, -1) or Scale.of(-1.0, 1.0) == Scale(2 / 255, 0)
+    for low, high in ((0.0, 6.0), (-3.0, 0.5), (2.0, 4.0), (-4.0, -2.0), (0.0, 0.0)):
+        made = Scale.of(low, high)
+        assert LOWEST <= made.zero_point <= HIGHEST
+        # 0 is an integer, and both ends are within half a step.
+        ends = [made.scale * (end - made.zero_point) for end in (LOWEST, HIGHEST)]
+        assert ends[0] <= min(low, 0) + made.scale and ends[1] >= max(high, 0) - made.scale
+
+
+def test_what_copies_keeps_its_scale() -> None:
+    drawn = network("ghostnet", 10, 64)
+    model, images = settled(drawn)
+    ops = ops_of(drawn)
+    scales = scales_of(ops, values(ops, Weights(model), images))
+    copies = [op for op in ops if op.code in ("PAD", "CONCATENATION", "MAX_POOL_2D")]
+    assert copies
+    for op in copies:
+        assert len({scales[tensor.name] for tensor in (*op.reads, op.makes)}) == 1
+    assert {scales[op.makes.name] for op in ops if op.code == "LOGISTIC"} <= {Scale(1 / 256, -128)}
+
+
+def test_one_image_far_from_the_others_does_not_stretch_a_range() -> None:
+    drawn = network("mobilenet_v2", 2, 32)
+    ops, weights = ops_of(drawn), Weights(build(drawn, seed=0).eval())
+    images = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    usual = scales_of(ops, values(ops, weights, images))["image"].scale
+    images[5, 0, 3, 3] = 1e4
+    assert scales_of(ops, values(ops, weights, images))["image"].scale < 1.1 * usual
