@@ -14,7 +14,19 @@ from typing import Any, Generic, TypeVar
 
 from budgetnet import __version__
 from budgetnet.arguments import shown
-from budgetnet.codec import DamagedError, NonNegativeInt, NotEmpty, ONLY_IF_SET, PositiveInt, as_object, from_plain, require, require_known, to_plain, require_unique
+from budgetnet.codec import (
+    ONLY_IF_SET,
+    DamagedError,
+    NonNegativeInt,
+    NotEmpty,
+    PositiveInt,
+    as_object,
+    from_plain,
+    require,
+    require_known,
+    require_unique,
+    to_plain,
+)
 from budgetnet.data import Data, Folders, ImageSet, identity_of
 from budgetnet.data.deep import Range
 from budgetnet.data.folders import PARTS
@@ -70,7 +82,6 @@ class DataRecord:
         if self.folders is None:
             return self.path
         return Folders(**self.folders)
-
 
     def check_network(self, network: Network) -> None:
         """Raise a one-line `ValueError` for a network that cannot be of these images."""
@@ -299,7 +310,9 @@ def check_request(planned: object, given: object, run: Path) -> None:
         same = was.name == now.name if one.name == "recipe" and was is not None and now is not None else was == now
         if not same:
             what = name_in_words(one.name)
-            raise ValueError(f"{run} was begun with another {what}; give another --out, or --fresh ({FILE} has the first)")
+            raise ValueError(
+                f"{run} was begun with another {what}; give another --out, or --fresh ({FILE} has the first)"
+            )
 
 
 def check_images(record: Record[Any, Any], images: ImageSet, run: Path) -> None:
