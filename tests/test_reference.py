@@ -22,6 +22,7 @@ SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 SLOW = {
     "compare",
     "explain",
+    "export",
     "loss_landscape",
     "search_baseline",
     "search_coefficients",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from budgetnet.networks import Network
     from budgetnet.networks.scaling import PAPER, Coefficients, adapt, scale
     from budgetnet.networks.zoo import names, network
+    from budgetnet.ship.export import export
     from budgetnet.training.augmenting import Augment
     from budgetnet.training.evaluate import evaluate
     from budgetnet.training.predict import predict
@@ -49,6 +50,7 @@ _PLACES = {
     "dead_units": "inspect.landscape",
     "evaluate": "training.evaluate",
     "explain": "inspect.explain",
+    "export": "ship.export",
     "fit": "budgets.fit",
     "frontier": "budgets.joint",
     "inherit": "model.inherit",
@@ -87,6 +89,7 @@ __all__ = [
     "dead_units",
     "evaluate",
     "explain",
+    "export",
     "fit",
     "frontier",
     "inherit",

@@ -13,12 +13,14 @@ from tflite_micro.python.tflite_micro import runtime
 
 from budgetnet import Network, build, network
 from budgetnet.costs.planners.tflite_ops import ops_of
+from budgetnet.data.images import Preprocessing
 from budgetnet.model.build import Model
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.ship.tflite.float_run import Weights, values
 from budgetnet.ship.tflite.ranges import Scale, scales_of
 from budgetnet.ship.tflite.writer import written
 
+USUAL = Preprocessing()
 FAMILIES = (
     "mobilenet_v1",
     "mobilenet_v2",
@@ -45,28 +47,39 @@ def random_network(index: int) -> Network:
 
 
 def settled(drawn: Network) -> tuple[Model, torch.Tensor]:
-    """A model of it with drawn weights, and images; its BatchNorm has seen them, so that values keep their size."""
+    """A model of it with drawn weights, and images; its BatchNorm has seen them, so that values keep their size.
+
+    Images are pixels, 0 to 255.
+    """
     model = build(drawn, seed=0)
-    images = torch.randn(8, drawn.in_channels, *drawn.resolution_px, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (8, drawn.in_channels, *drawn.resolution_px), generator=torch.Generator().manual_seed(0)
+    )
+    images = images.float()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        model.train()(images)
+        model.train()(normalised(images))
     return model.eval(), images
+
+
+def normalised(images: torch.Tensor) -> torch.Tensor:
+    """What a model reads of pixels."""
+    mean, std = (torch.tensor(row, dtype=images.dtype)[:, None, None] for row in (USUAL.mean, USUAL.std))
+    return (images / 255 - mean) / std
 
 
 def int8_file(model: Model, images: torch.Tensor) -> tuple[bytes, dict[str, Scale]]:
     """The file of a model, calibrated by these images, and the scales of its tensors."""
-    ops, weights = ops_of(model.network), Weights(model)
+    ops, weights = ops_of(model.network), Weights(model, USUAL)
     scales = scales_of(ops, values(ops, weights, images))
     return written(model.network, weights, scales), scales
 
 
-def as_integers(images: torch.Tensor, scale: Scale) -> NDArray[np.int8]:
-    """The first image as the file reads it: (1, h, w, c)."""
-    real = images[:1].permute(0, 2, 3, 1).numpy()
-    return np.clip(np.round(real / scale.scale) + scale.zero_point, -128, 127).astype(np.int8)
+def as_integers(images: torch.Tensor) -> NDArray[np.int8]:
+    """The first image as the file reads it: (1, h, w, c), pixel - 128."""
+    return (images[:1].permute(0, 2, 3, 1).numpy() - 128).astype(np.int8)
 
 
 def by_litert(file: bytes, image: NDArray[np.int8]) -> NDArray[np.int8]:

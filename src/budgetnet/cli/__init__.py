@@ -19,6 +19,7 @@ from cyclopts.exceptions import MissingArgumentError, UnusedCliTokensError
 from budgetnet.cli import (
     compare,
     explain,
+    export,
     landscape,
     loss,
     measure,
@@ -70,6 +71,7 @@ COMMANDS = (
     runs.evaluate,
     runs.predict,
     compare.compare,
+    export.export,
     measure.measure,
     explain.explain,
 )

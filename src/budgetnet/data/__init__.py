@@ -1,7 +1,17 @@
 """Images: what a folder holds, its split, decoded pixels, augmented batches."""
 
 from budgetnet.data.augment import Augmentation
-from budgetnet.data.batches import Batch, Box, TrainBatches, batches, centre_box, input_batches, prepare, train_batch
+from budgetnet.data.batches import (
+    Batch,
+    Box,
+    TrainBatches,
+    batches,
+    centre_box,
+    input_batches,
+    network_pixels,
+    prepare,
+    train_batch,
+)
 from budgetnet.data.cache import Pixels, open_cache
 from budgetnet.data.decode import decode, scaled_px
 from budgetnet.data.draw import draw, evenly, train_order
@@ -31,6 +41,7 @@ __all__ = [
     "input_batches",
     "name_of",
     "needed_side_px",
+    "network_pixels",
     "open_cache",
     "open_images",
     "prepare",

@@ -56,10 +56,17 @@ def prepare(
     device: str | torch.device = "cpu",
 ) -> Tensor:
     """Decoded images (h, w, c) uint8 as the input of evaluation: (n, c, height, width) float32 channels_last."""
+    pixels = network_pixels(arrays, resolution_px, preprocessing)
+    return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
+
+
+def network_pixels(
+    arrays: Sequence[NDArray[np.uint8]], resolution_px: int | Px, preprocessing: Preprocessing
+) -> NDArray[np.uint8]:
+    """Decoded images (h, w, c) at the network's size, before they are normalised: (n, height, width, c)."""
     size_px = square(resolution_px)
     boxes = [centre_box(array.shape[:2], size_px, preprocessing) for array in arrays]
-    pixels = _gather(arrays, boxes, size_px, preprocessing)
-    return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
+    return _gather(arrays, boxes, size_px, preprocessing)
 
 
 def input_batches(

@@ -145,8 +145,8 @@ def _part(made: Sequence[TfliteOp]) -> _Part:
     last = last_reads(steps)
     return _Part(
         moment=fullest(steps, lambda tensor: _aligned(tensor.elements)),
-        tail_bytes=sum(map(_tail_bytes, made)),
-        file_bytes=sum(map(_file_bytes, made)),
+        tail_bytes=sum(map(tail_bytes_of, made)),
+        file_bytes=sum(map(file_bytes_of, made)),
         made=tuple(
             Buffer(_aligned(op.makes.elements), index, last.get(op.makes.name, index)) for index, op in enumerate(made)
         ),
@@ -161,7 +161,7 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-def _tail_bytes(op: TfliteOp) -> int:
+def tail_bytes_of(op: TfliteOp) -> int:
     """What an op and its constants, and the tensor that it makes, keep in the arena."""
     tensors = 1 + len(op.constants)
     return (
@@ -172,7 +172,7 @@ def _tail_bytes(op: TfliteOp) -> int:
     )
 
 
-def _file_bytes(op: TfliteOp) -> int:
+def file_bytes_of(op: TfliteOp) -> int:
     """What an op, its constants and the tensor that it makes take in the file."""
     factor = 0 if op.factor is None else FACTOR_FILE_BYTES
     return sum(op.constants) + CHANNEL_FILE_BYTES * op.scaled_channels + OP_FILE_BYTES[op.code] + factor

@@ -1,7 +1,8 @@
 """The ops that a network has as a TensorFlow Lite file: what the planner prices, and what the writer writes.
 
-BatchNorm is folded, a ReLU is inside of the op before it, Swish is LOGISTIC and MUL, and a padding that is not
-TensorFlow's SAME is an op of its own. Nothing is in place, as in the interpreter.
+The first op takes plain pixels, 0 to 255, and normalises them: a 1x1 convolution of every channel by itself. BatchNorm
+is folded, a ReLU is inside of the op before it, Swish is LOGISTIC and MUL, and a padding that is not TensorFlow's SAME
+is an op of its own. Nothing is in place, as in the interpreter.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ INDEX = 4
 PADDINGS, AXES, RANK = 8, 2, 4
 """How many integers say where PAD adds pixels, over which axes MEAN goes, and where in a map it is."""
 POOL_KERNEL, POOL_STRIDE = 3, 2
+NORMALISE = "normalise"
+"""The op that makes a network's input of pixels has this name."""
 SIXTH = 1 / 6
 """A hard sigmoid is relu6(x + 3) times this."""
 
@@ -213,6 +216,8 @@ class _Ops:
 def stem_ops(network: Network) -> list[TfliteOp]:
     """The ops before the first block; they read "image"."""
     stem = _Ops("image", network.in_channels, network.resolution_px, network.padding)
+    channels = network.in_channels
+    stem.conv(f"{NORMALISE}.", Conv(channels, channels, groups=channels, bias=True, norm=False))
     stem.conv("stem.", network.stem_conv)
     if network.stem.pool:
         stem.pool()

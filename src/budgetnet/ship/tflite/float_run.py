@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, TfliteOp
+from budgetnet.costs.planners.tflite_ops import NORMALISE, POOL_KERNEL, POOL_STRIDE, TfliteOp
+from budgetnet.data.images import Preprocessing, check_channels
 from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
 from budgetnet.model.layers import Swish, same_padded
 from budgetnet.networks import ActivationKind
+
+MOST_PIXEL = 255
 
 FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
@@ -27,13 +30,19 @@ FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
 
 
 class Weights:
-    """The folded weights of a model, by the ops that use them."""
+    """The folded weights of a model, and the normalisation of its pixels, by the ops that use them."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, preprocessing: Preprocessing) -> None:
+        check_channels(preprocessing, model.network.in_channels)
         self._modules = dict(deployed(model).named_modules())
+        self._dtype = model.classifier.weight.dtype
+        self._mean, self._std = preprocessing.mean, preprocessing.std
 
     def of(self, op: TfliteOp) -> tuple[Tensor, Tensor]:
         """Kernel and bias of a convolution (o, i, k, k) or linear layer (o, i)."""
+        if op.name == f"{NORMALISE}.conv":  # (pixel / 255 - mean) / std
+            mean, std = (torch.tensor(row, dtype=self._dtype) for row in (self._mean, self._std))
+            return (1 / (MOST_PIXEL * std))[:, None, None, None], -mean / std
         for name in (op.name, f"{op.name}.conv", op.name.removesuffix(".conv")):
             module = self._modules.get(name)
             if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
@@ -60,7 +69,7 @@ class Weights:
 def values(ops: Sequence[TfliteOp], weights: Weights, images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """(name, what it holds) of every tensor in the order in which they are made: (n, c, h, w).
 
-    A tensor is let go of behind the last op that reads it.
+    Images are pixels, 0 to 255. A tensor is let go of behind the last op that reads it.
     """
     last = {tensor.name: index for index, op in enumerate(ops) for tensor in op.reads}
     live = {ops[0].reads[0].name: images}

@@ -19,8 +19,8 @@ LEAST_SCALE = 1e-8
 QUANTILE = 0.99999
 """Ranges leave out this much of either end: one image of two hundred can stretch the range of Swish so far that a
 network loses half of its accuracy (docs/lab-log.md)."""
-SAMPLED = 1 << 18
-"""A quantile is taken over at most about this many values of a tensor."""
+SAMPLED = 1 << 16
+"""A quantile is taken over about this many values of a tensor each time that it is seen, at most twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Scale:
 
 FIXED: Mapping[Code, Scale] = {"LOGISTIC": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
 """What these ops make has one scale in every file."""
+PIXELS = Scale(1.0, LOWEST)
+"""The file reads pixel - 128."""
 SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""
 
@@ -47,17 +49,19 @@ SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 def scales_of(
     ops: Sequence[TfliteOp], values: Iterable[tuple[str, Tensor]], quantile: float = QUANTILE
 ) -> dict[str, Scale]:
-    """The scale of every tensor, by its name, from the values that it holds for the calibration images."""
+    """The scale of every tensor, by its name, from the values that it holds for the calibration images.
+
+    A name may come again, with more images. A range goes from the quantile 1 - `quantile` to `quantile`; 1 takes the
+    least and the largest value.
+    """
     owner = _owners(ops)
-    fixed = {op.makes.name: FIXED[op.code] for op in ops if op.code in FIXED}
-    ranges: dict[str, tuple[float, float]] = {}
-    names: list[str] = []
+    fixed = {op.makes.name: FIXED[op.code] for op in ops if op.code in FIXED} | {ops[0].reads[0].name: PIXELS}
+    seen: dict[str, list[Tensor]] = {}
     for name, value in values:
-        names.append(name)
-        low, high = _range(value, quantile)
-        before = ranges.get(owner[name], (0.0, 0.0))
-        ranges[owner[name]] = min(low, before[0]), max(high, before[1])
-    return {name: fixed.get(owner[name]) or Scale.of(*ranges[owner[name]]) for name in names}
+        if owner[name] not in fixed:
+            seen.setdefault(owner[name], []).append(_sample(value, quantile))
+    scales = {name: Scale.of(*_range(torch.cat(parts), quantile)) for name, parts in seen.items()} | fixed
+    return {name: scales[own] for name, own in owner.items()}
 
 
 def _owners(ops: Sequence[TfliteOp]) -> dict[str, str]:
@@ -72,9 +76,15 @@ def _owners(ops: Sequence[TfliteOp]) -> dict[str, str]:
     return owner
 
 
-def _range(value: Tensor, quantile: float) -> tuple[float, float]:
-    """The quantiles of a tensor's values at both ends."""
-    flat = value.flatten()
-    flat = flat[:: max(1, flat.numel() // SAMPLED)].float()
-    low, high = torch.quantile(flat, torch.tensor([1 - quantile, quantile])).tolist()
+def _sample(value: Tensor, quantile: float) -> Tensor:
+    """What of a tensor's values a range is taken from: both ends, or evenly some of them."""
+    flat = value.flatten().float()
+    if quantile == 1.0:
+        return torch.stack((flat.min(), flat.max()))
+    return flat[:: max(1, flat.numel() // SAMPLED)]
+
+
+def _range(values: Tensor, quantile: float) -> tuple[float, float]:
+    """The quantiles at both ends."""
+    low, high = torch.quantile(values, torch.tensor([1 - quantile, quantile])).tolist()
     return low, high

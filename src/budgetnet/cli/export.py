@@ -1,0 +1,81 @@
+"""The command export: the file that a device runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from budgetnet.cli import show
+from budgetnet.cli.options import BY_DATA, OUTPUT, AsJson, ByFolder
+from budgetnet.cli.progress import progress
+from budgetnet.cli.runs import RunFolder
+from budgetnet.draw.wording import LIMIT_NAMES
+
+if TYPE_CHECKING:
+    from budgetnet.ship.exported import Exported, ExportedFile
+
+To = Annotated[Literal["tflite"], Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file.")]
+OutFile = Annotated[
+    Path | None, Parameter(group=OUTPUT, metavar="FILE", help="The file; else model.tflite in the run's folder.")
+]
+
+
+def export(
+    run: RunFolder,
+    data: Annotated[str | None, Parameter(help="Labelled images; those that it was trained from unless given.")] = None,
+    /,
+    *,
+    folders: ByFolder = BY_DATA,
+    to: Annotated[
+        Literal["tflite"], Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file.")
+    ] = "tflite",
+    out: OutFile = None,
+    force: Annotated[
+        bool, Parameter(group=OUTPUT, help="Leave the file although it breaks a limit or loses more accuracy.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write the file that a device runs, in eight bits, and hold it to the budget and the accuracy of its run.
+
+    A .tflite file for LiteRT and TensorFlow Lite Micro: plain pixels in, logits out. Its ranges are read from training
+    images, validation images choose among them, and it answers the test images once.
+
+    Example: budgetnet export runs/photos-1a2b3c --to tflite
+    """
+    from budgetnet import export as export_now
+
+    with progress() as shown:
+        made = export_now(run, to, folders.others(data), out, force, shown)
+    show.print_json(made) if as_json else _print(made)
+    return 0
+
+
+def _print(made: Exported) -> None:
+    for file in made.files:
+        show.facts(_facts(file))
+        if file.keeps:
+            show.say()
+            rows = [(LIMIT_NAMES[row.name], f"{row.used:,}", f"{row.limit:,}", f"{row.left:,}") for row in file.keeps]
+            show.table(("limit", "the file uses", "of", "left"), rows)
+
+
+def _facts(file: ExportedFile) -> dict[str, str]:
+    share, change = show.percent, file.change
+    runs = {
+        True: "; it runs in so many",
+        False: "; it does NOT run in so many",
+        None: "; not tried: no tflite-micro here",
+    }
+    few = "" if file.shown else f"; {file.images:,} images show no small loss"
+    return {
+        "file": file.file,
+        "flash": f"{file.flash_bytes:,} bytes (with labels and notes {file.bytes:,})",
+        "arena": f"{file.arena_bytes:,} bytes of RAM in TensorFlow Lite Micro; {runs[file.allocated]}",
+        "test accuracy": f"{share(file.top1)} in eight bits (95 % interval {100 * file.top1_low:.1f} to "
+        f"{100 * file.top1_high:.1f}, {file.images:,} images); {share(file.float_top1)} in float32",
+        "eight bits change": f"{100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+        f"{few}",
+        "ranges": f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images",
+    }

@@ -1,0 +1,241 @@
+"""A trained network as the file that a device runs, held to the budget and to the accuracy of its run."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from budgetnet.arguments import RUN, flag, listener, path
+from budgetnet.atomic_write import written_aside
+from budgetnet.budgets.budget import Budget, LimitRow, limit_rows
+from budgetnet.codec import from_plain, to_plain
+from budgetnet.costs.network_cost import cost
+from budgetnet.data import Data, data_of, network_pixels, open_cache
+from budgetnet.data.draw import evenly
+from budgetnet.networks import choose
+from budgetnet.parallel.progress import Progress
+from budgetnet.runs.record import FILE as PLAN
+from budgetnet.runs.run import Loaded, load_run, read_json, reading
+from budgetnet.ship.exported import FORMATS, Exported, ExportedFile, Format
+from budgetnet.ship.tflite.calibrated import CALIBRATION_IMAGES, int8_file
+from budgetnet.ship.tflite.interpreters import allocates, check_installed, logits_by_litert
+from budgetnet.statistics import paired_difference, wilson
+from budgetnet.training.evaluate import Scored, images_of
+
+MOST_LOSS = 0.01
+"""Eight bits must be shown to cost less than this share of the images, by the interval, where there are enough."""
+MOST_SEEN_LOSS = 0.005
+"""Eight bits may cost at most this share of the images where there are too few to show it."""
+ENOUGH_IMAGES = 1000
+"""This many test images are enough to show it."""
+IMAGES_AT_ONCE = 64
+LABELS, NOTES = "labels.txt", "budgetnet.json"
+"""The files of these names lie in the archive behind the model, where TensorFlow Lite's tools look for labels."""
+DATE = (1980, 1, 1, 0, 0, 0)
+"""The archive's files have this date, so that equal exports are equal bytes."""
+TITLE = {"tflite": "model.tflite"}
+"""The file of a format has this name in the run's folder."""
+
+
+def export(
+    run: str | Path,
+    to: Format = "tflite",
+    data: Data | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a trained network as an int8 TensorFlow Lite file, for LiteRT and TensorFlow Lite Micro.
+
+    The file takes plain pixels, int8 = pixel - 128, at the network's size, and gives logits; labels, preprocessing and
+    temperature lie in an archive behind the model. Ranges are read from training images, by the quantile that is right
+    about most validation images; then the file answers the test images once, by LiteRT's reference kernels. A file is
+    left only if it keeps the run's budget and, paired with the model in float32, loses at most half a point of the test
+    images, with 1,000 images or more at most a point with 95 % confidence.
+
+    Args:
+        run: A run's folder, or a source of weights as `load_weights` takes it.
+        to: "tflite".
+        data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
+        out: The file; unless given, model.tflite in the run's folder.
+        force: Whether the file is left although it breaks a limit or loses more.
+        progress: Called with an `Update` as the work goes on.
+
+    Returns:
+        The file with what it takes and how accurate it is.
+
+    Raises:
+        ValueError: A package is missing, the run cannot be read, no images are known, the format has no op for an
+            activation of the network, or the file is not good enough.
+        TypeError: An argument has another type.
+
+    Example:
+        >>> import budgetnet
+        >>> net = budgetnet.scale(budgetnet.network("mobilenet_v2", 10, 32), -2)
+        >>> trained = budgetnet.train("digits", net, epochs=3, out="run")
+        >>> (made,) = budgetnet.export("run", force=True).files
+        >>> made.format, made.dtype, made.flash_bytes < made.bytes
+        ('tflite', 'int8', True)
+    """
+    run, data = path("run", run, RUN), None if data is None else data_of(data)
+    choose("to", to, FORMATS)
+    flag("force", force)
+    listener("progress", progress)
+    check_installed()
+    target = _target(run, out, to)
+    loaded, budget = load_run(run), budget_of(run)
+    pictures = _Pictures(run, loaded, data, progress)
+    calibration, _ = pictures.of("train", CALIBRATION_IMAGES)
+    made = int8_file(loaded, calibration, *pictures.of("validation"), progress)
+    test, labels = pictures.of("test")
+    promise = cost(loaded.network, dtype="int8", runtime="tflite_micro")
+    arena_bytes = promise.peak_activation_bytes
+    content = _with_archive(made.content, loaded, budget, arena_bytes)
+    right = logits_by_litert(made.content, test, reference=True).argmax(1) == labels
+    float_right = _float_logits(loaded, test).argmax(1) == labels
+    low, high = wilson(int(right.sum()), len(right))
+    file = ExportedFile(
+        format=to,
+        dtype="int8",
+        file=str(target),
+        bytes=len(content),
+        flash_bytes=len(made.content),
+        arena_bytes=arena_bytes,
+        allocated=allocates(made.content, test[0], arena_bytes),
+        images=len(right),
+        top1=float(right.mean()),
+        top1_low=low,
+        top1_high=high,
+        float_top1=float(float_right.mean()),
+        change=paired_difference(right.tolist(), float_right.tolist()),
+        shown=len(right) >= ENOUGH_IMAGES,
+        quantile=made.quantile,
+        calibration_images=len(calibration),
+        keeps=() if budget is None else _limits(loaded, budget, len(made.content), arena_bytes),
+    )
+    faults = faults_of(file)
+    if faults and not force:
+        raise ValueError(f"no file was left: {'; '.join(faults)}; --force (force=True) leaves it all the same")
+    with written_aside(target) as aside:
+        aside.write_bytes(content)
+    return Exported((file,))
+
+
+def faults_of(file: ExportedFile) -> tuple[str, ...]:
+    """Why a file is not good enough, in words; nothing where it is."""
+    faults = [
+        f"it takes {row.used:,} of {row.name}, {-row.left:,} more than the budget has"
+        for row in file.keeps
+        if row.left < 0
+    ]
+    if file.allocated is False:
+        faults.append(f"TensorFlow Lite Micro does not run it in the {file.arena_bytes:,} bytes that were promised")
+    change = file.change
+    if not file.shown and change.value < -MOST_SEEN_LOSS:
+        faults.append(f"eight bits cost {-100 * change.value:.1f} points of {file.images:,} test images")
+    if file.shown and change.low < -MOST_LOSS:
+        faults.append(
+            f"eight bits cost {-100 * change.value:.1f} points of {file.images:,} test images, and up to "
+            f"{-100 * change.low:.1f} are not ruled out"
+        )
+    return tuple(faults)
+
+
+def budget_of(run: str) -> Budget | None:
+    """The budget that a run was asked to keep; None for weights alone, and where a run had none."""
+    plan = Path(run) / PLAN
+    if not plan.is_file():
+        return None
+    with reading(plan):
+        row = read_json(plan)["request"].get("budget")
+        return None if row is None else from_plain(Budget, row, "request.budget")
+
+
+def _target(run: str, out: str | Path | None, to: Format) -> Path:
+    """Where the file goes. Raises a one-line `ValueError` where there is no folder for it."""
+    if out is None and not Path(run).is_dir():
+        raise ValueError(f"{run} is not a run's folder, so that it says nothing of where to write; give --out FILE")
+    target = Path(run) / TITLE[to] if out is None else Path(path("out", out))
+    if target.is_dir() or not target.parent.is_dir():
+        wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
+        raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
+    return target
+
+
+class _Pictures:
+    """The images of a run at its network's size, split by split."""
+
+    def __init__(self, run: str, loaded: Loaded, data: Data | None, progress: Progress | None) -> None:
+        self.run, self.loaded, self.data, self.progress = run, loaded, data, progress
+
+    def of(self, split: str, most: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Pixels (n, h, w, c) and labels (n,) of a split's images; at most `most`, evenly of all, so of every class."""
+        said = self.progress if split == "test" else None  # what the images are is said once
+        scored: Scored = images_of(self.run, self.loaded, self.data, split, split, said)
+        indices = scored.indices
+        if most is not None:
+            by_class = np.array([scored.images.labels[index] for index in indices.tolist()])
+            indices = evenly(indices[np.argsort(by_class, kind="stable")], most)
+        pixels = open_cache(scored.images, self.loaded.side_px, progress=self.progress)
+        arrays = [
+            network_pixels([pixels[index]], self.loaded.network.resolution_px, self.loaded.preprocessing)[0]
+            for index in indices.tolist()
+        ]
+        labels = np.array([scored.class_indices[scored.images.labels[index]] for index in indices.tolist()], np.int64)
+        return np.stack(arrays), labels
+
+
+@torch.inference_mode()
+def _float_logits(loaded: Loaded, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits of the model in float32: (n, classes)."""
+    rows: list[NDArray[np.float32]] = []
+    mean, std = (torch.tensor(row)[:, None, None] for row in (loaded.preprocessing.mean, loaded.preprocessing.std))
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        some = torch.from_numpy(images[start : start + IMAGES_AT_ONCE]).permute(0, 3, 1, 2).float()
+        rows.append(loaded.model((some / 255 - mean) / std).numpy())
+    return np.concatenate(rows)
+
+
+def _limits(loaded: Loaded, budget: Budget, flash_bytes: int, arena_bytes: int) -> tuple[LimitRow, ...]:
+    """What the file uses of each limit; a limit on training is the run's own affair."""
+    real = {
+        "weight_bytes": flash_bytes,
+        "peak_activation_bytes": arena_bytes,
+        "peak_bytes": flash_bytes + arena_bytes,
+    }
+    rows = (row for row in limit_rows(budget.price(loaded.network), budget) if row.name != "train_bytes")
+    return tuple(
+        LimitRow(row.name, row.limit, real.get(row.name, row.used), row.limit - real.get(row.name, row.used))
+        for row in rows
+    )
+
+
+def _with_archive(model: bytes, loaded: Loaded, budget: Budget | None, arena_bytes: int) -> bytes:
+    """The model with a zip archive behind it, which has the labels and all that reading the answers takes."""
+    weights = hashlib.sha256()
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    notes: Mapping[str, Any] = {
+        "format": "budgetnet.export.v1",
+        "network": json.loads(loaded.network.to_json()),
+        "classes": list(loaded.classes),
+        "preprocessing": to_plain(loaded.preprocessing),
+        "temperature": loaded.temperature,
+        "arena_bytes": arena_bytes,
+        "budget": None if budget is None else budget.to_dict(),
+        "weights_sha256": weights.hexdigest(),
+    }
+    content = io.BytesIO(model)
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in ((LABELS, "\n".join(loaded.classes)), (NOTES, json.dumps(notes, allow_nan=False))):
+            archive.writestr(zipfile.ZipInfo(name, DATE), text)
+    return content.getvalue()

@@ -1,0 +1,75 @@
+"""What an export leaves, in numbers: the files, what each keeps, and how accurate it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from budgetnet.budgets.budget import LimitRow
+from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveInt, Share, to_plain
+from budgetnet.statistics import Estimate
+
+Format = Literal["tflite"]
+FORMATS: tuple[Format, ...] = ("tflite",)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file for a device, as it is measured there.
+
+    Attributes:
+        format: "tflite".
+        dtype: The number type of its weights and maps.
+        file: Its path.
+        bytes: Its size.
+        flash_bytes: What of it is flashed: without the labels and notes behind the model.
+        arena_bytes: The RAM that TensorFlow Lite Micro takes for it.
+        allocated: Whether its interpreter was given so many bytes here and answered; None where it is not installed.
+        images: The test images.
+        top1: The share of them that the file gets right.
+        top1_low: The lower end of its 95 % interval (Wilson).
+        top1_high: The upper end.
+        float_top1: The share that the run's model gets right in float32.
+        change: The file's share minus the model's, on the same images.
+        shown: Whether there are enough images to show that the file loses less than a point.
+        quantile: The share of each tensor's values that its range leaves out at either end, subtracted from 1.
+        calibration_images: How many training images the ranges were read from.
+        keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
+    """
+
+    format: Format
+    dtype: Literal["int8"]
+    file: str
+    bytes: PositiveInt
+    flash_bytes: PositiveInt
+    arena_bytes: PositiveInt
+    allocated: bool | None
+    images: PositiveInt
+    top1: Share
+    top1_low: Share
+    top1_high: Share
+    float_top1: Share
+    change: Estimate
+    shown: bool
+    quantile: Share
+    calibration_images: NonNegativeInt
+    keeps: tuple[LimitRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The files that an export made.
+
+    Attributes:
+        files: One for each format that was asked for.
+    """
+
+    files: NotEmpty[ExportedFile]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields in JSON's types.
+
+        Returns:
+            A JSON object.
+        """
+        return to_plain(self)

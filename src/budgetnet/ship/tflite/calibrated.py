@@ -1,0 +1,67 @@
+"""The int8 file of a trained model: ranges from training images, by the quantile that validation images choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from budgetnet.costs.planners.tflite_ops import TfliteOp, ops_of
+from budgetnet.parallel.progress import Progress, Update
+from budgetnet.runs.run import Loaded
+from budgetnet.ship.tflite.float_run import Weights, values
+from budgetnet.ship.tflite.interpreters import logits_by_litert
+from budgetnet.ship.tflite.ranges import scales_of
+from budgetnet.ship.tflite.writer import written
+
+QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
+"""Ranges are tried that leave out this much less than all at either end; of equals the first is taken. One image of two
+hundred can stretch the range of Swish so far that a network loses half of its accuracy (docs/lab-log.md)."""
+CALIBRATION_IMAGES = 200
+IMAGES_AT_ONCE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Int8File:
+    """A file, and the quantile that its ranges were taken by."""
+
+    content: bytes
+    quantile: float
+
+
+def int8_file(
+    loaded: Loaded,
+    calibration: NDArray[np.uint8],
+    validation: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    progress: Progress | None = None,
+) -> Int8File:
+    """The file whose answers to the validation images (n, h, w, c) with these labels are right most often.
+
+    Ranges are read from the calibration images. Raises a one-line `ValueError` for an activation that TensorFlow Lite
+    has no op for.
+    """
+    weights = Weights(loaded.model, loaded.preprocessing)
+    ops = ops_of(loaded.network)
+    best: tuple[int, Int8File] | None = None
+    for done, quantile in enumerate(QUANTILES, 1):
+        scales = scales_of(ops, _values(ops, weights, calibration), quantile)
+        content = written(loaded.network, weights, scales)
+        right = int((logits_by_litert(content, validation).argmax(1) == labels).sum())
+        if best is None or right > best[0]:
+            best = right, Int8File(content, quantile)
+        if progress is not None:
+            progress(Update("quantise", done, len(QUANTILES)))
+    assert best is not None
+    return best[1]
+
+
+def _values(ops: Sequence[TfliteOp], weights: Weights, images: NDArray[np.uint8]) -> Iterator[tuple[str, Tensor]]:
+    """What every tensor holds for the images, some of them at once."""
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        some = torch.from_numpy(images[start : start + IMAGES_AT_ONCE]).permute(0, 3, 1, 2).float()
+        yield from values(ops, weights, some)

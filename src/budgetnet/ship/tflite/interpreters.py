@@ -1,0 +1,62 @@
+"""The interpreters that judge a file: LiteRT, and TensorFlow Lite Micro where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.ship.tflite.ranges import PIXELS
+
+NEEDED = {"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"}
+"""The modules that a file is written and judged by, with the packages that have them."""
+
+
+def check_installed(needed: Mapping[str, str] = NEEDED) -> None:
+    """Raise a one-line `ValueError` where a package is missing."""
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise ValueError(f"a TensorFlow Lite file needs {' and '.join(missing)}; pip install 'budgetnet[tflite]'")
+
+
+def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference: bool = False) -> NDArray[np.float32]:
+    """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes).
+
+    `reference`: by the kernels that say what is right, which TensorFlow Lite Micro follows, in place of the quick ones.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    interpreter = Interpreter(model_content=file, experimental_op_resolver_type=kernels, num_threads=1)
+    interpreter.allocate_tensors()
+    given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]
+    scale, zero_point = made["quantization"]
+    rows: list[NDArray[np.float32]] = []
+    for image in images:
+        interpreter.set_tensor(given, as_read(image))
+        interpreter.invoke()
+        integers = interpreter.get_tensor(made["index"])[0].astype(np.float32)
+        rows.append((integers - np.float32(zero_point)) * np.float32(scale))
+    return np.stack(rows)
+
+
+def as_read(image: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """An image (h, w, c) as the file reads it: pixel - 128, (1, h, w, c)."""
+    return (image[None].astype(np.int16) + PIXELS.zero_point).astype(np.int8)
+
+
+def allocates(file: bytes, image: NDArray[np.uint8], arena_bytes: int) -> bool | None:
+    """Whether TensorFlow Lite Micro answers in an arena of so many bytes; None where it is not installed."""
+    if importlib.util.find_spec("tflite_micro") is None:
+        return None
+    from tflite_micro.python.tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(file, arena_size=arena_bytes)
+        interpreter.set_input(as_read(image), 0)
+        interpreter.invoke()
+    except RuntimeError:
+        return False
+    return True

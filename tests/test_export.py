@@ -1,0 +1,163 @@
+"""The file that a device runs, held to the run that it came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.formats import hold
+from support.networks import GROWABLE
+
+import budgetnet
+from budgetnet.budgets.budget import Budget, LimitRow
+from budgetnet.cli import main
+from budgetnet.data import network_pixels, open_cache, open_images
+from budgetnet.runs.run import load_run
+from budgetnet.ship.export import faults_of
+from budgetnet.ship.exported import ExportedFile
+from budgetnet.ship.tflite.interpreters import check_installed, logits_by_litert
+from budgetnet.statistics import Estimate
+
+pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+
+NETWORK = dataclasses.replace(GROWABLE, in_channels=1, classes=10)
+ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", dtype="int8", runtime="tflite_micro")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("export") / "run"
+    budgetnet.train("digits", NETWORK, epochs=3, out=run, budget=ROOMY)
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_the_file_answers_as_its_record_says(run: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    content = Path(file.file).read_bytes()
+    assert Path(file.file) == run / "model.tflite" and len(content) == file.bytes > file.flash_bytes
+    loaded, images = load_run(run), open_images("digits", 0)
+    indices = images.indices("test")
+    cached = open_cache(images, loaded.side_px)
+    pixels = network_pixels([cached[i] for i in indices.tolist()], loaded.network.resolution_px, loaded.preprocessing)
+    labels = np.array([images.labels[i] for i in indices.tolist()])
+    found = logits_by_litert(content, pixels, reference=True).argmax(1)
+    assert (found == labels).mean() == file.top1 > 0.3
+    assert file.images == len(labels) and file.float_top1 == budgetnet.evaluate(run).top1
+    assert file.change.value == pytest.approx(file.top1 - file.float_top1)
+
+
+def test_the_file_keeps_the_budget_that_the_run_had(run: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    used = {row.name: row.used for row in file.keeps}
+    assert used["weight_bytes"] == file.flash_bytes and used["peak_activation_bytes"] == file.arena_bytes
+    assert all(row.left >= 0 for row in file.keeps) and file.allocated in (True, None)
+    promised = budgetnet.cost(NETWORK, dtype="int8", runtime="tflite_micro")
+    assert file.arena_bytes == promised.peak_activation_bytes
+    assert 0.97 * promised.weight_bytes < file.flash_bytes <= promised.weight_bytes
+
+
+def test_labels_and_all_that_reading_it_takes_lie_behind_the_model(run: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    with zipfile.ZipFile(file.file) as archive:
+        assert archive.testzip() is None
+        assert archive.read("labels.txt").decode().split("\n") == list("0123456789")
+        notes = json.loads(archive.read("budgetnet.json"))
+    hold(notes, "budgetnet.export.v1")
+    loaded = load_run(run)
+    assert notes["temperature"] == loaded.temperature and notes["classes"] == list(loaded.classes)
+    assert notes["preprocessing"]["mean"] == list(loaded.preprocessing.mean)
+    assert Budget.from_dict(notes["budget"]) == ROOMY and notes["arena_bytes"] == file.arena_bytes
+    assert budgetnet.Network.from_json(json.dumps(notes["network"])) == loaded.network
+
+
+def test_equal_exports_are_equal_bytes(run: Path, tmp_path: Path) -> None:
+    budgetnet.export(run)
+    budgetnet.export(run, out=tmp_path / "again.tflite")
+    assert (run / "model.tflite").read_bytes() == (tmp_path / "again.tflite").read_bytes()
+
+
+def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["budget"]["peak_activation_bytes"] = 9_000
+    (run / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match=r"no file was left: it takes [\d,]+ of peak_activation_bytes, [\d,]+ more"):
+        budgetnet.export(run)
+    assert not (run / "model.tflite").exists()
+    (file,) = budgetnet.export(run, force=True).files
+    assert (run / "model.tflite").is_file() and any(row.left < 0 for row in file.keeps)
+
+
+def made(**changes: object) -> ExportedFile:
+    usual = ExportedFile(
+        "tflite", "int8", "model.tflite", 10, 9, 100, True, 500, 0.9, 0.87, 0.92, 0.9,
+        Estimate(0.0, -0.01, 0.01, 500), False, 0.99999, 200, (LimitRow("macs", 10, 9, 1),),
+    )  # fmt: skip
+    return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def test_what_makes_a_file_not_good_enough() -> None:
+    assert faults_of(made()) == () and faults_of(made(allocated=None)) == ()
+    assert faults_of(made(change=Estimate(-0.005, -0.03, 0.02, 500))) == ()
+    (few,) = faults_of(made(change=Estimate(-0.006, -0.03, 0.02, 500)))
+    assert few == "eight bits cost 0.6 points of 500 test images"
+    many = made(shown=True, images=1000, change=Estimate(-0.004, -0.011, 0.003, 1000))
+    assert faults_of(many) == ("eight bits cost 0.4 points of 1,000 test images, and up to 1.1 are not ruled out",)
+    assert faults_of(dataclasses.replace(many, change=Estimate(-0.004, -0.0099, 0.002, 1000))) == ()
+    (small,) = faults_of(made(allocated=False))
+    assert small == "TensorFlow Lite Micro does not run it in the 100 bytes that were promised"
+
+
+def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run), "--json"]) == 0
+    hold(json.loads(capsys.readouterr().out), "export --json")
+    assert main(["export", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "in eight bits" in said and "the file uses" in said and str(run / "model.tflite") in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["RUN", "--to", "onnx"], "tflite"),
+        (["RUN", "--out", "nowhere/model.tflite"], "in a folder that is not there"),
+        (["RUN", "--out", "."], "is a folder"),
+        (["RUN/weights.safetensors"], "give --out FILE"),
+        (["nothing-here"], "nothing-here"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], words: str, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    assert main(["export", *(one.replace("RUN", str(run)) for one in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+def test_a_network_that_the_format_has_no_ops_for_is_refused(tmp_path: Path) -> None:
+    from budgetnet.model.weights import save_weights
+    from budgetnet.networks import Activation
+
+    gelu = dataclasses.replace(NETWORK, stem=dataclasses.replace(NETWORK.stem, activation=Activation("gelu")))
+    pixels = {"mean": [0.5], "std": [0.25]}
+    save_weights(tmp_path / "gelu.safetensors", budgetnet.build(gelu, seed=0), list("0123456789"), pixels)
+    with pytest.raises(ValueError, match="no op for the activation gelu"):
+        budgetnet.export(tmp_path / "gelu.safetensors", data="digits", out=tmp_path / "gelu.tflite")
+    assert not (tmp_path / "gelu.tflite").exists()
+
+
+def test_a_missing_package_is_one_line() -> None:
+    with pytest.raises(
+        ValueError, match=r"a TensorFlow Lite file needs no-such-package; pip install 'budgetnet\[tflite\]'"
+    ):
+        check_installed({"no_such_module": "no-such-package"})
