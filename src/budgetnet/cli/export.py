@@ -33,7 +33,7 @@ def export(
     ] = "tflite",
     out: OutFile = None,
     force: Annotated[
-        bool, Parameter(group=OUTPUT, help="Leave the file although it breaks a limit or loses more accuracy.")
+        bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -53,7 +53,11 @@ def export(
 
 
 def _print(made: Exported) -> None:
+    from budgetnet.ship.export import faults_of
+
     for file in made.files:
+        for fault in faults_of(file):
+            show.notice(f"budgetnet: not good enough: {fault}")
         show.facts(_facts(file))
         if file.keeps:
             show.say()

@@ -6,12 +6,11 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from budgetnet.arguments import RUN, flag, listener, path
@@ -29,7 +28,7 @@ from budgetnet.ship.exported import FORMATS, Exported, ExportedFile, Format
 from budgetnet.ship.tflite.calibrated import CALIBRATION_IMAGES, int8_file
 from budgetnet.ship.tflite.interpreters import allocates, check_installed, logits_by_litert
 from budgetnet.statistics import paired_difference, wilson
-from budgetnet.training.evaluate import Scored, images_of
+from budgetnet.training.evaluate import images_of, logits_of
 
 MOST_LOSS = 0.01
 """Eight bits must be shown to cost less than this share of the images, by the interval, where there are enough."""
@@ -37,7 +36,8 @@ MOST_SEEN_LOSS = 0.005
 """Eight bits may cost at most this share of the images where there are too few to show it."""
 ENOUGH_IMAGES = 1000
 """This many test images are enough to show it."""
-IMAGES_AT_ONCE = 64
+VALIDATION_IMAGES = 1000
+"""At most this many validation images choose among ranges: each answers the file of each of them."""
 LABELS, NOTES = "labels.txt", "budgetnet.json"
 """The files of these names lie in the archive behind the model, where TensorFlow Lite's tools look for labels."""
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -67,7 +67,7 @@ def export(
         to: "tflite".
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
         out: The file; unless given, model.tflite in the run's folder.
-        force: Whether the file is left although it breaks a limit or loses more.
+        force: Whether the file is written although it breaks a limit or loses more.
         progress: Called with an `Update` as the work goes on.
 
     Returns:
@@ -94,14 +94,23 @@ def export(
     target = _target(run, out, to)
     loaded, budget = load_run(run), budget_of(run)
     pictures = _Pictures(run, loaded, data, progress)
-    calibration, _ = pictures.of("train", CALIBRATION_IMAGES)
-    made = int8_file(loaded, calibration, *pictures.of("validation"), progress)
-    test, labels = pictures.of("test")
+    calibration = pictures.indices("train", CALIBRATION_IMAGES)
+    validation = pictures.indices("validation", VALIDATION_IMAGES)
+    shown = np.stack(list(pictures.pixels(calibration)))
+    judge = pictures.labels(validation)
+
+    def right_on_validation(content: bytes) -> int:
+        return int((logits_by_litert(content, pictures.pixels(validation)).argmax(1) == judge).sum())
+
+    made = int8_file(loaded, shown, right_on_validation, progress)
+    test = pictures.scored.indices
+    labels = pictures.labels(test)
     promise = cost(loaded.network, dtype="int8", runtime="tflite_micro")
     arena_bytes = promise.peak_activation_bytes
     content = _with_archive(made.content, loaded, budget, arena_bytes)
-    right = logits_by_litert(made.content, test, reference=True).argmax(1) == labels
-    float_right = _float_logits(loaded, test).argmax(1) == labels
+    right = logits_by_litert(made.content, pictures.pixels(test), reference=True).argmax(1) == labels
+    answers = logits_of(loaded.model, pictures.scored.images, pictures.cached, test, loaded.preprocessing)
+    float_right = answers.argmax(1) == labels
     low, high = wilson(int(right.sum()), len(right))
     file = ExportedFile(
         format=to,
@@ -110,7 +119,7 @@ def export(
         bytes=len(content),
         flash_bytes=len(made.content),
         arena_bytes=arena_bytes,
-        allocated=allocates(made.content, test[0], arena_bytes),
+        allocated=allocates(made.content, shown[0], arena_bytes),
         images=len(right),
         top1=float(right.mean()),
         top1_low=low,
@@ -124,7 +133,7 @@ def export(
     )
     faults = faults_of(file)
     if faults and not force:
-        raise ValueError(f"no file was left: {'; '.join(faults)}; --force (force=True) leaves it all the same")
+        raise ValueError(f"{target} was not written: {'; '.join(faults)}; --force (force=True) writes it all the same")
     with written_aside(target) as aside:
         aside.write_bytes(content)
     return Exported((file,))
@@ -172,37 +181,32 @@ def _target(run: str, out: str | Path | None, to: Format) -> Path:
 
 
 class _Pictures:
-    """The images of a run at its network's size, split by split."""
+    """The images of a run at its network's size: one split after another, one image after another."""
 
     def __init__(self, run: str, loaded: Loaded, data: Data | None, progress: Progress | None) -> None:
-        self.run, self.loaded, self.data, self.progress = run, loaded, data, progress
+        self.loaded = loaded
+        self.scored = images_of(run, loaded, data, "test", "test", progress)
+        self.cached = open_cache(self.scored.images, loaded.side_px, progress=progress)
 
-    def of(self, split: str, most: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Pixels (n, h, w, c) and labels (n,) of a split's images; at most `most`, evenly of all, so of every class."""
-        said = self.progress if split == "test" else None  # what the images are is said once
-        scored: Scored = images_of(self.run, self.loaded, self.data, split, split, said)
-        indices = scored.indices
-        if most is not None:
-            by_class = np.array([scored.images.labels[index] for index in indices.tolist()])
-            indices = evenly(indices[np.argsort(by_class, kind="stable")], most)
-        pixels = open_cache(scored.images, self.loaded.side_px, progress=self.progress)
-        arrays = [
-            network_pixels([pixels[index]], self.loaded.network.resolution_px, self.loaded.preprocessing)[0]
-            for index in indices.tolist()
-        ]
-        labels = np.array([scored.class_indices[scored.images.labels[index]] for index in indices.tolist()], np.int64)
-        return np.stack(arrays), labels
+    def indices(self, split: str, most: int) -> NDArray[np.int64]:
+        """At most `most` images of a split, evenly of all in the order of their classes. Raises `ValueError` for
+        none."""
+        images = self.scored.images
+        found = images.indices(split)
+        if not len(found):
+            raise ValueError(f"{images.name} has no {split} images, which an export needs; give images in three splits")
+        by_class = np.array([images.labels[index] for index in found.tolist()])
+        return evenly(found[np.argsort(by_class, kind="stable")], most)
 
+    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The classes of images, as the network counts them."""
+        scored = self.scored
+        return np.array([scored.class_indices[scored.images.labels[index]] for index in indices.tolist()], np.int64)
 
-@torch.inference_mode()
-def _float_logits(loaded: Loaded, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The logits of the model in float32: (n, classes)."""
-    rows: list[NDArray[np.float32]] = []
-    mean, std = (torch.tensor(row)[:, None, None] for row in (loaded.preprocessing.mean, loaded.preprocessing.std))
-    for start in range(0, len(images), IMAGES_AT_ONCE):
-        some = torch.from_numpy(images[start : start + IMAGES_AT_ONCE]).permute(0, 3, 1, 2).float()
-        rows.append(loaded.model((some / 255 - mean) / std).numpy())
-    return np.concatenate(rows)
+    def pixels(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """Images (h, w, c), one after another."""
+        for index in indices.tolist():
+            yield network_pixels([self.cached[index]], self.loaded.network.resolution_px, self.loaded.preprocessing)[0]
 
 
 def _limits(loaded: Loaded, budget: Budget, flash_bytes: int, arena_bytes: int) -> tuple[LimitRow, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from budgetnet.costs.planners.tflite_ops import TfliteOp, ops_of
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import Loaded
 from budgetnet.ship.tflite.float_run import Weights, values
-from budgetnet.ship.tflite.interpreters import logits_by_litert
 from budgetnet.ship.tflite.ranges import scales_of
 from budgetnet.ship.tflite.writer import written
 
@@ -36,14 +35,13 @@ class Int8File:
 def int8_file(
     loaded: Loaded,
     calibration: NDArray[np.uint8],
-    validation: NDArray[np.uint8],
-    labels: NDArray[np.int64],
+    right: Callable[[bytes], int],
     progress: Progress | None = None,
 ) -> Int8File:
-    """The file whose answers to the validation images (n, h, w, c) with these labels are right most often.
+    """The file that is right most often: `right` says how often, of each.
 
-    Ranges are read from the calibration images. Raises a one-line `ValueError` for an activation that TensorFlow Lite
-    has no op for.
+    Ranges are read from the calibration images (n, h, w, c). Raises a one-line `ValueError` for an activation that
+    TensorFlow Lite has no op for.
     """
     weights = Weights(loaded.model, loaded.preprocessing)
     ops = ops_of(loaded.network)
@@ -51,9 +49,9 @@ def int8_file(
     for done, quantile in enumerate(QUANTILES, 1):
         scales = scales_of(ops, _values(ops, weights, calibration), quantile)
         content = written(loaded.network, weights, scales)
-        right = int((logits_by_litert(content, validation).argmax(1) == labels).sum())
-        if best is None or right > best[0]:
-            best = right, Int8File(content, quantile)
+        count = right(content)
+        if best is None or count > best[0]:
+            best = count, Int8File(content, quantile)
         if progress is not None:
             progress(Update("quantise", done, len(QUANTILES)))
     assert best is not None
