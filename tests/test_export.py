@@ -90,7 +90,9 @@ def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
     plan = json.loads((run / "plan.json").read_text())
     plan["request"]["budget"]["peak_activation_bytes"] = 9_000
     (run / "plan.json").write_text(json.dumps(plan))
-    with pytest.raises(ValueError, match=r"model.tflite was not written: it takes [\d,]+ of peak_activation_bytes, [\d,]+ more"):
+    with pytest.raises(
+        ValueError, match=r"model.tflite was not written: it takes [\d,]+ of peak_activation_bytes, [\d,]+ more"
+    ):
         budgetnet.export(run)
     assert not (run / "model.tflite").exists()
     (file,) = budgetnet.export(run, force=True).files

@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -140,21 +143,26 @@ def test_heads_of_maps_stand_beside_one_another_also_of_large_maps() -> None:
     assert not [(one, other) for one, other in itertools.combinations(boxes, 2) if one.overlaps(other)]
 
 
-def test_the_picture_of_the_walls_is_what_its_command_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    bench = importlib.import_module("bench.walls")
-    assert bench.main([str(tmp_path / "walls.svg")]) == 0
-    drawn, kept = ((folder / "walls.svg").read_text(encoding="utf-8") for folder in (tmp_path, ROOT / "docs"))
-    assert texts(drawn) == texts(kept), "run python -m bench.walls docs/walls.svg again"
+@pytest.fixture(scope="module")
+def walls() -> Iterator[ModuleType]:
+    """bench/walls.py, as its command finds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("bench.walls")
+
+
+@pytest.fixture(scope="module")
+def shown(walls: ModuleType) -> Any:
+    return walls.walls()
+
+
+def test_the_picture_of_the_walls_is_what_its_command_draws(walls: ModuleType, shown: Any) -> None:
+    kept = (ROOT / "docs" / "walls.svg").read_text(encoding="utf-8")
+    assert texts(walls.drawing(shown)) == texts(kept), "run python -m bench.walls docs/walls.svg again"
     assert "prefers-color-scheme: dark" in kept
 
 
-def test_dials_stop_at_walls_and_lead_from_the_best_of_them_to_the_joint_network(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    bench = importlib.import_module("bench.walls")
-    shown = bench.walls()
+def test_dials_stop_at_walls_and_lead_from_the_best_of_them_to_the_joint_network(walls: ModuleType, shown: Any) -> None:
     assert shown.tracks and shown.outside
     for track in shown.tracks:
         assert all(max(used) <= 1 for used in track.kept) and max(track.beyond) > 1
@@ -163,4 +171,4 @@ def test_dials_stop_at_walls_and_lead_from_the_best_of_them_to_the_joint_network
     assert best.kept[-1] == shown.turns[0].start and shown.turns[-1].end == shown.joint
     assert all(first.end == second.start for first, second in itertools.pairwise(shown.turns))
     assert min(shown.joint) > 0.95, "the corner"
-    assert unreadable(bench.picture(shown)) == []
+    assert unreadable(walls.picture(shown)) == []
