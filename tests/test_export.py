@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.executor import InlineExecutor
 from support.formats import hold
 from support.networks import GROWABLE
 
@@ -32,7 +33,7 @@ ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", d
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("export") / "run"
-    budgetnet.train("digits", NETWORK, epochs=3, out=run, budget=ROOMY)
+    budgetnet.train("digits", NETWORK, epochs=3, out=run, budget=ROOMY, cluster=InlineExecutor())
     return run
 
 
