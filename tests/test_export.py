@@ -96,6 +96,10 @@ def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
     ):
         budgetnet.export(run)
     assert not (run / "model.tflite").exists()
+    del plan["request"]["budget"]["runtime"]
+    (run / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match="--runtime tflite_micro counts what this one takes"):
+        budgetnet.export(run)
     (file,) = budgetnet.export(run, force=True).files
     assert (run / "model.tflite").is_file() and any(row.left < 0 for row in file.keeps)
 

@@ -133,7 +133,15 @@ def export(
     )
     faults = faults_of(file)
     if faults and not force:
-        raise ValueError(f"{target} was not written: {'; '.join(faults)}; --force (force=True) writes it all the same")
+        memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
+        hint = ""
+        if memory and budget is not None and budget.runtime != "tflite_micro":
+            hint = (
+                "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
+            )
+        raise ValueError(
+            f"{target} was not written: {'; '.join(faults)}{hint}; --force (force=True) writes it all the same"
+        )
     with written_aside(target) as aside:
         aside.write_bytes(content)
     return Exported((file,))
