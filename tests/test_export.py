@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.executor import InlineExecutor
 from support.formats import hold
-from support.networks import GROWABLE
+from support.networks import GROWABLE, SQUEEZED
 
 import budgetnet
 from budgetnet.budgets.budget import Budget, LimitRow
@@ -21,10 +24,18 @@ from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.runs.run import load_run
 from budgetnet.ship.export import faults_of
 from budgetnet.ship.exported import ExportedFile
-from budgetnet.ship.tflite.interpreters import check_installed, logits_by_litert
+from budgetnet.ship.tflite.difference import MOST_DIFFERENCE
+from budgetnet.ship.tflite.float_run import Weights
+from budgetnet.ship.tflite.interpreters import logits_by_litert
 from budgetnet.statistics import Estimate
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
+
+from support.tflite_files import USUAL, settled
+
+from budgetnet.ship.tflite.parity import first_difference
+from budgetnet.ship.tflite.writer import written
 
 NETWORK = dataclasses.replace(GROWABLE, in_channels=1, classes=10)
 ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", dtype="int8", runtime="tflite_micro")
@@ -106,7 +117,7 @@ def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
 
 def made(**changes: object) -> ExportedFile:
     usual = ExportedFile(
-        "tflite", "int8", "model.tflite", 10, 9, 100, True, 500, 0.9, 0.87, 0.92, 0.9,
+        "tflite", "int8", "model.tflite", 10, 9, 100, True, None, 500, 0.9, 0.87, 0.92, 0.9,
         Estimate(0.0, -0.01, 0.01, 500), False, 0.99999, 200, (LimitRow("macs", 10, 9, 1),),
     )  # fmt: skip
     return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
@@ -129,7 +140,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hold(json.loads(capsys.readouterr().out), "export --json")
     assert main(["export", str(run)]) == 0
     said = capsys.readouterr().out
-    assert "in eight bits" in said and "the file uses" in said and str(run / "model.tflite") in said
+    assert "in int8" in said and "the file uses" in said and str(run / "model.tflite") in said
 
 
 @pytest.mark.parametrize(
@@ -163,8 +174,29 @@ def test_a_network_that_the_format_has_no_ops_for_is_refused(tmp_path: Path) -> 
     assert not (tmp_path / "gelu.tflite").exists()
 
 
-def test_a_missing_package_is_one_line() -> None:
-    with pytest.raises(
-        ValueError, match=r"a TensorFlow Lite file needs no-such-package; pip install 'budgetnet\[tflite\]'"
-    ):
-        check_installed({"no_such_module": "no-such-package"})
+def test_the_float32_file_answers_as_the_model_does(run: Path) -> None:
+    (file,) = budgetnet.export(run, dtype="float32").files
+    assert file.parity is not None and file.parity < MOST_DIFFERENCE
+    assert file.top1 == file.float_top1 and file.change.value == 0.0
+    assert Path(file.file) == run / "model-float32.tflite" and file.flash_bytes > 4 * budgetnet.cost(NETWORK).params
+    assert file.arena_bytes is None and {row.name for row in file.keeps} == {"macs", "weight_bytes"}
+
+
+def test_the_first_op_that_differs_is_named() -> None:
+    model, images = settled(dataclasses.replace(SQUEEZED, classes=10))
+    image = images[0].permute(1, 2, 0).numpy().astype(np.uint8)
+    weights = Weights(model, USUAL)
+    file = written(model.network, weights, None)
+    assert first_difference(model.network, weights, file, image) is None
+    with torch.no_grad():
+        model.get_submodule("stages.1.0.expand.conv").weight[0] *= 1.5  # type: ignore[operator]
+    other = Weights(model, USUAL)
+    assert first_difference(model.network, other, file, image) == "stages.1.0.expand.conv"
+
+
+def test_without_the_packages_one_line_says_so(run: Path) -> None:
+    """In a process of its own, where nothing has imported them yet."""
+    code = "import sys; sys.modules['flatbuffers'] = None; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    ended = subprocess.run([sys.executable, "-c", code, "export", str(run)], capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert "a TensorFlow Lite file needs flatbuffers; pip install 'budgetnet[tflite]'" in ended.stderr

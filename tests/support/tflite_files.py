@@ -74,7 +74,7 @@ def int8_file(model: Model, images: torch.Tensor) -> tuple[bytes, dict[str, Scal
     """The file of a model, calibrated by these images, and the scales of its tensors."""
     ops, weights = ops_of(model.network), Weights(model, USUAL)
     scales = scales_of(ops, values(ops, weights, images))
-    return written(model.network, weights, scales), scales
+    return written(model.network, weights, scales).content, scales
 
 
 def as_integers(images: torch.Tensor) -> NDArray[np.int8]:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 To = Annotated[Literal["tflite"], Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file.")]
 OutFile = Annotated[
-    Path | None, Parameter(group=OUTPUT, metavar="FILE", help="The file; else model.tflite in the run's folder.")
+    Path | None,
+    Parameter(
+        group=OUTPUT, metavar="FILE", help="The file; else model.tflite or model-float32.tflite in the run's folder."
+    ),
 ]
 
 
@@ -28,26 +31,25 @@ def export(
     /,
     *,
     folders: ByFolder = BY_DATA,
-    to: Annotated[
-        Literal["tflite"], Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file.")
-    ] = "tflite",
+    to: To = "tflite",
+    dtype: Annotated[Literal["int8", "float32"], Parameter(group=OUTPUT, help="The number type of the file.")] = "int8",
     out: OutFile = None,
     force: Annotated[
         bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Write the file that a device runs, in eight bits, and hold it to the budget and the accuracy of its run.
+    """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
 
-    A .tflite file for LiteRT and TensorFlow Lite Micro: plain pixels in, logits out. Its ranges are read from training
-    images, validation images choose among them, and it answers the test images once.
+    A .tflite file: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; plain pixels in, logits out. Ranges
+    of int8 are read from training images, validation images choose among them; the file answers the test images once.
 
     Example: budgetnet export runs/photos-1a2b3c --to tflite
     """
     from budgetnet import export as export_now
 
     with progress() as shown:
-        made = export_now(run, to, folders.others(data), out, force, shown)
+        made = export_now(run, to, folders.others(data), out, dtype, force, shown)
     show.print_json(made) if as_json else _print(made)
     return 0
 
@@ -67,19 +69,25 @@ def _print(made: Exported) -> None:
 
 def _facts(file: ExportedFile) -> dict[str, str]:
     share, change = show.percent, file.change
-    runs = {
-        True: "; it runs in so many",
-        False: "; it does NOT run in so many",
-        None: "; not tried: no tflite-micro here",
-    }
-    few = "" if file.shown else f"; {file.images:,} images show no small loss"
-    return {
+    rows = {
         "file": file.file,
         "flash": f"{file.flash_bytes:,} bytes (with labels and notes {file.bytes:,})",
-        "arena": f"{file.arena_bytes:,} bytes of RAM in TensorFlow Lite Micro; {runs[file.allocated]}",
-        "test accuracy": f"{share(file.top1)} in eight bits (95 % interval {100 * file.top1_low:.1f} to "
-        f"{100 * file.top1_high:.1f}, {file.images:,} images); {share(file.float_top1)} in float32",
-        "eight bits change": f"{100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
-        f"{few}",
-        "ranges": f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images",
     }
+    if file.arena_bytes is not None:
+        runs = {
+            True: "it runs in so many",
+            False: "it does not run in so many",
+            None: "not tried: no tflite-micro here",
+        }
+        rows["arena"] = f"{file.arena_bytes:,} bytes of RAM in TensorFlow Lite Micro; {runs[file.allocated]}"
+    few = "" if file.shown else f"; {file.images:,} images show no small loss"
+    rows["test accuracy"] = (
+        f"{share(file.top1)} in {file.dtype} (95 % interval {100 * file.top1_low:.1f} to {100 * file.top1_high:.1f}, "
+        f"{file.images:,} images); {share(file.float_top1)} of the run's model"
+    )
+    rows["change"] = f"{100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f}){few}"
+    if file.parity is not None:
+        rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
+    if file.quantile is not None:
+        rows["ranges"] = f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images"
+    return rows

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.run import Loaded, load_run, read_json, reading
-from budgetnet.ship.exported import FORMATS, Exported, ExportedFile, Format
-from budgetnet.ship.tflite.calibrated import CALIBRATION_IMAGES, int8_file
-from budgetnet.ship.tflite.interpreters import allocates, check_installed, logits_by_litert
+from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType
+from budgetnet.ship.tflite.difference import MOST_DIFFERENCE, difference
+from budgetnet.ship.tflite.float_run import Weights
+from budgetnet.ship.tflite.interpreters import (
+    allocates,
+    check_installed,
+    float_logits_by_litert,
+    logits_by_litert,
+)
 from budgetnet.statistics import paired_difference, wilson
 from budgetnet.training.evaluate import images_of, logits_of
 
@@ -42,8 +49,8 @@ LABELS, NOTES = "labels.txt", "budgetnet.json"
 """The files of these names lie in the archive behind the model, where TensorFlow Lite's tools look for labels."""
 DATE = (1980, 1, 1, 0, 0, 0)
 """The archive's files have this date, so that equal exports are equal bytes."""
-TITLE = {"tflite": "model.tflite"}
-"""The file of a format has this name in the run's folder."""
+NAMES = {("tflite", "int8"): "model.tflite", ("tflite", "float32"): "model-float32.tflite"}
+"""A format and a number type give the file this name in the run's folder."""
 
 
 def export(
@@ -51,23 +58,26 @@ def export(
     to: Format = "tflite",
     data: Data | None = None,
     out: str | Path | None = None,
+    dtype: NumberType = "int8",
     force: bool = False,
     progress: Progress | None = None,
 ) -> Exported:
-    """Write a trained network as an int8 TensorFlow Lite file, for LiteRT and TensorFlow Lite Micro.
+    """Write a trained network as a TensorFlow Lite file: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT.
 
-    The file takes plain pixels, int8 = pixel - 128, at the network's size, and gives logits; labels, preprocessing and
-    temperature lie in an archive behind the model. Ranges are read from training images, by the quantile that is right
-    about most validation images; then the file answers the test images once, by LiteRT's reference kernels. A file is
-    left only if it keeps the run's budget and, paired with the model in float32, loses at most half a point of the test
-    images, with 1,000 images or more at most a point with 95 % confidence.
+    The file takes plain pixels at the network's size, int8 = pixel - 128 or float32 = pixel, and gives logits; labels,
+    preprocessing and temperature lie in an archive behind the model. For int8, ranges are read from training images, by
+    the quantile that is right about most validation images. Then the file answers the test images once. It is written
+    only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it loses at most
+    half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in float32 logits
+    differ by at most 1e-4 of their standard deviation.
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
         to: "tflite".
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
-        out: The file; unless given, model.tflite in the run's folder.
-        force: Whether the file is written although it breaks a limit or loses more.
+        out: The file; unless given, model.tflite or model-float32.tflite in the run's folder.
+        dtype: "int8" or "float32".
+        force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
 
     Returns:
@@ -88,38 +98,29 @@ def export(
     """
     run, data = path("run", run, RUN), None if data is None else data_of(data)
     choose("to", to, FORMATS)
+    choose("dtype", dtype, NUMBER_TYPES)
     flag("force", force)
     listener("progress", progress)
     check_installed()
-    target = _target(run, out, to)
+    target = _target(run, out, to, dtype)
     loaded, budget = load_run(run), budget_of(run)
     pictures = _Pictures(run, loaded, data, progress)
-    calibration = pictures.indices("train", CALIBRATION_IMAGES)
-    validation = pictures.indices("validation", VALIDATION_IMAGES)
-    shown = np.stack(list(pictures.pixels(calibration)))
-    judge = pictures.labels(validation)
-
-    def right_on_validation(content: bytes) -> int:
-        return int((logits_by_litert(content, pictures.pixels(validation)).argmax(1) == judge).sum())
-
-    made = int8_file(loaded, shown, right_on_validation, progress)
+    made = _int8(loaded, pictures, progress) if dtype == "int8" else _float32(loaded, pictures)
     test = pictures.scored.indices
     labels = pictures.labels(test)
-    promise = cost(loaded.network, dtype="int8", runtime="tflite_micro")
-    arena_bytes = promise.peak_activation_bytes
-    content = _with_archive(made.content, loaded, budget, arena_bytes)
-    right = logits_by_litert(made.content, pictures.pixels(test), reference=True).argmax(1) == labels
     answers = logits_of(loaded.model, pictures.scored.images, pictures.cached, test, loaded.preprocessing)
-    float_right = answers.argmax(1) == labels
+    right, float_right = (row.argmax(1) == labels for row in (made.answers, answers))
     low, high = wilson(int(right.sum()), len(right))
+    content = _with_archive(made.model, loaded, budget, made.arena_bytes)
     file = ExportedFile(
         format=to,
-        dtype="int8",
+        dtype=dtype,
         file=str(target),
         bytes=len(content),
-        flash_bytes=len(made.content),
-        arena_bytes=arena_bytes,
-        allocated=allocates(made.content, shown[0], arena_bytes),
+        flash_bytes=len(made.model),
+        arena_bytes=made.arena_bytes,
+        allocated=made.allocated,
+        parity=difference(made.answers, answers) if dtype == "float32" else None,
         images=len(right),
         top1=float(right.mean()),
         top1_low=low,
@@ -128,23 +129,83 @@ def export(
         change=paired_difference(right.tolist(), float_right.tolist()),
         shown=len(right) >= ENOUGH_IMAGES,
         quantile=made.quantile,
-        calibration_images=len(calibration),
-        keeps=() if budget is None else _limits(loaded, budget, len(made.content), arena_bytes),
+        calibration_images=made.calibration_images,
+        keeps=() if budget is None else _limits(loaded, budget, len(made.model), made.arena_bytes),
     )
     faults = faults_of(file)
     if faults and not force:
-        memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
-        hint = ""
-        if memory and budget is not None and budget.runtime != "tflite_micro":
-            hint = (
-                "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
-            )
         raise ValueError(
-            f"{target} was not written: {'; '.join(faults)}{hint}; --force (force=True) writes it all the same"
+            f"{target} was not written: {'; '.join(faults)}{_hint(file, budget, made)}; "
+            "--force (force=True) writes it all the same"
         )
     with written_aside(target) as aside:
         aside.write_bytes(content)
     return Exported((file,))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A model in a format, and its logits of the test images. `first_difference` is asked where they differ."""
+
+    model: bytes
+    answers: NDArray[np.float32]
+    first_difference: Callable[[], str | None]
+    arena_bytes: int | None = None
+    allocated: bool | None = None
+    quantile: float | None = None
+    calibration_images: int = 0
+
+
+# What needs the packages of the extra is imported once they were looked for.
+
+
+def _int8(loaded: Loaded, pictures: _Pictures, progress: Progress | None) -> _Made:
+    from budgetnet.ship.tflite.calibrated import CALIBRATION_IMAGES, int8_file
+
+    calibration = pictures.indices("train", CALIBRATION_IMAGES)
+    validation = pictures.indices("validation", VALIDATION_IMAGES)
+    shown = np.stack(list(pictures.pixels(calibration)))
+    labels = pictures.labels(validation)
+
+    def right_on_validation(content: bytes) -> int:
+        return int((logits_by_litert(content, pictures.pixels(validation)).argmax(1) == labels).sum())
+
+    made = int8_file(loaded, shown, right_on_validation, progress)
+    arena_bytes = cost(loaded.network, dtype="int8", runtime="tflite_micro").peak_activation_bytes
+    return _Made(
+        model=made.content,
+        answers=logits_by_litert(made.content, pictures.pixels(pictures.scored.indices), reference=True),
+        first_difference=lambda: None,
+        arena_bytes=arena_bytes,
+        allocated=allocates(made.content, shown[0], arena_bytes),
+        quantile=made.quantile,
+        calibration_images=len(calibration),
+    )
+
+
+def _float32(loaded: Loaded, pictures: _Pictures) -> _Made:
+    from budgetnet.ship.tflite.parity import first_difference
+    from budgetnet.ship.tflite.writer import written
+
+    weights = Weights(loaded.model, loaded.preprocessing)
+    made = written(loaded.network, weights, None)
+    test = pictures.scored.indices
+    return _Made(
+        model=made.content,
+        answers=float_logits_by_litert(made.content, pictures.pixels(test)),
+        first_difference=lambda: first_difference(loaded.network, weights, made, next(pictures.pixels(test))),
+    )
+
+
+def _hint(file: ExportedFile, budget: Budget | None, made: _Made) -> str:
+    """What helps, beside what is wrong."""
+    memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
+    if memory and budget is not None and budget.runtime != "tflite_micro":
+        return "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
+    if file.parity is not None and file.parity > MOST_DIFFERENCE:
+        first = made.first_difference()
+        return "" if first is None else f"; the first op that differs is {first}"
+    return ""
 
 
 def faults_of(file: ExportedFile) -> tuple[str, ...]:
@@ -155,7 +216,11 @@ def faults_of(file: ExportedFile) -> tuple[str, ...]:
         if row.left < 0
     ]
     if file.allocated is False:
-        faults.append(f"TensorFlow Lite Micro does not run it in the {file.arena_bytes:,} bytes that were promised")
+        faults.append(
+            f"TensorFlow Lite Micro does not run it in the {file.arena_bytes or 0:,} bytes that were promised"
+        )
+    if file.parity is not None and file.parity > MOST_DIFFERENCE:
+        faults.append(f"its logits differ from the model's by {file.parity:.1e} of their standard deviation")
     change = file.change
     if not file.shown and change.value < -MOST_SEEN_LOSS:
         faults.append(f"eight bits cost {-100 * change.value:.1f} points of {file.images:,} test images")
@@ -177,11 +242,11 @@ def budget_of(run: str) -> Budget | None:
         return None if row is None else from_plain(Budget, row, "request.budget")
 
 
-def _target(run: str, out: str | Path | None, to: Format) -> Path:
+def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType) -> Path:
     """Where the file goes. Raises a one-line `ValueError` where there is no folder for it."""
     if out is None and not Path(run).is_dir():
         raise ValueError(f"{run} is not a run's folder, so that it says nothing of where to write; give --out FILE")
-    target = Path(run) / TITLE[to] if out is None else Path(path("out", out))
+    target = Path(run) / NAMES[to, dtype] if out is None else Path(path("out", out))
     if target.is_dir() or not target.parent.is_dir():
         wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
         raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
@@ -217,21 +282,25 @@ class _Pictures:
             yield network_pixels([self.cached[index]], self.loaded.network.resolution_px, self.loaded.preprocessing)[0]
 
 
-def _limits(loaded: Loaded, budget: Budget, flash_bytes: int, arena_bytes: int) -> tuple[LimitRow, ...]:
-    """What the file uses of each limit; a limit on training is the run's own affair."""
-    real = {
-        "weight_bytes": flash_bytes,
-        "peak_activation_bytes": arena_bytes,
-        "peak_bytes": flash_bytes + arena_bytes,
-    }
-    rows = (row for row in limit_rows(budget.price(loaded.network), budget) if row.name != "train_bytes")
+def _limits(loaded: Loaded, budget: Budget, flash_bytes: int, arena_bytes: int | None) -> tuple[LimitRow, ...]:
+    """What the file uses of each limit; a limit on training is the run's own affair.
+
+    Where no arena is known, limits on RAM are left to the run's certificate.
+    """
+    real = {"weight_bytes": flash_bytes}
+    left_out = {"train_bytes"}
+    if arena_bytes is None:
+        left_out |= {"peak_activation_bytes", "peak_bytes"}
+    else:
+        real |= {"peak_activation_bytes": arena_bytes, "peak_bytes": flash_bytes + arena_bytes}
+    rows = (row for row in limit_rows(budget.price(loaded.network), budget) if row.name not in left_out)
     return tuple(
         LimitRow(row.name, row.limit, real.get(row.name, row.used), row.limit - real.get(row.name, row.used))
         for row in rows
     )
 
 
-def _with_archive(model: bytes, loaded: Loaded, budget: Budget | None, arena_bytes: int) -> bytes:
+def _with_archive(model: bytes, loaded: Loaded, budget: Budget | None, arena_bytes: int | None) -> bytes:
     """The model with a zip archive behind it, which has the labels and all that reading the answers takes."""
     weights = hashlib.sha256()
     for name, tensor in sorted(loaded.model.state_dict().items()):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
-from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveInt, Share, to_plain
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, NotEmpty, PositiveInt, Share, to_plain
 from budgetnet.statistics import Estimate
 
 Format = Literal["tflite"]
-FORMATS: tuple[Format, ...] = ("tflite",)
+FORMATS: tuple[Format, ...] = get_args(Format)
+NumberType = Literal["int8", "float32"]
+NUMBER_TYPES: tuple[NumberType, ...] = get_args(NumberType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,15 @@ class ExportedFile:
 
     Attributes:
         format: "tflite".
-        dtype: The number type of its weights and maps.
+        dtype: The number type of its weights and maps, "int8" or "float32".
         file: Its path.
         bytes: Its size.
         flash_bytes: What of it is flashed: without the labels and notes behind the model.
-        arena_bytes: The RAM that TensorFlow Lite Micro takes for it.
-        allocated: Whether its interpreter was given so many bytes here and answered; None where it is not installed.
+        arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for float32.
+        allocated: Whether its interpreter was given so many bytes here and answered; None where it is not installed,
+            and for float32.
+        parity: The largest difference to the run's model, on the test images, in standard deviations of the logits;
+            None for int8, which rounds.
         images: The test images.
         top1: The share of them that the file gets right.
         top1_low: The lower end of its 95 % interval (Wilson).
@@ -32,18 +37,19 @@ class ExportedFile:
         float_top1: The share that the run's model gets right in float32.
         change: The file's share minus the model's, on the same images.
         shown: Whether there are enough images to show that the file loses less than a point.
-        quantile: The share of each tensor's values that its range leaves out at either end, subtracted from 1.
+        quantile: Ranges end at this quantile of each tensor's values, and at 1 minus it; None for float32.
         calibration_images: How many training images the ranges were read from.
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
     """
 
     format: Format
-    dtype: Literal["int8"]
+    dtype: NumberType
     file: str
     bytes: PositiveInt
     flash_bytes: PositiveInt
-    arena_bytes: PositiveInt
+    arena_bytes: PositiveInt | None
     allocated: bool | None
+    parity: NonNegativeFloat | None
     images: PositiveInt
     top1: Share
     top1_low: Share
@@ -51,7 +57,7 @@ class ExportedFile:
     float_top1: Share
     change: Estimate
     shown: bool
-    quantile: Share
+    quantile: Share | None
     calibration_images: NonNegativeInt
     keeps: tuple[LimitRow, ...]
 
@@ -61,7 +67,7 @@ class Exported:
     """The files that an export made.
 
     Attributes:
-        files: One for each format that was asked for.
+        files: One for each format and number type that was asked for.
     """
 
     files: NotEmpty[ExportedFile]

@@ -48,7 +48,7 @@ def int8_file(
     best: tuple[int, Int8File] | None = None
     for done, quantile in enumerate(QUANTILES, 1):
         scales = scales_of(ops, _values(ops, weights, calibration), quantile)
-        content = written(loaded.network, weights, scales)
+        content = written(loaded.network, weights, scales).content
         count = right(content)
         if best is None or count > best[0]:
             best = count, Int8File(content, quantile)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ NEEDED = {"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"}
 """The modules that a file is written and judged by, with the packages that have them."""
 
 
-def check_installed(needed: Mapping[str, str] = NEEDED) -> None:
+def check_installed() -> None:
     """Raise a one-line `ValueError` where a package is missing."""
-    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise ValueError(f"a TensorFlow Lite file needs {' and '.join(missing)}; pip install 'budgetnet[tflite]'")
 
@@ -26,11 +27,10 @@ def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference
 
     `reference`: by the kernels that say what is right, which TensorFlow Lite Micro follows, in place of the quick ones.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import OpResolverType
 
     kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-    interpreter = Interpreter(model_content=file, experimental_op_resolver_type=kernels, num_threads=1)
-    interpreter.allocate_tensors()
+    interpreter = _interpreter(file, experimental_op_resolver_type=kernels)
     given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]
     scale, zero_point = made["quantization"]
     rows: list[NDArray[np.float32]] = []
@@ -40,6 +40,37 @@ def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference
         integers = interpreter.get_tensor(made["index"])[0].astype(np.float32)
         rows.append((integers - np.float32(zero_point)) * np.float32(scale))
     return np.stack(rows)
+
+
+def float_logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The same of a float32 file: the logits of images (h, w, c) in pixels of 0 to 255."""
+    interpreter = _interpreter(file)
+    given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    rows: list[NDArray[np.float32]] = []
+    for image in images:
+        interpreter.set_tensor(given, image[None].astype(np.float32))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(made)[0].copy())
+    return np.stack(rows)
+
+
+def float_tensors_by_litert(file: bytes, image: NDArray[np.uint8], tensors: Iterable[int]) -> list[NDArray[np.float32]]:
+    """What these tensors of a float32 file, by their places in it, hold for an image."""
+    from ai_edge_litert.interpreter import OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate keeps its tensors to itself
+    interpreter = _interpreter(file, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
+    interpreter.invoke()
+    return [interpreter.get_tensor(index).copy() for index in tensors]
+
+
+def _interpreter(file: bytes, **how: Any) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=file, num_threads=1, **how)
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def as_read(image: NDArray[np.uint8]) -> NDArray[np.int8]:

@@ -1,14 +1,14 @@
-"""Writes the int8 .tflite file of a network: the ops that the planner priced, with their weights in eight bits.
+"""Writes the .tflite file of a network: the ops that the planner priced, with their weights in int8 or float32.
 
-Per channel and symmetric for the weights of convolutions, one scale for those of a linear layer, 32 bits for biases,
-whose scale is input scale * weight scale and is left out of the file: no runtime reads it. Every op has the lowest
-version that holds what it needs. Source: TensorFlow Lite's 8-bit quantisation specification.
+In int8, weights of convolutions are symmetric with a scale a channel, those of a linear layer have one scale, biases
+have 32 bits: their scale is input scale * weight scale and is left out of the file, for no runtime reads it. Every op
+has the lowest version that holds what it needs. Source: TensorFlow Lite's 8-bit quantisation specification.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flatbuffers
 import numpy as np
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
 from budgetnet.ship.tflite.float_run import Weights
-from budgetnet.ship.tflite.ranges import Scale
+from budgetnet.ship.tflite.ranges import LEAST_SCALE, Scale
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 MOST_WEIGHT, MOST_BIAS = 127, 2**31 - 1
+FLOAT_VERSION = 1
+"""Every op takes float32 since its first version."""
 VERSIONS: Mapping[Code, int] = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
@@ -48,16 +50,26 @@ SHIFT = 3.0
 """A hard sigmoid is relu6(x + 3) / 6; the sum is in the bias."""
 
 
-def written(network: Network, weights: Weights, scales: Mapping[str, Scale]) -> bytes:
-    """The file of a network whose tensors have these scales. Raises a one-line `ValueError` for an activation that
-    TensorFlow Lite has no op for."""
-    return _File(scales).of(network, weights)
+class Written(NamedTuple):
+    """A file, and where each tensor that is named after its op stands in it."""
+
+    content: bytes
+    tensors: Mapping[str, int]
+
+
+def written(network: Network, weights: Weights, scales: Mapping[str, Scale] | None) -> Written:
+    """The int8 file of a network whose tensors have these scales; without any the float32 file.
+
+    Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for.
+    """
+    file = _File(scales)
+    return Written(file.of(network, weights), file.index)
 
 
 class _File:
     """A file while it is written: tensors, buffers, ops and the kinds of ops, by their indices."""
 
-    def __init__(self, scales: Mapping[str, Scale]) -> None:
+    def __init__(self, scales: Mapping[str, Scale] | None) -> None:
         self.scales = scales
         self.tensors: list[Any] = []
         self.buffers: list[Any] = [schema.BufferT()]
@@ -76,12 +88,11 @@ class _File:
 
     def _op(self, op: TfliteOp, weights: Weights) -> None:
         inputs = [self.index[tensor.name] for tensor in op.reads]
-        reads = op.reads[0].name
         options: Any = None
         match op.code:
             case "CONV_2D" | "DEPTHWISE_CONV_2D":
                 assert op.layer is not None
-                inputs += self._weights(op, weights, self.scales[reads].scale)
+                inputs += self._weights(op, weights)
                 options = schema.Conv2DOptionsT() if op.code == "CONV_2D" else schema.DepthwiseConv2DOptionsT()
                 if op.code == "DEPTHWISE_CONV_2D":
                     options.depthMultiplier = 1
@@ -89,7 +100,7 @@ class _File:
                 options.strideH = options.strideW = op.layer.stride
                 options.dilationHFactor = options.dilationWFactor = 1
             case "FULLY_CONNECTED":
-                inputs += self._weights(op, weights, self.scales[reads].scale)
+                inputs += self._weights(op, weights)
                 options = schema.FullyConnectedOptionsT()
             case "PAD":
                 around = [[0, 0], [op.margin] * 2, [op.margin] * 2, [0, 0]]
@@ -121,32 +132,37 @@ class _File:
         shape = (1, op.channels) if flat else (1, *op.px, op.channels)
         self._operator(op.code, inputs, self._activation(op.makes.name, shape), options)
 
-    def _weights(self, op: TfliteOp, weights: Weights, in_scale: float) -> list[int]:
+    def _weights(self, op: TfliteOp, weights: Weights) -> list[int]:
         """The tensors of an op's kernel and bias."""
         kernel, bias = (tensor.double().numpy() for tensor in weights.of(op))
         if op.fused == "hard_sigmoid":
             bias = bias + SHIFT
-        if op.code == "FULLY_CONNECTED":
-            largest, axis = np.abs(kernel).max(keepdims=True).reshape(1), 0
-        else:
+        axis = 0
+        if op.code != "FULLY_CONNECTED":
             # TensorFlow has (o, h, w, i), and for depthwise (1, h, w, o).
             depthwise = op.code == "DEPTHWISE_CONV_2D"
             axis = 3 if depthwise else 0
-            largest = np.abs(kernel).max((1, 2, 3))
             kernel = kernel.transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-        scale = np.maximum(largest, 1e-8).astype(np.float32).astype(np.float64) / MOST_WEIGHT
-        scale = scale.astype(np.float32)
-        along = scale.reshape([-1 if index == axis else 1 for index in range(kernel.ndim)]).astype(np.float64)
-        integers = np.clip(np.round(kernel / along), -MOST_WEIGHT, MOST_WEIGHT).astype(np.int8)
-        biases = np.round(bias / (scale.astype(np.float64) * np.float64(np.float32(in_scale))))
+        if self.scales is None:
+            real = (values.astype(np.float32) for values in (kernel, bias))
+            return [self._constant(values, schema.TensorType.FLOAT32) for values in real]
+        others = None if op.code == "FULLY_CONNECTED" else tuple(side for side in range(4) if side != axis)
+        largest = np.abs(kernel).max(others, keepdims=True)
+        scale = (np.maximum(largest, LEAST_SCALE) / MOST_WEIGHT).astype(np.float32)
+        integers = np.clip(np.round(kernel / scale), -MOST_WEIGHT, MOST_WEIGHT).astype(np.int8)
+        in_scale = np.float32(self.scales[op.reads[0].name].scale)
+        biases = np.round(bias / (scale.ravel().astype(np.float64) * in_scale))
+        zero_points = np.zeros(scale.size, np.int64)
         return [
-            self._constant(integers, schema.TensorType.INT8, scale, np.zeros(len(scale), np.int64), axis),
+            self._constant(integers, schema.TensorType.INT8, scale.ravel(), zero_points, axis),
             self._constant(np.clip(biases, -MOST_BIAS, MOST_BIAS).astype(np.int32), schema.TensorType.INT32),
         ]
 
     def _factor(self, factor: float) -> int:
-        """One number as a tensor of its own: 127 or -127 times its scale."""
-        scale = np.array([max(abs(factor), 1e-8) / MOST_WEIGHT], np.float32)
+        """One number as a tensor of its own: in int8 127 or -127 times its scale."""
+        if self.scales is None:
+            return self._constant(np.full((1, 1, 1, 1), factor, np.float32), schema.TensorType.FLOAT32)
+        scale = np.array([max(abs(factor), LEAST_SCALE) / MOST_WEIGHT], np.float32)
         sign = np.full((1, 1, 1, 1), MOST_WEIGHT if factor >= 0 else -MOST_WEIGHT, np.int8)
         return self._constant(sign, schema.TensorType.INT8, scale, np.zeros(1, np.int64))
 
@@ -165,9 +181,12 @@ class _File:
 
     def _activation(self, name: str, shape: tuple[int, ...]) -> int:
         """A tensor of the arena; ops find it by its name."""
-        at = self.scales[name]
-        scale, zero = np.array([at.scale], np.float32), np.array([at.zero_point], np.int64)
-        self.index[name] = self._tensor(shape, schema.TensorType.INT8, scale, zero)
+        if self.scales is None:
+            self.index[name] = self._tensor(shape, schema.TensorType.FLOAT32)
+        else:
+            at = self.scales[name]
+            scale, zero = np.array([at.scale], np.float32), np.array([at.zero_point], np.int64)
+            self.index[name] = self._tensor(shape, schema.TensorType.INT8, scale, zero)
         return self.index[name]
 
     def _tensor(
@@ -204,15 +223,15 @@ class _File:
         graph.inputs, graph.outputs = [self.index[image]], [self.index[logits]]
         model: Any = schema.ModelT()
         model.version, model.subgraphs, model.buffers = SCHEMA_VERSION, [graph], self.buffers
-        model.operatorCodes = [_operator_code(code) for code in self.codes]
+        model.operatorCodes = [_operator_code(code, self.scales is None) for code in self.codes]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(model.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
 
-def _operator_code(code: Code) -> Any:
+def _operator_code(code: Code, floating: bool) -> Any:
     row: Any = schema.OperatorCodeT()
     row.builtinCode = getattr(schema.BuiltinOperator, code)
     row.deprecatedBuiltinCode = min(row.builtinCode, 127)
-    row.version = VERSIONS[code]
+    row.version = FLOAT_VERSION if floating else VERSIONS[code]
     return row
