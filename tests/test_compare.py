@@ -11,7 +11,7 @@ import math
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks import RELU, Stage, zoo
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.runs.folder import several_lock
 from budgetnet.runs.record import read_record
 from budgetnet.training import pretrained
 from budgetnet.training.augmenting import Augment
@@ -414,6 +415,67 @@ def test_at_several_costs_one_page_has_the_curves(finished: Finished, tmp_path: 
     print_report(costs_report(found))
     shown = capsys.readouterr().out
     assert all(str(one.report) in shown for one in found.comparisons) and str(found.report) in shown
+
+
+def all_at_once(found: Comparison, out: Path) -> Path:
+    """The page of `--all`, over one comparison that is taken for three."""
+
+    def ask(question: Question, seconds: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        shutil.copytree(found.run, folder, dirs_exist_ok=True)
+        return relabelled(found, folder, question=question)
+
+    return all_questions(ask, 60.0, out, families=2).report
+
+
+def at_two_costs(found: Comparison, out: Path) -> Path:
+    """The page of `--shares`, likewise."""
+
+    def at(share: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        shutil.copytree(found.run, folder, dirs_exist_ok=True)
+        return relabelled(found, folder, budget=BUDGET.times(share))
+
+    return at_costs(at, [1.0, 0.5], out).report
+
+
+@pytest.mark.parametrize("several", [all_at_once, at_two_costs])
+def test_a_page_over_several_comparisons_replaces_nothing_of_somebody_else(
+    finished: Finished, several: Callable[[Comparison, Path], Path], tmp_path: Path
+) -> None:
+    def refused(out: Path, words: str) -> None:
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        with pytest.raises(ValueError, match=words) as caught:
+            several(finished.found, out)
+        assert "\n" not in str(caught.value) and str(out) in str(caught.value)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    for name in ("mine", "photos"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine" / "report.html").write_text("my own")
+    refused(tmp_path / "mine", "holds files but no run")
+    for part in ("families", "share-1"):
+        (tmp_path / "photos" / part).mkdir()
+        (tmp_path / "photos" / part / "leaf.png").write_bytes(b"")
+    refused(tmp_path / "photos", "holds files but no")
+    shutil.copytree(finished.run, tmp_path / "one")
+    refused(tmp_path / "one", "it is one run and not several")
+
+    out = tmp_path / "new" / "out"
+    page = several(finished.found, out).read_bytes()
+    with several_lock(out, ("families", "share-*")):
+        refused(out, "in use by another process")
+    (out / "report.html").unlink()
+    assert several(finished.found, out).read_bytes() == page, "the same call draws it again, over the same runs"
+
+
+def test_where_no_comparison_came_of_it_no_folder_is_left(tmp_path: Path) -> None:
+    def at(share: float, folder: Path | None) -> Comparison:
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        at_costs(at, [1.0, 0.5], tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
