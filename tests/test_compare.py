@@ -56,7 +56,8 @@ from budgetnet.networks import RELU, Stage, zoo
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.runs.folder import several_lock
-from budgetnet.runs.record import read_record
+from budgetnet.runs.record import FORMAT as PLAN_FORMAT
+from budgetnet.runs.record import Amendment, append_amendment, read_record
 from budgetnet.training import pretrained
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.events import StepEvent, training_seconds
@@ -299,6 +300,30 @@ def test_stopped_it_goes_on_to_the_same_scores(finished: Finished, tmp_path: Pat
     again = made(run, finished.data, executor)
     assert executor.started == [STARTED[1]], "what is done is not done again"
     assert [row.seeds for row in again.networks] == [row.seeds for row in finished.found.networks]
+
+
+def test_steps_and_epochs_are_those_that_were_taken(finished: Finished, tmp_path: Path) -> None:
+    """As a machine leaves it that became slower in one of a network's two trainings."""
+    run = Path(shutil.copytree(finished.run, tmp_path / "run"))
+    (run / "comparison.json").unlink()
+    before = {row.id: row for row in finished.found.networks}
+    planned = before["plain"].steps
+    append_amendment(run, Amendment("plain-seed1", "final", 3, planned // 4, planned // 2 - planned // 4))
+    found = made(run, finished.data, InlineExecutor(SPEED))
+    after = {row.id: row for row in found.networks}
+    assert after["plain"].steps == round((planned + planned // 2) / 2)
+    shorter = (planned + planned // 2) / 2 / planned
+    assert after["plain"].epochs == pytest.approx(shorter * before["plain"].epochs)
+    same = [getattr(rows["squeezed"], name) for name in ("steps", "epochs") for rows in (before, after)]
+    assert same[0] == same[1] and same[2] == same[3], "its machine kept the time"
+    text = Page(found.report.read_text(encoding="utf-8")).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "the machine became slower, and 1 training had fewer" in text and "1 time, for the machine" in text
+    assert "had fewer" not in Page(finished.found.report.read_text(encoding="utf-8")).text
+    row = json.loads((run / "comparison.json").read_text())
+    row["networks"][[one["id"] for one in row["networks"]].index("squeezed")]["steps"] -= 1
+    (run / "comparison.json").write_text(json.dumps(row))
+    with pytest.raises(ValueError, match="steps of squeezed in networks are other than in plan"):
+        made(run, finished.data, InlineExecutor(SPEED))
 
 
 @pytest.mark.slow
@@ -607,7 +632,7 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     (spec,) = specs(digits)
     job = TrainingJob(
         spec.training.for_steps(100),
-        JobContext("digits", 0, 8, str(tmp_path)),
+        JobContext("digits", 0, 8, str(tmp_path / "training")),
         "final",
         "compare/plain, seed 0",
         50,
@@ -624,6 +649,9 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     assert training_seconds([began[0], other], job) is None
     cooled = event(70, 1.01)  # its seconds began with the cool-down
     assert training_seconds([began[0], cooled], job) is None
+    (tmp_path / "plan.json").write_text(json.dumps({"format": PLAN_FORMAT, "amendments": []}))
+    append_amendment(tmp_path, Amendment(job.config.id, "final", 30, 30, 20))
+    assert training_seconds([*began, other, *again], job) == pytest.approx(5.0), "half of the planned steps"
 
 
 def test_a_slow_moment_strikes_no_network_alone(digits: ImageSet, tmp_path: Path) -> None:

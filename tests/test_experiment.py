@@ -31,9 +31,10 @@ from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform
 from budgetnet.experiments.family.request import FamilyRequest
+from budgetnet.experiments.reproduce import facts_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.train.request import TrainRequest
-from budgetnet.runs.record import name_in_words, read_record
+from budgetnet.runs.record import Amendment, name_in_words, read_record
 
 __all__ = ["photos"]  # a fixture
 Capture = pytest.CaptureFixture[str]
@@ -343,6 +344,12 @@ def test_the_page_and_the_terminal_have_the_same_table(finished: Path, capsys: C
     said = f"neighbours answer most: {100 * result.scores[0].accuracy.value:.1f} %."
     assert said in shown and said in text
     assert str(finished / "report.html") in shown
+
+
+def test_every_kind_says_that_it_was_planned_again(finished: Path) -> None:
+    amended = dataclasses.replace(record_of(finished), amendments=(Amendment("one", "final", 9, 9, 2),) * 2)
+    assert facts_of(amended, ())["Planned again"] == "2 times, for the machine became slower"
+    assert "Planned again" not in facts_of(record_of(finished), ())
 
 
 def test_a_page_that_is_lost_is_drawn_again(run: Path) -> None:
