@@ -19,13 +19,14 @@ from support.executor import InlineExecutor
 from support.formats import hold
 from support.killed import kill_when, start
 from support.legible import unreadable
+from support.networks import PLAIN
 from support.page import Page
 
 import budgetnet
 from budgetnet import activation_study, network
 from budgetnet.cli import main
 from budgetnet.codec import to_plain
-from budgetnet.data import Batch, ImageSet, open_images
+from budgetnet.data import Batch, ImageSet, default_preprocessing, open_images
 from budgetnet.experiments.activations.findings import findings
 from budgetnet.experiments.activations.measures import MEASURES, last_steps
 from budgetnet.experiments.activations.networks import (
@@ -48,13 +49,16 @@ from budgetnet.experiments.activations.plan import probe_steps
 from budgetnet.experiments.activations.probe import ModelProbe, Probe, probe
 from budgetnet.experiments.activations.report import study_command
 from budgetnet.experiments.activations.result import Study, differences_of, studied_activation
-from budgetnet.experiments.activations.training import TrainingRecord
+from budgetnet.experiments.activations.training import ProbedTraining, TrainingRecord, read_training, train_and_probe
 from budgetnet.inspect.landscape.page import write_functions
 from budgetnet.model.build import build
+from budgetnet.model.files import save_tensors
 from budgetnet.networks import IDENTITY, RELU, SIGMOID, Activation, Head, Network, Squeeze, Stage, Stem
 from budgetnet.statistics import from_seeds, mean_interval
 from budgetnet.training.augmenting import Augment
-from budgetnet.training.trainer import Trainer
+from budgetnet.training.job import JobContext, whole_job
+from budgetnet.training.recipe import MODERN, trained_network
+from budgetnet.training.trainer import Trainer, TrainingSpec
 
 Capture = pytest.CaptureFixture[str]
 TINY = Network(
@@ -331,6 +335,26 @@ def killed_and_resumed(tmp_path: Path, run: Path, executor: InlineExecutor, monk
         once, twice = (np.load(out / "answers" / f"{name}.npz") for out in (run, tmp_path / "two" / "training"))
         assert once.files == twice.files
         assert all(np.array_equal(once[key], twice[key]) for key in once.files)
+
+
+def test_a_damaged_file_of_an_unfinished_training_is_one_line(tmp_path: Path) -> None:
+    small = dataclasses.replace(PLAIN, classes=10, in_channels=1, resolution_px=(8, 8))
+    config = TrainingSpec("relu-seed0", small, MODERN, default_preprocessing(1), 0, 16).for_steps(4)
+    training = whole_job(config, JobContext("digits", 0, 8, str(tmp_path / "training")), "training/relu, seed 0", 2)
+    job, images = ProbedTraining(training, (2,), (0.1,), 16), open_images("digits", 0)
+    training.folder.mkdir(parents=True)
+    job.record.parent.mkdir()
+    job.record.write_bytes(b"")
+    save_tensors(training.weights, build(trained_network(small, MODERN, config.steps)).state_dict())
+    training.scores.write_bytes(b"PK, and no more")
+    job.notes.write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"{job.record} is damaged: .*--fresh"):
+        read_training(job, images)
+    with pytest.raises(ValueError, match=rf"{job.notes} is damaged: .*--fresh"):
+        train_and_probe(job)
+    np.savez(job.notes, losses=[0.1], betas=[[]], probes=[], lengths=[0.1])
+    with pytest.raises(ValueError, match=rf"{training.scores} is damaged: .*--fresh"):
+        train_and_probe(job)
 
 
 def made_up(

@@ -11,7 +11,7 @@ import math
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks import RELU, Stage, zoo
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.parallel.workers import ProcessGroup
-from budgetnet.runs.record import read_record
+from budgetnet.runs.folder import several_lock
+from budgetnet.runs.record import FORMAT as PLAN_FORMAT
+from budgetnet.runs.record import Amendment, append_amendment, read_record
 from budgetnet.training import pretrained
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.events import StepEvent, training_seconds
@@ -300,6 +302,30 @@ def test_stopped_it_goes_on_to_the_same_scores(finished: Finished, tmp_path: Pat
     assert [row.seeds for row in again.networks] == [row.seeds for row in finished.found.networks]
 
 
+def test_steps_and_epochs_are_those_that_were_taken(finished: Finished, tmp_path: Path) -> None:
+    """As a machine leaves it that became slower in one of a network's two trainings."""
+    run = Path(shutil.copytree(finished.run, tmp_path / "run"))
+    (run / "comparison.json").unlink()
+    before = {row.id: row for row in finished.found.networks}
+    planned = before["plain"].steps
+    append_amendment(run, Amendment("plain-seed1", "final", 3, planned // 4, planned // 2 - planned // 4))
+    found = made(run, finished.data, InlineExecutor(SPEED))
+    after = {row.id: row for row in found.networks}
+    assert after["plain"].steps == round((planned + planned // 2) / 2)
+    shorter = (planned + planned // 2) / 2 / planned
+    assert after["plain"].epochs == pytest.approx(shorter * before["plain"].epochs)
+    same = [getattr(rows["squeezed"], name) for name in ("steps", "epochs") for rows in (before, after)]
+    assert same[0] == same[1] and same[2] == same[3], "its machine kept the time"
+    text = Page(found.report.read_text(encoding="utf-8")).text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "the machine became slower, and 1 training had fewer" in text and "1 time, for the machine" in text
+    assert "had fewer" not in Page(finished.found.report.read_text(encoding="utf-8")).text
+    row = json.loads((run / "comparison.json").read_text())
+    row["networks"][[one["id"] for one in row["networks"]].index("squeezed")]["steps"] -= 1
+    (run / "comparison.json").write_text(json.dumps(row))
+    with pytest.raises(ValueError, match="steps of squeezed in networks are other than in plan"):
+        made(run, finished.data, InlineExecutor(SPEED))
+
+
 @pytest.mark.slow
 def test_where_nothing_was_learned_nothing_is_compared(few_digits: Path, tmp_path: Path) -> None:
     still = dataclasses.replace(RECIPES["modern"], name="still", learning_rate=1e-12, zero_classifier=False)
@@ -414,6 +440,67 @@ def test_at_several_costs_one_page_has_the_curves(finished: Finished, tmp_path: 
     print_report(costs_report(found))
     shown = capsys.readouterr().out
     assert all(str(one.report) in shown for one in found.comparisons) and str(found.report) in shown
+
+
+def all_at_once(found: Comparison, out: Path) -> Path:
+    """The page of `--all`, over one comparison that is taken for three."""
+
+    def ask(question: Question, seconds: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        shutil.copytree(found.run, folder, dirs_exist_ok=True)
+        return relabelled(found, folder, question=question)
+
+    return all_questions(ask, 60.0, out, families=2).report
+
+
+def at_two_costs(found: Comparison, out: Path) -> Path:
+    """The page of `--shares`, likewise."""
+
+    def at(share: float, folder: Path | None) -> Comparison:
+        assert folder is not None
+        shutil.copytree(found.run, folder, dirs_exist_ok=True)
+        return relabelled(found, folder, budget=BUDGET.times(share))
+
+    return at_costs(at, [1.0, 0.5], out).report
+
+
+@pytest.mark.parametrize("several", [all_at_once, at_two_costs])
+def test_a_page_over_several_comparisons_replaces_nothing_of_somebody_else(
+    finished: Finished, several: Callable[[Comparison, Path], Path], tmp_path: Path
+) -> None:
+    def refused(out: Path, words: str) -> None:
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        with pytest.raises(ValueError, match=words) as caught:
+            several(finished.found, out)
+        assert "\n" not in str(caught.value) and str(out) in str(caught.value)
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    for name in ("mine", "photos"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine" / "report.html").write_text("my own")
+    refused(tmp_path / "mine", "holds files but no run")
+    for part in ("families", "share-1"):
+        (tmp_path / "photos" / part).mkdir()
+        (tmp_path / "photos" / part / "leaf.png").write_bytes(b"")
+    refused(tmp_path / "photos", "holds files but no")
+    shutil.copytree(finished.run, tmp_path / "one")
+    refused(tmp_path / "one", "it is one run and not several")
+
+    out = tmp_path / "new" / "out"
+    page = several(finished.found, out).read_bytes()
+    with several_lock(out, ("families", "share-*")):
+        refused(out, "in use by another process")
+    (out / "report.html").unlink()
+    assert several(finished.found, out).read_bytes() == page, "the same call draws it again, over the same runs"
+
+
+def test_where_no_comparison_came_of_it_no_folder_is_left(tmp_path: Path) -> None:
+    def at(share: float, folder: Path | None) -> Comparison:
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        at_costs(at, [1.0, 0.5], tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
@@ -545,7 +632,7 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     (spec,) = specs(digits)
     job = TrainingJob(
         spec.training.for_steps(100),
-        JobContext("digits", 0, 8, str(tmp_path)),
+        JobContext("digits", 0, 8, str(tmp_path / "training")),
         "final",
         "compare/plain, seed 0",
         50,
@@ -562,6 +649,9 @@ def test_the_seconds_of_a_training_leave_out_what_a_kill_cost(digits: ImageSet, 
     assert training_seconds([began[0], other], job) is None
     cooled = event(70, 1.01)  # its seconds began with the cool-down
     assert training_seconds([began[0], cooled], job) is None
+    (tmp_path / "plan.json").write_text(json.dumps({"format": PLAN_FORMAT, "amendments": []}))
+    append_amendment(tmp_path, Amendment(job.config.id, "final", 30, 30, 20))
+    assert training_seconds([*began, other, *again], job) == pytest.approx(5.0), "half of the planned steps"
 
 
 def test_a_slow_moment_strikes_no_network_alone(digits: ImageSet, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from support.executor import InlineExecutor, StoppedError
 from support.page import Page
 from support.photos import photos
 from support.simulated import SimulatedClock
-from support.toy import Neighbours, NeighboursRecord, NeighboursRequest, NeighboursResult
+from support.toy import Neighbours, NeighboursPlan, NeighboursRecord, NeighboursRequest, NeighboursResult
 
 from budgetnet.cli.report import print_report
 from budgetnet.experiments.activations.request import StudyRequest
@@ -31,9 +31,10 @@ from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compute import Compute
 from budgetnet.experiments.experiment import Context, perform
 from budgetnet.experiments.family.request import FamilyRequest
+from budgetnet.experiments.reproduce import facts_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.train.request import TrainRequest
-from budgetnet.runs.record import name_in_words, read_record
+from budgetnet.runs.record import Amendment, name_in_words, read_record
 
 __all__ = ["photos"]  # a fixture
 Capture = pytest.CaptureFixture[str]
@@ -201,24 +202,61 @@ def test_killed_it_goes_on_to_the_same_result(tmp_path: Path, finished: Path) ->
     assert (run / Neighbours.file).read_bytes() == (finished / Neighbours.file).read_bytes()
 
 
-def test_the_seconds_of_all_starts_are_summed(tmp_path: Path) -> None:
-    elapsed: list[float] = []
+@dataclass(frozen=True)
+class MovedClock(SimulatedClock):
+    """A clock that the work itself moves on."""
 
-    class Watched(Neighbours):
-        def run(self, record: NeighboursRecord, context: Context) -> NeighboursResult:
-            elapsed.append(context.time.elapsed_seconds)
-            return super().run(record, context)
+    moved: list[float] = field(default_factory=list[float])
 
-    run, began = tmp_path / "run", time.monotonic()
+    def now(self) -> float:
+        return sum(self.moved)
+
+
+def test_the_seconds_of_all_starts_are_summed_each_from_the_start_of_its_process(tmp_path: Path) -> None:
+    run, known = tmp_path / "run", list[tuple[float, float]]()
+
+    def written() -> float:
+        return json.loads((run / "elapsed.json").read_text())["seconds"]
+
+    def start(**options: Any) -> None:
+        """A process that took 100 s to start; a plan takes 30 s, and the work 7 s."""
+        clock = MovedClock(earlier_seconds=100.0)
+
+        class Watched(Neighbours):
+            def propose(self, request: NeighboursRequest, context: Context) -> NeighboursPlan:
+                clock.moved.append(30.0)
+                return super().propose(request, context)
+
+            def run(self, record: NeighboursRecord, context: Context) -> NeighboursResult:
+                known.append((context.time.elapsed_seconds, written()))
+                clock.moved.append(7.0)
+                return super().run(record, context)
+
+        made(run, experiment=Watched(), clock=clock, **options)
+
     with pytest.raises(StoppedError):
-        made(run, InlineExecutor(stop_after=1), experiment=Watched(), clock=SimulatedClock())
-    took = json.loads((run / "elapsed.json").read_text())["seconds"]
-    assert 0.0 < took < time.monotonic() - began
-    made(run, experiment=Watched(), clock=SimulatedClock())
-    assert elapsed == [0.0, took], "by a clock that stands still it is what the first start took"
-    assert took < json.loads((run / "elapsed.json").read_text())["seconds"] < time.monotonic() - began
-    made(run, experiment=Watched(), clock=SimulatedClock(), fresh=True)
-    assert elapsed[2] == 0.0, "a fresh one has taken no time yet"
+        start(executor=InlineExecutor(stop_after=1))
+    assert known == [(130.0, 130.0)], "what a plan took is written with it, so that a kill does not lose it"
+    assert written() == 137.0
+    with pytest.raises(StoppedError):
+        start(executor=InlineExecutor(stop_after=1))
+    assert known[1:] == [(237.0, 237.0)]
+    assert written() == 244.0
+    start()
+    assert known[2:] == [(344.0, 344.0)]
+    assert written() == 351.0
+    start(fresh=True)
+    assert known[3:] == [(130.0, 130.0)], "a fresh one takes no time over"
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"seconds": "1"}', '{"seconds": -1}', '{"seconds": NaN}'])
+def test_damaged_seconds_are_one_line_and_not_none(run: Path, content: str) -> None:
+    (run / Neighbours.file).unlink()
+    (run / "elapsed.json").write_text(content)
+    line = refusal(run)
+    assert str(run / "elapsed.json") in line and "remove it" in line
+    (run / "elapsed.json").unlink()
+    made(run)
 
 
 def edited(path: Path, **changes: Any) -> None:
@@ -306,6 +344,12 @@ def test_the_page_and_the_terminal_have_the_same_table(finished: Path, capsys: C
     said = f"neighbours answer most: {100 * result.scores[0].accuracy.value:.1f} %."
     assert said in shown and said in text
     assert str(finished / "report.html") in shown
+
+
+def test_every_kind_says_that_it_was_planned_again(finished: Path) -> None:
+    amended = dataclasses.replace(record_of(finished), amendments=(Amendment("one", "final", 9, 9, 2),) * 2)
+    assert facts_of(amended, ())["Planned again"] == "2 times, for the machine became slower"
+    assert "Planned again" not in facts_of(record_of(finished), ())
 
 
 def test_a_page_that_is_lost_is_drawn_again(run: Path) -> None:

@@ -31,11 +31,12 @@ from budgetnet.experiments.experiment import Context, perform
 from budgetnet.experiments.family.findings import findings
 from budgetnet.experiments.family.members import PHIS, members_of, published_members
 from budgetnet.experiments.family.plan import BASELINE, PARTS, FamilyPlan, shared
-from budgetnet.experiments.family.report import report
+from budgetnet.experiments.family.report import members_report, report
 from budgetnet.experiments.family.request import FamilyRequest
 from budgetnet.experiments.family.result import FORMAT, Family, SearchPart
 from budgetnet.experiments.family.run import TRAIN_MEMBERS, _leaving_nothing, _part, tolerance_for
 from budgetnet.experiments.family.training import (
+    Member,
     MembersPlan,
     MembersRequest,
     PlannedMember,
@@ -48,12 +49,12 @@ from budgetnet.experiments.family.training import (
     sizes_of,
     train_member,
 )
-from budgetnet.experiments.report import write_report
+from budgetnet.experiments.report import Table, write_report
 from budgetnet.experiments.timing import TimeBudget, ends_of
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import factors
-from budgetnet.runs.record import Record, data_record, machine_record
+from budgetnet.runs.record import Amendment, Record, append_amendment, data_record, machine_record
 from budgetnet.training.augmenting import Augment, augment_of
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for
@@ -208,6 +209,11 @@ def test_a_family_goes_on_to_the_same_weights(digits: ImageSet, tmp_path: Path) 
     assert executor.started == ["family/S1, seed 0"]
     assert [row.accuracy for row in again.members] == [row.accuracy for row in first.members]
     assert {path.name: path.read_bytes() for path in tmp_path.glob("family/*.safetensors")} == weights
+    planned = again.record.plan.steps
+    append_amendment(tmp_path / "family", Amendment("S2-seed0", "final", 1, planned - 3, 2))
+    (tmp_path / "family" / "members.json").unlink()
+    amended = made(executor := InlineExecutor(speed=2e9))
+    assert executor.started == [] and [row.steps for row in amended.members] == [None, None, planned - 1, None]
 
 
 def predictions_of(right: list[bool]) -> list[TestPredictions]:
@@ -286,6 +292,31 @@ def test_a_report_has_the_family_and_links_the_searches(digits: ImageSet, tmp_pa
     text = page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert all(finding.text in text for finding in found.findings)
     assert "--macs 1000000" in text and "--space space.json" in text, "the command to make it again"
+
+
+def test_members_that_were_cut_are_told(digits: ImageSet, tmp_path: Path) -> None:
+    whole, made = trained(digits, tmp_path), family(digits, tmp_path)
+
+    def cut(steps: float) -> tuple[Member, ...]:
+        return (*made.members[:3], dataclasses.replace(made.members[3], steps=steps))
+
+    short = dataclasses.replace(whole, members=cut(20.0))
+    said = findings(short, CHOSEN)
+    made = dataclasses.replace(made, members=cut(20.0), statement=said)
+    row = json.loads(json.dumps({"format": FORMAT, **to_plain(made)}))
+    hold(row, "family.json")
+    assert [one.get("steps") for one in row["members"]] == [None, None, None, 20.0]
+    assert any("became slower, and S3 had 20 steps (0.5 epochs)" in sentence for sentence in said)
+    assert not any("for the same" in sentence for sentence in said)
+    for shown, words in ((report(made.record, made), "S3 had 20 steps (0.8 epochs)"),
+                         (members_report(short.record, short), "S3 had 20 steps (0.5 epochs)")):  # fmt: skip
+        (table,) = (block for block in shown.sections[0].blocks if isinstance(block, Table) and block.terminal)
+        assert "Every member was to have 40 steps" in table.note and words in table.note
+        assert "as planned" in table.terminal_note
+    (table, *_) = report(made.record, family(digits, tmp_path)).tables()
+    assert "Every member had 40 steps" in table.note and "slower" not in table.note
+    with pytest.raises(ValueError, match=r"steps of S3 are 40.0, and 40 were planned"):
+        dataclasses.replace(whole, members=cut(40.0))
 
 
 def test_the_findings_say_what_does_not_compare(digits: ImageSet, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_files_of_finished_runs(tmp_path: Path) -> None:
     hold(read(tmp_path / "solve" / "certificate.json"), "certificate.json")
     append_amendment(tmp_path / "train", Amendment("final", "final", 12, 20, 9))
     hold(read(tmp_path / "train" / "plan.json"), "plan.json, train")
-    with Elapsed(tmp_path / "train"):
+    with Elapsed(tmp_path / "train", lambda: 12.5):
         pass
     hold(read(tmp_path / "train" / "elapsed.json"), "elapsed.json")
     weights = load_tensors(tmp_path / "train" / "weights.safetensors")[1]

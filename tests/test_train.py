@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,9 @@ from budgetnet.runs.folder import clear_run, run_folder, run_lock
 from budgetnet.runs.record import read_record
 from budgetnet.runs.run import read_events
 from budgetnet.training.final import train_data_parallel
-from budgetnet.training.job import JobContext, TrainingJob, run_job
+from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
 from budgetnet.training.memory import shared_batch
+from budgetnet.training.predictions import predictions_of, read_test_predictions, read_validation_predictions
 from budgetnet.training.recipe import FINETUNE, MODERN
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, seed_of
 
@@ -174,6 +177,55 @@ def test_a_final_training_that_diverged_is_not_finished(config: TrainingConfig, 
     assert np.isnan(np.load(rung.scores)["probabilities"]).all()
     assert run_job(final) and final.diverged.exists() and not final.scores.exists()
     assert train_data_parallel(final, ProcessGroup(1, 1), silent) is False, "nor is it trained again"
+
+
+def damaged_rows() -> dict[str, bytes | None]:
+    """What a full disk, a crash or a hand leaves of an .npz file; None for no file at all."""
+    whole, array, pickled = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(whole, probabilities=np.full((5, 10), 0.1), labels=np.arange(5), indices=np.arange(5))
+    np.save(array, np.arange(3))
+    np.savez(pickled, indices=np.array([None, "a"], dtype=object))
+    content = whole.getvalue()
+    half, flipped = len(content) // 4, bytes([content[200] ^ 1])
+    return {
+        "missing": None,
+        "empty": b"",
+        "cut": content[:half],
+        "text": b"hello, hello",
+        "a changed byte": content[:200] + flipped + content[201:],
+        "another kind of file": array.getvalue(),
+        "pickled": pickled.getvalue(),
+    }
+
+
+@pytest.mark.parametrize("damage", damaged_rows())
+def test_damaged_answers_of_an_unfinished_run_are_one_line(config: TrainingConfig, damage: str, tmp_path: Path) -> None:
+    job, content = whole_job(config, context(tmp_path), "final", 2), damaged_rows()[damage]
+    images = open_images("digits", 0)
+    readers: dict[Path, Callable[[], object]] = {
+        job.scores: lambda: read_validation_predictions(job, images),
+        job.predictions: lambda: predictions_of(job, images),
+    }
+    for path, read in readers.items():
+        path.parent.mkdir(parents=True)
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ValueError, match="begin again with --fresh") as caught:
+            read()
+        line = str(caught.value)
+        assert str(path) in line and "\n" not in line and "pickle" not in line, line
+
+
+def test_answers_without_an_array_or_of_other_images_are_one_line(config: TrainingConfig, tmp_path: Path) -> None:
+    job = whole_job(config, context(tmp_path), "final", 2)
+    job.predictions.parent.mkdir()
+    job.scores.parent.mkdir(parents=True)
+    np.savez(job.predictions, probabilities=np.full((5, 10), 0.1), indices=np.arange(5))
+    with pytest.raises(ValueError, match=r"tiny\.npz is damaged: .*labels.*--fresh"):
+        read_test_predictions(job)
+    np.savez(job.scores, probabilities=np.full((1, 10), 0.1), indices=np.array([10**6]))
+    with pytest.raises(ValueError, match=r"final\.npz is damaged: .*out of bounds.*--fresh"):
+        read_validation_predictions(job, open_images("digits", 0))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from budgetnet.experiments.timing import TimeBudget
 from budgetnet.parallel.notebook import notebook_progress
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.reading import read_json_file
-from budgetnet.runs.elapsed import Elapsed
+from budgetnet.runs.elapsed import Elapsed, earlier_starts_seconds
 from budgetnet.runs.folder import clear_run, clear_training, run_folder, run_lock
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.record import (
@@ -168,11 +168,11 @@ def perform(
             check_request(record.request, request, run)
             if (run / experiment.file).exists():
                 return _finished(experiment, record, run, data, progress)
+        spent = 0.0 if fresh else earlier_starts_seconds(run)
         with compute.open() as executor:
-            elapsed = Elapsed(run, fresh)
             seeds = experiment.split_seeds(request)
             images = tuple(open_images(data, seed, progress) for seed in seeds)
-            time = TimeBudget(clock, began, time_seconds, elapsed.before_seconds)
+            time = TimeBudget(clock, began, time_seconds, spent)
             earlier = experiment.file if fresh else None
             context = Context(
                 run, data, images, executor, compute.precision, time, progress, seeds[0], earlier, record is not None
@@ -187,7 +187,8 @@ def perform(
                 check_images(record, images[0], run)
                 check_values(record, images[0], run)
                 warn_of_other_cores(record, run)
-            with elapsed:  # not before: a fresh start that is refused leaves the earlier run and its seconds
+            # Not before: a start that is refused changes nothing, and a fresh one leaves the earlier run's seconds.
+            with Elapsed(run, lambda: time.elapsed_seconds):
                 result = experiment.run(record, context)
                 write_json(run / experiment.file, {"format": experiment.format, **to_plain(result)})
                 return _shown(experiment, run)  # again from its files: with what was amended on the way

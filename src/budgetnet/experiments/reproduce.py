@@ -7,7 +7,7 @@ from typing import Any
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.data import Data
-from budgetnet.draw.wording import LIMIT_NAMES, on_runtime, rounded
+from budgetnet.draw.wording import LIMIT_NAMES, counted, on_runtime, rounded
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, Coefficients
 from budgetnet.runs.record import Record
@@ -73,10 +73,12 @@ def limits_in_words(budget: Budget) -> list[str]:
 def facts_of(
     record: Record[Any, Any], augmentation: Sequence[Chosen], more: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """What the numbers depend on besides the command: images, augmentation, machine, versions."""
-    machine = record.machine
+    """What the numbers depend on besides the command: fewer steps than planned, images, augmentation, machine,
+    versions."""
+    machine, again = record.machine, len(record.amendments)
     return {
         **(more or {}),
+        **({"Planned again": f"{counted(again, 'time')}, for the machine became slower"} if again else {}),
         "Augmentation": words_of(augmentation),
         "Classes": f"{len(record.data.classes):,}",
         "Data": f"{record.data.name}, fingerprint {record.data.fingerprint}",

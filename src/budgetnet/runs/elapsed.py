@@ -5,30 +5,51 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from budgetnet.codec import NonNegativeFloat, from_plain
+from budgetnet.reading import read_json_file
+from budgetnet.runs.run import reading
 
 FILE = "elapsed.json"
 EVERY_SECONDS = 1.0
 """The time is written this often: a kill loses at most this much of what is known."""
 
 
-class Elapsed:
-    """Counts the seconds of this start, and knows those of earlier ones.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the file holds."""
 
-    They are written down in a with statement, which is entered once the run has its plan.
+    seconds: NonNegativeFloat
+
+
+def earlier_starts_seconds(run: Path) -> float:
+    """How long the earlier starts of a run took; 0 where none has come as far as its plan.
+
+    Raises a one-line `ValueError` for a damaged file: taken for 0, it would give the run its whole time again.
     """
+    path = run / FILE
+    if not path.exists():
+        return 0.0
+    with reading(path, "remove it, and earlier starts count nothing"):
+        return from_plain(_Row, read_json_file(path), str(path)).seconds
 
-    def __init__(self, run: Path, fresh: bool = False) -> None:
-        self._path = run / FILE
-        self.before_seconds = 0.0 if fresh else _read(self._path)
-        self._began = time.monotonic()
+
+class Elapsed:
+    """Writes down how long a run has taken: at once where a with statement is entered, now and then within it, and at
+    its end. It is entered once the run has its plan; `seconds` says how long all starts took up to now."""
+
+    def __init__(self, run: Path, seconds: Callable[[], float]) -> None:
+        self._path, self._seconds = run / FILE, seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._write_now_and_then, daemon=True, name="elapsed")
 
     def __enter__(self) -> Self:
+        self._write()
         self._thread.start()
         return self
 
@@ -44,16 +65,8 @@ class Elapsed:
             self._write()
 
     def _write(self) -> None:
-        seconds = self.before_seconds + time.monotonic() - self._began
+        text = json.dumps({"seconds": self._seconds()}, allow_nan=False)
         aside = self._path.with_name(f".{FILE}.part")
         with contextlib.suppress(OSError):  # a full disk; the run itself says so
-            aside.write_text(json.dumps({"seconds": seconds}) + "\n", encoding="utf-8")
+            aside.write_text(text + "\n", encoding="utf-8")
             aside.replace(self._path)
-
-
-def _read(path: Path) -> float:
-    """The seconds of earlier starts; 0 where they are not known."""
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return 0.0

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from budgetnet.codec import to_plain
@@ -36,6 +36,35 @@ def run_lock(run: Path) -> Iterator[None]:
     is.
     """
     _refuse_foreign(run)
+    with _locked(run):
+        yield
+
+
+@contextlib.contextmanager
+def several_lock(folder: Path, parts: Sequence[str]) -> Iterator[None]:
+    """A folder of several runs and a page over them, made and locked as `run_lock` does. The runs lie in folders of it
+    whose names match one of `parts`, as "share-*".
+
+    Raises `ValueError` where another process holds the lock, for a run, and for a folder of something else: one that
+    has other files and none of those runs, or something else in their place. It is left as it is.
+    """
+    if (folder / PLAN).exists():
+        raise ValueError(f"{folder} holds a {PLAN}, so it is one run and not several; give another --out")
+    runs = [run for part in parts for run in folder.glob(part) if run.is_dir()]
+    for run in runs:
+        _refuse_foreign(run)
+    if folder.exists() and not any((run / PLAN).exists() for run in runs):
+        others = {child.name for child in folder.iterdir()} - {run.name for run in runs} - {LOCK}
+        if others:
+            where = " or ".join(parts)
+            raise ValueError(f"{folder} holds files but no run in {where}, so it is not ours; give another --out")
+    with _locked(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """The folder, made and locked; one that was made here goes again where nothing came into it."""
     made = [folder for folder in (run, *run.parents) if not folder.exists()]
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("a") as lock:

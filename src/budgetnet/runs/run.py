@@ -11,7 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from budgetnet.atomic_write import written_aside
@@ -141,6 +143,24 @@ def reading(path: str | Path, instead: str = "begin again with --fresh") -> Iter
         what = error.what if isinstance(error, DamagedError) else what
         named = what if str(path) in what else f"{path} is damaged: {what}"
         raise DamagedFileError(f"{named}; put the file back, or {instead}") from error
+
+
+@contextlib.contextmanager
+def reading_rows(path: Path) -> Iterator[dict[str, NDArray[Any]]]:
+    """The arrays of an .npz file of a run, by their names. Where it cannot be read, and where work in here fails by a
+    missing or wrong array, that is a one-line `ValueError`, as `reading` has it."""
+    with reading(path):
+        yield _rows(path)
+
+
+def _rows(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file) as rows:
+            return dict(rows)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # zipfile, zlib and numpy each have errors of their own for bytes that are not theirs
+        raise ValueError("it is not a whole .npz file of numbers") from error
 
 
 def read_json(path: str | Path) -> Any:

@@ -81,7 +81,7 @@ def events_of(run: Path) -> Events:
 
 
 def training_seconds(events: Sequence[StepEvent], job: TrainingJob) -> float | None:
-    """How long the steps of a training took: all of them, by the seconds a step between its events.
+    """How long the steps of a training took: all that it had in the end, by the seconds a step between its events.
 
     What a kill cost does not count. None where there are not two events of one process; these are `EVENT_SECONDS` apart
     or more, and those across a kill or the start of the cool-down, where the seconds begin again, are not.
@@ -93,4 +93,4 @@ def training_seconds(events: Sequence[StepEvent], job: TrainingJob) -> float | N
         if after.step > before.step and after.seconds - before.seconds >= EVENT_SECONDS
     ]
     steps = sum(count for count, _ in pairs)
-    return job.config.steps * sum(seconds for _, seconds in pairs) / steps if steps else None
+    return job.last_step * sum(seconds for _, seconds in pairs) / steps if steps else None

@@ -25,7 +25,7 @@ def train_data_parallel(job: TrainingJob, group: ProcessGroup, progress: Progres
 def check_learned(job: TrainingJob, images: ImageSet) -> None:
     """Raise a one-line `ValueError` unless the job's answers to the validation images beat the class frequencies."""
     check_trained(job)
-    epochs = job.config.epochs(len(images.indices("train")))
+    epochs = job.epochs(len(images.indices("train")))
     chance_of(job, images).check(job.config.network.name, epochs)
 
 

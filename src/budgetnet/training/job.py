@@ -138,6 +138,10 @@ class TrainingJob:
         """The step at which it ends: as planned, or with the amendments that plan.json has."""
         return course_at(self.config.steps, self.course, self.amendments()).last_step
 
+    def epochs(self, train_images: int) -> float:
+        """How often it sees each of so many training images by its last step."""
+        return self.last_step * self.config.batch / train_images
+
     def amendments(self) -> tuple[Amendment, ...]:
         """What plan.json says of fewer steps of this job, in the order in which they were decided."""
         return tuple(row for row in amendments_of(self.run) if (row.job, row.part) == (self.config.id, self.name))

@@ -22,7 +22,7 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
 from budgetnet.reading import read_json_file
 from budgetnet.runs.record import DataRecord
-from budgetnet.runs.run import SIDE_NOTE, reading
+from budgetnet.runs.run import SIDE_NOTE, reading, reading_rows
 from budgetnet.runs.split_file import write_split
 from budgetnet.training.calibration import Calibration, calibrate
 from budgetnet.training.evaluate import Evaluation, evaluation_of, scores_at
@@ -111,7 +111,7 @@ def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: Trainin
         asked = images.indices("validation")
         _, validation = scores("validation")
     else:
-        with np.load(scored.scores) as rows:
+        with reading_rows(scored.scores) as rows:
             asked = rows["indices"]
             validation = scores_in(rows, labels[asked])
     test = evaluated(answers, images, indices)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from budgetnet.atomic_write import written_aside
 from budgetnet.codec import require, require_interval
 from budgetnet.data import ImageSet
+from budgetnet.runs.run import reading_rows
 from budgetnet.statistics import Seeds
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import answer, answer_rows
@@ -73,15 +74,21 @@ def unlearned(tests: Sequence[TestPredictions]) -> tuple[int, ...]:
 
 
 def read_validation_predictions(job: TrainingJob, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
-    """What a job that is done answers on validation, and the indices of those images (n,)."""
-    with np.load(job.scores) as rows:
+    """What a job that is done answers on validation, and the indices of those images (n,).
+
+    Raises a one-line `ValueError` for a file that is missing or damaged.
+    """
+    with reading_rows(job.scores) as rows:
         indices = rows["indices"]
         return scores_in(rows, np.asarray(images.labels)[indices]), indices
 
 
 def read_test_predictions(job: TrainingJob) -> tuple[ImageScores, NDArray[np.int64]]:
-    """What `train_and_test` wrote of a training, and the indices of the test images (n,)."""
-    with np.load(job.predictions) as rows:
+    """What `train_and_test` wrote of a training, and the indices of the test images (n,).
+
+    Raises a one-line `ValueError` for a file that is missing or damaged.
+    """
+    with reading_rows(job.predictions) as rows:
         return scores_in(rows, rows["labels"]), rows["indices"]
 
 

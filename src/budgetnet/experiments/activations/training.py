@@ -18,6 +18,7 @@ from budgetnet.experiments.activations.probe import ModelProbe, Probe, ProbeValu
 from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model
 from budgetnet.model.layers import Swish
+from budgetnet.runs.run import reading_rows
 from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import answer
 from budgetnet.training.image_scores import scores_in
@@ -32,6 +33,8 @@ UNIT_IMAGES = 256
 TRAIN_IMAGES = 512
 """Training images, evenly from all, whose loss is taken at the end without augmentation."""
 BATCH = 64
+NOTED = ("losses", "betas", "probes", "lengths")
+"""These are the arrays that `GradientProbe` notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class GradientProbe:
             self._read(trainer.step)
 
     def _read(self, step: int) -> None:
-        with np.load(self.job.notes) as rows:
+        with reading_rows(self.job.notes) as rows:
             self.losses = rows["losses"][:step].tolist()
             self.betas = rows["betas"][:step].tolist()
             done = sum(probed <= step for probed in self.job.probe_steps)
@@ -162,8 +165,9 @@ def train_and_probe(job: ProbedTraining) -> bool:
     if not training.scores.exists():
         run_job(training, GradientProbe(job, images, pixels))
     model = trained_model(training).to(training.context.device)
-    with np.load(job.notes) as notes:
-        arrays = {**notes, **_end(training, model, images, pixels), **_units(training, model, images, pixels)}
+    with reading_rows(job.notes) as notes:
+        noted = {name: notes[name] for name in NOTED}
+    arrays = {**noted, **_end(training, model, images, pixels), **_units(training, model, images, pixels)}
     arrays["layers"] = np.array(list(trained_betas(model)), dtype=str)
     job.record.parent.mkdir(exist_ok=True)
     with written_aside(job.record) as aside, aside.open("wb") as file:
@@ -178,14 +182,14 @@ def _end(job: TrainingJob, model: Model, images: ImageSet, pixels: Pixels) -> di
     labels, indices = np.array(images.labels), evenly(images.indices("train"), TRAIN_IMAGES)
     answers, _ = answer(model, images, pixels, indices, labels[indices], job.config.preprocessing, job.context.device)
     true = np.maximum(answers.true_share.astype(np.float64), np.finfo(np.float32).tiny)
-    with np.load(job.scores) as scores:
-        validation = dict(scores)
-    validation_indices = validation.pop("indices")
+    with reading_rows(job.scores) as validation:
+        validation_indices = validation.pop("indices")
+        validation_labels = labels[validation_indices]
     return {
         "train_indices": indices,
         "train_losses": -np.log(true),
         "indices": validation_indices,
-        "labels": labels[validation_indices],
+        "labels": validation_labels,
         **validation,
     }
 
@@ -231,8 +235,11 @@ class TrainingRecord:
 
 
 def read_training(job: ProbedTraining, images: ImageSet) -> TrainingRecord:
-    """What `train_and_probe` wrote. `images` are split as the job's were."""
-    with np.load(job.record) as rows:
+    """What `train_and_probe` wrote. `images` are split as the job's were.
+
+    Raises a one-line `ValueError` for a file that is missing or damaged.
+    """
+    with reading_rows(job.record) as rows:
         units, answers = rows["units"], scores_in(rows, rows["labels"])
         return TrainingRecord(
             seed=job.context.split_seed,

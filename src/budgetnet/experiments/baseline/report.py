@@ -345,14 +345,12 @@ def baseline_command(record: BaselineRecord) -> str:
 
 
 def _again(record: BaselineRecord) -> tuple[Block, ...]:
-    plan, fewer = record.plan, len(record.amendments)
-    scores = plan.scores
+    plan, scores = record.plan, record.plan.scores
     facts = {
         "A candidate's training": _length(scores, plan.batch),
         "A candidate": f"{scores.seconds_each:.2f} s, {plan.slots} at a time, as timed before",
         **({"A semifinal": _length(plan.semifinals, plan.batch)} if plan.semifinals else {}),
         "A final training": _length(plan.finals, plan.batch),
-        **({"Planned again": f"{counted(fewer, 'time')}, for the machine became slower"} if fewer else {}),
     }
     return (
         Command(baseline_command(record)),

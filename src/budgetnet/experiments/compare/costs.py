@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from budgetnet.experiments.report import (
     write_report,
 )
 from budgetnet.experiments.reproduce import limits_in_words
+from budgetnet.runs.folder import several_lock
 
 At = Callable[[float, Path | None], Comparison]
 """It makes a comparison at a share of the budget, in that folder or where `compare` would put it."""
@@ -54,17 +56,19 @@ def at_costs(at: At, shares: Sequence[float], out: Path | None = None) -> AtCost
     At each cost all networks are fitted to the budget of that cost, so that every point of a curve is matched with
     those of the others. In `out` each comparison has a folder of its own; without it they lie where `compare` puts
     them and the page beside the largest. The same call goes on where a killed one was, as each comparison does. Raises
-    a one-line `ValueError` for shares that are not above 0 and at most 1, or for fewer than two different ones.
+    a one-line `ValueError` for shares that are not above 0 and at most 1, for fewer than two different ones, and for an
+    `out` that is of something else or that another process works at.
     """
     ordered = tuple(sorted(set(shares)))
     if len(ordered) < 2 or not all(math.isfinite(share) and 0 < share <= 1 for share in ordered):
         given = ", ".join(f"{share:g}" for share in shares)
         raise ValueError(f"shares are {given}; give at least two different ones above 0 and at most 1")
-    found = tuple(at(share, out and out / f"share-{share:g}") for share in ordered)
-    largest = found[-1].run
-    run = out or largest.with_name(f"{largest.name}-at-{'-'.join(f'{share:g}' for share in ordered)}")
-    several = AtCosts(run, ordered, found, run / "report.html")
-    write_report(costs_report(several), run)
+    with nullcontext() if out is None else several_lock(out, ("share-*",)):
+        found = tuple(at(share, out and out / f"share-{share:g}") for share in ordered)
+        largest = found[-1].run
+        run = out or largest.with_name(f"{largest.name}-at-{'-'.join(f'{share:g}' for share in ordered)}")
+        several = AtCosts(run, ordered, found, run / "report.html")
+        write_report(costs_report(several), run)
     return several
 
 

@@ -278,9 +278,20 @@ def _trainings(found: Comparison) -> tuple[Block, ...]:
     note = (
         f"Every training had {wording.duration(found.seconds_each)} of one core or GPU: equal time, not equal steps, "
         "so a network that trains faster sees more images. Steps follow from the images a second that were measured "
-        "before the trainings; the seconds are those that they took."
+        f"before the trainings; {_taken(found)}."
     )
     return (Table(columns, rows, note, terminal=False),)
+
+
+def _taken(found: Comparison) -> str:
+    """What of the table is not as it was planned."""
+    cut = len({one.job for one in found.record.amendments})
+    if not cut:
+        return "the seconds are those that they took"
+    return (
+        f"then the machine became slower, and {counted(cut, 'training')} had fewer. Steps, epochs and seconds are what "
+        "they took, mean over seeds"
+    )
 
 
 def compare_command(record: CompareRecord) -> str:

@@ -24,7 +24,7 @@ from budgetnet.codec import (
 )
 from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.compare.entrants import LeftOut
-from budgetnet.experiments.compare.plan import ComparePlan
+from budgetnet.experiments.compare.plan import ComparePlan, training_id
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.inspect.latency import Measurement
 from budgetnet.networks import Network, zoo
@@ -72,7 +72,8 @@ class Compared:
 
     `origin` is how its base was designed, by hand or by search. `design` and `blocks` are read from the network's rows.
     `measurement` is this machine's speed.
-    `training_seconds` is how long a training took, mean over seeds; None where it was too short to tell.
+    `steps` and `epochs` are those that its trainings had, mean over seeds: fewer than planned where the machine became
+    slower. `training_seconds` is how long these took, mean over seeds; None where it was too short to tell.
     `published_top1` is ImageNet's in percent of the family's base, by its authors and their recipe.
     """
 
@@ -172,9 +173,12 @@ def check_planned(found: Comparison) -> None:
         for name in ("label", "base", "strategy", "phi", "dropped_strides", "network"):
             same = getattr(row, name) == getattr(entrant, name)
             require(same, f"{name} of {row.id} in networks is another than in plan.json")
-        for name in ("parent", "batch", "steps", "images_per_second"):
+        for name in ("parent", "batch", "images_per_second"):
             same = getattr(row, name) == getattr(training, name)
             require(same, f"{name} of {row.id} in networks is another than in plan.json")
+        cut = {training_id(row.id, seed) for seed in range(seeds)} & {one.job for one in found.record.amendments}
+        same = row.steps <= training.steps if cut else row.steps == training.steps
+        require(same, f"steps of {row.id} in networks are other than in plan.json")
         require(row.recipe == training.recipe.name, f"recipe of {row.id} in networks is another than in plan.json")
         require(len(training.augmentation) == seeds, f"augmentation of {row.id} in plan.json is not of {seeds} seeds")
         require(len(row.seeds) == seeds, f"seeds of {row.id} in networks are {len(row.seeds)}, of {seeds}")

@@ -50,8 +50,12 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
         row.entrant.id: _mean([training_seconds(events, jobs[row.entrant.id, seed]) for seed in seeds])
         for row in plan.entrants
     }
+    steps = {
+        row.entrant.id: float(np.mean([jobs[row.entrant.id, seed].last_step for seed in seeds]))
+        for row in plan.entrants
+    }
     train_images = len(context.images[0].indices("train"))
-    _check_learned(plan.entrants, tests, train_images)
+    _check_learned(plan.entrants, tests, steps, train_images)
     speeds = measure_each(
         [row.entrant.network for row in plan.entrants],
         seconds=plan.measured_seconds,
@@ -59,7 +63,7 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
         progress=context.progress,
     )
     networks = [
-        _compared(request, row, tests[row.entrant.id], took[row.entrant.id], speed, train_images)
+        _compared(request, row, tests[row.entrant.id], steps[row.entrant.id], took[row.entrant.id], speed, train_images)
         for row, speed in zip(plan.entrants, speeds, strict=True)
     ]
     networks.sort(key=lambda row: (-row.accuracy, row.macs, row.id))
@@ -83,11 +87,14 @@ def run(record: Record[CompareRequest, ComparePlan], context: Context) -> Compar
 
 
 def _check_learned(
-    entrants: Sequence[PlannedEntrant], tests: Mapping[str, Sequence[TestPredictions]], train_images: int
+    entrants: Sequence[PlannedEntrant],
+    tests: Mapping[str, Sequence[TestPredictions]],
+    steps: Mapping[str, float],
+    train_images: int,
 ) -> None:
     best = min(entrants, key=lambda row: min(test.chance.loss for test in tests[row.entrant.id]))
     every = [test.chance for rows in tests.values() for test in rows]
-    epochs = best.config(0).epochs(train_images)
+    epochs = steps[best.entrant.id] * best.batch / train_images
     check_any_learned(f"{best.entrant.label}, the best of all,", every, epochs)
 
 
@@ -95,11 +102,12 @@ def _compared(
     request: CompareRequest,
     row: PlannedEntrant,
     tests: Sequence[TestPredictions],
+    steps: float,
     took: float | None,
     speed: Measurement,
     train_images: int,
 ) -> Compared:
-    """All that was found of one network."""
+    """All that was found of one network; its trainings had so many `steps` in the mean."""
     entrant, budget = row.entrant, request.budget
     price, binding = budget.price(entrant.network), budget.check(entrant.network).binding
     found = over_seeds(right_over_seeds(tests))
@@ -132,8 +140,8 @@ def _compared(
         measurement=speed,
         images_per_second=row.images_per_second,
         batch=row.batch,
-        steps=row.steps,
-        epochs=row.config(0).epochs(train_images),
+        steps=round(steps),
+        epochs=steps * row.batch / train_images,
         recipe=row.recipe.name,
         parent=row.parent,
         published_top1=published and published.top1,

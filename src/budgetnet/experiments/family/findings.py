@@ -45,13 +45,32 @@ def _training(trained: TrainedMembers) -> Iterator[str]:
     plan = trained.record.plan
     seeds = plan.seeds
     many = f"{seeds} seeds" if seeds > 1 else "one seed"
+    cut = cut_members(trained.members, plan.steps, plan.epochs)
+    same = "as planned" if cut else "the same"
     yield (
-        f"Each was trained from nothing for the same {plan.steps:,} steps of {plan.batch} images, "
+        f"Each was trained from nothing for {same} {plan.steps:,} steps of {plan.batch} images, "
         f"{plan.epochs:.1f} epochs, with {many}; the authors' code gives B0 to B7 350 epochs each, and a longer "
         "training may order these otherwise."
     )
+    if cut:
+        yield cut
     if seeds == 1:
         yield "One seed is one training of each: another could change a difference by more than the intervals say."
+
+
+def cut_members(members: Sequence[Member], steps: int, epochs: float) -> str:
+    """A sentence on those that had fewer than the planned steps; empty where none had."""
+    cut = [
+        f"{row.id} had {row.steps:,.0f} steps ({epochs * row.steps / steps:.1f} epochs)"
+        for row in members
+        if row.steps is not None
+    ]
+    if not cut:
+        return ""
+    return (
+        f"The machine became slower, and {listed(cut)}: epochs are not equal, and what a member gains or loses may "
+        "come from that."
+    )
 
 
 def _beware(trained: TrainedMembers) -> Iterator[str]:

@@ -8,6 +8,7 @@ from functools import partial
 from budgetnet.draw.command_line import in_lines
 from budgetnet.draw.wording import count, counted, duration, listed, points, sides, signed
 from budgetnet.experiments.coefficients.findings import triple
+from budgetnet.experiments.family.findings import cut_members
 from budgetnet.experiments.family.members import PublishedMember
 from budgetnet.experiments.family.pictures import family_svg
 from budgetnet.experiments.family.plan import BASELINE, COEFFICIENTS, MEMBERS
@@ -119,13 +120,15 @@ def _members(
         Column("network", number=False),
         *map(Column, ("px", "blocks", "MACs", "params", "top-1 %", "95 %", "training")),
     )
+    cut = cut_members(members, steps, epochs)
+    had, planned = ("was to have", ", as planned") if cut else ("had", "")
     table = Table(
         columns,
         tuple(_member(one, members[0]) for one in members),
-        note=f"On {test_images:,} test images. Every member had {steps:,} steps of {batch} images, {epochs:.1f} "
+        note=f"On {test_images:,} test images. Every member {had} {steps:,} steps of {batch} images, {epochs:.1f} "
         "epochs: equal epochs, as in the authors' code, and not equal seconds, of which the small make more. "
-        "Training is the time of one training's steps.",
-        terminal_note=f"S0 to S3: {test_images:,} test images, {epochs:.1f} epochs each.",
+        f"Training is the time of one training's steps. {cut}".rstrip(),
+        terminal_note=f"S0 to S3: {test_images:,} test images, {epochs:.1f} epochs each{planned}.",
     )
     titles = (Column("step", number=False), Column("points"), Column("95 %"), Column("verdict", number=False))
     steps_table = Table(
@@ -224,6 +227,7 @@ def family_command(record: FamilyRecord) -> str:
 
 def _again(record: FamilyRecord, found: Family) -> tuple[Block, ...]:
     plan, seeds = record.plan, len(found.members[0].seeds)
+    cut = any(one.steps is not None for one in found.members)
     seconds = (plan.baseline_seconds, plan.coefficients_seconds, plan.family_seconds)
     times = [
         f"{duration(each)} for {part.name}"
@@ -232,7 +236,7 @@ def _again(record: FamilyRecord, found: Family) -> tuple[Block, ...]:
     facts = {
         "Time, as planned": listed(times),
         "A training": f"{found.steps:,} steps of {found.batch} images, {found.epochs:.1f} epochs, "
-        f"{counted(seeds, 'seed')}, on one core or GPU each",
+        f"{counted(seeds, 'seed')}, on one core or GPU each{', as planned' if cut else ''}",
         "Recipe": record.request.recipe.name,
     }
     return (

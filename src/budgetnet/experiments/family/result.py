@@ -9,7 +9,7 @@ from budgetnet.codec import NOT_STORED, PRIVATE, NotEmpty, PositiveFloat, Positi
 from budgetnet.experiments.family.members import PublishedMember
 from budgetnet.experiments.family.plan import BASELINE, COEFFICIENTS, FamilyPlan
 from budgetnet.experiments.family.request import FamilyRequest
-from budgetnet.experiments.family.training import Member, check_members
+from budgetnet.experiments.family.training import Member, check_members, check_steps
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.runs.record import Record
 from budgetnet.statistics import PairedDifference
@@ -32,7 +32,8 @@ class SearchPart:
 class Family:
     """S0 to S3 and the evidence: `gains` are S1 over S0, S2 over S1, S3 over S2.
 
-    All members were trained for the same `steps` of `batch` images, `epochs` times through the training images.
+    All members were to be trained for the same `steps` of `batch` images, `epochs` times through the training images;
+    a member that had fewer says so.
     `published` are the paper's B0 to B3, whose accuracy is ImageNet's and others'.
     """
 
@@ -52,6 +53,8 @@ class Family:
 
     def __post_init__(self) -> None:
         check_members(self.members, self.gains)
+        for row in self.members:
+            check_steps(row, self.steps)
         require_known(
             "a name of parts", [part.name for part in self.parts], [BASELINE.name, COEFFICIENTS.name], "a family"
         )

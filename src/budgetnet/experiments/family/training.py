@@ -22,6 +22,7 @@ from budgetnet.cluster.executor import batch_for
 from budgetnet.cluster.pending import train_pending
 from budgetnet.codec import (
     NOT_STORED,
+    ONLY_IF_SET,
     PRIVATE,
     NonNegativeInt,
     NotEmpty,
@@ -130,7 +131,8 @@ class Member:
     """A trained network of the family: accuracy on the test images with its 95 % interval, mean over `seeds`.
 
     `training_seconds` is how long a training's steps took on one core or GPU, mean over seeds; None where it was too
-    short to tell. `unlearned` are the trainings, counted from 0, that learned nothing (`training.chance`).
+    short to tell. `unlearned` are the trainings, counted from 0, that learned nothing (`training.chance`). `steps` is
+    there where a training had fewer than planned, because the machine became slower: the mean over seeds.
     """
 
     id: str
@@ -148,6 +150,7 @@ class Member:
     high: Share
     seeds: NotEmpty[Share]
     unlearned: tuple[NonNegativeInt, ...] = ()
+    steps: PositiveFloat | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         check_over_seeds(self.accuracy, self.low, self.high, self.seeds, self.unlearned)
@@ -162,6 +165,12 @@ def check_members(members: Sequence[Member], gains: Sequence[PairedDifference]) 
     pairs = [(row.a, row.b) for row in gains]
     require(pairs == list(zip(ids[1:], ids, strict=False)), "gains are not of each member and the one before it")
     require(len({len(row.seeds) for row in (*members, *gains)}) == 1, "members and gains have other numbers of seeds")
+
+
+def check_steps(member: Member, planned: int) -> None:
+    """Raise a one-line `ValueError` where the steps of a member that was cut are not fewer than the planned ones."""
+    fewer = member.steps is None or member.steps < planned
+    require(fewer, f"steps of {member.id} are {member.steps}, and {planned} were planned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,7 @@ class TrainedMembers:
         require(ids == planned, f"members are {ids}, and in plan.json {planned}")
         for row in self.members:
             self.record.data.check_network(row.network)
+            check_steps(row, self.record.plan.steps)
 
 
 MembersRecord = Record[MembersRequest, MembersPlan]
@@ -287,14 +297,17 @@ def run(record: MembersRecord, context: Context) -> TrainedMembers:
     )
     tests = {name: [predictions_of(job.training, images) for job in rows] for name, rows in jobs.items()}
     every = [test.chance for rows in tests.values() for test in rows]
-    check_any_learned("every member of the family", every, plan.epochs)
+    lengths = {name: [job.training.last_step for job in rows] for name, rows in jobs.items()}
+    longest = max(itertools.chain(*lengths.values()))
+    check_any_learned("every member of the family", every, plan.epochs * longest / plan.steps)
     events = events_of(context.run).steps
     members: list[Member] = []
     for member in plan.members:
         took = [training_seconds(events, job.training) for job in jobs[member.id]]
         known = [seconds for seconds in took if seconds is not None]
         mean = sum(known) / len(known) if known else None
-        members.append(member_of(member, tests[member.id], request.budget, mean))
+        steps = None if min(lengths[member.id]) == plan.steps else sum(lengths[member.id]) / plan.seeds
+        members.append(member_of(member, tests[member.id], request.budget, mean, steps))
     return TrainedMembers(
         run=context.run,
         members=tuple(members),
@@ -385,9 +398,14 @@ def train_member(member: MemberTraining) -> bool:
 
 
 def member_of(
-    member: PlannedMember, tests: Sequence[TestPredictions], budget: Budget, took_seconds: float | None
+    member: PlannedMember,
+    tests: Sequence[TestPredictions],
+    budget: Budget,
+    took_seconds: float | None,
+    steps: float | None = None,
 ) -> Member:
-    """What the trainings of a member say; its bytes in the budget's number type and batch."""
+    """What the trainings of a member say, with its `steps` where they are not the planned ones; its bytes in the
+    budget's number type and batch."""
     price, accuracy = budget.price(member.network), accuracy_of_seeds(right_over_seeds(tests))
     return Member(
         id=member.id,
@@ -405,6 +423,7 @@ def member_of(
         high=accuracy.high,
         seeds=tuple(float(test.right.mean()) for test in tests),
         unlearned=unlearned(tests),
+        steps=steps,
     )
 
 

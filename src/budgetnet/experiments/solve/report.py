@@ -264,7 +264,6 @@ def _caption(record: SolveRecord, found: SolveResult) -> str:
 def facts(record: SolveRecord) -> dict[str, str]:
     """What the numbers depend on besides the command."""
     plan, recipe = record.plan, record.plan.recipe
-    fewer = sum(1 for _ in record.amendments)
     return facts_of(
         record,
         plan.augmentation,
@@ -272,7 +271,6 @@ def facts(record: SolveRecord) -> dict[str, str]:
             "Seed": str(record.seed),
             "Recipe": recipe_words(recipe),
             **({"Begun from": plan.parent} if plan.parent else {}),
-            **({"Planned again": f"{counted(fewer, 'time')}, for the machine became slower"} if fewer else {}),
         },
     )
 
