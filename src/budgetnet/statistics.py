@@ -52,11 +52,18 @@ class Estimate:
 class PairedDifference:
     """A measure of `a` minus that of `b` on the same images or by the same seeds, with its 95 % interval.
 
-    `p_value` is the probability of a difference as large if there were none; it and the interval's ends are None where
-    one seed has no interval. `significant`: the interval leaves 0 out. `significant_holm`: so it does when all
-    differences that are looked at together are counted (`holm`). `error_images` is the standard error that the choice
-    of images leaves, `error_seeds` the one that the seeds show (None for one seed). `seeds` holds each seed's
-    difference.
+    Attributes:
+        a: The id of the one.
+        b: The id of the other.
+        difference: The measure of `a` minus that of `b`, mean over seeds.
+        low: The lower end of its interval; None where one seed has no interval, as are `high` and `p_value` then.
+        high: The upper end.
+        p_value: The probability of a difference as large if there were none.
+        significant: Whether the interval leaves 0 out.
+        significant_holm: Whether it does so when all differences that are looked at together are counted (Holm's rule).
+        error_images: The standard error that the choice of images leaves.
+        error_seeds: The standard error that the seeds show; None for one seed.
+        seeds: Each seed's difference.
     """
 
     a: str
