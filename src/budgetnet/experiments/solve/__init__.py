@@ -179,7 +179,8 @@ def solve(
     Args:
         data: The images, as `open_images` takes them.
         budget: The limits.
-        time_seconds: For the race and the training together: a number of seconds, or text such as "15m".
+        time_seconds: For everything: a number of seconds, or text such as "15m". docs/how-it-works.md says how the
+            limit is kept.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
         seed: The split, the weights and the augmentation are functions of it.
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
