@@ -187,9 +187,9 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     parts = np.concatenate(
         [(values - mean) / (len(values) * count) for (_, values), mean in zip(seeds, means, strict=True)]
     )
-    different, places = np.unique(names, return_inverse=True)
+    different, inverse = np.unique(names, return_inverse=True)
     total = len(different)
-    square = float((np.bincount(places, weights=parts) ** 2).sum())
+    square = float((np.bincount(inverse, weights=parts) ** 2).sum())
     images = (total**2 * square + 1) / (total + 2) ** 2
     spread = None if count == 1 else float(means.var(ddof=1)) / count
     excess = 0.0 if spread is None else max(0.0, spread - images)
