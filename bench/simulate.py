@@ -127,10 +127,10 @@ class Simulation:
         for index in range(self.site.nodes):
             self._live(index)
         for batch in self.load.batches:
-            proposed = sum(self.load.propose_seconds(self.done + place) for place in range(len(batch)))
+            proposed = sum(self.load.propose_seconds(self.done + index) for index in range(len(batch)))
             self.driver += proposed
             self._wait(self.now + proposed)
-            self.waiting.extend((self.done + place, seconds) for place, seconds in enumerate(batch))
+            self.waiting.extend((self.done + index, seconds) for index, seconds in enumerate(batch))
             until = self.done + len(batch)
             self._fill()
             while self.done < until:

@@ -45,9 +45,10 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
-# Names of other libraries have no page here, and the build does not ask the internet for theirs. The results of
-# experiments are described by what --json prints of them, in formats.md.
-nitpick_ignore_regex = [("py:.*", r"(?!budgetnet).*"), ("py:class", r"budgetnet\.(experiments|cluster)\..*")]
+# Names of other libraries have no page here, and the build does not ask the internet for theirs. The rows within the
+# results of experiments are described by what --json prints of them, in formats.md.
+ROWS = r"budgetnet\.(experiments\..*|cluster\..*|runs\.record\.Record|budgets\.coefficient_space\.Region)"
+nitpick_ignore_regex = [("py:.*", r"(?!budgetnet).*"), ("py:class", ROWS)]
 
 default_role = "name"
 # Formulas of docstrings are not Python; examples with >>> are told by themselves.

@@ -1,4 +1,4 @@
-"""The program as a process: a blink to start, quiet when its reader leaves, clean when it is interrupted."""
+"""The program as a process: quick to start, quiet when its reader leaves, clean when it is interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole chain on real digits: shares of the time, equal steps, gains, and a run that kills do not change."""
+"""A family search on real digits: shares of the time, equal steps, gains, and a run that kills do not change."""
 
 from __future__ import annotations
 
@@ -445,7 +445,7 @@ STAGES: dict[str, Callable[[Path], bool]] = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A chain that nothing disturbed, and the arguments that made it, but for its folder."""
+    """A family search that nothing disturbed, and the arguments that made it, but for its folder."""
     folder = tmp_path_factory.mktemp("chain")
     space, run = folder / "space.json", folder / "whole"
     space.write_text(SMALL.to_json())

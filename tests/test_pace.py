@@ -22,7 +22,7 @@ from budgetnet.experiments.timing import TimeBudget
 from budgetnet.model.files import load_tensors
 from budgetnet.runs.record import FORMAT, Amendment, amendments_of, append_amendment
 from budgetnet.training.job import CHECKPOINT_SECONDS, JobContext, TrainingJob, checkpoint_seconds, run_job
-from budgetnet.training.pace import Course, Pace, course_at
+from budgetnet.training.pace import Pace, StepPlan, steps_at
 from budgetnet.training.recipe import MODERN
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig
 
@@ -136,7 +136,7 @@ def test_one_that_is_in_time_is_left_alone(tmp_path: Path) -> None:
     share=st.floats(0.001, 0.999),
 )
 def test_a_shorter_course_ends_when_it_is_asked_to(trunk: int, cooldown: int, at: float, share: float) -> None:
-    planned = Course(trunk, cooldown)
+    planned = StepPlan(trunk, cooldown)
     step = int(at * planned.last_step)
     left = max(1, int(share * (planned.last_step - step)))
     shorter = planned.shortened(step, left)
@@ -148,17 +148,17 @@ def test_a_shorter_course_ends_when_it_is_asked_to(trunk: int, cooldown: int, at
 
 
 def test_the_last_amendment_that_a_step_knows_is_its_course() -> None:
-    planned = Course(40, 20)
+    planned = StepPlan(40, 20)
     rows = [Amendment("final", "final", 10, 30, 15), Amendment("final", "final", 20, 22, 8)]
-    assert course_at(9, planned, rows) == planned
-    assert course_at(10, planned, rows) == Course(30, 15)
-    assert course_at(20, planned, rows) == course_at(30, planned, rows) == Course(22, 8)
+    assert steps_at(9, planned, rows) == planned
+    assert steps_at(10, planned, rows) == StepPlan(30, 15)
+    assert steps_at(20, planned, rows) == steps_at(30, planned, rows) == StepPlan(22, 8)
 
 
 def test_a_pace_asks_for_as_many_steps_as_there_is_time_for() -> None:
     clock = SteppedClock(1.0, 1.0, 0)
     pace = Pace(50.0, clock=clock)
-    asked = [pace.steps_left(step, Course(60, 40)) for step in range(1, 20)]
+    asked = [pace.steps_left(step, StepPlan(60, 40)) for step in range(1, 20)]
     first = next(left for left in asked if left is not None)
     assert 40 <= first <= 48 and asked.count(None) > 10, "not at every step"
 

@@ -1,4 +1,7 @@
-"""The reference: every public name is on a page, documents all of its arguments, and has an example that runs."""
+"""The reference: every public name is on a page, documents all of its arguments, and has an example that runs.
+
+So is every class of ours that a public function takes or returns.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import budgetnet
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
+REFERENCE = ROOT / "docs" / "reference"
+PAGES = sorted(REFERENCE.glob("*.md"))
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Example")
 # Examples of these take more than two seconds.
 SLOW = {
@@ -74,9 +78,36 @@ def methods() -> Iterator[tuple[str, Any]]:
 METHODS = dict(methods())
 
 
+def public_on(page: str) -> list[str]:
+    """The public names on a page of the reference."""
+    names = re.findall(r"^\.\. auto\w+:: budgetnet\.(\w+)$", (REFERENCE / page).read_text("utf-8"), re.M)
+    return sorted(names)
+
+
+def classes_within(hint: Any) -> Iterator[type]:
+    """The classes of ours in a type: `Iterator[Prediction | Unreadable]` has two."""
+    if inspect.isclass(hint) and hint.__module__.startswith("budgetnet."):
+        yield hint
+    for part in hint if isinstance(hint, list) else get_args(hint):
+        yield from classes_within(part)
+
+
 def test_every_public_name_is_on_one_page() -> None:
     shown = [name.removeprefix("budgetnet.") for name in OBJECTS if name.count(".") == 1]
     assert sorted(shown) == sorted(budgetnet.__all__)
+
+
+def test_the_index_has_the_public_names_of_each_page() -> None:
+    rows = re.findall(r"^\| \[.+\]\((\w+\.md)\) \| (.+) \|$", (REFERENCE / "index.md").read_text("utf-8"), re.M)
+    told = {page: sorted(re.findall(r"`(\w+)`", names)) for page, names in rows}
+    assert told == {page.name: public_on(page.name) for page in PAGES if page.name != "index.md"}
+
+
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name.count(".") == 1])
+def test_a_class_that_a_public_function_takes_or_returns_is_on_a_page(name: str) -> None:
+    hints = get_type_hints(inspect.unwrap(FUNCTIONS[name]))
+    wanted = {one for hint in hints.values() for one in classes_within(hint)}
+    assert not wanted - set(CLASSES.values())
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])

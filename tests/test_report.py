@@ -86,7 +86,7 @@ def test_it_says_what_the_files_say(solved: Solved, digits_page: Page) -> None:
 
 
 def test_it_lists_who_did_not_race_and_says_augmentation_and_classes(solved: Solved, digits_page: Page) -> None:
-    assert "1 more that fit but did not race" in digits_page.text
+    assert "1 more network within the budget, not raced" in digits_page.text
     for row in solved.record.plan.candidates:
         assert row.base in digits_page.text and row.why in digits_page.text
     assert "digits, 10 classes: at most" in digits_page.text

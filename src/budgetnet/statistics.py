@@ -52,11 +52,18 @@ class Estimate:
 class PairedDifference:
     """A measure of `a` minus that of `b` on the same images or by the same seeds, with its 95 % interval.
 
-    `p_value` is the probability of a difference as large if there were none; it and the interval's ends are None where
-    one seed has no interval. `significant`: the interval leaves 0 out. `significant_holm`: so it does when all
-    differences that are looked at together are counted (`holm`). `error_images` is the standard error that the choice
-    of images leaves, `error_seeds` the one that the seeds show (None for one seed). `seeds` holds each seed's
-    difference.
+    Attributes:
+        a: The id of the one.
+        b: The id of the other.
+        difference: The measure of `a` minus that of `b`, mean over seeds.
+        low: The lower end of its interval; None where one seed has no interval, as are `high` and `p_value` then.
+        high: The upper end.
+        p_value: The probability of a difference as large if there were none.
+        significant: Whether the interval leaves 0 out.
+        significant_holm: Whether it does so when all differences that are looked at together are counted (Holm's rule).
+        error_images: The standard error that the choice of images leaves.
+        error_seeds: The standard error that the seeds show; None for one seed.
+        seeds: Each seed's difference.
     """
 
     a: str
@@ -180,9 +187,9 @@ def over_seeds(seeds: Seeds) -> OverSeeds:
     parts = np.concatenate(
         [(values - mean) / (len(values) * count) for (_, values), mean in zip(seeds, means, strict=True)]
     )
-    different, places = np.unique(names, return_inverse=True)
+    different, inverse = np.unique(names, return_inverse=True)
     total = len(different)
-    square = float((np.bincount(places, weights=parts) ** 2).sum())
+    square = float((np.bincount(inverse, weights=parts) ** 2).sum())
     images = (total**2 * square + 1) / (total + 2) ** 2
     spread = None if count == 1 else float(means.var(ddof=1)) / count
     excess = 0.0 if spread is None else max(0.0, spread - images)

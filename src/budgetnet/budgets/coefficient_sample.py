@@ -84,7 +84,7 @@ def draw(found: Space, most: int = 24, paper: Coefficients = PAPER) -> Sample:
 
 
 def nearest(rows: Sequence[Candidate], off: Sequence[float], paper: Coefficients) -> int:
-    """The place of the candidate whose box the paper's ray alpha**t, beta**t, gamma**t comes nearest to, t >= 0.
+    """The index of the candidate whose box the paper's ray alpha**t, beta**t, gamma**t comes nearest to, t >= 0.
 
     In logarithms of depth, width**2 and resolution**2; of several that it meets, the cost that is off the least.
     """

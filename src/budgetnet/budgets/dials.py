@@ -278,8 +278,8 @@ def _with_padless(base_px: Px, sizes: Sequence[Size]) -> tuple[Size, ...]:
         tall = 32 * k + 1
         px = tall, 32 * max(1, round((tall * aspect - 1) / 32)) + 1
         if first < tall <= last and px not in known and abs(px[1] / px[0] / aspect - 1) < 0.03:
-            place = math.log(tall / height)
-            found.append(Setting(px, place, place))
+            log_factor = math.log(tall / height)
+            found.append(Setting(px, log_factor, log_factor))
     return tuple(sorted(found, key=lambda size: (size.value[0] * size.value[1], size.value)))
 
 

@@ -132,15 +132,15 @@ class FeasibleSpace:
     def mutated(self, architecture: Architecture, *seed: object) -> Architecture:
         """The architecture with one factor of one stage changed, and what cannot stay as it was with it."""
         numbers = random.Random(repr(seed))
-        places = [index for index, choices in enumerate(self.stages) if len(choices) > 1]
-        if not places:
+        open_stages = [index for index, choices in enumerate(self.stages) if len(choices) > 1]
+        if not open_stages:
             return architecture
-        index = numbers.choice(places)
+        index = numbers.choice(open_stages)
         now = dataclasses.astuple(architecture.stages[index])
         rows = {choice: dataclasses.astuple(choice) for choice in self.stages[index]}
-        changing = [place for place, value in enumerate(now) if any(row[place] != value for row in rows.values())]
-        place = numbers.choice(changing)
-        others = {choice: row for choice, row in rows.items() if row[place] != now[place]}
+        changing = [factor for factor, value in enumerate(now) if any(row[factor] != value for row in rows.values())]
+        factor = numbers.choice(changing)
+        others = {choice: row for choice, row in rows.items() if row[factor] != now[factor]}
         changes = {choice: sum(map(operator.ne, row, now)) for choice, row in others.items()}
         nearest = [choice for choice, count in changes.items() if count == min(changes.values())]
         stages = list(architecture.stages)
@@ -196,10 +196,10 @@ def front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
     """Of (cost, score) pairs the positions that no other beats: none costs less or as much and scores higher, nor costs
     less and scores as high. The cheapest comes first; of equals the first counts."""
     best, found = -math.inf, list[int]()
-    for place in sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place)):
-        if points[place][1] > best:
-            best = points[place][1]
-            found.append(place)
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1], index)):
+        if points[index][1] > best:
+            best = points[index][1]
+            found.append(index)
     return tuple(found)
 
 
@@ -209,6 +209,6 @@ def hypervolume(points: Sequence[tuple[float, float]], most_cost: float) -> floa
     Of the front's points (c_i, s_i) in order of cost: sum of s_i (c_(i+1) - c_i) / most_cost, most_cost being the last.
     Source: Zitzler and Thiele, PPSN V (1998), section 4.
     """
-    rows = [points[place] for place in front(points) if points[place][0] <= most_cost]
+    rows = [points[index] for index in front(points) if points[index][0] <= most_cost]
     ends = [*(cost for cost, _ in rows), most_cost][1:]
     return sum(score * (end - cost) for (cost, score), end in zip(rows, ends, strict=True)) / most_cost

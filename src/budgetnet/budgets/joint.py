@@ -178,15 +178,15 @@ class JointSpace:
         best: list[tuple[int, tuple[int, ...], Position]] = []
         most = 0
         while heap and -heap[0][0] >= most:
-            bound, is_network, place = heapq.heappop(heap)
+            bound, is_network, indices = heapq.heappop(heap)
             if not is_network:
-                depth, width, size = place
+                depth, width, size = indices
                 self._push_rest(heap, depth, width, size - 1)
                 head = self._largest_head(depth, width, size)
                 if head is not None and self.in_band(Position(depth, width, size, head)):
                     _push_network(heap, self.macs(Position(depth, width, size, head)), (depth, width, size, head))
                 continue
-            at = Position(*place)
+            at = Position(*indices)
             kept = self._kept_head(at)
             if kept is None:
                 continue
@@ -536,8 +536,8 @@ def _dial_step(space: JointSpace, at: Position, dial: Dial) -> DialStep:
     return DialStep(dial, text, dials.words(dial, here + 1), breaks or (NO_MORE,))
 
 
-def _push_network(heap: list[tuple[int, int, tuple[int, ...]]], macs: int, place: tuple[int, ...]) -> None:
-    heapq.heappush(heap, (-macs, 1, place))
+def _push_network(heap: list[tuple[int, int, tuple[int, ...]]], macs: int, indices: tuple[int, ...]) -> None:
+    heapq.heappush(heap, (-macs, 1, indices))
 
 
 def at_reference(network: Network) -> Network:

@@ -100,7 +100,7 @@ class StagedSpace:
         self._sums: dict[object, Sums] = {}
         self._macs_of = joint.macs_of
         placed = distinct_blocks(at_reference(network))
-        self._stage_px = tuple(block.px for block in placed if block.place == 0)
+        self._stage_px = tuple(block.px for block in placed if block.first == 0)
 
     def _all_dials(self) -> tuple[StageDial, ...]:
         whole: tuple[DialPart, ...] = ("resolution", "stem", "head")

@@ -75,8 +75,8 @@ COMMANDS = (
     measure.measure,
     explain.explain,
 )
-for place, command in enumerate(COMMANDS):
-    app.command(command, sort_key=place)
+for index, command in enumerate(COMMANDS):
+    app.command(command, sort_key=index)
 landscape.app.command(loss.loss, sort_key=3)
 landscape.app.command(training.training, sort_key=4)
 search.app.command(search_baseline.baseline)

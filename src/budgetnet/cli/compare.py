@@ -69,7 +69,7 @@ def compare(
     folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="60m", help="For all trainings together, as 60m.")
+        float, TIME, Parameter(group=TRAINING, show_default="60m", help="For everything, as 60m.")
     ] = 3600.0,
     seeds: Annotated[int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each network.")] = 3,
     networks: Networks = None,

@@ -48,7 +48,9 @@ Activations = Annotated[
 OutFolder = Annotated[
     Path, Parameter(group=OUTPUT, metavar="FOLDER", help="For pictures (PNG, SVG), numbers and landscape.html.")
 ]
-OtherImages = Annotated[str | None, Parameter(group=IMAGES, help="Other labelled images; each run's own unless given.")]
+OtherImages = Annotated[
+    str | None, Parameter(group=IMAGES, metavar="DATA", help="Other labelled images; each run's own unless given.")
+]
 SplitOption = Annotated[
     Literal["train", "validation", "test", "all"] | None,
     Parameter(

@@ -1,4 +1,4 @@
-"""Commands about networks: zoo, cost, scale, fit. They answer in a blink and never import torch."""
+"""Commands about networks: zoo, cost, scale, fit. They answer at once and never import torch."""
 
 from __future__ import annotations
 

@@ -132,9 +132,7 @@ def solve(
     *,
     folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
-    time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="15m", help="For the race and the training, as 15m.")
-    ] = 900.0,
+    time: Annotated[float, TIME, Parameter(group=TRAINING, show_default="15m", help="For everything, as 15m.")] = 900.0,
     base: Annotated[
         tuple[str, ...] | None,
         Parameter(
@@ -232,7 +230,9 @@ def train(
     epochs: Annotated[
         float | None, REAL, Parameter(group=TRAINING, metavar="N", help="Times through the training images.")
     ] = None,
-    time: Annotated[float | None, TIME, Parameter(group=TRAINING, help="Instead of epochs, as 15m.")] = None,
+    time: Annotated[
+        float | None, TIME, Parameter(group=TRAINING, help="For everything, as 15m, instead of epochs.")
+    ] = None,
     recipe: RecipeOption = None,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     made: Made = AS_USUAL,

@@ -85,7 +85,7 @@ def coefficients(
         int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Trainings of each in the last rung.")
     ] = 3,
     time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="45m", help="For the race and the check, as 45m.")
+        float, TIME, Parameter(group=TRAINING, show_default="45m", help="For everything, as 45m.")
     ] = 2700.0,
     recipe: Annotated[str, Parameter(group=TRAINING, metavar="NAME", help="modern or paper.")] = "modern",
     train_bytes: Annotated[

@@ -52,7 +52,7 @@ def baseline(
     folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="90m", help="For scores and final trainings, as 90m.")
+        float, TIME, Parameter(group=TRAINING, show_default="90m", help="For everything, as 90m.")
     ] = 5400.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,

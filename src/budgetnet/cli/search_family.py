@@ -32,7 +32,7 @@ def family(
     folders: ByFolder = BY_DATA,
     limits: Limits = NO_LIMITS,
     time: Annotated[
-        float, TIME, Parameter(group=TRAINING, show_default="3h", help="For all three parts, as 3h.")
+        float, TIME, Parameter(group=TRAINING, show_default="3h", help="For everything, all three parts, as 3h.")
     ] = 10800.0,
     base: SpaceBase = "efficientnet_b0",
     space: SpaceFile = None,
@@ -45,7 +45,7 @@ def family(
     made: Made = AS_USUAL,
     as_json: AsJson = False,
 ) -> int:
-    """Search a baseline and its coefficients, and train the family S0 to S3: the paper's chain.
+    """Search a baseline and its coefficients, and train the family S0 to S3: the paper's three steps.
 
     Half of the time is for the baseline within the budget, a quarter for alpha, beta
     and gamma on it, a quarter for the family: the winner and its scalings at

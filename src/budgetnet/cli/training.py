@@ -8,12 +8,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.landscape import OutFolder, check_folder
+from budgetnet.cli.landscape import check_folder
 from budgetnet.cli.options import (
     AS_THE_IMAGES_ALLOW,
     BY_DATA,
     HERE,
     NETWORK,
+    OUTPUT,
     TRAINING,
     WHOLE,
     AsJson,
@@ -47,6 +48,7 @@ def training(
             consume_multiple=True,
             group=NETWORK,
             metavar="NAME",
+            show_default="relu swish swish:trainable",
             help="As relu, swish, swish:0.5 (its beta), swish:trainable (beta is trained in every layer), gelu.",
         ),
     ] = ("relu", "swish", "swish:trainable"),
@@ -62,7 +64,14 @@ def training(
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
     device: DeviceOption = "cpu",
     on: OnCluster = HERE,
-    out: OutFolder = Path("landscape"),
+    out: Annotated[
+        Path,
+        Parameter(
+            group=OUTPUT,
+            metavar="FOLDER",
+            help="All goes into its folder training; a landscape.html beside that then links to it.",
+        ),
+    ] = Path("landscape"),
     fresh: Fresh = False,
     as_json: AsJson = False,
 ) -> int:

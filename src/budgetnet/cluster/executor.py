@@ -38,7 +38,7 @@ class Trials(Protocol[JobType, Result]):
 
 @runtime_checkable
 class Executor(Protocol):
-    """Somewhere that trials run."""
+    """Somewhere that trainings run: processes of this machine, a Ray cluster, or one of your own with these methods."""
 
     @property
     def device(self) -> str:

@@ -32,7 +32,7 @@ class Cluster:
 
     Trials compute on GPUs if they ask for any; parts of one share it.
 
-    Args:
+    Attributes:
         address: HOST:PORT of the head, "auto" for the cluster that this machine is in, or "local" for one that is
             started on this machine.
         cpus_per_trial: CPUs that each trial gets.
@@ -44,6 +44,7 @@ class Cluster:
         ValueError: In one line, for what is not a cluster.
 
     Example:
+        >>> from budgetnet.cluster.ray_cluster import Cluster
         >>> Cluster("10.0.0.1:6379", gpus_per_trial=0.5, storage="/mnt/shared").device
         'cuda'
     """

@@ -14,7 +14,7 @@ class Placed(NamedTuple):
     """A block, the pixels that it sees, and how many such blocks follow one another; `name` is the first one's."""
 
     stage: int
-    place: int
+    first: int
     block: Block
     px: Px
     times: int
@@ -22,7 +22,7 @@ class Placed(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the model's module."""
-        return f"stages.{self.stage}.{self.place}"
+        return f"stages.{self.stage}.{self.first}"
 
 
 def distinct_blocks(network: Network) -> Iterator[Placed]:

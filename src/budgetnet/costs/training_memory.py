@@ -64,9 +64,9 @@ def train_bytes(network: Network, batch: int, optimiser: Optimiser = "sgd", ema:
     for segment, times in segments:
         # From one repeat to the next what is kept grows and what is done shrinks by as much: the first or the last
         # is the most.
-        for place in {0, times - 1}:
-            before = always + kept + place * segment.kept
-            backward = before + segment.backward_peak + done - (place + 1) * segment.grads
+        for repeat in {0, times - 1}:
+            before = always + kept + repeat * segment.kept
+            backward = before + segment.backward_peak + done - (repeat + 1) * segment.grads
             peak = max(peak, before + segment.forward_peak, backward)
         kept += times * segment.kept
         done -= times * segment.grads

@@ -199,9 +199,9 @@ class TrainBatches:
     def batch_at(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
         positions = np.arange(step * self.batch, (step + 1) * self.batch, dtype=np.int64)
-        epochs, places = np.divmod(positions, len(self._indices))
+        epochs, offsets = np.divmod(positions, len(self._indices))
         indices = np.array(
-            [self._order(epoch)[place] for epoch, place in zip(epochs.tolist(), places.tolist(), strict=True)]
+            [self._order(epoch)[offset] for epoch, offset in zip(epochs.tolist(), offsets.tolist(), strict=True)]
         )
         return train_batch(
             self.images,

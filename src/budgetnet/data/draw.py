@@ -37,8 +37,8 @@ def order_of(indices: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.in
 
 def evenly(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the indices, evenly from all, the first and the last among them."""
-    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.int64)
-    return indices[places]
+    chosen = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.int64)
+    return indices[chosen]
 
 
 def _column(value: Whole) -> NDArray[np.uint64]:

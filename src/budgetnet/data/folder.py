@@ -136,14 +136,14 @@ def _of_one(data: str, whole: bool) -> Folder:
 
 def _of_folders(data: Folders) -> Folder:
     """Each folder's own folders are the classes, or its labels.csv says them; a link leads out of none of them."""
-    places = [(PARTS.index(part), _root(path).resolve()) for part, path in data.given()]
+    roots = [(PARTS.index(part), _root(path).resolve()) for part, path in data.given()]
     try:
-        folder = Folder(Path(os.path.commonpath([root for _, root in places])))
+        folder = Folder(Path(os.path.commonpath([root for _, root in roots])))
     except ValueError as error:
         raise ValueError(f"{data}: these folders lie on different drives; put them on one") from error
-    alone = len({place for place, _ in places}) == 1 and places[0][0] == TRAIN
-    for place, root in places:
-        given = None if alone else place
+    alone = len({part for part, _ in roots}) == 1 and roots[0][0] == TRAIN
+    for part, root in roots:
+        given = None if alone else part
         if (root / LIST).is_file():
             _add_list(folder, root, given)
             continue
@@ -232,12 +232,12 @@ def _check(data: str, folder: Folder, whole: bool) -> None:
     classes = {found.label for found in folder.found}
     given = {found.given for found in folder.found}
     if not whole and not given & {None, TRAIN}:
-        there = " and ".join(PARTS[place] for place in sorted(place for place in given if place is not None))
+        there = " and ".join(PARTS[part] for part in sorted(part for part in given if part is not None))
         raise ValueError(f"{data} holds {there} and nothing to train on; give --train DIR as well")
     held = {(found.given, found.label) for found in folder.found}
     problems = dict(folder.unreadable)
-    for (place, label), path in sorted(folder.class_folders.items(), key=lambda item: item[1]):
-        if (place, label) not in held and place in (None, TRAIN):
+    for (part, label), path in sorted(folder.class_folders.items(), key=lambda item: item[1]):
+        if (part, label) not in held and part in (None, TRAIN):
             why = f" ({problems[path]})" if path in problems else ""
             raise ValueError(f"class folder {label} of {data} holds no images{why}; fill it or take it out")
     if len(classes) == 1 and not whole:

@@ -44,9 +44,9 @@ def held_out_images(images: ImageSet, count: int, seed: int) -> NDArray[np.int64
         ordered[images.labels[index]].append(index)
     one_of_each = len(ordered) <= count
     ranked = sorted(
-        (not (one_of_each and place == 0), (place + 0.5) / len(members), _draw(images.digests[index], seed), index)
+        (not (one_of_each and rank == 0), (rank + 0.5) / len(members), _draw(images.digests[index], seed), index)
         for members in ordered.values()
-        for place, index in enumerate(members)
+        for rank, index in enumerate(members)
     )
     return np.sort(np.array([index for *_, index in ranked[:count]], dtype=np.int64))
 

@@ -152,8 +152,8 @@ class ImageSet:
             A new value.
         """
         kept = frozenset(held_out)
-        places = (0 if place == 1 and index not in kept else place for index, place in enumerate(self.split))
-        return dataclasses.replace(self, split=tuple(places))
+        parts = (0 if part == 1 and index not in kept else part for index, part in enumerate(self.split))
+        return dataclasses.replace(self, split=tuple(parts))
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """The positions of a split's images in `files`.

@@ -148,7 +148,7 @@ class _Sample:
 
     def more_of(self, classes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Images of these classes that the first look did not take, evenly, and their classes."""
-        rest = [self.drawn[place][self.each :] for place in classes.tolist()]
+        rest = [self.drawn[label][self.each :] for label in classes.tolist()]
         each = _each([len(rows) for rows in rest], MOST_IMAGES)
         return _labelled([rows[:each] for rows in rest], classes.tolist())
 
@@ -166,23 +166,23 @@ def _sample(images: ImageSet, seed: int) -> _Sample | None:
     labels = np.asarray(images.labels)[train]
     ends = np.bincount(labels, minlength=len(images.classes)).cumsum()[:-1]
     by_class = [generator.permutation(rows) for rows in np.split(train[np.argsort(labels, kind="stable")], ends)]
-    enough = [place for place, rows in enumerate(by_class) if len(rows) >= LEAST_IMAGES]
-    if len(enough) < 2 or sum(len(by_class[place]) for place in enough) < 4 * LEAST_IMAGES:
+    enough = [label for label, rows in enumerate(by_class) if len(rows) >= LEAST_IMAGES]
+    if len(enough) < 2 or sum(len(by_class[label]) for label in enough) < 4 * LEAST_IMAGES:
         return None
-    places = sorted(enough[place] for place in generator.permutation(len(enough))[:MOST_CLASSES].tolist())
-    drawn = tuple(by_class[place] for place in places)
+    chosen = sorted(enough[index] for index in generator.permutation(len(enough))[:MOST_CLASSES].tolist())
+    drawn = tuple(by_class[label] for label in chosen)
     counts = np.asarray([len(rows) for rows in drawn])
     usual, each = float(np.median(counts)), _each(counts, MOST_IMAGES)
     few = min(_each(counts, FIRST_IMAGES), max(FEWEST_IMAGES, int(FIRST_SHARE * usual)))
     surely = min(usual, each) >= _needed(_pairs(len(counts)))
     twice = not surely and usual - few >= _needed(MOST_SUSPECTS)
     return _Sample(
-        classes=tuple(images.classes[place] for place in places),
+        classes=tuple(images.classes[label] for label in chosen),
         drawn=drawn,
         each=few if twice else each,
         twice=twice,
         unseen=len(images.classes) - len(enough),
-        left_out=len(enough) - len(places),
+        left_out=len(enough) - len(chosen),
     )
 
 

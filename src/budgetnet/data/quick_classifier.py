@@ -127,9 +127,9 @@ class Classifier:
         penalty = self.ridge * torch.eye(values.shape[1], dtype=torch.float64)
         penalty[-1, -1] = 0.0  # the constant is free
         for fold in range(FOLDS):
-            rest = [place for place in range(FOLDS) if place != fold]
-            moments = reduce(torch.add, [sums.moments[place] for sums in learned for place in rest])
-            products = reduce(torch.add, [sums.products[place] for sums in learned for place in rest])
+            rest = [other for other in range(FOLDS) if other != fold]
+            moments = reduce(torch.add, [sums.moments[other] for sums in learned for other in rest])
+            products = reduce(torch.add, [sums.products[other] for sums in learned for other in rest])
             factor = torch.linalg.cholesky(moments / moments[-1, -1] + penalty)
             chosen = torch.from_numpy(self.folds == fold)
             inputs, targets = values[chosen], products / moments[-1, -1]

@@ -69,13 +69,13 @@ def open_images(
         raise ValueError(f"{len(broken)} of {len(seen)} images of {data} cannot be read, the first is {file} ({why})")
     good = [(found, what) for found, what in zip(folder.found, seen, strict=True) if isinstance(what, Seen)]
     classes = _classes(data, [found for found, _ in good], folder, whole)
-    place = {name: number for number, name in enumerate(classes)}
-    labels = [place[found.label] for found, _ in good]
+    positions = {name: number for number, name in enumerate(classes)}
+    labels = [positions[found.label] for found, _ in good]
     digests = [what.digest for _, what in good]
     given = [found.given for found, _ in good]
     files = tuple(found.file for found, _ in good)
     if whole:
-        split, pairs = [SPLITS.index("test") if place is None else place for place in given], []
+        split, pairs = [SPLITS.index("test") if part is None else part for part in given], []
     else:
         split, pairs = assign(labels, digests, given, classes, seed, files)
     spreads = tuple(what.spread for _, what in good)
@@ -94,7 +94,7 @@ def open_images(
         ignored=sum(folder.others.values()) + len(folder.loose),
         loose=tuple(folder.loose),
         others=tuple(folder.others.most_common()),
-        given=tuple(name for place, name in enumerate(SPLITS) if place in given),
+        given=tuple(name for part, name in enumerate(SPLITS) if part in given),
         spreads=spreads if any(spreads) else (),
         value_range=training_range(spreads, labels, [part == 0 for part in split]),
     )
@@ -105,14 +105,14 @@ def _classes(data: Data, good: list[Found], folder: Folder, whole: bool) -> tupl
     if whole:
         return tuple(sorted({found.label for found in good}))
     trained = {found.label for found in good if not found.given}
-    for (place, label), path in sorted(folder.class_folders.items(), key=lambda item: item[1]):
+    for (part, label), path in sorted(folder.class_folders.items(), key=lambda item: item[1]):
         if label not in trained:
-            if place in (None, 0):
+            if part in (None, 0):
                 given = any(found.given is not None for found in good)
                 where = "no image in train" if given else "no image"
                 raise ValueError(f"class {label} of {data} has {where} that can be read; fill it or take it out")
             raise ValueError(
-                f"class {label} of {data} has no image in train, but one in {SPLITS[place]} ({path}); the folders must "
+                f"class {label} of {data} has no image in train, but one in {SPLITS[part]} ({path}); the folders must "
                 "have the same classes: fill it there, or take it out here"
             )
     return tuple(sorted(trained))

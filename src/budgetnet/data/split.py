@@ -32,17 +32,15 @@ def assign(
     that equals a test image; so are all train images of equal content and different classes, for
     one of their labels is wrong. Raises `ValueError` for a class with too few distinct images.
     """
-    split = [TRAIN if place is None else place for place in given]
+    split = [TRAIN if part is None else part for part in given]
     pairs = _leave_out_leaks(split, digests) + _leave_out_contradictions(split, labels, digests)
     test_share = 0.0 if TEST in given else 0.2
     whole = TEST not in given and VALIDATION not in given
     validation_share = 0.1 if whole else 0.0 if VALIDATION in given else VALIDATION_OF_TRAIN
     held = _held(split, labels, digests, classes)
     _check_held(held, 1 + (test_share > 0.0) + (validation_share > 0.0), classes, labels, pairs, files)
-    places = _carve(held, (test_share, validation_share), seed)
-    carved = [
-        places.get(digest, TRAIN) if place == TRAIN else place for place, digest in zip(split, digests, strict=True)
-    ]
+    moved = _carve(held, (test_share, validation_share), seed)
+    carved = [moved.get(digest, TRAIN) if part == TRAIN else part for part, digest in zip(split, digests, strict=True)]
     return carved, pairs
 
 
@@ -82,8 +80,8 @@ def _held(
 ) -> list[set[str]]:
     """The distinct train images of every class."""
     held: list[set[str]] = [set() for _ in classes]
-    for place, label, digest in zip(split, labels, digests, strict=True):
-        if place == TRAIN:
+    for part, label, digest in zip(split, labels, digests, strict=True):
+        if part == TRAIN:
             held[label].add(digest)
     return held
 
@@ -116,10 +114,10 @@ def _check_held(
 
 def _carve(held: Sequence[set[str]], shares: tuple[float, float], seed: int) -> dict[str, int]:
     """Digests of train images that move to test or to validation."""
-    places: dict[str, int] = {}
+    moved: dict[str, int] = {}
     for distinct in held:
         ordered = sorted(distinct, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
         tests, validations = (max(1, round(share * len(ordered))) if share > 0.0 else 0 for share in shares)
-        places.update(dict.fromkeys(ordered[:tests], TEST))
-        places.update(dict.fromkeys(ordered[tests : tests + validations], VALIDATION))
-    return places
+        moved.update(dict.fromkeys(ordered[:tests], TEST))
+        moved.update(dict.fromkeys(ordered[tests : tests + validations], VALIDATION))
+    return moved

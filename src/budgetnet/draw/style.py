@@ -1,4 +1,4 @@
-"""The house's look: few colours, told apart by the colour-blind and in grey; the same in pictures and pages.
+"""One style for all: few colours, told apart by the colour-blind and in grey; the same in pictures and pages.
 
 Pictures are drawn in the colours of light paper. Inside a page each becomes the page's variable of
 that name, so that pictures follow the reader's light or dark setting. The page's values for dark
@@ -60,7 +60,7 @@ HOUSE: Mapping[str, Any] = {
 
 
 def house_style() -> AbstractContextManager[None]:
-    """matplotlib in the house's look, for a with statement around drawing and saving."""
+    """matplotlib in this style, for a with statement around drawing and saving."""
     from matplotlib import rc_context
 
     settings: dict[Any, Any] = {**HOUSE, "font.family": list(families())}

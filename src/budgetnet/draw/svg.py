@@ -47,8 +47,8 @@ def svg_of(figure: Figure) -> str:
 def inline_svg(picture: Figure | str, prefix: str, description: str) -> str:
     """A figure, or its `svg_of`, as one <svg> element of an HTML page.
 
-    Ids that are referred to get `prefix`, which must be unique in the page; the others go. House
-    colours become var(--name); text keeps its size and takes the page's font. `description` is what
+    Ids that are referred to get `prefix`, which must be unique in the page; the others go. The
+    style's colours become var(--name); text keeps its size and takes the page's font. `description` is what
     a screen reader says.
     """
     root = ElementTree.fromstring(picture if isinstance(picture, str) else svg_of(picture))

@@ -57,7 +57,7 @@ def shaped_px(images: ImageSet) -> Px:
     """
     px = base_px(images)
     shares = sorted(width / height for height, width in images.sizes_px)
-    least, usual, most = (shares[round(place * (len(shares) - 1))] for place in (0.1, 0.5, 0.9))
+    least, usual, most = (shares[round(quantile * (len(shares) - 1))] for quantile in (0.1, 0.5, 0.9))
     if most > usual * SAME_SHAPE or least < usual / SAME_SHAPE:
         return px, px
     return (px, round(px * usual / 2) * 2) if usual >= 1 else (round(px / usual / 2) * 2, px)

@@ -413,8 +413,8 @@ def use_section(run: Path) -> Section:
 def again_section(command: str, facts: dict[str, str]) -> Section:
     """How the run is made again."""
     note = (
-        "A run is a function of plan.json, which lies beside this page and holds every count of steps, and of the "
-        "number of threads."
+        "A run is a function of plan.json, which lies beside this page and holds the steps of every training with "
+        "their amendments, and of the number of threads."
     )
     return Section("again", "Make it again", (Command(command), Facts(facts), Text(note, quiet=True)), "Again")
 

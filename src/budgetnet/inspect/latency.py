@@ -217,9 +217,9 @@ def timed_rounds(
         rounds: list[list[Sequence[TimedRun]]] = [[] for _ in subjects]
         others = _Others(clocks)
         for turn in range(ROUNDS):
-            for place, subject in enumerate(subjects):
-                rounds[place].append(_runs(subject, seconds / ROUNDS, clocks.wall, own))
-                progress(Update("measure", turn * len(subjects) + place + 1, ROUNDS * len(subjects), subject.name))
+            for index, subject in enumerate(subjects):
+                rounds[index].append(_runs(subject, seconds / ROUNDS, clocks.wall, own))
+                progress(Update("measure", turn * len(subjects) + index + 1, ROUNDS * len(subjects), subject.name))
         return list(rounds), others.cores()
 
 

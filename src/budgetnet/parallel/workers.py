@@ -250,14 +250,14 @@ class Workers(Generic[Job, Result]):
         futures: dict[Future[Result], int] = {}
         answers: list[list[Result]] = [[] for _ in jobs]
         try:
-            for place, job in enumerate(jobs):
-                futures |= {self._pool.submit(self.function, job): place for _ in range(copies)}
+            for index, job in enumerate(jobs):
+                futures |= {self._pool.submit(self.function, job): index for _ in range(copies)}
             # Not in the order of submission: one that failed may be what the one before it waits for.
             for future in as_completed(futures):
-                place = futures[future]
-                answers[place].append(future.result())
-                if on_result and len(answers[place]) == copies:
-                    on_result(jobs[place], _answer(answers[place]))
+                index = futures[future]
+                answers[index].append(future.result())
+                if on_result and len(answers[index]) == copies:
+                    on_result(jobs[index], _answer(answers[index]))
             return [_answer(group) for group in answers]
         except BrokenProcessPool as error:
             raise RuntimeError(

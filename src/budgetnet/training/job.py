@@ -36,7 +36,7 @@ from budgetnet.runs.record import Amendment, amendments_of, append_amendment
 from budgetnet.runs.run import INITIAL, append_event
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
-from budgetnet.training.pace import LEAST_STEPS_SHARE, Course, Pace, course_at
+from budgetnet.training.pace import LEAST_STEPS_SHARE, Pace, StepPlan, steps_at
 from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
 
 CHECKPOINT_SECONDS = 20.0
@@ -129,14 +129,14 @@ class TrainingJob:
         return Path(self.context.folder).parent
 
     @property
-    def course(self) -> Course:
+    def step_plan(self) -> StepPlan:
         """Trunk and cool-down as planned."""
-        return Course(self.trunk_until, self.cooldown_steps)
+        return StepPlan(self.trunk_until, self.cooldown_steps)
 
     @property
     def last_step(self) -> int:
         """The step at which it ends: as planned, or with the amendments that plan.json has."""
-        return course_at(self.config.steps, self.course, self.amendments()).last_step
+        return steps_at(self.config.steps, self.step_plan, self.amendments()).last_step
 
     def epochs(self, train_images: int) -> float:
         """How often it sees each of so many training images by its last step."""
@@ -360,18 +360,18 @@ class _Steps:
         self.first, self.began = self.trainer.step, time.monotonic()
         self.said = self.saved = self.began
         if not on_cooldown:
-            self.trainer.advance(lambda: self.course.trunk_until, self.job.config.schedule.trunk, self._after_trunk)
+            self.trainer.advance(lambda: self.step_plan.trunk_until, self.job.config.schedule.trunk, self._after_trunk)
             _save(self.job, self.trainer, self.job.trunk, self.callback)
-        self.trainer.advance(lambda: self.course.last_step, self._rate, self._after_cooldown)
+        self.trainer.advance(lambda: self.step_plan.last_step, self._rate, self._after_cooldown)
 
     @property
-    def course(self) -> Course:
+    def step_plan(self) -> StepPlan:
         """That of the next step."""
-        return course_at(self.trainer.step, self.job.course, self.amendments)
+        return steps_at(self.trainer.step, self.job.step_plan, self.amendments)
 
     def _rate(self, step: int) -> float:
-        course = course_at(step, self.job.course, self.amendments)
-        return self.job.config.schedule.at(step, course.trunk_until, course.cooldown_steps)
+        plan = steps_at(step, self.job.step_plan, self.amendments)
+        return self.job.config.schedule.at(step, plan.trunk_until, plan.cooldown_steps)
 
     def _after_trunk(self, step: StepReport) -> None:
         self._after(step, self.job.trunk)
@@ -388,7 +388,7 @@ class _Steps:
         now = time.monotonic()
         if self.main:
             self._say(step, now)
-        if now - self.saved > self.checkpoint_seconds and step.step < self.course.last_step:
+        if now - self.saved > self.checkpoint_seconds and step.step < self.step_plan.last_step:
             self.saved = now
             _save(self.job, self.trainer, checkpoint, self.callback)
         if self.trainer.stop:
@@ -403,18 +403,18 @@ class _Steps:
         are needed for that.
         """
         if self.trainer.asked_left:
-            course = self.course.shortened(step, self.trainer.asked_left)
-            amendment = Amendment(self.job.config.id, self.job.name, step, course.trunk_until, course.cooldown_steps)
+            plan = self.step_plan.shortened(step, self.trainer.asked_left)
+            amendment = Amendment(self.job.config.id, self.job.name, step, plan.trunk_until, plan.cooldown_steps)
             if self.main:
                 append_amendment(self.job.run, amendment)
             self.amendments.append(amendment)
-        left = self.pace.steps_left(step, self.course) if self.pace is not None else None
+        left = self.pace.steps_left(step, self.step_plan) if self.pace is not None else None
         # One step passes until all have heard of it.
         self.trainer.ask_left = 0 if left is None else max(1, left - 1)
 
     def _say(self, step: StepReport, now: float) -> None:
         """An event for the curves, and a word of progress."""
-        last, phase = self.course.last_step, self.job.phase
+        last, phase = self.step_plan.last_step, self.job.phase
         if now - self.said > EVENT_SECONDS:
             self.said = now
             epoch = step.step * self.job.config.batch / self.train_images

@@ -28,7 +28,7 @@ LEAST_BETWEEN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class StepPlan:
     """Where a training leaves its trunk and how long its cool-down is, as planned or as amended."""
 
     trunk_until: int
@@ -39,22 +39,22 @@ class Course:
         """The step at which it ends."""
         return self.trunk_until + self.cooldown_steps
 
-    def shortened(self, step: int, left: int) -> Course:
-        """The course that ends `left` steps after `step`; its cool-down keeps its share of the whole, on the trunk.
+    def shortened(self, step: int, left: int) -> StepPlan:
+        """The plan that ends `left` steps after `step`. On the trunk its cool-down keeps its share of the whole.
 
-        At its start and within it the trunk is as it was, and the rate falls in fewer steps to 0.
+        At the start of the cool-down and within it the trunk is as it was, and the rate falls in fewer steps to 0.
         """
         if step >= self.trunk_until:
-            return Course(self.trunk_until, step - self.trunk_until + left)
+            return StepPlan(self.trunk_until, step - self.trunk_until + left)
         last = step + left
         cooldown = min(round(self.cooldown_steps * last / self.last_step), left)
-        return Course(last - cooldown, cooldown)
+        return StepPlan(last - cooldown, cooldown)
 
 
-def course_at(step: int, planned: Course, amendments: Sequence[Amendment]) -> Course:
-    """The course that the step after `step` steps is taken by."""
+def steps_at(step: int, planned: StepPlan, amendments: Sequence[Amendment]) -> StepPlan:
+    """What the step after `step` steps is taken by."""
     known = [row for row in amendments if row.step <= step]
-    return Course(known[-1].trunk_until, known[-1].cooldown_steps) if known else planned
+    return StepPlan(known[-1].trunk_until, known[-1].cooldown_steps) if known else planned
 
 
 class Pace:
@@ -78,12 +78,12 @@ class Pace:
         self._durations: deque[float] = deque(maxlen=RECENT_STEPS)
         self._before = self._planned = clock()
 
-    def steps_left(self, step: int, course: Course) -> int | None:
+    def steps_left(self, step: int, plan: StepPlan) -> int | None:
         """How many more steps there is time for behind this one; None where all that are planned can be taken."""
         now = self._clock()
         self._durations.append(now - self._before)
         self._before = now
-        left = course.last_step - step
+        left = plan.last_step - step
         if left <= self._least_steps or len(self._durations) < min(RECENT_STEPS, 4):
             return None
         each = max(median(self._durations), 1e-9)

@@ -121,7 +121,7 @@ def base_of(source: str) -> str | Network:
 
 
 def write_all_initial_weights(initial: Sequence[InitialWeights], device: str, progress: Progress | None = None) -> None:
-    """Make the initial weights of courses, several at once: files under the run's folder `initial`.
+    """Make the initial weights of trainings, several at once: files under the run's folder `initial`.
 
     Raises a one-line `ValueError` for a config whose network is not a relative of its source's.
     """
@@ -144,7 +144,7 @@ def check_initial_weights(run: Path, ids: Sequence[str]) -> None:
 
 
 def write_initial_weights(start: InitialWeights) -> bool:
-    """Make the initial weights of one course. A function of its plan: the images are drawn by the seed."""
+    """Make the initial weights of one training. A function of its plan: the images are drawn by the seed."""
     config = start.config
     model = initial_model(config.network, config)
     if start.exact:

@@ -19,7 +19,7 @@ TIMING_SECONDS = 2.0
 
 
 class Stopwatch(Protocol):
-    """Times steps of courses, as often as it is asked."""
+    """Times steps of trainings, as often as it is asked."""
 
     @property
     def startup_seconds(self) -> float:

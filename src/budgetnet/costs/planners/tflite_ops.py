@@ -270,7 +270,7 @@ def _parts(network: Network) -> Iterator[tuple[str, list[TfliteOp]]]:
     px = network.stem_px
     for placed in distinct_blocks(network):
         for repeat in range(placed.times):
-            yield f"stages.{placed.stage}.{placed.place + repeat}.", block_ops(placed.block, placed.px)
+            yield f"stages.{placed.stage}.{placed.first + repeat}.", block_ops(placed.block, placed.px)
         px = placed.block.out_px(placed.px)
     yield "", tail_ops(network, px)
 

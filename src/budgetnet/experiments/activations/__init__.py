@@ -89,9 +89,10 @@ def activation_study(
     """One network with each of several activation functions, trained alike for equal steps, several times each.
 
     Seed s splits the images and draws weights, batches and augmentation, so that the twins of a seed differ in the
-    activation alone. On the way the loss and the gradient are taken along the gradient. Pictures, numbers and
-    landscape.html go into the folder, the trainings into its folder training. docs/landscape.md says how to read them.
-    The same call continues where a stopped one was, and draws a finished study again.
+    activation alone. On the way the loss and the gradient are taken along the gradient. All of it goes into the
+    folder `training` of `out`: the page, pictures, numbers and trainings. A landscape.html in `out` then links to the
+    page. docs/landscape.md says how to read them. The same call continues where a stopped one was, and draws a finished
+    study again.
 
     Source: Santurkar et al., arXiv:1805.11604, section 3.1 and figure 4.
 
@@ -105,7 +106,7 @@ def activation_study(
         recipe: "modern", "paper" or a `Recipe`.
         probes: How many times on the way the loss is looked at along the gradient.
         probe_images: On how many training images.
-        out: The folder.
+        out: The folder; the study is in its folder `training`.
         device: "cpu", "cuda" or "mps".
         fresh: Whether what is in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.

@@ -143,5 +143,5 @@ def _again(record: StudyRecord) -> tuple[Block, ...]:
     return (
         Command(study_command(record)),
         Facts(facts_of(record, record.plan.augmentation[0], facts)),
-        Text("A study is a function of `plan.json`, which lies beside this page and holds every count.", quiet=True),
+        Text("A study is a function of `plan.json`, which lies beside this page and holds the steps.", quiet=True),
     )

@@ -134,9 +134,30 @@ class ImageCounts:
 class Study:
     """A finished study: one network with one activation after another, trained alike.
 
-    The loss of the last steps is a mean over `last_steps`, that on training images over `loss_images`. `differences`
-    has for each of `MEASURES`, by its name, every pair of twins, the later one minus the earlier one; they are counted
-    together (`significant_holm`). `run` is the folder of all its files.
+    Attributes:
+        run: The folder of all its files, `training` in the one that was given.
+        data: The name of the images.
+        network: The name of the network.
+        macs: Its multiply-adds for an image.
+        resolution_px: Its height and width.
+        recipe: The name of the recipe.
+        seeds: How many trainings each twin had.
+        steps: The steps of each training.
+        batch: The images of a step.
+        epochs: How many times through the training images that is.
+        images: How many images each training learned from, and answered at its end.
+        last_steps: The loss of the last steps is a mean over so many.
+        loss_images: The loss on training images is a mean over so many.
+        probe_images: The images of a probe, a look at the loss along the gradient.
+        probe_steps: The steps of the trainings at which there were probes.
+        lengths: The distances along the gradient at which a probe looked.
+        curve_steps: The steps at which the curves have a point.
+        statement: What the numbers show, in sentences.
+        twins: The network with each activation: its measures, with the spread over seeds, and its trainings.
+        differences: By each measure's name every pair of twins, the later one minus the earlier one; all of them are
+            counted together (`significant_holm`).
+        report: The page with all of it: report.html in the folder.
+        record: What was asked and planned: the content of plan.json.
     """
 
     run: Path = field(metadata=NOT_STORED)

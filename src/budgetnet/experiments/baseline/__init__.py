@@ -110,7 +110,8 @@ def search_baseline(
     Args:
         data: The images, as `open_images` takes them.
         budget: The limits.
-        time_seconds: For everything: a number of seconds, or text such as "90m".
+        time_seconds: For everything: a number of seconds, or text such as "90m". docs/how-it-works.md says how the
+            limit is kept.
         space: The networks that are searched; unless given, one for the images, the budget and `base`.
         base: The network that the space is built around, or its name; it is trained too, to compare with.
         sampler: Who proposes networks: "evolution" or "random".
@@ -122,7 +123,7 @@ def search_baseline(
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
-        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         clock: Where seconds come from: this machine, or another in a simulation.
 

@@ -356,7 +356,8 @@ def _again(record: BaselineRecord) -> tuple[Block, ...]:
         Command(baseline_command(record)),
         Facts(facts_of(record, plan.augmentation, facts)),
         Text(
-            "A search is a function of plan.json, which lies beside this page and holds every count of steps.",
+            "A search is a function of plan.json, which lies beside this page and holds the steps of every training "
+            "with their amendments.",
             quiet=True,
         ),
     )

@@ -105,13 +105,26 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The winner of a baseline's search and its evidence; `finals` has it first and the base last.
+    """The winner of a baseline's search and its evidence.
 
-    `scored_by` says what scored the candidates; `semifinals` has the best first, and nothing where none were planned.
-    `networks_in_space` counts all of the space, those that break the budget among them. `hypervolume` is the share of
-    the rectangle of target MACs and accuracy 1 that the front dominates. `against_base` is the winner's accuracy minus
-    the base's on the same test images, mean over seeds. `network` is the winner's. `ranking` is what was measured of
-    the scores once the search was finished, if anything was.
+    Attributes:
+        run: The run's folder; docs/formats.md says what is in it.
+        winner: The winner's id among the candidates and semifinals.
+        scored_by: What scored the candidates, in words.
+        network: The winner.
+        target_macs: The objective's T: the budget's limit on multiply-adds, or those of the base where it has none.
+        exponent: The objective's w, in accuracy * (MACs / T)**w.
+        networks_in_space: How many networks the whole space has, those that break the budget among them.
+        candidates: Every scored network, in the order in which they were proposed.
+        semifinals: Those that were trained for longer, the best first; empty where none were planned.
+        hypervolume: The share of the rectangle of target MACs and accuracy 1 that the front dominates.
+        finals: Those that were trained to the end and tested, the winner first and the space's base last.
+        against_base: The winner's accuracy minus the base's on the same test images, mean over seeds.
+        test_images: How many test images there are.
+        statement: What the numbers show, in sentences.
+        report: The page with all of it: report.html in the run's folder.
+        record: What was asked and planned: the content of plan.json.
+        ranking: How well the scores rank, where that was measured once the search was finished; else None.
     """
 
     run: Path = field(metadata=NOT_STORED)

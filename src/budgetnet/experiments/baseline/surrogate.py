@@ -36,14 +36,14 @@ class Additive:
     """A fitted model: what each value adds to the `mean`, over how often it occurred (`shares`)."""
 
     mean: float
-    places: Mapping[Value, int]
+    columns: Mapping[Value, int]
     shares: Floats
     adds: Floats
 
     def of(self, architecture: Architecture) -> float:
         """The score that the model expects. What a value adds that no scored network had is not known: nothing."""
         row = np.zeros(len(self.shares))
-        row[[self.places[value] for value in _values(architecture) if value in self.places]] = 1.0
+        row[[self.columns[value] for value in _values(architecture) if value in self.columns]] = 1.0
         return self.mean + float((row - self.shares) @ self.adds)
 
 
@@ -55,8 +55,8 @@ def additive_model(architectures: Sequence[Architecture], scores: Sequence[float
     if len(scores) < LEAST_SCORES:
         return None
     rows = [set(_values(one)) for one in architectures]
-    places = {value: at for at, value in enumerate(sorted(set[Value]().union(*rows), key=repr))}
-    table = np.array([[value in row for value in places] for row in rows], dtype=np.float64)
+    columns = {value: at for at, value in enumerate(sorted(set[Value]().union(*rows), key=repr))}
+    table = np.array([[value in row for value in columns] for row in rows], dtype=np.float64)
     shares, targets = table.mean(0), np.asarray(scores, dtype=np.float64)
     left, sizes, right = np.linalg.svd(table - shares, full_matrices=False)
     along = left.T @ (targets - targets.mean())
@@ -66,7 +66,7 @@ def additive_model(architectures: Sequence[Architecture], scores: Sequence[float
     if gains.mean() <= gains.std(ddof=1) / math.sqrt(len(gains)):
         return None
     penalty = PENALTIES[best]
-    return Additive(float(targets.mean()), places, shares, right.T @ (sizes / (sizes**2 + penalty) * along))
+    return Additive(float(targets.mean()), columns, shares, right.T @ (sizes / (sizes**2 + penalty) * along))
 
 
 def _values(architecture: Architecture) -> Iterator[Value]:

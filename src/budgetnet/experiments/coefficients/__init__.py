@@ -111,7 +111,8 @@ def search_coefficients(
         candidates: How many candidates race at most; fewer where the time is short.
         finalists: How many are trained several times at most.
         seeds: How many times each finalist is trained.
-        time_seconds: For everything: a number of seconds, or text such as "45m".
+        time_seconds: For everything: a number of seconds, or text such as "45m". docs/how-it-works.md says how the
+            limit is kept.
         seed: The split, the candidates, the weights and the augmentation are functions of it.
         recipe: "modern", "paper" or a `Recipe`.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
@@ -119,7 +120,7 @@ def search_coefficients(
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
-        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         train_bytes: A limit on the memory of one training step, for which the batch is made smaller.
         clock: Where seconds come from: this machine, or another in a simulation.

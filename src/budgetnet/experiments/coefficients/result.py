@@ -173,10 +173,32 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoefficientSearch:
-    """The answer and its evidence, the best first. `networks` counts the whole space, `drawn` says how some were drawn.
+    """The coefficients that were found and their evidence. Its file begins with what `--coefficients` reads.
 
-    `alike` are the ids of finalists that are not shown to differ from the answer when all pairs are counted; `score` is
-    the answer's. As a file it begins with what `--coefficients` reads.
+    Attributes:
+        format: The name and version of the file's schema.
+        alpha: The growth of depth for a step of phi.
+        beta: The growth of width.
+        gamma: The growth of resolution.
+        run: The run's folder; docs/formats.md says what is in it.
+        region: All coefficients that give the same network at phi = 1.
+        base: The network that was scaled.
+        base_cost: Its cost in the `measure`.
+        measure: What cost is measured in: macs, activations or peak_bytes.
+        growth: How many times the base's cost the networks that raced have.
+        tolerance: The share by which their costs may be apart from that.
+        networks: How many different networks of that cost there are in all.
+        drawn: How those that raced were drawn from them, in words.
+        seeds: How many trainings each network of the last rung had.
+        ranking: The networks that raced, the best first.
+        differences: Of each two networks of the last rung, in log loss and in accuracy, on the same images.
+        alike: The ids of finalists that are not shown to differ from the answer when all pairs are counted.
+        needed: What it would take to tell the answer from each of these, where that can be said.
+        check: The coefficients against the paper's at phi = 2, on the test images, which no choice has seen.
+        statement: What the numbers show, in sentences.
+        score: The answer's score on the validation images.
+        report: The page with all of it: report.html in the run's folder.
+        record: What was asked and planned: the content of plan.json.
     """
 
     format: str = field(default=FORMAT, metadata=NOT_STORED)

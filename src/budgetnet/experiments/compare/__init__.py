@@ -99,14 +99,15 @@ def compare(
 
     Every base is scaled to the budget from the images' own size; one that cannot keep it is left out. Seed s splits the
     images and draws the weights and the augmentation, so that the networks of one seed answer the same test images and
-    differences are paired. Steps are planned once, from timed steps. docs/compare.md says how to read the result.
+    differences are paired. Steps are planned from timed ones. docs/compare.md says how to read the result.
 
     The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
     Args:
         data: The images, as `open_images` takes them.
         budget: The limits.
-        time_seconds: For everything: a number of seconds, or text such as "60m".
+        time_seconds: For everything: a number of seconds, or text such as "60m". docs/how-it-works.md says how the
+            limit is kept.
         seeds: How many times each network is trained.
         networks: The bases, or their names. Unless given, one of every family; for "scaling" and "ablation" one base.
         strategy: How bases are scaled to the budget: see `scale`.

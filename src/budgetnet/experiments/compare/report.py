@@ -323,8 +323,8 @@ def _again(record: CompareRecord, found: Comparison) -> tuple[Block, ...]:
         Command(compare_command(record)),
         Facts(facts_of(record, plan.entrants[0].augmentation[0], facts)),
         Text(
-            "A comparison is a function of plan.json, which lies beside this page and holds every count of steps; only "
-            "the milliseconds are this machine's of that moment.",
+            "A comparison is a function of plan.json, which lies beside this page and holds the steps of every "
+            "training with their amendments; only the milliseconds are this machine's of that moment.",
             quiet=True,
         ),
     )

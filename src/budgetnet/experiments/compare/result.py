@@ -132,11 +132,21 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Networks at one budget, one recipe and the same seeds, the most accurate first, and what that shows.
+    """Networks at one budget, one recipe and the same seeds, and what that shows.
 
-    Pairs are all, or where there is a `reference` (the base of an ablation) those with it. `test_images` counts the
-    different ones of all seeds; `seconds_each` is what every training had. `disturbance` says what may have disturbed
-    the times of this machine; None where nothing did.
+    Attributes:
+        run: The run's folder; docs/formats.md says what is in it.
+        networks: A row a network, the most accurate first: its accuracy with the 95 % interval, each seed's, its costs,
+            its speed on this machine, its training.
+        reference: The id of the network that the others are compared with, the base of an ablation; else None.
+        pairs: The paired difference of every two networks, or with a `reference` of each with it.
+        statement: What the numbers show, in sentences.
+        left_out: The networks that cannot keep the budget, each with the reason.
+        test_images: How many different test images all seeds have together.
+        seconds_each: The seconds that every training had.
+        disturbance: What may have disturbed the times of this machine; None where nothing did.
+        report: The page with all of it: report.html in the run's folder.
+        record: What was asked and planned: the content of plan.json.
     """
 
     run: Path = field(metadata=NOT_STORED)

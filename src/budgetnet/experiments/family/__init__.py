@@ -1,4 +1,4 @@
-"""The whole chain of the paper: a baseline for a budget, coefficients on it, and the family that they give."""
+"""The paper's three steps: a baseline for a budget, coefficients on it, and the family that they give."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def search_family(
     Args:
         data: The images, as `open_images` takes them.
         budget: The limits of S0.
-        time_seconds: For all three parts: a number of seconds, or text such as "3h".
+        time_seconds: For everything, all three parts together: a number of seconds, or text such as "3h".
+            docs/how-it-works.md says how the limit is kept.
         space: See `search_baseline`.
         base: See `search_baseline`.
         exponent: See `search_baseline`.
@@ -117,7 +118,7 @@ def search_family(
         precision: "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
-        cluster: The Ray cluster that trainings run on; unless given, this machine.
+        cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         clock: Where seconds come from: this machine, or another in a simulation.
 

@@ -244,7 +244,7 @@ def _again(record: FamilyRecord, found: Family) -> tuple[Block, ...]:
         Facts(facts_of(record, plan.augmentation, facts)),
         Text(
             "A family is a function of its plan.json and those of its parts, baseline/, coefficients/ and family/, "
-            "which hold every count.",
+            "which hold the steps of every training with their amendments.",
             quiet=True,
         ),
     )

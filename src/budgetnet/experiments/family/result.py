@@ -30,11 +30,22 @@ class SearchPart:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """S0 to S3 and the evidence: `gains` are S1 over S0, S2 over S1, S3 over S2.
+    """The family S0 to S3 and its evidence.
 
-    All members were to be trained for the same `steps` of `batch` images, `epochs` times through the training images;
-    a member that had fewer says so.
-    `published` are the paper's B0 to B3, whose accuracy is ImageNet's and others'.
+    Attributes:
+        run: The run's folder; docs/formats.md says what is in it.
+        coefficients: Alpha, beta and gamma by which S0 was scaled.
+        members: S0 to S3: the networks, their costs, and their accuracy on the test images with the 95 % interval.
+        gains: What each step of phi gains on the same images: S1 over S0, S2 over S1, S3 over S2.
+        published: The paper's B0 to B3, with their authors' accuracy on ImageNet.
+        steps: The steps that were planned for every member's training; a member that had fewer says so.
+        batch: The images of a step.
+        epochs: How many times through the training images that is.
+        test_images: How many test images there are.
+        parts: The two searches, each with its folder, its report and what it found.
+        statement: What the numbers show, in sentences.
+        report: The page with all of it: report.html in the run's folder.
+        record: What was asked and planned: the content of plan.json.
     """
 
     run: Path = field(metadata=NOT_STORED)

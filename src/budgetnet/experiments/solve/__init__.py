@@ -53,7 +53,19 @@ LEAST_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """The winner and its evidence. `choice` says in a sentence why it is this one."""
+    """The winner and its evidence.
+
+    Attributes:
+        run: The run's folder; docs/formats.md says what is in it.
+        fit: The winner: its network, its cost, and the certificate that it keeps the budget.
+        candidates: Every network that was found within the budget, in numbers, with whether it raced and why.
+        choice: Why it is this one, in a sentence.
+        validation: The scores on the validation images, which chose it; so they are optimistic.
+        test: The scores on the test images, which no choice has seen.
+        calibration: The temperature of its probabilities, and what it does to their calibration error.
+        report: The page with all of it: report.html in the run's folder.
+        result: All that metrics.json has, with what was asked and planned.
+    """
 
     run: Path
     fit: Fit
@@ -67,7 +79,14 @@ class Solution:
 
     @staticmethod
     def of(found: SolveResult) -> Solution:
-        """What a finished solve found."""
+        """What a finished solve found.
+
+        Args:
+            found: The content of metrics.json.
+
+        Returns:
+            The same as users take it.
+        """
         return Solution(
             run=found.run,
             fit=found.fit,
@@ -160,7 +179,8 @@ def solve(
     Args:
         data: The images, as `open_images` takes them.
         budget: The limits.
-        time_seconds: For the race and the training together: a number of seconds, or text such as "15m".
+        time_seconds: For everything: a number of seconds, or text such as "15m". docs/how-it-works.md says how the
+            limit is kept.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
         seed: The split, the weights and the augmentation are functions of it.
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained

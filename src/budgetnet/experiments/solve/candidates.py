@@ -226,7 +226,7 @@ def _chosen(
 ) -> tuple[Contender, ...]:
     """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
 
-    So they are unlike each other, and each stands for many: the farthest from all would be freaks.
+    So they are unlike each other, and each stands for many; the farthest from all would stand for themselves alone.
     Greedy maximisation of facility location; Nemhauser et al., Mathematical Programming 14 (1978).
     Where the parent itself fits at a lower resolution, it comes first. If only one may meet it, that is the compound
     network: ahead of it where both were trained to the end (docs/lab-log.md), though most like the others.

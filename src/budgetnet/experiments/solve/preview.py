@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from budgetnet.cluster.executor import Executor
 from budgetnet.data import Data, ImageSet
-from budgetnet.draw.wording import LIMIT_NAMES, count, duration, percent
+from budgetnet.draw.wording import LIMIT_NAMES, count, counted, duration, percent
 from budgetnet.experiments.report import Cell, Column, Finding, Report, Row, Section, Table
 from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.experiments.solve.plan import estimated_field, planned
@@ -77,8 +77,8 @@ class Preview:
     def _others(self) -> str:
         left = len(self.candidates) - len(self.entrants)
         return (
-            f"{left} more networks keep the budget. Steps are for a machine of the usual speed: a run times this one, "
-            "and may choose others by that."
+            f"{counted(left, 'more network')} within the budget would not race. Steps are estimates for a machine of "
+            "the usual speed; a run times its own machine, so it may race other networks."
         )
 
 

@@ -159,7 +159,7 @@ def _raced_table(ranked: list[Candidate], found: SolveResult, rungs: int, others
         Column("accuracy", page=False),
     )
     rows = tuple(_raced_row(number, row, found, rungs) for number, row in enumerate(ranked, start=1))
-    more = f"{others} more fit the budget and were not raced; the report says why. " if others else ""
+    more = f"{counted(others, 'more network')} within the budget, not raced; the report says why. " if others else ""
     return Table(
         columns,
         rows,
@@ -216,7 +216,9 @@ def _unraced_table(rows: list[Candidate]) -> Table:
         )
         for row in rows
     )
-    return Table(columns, cells, folded=f"{len(rows)} more that fit but did not race", terminal=False)
+    return Table(
+        columns, cells, folded=f"{counted(len(rows), 'more network')} within the budget, not raced", terminal=False
+    )
 
 
 def _choice(record: SolveRecord, found: SolveResult) -> tuple[Block, ...]:

@@ -165,8 +165,8 @@ def train(
             or `pretrained`, which have a network.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
         epochs: How many times through the training images. Give this or `time_seconds`.
-        time_seconds: A number of seconds, or text such as "15m". It becomes a number of steps once, from timed steps,
-            and is written to plan.json.
+        time_seconds: For everything: a number of seconds, or text such as "15m". Timed steps turn it into a number of
+            steps, in plan.json; docs/how-it-works.md says how the limit is kept.
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
             weights.
         seed: The split, the first weights, the order of the images and the augmentation are functions of it.

@@ -75,9 +75,9 @@ def draw_images(
         (folder / name).mkdir()
     images: list[ImageRow] = []
     shown: list[Shown] = []
-    for place, (file, label) in enumerate(labelled_files, start=1):
-        progress(Update("drawing", place - 1, len(labelled_files), Path(file).name))
-        stem = f"{place:02d}-{_slug(Path(file).stem)}"
+    for index, (file, label) in enumerate(labelled_files, start=1):
+        progress(Update("drawing", index - 1, len(labelled_files), Path(file).name))
+        stem = f"{index:02d}-{_slug(Path(file).stem)}"
         pixels = decode(file, 3, value_range=subjects[0].loaded.preprocessing.value_range)
         inputs = [_inputs(subject, file, device) for subject in subjects]
         found = [
@@ -85,10 +85,10 @@ def draw_images(
             for number, (subject, wanted, one) in enumerate(zip(subjects, classes, inputs, strict=True), start=1)
         ]
         own = [one for subject, one in zip(subjects, inputs, strict=True) if subject in twins]
-        picture = _draw_maps(twins, own, file, stages, folder / "maps" / stem, f"maps{place}-")
+        picture = _draw_maps(twins, own, file, stages, folder / "maps" / stem, f"maps{index}-")
         answers = tuple(answer for answer, _, _ in found)
         images.append(ImageRow(file, (pixels.shape[0], pixels.shape[1]), label, True, answers))
-        lines = tuple(zip(*(places for _, _, places in found), strict=True))
+        lines = tuple(zip(*(positions for _, _, positions in found), strict=True))
         shown.append(Shown(displayed(pixels), tuple(overlays for _, overlays, _ in found), lines, picture))
     progress(Update("drawing", len(labelled_files), len(labelled_files)))
     return Drawing(tuple(images), tuple(shown), tuple(rows), _layers_px(images[0]))
@@ -152,8 +152,8 @@ def _looked_at(
         rows = tuple(tuple(row) for row in one.tolist())
         maps.append(ClassMap(loaded.classes[index], float(shares[index]), float(one.max()), rows, box, file))
     answer = Answer(subject.label, loaded.classes[best], float(shares[best]), tuple(maps))
-    places = (0, *(classes.index(index) for index in wanted))
-    return answer, tuple(painted(small, one, small_box) for one in cells), places
+    positions = (0, *(classes.index(index) for index in wanted))
+    return answer, tuple(painted(small, one, small_box) for one in cells), positions
 
 
 def _draw_maps(

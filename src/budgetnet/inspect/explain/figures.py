@@ -1,4 +1,4 @@
-"""The pictures of an explanation, in the house's look: for the page as inline SVG, for slides as SVG and PNG."""
+"""The pictures of an explanation, in the style of all: for the page as inline SVG, for slides as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -244,12 +244,12 @@ def sheet_figure(blocks: Sequence[Sequence[Sequence[SheetTile | None]]], heads: 
     with house_style():
         figure = new_figure(round(max(many * sheet.block_step - 6 * GAP_PX, 430)), round(height))
         for index in range(many * len(heads)):
-            block, place = divmod(index, len(heads))
-            _draw_head(figure, block * sheet.block_step + place * sheet.step, sheet.wide, heads[place], place > 0)
+            block, column = divmod(index, len(heads))
+            _draw_head(figure, block * sheet.block_step + column * sheet.step, sheet.wide, heads[column], column > 0)
         top = sheet.head
         for band in bands:
-            for place, block in enumerate(band):
-                _draw_block(figure, place * sheet.block_step, top, sheet, block)
+            for column, block in enumerate(band):
+                _draw_block(figure, column * sheet.block_step, top, sheet, block)
             top += _band_height(band, sheet.wide)
         _draw_ramp(figure, top + 4)
         return figure

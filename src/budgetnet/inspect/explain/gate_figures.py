@@ -81,13 +81,13 @@ def _draw_histograms(axes: Axes, blocks: Sequence[BlockRow], recorded: Recorded)
     axes.set_xlim(-0.7, len(blocks) - 0.3)
 
 
-def _name_ends(axes: Axes, place: int, shares: NDArray[np.float64], low: float, high: float) -> None:
+def _name_ends(axes: Axes, index: int, shares: NDArray[np.float64], low: float, high: float) -> None:
     """The shares of the outermost bins, beyond them, where they are many."""
     for share, at, shift, side in ((shares[0], low, -3, "top"), (shares[-1], high, 3, "bottom")):
         if share >= NAMED_END:
             axes.annotate(
                 percent(share, 0),
-                (place, at),
+                (index, at),
                 (0, shift),
                 textcoords="offset points",
                 ha="center",

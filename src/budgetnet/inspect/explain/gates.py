@@ -133,8 +133,8 @@ def _class_gates(
     block: str, values: NDArray[np.float32], labels: NDArray[np.integer], names: Sequence[str]
 ) -> ClassGates:
     """The largest classes by name, and the channels whose means differ most between them, by who opens each."""
-    shown = sorted(range(min(len(names), SHOWN_CLASSES)), key=lambda place: names[place])
-    means = np.stack([values[labels == place].mean(0, dtype=np.float64) for place in shown])
+    shown = sorted(range(min(len(names), SHOWN_CLASSES)), key=lambda label: names[label])
+    means = np.stack([values[labels == label].mean(0, dtype=np.float64) for label in shown])
     most = np.argsort(-means.std(0), kind="stable")[:SHOWN_CHANNELS]
     apart = means[:, most] - means[:, most].mean(0)
     order = most[np.lexsort((-apart.max(0), apart.argmax(0)))]
@@ -142,6 +142,6 @@ def _class_gates(
         block=block,
         channels=tuple(order.tolist()),
         overall=tuple(values[:, order].mean(0, dtype=np.float64).tolist()),
-        classes=tuple(names[place] for place in shown),
+        classes=tuple(names[label] for label in shown),
         means=tuple(tuple(row) for row in means[:, order].tolist()),
     )

@@ -53,13 +53,15 @@ class Line:
 def lines(drawing: Drawing, subjects: Sequence[Subject]) -> Iterator[Line]:
     """The lines of all drawn images."""
     for image, shown in zip(drawing.images, drawing.shown, strict=True):
-        for number, places in enumerate(shown.lines):
-            if number and not any(places):  # all predict that class: the first line shows it
+        for number, positions in enumerate(shown.lines):
+            if number and not any(positions):  # all predict that class: the first line shows it
                 continue
             cells: list[Cell] = []
-            for answer, overlays, place, subject in zip(image.answers, shown.overlays, places, subjects, strict=True):
+            for answer, overlays, position, subject in zip(
+                image.answers, shown.overlays, positions, subjects, strict=True
+            ):
                 right = _right(image.label, answer.label, subject.loaded.classes)
-                cells.append(Cell(answer.maps[place], overlays[place], place == 0, right))
+                cells.append(Cell(answer.maps[position], overlays[position], position == 0, right))
             yield Line(image, shown.pixels, number == 0, tuple(cells))
 
 

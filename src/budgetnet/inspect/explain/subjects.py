@@ -137,11 +137,11 @@ def _check_twin(run: str, one: Loaded, source: str, other: Loaded) -> None:
 def class_index(subject: Subject, name: str) -> int:
     """Where a network has a class, capitals and underscores aside. Raises a `ValueError` that names near ones."""
     classes = subject.loaded.classes
-    place = known_class(name, classes)
-    if place is not None:
-        return place
+    index = known_class(name, classes)
+    if index is not None:
+        return index
     wanted, known = loosened(name), [loosened(one) for one in classes]
-    near = [classes[place] for place, one in enumerate(known) if wanted in one.replace(",", " ").split()]
+    near = [classes[index] for index, one in enumerate(known) if wanted in one.replace(",", " ").split()]
     near += [classes[known.index(one)] for one in difflib.get_close_matches(wanted, known, n=NEAR)]
     if near:
         hint = "did you mean " + " or ".join(list(dict.fromkeys(near))[:NEAR]) + "?"

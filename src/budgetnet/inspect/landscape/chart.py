@@ -89,7 +89,7 @@ def _finish(axes: Axes, title: str, unit: str, many: int) -> None:
 
 def _halves(text: str) -> tuple[str, str]:
     """A line in two, at the blank nearest to its middle."""
-    blank = min((place for place, sign in enumerate(text) if sign == " "), key=lambda place: abs(place - len(text) / 2))
+    blank = min((index for index, sign in enumerate(text) if sign == " "), key=lambda index: abs(index - len(text) / 2))
     return text[:blank], text[blank + 1 :]
 
 

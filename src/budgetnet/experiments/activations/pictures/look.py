@@ -39,7 +39,7 @@ DASHES: tuple[Dash, ...] = (
     (0, (12, 4)),
 )
 DASH_OF = {"accent": 0, "warm": 1, "ink": 2, "quiet": 3}
-"""Each colour is usually drawn with this kind of line, by its place in `DASHES`."""
+"""Each colour is usually drawn with this kind of line, by its index in `DASHES`."""
 
 
 @dataclass(frozen=True, slots=True)

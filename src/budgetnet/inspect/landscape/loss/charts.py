@@ -56,7 +56,7 @@ def chart_figures(landscape: LossLandscape) -> dict[str, Figure]:
 
 
 def colours_of(runs: Sequence[RunLoss]) -> list[str]:
-    """A house colour a run: vermilion for ReLU alone, blue for the next, then grey; the same for the same."""
+    """A colour a run: vermilion for ReLU alone, blue for the next, then grey; the same for the same."""
     found: dict[tuple[str, ...], str] = {}
     others = iter(("accent", "quiet", "ink"))
     for run in runs:

@@ -94,19 +94,19 @@ def _check_twins(names: Sequence[str], opened: Sequence[Loaded]) -> None:
 
 def _chosen(sets: Sequence[Scored], names: Sequence[str], images: int, seed: int) -> list[NDArray[np.int64]]:
     """Where each set has the images: the same files' contents in the same order."""
-    places = [{one.images.digests[index]: index for index in one.indices.tolist()} for one in sets]
-    common = [index for digest, index in places[0].items() if all(digest in other for other in places[1:])]
+    positions = [{one.images.digests[index]: index for index in one.indices.tolist()} for one in sets]
+    common = [index for digest, index in positions[0].items() if all(digest in other for other in positions[1:])]
     if not common:
         raise ValueError(f"{' and '.join(names)} have no {sets[0].split} images in common; give others with --data")
     sample = np.sort(order_of(np.array(common, np.int64), seed, 0)[:images])
     digests = [sets[0].images.digests[index] for index in sample.tolist()]
-    return [np.array([place[digest] for digest in digests], np.int64) for place in places]
+    return [np.array([position[digest] for digest in digests], np.int64) for position in positions]
 
 
 def _probe(
     loaded: Loaded,
     shown: ImageSet,
-    places: Sequence[int],
+    class_indices: Sequence[int],
     indices: NDArray[np.int64],
     device: str,
     progress: Progress | None,
@@ -114,5 +114,5 @@ def _probe(
     pixels = open_cache(shown, loaded.side_px, progress=progress)
     size_px = loaded.network.resolution_px
     inputs = input_batches(pixels, indices, BATCH, size_px, loaded.preprocessing, device)
-    labels = torch.tensor([places[shown.labels[i]] for i in indices.tolist()], device=device)
+    labels = torch.tensor([class_indices[shown.labels[i]] for i in indices.tolist()], device=device)
     return Probe(loaded.model.to(device).eval(), tuple(zip(inputs, labels.split(BATCH), strict=True)))
