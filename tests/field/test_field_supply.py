@@ -44,7 +44,7 @@ def requirements(*groups: str) -> Iterator[Requirement]:
 
 def test_every_package_that_is_imported_is_declared_and_the_other_way_round() -> None:
     used = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in imported()}
-    declared = {canonicalize_name(row.name) for row in requirements("", "keras", "google", "cluster")}
+    declared = {canonicalize_name(row.name) for row in requirements("", "keras", "google", "tflite", "cluster")}
     assert used - declared == set(), "declare it in pyproject.toml and pin it in constraints.txt"
     assert declared - used <= {"tensorflow", "tensorflow-cpu"}, "nothing needs it any more"
 

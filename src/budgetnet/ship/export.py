@@ -50,7 +50,7 @@ LABELS, NOTES = "labels.txt", "budgetnet.json"
 DATE = (1980, 1, 1, 0, 0, 0)
 """The archive's files have this date, so that equal exports are equal bytes."""
 NAMES = {("tflite", "int8"): "model.tflite", ("tflite", "float32"): "model-float32.tflite"}
-"""A format and a number type give the file this name in the run's folder."""
+"""Files have these names in a run's folder, by format and number type."""
 
 
 def export(
