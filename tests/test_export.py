@@ -194,6 +194,7 @@ def test_the_first_op_that_differs_is_named() -> None:
     assert first_difference(model.network, other, file, image) == "stages.1.0.expand.conv"
 
 
+@pytest.mark.slow
 def test_without_the_packages_one_line_says_so(run: Path) -> None:
     """In a process of its own, where nothing has imported them yet."""
     code = "import sys; sys.modules['flatbuffers'] = None; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -156,12 +156,14 @@ def shown(walls: ModuleType) -> Any:
     return walls.walls()
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_walls_is_what_its_command_draws(walls: ModuleType, shown: Any) -> None:
     kept = (ROOT / "docs" / "walls.svg").read_text(encoding="utf-8")
     assert texts(walls.drawing(shown)) == texts(kept), "run python -m bench.walls docs/walls.svg again"
     assert "prefers-color-scheme: dark" in kept
 
 
+@pytest.mark.slow
 def test_dials_stop_at_walls_and_lead_from_the_best_of_them_to_the_joint_network(walls: ModuleType, shown: Any) -> None:
     assert shown.tracks and shown.outside
     for track in shown.tracks:

@@ -18,9 +18,12 @@ from budgetnet.codec import to_plain
 from budgetnet.experiments.experiment import read_finished
 
 Capture = pytest.CaptureFixture[str]
-WHOLE = frozenset({"network", "base", "next", "recipe", "preprocessing", "budget", "space", "stages"})
+WHOLE = frozenset({"network", "networks", "base", "next", "recipe", "preprocessing", "budget", "space", "stages"})
 """Changed as a whole: what is in them has readers and tests of its own."""
-FREE_TEXTS = r"name|path|cpu|torch|python|budgetnet|why|base|file|reason|source|design|blocks|device|origin|disturbance"
+FREE_TEXTS = (
+    r"name|classes\[0\]|path|cpu|torch|python|budgetnet|why|base|file|reason|source|design|blocks|device|origin|"
+    "disturbance"
+)
 MEASURED = (
     r".*cooldown_steps|finish_seconds|final_seconds|top1_low|low|value|.*error.*|runs|others_cores|difference|p_value"
 )

@@ -140,7 +140,7 @@ def test_every_raced_network_is_trained_whatever_the_machine(digits: ImageSet, s
 
 @pytest.mark.slow
 def test_a_time_in_which_nothing_can_be_trained_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TooShort, match="no training; give at least") as caught:
+    with pytest.raises(TooShort, match="is not a training; give at least") as caught:
         solve(
             "digits",
             Budget(macs=10**10),
