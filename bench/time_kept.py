@@ -1,6 +1,7 @@
 """Whether a time limit is kept: `python -m bench.time_kept --time 60 --busy 2`, seconds of the clock on the wall.
 
 Each run is the command `solve` as its user starts it, on the digits; `--busy` processes compute beside it all the time.
+With `--killed-at` it is killed at each of these seconds of its own and started again; all starts count together.
 Promised: at most the larger of 5 s and 10 % over the limit.
 """
 
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 LEAST_OVER_SECONDS, MOST_OVER_SHARE = 5.0, 0.1
@@ -32,26 +34,30 @@ def main() -> int:
     parser.add_argument("--macs", default="2M")
     parser.add_argument("--busy", type=int, default=0)
     parser.add_argument("--busy-after", type=float, default=0.0, help="seconds until the others begin")
+    parser.add_argument("--killed-at", type=float, nargs="*", default=[], help="seconds of a start, one for each kill")
     asked = parser.parse_args()
     late = 0
     for seconds in asked.time:
-        took, found = measured(seconds, asked.macs, asked.busy, asked.busy_after)
+        took, found = measured(seconds, asked.macs, asked.busy, asked.busy_after, asked.killed_at)
         most = seconds + max(LEAST_OVER_SECONDS, MOST_OVER_SHARE * seconds)
         late += took > most
         print(f"limit {seconds:g} s, took {took:.1f} s, allowed {most:g} s; {found}", flush=True)
     return 1 if late else 0
 
 
-def measured(seconds: float, macs: str, busy: int, busy_after: float) -> tuple[float, str]:
-    """Seconds of one solve from the start of its process to its end, and what came out."""
+def measured(seconds: float, macs: str, busy: int, busy_after: float, kills: Sequence[float]) -> tuple[float, str]:
+    """Seconds of one solve from the start of each of its processes to their ends, and what came out."""
     others = [multiprocessing.Process(target=burn, daemon=True) for _ in range(busy)]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         command = [sys.executable, "-m", "budgetnet", "solve", "digits", "--macs", macs, "--time", f"{seconds:g}s"]
+        command += ["--out", str(run), "--json"]
         began = time.monotonic()
-        process = subprocess.Popen(
-            [*command, "--out", str(run), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        for after in kills:
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as doomed:
+                time.sleep(after)
+                doomed.kill()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if busy_after:
             time.sleep(busy_after)
         for other in others:
