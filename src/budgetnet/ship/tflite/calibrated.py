@@ -18,8 +18,8 @@ from budgetnet.ship.tflite.ranges import scales_of
 from budgetnet.ship.tflite.writer import written
 
 QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
-"""Ranges are tried that leave out this much less than all at either end; of equals the first is taken. One image of two
-hundred can stretch the range of Swish so far that a network loses half of its accuracy (docs/lab-log.md)."""
+"""Ranges that end at these quantiles are tried. One image of two hundred can stretch the range of Swish so far that a
+network loses half of its accuracy."""
 CALIBRATION_IMAGES = 200
 IMAGES_AT_ONCE = 25
 
@@ -35,23 +35,23 @@ class Int8File:
 def int8_file(
     loaded: Loaded,
     calibration: NDArray[np.uint8],
-    right: Callable[[bytes], int],
+    loss: Callable[[bytes], float],
     progress: Progress | None = None,
 ) -> Int8File:
-    """The file that is right most often: `right` says how often, of each.
+    """The file of the least loss, which is asked of each; the first of equals.
 
     Ranges are read from the calibration images (n, h, w, c). Raises a one-line `ValueError` for an activation that
     TensorFlow Lite has no op for.
     """
     weights = Weights(loaded.model, loaded.preprocessing)
     ops = ops_of(loaded.network)
-    best: tuple[int, Int8File] | None = None
+    best: tuple[float, Int8File] | None = None
     for done, quantile in enumerate(QUANTILES, 1):
         scales = scales_of(ops, _values(ops, weights, calibration), quantile)
         content = written(loaded.network, weights, scales).content
-        count = right(content)
-        if best is None or count > best[0]:
-            best = count, Int8File(content, quantile)
+        lost = loss(content)
+        if best is None or lost < best[0]:
+            best = lost, Int8File(content, quantile)
         if progress is not None:
             progress(Update("quantise", done, len(QUANTILES)))
     assert best is not None
