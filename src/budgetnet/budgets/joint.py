@@ -159,6 +159,13 @@ class JointSpace:
             )
         )
 
+    def keeps(self, network: Network) -> bool:
+        """Whether nothing keeps the network from being an answer. Obstacles are asked first: a plan of memory takes
+        longer."""
+        if self.obstacles is not None and self.obstacles(network):
+            return False
+        return self.budget.check(network).fits
+
     def breaks(self, network: Network) -> tuple[str, ...]:
         """All that keeps a network from being an answer: limits and obstacles."""
         return self.budget.check(network).breaks + (self.obstacles(network) if self.obstacles else ())
@@ -395,18 +402,20 @@ class JointSpace:
         least = Position(at.depth, at.width, at.resolution, first)
         if any(wall <= least for wall in self._walls):
             return None
-        if not self.breaks(self.dials.network(at)):
+        if self.keeps(self.dials.network(at)):
             return at.head
-        broken = self.breaks(self.dials.network(least))
-        if broken:
-            if set(broken) <= set(MEMORY_LIMITS):
+        smallest = self.dials.network(least)
+        late = self.obstacles is not None and self.obstacles(smallest)
+        broken = () if late else self.budget.check(smallest).breaks
+        if late or broken:
+            if not late and set(broken) <= set(MEMORY_LIMITS):
                 self._too_deep[at.width, at.resolution] = at.depth
             else:
                 self._walls = [wall for wall in self._walls if not least <= wall] + [least]
             return None
 
         def too_large(head: int) -> bool:
-            return bool(self.breaks(self.dials.network(Position(at.depth, at.width, at.resolution, head))))
+            return not self.keeps(self.dials.network(Position(at.depth, at.width, at.resolution, head)))
 
         return bisect.bisect_left(range(first, at.head), True, key=too_large) + first - 1
 

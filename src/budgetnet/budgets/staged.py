@@ -87,7 +87,8 @@ class StagedSpace:
     """
 
     def __init__(self, joint: JointSpace) -> None:
-        self.base, self.budget, self.breaks, self.joint_dials = joint.base, joint.budget, joint.breaks, joint.dials
+        self.base, self.budget, self.joint_dials = joint.base, joint.budget, joint.dials
+        self.breaks, self.keeps_limits = joint.breaks, joint.keeps
         at = largest_of(joint)
         network = joint.dials.network(at)
         stages = tuple(StageShape(one.channels, one.repeats, one.expansion, one.kernel) for one in network.stages)
@@ -223,7 +224,7 @@ class StagedSpace:
         known = self._kept.get(shape)
         if known is None:
             light = self.fault(shape) is None and self._light(shape)
-            known = self._kept[shape] = light and not self.breaks(self.network(shape))
+            known = self._kept[shape] = light and self.keeps_limits(self.network(shape))
         return known
 
     def _light(self, shape: Shape) -> bool:

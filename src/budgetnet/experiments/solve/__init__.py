@@ -302,13 +302,14 @@ def _request(
     long = f"at least {LEAST_SECONDS:g} s, which a race and a training need"
     coefficients_of(coefficients)
     pretrained = path("pretrained", pretrained)
+    given_seconds = seconds("time", time_seconds, LEAST_SECONDS, long)
     request = SolveRequest(
         budget=budget,
-        time_seconds=seconds("time", time_seconds, LEAST_SECONDS, long),
+        time_seconds=given_seconds,
         seed=seed,
         recipe=asked_recipe(recipe, pretrained),
         bases=_asked_bases(bases, pretrained),
-        strategies=usual_strategies(budget)
+        strategies=usual_strategies(budget, given_seconds)
         if strategies is None
         else several("strategies", strategies, fit_strategy_of),
         pretrained=pretrained,
@@ -320,10 +321,19 @@ def _request(
     return request
 
 
-def usual_strategies(budget: Budget) -> tuple[FitStrategy, ...]:
-    """Every strategy of one dial; and where there are several limits those of several, which exist to fill them all."""
+STAGED_SECONDS = 300.0
+"""Staged networks are looked for from this time on: a search for those of all bases takes up to half a minute of it."""
+
+
+def usual_strategies(budget: Budget, time_seconds: float) -> tuple[FitStrategy, ...]:
+    """Every strategy of one dial; where there are several limits those of several, which exist to fill them all.
+
+    Staged ones only where the time is long enough to look for them.
+    """
     limits = [name for name in budget.limits() if name != "train_bytes"]
-    return FIT_STRATEGIES if len(limits) > 1 else STRATEGIES
+    if len(limits) < 2:
+        return STRATEGIES
+    return tuple(name for name in FIT_STRATEGIES if name != "staged" or time_seconds >= STAGED_SECONDS)
 
 
 def _asked_bases(bases: Sequence[str | Network] | None, pretrained: str) -> tuple[str | Network, ...] | None:

@@ -155,6 +155,8 @@ def candidates(
         """The largest that can be trained and, where time is short for it, the largest that is not hurried."""
         largest: Fit | None = None
         for quick, obstacles in conditions:
+            if quick and strategy == "staged":
+                return  # it takes seconds to find: where time is short, the other strategies offer the quick ones
             if largest is not None and training is not None and not training.is_short_for(largest.network):
                 return
             try:
