@@ -148,8 +148,8 @@ def solve(
         Parameter(
             consume_multiple=True,
             group=NETWORK,
-            help="Strategies to scale by; unless given all of one dial, with several limits joint and, from 5 minutes on, "
-            "staged, too.",
+            help="Strategies to scale by; unless given all of one dial, with several limits joint and, from 5 "
+            "minutes on, staged, too.",
         ),
     ] = None,
     coefficients: CoefficientsOption = PAPER,
