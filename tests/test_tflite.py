@@ -14,7 +14,7 @@ from budgetnet import build, cost, network
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Activation, Network
 from budgetnet.ship.tflite.float_run import Weights, logits, values
-from budgetnet.ship.tflite.ranges import HIGHEST, LOWEST, Scale, scales_of
+from budgetnet.ship.tflite.ranges import HIGHEST, LOWEST, Observed, Scale
 
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
@@ -128,7 +128,7 @@ def test_what_copies_keeps_its_scale() -> None:
     drawn = network("ghostnet", 10, 64)
     model, images = settled(drawn)
     ops = ops_of(drawn)
-    scales = scales_of(ops, values(ops, Weights(model, USUAL), images))
+    scales = Observed(ops, values(ops, Weights(model, USUAL), images)).scales()
     copies = [op for op in ops if op.code in ("PAD", "CONCATENATION", "MAX_POOL_2D")]
     assert copies
     for op in copies:
@@ -141,11 +141,11 @@ def test_one_value_far_from_the_others_does_not_stretch_a_range() -> None:
     ops = ops_of(drawn)
     made = values(ops, Weights(build(drawn, seed=0).eval(), USUAL), settled(drawn)[1])
     rows = [(name, value.repeat(40, 1, 1, 1)) for name, value in made]
-    usual = scales_of(ops, rows)["classifier"].scale
+    usual = Observed(ops, rows).scales()["classifier"].scale
     stretched = [(name, value.clone()) for name, value in rows]
     for name, value in stretched:
         if name == "stem.conv":
             value[5, 0, 3, 3] = 1e4
-    found = scales_of(ops, stretched)
+    found = Observed(ops, stretched).scales()
     assert found["classifier"].scale == usual
-    assert found["stem.conv"].scale < 1.1 * scales_of(ops, rows)["stem.conv"].scale
+    assert found["stem.conv"].scale < 1.1 * Observed(ops, rows).scales()["stem.conv"].scale

@@ -17,7 +17,8 @@ from budgetnet.data.images import Preprocessing
 from budgetnet.model.build import Model
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.ship.tflite.float_run import Weights, values
-from budgetnet.ship.tflite.ranges import Scale, scales_of
+from budgetnet.ship.tflite.interpreters import as_read
+from budgetnet.ship.tflite.ranges import Observed, Scale
 from budgetnet.ship.tflite.writer import written
 
 USUAL = Preprocessing()
@@ -73,13 +74,13 @@ def normalised(images: torch.Tensor) -> torch.Tensor:
 def int8_file(model: Model, images: torch.Tensor) -> tuple[bytes, dict[str, Scale]]:
     """The file of a model, calibrated by these images, and the scales of its tensors."""
     ops, weights = ops_of(model.network), Weights(model, USUAL)
-    scales = scales_of(ops, values(ops, weights, images))
+    scales = Observed(ops, values(ops, weights, images)).scales()
     return written(model.network, weights, scales).content, scales
 
 
 def as_integers(images: torch.Tensor) -> NDArray[np.int8]:
     """The first image as the file reads it: (1, h, w, c), pixel - 128."""
-    return (images[:1].permute(0, 2, 3, 1).numpy() - 128).astype(np.int8)
+    return as_read(images[0].permute(1, 2, 0).numpy().astype(np.uint8))
 
 
 def by_litert(file: bytes, image: NDArray[np.int8]) -> NDArray[np.int8]:

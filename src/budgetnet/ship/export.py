@@ -31,7 +31,6 @@ from budgetnet.ship.tflite.float_run import Weights
 from budgetnet.ship.tflite.interpreters import (
     allocates,
     check_installed,
-    float_logits_by_litert,
     logits_by_litert,
 )
 from budgetnet.statistics import paired_difference, wilson
@@ -149,7 +148,7 @@ class _Made:
 
     model: bytes
     answers: NDArray[np.float32]
-    first_difference: Callable[[], str | None]
+    first_difference: Callable[[], str | None] = lambda: None
     arena_bytes: int | None = None
     allocated: bool | None = None
     quantile: float | None = None
@@ -175,7 +174,6 @@ def _int8(loaded: Loaded, pictures: _Pictures, progress: Progress | None) -> _Ma
     return _Made(
         model=made.content,
         answers=logits_by_litert(made.content, pictures.pixels(pictures.scored.indices), reference=True),
-        first_difference=lambda: None,
         arena_bytes=arena_bytes,
         allocated=allocates(made.content, shown[0], arena_bytes),
         quantile=made.quantile,
@@ -192,7 +190,7 @@ def _float32(loaded: Loaded, pictures: _Pictures) -> _Made:
     test = pictures.scored.indices
     return _Made(
         model=made.content,
-        answers=float_logits_by_litert(made.content, pictures.pixels(test)),
+        answers=logits_by_litert(made.content, pictures.pixels(test)),
         first_difference=lambda: first_difference(loaded.network, weights, made, next(pictures.pixels(test))),
     )
 
@@ -221,12 +219,12 @@ def faults_of(file: ExportedFile) -> tuple[str, ...]:
         )
     if file.parity is not None and file.parity > MOST_DIFFERENCE:
         faults.append(f"its logits differ from the model's by {file.parity:.1e} of their standard deviation")
-    change = file.change
+    change, what = file.change, "eight bits" if file.dtype == "int8" else file.dtype
     if not file.shown and change.value < -MOST_SEEN_LOSS:
-        faults.append(f"eight bits cost {-100 * change.value:.1f} points of {file.images:,} test images")
+        faults.append(f"{what} cost {-100 * change.value:.1f} points of {file.images:,} test images")
     if file.shown and change.low < -MOST_LOSS:
         faults.append(
-            f"eight bits cost {-100 * change.value:.1f} points of {file.images:,} test images, and up to "
+            f"{what} cost {-100 * change.value:.1f} points of {file.images:,} test images, and up to "
             f"{-100 * change.low:.1f} are not ruled out"
         )
     return tuple(faults)

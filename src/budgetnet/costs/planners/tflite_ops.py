@@ -39,8 +39,8 @@ PADDINGS, AXES, RANK = 8, 2, 4
 POOL_KERNEL, POOL_STRIDE = 3, 2
 NORMALISE = "normalise"
 """The op that makes a network's input of pixels has this name."""
-SIXTH = 1 / 6
-"""A hard sigmoid is relu6(x + 3) times this."""
+SHIFT, SIXTH = 3.0, 1 / 6
+"""A hard sigmoid is relu6(x + SHIFT) * SIXTH; the convolution before it takes the shift into its bias."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,9 @@ from budgetnet.costs.planners.tflite_ops import TfliteOp, ops_of
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.runs.run import Loaded
 from budgetnet.ship.tflite.float_run import Weights, values
-from budgetnet.ship.tflite.ranges import scales_of
+from budgetnet.ship.tflite.ranges import QUANTILES, Observed
 from budgetnet.ship.tflite.writer import written
 
-QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
-"""Ranges that end at these quantiles are tried. One image of two hundred can stretch the range of Swish so far that a
-network loses half of its accuracy."""
 CALIBRATION_IMAGES = 200
 IMAGES_AT_ONCE = 25
 
@@ -45,10 +42,10 @@ def int8_file(
     """
     weights = Weights(loaded.model, loaded.preprocessing)
     ops = ops_of(loaded.network)
+    observed = Observed(ops, _values(ops, weights, calibration))
     best: tuple[float, Int8File] | None = None
     for done, quantile in enumerate(QUANTILES, 1):
-        scales = scales_of(ops, _values(ops, weights, calibration), quantile)
-        content = written(loaded.network, weights, scales).content
+        content = written(loaded.network, weights, observed.scales(quantile)).content
         lost = loss(content)
         if best is None or lost < best[0]:
             best = lost, Int8File(content, quantile)

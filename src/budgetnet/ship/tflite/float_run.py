@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.costs.planners.tflite_ops import NORMALISE, POOL_KERNEL, POOL_STRIDE, TfliteOp
+from budgetnet.costs.planners.tflite_ops import NORMALISE, POOL_KERNEL, POOL_STRIDE, SHIFT, TfliteOp
 from budgetnet.data.images import Preprocessing, check_channels
 from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
@@ -24,7 +24,7 @@ FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "relu": functional.relu,
     "relu6": functional.relu6,
-    "hard_sigmoid": lambda x: functional.relu6(x + 3.0),
+    "hard_sigmoid": lambda x: functional.relu6(x + SHIFT),
 }
 """A fused non-linearity is computed by the op behind its own sum."""
 

@@ -31,27 +31,17 @@ def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference
 
     kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
     interpreter = _interpreter(file, experimental_op_resolver_type=kernels)
-    given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]
+    given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    rows: list[NDArray[np.float32]] = []
+    for image in images:
+        interpreter.set_tensor(given["index"], as_read(image, given["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(made["index"])[0].astype(np.float32))
+    logits = np.stack(rows)
+    if made["dtype"] is np.float32:
+        return logits
     scale, zero_point = made["quantization"]
-    rows: list[NDArray[np.float32]] = []
-    for image in images:
-        interpreter.set_tensor(given, as_read(image))
-        interpreter.invoke()
-        integers = interpreter.get_tensor(made["index"])[0].astype(np.float32)
-        rows.append((integers - np.float32(zero_point)) * np.float32(scale))
-    return np.stack(rows)
-
-
-def float_logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The same of a float32 file: the logits of images (h, w, c) in pixels of 0 to 255."""
-    interpreter = _interpreter(file)
-    given, made = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    rows: list[NDArray[np.float32]] = []
-    for image in images:
-        interpreter.set_tensor(given, image[None].astype(np.float32))
-        interpreter.invoke()
-        rows.append(interpreter.get_tensor(made)[0].copy())
-    return np.stack(rows)
+    return (logits - np.float32(zero_point)) * np.float32(scale)
 
 
 def float_tensors_by_litert(file: bytes, image: NDArray[np.uint8], tensors: Iterable[int]) -> list[NDArray[np.float32]]:
@@ -60,7 +50,7 @@ def float_tensors_by_litert(file: bytes, image: NDArray[np.uint8], tensors: Iter
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate keeps its tensors to itself
     interpreter = _interpreter(file, experimental_preserve_all_tensors=True, experimental_op_resolver_type=plain)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None].astype(np.float32))
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], as_read(image, np.float32))
     interpreter.invoke()
     return [interpreter.get_tensor(index).copy() for index in tensors]
 
@@ -73,9 +63,10 @@ def _interpreter(file: bytes, **how: Any) -> Any:
     return interpreter
 
 
-def as_read(image: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """An image (h, w, c) as the file reads it: pixel - 128, (1, h, w, c)."""
-    return (image[None].astype(np.int16) + PIXELS.zero_point).astype(np.int8)
+def as_read(image: NDArray[np.uint8], dtype: type[np.number[Any]] = np.int8) -> NDArray[Any]:
+    """An image (h, w, c) as a file of this number type reads it, (1, h, w, c): pixel - 128 as int8, else the pixel."""
+    pixels = image[None].astype(np.int16)
+    return (pixels + PIXELS.zero_point if dtype is np.int8 else pixels).astype(dtype)
 
 
 def allocates(file: bytes, image: NDArray[np.uint8], arena_bytes: int) -> bool | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,9 +17,9 @@ from budgetnet.costs.planners.tflite_ops import Code, TfliteOp
 
 LOWEST, HIGHEST = -128, 127
 LEAST_SCALE = 1e-8
-QUANTILE = 0.99999
-"""Ranges leave out this much of either end: one image of two hundred can stretch the range of Swish so far that a
-network loses half of its accuracy (docs/lab-log.md)."""
+QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
+"""Ranges may end at these quantiles. One image of two hundred can stretch the range of Swish so far that a network
+loses half of its accuracy."""
 SAMPLED = 1 << 16
 """A quantile is taken over about this many values of a tensor each time that it is seen, at most twice as many."""
 
@@ -46,22 +47,42 @@ SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""
 
 
-def scales_of(
-    ops: Sequence[TfliteOp], values: Iterable[tuple[str, Tensor]], quantile: float = QUANTILE
-) -> dict[str, Scale]:
-    """The scale of every tensor, by its name, from the values that it holds for the calibration images.
+class Seen(NamedTuple):
+    """What one tensor held: its least and largest value, and evenly some of all."""
 
-    A name may come again, with more images. A range goes from the quantile 1 - `quantile` to `quantile`; 1 takes the
-    least and the largest value.
+    low: float
+    high: float
+    some: Tensor
+
+    @staticmethod
+    def of(value: Tensor) -> Seen:
+        """What one tensor holds for some images."""
+        flat = value.flatten().float()
+        return Seen(flat.min().item(), flat.max().item(), flat[:: max(1, flat.numel() // SAMPLED)])
+
+
+class Observed:
+    """What the tensors of a network held for the calibration images, seen once for all quantiles.
+
+    `values` has (name, what it holds); a name may come again, with more images.
     """
-    owner = _owners(ops)
-    fixed = {op.makes.name: FIXED[op.code] for op in ops if op.code in FIXED} | {ops[0].reads[0].name: PIXELS}
-    seen: dict[str, list[Tensor]] = {}
-    for name, value in values:
-        if owner[name] not in fixed:
-            seen.setdefault(owner[name], []).append(_sample(value, quantile))
-    scales = {name: Scale.of(*_range(torch.cat(parts), quantile)) for name, parts in seen.items()} | fixed
-    return {name: scales[own] for name, own in owner.items()}
+
+    def __init__(self, ops: Sequence[TfliteOp], values: Iterable[tuple[str, Tensor]]) -> None:
+        self._owner = _owners(ops)
+        self._fixed = {op.makes.name: FIXED[op.code] for op in ops if op.code in FIXED}
+        self._fixed[ops[0].reads[0].name] = PIXELS
+        self._seen: dict[str, list[Seen]] = {}
+        for name, value in values:
+            if self._owner[name] not in self._fixed:
+                self._seen.setdefault(self._owner[name], []).append(Seen.of(value))
+
+    def scales(self, quantile: float = QUANTILES[0]) -> dict[str, Scale]:
+        """The scale of every tensor, by its name.
+
+        A range goes from the quantile 1 - `quantile` to `quantile`; 1 takes the least and the largest value.
+        """
+        scales = {name: Scale.of(*_range(parts, quantile)) for name, parts in self._seen.items()} | self._fixed
+        return {name: scales[own] for name, own in self._owner.items()}
 
 
 def _owners(ops: Sequence[TfliteOp]) -> dict[str, str]:
@@ -76,15 +97,10 @@ def _owners(ops: Sequence[TfliteOp]) -> dict[str, str]:
     return owner
 
 
-def _sample(value: Tensor, quantile: float) -> Tensor:
-    """What of a tensor's values a range is taken from: both ends, or evenly some of them."""
-    flat = value.flatten().float()
-    if quantile == 1.0:
-        return torch.stack((flat.min(), flat.max()))
-    return flat[:: max(1, flat.numel() // SAMPLED)]
-
-
-def _range(values: Tensor, quantile: float) -> tuple[float, float]:
+def _range(parts: Sequence[Seen], quantile: float) -> tuple[float, float]:
     """The quantiles at both ends."""
-    low, high = torch.quantile(values, torch.tensor([1 - quantile, quantile])).tolist()
+    if quantile == 1.0:
+        return min(part.low for part in parts), max(part.high for part in parts)
+    some = torch.cat([part.some for part in parts])
+    low, high = torch.quantile(some, torch.tensor([1 - quantile, quantile])).tolist()
     return low, high

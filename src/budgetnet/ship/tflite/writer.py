@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, Code, TfliteOp, ops_of
+from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
 from budgetnet.ship.tflite.float_run import Weights
 from budgetnet.ship.tflite.ranges import LEAST_SCALE, Scale
@@ -46,8 +46,6 @@ FUSED: Mapping[ActivationKind, int] = {
     "relu6": schema.ActivationFunctionType.RELU6,
     "hard_sigmoid": schema.ActivationFunctionType.RELU6,
 }
-SHIFT = 3.0
-"""A hard sigmoid is relu6(x + 3) / 6; the sum is in the bias."""
 
 
 class Written(NamedTuple):
