@@ -22,9 +22,9 @@ from budgetnet.budgets.budget import Budget, LimitRow
 from budgetnet.cli import main
 from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.runs.run import load_run
-from budgetnet.ship.export import faults_of
 from budgetnet.ship.exported import ExportedFile
-from budgetnet.ship.tflite.difference import MOST_DIFFERENCE
+from budgetnet.ship.good_enough import MOST_DIFFERENCE, faults_of
+from budgetnet.ship.notes import Notes
 from budgetnet.ship.tflite.float_run import Weights
 from budgetnet.ship.tflite.interpreters import logits_by_litert
 from budgetnet.statistics import Estimate
@@ -85,6 +85,7 @@ def test_labels_and_all_that_reading_it_takes_lie_behind_the_model(run: Path) ->
         assert archive.read("labels.txt").decode().split("\n") == list("0123456789")
         notes = json.loads(archive.read("budgetnet.json"))
     hold(notes, "budgetnet.export.v1")
+    assert Notes.from_dict(notes).to_dict() == notes
     loaded = load_run(run)
     assert notes["temperature"] == loaded.temperature and notes["classes"] == list(loaded.classes)
     assert notes["preprocessing"]["mean"] == list(loaded.preprocessing.mean)
@@ -192,6 +193,16 @@ def test_the_first_op_that_differs_is_named() -> None:
         model.get_submodule("stages.1.0.expand.conv").weight[0] *= 1.5  # type: ignore[operator]
     other = Weights(model, USUAL)
     assert first_difference(model.network, other, file, image) == "stages.1.0.expand.conv"
+
+
+def test_all_formats_are_one_table_with_what_was_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["budget"]["weight_bytes"] = 30_000
+    (run / "plan.json").write_text(json.dumps(plan))
+    assert main(["export", str(run), "--to", "all"]) == 0
+    said = capsys.readouterr()
+    assert "model.tflite" in said.out and "no tflite file in float32: " in said.err and "weight_bytes" in said.err
+    assert (run / "model.tflite").is_file() and not (run / "model-float32.tflite").exists()
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from budgetnet import build, cost, network
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Activation, Network
 from budgetnet.ship.tflite.float_run import Weights, logits, values
-from budgetnet.ship.tflite.ranges import HIGHEST, LOWEST, Observed, Scale
+from budgetnet.ship.tflite.ranges import Observed
+from budgetnet.ship.tflite.scale import HIGHEST, LOWEST, Scale
 
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")

@@ -18,7 +18,8 @@ from budgetnet.model.build import Model
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.ship.tflite.float_run import Weights, values
 from budgetnet.ship.tflite.interpreters import as_read
-from budgetnet.ship.tflite.ranges import Observed, Scale
+from budgetnet.ship.tflite.ranges import Observed
+from budgetnet.ship.tflite.scale import Scale
 from budgetnet.ship.tflite.writer import written
 
 USUAL = Preprocessing()

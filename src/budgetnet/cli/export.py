@@ -16,11 +16,20 @@ from budgetnet.draw.wording import LIMIT_NAMES
 if TYPE_CHECKING:
     from budgetnet.ship.exported import Exported, ExportedFile
 
-To = Annotated[Literal["tflite"], Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file.")]
+To = Annotated[
+    Literal["tflite", "all"],
+    Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file; all: each whose packages are installed."),
+]
+NumberTypeOption = Annotated[
+    Literal["int8", "float32"] | None,
+    Parameter(group=OUTPUT, help="The number type of the file; else int8, and with --to all each."),
+]
 OutFile = Annotated[
     Path | None,
     Parameter(
-        group=OUTPUT, metavar="FILE", help="The file; else model.tflite or model-float32.tflite in the run's folder."
+        group=OUTPUT,
+        metavar="FILE",
+        help="The file, with --to all a folder; else model.tflite, model-float32.tflite in the run's folder.",
     ),
 ]
 
@@ -32,7 +41,7 @@ def export(
     *,
     folders: ByFolder = BY_DATA,
     to: To = "tflite",
-    dtype: Annotated[Literal["int8", "float32"], Parameter(group=OUTPUT, help="The number type of the file.")] = "int8",
+    dtype: NumberTypeOption = None,
     out: OutFile = None,
     force: Annotated[
         bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
@@ -50,21 +59,46 @@ def export(
 
     with progress() as shown:
         made = export_now(run, to, folders.others(data), out, dtype, force, shown)
-    show.print_json(made) if as_json else _print(made)
-    return 0
+    if as_json:
+        show.print_json(made)
+    elif to == "all":
+        _print_table(made)
+    else:
+        _print(made.files[0])
+    return 0 if made.files else 1
 
 
-def _print(made: Exported) -> None:
-    from budgetnet.ship.export import faults_of
+def _print(file: ExportedFile) -> None:
+    _print_faults(file)
+    show.facts(_facts(file))
+    if file.keeps:
+        show.say()
+        rows = [(LIMIT_NAMES[row.name], f"{row.used:,}", f"{row.limit:,}", f"{row.left:,}") for row in file.keeps]
+        show.table(("limit", "the file uses", "of", "left"), rows)
 
+
+def _print_table(made: Exported) -> None:
+    rows: list[tuple[str, ...]] = []
     for file in made.files:
-        for fault in faults_of(file):
-            show.notice(f"budgetnet: not good enough: {fault}")
-        show.facts(_facts(file))
-        if file.keeps:
-            show.say()
-            rows = [(LIMIT_NAMES[row.name], f"{row.used:,}", f"{row.limit:,}", f"{row.left:,}") for row in file.keeps]
-            show.table(("limit", "the file uses", "of", "left"), rows)
+        _print_faults(file)
+        parity = "-" if file.parity is None else f"{file.parity:.1e}"
+        arena = "-" if file.arena_bytes is None else f"{file.arena_bytes:,}"
+        kept = f"{sum(row.left >= 0 for row in file.keeps)} of {len(file.keeps)}" if file.keeps else "none set"
+        accuracy = f"{show.percent(file.top1)} ({100 * file.change.value:+.1f})"
+        rows.append((file.format, file.dtype, f"{file.bytes:,}", parity, accuracy, arena, kept, Path(file.file).name))
+    if rows:
+        show.table(("format", "numbers", "bytes", "parity", "test accuracy", "arena", "limits kept", "file"), rows)
+        folder, images = Path(made.files[0].file).parent, made.files[0].images
+        show.say(f"In {folder}. Accuracy on {images:,} test images, and points more than the run's model.", "dim")
+    for row in made.refused:
+        show.notice(f"budgetnet: no {row.format} file in {row.dtype}: {row.reason}")
+
+
+def _print_faults(file: ExportedFile) -> None:
+    from budgetnet.ship.good_enough import faults_of
+
+    for fault in faults_of(file):
+        show.notice(f"budgetnet: not good enough: {fault}")
 
 
 def _facts(file: ExportedFile) -> dict[str, str]:

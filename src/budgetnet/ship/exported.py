@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
-from budgetnet.codec import NonNegativeFloat, NonNegativeInt, NotEmpty, PositiveInt, Share, to_plain
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, to_plain
 from budgetnet.statistics import Estimate
 
 Format = Literal["tflite"]
@@ -22,8 +22,8 @@ class ExportedFile:
     Attributes:
         format: "tflite".
         dtype: The number type of its weights and maps, "int8" or "float32".
-        file: Its path.
-        bytes: Its size.
+        file: Its path; of a format that is a folder the folder's.
+        bytes: Its size; of a folder that of its files.
         flash_bytes: What of it is flashed: without the labels and notes behind the model.
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for float32.
         allocated: Whether its interpreter was given so many bytes here and answered; None where it is not installed,
@@ -63,14 +63,31 @@ class ExportedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
-    """The files that an export made.
+class RefusedFile:
+    """A format and number type of which no file was written.
 
     Attributes:
-        files: One for each format and number type that was asked for.
+        format: The format.
+        dtype: The number type.
+        reason: Why, in a line.
     """
 
-    files: NotEmpty[ExportedFile]
+    format: Format
+    dtype: NumberType
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export of a run made.
+
+    Attributes:
+        files: One for each format and number type that was asked for and is good enough.
+        refused: Where all formats were asked for, those without a file, and why.
+    """
+
+    files: tuple[ExportedFile, ...]
+    refused: tuple[RefusedFile, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in JSON's types.

@@ -9,28 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.ship.tflite.ranges import PIXELS
-
-NEEDED = {"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"}
-"""The modules that a file is written and judged by, with the packages that have them."""
-
-
-def check_installed() -> None:
-    """Raise a one-line `ValueError` where a package is missing."""
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise ValueError(f"a TensorFlow Lite file needs {' and '.join(missing)}; pip install 'budgetnet[tflite]'")
+from budgetnet.ship.tflite.scale import PIXELS
 
 
 def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference: bool = False) -> NDArray[np.float32]:
     """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes).
 
-    `reference`: by the kernels that say what is right, which TensorFlow Lite Micro follows, in place of the quick ones.
+    `reference`: in int8 by the kernels that say what is right, which TensorFlow Lite Micro follows, in place of the
+    quick ones. In float32 both are right, and those of the reference take minutes.
     """
     from ai_edge_litert.interpreter import OpResolverType
 
-    kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-    interpreter = _interpreter(file, experimental_op_resolver_type=kernels)
+    interpreter = _interpreter(file, experimental_op_resolver_type=OpResolverType.AUTO)
+    if reference and interpreter.get_input_details()[0]["dtype"] is np.int8:
+        interpreter = _interpreter(file, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     rows: list[NDArray[np.float32]] = []
     for image in images:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Network
-from budgetnet.ship.tflite.difference import MOST_DIFFERENCE, difference
+from budgetnet.ship.difference import difference
+from budgetnet.ship.good_enough import MOST_DIFFERENCE
 from budgetnet.ship.tflite.float_run import Weights, values
 from budgetnet.ship.tflite.interpreters import float_tensors_by_litert
 from budgetnet.ship.tflite.writer import Written

@@ -1,22 +1,19 @@
-"""From the values of a network's tensors to eight bits: real = scale * (integer - zero point).
+"""From the values of a network's tensors to the scales of their integers.
 
-Source: Jacob et al., arXiv:1712.05877, section 2.1; the fixed scales are those of TensorFlow Lite's 8-bit
-specification.
+The fixed scales are those of TensorFlow Lite's 8-bit specification.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from budgetnet.costs.planners.tflite_ops import Code, TfliteOp
+from budgetnet.ship.tflite.scale import PIXELS, Scale
 
-LOWEST, HIGHEST = -128, 127
-LEAST_SCALE = 1e-8
 QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
 """Ranges may end at these quantiles. One image of two hundred can stretch the range of Swish so far that a network
 loses half of its accuracy."""
@@ -24,25 +21,8 @@ SAMPLED = 1 << 16
 """A quantile is taken over about this many values of a tensor each time that it is seen, at most twice as many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How a tensor's integers are read: real = scale * (integer - zero_point), integers from -128 to 127."""
-
-    scale: float
-    zero_point: int
-
-    @staticmethod
-    def of(low: float, high: float) -> Scale:
-        """The scale of a range, which is widened to hold 0."""
-        low, high = min(low, 0.0), max(high, 0.0)
-        scale = max((high - low) / (HIGHEST - LOWEST), LEAST_SCALE)
-        return Scale(scale, min(max(round(LOWEST - low / scale), LOWEST), HIGHEST))
-
-
 FIXED: Mapping[Code, Scale] = {"LOGISTIC": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
 """What these ops make has one scale in every file."""
-PIXELS = Scale(1.0, LOWEST)
-"""The file reads pixel - 128."""
 SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""
 

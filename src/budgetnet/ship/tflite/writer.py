@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
 from budgetnet.ship.tflite.float_run import Weights
-from budgetnet.ship.tflite.ranges import LEAST_SCALE, Scale
+from budgetnet.ship.tflite.scale import LEAST_SCALE, Scale
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3

@@ -1,0 +1,55 @@
+"""What every exported file says of itself: classes, preprocessing, budget, and whose weights it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, from_plain, require_unique, to_plain
+from budgetnet.data.images import Preprocessing
+from budgetnet.networks import Network
+
+FORMAT = "budgetnet.export.v1"
+LABELS, NOTES = "labels.txt", "budgetnet.json"
+"""Labels and notes have these names where a format keeps them as files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """All that answering with a file takes, beside the file's own ops.
+
+    Attributes:
+        network: The network.
+        classes: Names of the classes, in the order of the logits.
+        preprocessing: How pixels became inputs in training. The file takes plain pixels of the network's size: it is
+            told for the crop, the filter and the range of deep images.
+        side_px: Images are decoded with their short side scaled down to this, before the preprocessing.
+        temperature: What the logits are divided by before they become probabilities.
+        arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for other runtimes.
+        budget: The limits that the run was to keep; None where it had none.
+        weights_sha256: A digest of the weights that the file was made of.
+    """
+
+    network: Network
+    classes: NotEmpty[str]
+    preprocessing: Preprocessing
+    side_px: PositiveInt
+    temperature: PositiveFloat
+    arena_bytes: PositiveInt | None
+    budget: Budget | None
+    weights_sha256: str
+
+    def __post_init__(self) -> None:
+        require_unique("classes has a name", self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields in JSON's types, with the format's name."""
+        return {"format": FORMAT, **to_plain(self)}
+
+    @classmethod
+    def from_dict(cls, row: Any) -> Notes:
+        """Back again. Raises a one-line `ValueError` for what `to_dict` cannot have made."""
+        if not isinstance(row, dict) or row.get("format") != FORMAT:
+            raise ValueError(f"{NOTES} is not of the format {FORMAT}")
+        return from_plain(cls, {name: value for name, value in row.items() if name != "format"}, NOTES)
