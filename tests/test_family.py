@@ -22,6 +22,7 @@ from support.spaces import BASE, SMALL
 import budgetnet
 from budgetnet import Budget, Coefficients, cost, scale
 from budgetnet.cli import main
+from budgetnet.cli.show import plain
 from budgetnet.cluster.ray_cluster import Cluster
 from budgetnet.codec import from_record, to_plain
 from budgetnet.data import ImageSet, open_images
@@ -270,6 +271,7 @@ def test_a_family_is_a_file(digits: ImageSet, tmp_path: Path) -> None:
     made = family(digits, tmp_path)
     row = json.loads(json.dumps({"format": FORMAT, **to_plain(made)}))
     hold(row, "family.json")
+    hold(plain(made), "search family --json")
 
     def read() -> Family:
         where = f"family.json in {tmp_path}"

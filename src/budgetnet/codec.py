@@ -162,11 +162,12 @@ class _WrongError(Exception):
 def _stored(value: Any) -> list[dataclasses.Field[Any]]:
     """The fields that the file of this value has."""
     stored = [field for field in dataclasses.fields(value) if field.metadata.get("stored") != "no"]
-    return [
-        field
-        for field in stored
-        if field.metadata.get("stored") != "if set" or getattr(value, field.name) != field.default
-    ]
+    return [field for field in stored if is_kept(field, getattr(value, field.name))]
+
+
+def is_kept(field: dataclasses.Field[Any], value: object) -> bool:
+    """Whether a field with this value is there: one that is there only if it is set has to differ from its default."""
+    return field.metadata.get("stored") != "if set" or value != field.default
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from budgetnet.codec import is_kept
 from budgetnet.costs.network_cost import Cost
 from budgetnet.draw import wording
 from budgetnet.networks import Network
@@ -185,5 +186,6 @@ def plain(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
+    """What is shown of a dataclass: as in a file, a field that is there only if it is set is left out else."""
     shown = [field for field in dataclasses.fields(value) if field.metadata.get("shown") != "no"]
-    return {field.name: getattr(value, field.name) for field in shown}
+    return {field.name: getattr(value, field.name) for field in shown if is_kept(field, getattr(value, field.name))}
