@@ -123,5 +123,9 @@ def _facts(file: ExportedFile) -> dict[str, str]:
     if file.parity is not None:
         rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
     if file.quantile is not None:
+        ways = (f"{row.way} {row.divergence:.4f} nats, {share(row.top1)}" for row in file.tried)
+        rows["eight bits"] = (
+            f"{'; '.join(ways)} on validation images; the nearest to the model's probabilities is taken"
+        )
         rows["ranges"] = f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images"
     return rows

@@ -182,6 +182,7 @@ def _judged(subject: Subject, made: Made, runner: Runner, to: Format, dtype: Num
         shown=len(right) >= ENOUGH_IMAGES,
         quantile=made.quantile,
         calibration_images=made.calibration_images,
+        tried=made.tried,
         keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
     )
 

@@ -14,6 +14,26 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 NumberType = Literal["int8", "float32"]
 NUMBER_TYPES: tuple[NumberType, ...] = get_args(NumberType)
 
+Way = Literal["rounded", "corrected biases", "trained in eight bits"]
+"""The ways from a trained network to eight bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Try:
+    """A way to eight bits, measured on the validation images.
+
+    Attributes:
+        way: "rounded": weights and maps are rounded, nothing else. "corrected biases": so that every sum has on average
+            the value that it has in float. "trained in eight bits": weights were trained on to answer rounded as the
+            model does.
+        divergence: How far its probabilities are from the model's: the mean of sum p log(p / q), in nats.
+        top1: The share of the validation images that it gets right.
+    """
+
+    way: Way
+    divergence: NonNegativeFloat
+    top1: Share
+
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
@@ -39,6 +59,8 @@ class ExportedFile:
         shown: Whether there are enough images to show that the file loses less than a point.
         quantile: Ranges end at this quantile of each tensor's values, and at 1 minus it; None for float32.
         calibration_images: How many training images the ranges were read from.
+        tried: The ways to eight bits that were tried, in their order; the file is the one of the least divergence; none
+            for float32.
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
     """
 
@@ -59,6 +81,7 @@ class ExportedFile:
     shown: bool
     quantile: Share | None
     calibration_images: NonNegativeInt
+    tried: tuple[Int8Try, ...]
     keeps: tuple[LimitRow, ...]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.parallel.progress import Progress
-from budgetnet.ship.exported import NumberType
+from budgetnet.ship.exported import Int8Try, NumberType
 from budgetnet.ship.notes import Notes
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Made:
         allocated: Whether its interpreter was given so many bytes here and answered; None where that was not tried.
         quantile: Ranges end at this quantile of each tensor's values; None without ranges.
         calibration_images: How many training images the ranges were read from.
+        tried: The ways to eight bits that were tried, in their order; the nearest is the file.
         first_difference: Asked where the logits of a float file differ from the model's: the first op that does.
     """
 
@@ -38,6 +39,7 @@ class Made:
     allocated: bool | None = None
     quantile: float | None = None
     calibration_images: int = 0
+    tried: tuple[Int8Try, ...] = ()
     first_difference: Callable[[], str | None] = lambda: None
 
 

@@ -81,6 +81,11 @@ class SizedImages:
         return self._scored.indices
 
     @property
+    def training(self) -> NDArray[np.int64]:
+        """The indices of the training images."""
+        return self._scored.images.indices("train")
+
+    @property
     def calibration(self) -> NDArray[np.int64]:
         """The indices of the training images that ranges are read from."""
         return self._some("train", CALIBRATION_IMAGES)

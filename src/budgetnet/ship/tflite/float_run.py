@@ -6,6 +6,7 @@ Ranges are read from it, and it says at which op a file and the model part.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +28,23 @@ FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
     "hard_sigmoid": lambda x: functional.relu6(x + SHIFT),
 }
 """A fused non-linearity is computed by the op behind its own sum."""
+
+
+class OpWeights(Protocol):
+    """The numbers of ops that have some."""
+
+    def of(self, op: TfliteOp) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of a convolution (o, i, k, k) or linear layer (o, i)."""
+        ...
+
+    def factor(self, op: TfliteOp) -> float:
+        """What a MUL by a constant multiplies by."""
+        ...
+
+
+def as_it_is(name: str, value: Tensor) -> Tensor:
+    """A tensor that is stored in float."""
+    return value
 
 
 class Weights:
@@ -65,59 +83,80 @@ class Weights:
         return op.factor
 
 
-@torch.no_grad()
-def values(ops: Sequence[TfliteOp], weights: Weights, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+class Maps:
+    """The tensors that ops read, by their names; each is let go of behind the last op that reads it."""
+
+    def __init__(self, ops: Sequence[TfliteOp], images: Tensor) -> None:
+        self._last = {tensor.name: index for index, op in enumerate(ops) for tensor in op.reads}
+        self._live = {ops[0].reads[0].name: images}
+        self._done = 0
+
+    def read(self, op: TfliteOp) -> list[Tensor]:
+        """What an op reads."""
+        return [self._live[tensor.name] for tensor in op.reads]
+
+    def put(self, op: TfliteOp, value: Tensor) -> None:
+        """What the next op made."""
+        self._live[op.makes.name] = value
+        for tensor in op.reads:
+            if self._last[tensor.name] == self._done:
+                self._live.pop(tensor.name, None)
+        self._done += 1
+
+
+def values(
+    ops: Sequence[TfliteOp], weights: OpWeights, images: Tensor, kept: Callable[[str, Tensor], Tensor] = as_it_is
+) -> Iterator[tuple[str, Tensor]]:
     """(name, what it holds) of every tensor in the order in which they are made: (n, c, h, w).
 
-    Images are pixels, 0 to 255. A tensor is let go of behind the last op that reads it.
+    Images are pixels, 0 to 255. `kept` says what is left of a tensor once it is stored.
     """
-    last = {tensor.name: index for index, op in enumerate(ops) for tensor in op.reads}
-    live = {ops[0].reads[0].name: images}
+    maps = Maps(ops, images)
     yield ops[0].reads[0].name, images
-    for index, op in enumerate(ops):
-        made = _made(op, weights, [live[tensor.name] for tensor in op.reads])
-        yield op.makes.name, made
-        live[op.makes.name] = made
-        for tensor in op.reads:
-            if last[tensor.name] == index:
-                live.pop(tensor.name, None)
+    for op in ops:
+        value = kept(op.makes.name, made(op, weights, maps.read(op)))
+        yield op.makes.name, value
+        maps.put(op, value)
 
 
-def logits(ops: Sequence[TfliteOp], weights: Weights, images: Tensor) -> Tensor:
+def logits(
+    ops: Sequence[TfliteOp], weights: OpWeights, images: Tensor, kept: Callable[[str, Tensor], Tensor] = as_it_is
+) -> Tensor:
     """What the last op makes: (n, classes)."""
-    made = images
-    for _, value in values(ops, weights, images):
-        made = value
-    return made.flatten(1)
+    last = images
+    for _, value in values(ops, weights, images, kept):
+        last = value
+    return last.flatten(1)
 
 
-def _made(op: TfliteOp, weights: Weights, reads: list[Tensor]) -> Tensor:
+def made(op: TfliteOp, weights: OpWeights, reads: Sequence[Tensor], fused: bool = True) -> Tensor:
+    """What an op makes of what it reads; `fused`: with the non-linearity that is computed behind it."""
     x = reads[0]
     match op.code:
         case "CONV_2D" | "DEPTHWISE_CONV_2D":
             assert op.layer is not None
             kernel, bias = weights.of(op)
             x = same_padded(x, op.layer.kernel, op.layer.stride) if op.same else x
-            made = functional.conv2d(x, kernel, bias, op.layer.stride, groups=op.layer.groups)
+            y = functional.conv2d(x, kernel, bias, op.layer.stride, groups=op.layer.groups)
         case "FULLY_CONNECTED":
-            made = functional.linear(x.flatten(1), *weights.of(op))[:, :, None, None]
+            y = functional.linear(x.flatten(1), *weights.of(op))[:, :, None, None]
         case "PAD":
-            made = functional.pad(x, (op.margin,) * 4)
+            y = functional.pad(x, (op.margin,) * 4)
         case "MAX_POOL_2D":
             x = same_padded(x, POOL_KERNEL, POOL_STRIDE) if op.same else x
-            made = functional.max_pool2d(x, POOL_KERNEL, POOL_STRIDE)
+            y = functional.max_pool2d(x, POOL_KERNEL, POOL_STRIDE)
         case "MEAN":
-            made = x.mean((2, 3), keepdim=True)
+            y = x.mean((2, 3), keepdim=True)
         case "ADD":
-            made = x + reads[1]
+            y = x + reads[1]
         case "MUL":
-            made = x * (weights.factor(op) if op.factor is not None else reads[1])
+            y = x * (weights.factor(op) if op.factor is not None else reads[1])
         case "CONCATENATION":
-            made = torch.cat(reads, 1)
+            y = torch.cat(reads, 1)
         case "LOGISTIC":
-            made = torch.sigmoid(x)
+            y = torch.sigmoid(x)
         case "HARD_SWISH":
-            made = functional.hardswish(x)
+            y = functional.hardswish(x)
         case "TANH":
-            made = torch.tanh(x)
-    return FUSED[op.fused](made)
+            y = torch.tanh(x)
+    return FUSED[op.fused](y) if fused else y

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 LOWEST, HIGHEST = -128, 127
 LEAST_SCALE = 1e-8
+MOST_WEIGHT = 127
+"""Weights are symmetric: -127 to 127 times their scale."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
-from budgetnet.ship.tflite.float_run import Weights
-from budgetnet.ship.tflite.scale import LEAST_SCALE, Scale
+from budgetnet.ship.tflite.float_run import OpWeights
+from budgetnet.ship.tflite.scale import LEAST_SCALE, MOST_WEIGHT, Scale
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
-MOST_WEIGHT, MOST_BIAS = 127, 2**31 - 1
+MOST_BIAS = 2**31 - 1
 FLOAT_VERSION = 1
 """Every op takes float32 since its first version."""
 VERSIONS: Mapping[Code, int] = {
@@ -55,7 +55,7 @@ class Written(NamedTuple):
     tensors: Mapping[str, int]
 
 
-def written(network: Network, weights: Weights, scales: Mapping[str, Scale] | None) -> Written:
+def written(network: Network, weights: OpWeights, scales: Mapping[str, Scale] | None) -> Written:
     """The int8 file of a network whose tensors have these scales; without any the float32 file.
 
     Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for.
@@ -75,7 +75,7 @@ class _File:
         self.codes: list[Code] = []
         self.index: dict[str, int] = {}
 
-    def of(self, network: Network, weights: Weights) -> bytes:
+    def of(self, network: Network, weights: OpWeights) -> bytes:
         """All ops one after another, and the file around them."""
         ops = ops_of(network)
         image = ops[0].reads[0].name
@@ -84,7 +84,7 @@ class _File:
             self._op(op, weights)
         return self._packed(image, ops[-1].makes.name)
 
-    def _op(self, op: TfliteOp, weights: Weights) -> None:
+    def _op(self, op: TfliteOp, weights: OpWeights) -> None:
         inputs = [self.index[tensor.name] for tensor in op.reads]
         options: Any = None
         match op.code:
@@ -130,9 +130,9 @@ class _File:
         shape = (1, op.channels) if flat else (1, *op.px, op.channels)
         self._operator(op.code, inputs, self._activation(op.makes.name, shape), options)
 
-    def _weights(self, op: TfliteOp, weights: Weights) -> list[int]:
+    def _weights(self, op: TfliteOp, weights: OpWeights) -> list[int]:
         """The tensors of an op's kernel and bias."""
-        kernel, bias = (tensor.double().numpy() for tensor in weights.of(op))
+        kernel, bias = (tensor.detach().double().numpy() for tensor in weights.of(op))
         if op.fused == "hard_sigmoid":
             bias = bias + SHIFT
         axis = 0
