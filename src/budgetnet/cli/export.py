@@ -123,9 +123,7 @@ def _facts(file: ExportedFile) -> dict[str, str]:
     if file.parity is not None:
         rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
     if file.quantile is not None:
-        ways = (f"{row.way} {row.divergence:.4f} nats, {share(row.top1)}" for row in file.tried)
-        rows["eight bits"] = (
-            f"{'; '.join(ways)} on validation images; the nearest to the model's probabilities is taken"
-        )
+        ways = "; ".join(f"{row.way} {row.divergence:.4f}, {share(row.top1)}" for row in file.tried)
+        rows["eight bits"] = f"{ways} (nats from the model's probabilities and accuracy, validation images)"
         rows["ranges"] = f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images"
     return rows

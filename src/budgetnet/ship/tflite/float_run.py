@@ -152,7 +152,7 @@ def made(op: TfliteOp, weights: OpWeights, reads: Sequence[Tensor], fused: bool 
         case "MUL":
             y = x * (weights.factor(op) if op.factor is not None else reads[1])
         case "CONCATENATION":
-            y = torch.cat(reads, 1)
+            y = torch.cat(list(reads), 1)
         case "LOGISTIC":
             y = torch.sigmoid(x)
         case "HARD_SWISH":

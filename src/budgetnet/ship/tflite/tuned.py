@@ -1,8 +1,8 @@
 """Training with eight bits in mind: kernels and biases move until the rounded network answers as the float one does.
 
 The float network is the teacher, so that no label is needed and nothing else is learned: the loss is the
-Kullback-Leibler divergence of the answers to training images. Sources: Jacob et al., arXiv:1712.05877, section 3 (rounding
-in the forward pass); Hinton et al., arXiv:1503.02531 (the loss).
+Kullback-Leibler divergence of the answers to training images. Sources: Jacob et al., arXiv:1712.05877, section 3
+(rounding in the forward pass); Hinton et al., arXiv:1503.02531 (the loss).
 """
 
 from __future__ import annotations
