@@ -44,7 +44,7 @@ ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", d
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("export") / "run"
-    budgetnet.train("digits", NETWORK, epochs=3, out=run, budget=ROOMY, cluster=InlineExecutor())
+    budgetnet.train("digits", NETWORK, epochs=8, out=run, budget=ROOMY, cluster=InlineExecutor())
     return run
 
 
