@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from budgetnet import build, cost, inherit, open_images
-from budgetnet.data import Preprocessing, needed_side_px, open_cache, prepare
+from budgetnet.data import Preprocessing, needed_side_px, open_cache
+from budgetnet.data.batches import prepare
 from budgetnet.model.build import Model
 from budgetnet.model.inherit import losses
 from budgetnet.model.weights import load_model

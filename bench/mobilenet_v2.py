@@ -26,7 +26,9 @@ import torch
 from torch.nn import functional
 
 from budgetnet import adapt, cost, network, open_images
-from budgetnet.data import Augmentation, Preprocessing, TrainBatches, batches, needed_side_px, open_cache
+from budgetnet.data import Preprocessing, needed_side_px, open_cache
+from budgetnet.data.augment import Augmentation
+from budgetnet.data.batches import TrainBatches, batches
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.statistics import wilson

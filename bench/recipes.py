@@ -25,7 +25,8 @@ import torch
 from accelerate import Accelerator
 
 from budgetnet import Budget, inherit, open_images
-from budgetnet.data import Augmentation, ImageSet, Pixels, Preprocessing, needed_side_px, open_cache
+from budgetnet.data import ImageSet, Pixels, Preprocessing, needed_side_px, open_cache
+from budgetnet.data.augment import Augmentation
 from budgetnet.experiments.solve.candidates import BASES, candidates
 from budgetnet.model.build import Model
 from budgetnet.networks import Network

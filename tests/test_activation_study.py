@@ -26,7 +26,8 @@ import budgetnet
 from budgetnet import activation_study, network
 from budgetnet.cli import main
 from budgetnet.codec import to_plain
-from budgetnet.data import Batch, ImageSet, default_preprocessing, open_images
+from budgetnet.data import ImageSet, default_preprocessing, open_images
+from budgetnet.data.batches import Batch
 from budgetnet.experiments.activations.findings import findings
 from budgetnet.experiments.activations.measures import MEASURES, last_steps
 from budgetnet.experiments.activations.networks import (

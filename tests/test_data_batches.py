@@ -13,21 +13,18 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from budgetnet.data import (
-    Augmentation,
     ImageSet,
     Pixels,
     Preprocessing,
-    TrainBatches,
-    batches,
     default_preprocessing,
     draw,
     needed_side_px,
     open_cache,
     open_images,
-    prepare,
-    train_batch,
     train_order,
 )
+from budgetnet.data.augment import Augmentation
+from budgetnet.data.batches import TrainBatches, batches, prepare, train_batch
 from budgetnet.data.randaugment import OPERATIONS, randaugment
 
 PLAIN = Preprocessing(mean=(0.0,) * 3, std=(1.0,) * 3)

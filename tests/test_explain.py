@@ -24,7 +24,8 @@ from torch.nn import functional
 
 import budgetnet
 from budgetnet.cli import main
-from budgetnet.data import Preprocessing, decode, prepare
+from budgetnet.data import Preprocessing, decode
+from budgetnet.data.batches import prepare
 from budgetnet.inspect.explain import Explanation, explain
 from budgetnet.inspect.explain.cam import class_maps
 from budgetnet.inspect.explain.explaining import evenly

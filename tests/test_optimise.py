@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from budgetnet.codec import from_plain, to_plain
-from budgetnet.data import Augmentation
+from budgetnet.data.augment import Augmentation
 from budgetnet.networks import Norm
 from budgetnet.training.optimise import RMSpropTF, Schedule, average, optimiser_of, rare_class_eps
 from budgetnet.training.recipe import MODERN, PAPER, RECIPES, Recipe, guarded_batch, guarded_norm, recipe_of

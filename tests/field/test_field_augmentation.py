@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from budgetnet import Augment, adapt, network, open_images, train
 from budgetnet.cli import main
 from budgetnet.codec import from_plain, to_plain
-from budgetnet.data import Augmentation, ImageSet, Pixels, open_cache
-from budgetnet.data.augment import KINDS, Kind
+from budgetnet.data import ImageSet, Pixels, open_cache
+from budgetnet.data.augment import KINDS, Augmentation, Kind
 from budgetnet.data.label_changes import MOST_IMAGES, label_changes
 from budgetnet.data.randaugment import OPERATIONS, operations_without
 from budgetnet.training.augmenting import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -28,14 +28,10 @@ from budgetnet.data.augment import (
 )
 from budgetnet.data.cache import Pixels
 from budgetnet.data.draw import draw, order_of
+from budgetnet.data.fitting import Box, centre_box, fitted, network_pixels
 from budgetnet.data.images import ImageSet, Preprocessing
-from budgetnet.data.randaugment import Operation, operations_without, randaugment
+from budgetnet.data.randaugment import operations_without, randaugment
 from budgetnet.networks import Px, check_integer, square
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels of the source, as Pillow has them; fractions are kept."""
-
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +54,6 @@ def prepare(
     """Decoded images (h, w, c) uint8 as the input of evaluation: (n, c, height, width) float32 channels_last."""
     pixels = network_pixels(arrays, resolution_px, preprocessing)
     return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
-
-
-def network_pixels(
-    arrays: Sequence[NDArray[np.uint8]], resolution_px: int | Px, preprocessing: Preprocessing
-) -> NDArray[np.uint8]:
-    """Decoded images (h, w, c) at the network's size, before they are normalised: (n, height, width, c)."""
-    size_px = square(resolution_px)
-    boxes = [centre_box(array.shape[:2], size_px, preprocessing) for array in arrays]
-    return _gather(arrays, boxes, size_px, preprocessing)
 
 
 def input_batches(
@@ -142,13 +129,6 @@ def train_batch(
     return Batch(inputs, labels, targets, indices)
 
 
-def shrunk(arrays: Sequence[NDArray[np.uint8]], size_px: Px) -> NDArray[np.uint8]:
-    """Whole images stretched to one size, (n, height, width, c)."""
-    channels = arrays[0].shape[2]
-    stretched = Preprocessing(mean=(0.0,) * channels, std=(1.0,) * channels)
-    return _gather(arrays, [centre_box(array.shape[:2], size_px, stretched) for array in arrays], size_px, stretched)
-
-
 def augmented(
     arrays: Sequence[NDArray[np.uint8]],
     indices: NDArray[np.int64],
@@ -162,14 +142,22 @@ def augmented(
 ) -> Tensor:
     """Images cropped, mirrored, moved and coloured as drawn, (n, c, height, width), before any erasing and mixing."""
     boxes = _random_boxes([array.shape[:2] for array in arrays], size_px, preprocessing, augmentation, drawn)
-    operations = augmentation.randaugment and (
-        *augmentation.randaugment,
-        draw(seed, epochs, indices, 2 * augmentation.randaugment[0], 2),
-        operations_without(augmentation.randaugment_leaves_out),
-    )
-    gathered = _gather(arrays, boxes, size_px, preprocessing, drawn["flip"] < augmentation.flip, operations)
+    flips = drawn["flip"] < augmentation.flip
+    gathered = fitted(arrays, boxes, size_px, preprocessing, flips, _operations(augmentation, seed, epochs, indices))
     inputs = move(_to_device(gathered, device), augmentation, drawn)
     return colour_and_normalise(inputs, preprocessing, augmentation, drawn)
+
+
+def _operations(
+    augmentation: Augmentation, seed: int, epochs: NDArray[np.int64], indices: NDArray[np.int64]
+) -> Callable[[int, Image.Image], Image.Image] | None:
+    """RandAugment of the image at each place of a batch, if there is any."""
+    if not augmentation.randaugment:
+        return None
+    count, magnitude = augmentation.randaugment
+    numbers = draw(seed, epochs, indices, 2 * count, 2)
+    choice = operations_without(augmentation.randaugment_leaves_out)
+    return lambda place, image: randaugment(image, count, magnitude, numbers[place].tolist(), choice)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,17 +236,6 @@ def _to_device(pixels: NDArray[np.uint8], device: str | torch.device) -> Tensor:
     return torch.from_numpy(pixels).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
 
 
-def centre_box(from_px: tuple[int, ...], to_px: Px, preprocessing: Preprocessing) -> Box:
-    """The box that evaluation sees: all of the image, or its largest centred box of the target's shape."""
-    height, width = from_px
-    if preprocessing.fit == "stretch":
-        return 0.0, 0.0, float(width), float(height)
-    scale = min(height / to_px[0], width / to_px[1]) * preprocessing.crop_share
-    high, wide = to_px[0] * scale, to_px[1] * scale
-    left, top = (width - wide) / 2, (height - high) / 2
-    return max(0.0, left), max(0.0, top), min(float(width), left + wide), min(float(height), top + high)
-
-
 def _random_boxes(
     sizes_px: Sequence[tuple[int, ...]],
     to_px: Px,
@@ -279,31 +256,3 @@ def _random_boxes(
     left, top = drawn["left"] * (width - wide), drawn["top"] * (height - tall)
     right, bottom = np.minimum(left + wide, width), np.minimum(top + tall, height)
     return [tuple(row) for row in np.stack([left, top, right, bottom], axis=1).tolist()]
-
-
-def _gather(
-    arrays: Sequence[NDArray[np.uint8]],
-    boxes: Sequence[Box],
-    to_px: Px,
-    preprocessing: Preprocessing,
-    flips: NDArray[np.bool_] | None = None,
-    operations: tuple[int, float, NDArray[np.float64], Sequence[Operation]] | None = None,
-) -> NDArray[np.uint8]:
-    """Boxes of images, resized with antialiasing to (n, height, width, c), flipped, RandAugmented."""
-    height, width = to_px
-    channels = len(preprocessing.mean)
-    gathered = np.empty((len(arrays), height, width, channels), np.uint8)
-    for index, (array, box) in enumerate(zip(arrays, boxes, strict=True)):
-        if array.shape[2] != channels:
-            raise ValueError(f"the images have {array.shape[2]} channels, but the preprocessing's mean has {channels}")
-        if operations is None and array.shape[:2] == to_px and box == (0.0, 0.0, width, height):
-            fitted = array
-        else:
-            image = Image.fromarray(array[..., 0] if channels == 1 else array)
-            image = image.resize((width, height), FILTERS[preprocessing.interpolation], box)
-            if operations is not None:
-                count, magnitude, numbers, choice = operations
-                image = randaugment(image, count, magnitude, numbers[index].tolist(), choice)
-            fitted = np.asarray(image).reshape(height, width, channels)
-        gathered[index] = fitted[:, ::-1] if flips is not None and flips[index] else fitted
-    return gathered

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from budgetnet.data import Pixels, Preprocessing
 from budgetnet.data.augment import Augmentation, draws_of
-from budgetnet.data.batches import augmented, shrunk
+from budgetnet.data.batches import augmented
 from budgetnet.data.draw import MASK
 from budgetnet.data.features import SIDE_PX, Features, features_of
+from budgetnet.data.fitting import shrunk
 
 LOOKED_AT_PX = 2 * SIDE_PX
 """The pixels of a side that images are held at, for changes to be drawn from."""

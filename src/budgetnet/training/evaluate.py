@@ -28,16 +28,8 @@ from budgetnet.codec import (
     require_unique,
     to_plain,
 )
-from budgetnet.data import (
-    Folders,
-    ImageSet,
-    Pixels,
-    Preprocessing,
-    data_of,
-    input_batches,
-    open_cache,
-    open_images,
-)
+from budgetnet.data import Folders, ImageSet, Pixels, Preprocessing, data_of, open_cache, open_images
+from budgetnet.data.batches import input_batches
 from budgetnet.data.deep import UNKNOWN_RANGE, Range, check_mixture, is_outside, outside_note
 from budgetnet.data.images import SPLITS
 from budgetnet.data.telling import classes_line, left_out_lines

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from budgetnet.arguments import RUN, integer, path, wrong
-from budgetnet.data import prepare
+from budgetnet.data.batches import prepare
 from budgetnet.data.decode import decode_noted
 from budgetnet.data.walk import matching, walk
 from budgetnet.networks import Network, network_of

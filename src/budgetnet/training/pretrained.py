@@ -12,7 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from budgetnet.budgets.budget import Budget
-from budgetnet.data import ImageSet, Pixels, prepare
+from budgetnet.data import ImageSet, Pixels
+from budgetnet.data.batches import prepare
 from budgetnet.model.files import save_tensors
 from budgetnet.model.inherit import are_relatives, check_relatives, distance, inherit
 from budgetnet.model.sources import installed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from budgetnet.codec import NonNegativeFloat, PositiveFloat, PositiveInt, Share
-from budgetnet.data import Augmentation
+from budgetnet.data.augment import Augmentation
 from budgetnet.networks import Network, Norm, check_share, choose
 
 OptimiserKind = Literal["adamw", "rmsprop", "sgd"]

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from budgetnet.codec import NonNegativeInt, PositiveInt, require
-from budgetnet.data import Augmentation, Batch, ImageSet, Pixels, Preprocessing, TrainBatches
+from budgetnet.data import ImageSet, Pixels, Preprocessing
+from budgetnet.data.augment import Augmentation
+from budgetnet.data.batches import Batch, TrainBatches
 from budgetnet.data.images import check_channels
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import AGAIN, load_checkpoint, load_tensors, save_checkpoint

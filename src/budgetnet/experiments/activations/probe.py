@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from budgetnet.data import Batch
+from budgetnet.data.batches import Batch
 from budgetnet.model.build import Model
 from budgetnet.training.trainer import loss_of
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from budgetnet.atomic_write import written_aside
-from budgetnet.data import ImageSet, Pixels, evenly, input_batches, train_batch
+from budgetnet.data import ImageSet, Pixels, evenly
+from budgetnet.data.batches import input_batches, train_batch
 from budgetnet.experiments.activations.probe import ModelProbe, Probe, ProbeValues
 from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from budgetnet.data import Preprocessing, decode, prepare
+from budgetnet.data import Preprocessing, decode
+from budgetnet.data.batches import prepare
 from budgetnet.data.decode import decode_noted
 from budgetnet.draw.wording import TIMES
 from budgetnet.inspect.explain.cam import class_maps

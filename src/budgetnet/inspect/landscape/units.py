@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from budgetnet.arguments import RUN, integer, of_kind, path, wrong
-from budgetnet.data import Folders, data_of, evenly, input_batches, open_cache
+from budgetnet.data import Folders, data_of, evenly, open_cache
+from budgetnet.data.batches import input_batches
 from budgetnet.inspect.landscape.functions import DEAD_SLOPE, largest_slope, name_of, with_slope
 from budgetnet.model.layers import activation_row
 from budgetnet.networks import Activation

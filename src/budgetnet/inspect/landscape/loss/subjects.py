@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from budgetnet.data import Folders, ImageSet, data_of, input_batches, open_cache
+from budgetnet.data import Folders, ImageSet, data_of, open_cache
+from budgetnet.data.batches import input_batches
 from budgetnet.data.draw import order_of
 from budgetnet.draw.wording import listed
 from budgetnet.inspect.landscape.loss.weights import Probe, fingerprint
