@@ -25,7 +25,7 @@ from budgetnet.model.inherit import losses
 from budgetnet.model.weights import load_model
 from budgetnet.networks import RELU6, SWISH, Network, Squeeze, Stage
 from budgetnet.networks.scaling import Scaling, resize
-from budgetnet.training.evaluate import class_indices
+from budgetnet.training.scored_images import class_indices
 
 
 def changes(parent: Network) -> Iterator[tuple[str, Network]]:

@@ -31,7 +31,7 @@ from budgetnet.model.files import save_tensors
 from budgetnet.model.inherit import inherit
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import Workers, workers_for
-from budgetnet.runs.run import write_json
+from budgetnet.runs.files import write_json
 from budgetnet.training.augmenting import AUTO, choose_augmentation, fitted
 from budgetnet.training.job import JobContext, TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model

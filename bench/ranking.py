@@ -55,8 +55,8 @@ from budgetnet.experiments.baseline.surrogate import additive_model
 from budgetnet.experiments.experiment import read_finished
 from budgetnet.experiments.report import write_report
 from budgetnet.parallel.progress import Progress, Update
+from budgetnet.runs.files import write_json
 from budgetnet.runs.record import check_images, read_record
-from budgetnet.runs.run import write_json
 from budgetnet.training.job import JobContext, TrainingJob, whole_job
 from budgetnet.training.predictions import predictions_of, read_validation_predictions, train_and_test
 from budgetnet.training.trainer import TrainingSpec

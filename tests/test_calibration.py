@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from support.finished_runs import train_record
 
+from budgetnet.answers.evaluate import evaluate
 from budgetnet.cli import main
 from budgetnet.codec import to_plain
 from budgetnet.data import ImageSet, Pixels, default_preprocessing, open_cache, open_images
@@ -26,12 +27,14 @@ from budgetnet.model.weights import load_model, save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.networks.zoo import network
+from budgetnet.runs.files import read_json, write_json
 from budgetnet.runs.record import save_record
-from budgetnet.runs.run import load_run, read_json, write_json
+from budgetnet.runs.run import load_run
 from budgetnet.runs.split_file import learned_files, read_split, write_split
 from budgetnet.statistics import LEAST_PROBABILITY
 from budgetnet.training.calibration import FEWEST_IMAGES, calibrate, fit_temperature, log_losses
-from budgetnet.training.evaluate import evaluate, probabilities, score
+from budgetnet.training.evaluate import probabilities
+from budgetnet.training.evaluation import score
 from budgetnet.training.image_scores import image_scores
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import Metrics, finalize

@@ -26,7 +26,7 @@ from budgetnet.cluster.stored_images import StoredImages, read_images, write_ima
 from budgetnet.data import ImageSet, default_preprocessing, open_cache, open_images
 from budgetnet.experiments.activations.training import ProbedTraining, train_and_probe
 from budgetnet.parallel.progress import Update
-from budgetnet.runs.run import append_event, read_events
+from budgetnet.runs.files import append_event, read_events
 from budgetnet.training.job import JobContext, JobFiles, TrainingJob, whole_job
 from budgetnet.training.predictions import train_and_test
 from budgetnet.training.recipe import MODERN

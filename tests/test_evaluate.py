@@ -17,10 +17,12 @@ from support.finished_runs import train_record
 from budgetnet import build, evaluate, network, open_images
 from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
+from budgetnet.runs.files import append_event, read_events, read_json, write_json
 from budgetnet.runs.record import save_record
-from budgetnet.runs.run import append_event, check_device, load_run, read_events, read_json, write_json
+from budgetnet.runs.run import check_device, load_run
 from budgetnet.statistics import paired_difference, wilson
-from budgetnet.training.evaluate import Evaluation, calibration_error, probabilities, score
+from budgetnet.training.evaluate import probabilities
+from budgetnet.training.evaluation import Evaluation, calibration_error, score
 
 DIGITS = tuple(str(digit) for digit in range(10))
 

@@ -32,8 +32,8 @@ from budgetnet.experiments.compare.result import Comparison
 from budgetnet.networks import RELU, Activation
 from budgetnet.networks.scaling import PAPER
 from budgetnet.parallel.progress import silent
+from budgetnet.runs.files import write_json
 from budgetnet.runs.record import DataRecord, MachineRecord, Record, machine_record, save_record
-from budgetnet.runs.run import write_json
 from budgetnet.statistics import PairedDifference
 from budgetnet.training.augmenting import Augment
 from budgetnet.training.recipe import recipe_of

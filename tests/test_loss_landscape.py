@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 import budgetnet
+from budgetnet.answers.evaluate import evaluate
 from budgetnet.cli import main
 from budgetnet.codec import from_record
 from budgetnet.data import default_preprocessing
@@ -39,8 +40,7 @@ from budgetnet.model.layers import activation
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Activation, Network
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.runs.run import read_events
-from budgetnet.training.evaluate import evaluate
+from budgetnet.runs.files import read_events
 
 __all__ = ["photos"]  # a fixture
 

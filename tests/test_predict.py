@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 
 from budgetnet import build, network, open_images, predict
+from budgetnet.answers.evaluate import evaluate
 from budgetnet.data import Preprocessing, open_cache
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.run import load_run
 from budgetnet.statistics import log_losses
-from budgetnet.training.evaluate import evaluate, probabilities
+from budgetnet.training.evaluate import probabilities
 from budgetnet.training.predict import Prediction, Unreadable
 
 CLASSES = ("cat", "dog", "fish")

@@ -35,7 +35,7 @@ from budgetnet.experiments.solve.report import solve_command
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.train import TRAIN
 from budgetnet.experiments.train.report import train_command
-from budgetnet.training.evaluate import score
+from budgetnet.training.evaluation import score
 from budgetnet.training.events import Events, events_of
 
 HOSTILE = ("<b>&\"'$x$", "日本語", 'zz\x01\x7f id="stolen"', "</style><script>")

@@ -29,9 +29,9 @@ from budgetnet.networks.scaling import Scaling, adapt, resize
 from budgetnet.networks.zoo import network
 from budgetnet.parallel.progress import silent
 from budgetnet.parallel.workers import ProcessGroup, Workers, _quota_cores, cores, process_group_for
+from budgetnet.runs.files import read_events
 from budgetnet.runs.folder import clear_run, run_folder, run_lock
 from budgetnet.runs.record import read_record
-from budgetnet.runs.run import read_events
 from budgetnet.training.final import train_data_parallel
 from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
 from budgetnet.training.memory import shared_batch

@@ -11,7 +11,7 @@ from bench.gallery.files import save_page
 from budgetnet.draw.wording import percent
 from budgetnet.experiments.activations.plan import StudyRecord
 from budgetnet.experiments.activations.report import study_command
-from budgetnet.training.evaluate import Evaluation
+from budgetnet.training.evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

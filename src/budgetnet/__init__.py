@@ -6,6 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from budgetnet.answers.evaluate import evaluate
+    from budgetnet.answers.predict import predict
     from budgetnet.budgets.budget import Budget, BudgetError
     from budgetnet.budgets.fit import fit
     from budgetnet.budgets.joint import frontier
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from budgetnet.networks.zoo import names, network
     from budgetnet.ship.export import export
     from budgetnet.training.augmenting import Augment
-    from budgetnet.training.evaluate import evaluate
-    from budgetnet.training.predict import predict
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ _PLACES = {
     "compare": "experiments.compare",
     "cost": "costs.network_cost",
     "dead_units": "inspect.landscape",
-    "evaluate": "training.evaluate",
+    "evaluate": "answers.evaluate",
     "explain": "inspect.explain",
     "export": "ship.export",
     "fit": "budgets.fit",
@@ -62,7 +62,7 @@ _PLACES = {
     "open_images": "data",
     "output_landscape": "inspect.landscape",
     "preview": "experiments.solve",
-    "predict": "training.predict",
+    "predict": "answers.predict",
     "scale": "networks.scaling",
     "search_family": "experiments.family",
     "search_baseline": "experiments.baseline",

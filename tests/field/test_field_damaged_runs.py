@@ -25,8 +25,8 @@ from budgetnet.data import default_preprocessing, open_images
 from budgetnet.experiments.experiment import read_finished
 from budgetnet.experiments.train import TRAIN, Trained
 from budgetnet.model.files import load_tensors, save_checkpoint
+from budgetnet.runs.files import append_event, read_events, write_json
 from budgetnet.runs.record import save_record
-from budgetnet.runs.run import append_event, read_events, write_json
 from budgetnet.training.job import JobContext, opened, run_job, whole_job
 from budgetnet.training.outcome import finalize
 from budgetnet.training.recipe import MODERN
@@ -167,7 +167,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from pathlib import Path
 import numpy as np, torch
 from budgetnet.runs.record import save_record
-from budgetnet.runs.run import append_event, write_json
+from budgetnet.runs.files import append_event, write_json
 from budgetnet.experiments.experiment import read_finished
 from budgetnet.experiments.train import TRAIN, Trained
 from budgetnet.model.files import save_checkpoint, save_tensors

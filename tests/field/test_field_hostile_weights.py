@@ -23,7 +23,7 @@ from budgetnet.cli import main
 from budgetnet.data.decode import decode, look
 from budgetnet.model.files import load_tensors, read_header, save_tensors
 from budgetnet.model.weights import load_model, save_weights
-from budgetnet.runs.run import read_events, read_json
+from budgetnet.runs.files import read_events, read_json
 
 PREPROCESSING = {"mean": [0.5] * 3, "std": [0.25] * 3}
 

@@ -25,9 +25,10 @@ from budgetnet.data import default_preprocessing, open_cache, open_images
 from budgetnet.data.split import assign
 from budgetnet.experiments.trained import MOST_ROWS, class_rows, confused_pairs
 from budgetnet.model.build import build
-from budgetnet.runs.run import read_json, write_json
+from budgetnet.runs.files import read_json, write_json
 from budgetnet.statistics import log_losses
-from budgetnet.training.evaluate import Evaluation, answer, answer_rows, evaluation_of, probabilities, score
+from budgetnet.training.evaluate import answer, answer_rows, probabilities
+from budgetnet.training.evaluation import Evaluation, evaluation_of, score
 from budgetnet.training.image_scores import ImageScores, image_scores, joined, scores_in
 
 

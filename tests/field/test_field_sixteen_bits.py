@@ -20,6 +20,8 @@ from PIL import Image
 from support.finished_runs import train_record
 
 from budgetnet import network, train
+from budgetnet.answers.evaluate import evaluate
+from budgetnet.answers.predict import predict
 from budgetnet.cli import main
 from budgetnet.codec import to_plain
 from budgetnet.data import Preprocessing, decode, open_cache, open_images
@@ -29,9 +31,8 @@ from budgetnet.model.build import build
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.record import check_values
 from budgetnet.runs.run import Loaded, load_run
-from budgetnet.training.evaluate import evaluate
 from budgetnet.training.plan import preprocessing_for
-from budgetnet.training.predict import Prediction, predict
+from budgetnet.training.predict import Prediction
 
 SIDE = 24
 Words = NDArray[np.uint16]

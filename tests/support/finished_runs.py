@@ -27,13 +27,13 @@ from budgetnet.experiments.train.result import TrainResult
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, FitStrategy
 from budgetnet.parallel.workers import ProcessGroup
+from budgetnet.runs.files import append_event, write_json
 from budgetnet.runs.record import MachineRecord, Record, data_record, save_record
-from budgetnet.runs.run import append_event, write_json
 from budgetnet.runs.split_file import write_split
 from budgetnet.statistics import Estimate, wilson
 from budgetnet.training.augmenting import AUTO, Chosen
 from budgetnet.training.calibration import Calibration
-from budgetnet.training.evaluate import Evaluation, evaluation_of
+from budgetnet.training.evaluation import Evaluation, evaluation_of
 from budgetnet.training.image_scores import ImageScores, image_scores
 from budgetnet.training.outcome import Metrics, mistakes
 from budgetnet.training.recipe import MODERN

@@ -21,8 +21,8 @@ from budgetnet.draw.wording import percent, points
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.report import PAGE, Column, Figure, Finding, Report, Section, Table, row
 from budgetnet.reading import read_json_file
+from budgetnet.runs.files import write_json
 from budgetnet.runs.record import Record
-from budgetnet.runs.run import write_json
 from budgetnet.statistics import Estimate, wilson
 from budgetnet.training.job import JobContext, JobFiles, opened
 

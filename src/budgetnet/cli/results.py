@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.solve import Solution
     from budgetnet.experiments.train import Trained
     from budgetnet.training.calibration import Calibration
-    from budgetnet.training.evaluate import Evaluation
+    from budgetnet.training.evaluation import Evaluation
     from budgetnet.training.predict import Prediction
 
 MOST_CONFUSIONS = 8

@@ -16,7 +16,7 @@ from typing import TypeVar, cast
 
 from budgetnet.cluster.storage import Storage
 from budgetnet.cluster.stored_images import StoredImages, read_images
-from budgetnet.runs.run import append_event, read_events
+from budgetnet.runs.files import append_event, read_events
 from budgetnet.training.job import Job, JobFiles, lend
 
 JobType = TypeVar("JobType", bound=Job)

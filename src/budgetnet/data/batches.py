@@ -52,7 +52,11 @@ def prepare(
     device: str | torch.device = "cpu",
 ) -> Tensor:
     """Decoded images (h, w, c) uint8 as the input of evaluation: (n, c, height, width) float32 channels_last."""
-    pixels = network_pixels(arrays, resolution_px, preprocessing)
+    return inputs_of(network_pixels(arrays, resolution_px, preprocessing), preprocessing, device)
+
+
+def inputs_of(pixels: NDArray[np.uint8], preprocessing: Preprocessing, device: str | torch.device = "cpu") -> Tensor:
+    """Pixels of the network's size (n, height, width, c) as the input of evaluation, as `prepare` gives it."""
     return colour_and_normalise(_to_device(pixels, device), preprocessing, None, {})
 
 

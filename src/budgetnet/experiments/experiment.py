@@ -27,6 +27,7 @@ from budgetnet.parallel.notebook import notebook_progress
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.reading import read_json_file
 from budgetnet.runs.elapsed import Elapsed, earlier_starts_seconds
+from budgetnet.runs.files import reading, write_json
 from budgetnet.runs.folder import clear_run, clear_training, run_folder, run_lock
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.record import (
@@ -40,7 +41,6 @@ from budgetnet.runs.record import (
     save_record,
     warn_of_other_cores,
 )
-from budgetnet.runs.run import reading, write_json
 from budgetnet.training.job import JobContext
 from budgetnet.training.stopwatch import MACHINE, Clock
 

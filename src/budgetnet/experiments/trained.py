@@ -49,7 +49,7 @@ from budgetnet.networks import Network
 from budgetnet.runs.record import DataRecord
 from budgetnet.runs.split_file import SplitFile
 from budgetnet.training.calibration import Calibration
-from budgetnet.training.evaluate import ClassRow, Evaluation
+from budgetnet.training.evaluation import ClassRow, Evaluation
 from budgetnet.training.events import Events
 from budgetnet.training.outcome import Metrics, Mistake
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from budgetnet.arguments import several, text
-from budgetnet.model.state_dicts import named_classes
 from budgetnet.reading import file_content, named_json, shown
 
 MOST_BYTES = 1 << 26
@@ -51,3 +51,26 @@ def _checked(where: str, names: tuple[str, ...]) -> tuple[str, ...]:
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ValueError(f"{where} has the class {shown(twice[0])} twice")
     return names
+
+
+def named_classes(value: object) -> tuple[str, ...] | None:
+    """Class names from a list of texts, {name: number} or {number: name}; None where a value is none of these."""
+    if isinstance(value, Mapping):
+        rows: Mapping[Any, Any] = value
+        by_number: dict[int, object] = {}
+        for key, entry in rows.items():
+            name = entry[-1] if isinstance(entry, list | tuple) and entry else entry  # Keras: number: [code, name]
+            if type(key) is int or (isinstance(key, str) and key.isdecimal() and isinstance(name, str)):
+                by_number[int(key)] = name
+            elif type(entry) is int:
+                by_number[entry] = key
+        value = [by_number.get(index) for index in range(len(rows))]
+    if not isinstance(value, list | tuple):
+        return None
+    names = tuple(one for one in value if isinstance(one, str))
+    return names if names and len(names) == len(value) else None
+
+
+def numbered_classes(count: int) -> tuple[str, ...]:
+    """What classes are called that nobody has named."""
+    return tuple(map(str, range(count)))

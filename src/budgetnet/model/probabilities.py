@@ -1,8 +1,14 @@
-"""Where logits become probabilities: here, for every answer of every model."""
+"""Where logits become probabilities: here, for every answer of every model, and of every exported file."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def class_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -17,3 +23,15 @@ def class_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     [0.67, 0.33]
     """
     return (logits.float() / temperature).softmax(1)
+
+
+def class_probabilities_of_file(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """As `class_probabilities`, without torch: what runs an exported file gives arrays.
+
+    >>> [round(float(share), 2) for share in class_probabilities_of_file(np.log([[0.8, 0.2]]), 2.0)[0]]
+    [0.67, 0.33]
+    """
+    scaled = logits.astype(np.float32) / np.float32(temperature)
+    with np.errstate(invalid="ignore"):  # logits that are no numbers give probabilities that are none
+        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from budgetnet.costs.network_cost import cost
 from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
+from budgetnet.model.class_names import named_classes
 from budgetnet.model.files import TORCH_SUFFIXES, check_numbers, load_tensors, read_torch
 from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
 from budgetnet.model.keras import keras_application, keras_preprocessing, keras_shaped, keras_tensors, keras_translated
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, layout_starts, translated
-from budgetnet.model.state_dicts import StateDict, named_classes, state_dict_of
+from budgetnet.model.state_dicts import StateDict, state_dict_of
 from budgetnet.networks import Network, zoo
 from budgetnet.reading import read_json_file
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from budgetnet.model.class_names import named_classes
 from budgetnet.model.layouts import LAYOUTS
 
 SIGNATURES = (*(row.signature for row in LAYOUTS), "stem.conv.weight")
@@ -134,21 +135,3 @@ def _classes(content: object) -> tuple[str, ...] | None:
     """The classes in the order of the logits, where a checkpoint says them as a list or by number."""
     rows: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}
     return next((names for key in CLASS_NAMES if (names := named_classes(rows.get(key)))), None)
-
-
-def named_classes(value: object) -> tuple[str, ...] | None:
-    """Class names from a list of texts, {name: number} or {number: name}; None where a value is none of these."""
-    if isinstance(value, Mapping):
-        rows: Mapping[Any, Any] = value
-        by_number: dict[int, object] = {}
-        for key, entry in rows.items():
-            name = entry[-1] if isinstance(entry, list | tuple) and entry else entry  # Keras: number: [code, name]
-            if type(key) is int or (isinstance(key, str) and key.isdecimal() and isinstance(name, str)):
-                by_number[int(key)] = name
-            elif type(entry) is int:
-                by_number[entry] = key
-        value = [by_number.get(index) for index in range(len(rows))]
-    if not isinstance(value, list | tuple):
-        return None
-    names = tuple(one for one in value if isinstance(one, str))
-    return names if names and len(names) == len(value) else None

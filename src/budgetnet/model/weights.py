@@ -19,6 +19,7 @@ from torch import Tensor
 
 from budgetnet.arguments import path as path_of
 from budgetnet.model.build import Model, build, model_of
+from budgetnet.model.class_names import numbered_classes
 from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
 from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
 from budgetnet.model.state_dicts import state_dict_of
@@ -207,11 +208,6 @@ def _usual_classes(count: int) -> tuple[str, ...]:
     if count == len(classes) + 1:  # Google's mobile networks have one more, in front
         return ("background", *classes)
     return classes if count == len(classes) else numbered_classes(count)
-
-
-def numbered_classes(count: int) -> tuple[str, ...]:
-    """What classes are called that nobody has named."""
-    return tuple(map(str, range(count)))
 
 
 def load_weights(model: Model, source: str | Path) -> Model:

@@ -13,7 +13,7 @@ from typing import Self
 
 from budgetnet.codec import NonNegativeFloat, from_plain
 from budgetnet.reading import read_json_file
-from budgetnet.runs.run import reading
+from budgetnet.runs.files import reading
 
 FILE = "elapsed.json"
 EVERY_SECONDS = 1.0

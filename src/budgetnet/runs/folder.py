@@ -13,8 +13,8 @@ from pathlib import Path
 from budgetnet.codec import to_plain
 from budgetnet.data import Data, identity_of, name_of
 from budgetnet.reading import read_json_file
+from budgetnet.runs.files import INITIAL, reading
 from budgetnet.runs.record import FILE as PLAN
-from budgetnet.runs.run import INITIAL, reading
 
 LOCK = ".lock"
 

@@ -34,7 +34,7 @@ from budgetnet.data.images import SPLITS
 from budgetnet.networks import Network
 from budgetnet.parallel.workers import cores
 from budgetnet.reading import read_json_file
-from budgetnet.runs.run import reading, write_json
+from budgetnet.runs.files import reading, write_json
 
 FORMAT = "budgetnet.plan.v2"
 FILE = "plan.json"

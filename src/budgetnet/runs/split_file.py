@@ -10,7 +10,7 @@ from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import ImageSet
 from budgetnet.data.images import SPLITS
 from budgetnet.reading import read_json_file
-from budgetnet.runs.run import reading, write_json
+from budgetnet.runs.files import reading, write_json
 
 FILE = "split.json"
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from budgetnet.ship.exported import Format, NumberType
 from budgetnet.ship.made import Maker, Opener
+from budgetnet.ship.notes import NOTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,22 @@ class FormatRow:
         names: Its files' names in a run's folder, by number type; the first is the one that it has unless asked.
         packages: The modules that it is made, judged and read with, and the packages that have them.
         extra: The extra of this package that brings them.
+        inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
+            and its notes: other tools write such files, too.
     """
 
     title: str
     names: Mapping[NumberType, str]
     packages: Mapping[str, str]
     extra: str
+    inside: tuple[str, ...] = ()
+
+    def is_of(self, path: Path) -> bool:
+        """Whether `export` wrote this file or folder, whole or cut short, for all that its name and content say."""
+        if self.inside:
+            return path.is_dir() and all((path / name).is_file() for name in self.inside)
+        suffixes = {Path(name).suffix for name in self.names.values()}
+        return path.suffix.lower() in suffixes and path.is_file() and NOTES.encode() in path.read_bytes()
 
     def missing(self) -> tuple[str, ...]:
         """The packages that are not installed."""
@@ -48,6 +60,11 @@ ROWS: Mapping[Format, FormatRow] = {
 }
 
 
+def format_of(path: Path) -> Format | None:
+    """The format of a file or folder that `export` wrote; None for all else, files of other tools among it."""
+    return next((name for name, row in ROWS.items() if row.is_of(path)), None)
+
+
 def maker(name: Format) -> Maker:
     """What makes files of a format. It is imported only now: it needs the packages of the extra."""
     match name:
@@ -57,7 +74,8 @@ def maker(name: Format) -> Maker:
 
 
 def opener(name: Format) -> Opener:
-    """What reads files of a format, without torch."""
+    """What reads files of a format, without torch. Raises a one-line `ValueError` where a package is missing."""
+    ROWS[name].check_installed()
     match name:
         case "tflite":
             from budgetnet.ship.tflite.read import opened

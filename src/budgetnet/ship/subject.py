@@ -15,10 +15,12 @@ from budgetnet.codec import from_plain
 from budgetnet.data import Data, Pixels, network_pixels, open_cache
 from budgetnet.data.draw import evenly
 from budgetnet.parallel.progress import Progress
+from budgetnet.runs.files import read_json, reading
 from budgetnet.runs.record import FILE as PLAN
-from budgetnet.runs.run import Loaded, load_run, read_json, reading
+from budgetnet.runs.run import Loaded, load_run
 from budgetnet.ship.notes import Notes
-from budgetnet.training.evaluate import Scored, images_of, logits_of
+from budgetnet.training.evaluate import logits_of
+from budgetnet.training.scored_images import Scored, images_of
 
 CALIBRATION_IMAGES = 200
 """Ranges of integers are read from at most this many training images."""

@@ -21,7 +21,8 @@ from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly
 from budgetnet.data.held_out import FEWEST_VALIDATION
 from budgetnet.model.build import Model
 from budgetnet.training.chance import against_chance
-from budgetnet.training.evaluate import calibration_error, logits_of
+from budgetnet.training.evaluate import logits_of
+from budgetnet.training.evaluation import calibration_error
 
 FEWEST_IMAGES = 50
 """A temperature is fitted on at least this many images: on 30 it makes the log loss of other images worse as often as

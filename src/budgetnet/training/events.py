@@ -9,7 +9,7 @@ from pathlib import Path
 
 from budgetnet.arguments import shown
 from budgetnet.codec import NonNegativeFloat, NonNegativeInt, Share, from_plain
-from budgetnet.runs.run import read_events, reading
+from budgetnet.runs.files import read_events, reading
 from budgetnet.training.job import EVENT_SECONDS, TrainingJob
 
 

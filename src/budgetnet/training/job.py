@@ -32,8 +32,8 @@ from budgetnet.data.held_out import held_out_images
 from budgetnet.model.files import save_tensors
 from budgetnet.parallel.progress import Update
 from budgetnet.parallel.workers import hold_stop, report
+from budgetnet.runs.files import INITIAL, append_event
 from budgetnet.runs.record import Amendment, amendments_of, append_amendment
-from budgetnet.runs.run import INITIAL, append_event
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
 from budgetnet.training.pace import LEAST_STEPS_SHARE, Pace, StepPlan, steps_at

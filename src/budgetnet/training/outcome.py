@@ -21,11 +21,13 @@ from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import save_weights
 from budgetnet.networks import Network
 from budgetnet.reading import read_json_file
+from budgetnet.runs.files import reading, reading_rows
 from budgetnet.runs.record import DataRecord
-from budgetnet.runs.run import SIDE_NOTE, reading, reading_rows
+from budgetnet.runs.run import SIDE_NOTE
 from budgetnet.runs.split_file import write_split
 from budgetnet.training.calibration import Calibration, calibrate
-from budgetnet.training.evaluate import Evaluation, evaluation_of, scores_at
+from budgetnet.training.evaluate import scores_at
+from budgetnet.training.evaluation import Evaluation, evaluation_of
 from budgetnet.training.image_scores import ImageScores, scores_in
 from budgetnet.training.job import TrainingJob, held_out_of
 from budgetnet.training.recipe import trained_network

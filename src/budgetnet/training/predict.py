@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from budgetnet.arguments import RUN, integer, path, wrong
-from budgetnet.data.batches import prepare
+from budgetnet.arguments import path
 from budgetnet.data.decode import decode_noted
 from budgetnet.data.walk import matching, walk
-from budgetnet.networks import Network, network_of
-from budgetnet.runs.run import Loaded, check_device, load_run
+from budgetnet.training.answerer import Answerer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,69 +50,16 @@ class Unreadable:
     reason: str
 
 
-def predict(
-    run: str | Path | Loaded,
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-    batch: int = 32,
-    top: int = 1,
-    device: str = "cpu",
-    network: Network | None = None,
-    class_names: str | Path | Sequence[str] | None = None,
-) -> Iterator[Prediction | Unreadable]:
-    """Answer image files with a trained model, in the order in which they are given.
-
-    Images are decoded and preprocessed as the weights need it, `batch` at a time, so that any number of them takes the
-    same memory. The answers come one by one.
-
-    Args:
-        run: A run's folder, a source of weights as `load_weights` takes it, or a model that was loaded before.
-        paths: Files, folders (all images below them, links followed, each folder once) and globs (** goes into
-            folders); one or several.
-        batch: How many images are read and computed together.
-        top: How many classes each answer has.
-        device: "cpu", "cuda" or "mps".
-        network: The network of weights that do not say it.
-        class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
-
-    Returns:
-        An iterator over answers. A file or folder that cannot be read gives an `Unreadable`, and the rest goes on.
-
-    Raises:
-        ValueError: The run cannot be read, or no path leads to a file; both are raised at once. Also, while answers are
-            taken, where the model's outputs are not numbers.
-        TypeError: An argument has another type.
-
-    Example:
-        >>> import budgetnet
-        >>> from budgetnet.model.weights import save_weights
-        >>> from PIL import Image
-        >>> net = budgetnet.network("mobilenet_v3_small", classes=2, resolution_px=32)
-        >>> pixels = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-        >>> save_weights("cats.safetensors", budgetnet.build(net, seed=0), ["cat", "dog"], pixels)
-        >>> Image.new("RGB", (40, 40)).save("black.png")
-        >>> [answer.path for answer in budgetnet.predict("cats.safetensors", "black.png")]
-        ['black.png']
-    """
-    run = run if isinstance(run, Loaded) else path("run", run, RUN)
-    batch, top = integer("batch", batch), integer("top", top)
-    given = [paths] if isinstance(paths, str | os.PathLike) else paths
-    if isinstance(given, bytes | dict) or not isinstance(given, Iterable):
-        raise wrong("paths", paths, "paths of images, folders or globs", of_type=True)
-    if isinstance(given, list | tuple):  # else they come one by one
-        given = [path("one of the paths", one) for one in given]
-    check_device(device)
-    network = None if network is None else network_of("network", network)
-    loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
-    files = found_files(given)
+def image_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
+    """As `found_files`. Raises a one-line `ValueError` at once where no path leads to a file."""
+    files = found_files(paths)
     nowhere: list[Unreadable] = []
     for file in files:
         if not isinstance(file, Unreadable):
-            break
+            return chain(nowhere, [file], files)
         nowhere.append(file)
-    else:
-        where = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
-        raise ValueError(f"there is no image at {where}; give image files, folders or globs")
-    return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
+    where = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
+    raise ValueError(f"there is no image at {where}; give image files, folders or globs")
 
 
 def found_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
@@ -154,11 +97,15 @@ def _below(folder: str) -> Iterator[str | Unreadable]:
             yield Unreadable(entry.path, entry.problem)
 
 
-def _answers(
-    loaded: Loaded, files: Iterator[str | Unreadable], batch: int, top: int, device: str
+def predictions(
+    answerer: Answerer, files: Iterator[str | Unreadable], batch: int, top: int
 ) -> Iterator[Prediction | Unreadable]:
-    loaded.model.to(device).eval()
-    channels, side_px, value_range = loaded.network.in_channels, loaded.side_px, loaded.preprocessing.value_range
+    """What it answers to each file, one after another; `batch` of them are read and computed together.
+
+    Raises a one-line `ValueError`, while answers are taken, for answers that are not numbers.
+    """
+    channels, side_px = answerer.network.in_channels, answerer.side_px
+    value_range = answerer.preprocessing.value_range
 
     def read(file: str | Unreadable) -> tuple[NDArray[np.uint8], str | None] | Unreadable:
         if isinstance(file, Unreadable):
@@ -172,21 +119,19 @@ def _answers(
         while part := list(islice(files, batch)):
             found = list(threads.map(read, part))
             good = [one[0] for one in found if not isinstance(one, Unreadable)]
-            answers = iter(_logits_and_probabilities(loaded, good, device) if good else ())
+            answers = iter(_logits_and_probabilities(answerer, good) if good else ())
             for file, one in zip(part, found, strict=True):
                 if isinstance(one, Unreadable):
                     yield one
                 else:
-                    yield _prediction(str(file), *next(answers), loaded.classes, top, one[1])
+                    yield _prediction(str(file), *next(answers), answerer.classes, top, one[1])
 
 
-@torch.inference_mode()
 def _logits_and_probabilities(
-    loaded: Loaded, arrays: list[NDArray[np.uint8]], device: str
+    answerer: Answerer, decoded: list[NDArray[np.uint8]]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Logits and probabilities of each image, (classes,) each."""
-    inputs = prepare(arrays, loaded.network.resolution_px, loaded.preprocessing, device)
-    logits, shares = (rows.cpu().numpy() for rows in loaded.answer(inputs))
+    logits, shares = answerer.answers(decoded)
     if not np.isfinite(shares).all():
         raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
     return zip(logits, shares, strict=True)

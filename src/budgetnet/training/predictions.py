@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from budgetnet.atomic_write import written_aside
 from budgetnet.codec import require, require_interval
 from budgetnet.data import ImageSet
-from budgetnet.runs.run import reading_rows
+from budgetnet.runs.files import reading_rows
 from budgetnet.statistics import Seeds
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.evaluate import answer, answer_rows

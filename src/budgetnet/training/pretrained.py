@@ -21,7 +21,7 @@ from budgetnet.model.weights import load_model, load_weights
 from budgetnet.networks import Network, zoo
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import Workers, workers_for
-from budgetnet.runs.run import INITIAL
+from budgetnet.runs.files import INITIAL
 from budgetnet.training.job import JobContext, opened
 from budgetnet.training.recipe import Recipe, recipe_of
 from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of

@@ -19,7 +19,7 @@ from budgetnet.experiments.activations.probe import ModelProbe, Probe, ProbeValu
 from budgetnet.inspect.landscape.units import dead_units
 from budgetnet.model.build import Model
 from budgetnet.model.layers import Swish
-from budgetnet.runs.run import reading_rows
+from budgetnet.runs.files import reading_rows
 from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import answer
 from budgetnet.training.image_scores import scores_in

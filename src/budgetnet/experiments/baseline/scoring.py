@@ -25,7 +25,7 @@ from budgetnet.experiments.baseline.objective import Score
 from budgetnet.experiments.baseline.search import OnResult, ScoreBatch
 from budgetnet.parallel.progress import Progress
 from budgetnet.reading import read_json_file
-from budgetnet.runs.run import write_json
+from budgetnet.runs.files import write_json
 from budgetnet.training.image_scores import ImageScores
 from budgetnet.training.job import JobContext, TrainingJob, run_job, whole_job
 from budgetnet.training.predictions import read_validation_predictions

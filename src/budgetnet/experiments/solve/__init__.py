@@ -41,7 +41,7 @@ from budgetnet.networks.scaling import (
 from budgetnet.parallel.progress import Progress, silent
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
-from budgetnet.training.evaluate import Evaluation
+from budgetnet.training.evaluation import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.pretrained import asked_recipe
 from budgetnet.training.recipe import Recipe

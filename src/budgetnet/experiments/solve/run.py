@@ -13,7 +13,7 @@ from budgetnet.experiments.solve.choice import Choice, ValidationScores, choose_
 from budgetnet.experiments.solve.plan import Entrant, SolvePlan, Steps
 from budgetnet.experiments.solve.result import RungScore, SolveRecord, SolveResult
 from budgetnet.parallel.progress import Update
-from budgetnet.runs.run import write_json
+from budgetnet.runs.files import write_json
 from budgetnet.statistics import wilson
 from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.final import chance_of, check_learned

@@ -30,7 +30,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
-from budgetnet.training.evaluate import Evaluation
+from budgetnet.training.evaluation import Evaluation
 from budgetnet.training.outcome import FILE, FORMAT, check_model
 from budgetnet.training.plan import check_time
 from budgetnet.training.pretrained import asked_recipe

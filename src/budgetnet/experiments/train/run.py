@@ -6,8 +6,8 @@ from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.train.plan import TrainPlan
 from budgetnet.experiments.train.request import TrainRequest
 from budgetnet.experiments.train.result import TrainResult
+from budgetnet.runs.files import write_json
 from budgetnet.runs.record import Record
-from budgetnet.runs.run import write_json
 from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.final import check_learned
 from budgetnet.training.job import whole_job

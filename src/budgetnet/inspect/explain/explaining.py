@@ -26,8 +26,10 @@ from budgetnet.inspect.explain.values import Answer, Explanation, Gates, ImageRo
 from budgetnet.inspect.side_by_side import source_name
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.runs.run import check_device, write_json
-from budgetnet.training.predict import Prediction, Unreadable, found_files, predict
+from budgetnet.runs.files import write_json
+from budgetnet.runs.run import check_device
+from budgetnet.training.evaluate import answerer_of
+from budgetnet.training.predict import Prediction, Unreadable, found_files, image_files, predictions
 
 DRAWN = 8
 
@@ -164,7 +166,7 @@ def _answered(
     found = list(_found(paths))
     answers: list[Prediction] = []
     with recording(subject.loaded.model) as gates:
-        for answer in predict(subject.loaded, found, batch, device=device):
+        for answer in predictions(answerer_of(subject.loaded, device), image_files(found), batch, top=1):
             answers.append(_readable(answer))
             progress(Update("answering", len(answers), len(found)))
     return answers, joined(gates)

@@ -12,7 +12,7 @@ from budgetnet.data.digits import pixels
 from budgetnet.inspect.explain.subjects import Subject
 from budgetnet.inspect.side_by_side import place_of
 from budgetnet.parallel.progress import Progress
-from budgetnet.training.evaluate import images_of
+from budgetnet.training.scored_images import images_of
 
 
 def split_files(subject: Subject, split: str, progress: Progress) -> list[str]:

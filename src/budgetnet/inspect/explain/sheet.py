@@ -14,7 +14,7 @@ from budgetnet.inspect.explain.drawing import Drawing
 from budgetnet.inspect.explain.figures import SheetHead, SheetTile, save, sheet_figure
 from budgetnet.inspect.explain.subjects import Subject
 from budgetnet.inspect.explain.values import ClassMap, ImageRow, NetworkRow
-from budgetnet.training.evaluate import loosened
+from budgetnet.training.scored_images import loosened
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,9 @@ from budgetnet.draw.wording import listed
 from budgetnet.inspect.explain.values import NetworkRow, Role
 from budgetnet.inspect.side_by_side import activation_kinds, differences_except_activations, labels_of, place_of
 from budgetnet.networks import Network, Px
-from budgetnet.runs.run import Loaded, load_run, read_json
-from budgetnet.training.evaluate import known_class, loosened
+from budgetnet.runs.files import read_json
+from budgetnet.runs.run import Loaded, load_run
+from budgetnet.training.scored_images import known_class, loosened
 
 SHOWN_CHOICES = 12
 NEAR = 3

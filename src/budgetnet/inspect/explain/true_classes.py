@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from budgetnet.data.folder import LIST, listed
-from budgetnet.training.evaluate import known_class
+from budgetnet.training.scored_images import known_class
 
 
 def true_class(path: str, classes: Sequence[str]) -> str | None:

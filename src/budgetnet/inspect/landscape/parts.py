@@ -10,7 +10,7 @@ from budgetnet.codec import from_record, to_plain
 from budgetnet.draw.svg import inline_svg
 from budgetnet.inspect.landscape.sheets import save_png, save_svg
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.runs.run import read_json, write_json
+from budgetnet.runs.files import read_json, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,7 @@ from budgetnet.model.layers import activation_row
 from budgetnet.networks import Activation
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.run import check_device, load_run
-from budgetnet.training.evaluate import images_of
+from budgetnet.training.scored_images import images_of
 
 SILENT_DEVIATION = 0.01
 """A unit is silent below this share of its layer's deviation."""

@@ -25,10 +25,11 @@ from budgetnet.inspect.landscape.loss.values import (
 from budgetnet.inspect.landscape.loss.weights import Direction, Moved, kept
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
+from budgetnet.runs.files import append_event, read_events
 from budgetnet.runs.folder import clear_run, run_lock
 from budgetnet.runs.record import Record, check_request, machine_record, read_record, save_record
-from budgetnet.runs.run import append_event, check_device, read_events
-from budgetnet.training.evaluate import CHOICES
+from budgetnet.runs.run import check_device
+from budgetnet.training.scored_images import CHOICES
 
 COMMAND = "landscape loss"
 POINTS = "points.jsonl"

@@ -20,7 +20,7 @@ from budgetnet.inspect.side_by_side import activation_kinds, differences_except_
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.record import DataRecord, data_record, read_header
 from budgetnet.runs.run import Loaded, load_run
-from budgetnet.training.evaluate import Scored, images_of
+from budgetnet.training.scored_images import Scored, images_of
 
 BATCH = 64
 

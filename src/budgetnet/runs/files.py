@@ -1,0 +1,137 @@
+"""The files of a run's folder, written so that a kill at any moment leaves whole ones. No torch: exported files are
+answered beside them without it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.atomic_write import written_aside
+from budgetnet.codec import DamagedError
+from budgetnet.reading import named_json, read_json_file
+
+INITIAL = "initial"
+"""A run's folder has a folder of this name while it trains, where its networks begin from pretrained weights: it holds
+those, and is written before plan.json."""
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write a JSON file, aside, synced and renamed. Raises `ValueError` for NaN and infinities."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with written_aside(Path(path)) as aside:
+        aside.write_text(text + "\n", encoding="utf-8")
+
+
+class DamagedFileError(ValueError):
+    """A missing or damaged file of a run, in one line that also says what to do."""
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, instead: str = "begin again with --fresh") -> Iterator[None]:
+    """Work in here fails by a missing or damaged file of a run with a one-line `ValueError`: which, and what to do.
+
+    Of a file that is read on the way, that one is named.
+    """
+    try:
+        yield
+    except DamagedFileError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        what = str(error) if isinstance(error, ValueError) else f"{error!r} is wrong in it"
+        what = error.what if isinstance(error, DamagedError) else what
+        named = what if str(path) in what else f"{path} is damaged: {what}"
+        raise DamagedFileError(f"{named}; put the file back, or {instead}") from error
+
+
+@contextlib.contextmanager
+def reading_rows(path: Path) -> Iterator[dict[str, NDArray[Any]]]:
+    """The arrays of an .npz file of a run, by their names. Where it cannot be read, and where work in here fails by a
+    missing or wrong array, that is a one-line `ValueError`, as `reading` has it."""
+    with reading(path):
+        yield _rows(path)
+
+
+def _rows(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file) as rows:
+            return dict(rows)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # zipfile, zlib and numpy each have errors of their own for bytes that are not theirs
+        raise ValueError("it is not a whole .npz file of numbers") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """The value of a JSON file. Raises a one-line `ValueError` for what `read_json_file` refuses."""
+    return read_json_file(Path(path))
+
+
+def append_event(path: str | Path, event: Mapping[str, object]) -> None:
+    """Add one line of JSON; a last line that a kill cut short is dropped first.
+
+    Several processes may write to one file. Numbers that are none (a loss that ran away) become null.
+    """
+    line = json.dumps({name: _finite(value) for name, value in event.items()}, allow_nan=False) + "\n"
+    with open(path, "a+b", buffering=0) as file, _alone(file):
+        _drop_torn_line(file)
+        rest = memoryview(line.encode())
+        try:
+            while rest:  # of a line that a full disk cuts, the second part is refused
+                rest = rest[file.write(rest) :]
+        except OSError as error:  # it names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_events(path: str | Path) -> tuple[dict[str, Any], ...]:
+    """The events of a file in order, without a last line that was cut short; none where there is no file.
+
+    Raises a one-line `ValueError` for a line that is not a JSON object.
+    """
+    try:
+        *lines, _ = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return ()
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        event = named_json(f"line {number} of {path}", line)
+        if not isinstance(event, dict):
+            raise ValueError(f"line {number} of {path} is not a JSON object")
+        events.append(event)
+    return tuple(events)
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _drop_torn_line(file: IO[bytes]) -> None:
+    """Cut the file behind its last line end."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) == b"\n":
+        return
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
+
+
+@contextlib.contextmanager
+def _alone(file: IO[bytes]) -> Iterator[None]:
+    """Hold the lock of an open file; closing it, or its holder's death, frees it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: one writer
+        yield
+        return
+    with contextlib.suppress(OSError):  # a file system without locks: one writer
+        fcntl.flock(file, fcntl.LOCK_EX)
+    yield
