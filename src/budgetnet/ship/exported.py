@@ -15,7 +15,7 @@ NumberType = Literal["int8", "float32"]
 NUMBER_TYPES: tuple[NumberType, ...] = get_args(NumberType)
 
 Way = Literal["rounded", "corrected biases", "trained in eight bits"]
-"""The ways from a trained network to eight bits."""
+"""These are the ways from a trained network to eight bits."""
 
 
 @dataclass(frozen=True, slots=True)
