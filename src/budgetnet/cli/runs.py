@@ -52,7 +52,7 @@ Data = Annotated[
 RunFolder = Annotated[
     str,
     Parameter(
-        help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras, .tflite or checkpoint (docs/weights.md)."
+        help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras, .tflite, checkpoint (docs/weights.md)."
     ),
 ]
 NewRun = Annotated[
