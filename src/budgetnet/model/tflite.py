@@ -46,12 +46,9 @@ def tflite_tensors(graph: Graph) -> dict[str, Tensor]:
 
     Raises a one-line `ValueError` for numbers that are no weights, and for a file whose layers share theirs.
     """
-    layers, held = (
-        graph.layers(),
-        sum(tensor.numbers.nbytes for tensor in graph.file.tensors if tensor.numbers is not None),
-    )
+    layers = graph.layers()
     claimed = sum(_bytes(graph, step) for step in layers)
-    if claimed > SHARED * min(held, graph.file.bytes):
+    if claimed > SHARED * graph.file.bytes:
         raise ValueError(f"{graph.where} has layers that share their numbers and are more than the file; it is refused")
     tensors: dict[str, Tensor] = {}
     for step in layers:
