@@ -199,7 +199,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_exported_file_names_its_network_classes_and_temperature(run: Path) -> None:
     expected, found = load_run(run), load_run(run / "model-float32.tflite")
     assert found.network == expected.network and found.classes == expected.classes
-    assert found.preprocessing == expected.preprocessing and found.temperature == expected.temperature != 1.0
+    assert found.preprocessing == expected.preprocessing and found.side_px == expected.side_px
+    assert found.temperature == expected.temperature != 1.0
     ours, theirs = (evaluate(one, "digits") for one in (run, run / "model-float32.tflite"))
     assert theirs.top1 == ours.top1 and theirs.log_loss == pytest.approx(ours.log_loss, abs=1e-5)
     assert abs(evaluate(run / "model.tflite", "digits").top1 - ours.top1) < 0.05
@@ -222,6 +223,7 @@ def test_a_training_begins_from_an_exported_file(run: Path, few_digits: Path, tm
         ("network", {"name": "x"}, "is damaged: "),
         ("classes", ["a"], "is damaged: its classes do not match its network"),
         ("preprocessing", 7, "is damaged: it has no preprocessing"),
+        ("side_px", 0, "is damaged: its side_px is no number of pixels"),
         ("temperature", -1, "is damaged: its temperature is no number above 0"),
     ],
 )

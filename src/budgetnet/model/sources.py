@@ -30,6 +30,7 @@ from budgetnet.model.tflite import (
     tflite_network,
     tflite_preprocessing,
     tflite_shaped,
+    tflite_side_px,
     tflite_temperature,
     tflite_tensors,
     tflite_translated,
@@ -78,7 +79,8 @@ class Foreign:
     `translate` gives the tensors under our names, for a network. `network` is the zoo's that has these counts, if
     any, with the file's classes and input channels; `shaped` gives any network those. Padding and BatchNorm's epsilon
     are not among the tensors: `form_known` says whether the source tells them. `classes`: their names, where it does.
-    `temperature`: what its logits are divided by before they become probabilities.
+    `temperature`: what its logits are divided by before they become probabilities. `side_px`: the short side that its
+    images were decoded to, where it says so.
     """
 
     where: str
@@ -91,6 +93,7 @@ class Foreign:
     shaped: Callable[[Network, Mapping[str, Tensor]], Network]
     classes: tuple[str, ...] | None = None
     temperature: float = 1.0
+    side_px: int | None = None
 
     def network_like(self, network: Network) -> Network:
         """That network with the classes and the input channels of these tensors."""
@@ -150,6 +153,7 @@ def _tflite(path: Path) -> Foreign:
         shaped=partial(tflite_shaped, graph=graph),
         classes=_known_as(tflite_classes(graph)),
         temperature=tflite_temperature(graph),
+        side_px=tflite_side_px(graph),
     )
 
 

@@ -33,7 +33,7 @@ BACKGROUND = "background"
 """Google's classifiers have a class of this name in front of their others."""
 WITH_BACKGROUND = 1001
 """ImageNet's thousand classes and the background."""
-MOST_PIXEL = 255
+MOST_PIXEL, MOST_SIDE_PX = 255, 1 << 20
 BILINEAR = ("mobilenet", "mnasnet")
 """Images of families whose names begin so are resized bilinearly; those of others bicubically. Source: the authors'
 evaluations, as for their checkpoints."""
@@ -222,6 +222,16 @@ def _pixels(graph: Graph) -> Mapping[str, tuple[float, ...]]:
         raise ValueError(f"{graph.where} multiplies pixels by other than numbers above 0")
     std = 1 / (MOST_PIXEL * scale)
     return {"mean": tuple((-offset * std).tolist()), "std": tuple(std.tolist())}
+
+
+def tflite_side_px(graph: Graph) -> int | None:
+    """The short side that a run's images were decoded to; None where the file does not say it."""
+    side_px = None if graph.file.notes is None else graph.file.notes.get("side_px")
+    if side_px is None:
+        return None
+    if isinstance(side_px, bool) or not isinstance(side_px, int) or not 0 < side_px <= MOST_SIDE_PX:
+        raise ValueError(f"{NOTES} in {graph.where} is damaged: its side_px is no number of pixels")
+    return side_px
 
 
 def tflite_temperature(graph: Graph) -> float:

@@ -22,16 +22,13 @@ from budgetnet.data import Preprocessing, needed_side_px
 from budgetnet.model.build import Model
 from budgetnet.model.class_names import read_class_names
 from budgetnet.model.probabilities import class_probabilities
-from budgetnet.model.weights import load_model
+from budgetnet.model.weights import SIDE_NOTE, load_model
 from budgetnet.networks import Network, choose
 from budgetnet.reading import named_json, read_json_file
 
 INITIAL = "initial"
 """A run's folder has a folder of this name while it trains, where its networks begin from pretrained weights: it holds
 those, and is written before plan.json."""
-SIDE_NOTE = "side_px"
-"""The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
-same pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
