@@ -32,7 +32,7 @@ WIDTHS = (25, 35, 50, 75, 130, 140)
 BACKGROUND = "background"
 """Google's classifiers have a class of this name in front of their others."""
 WITH_BACKGROUND = 1001
-"""ImageNet's thousand classes and the background."""
+"""ImageNet's thousand classes and the background are so many."""
 MOST_PIXEL, MOST_SIDE_PX = 255, 1 << 20
 BILINEAR = ("mobilenet", "mnasnet")
 """Images of families whose names begin so are resized bilinearly; those of others bicubically. Source: the authors'

@@ -33,7 +33,7 @@ MOST_CONSTANT = 1 << 12
 """A constant that is added to a layer or multiplies one may have at most this many numbers."""
 
 Sides = tuple[int, int, int, int]
-"""Pixels of zeros above, below, left and right of a map."""
+"""A map has so many pixels of zeros above it, below, left and right."""
 NO_SIDES: Sides = (0, 0, 0, 0)
 
 
