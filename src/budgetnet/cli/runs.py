@@ -51,7 +51,9 @@ Data = Annotated[
 ]
 RunFolder = Annotated[
     str,
-    Parameter(help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras or checkpoint (docs/weights.md)."),
+    Parameter(
+        help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras, .tflite, checkpoint (docs/weights.md)."
+    ),
 ]
 NewRun = Annotated[
     Path | None,
@@ -222,7 +224,7 @@ def train(
         Parameter(
             group=NETWORK,
             metavar="SOURCE",
-            help="Weights that fit: a run, lite0, hf-hub:..., a .pth, .keras or checkpoint (docs/weights.md).",
+            help="Weights that fit: a run, lite0, hf-hub:..., a .pth, .keras, .tflite or checkpoint (docs/weights.md).",
         ),
     ] = None,
     pretrained: Pretrained = "none",

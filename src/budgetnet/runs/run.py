@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
     from budgetnet.model.build import Model
 
-SIDE_NOTE = "side_px"
-"""The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
-same pixels."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
@@ -66,7 +62,7 @@ def load_run(
     `ValueError` for an unfinished run, for weights that do not fit or have no classifier, and for such as take images
     of other than 1 or 3 channels.
     """
-    from budgetnet.model.weights import load_model
+    from budgetnet.model.weights import SIDE_NOTE, load_model
 
     names = None if class_names is None else read_class_names(class_names)
     weights = load_model(path, network, names)

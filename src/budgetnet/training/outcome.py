@@ -18,12 +18,11 @@ from budgetnet.data import ImageSet, Pixels
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import check_tensors, load_tensors
 from budgetnet.model.weights import FILE as WEIGHTS
-from budgetnet.model.weights import save_weights
+from budgetnet.model.weights import SIDE_NOTE, save_weights
 from budgetnet.networks import Network
 from budgetnet.reading import read_json_file
 from budgetnet.runs.files import reading, reading_rows
 from budgetnet.runs.record import DataRecord
-from budgetnet.runs.run import SIDE_NOTE
 from budgetnet.runs.split_file import write_split
 from budgetnet.training.calibration import Calibration, calibrate
 from budgetnet.training.evaluate import scores_at

@@ -38,11 +38,10 @@ from budgetnet.data.images import check_channels
 from budgetnet.experiments.experiment import Context, report_path
 from budgetnet.experiments.family.members import PHIS, members_of
 from budgetnet.experiments.timing import FORWARD_RATE, ends_of
-from budgetnet.model.weights import save_weights
+from budgetnet.model.weights import SIDE_NOTE, save_weights
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import Coefficients
 from budgetnet.runs.record import Record
-from budgetnet.runs.run import SIDE_NOTE
 from budgetnet.statistics import (
     PairedDifference,
     accuracy_of_seeds,

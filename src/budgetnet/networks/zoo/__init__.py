@@ -44,9 +44,10 @@ _FAMILIES = (
     ghostnet,
 )
 ROWS: Mapping[str, Callable[[], Network]] = {name: row for family in _FAMILIES for name, row in family.ROWS.items()}
-_WITH_WIDTH = tuple(
+WITH_WIDTH = tuple(
     name for family in (mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, mnasnet) for name in family.ROWS
 )
+"""These networks take a width in percent as a suffix of their name."""
 _WITH_TF_FORM = tuple(name for name in ROWS if name.startswith(("efficientnet", "mobilenet_v3")))
 
 
@@ -107,7 +108,7 @@ def _row(name: str) -> Network:
         return dataclasses.replace(_row(match), name=name, padding="same", norm=TF_NORM)
     if name in ROWS:
         return ROWS[name]()
-    if _plain(name) in _WITH_WIDTH:
+    if _plain(name) in WITH_WIDTH:
         percent = int(name.rpartition("_")[2])
         return resize(ROWS[_plain(name)](), Scaling(width=percent / 100), name=name)
     raise ValueError(f"there is no network {name!r}; choose one of {', '.join(names())}")
