@@ -15,7 +15,7 @@ from budgetnet.ship.made import Runner
 from budgetnet.training.answerer import Answerer
 
 SECONDS = 0.5
-"""An export times its file for so long."""
+"""An export takes so long to time a file."""
 
 
 def answerer_of_file(file: Path, to: Format) -> Answerer:

@@ -51,7 +51,7 @@ def notes_behind(file: str, content: bytes) -> Notes:
 
 
 _DAMAGES = (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, zlib.error)
-"""What reading a damaged archive raises."""
+"""These are raised where a damaged archive is read."""
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
