@@ -19,7 +19,8 @@ import numpy as np
 from bench.table import processor
 from bench.time_kept import burn
 from budgetnet import network
-from budgetnet.inspect.latency import Rounds, timed_rounds
+from budgetnet.inspect.latency import timed_rounds
+from budgetnet.inspect.turns import Rounds
 
 NETWORKS = (("mobilenet_v3_small", 32), ("mobilenet_v2", 96), ("efficientnet_b0", 224), ("efficientnet_b3", 300))
 LOADS = {"none added": 0, "one": 1, "two": 2}

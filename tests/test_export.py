@@ -119,7 +119,7 @@ def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
 def made(**changes: object) -> ExportedFile:
     usual = ExportedFile(
         "tflite", "int8", "model.tflite", 10, 9, 100, True, None, 500, 0.9, 0.87, 0.92, 0.9,
-        Estimate(0.0, -0.01, 0.01, 500), False, 0.99999, 200, (), (LimitRow("macs", 10, 9, 1),),
+        Estimate(0.0, -0.01, 0.01, 500), False, 0.99999, 200, (), 1.5, (LimitRow("macs", 10, 9, 1),),
     )  # fmt: skip
     return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
 

@@ -14,10 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import budgetnet
 from budgetnet import Network, build, network
+from budgetnet.answers.measure import Measured
 from budgetnet.cli import main
 from budgetnet.cli import measure as command
 from budgetnet.codec import from_plain
-from budgetnet.inspect.latency import Clocks, Measurement, TimedRun, measure_each, measurement
+from budgetnet.inspect.latency import measure_each
+from budgetnet.inspect.turns import Clocks, Measurement, TimedRun, measurement
 from budgetnet.model.deployed import deployed
 from budgetnet.parallel.progress import Progress, Update
 
@@ -153,25 +155,29 @@ DISTURBED = dataclasses.replace(ALONE, alone=False, others_cores=0.4)
 UNSTEADY = dataclasses.replace(DISTURBED, latency_ms=None, low_ms=None, median_ms=None, high_ms=None, halves_ratio=1.83)
 
 
+def _measured(row: Measurement) -> Measured:
+    return Measured(SMALL.name, SMALL, "torch", "float32", row)
+
+
 def test_a_disturbed_time_is_given_and_a_line_says_so(capsys: Capture) -> None:
-    command.answer([SMALL], [DISTURBED], as_json=False)
+    command.answer([_measured(DISTURBED)], as_json=False)
     captured = capsys.readouterr()
     assert captured.err == "budgetnet: disturbed: other programs took 40 % of a core; the times may be too long\n"
     row = next(line.split() for line in captured.out.splitlines() if line.startswith(SMALL.name))
     assert row[-5:] == ["1.80", "1.90", "2.00", "2.10", "500"]
-    command.answer([SMALL], [ALONE], as_json=False)
+    command.answer([_measured(ALONE)], as_json=False)
     assert capsys.readouterr().err == ""
 
 
 def test_a_network_without_a_time_has_a_line_that_says_why(capsys: Capture) -> None:
-    command.answer([SMALL, SMALL], [DISTURBED, UNSTEADY], as_json=True)
+    command.answer([_measured(DISTURBED), _measured(UNSTEADY)], as_json=True)
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     hold(found, "measure --json")
     assert [row["measurement"]["latency_ms"] for row in found["measurements"]] == [1.8, None]
     why = "two halves of its runs, taken in turns, differ 1.8 times; measure it for longer, as --seconds 10s"
     assert captured.err.splitlines()[1:] == [f"budgetnet: mobilenet_v3_small has no time: {why}"]
-    command.answer([SMALL], [UNSTEADY], as_json=False)
+    command.answer([_measured(UNSTEADY)], as_json=False)
     row = next(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(SMALL.name))
     assert row[-5:] == ["-", "-", "-", "-", "500"]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.answers.evaluate import evaluate
+    from budgetnet.answers.measure import measure
     from budgetnet.answers.predict import predict
     from budgetnet.budgets.budget import Budget, BudgetError
     from budgetnet.budgets.fit import fit
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from budgetnet.experiments.train import train
     from budgetnet.inspect.explain import explain
     from budgetnet.inspect.landscape import dead_units, loss_landscape, output_landscape
-    from budgetnet.inspect.latency import measure
     from budgetnet.model.build import build
     from budgetnet.model.inherit import inherit
     from budgetnet.model.weights import load_weights
@@ -56,7 +56,7 @@ _PLACES = {
     "inherit": "model.inherit",
     "load_weights": "model.weights",
     "loss_landscape": "inspect.landscape",
-    "measure": "inspect.latency",
+    "measure": "answers.measure",
     "names": "networks.zoo",
     "network": "networks.zoo",
     "open_images": "data",

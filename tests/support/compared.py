@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from budgetnet.experiments.compare.result import Compared, SeedScore
-from budgetnet.inspect.latency import Measurement
+from budgetnet.inspect.turns import Measurement
 from budgetnet.statistics import wilson
 from support.networks import PLAIN
 

@@ -85,11 +85,15 @@ def _print_table(made: Exported) -> None:
         arena = "-" if file.arena_bytes is None else f"{file.arena_bytes:,}"
         kept = f"{sum(row.left >= 0 for row in file.keeps)} of {len(file.keeps)}" if file.keeps else "none set"
         accuracy = f"{show.percent(file.top1)} ({100 * file.change.value:+.1f})"
-        rows.append((file.format, file.dtype, f"{file.bytes:,}", parity, accuracy, arena, kept, Path(file.file).name))
+        ms = "-" if file.latency_ms is None else f"{file.latency_ms:.2f}"
+        name = Path(file.file).name
+        rows.append((file.format, file.dtype, f"{file.bytes:,}", parity, accuracy, ms, arena, kept, name))
     if rows:
-        show.table(("format", "numbers", "bytes", "parity", "test accuracy", "arena", "limits kept", "file"), rows)
+        names = ("format", "numbers", "bytes", "parity", "test accuracy", "ms", "arena", "limits kept", "file")
+        show.table(names, rows)
         folder, images = Path(made.files[0].file).parent, made.files[0].images
         show.say(f"In {folder}. Accuracy on {images:,} test images, and points more than the run's model.", "dim")
+        show.say("ms: one image on one thread of this machine, which is no device.", "dim")
     for row in made.refused:
         show.notice(f"budgetnet: no {row.format} file in {row.dtype}: {row.reason}")
 
@@ -122,6 +126,8 @@ def _facts(file: ExportedFile) -> dict[str, str]:
     rows["change"] = f"{100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f}){few}"
     if file.parity is not None:
         rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
+    if file.latency_ms is not None:
+        rows["time"] = f"{file.latency_ms:.2f} ms an image on one thread of this machine, which is not the device"
     if file.quantile is not None:
         ways = "; ".join(f"{row.way} {row.divergence:.4f}, {share(row.top1)}" for row in file.tried)
         rows["eight bits"] = f"{ways} (nats from the model's probabilities and accuracy, validation images)"

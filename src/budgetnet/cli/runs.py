@@ -55,6 +55,13 @@ RunFolder = Annotated[
         help="A run or its weights; or lite0, hf-hub:timm/NAME, a .pth, .keras, .tflite, checkpoint (docs/weights.md)."
     ),
 ]
+Answering = Annotated[
+    str,
+    Parameter(
+        help="A run, its weights or a file that export wrote; or lite0, hf-hub:timm/NAME, a .pth, .keras or checkpoint "
+        "(docs/weights.md)."
+    ),
+]
 NewRun = Annotated[
     Path | None,
     Parameter(group=OUTPUT, metavar="RUN", help="The run's folder; else one under runs/ that the arguments name."),
@@ -285,7 +292,7 @@ def train(
 
 
 def evaluate(
-    run: RunFolder,
+    run: Answering,
     data: Annotated[str | None, Parameter(help="Other labelled images; the run's own unless given.")] = None,
     /,
     *,
@@ -303,7 +310,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     as_json: AsJson = False,
 ) -> int:
-    """Measure a trained network on labelled images.
+    """Measure a trained network, or a file that export wrote, on labelled images.
 
     Those that the run was trained from are scored in its own test split, others whole.
     Top-1 with its 95 % interval, calibration, a row for every class, the commonest confusions.
@@ -327,7 +334,7 @@ def evaluate(
 
 
 def predict(
-    run: RunFolder,
+    run: Answering,
     /,
     *image: ImageFiles,
     top: Annotated[int, WHOLE, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
@@ -337,7 +344,7 @@ def predict(
     device: DeviceOption = "cpu",
     as_json: AsJson = False,
 ) -> int:
-    """Label images with a trained network.
+    """Label images with a trained network, or with a file that export wrote.
 
     A file or folder that cannot be read is a line on standard error, and exit code 1 at the end.
 

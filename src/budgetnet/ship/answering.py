@@ -1,4 +1,4 @@
-"""An exported file as one that answers, by the runtime of its format. Nothing here needs torch."""
+"""An exported file at work in the runtime of its format: it answers, and it is timed. Nothing here needs torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.inspect.turns import Timed, clock_of, measurement, turns
 from budgetnet.model.probabilities import class_probabilities_of_file
 from budgetnet.ship.exported import Format
 from budgetnet.ship.formats import opener
+from budgetnet.ship.made import Runner
 from budgetnet.training.answerer import Answerer
+
+SECONDS = 0.5
+"""An export takes so long to time a file."""
 
 
 def answerer_of_file(file: Path, to: Format) -> Answerer:
@@ -26,3 +31,19 @@ def answerer_of_file(file: Path, to: Format) -> Answerer:
         return logits, class_probabilities_of_file(logits, notes.temperature)
 
     return Answerer(notes.network, notes.classes, notes.preprocessing, notes.side_px, answer)
+
+
+def timed_file(file: str, runner: Runner) -> Timed:
+    """An inference of one image, from plain pixels to logits."""
+    network = runner.notes.network
+    shape = (1, *network.resolution_px, network.in_channels)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return Timed(file, lambda: runner.logits(image))
+
+
+def latency_ms_of(file: Path, to: Format) -> float | None:
+    """Milliseconds of an inference of one image on one thread here, by the quick kernels; None where two halves of the
+    runs differ too much."""
+    clock = clock_of(threads=1, device="cpu")
+    (rounds,), others = turns([timed_file(str(file), opener(to)(file, False))], SECONDS, clock)
+    return measurement(rounds, 1, 1, "cpu", clock, others).latency_ms

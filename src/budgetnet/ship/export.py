@@ -13,11 +13,12 @@ from budgetnet.atomic_write import folder_written_aside, written_aside
 from budgetnet.data import Data, data_of
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
+from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
 from budgetnet.ship.formats import ROWS, maker, opener
 from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, faults_of, limits_of
-from budgetnet.ship.made import Made, Runner
+from budgetnet.ship.made import Made
 from budgetnet.ship.subject import Subject
 from budgetnet.statistics import paired_difference, wilson
 
@@ -137,7 +138,7 @@ def _exported(
     aside = written_aside if isinstance(made.content, bytes) else folder_written_aside
     with aside(target) as part:
         _write(part, made.content)
-        file = _judged(subject, made, opener(to)(part, True), to, dtype, target)
+        file = _judged(subject, made, part, to, dtype, target)
         faults = faults_of(file)
         if faults and not force:
             raise ValueError(
@@ -156,11 +157,11 @@ def _write(part: Path, content: bytes | Mapping[str, bytes]) -> None:
         (part / name).write_bytes(some)
 
 
-def _judged(subject: Subject, made: Made, runner: Runner, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
-    """What the file is and does, by its answers to the test images."""
+def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
+    """What the file is and does, by its answers to the test images as it is read back."""
     images, budget = subject.images, subject.budget
     labels = images.labels(images.test)
-    expected, answers = images.logits(images.test), runner.logits(images.pixels(images.test))
+    expected, answers = images.logits(images.test), opener(to)(part, True).logits(images.pixels(images.test))
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
     whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
@@ -183,6 +184,7 @@ def _judged(subject: Subject, made: Made, runner: Runner, to: Format, dtype: Num
         quantile=made.quantile,
         calibration_images=made.calibration_images,
         tried=made.tried,
+        latency_ms=latency_ms_of(part, to),
         keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
-from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveInt, Share, to_plain
+from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share, to_plain
 from budgetnet.statistics import Estimate
 
 Format = Literal["tflite"]
@@ -61,6 +61,8 @@ class ExportedFile:
         calibration_images: How many training images the ranges were read from.
         tried: The ways to eight bits that were tried, in their order; the file is the one of the least divergence; none
             for float32.
+        latency_ms: Milliseconds of one image on one thread of the machine that exported it, by this format's runtime
+            there: no device's. None where two halves of the runs differ too much.
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
     """
 
@@ -82,6 +84,7 @@ class ExportedFile:
     quantile: Share | None
     calibration_images: NonNegativeInt
     tried: tuple[Int8Try, ...]
+    latency_ms: PositiveFloat | None
     keeps: tuple[LimitRow, ...]
 
 

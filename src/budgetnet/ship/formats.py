@@ -18,6 +18,7 @@ class FormatRow:
 
     Attributes:
         title: What people call it.
+        runtime: What runs it here.
         names: Its files' names in a run's folder, by number type; the first is the one that it has unless asked.
         packages: The modules that it is made, judged and read with, and the packages that have them.
         extra: The extra of this package that brings them.
@@ -26,6 +27,7 @@ class FormatRow:
     """
 
     title: str
+    runtime: str
     names: Mapping[NumberType, str]
     packages: Mapping[str, str]
     extra: str
@@ -53,6 +55,7 @@ class FormatRow:
 ROWS: Mapping[Format, FormatRow] = {
     "tflite": FormatRow(
         title="TensorFlow Lite",
+        runtime="LiteRT",
         names={"int8": "model.tflite", "float32": "model-float32.tflite"},
         packages={"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"},
         extra="tflite",

@@ -44,7 +44,12 @@ class Made:
 
 
 class Runner(Protocol):
-    """An exported file in the runtime that runs it. Nothing of it needs torch."""
+    """An exported file in the runtime that runs it, on the thread that asks. Nothing of it needs torch."""
+
+    @property
+    def dtype(self) -> NumberType:
+        """The number type of its weights and maps."""
+        ...
 
     @property
     def notes(self) -> Notes:

@@ -14,7 +14,7 @@ from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.specs import EntrantSpec, augmented, specs_of
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.timing import FINISH_SECONDS, slowest_prediction_seconds
-from budgetnet.inspect.latency import LEAST_SECONDS
+from budgetnet.inspect.turns import LEAST_SECONDS
 from budgetnet.training.augmenting import Chosen, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing, TrainingJob, whole_job
 from budgetnet.training.plan import TooShort, side_px_for

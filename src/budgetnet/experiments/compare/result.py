@@ -26,7 +26,7 @@ from budgetnet.draw.intervals import Mean
 from budgetnet.experiments.compare.entrants import LeftOut
 from budgetnet.experiments.compare.plan import ComparePlan, training_id
 from budgetnet.experiments.compare.request import CompareRequest
-from budgetnet.inspect.latency import Measurement
+from budgetnet.inspect.turns import Measurement
 from budgetnet.networks import Network, zoo
 from budgetnet.networks.zoo.published import TOP1, Published
 from budgetnet.runs.record import Record

@@ -15,7 +15,8 @@ from budgetnet.experiments.compare.plan import ComparePlan, PlannedEntrant, jobs
 from budgetnet.experiments.compare.request import CompareRequest
 from budgetnet.experiments.compare.result import Compared, Comparison, pairs_of, published_of, seed_score
 from budgetnet.experiments.experiment import Context, report_path
-from budgetnet.inspect.latency import Measurement, measure_each
+from budgetnet.inspect.latency import measure_each
+from budgetnet.inspect.turns import Measurement
 from budgetnet.runs.record import Record
 from budgetnet.statistics import accuracy_interval, over_seeds
 from budgetnet.training.chance import check_any_learned

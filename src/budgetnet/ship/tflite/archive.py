@@ -3,13 +3,17 @@ over."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
+import zlib
 
 from budgetnet.reading import named_json
 from budgetnet.ship.notes import LABELS, NOTES, Notes
 
+DIGEST = "model.sha256"
+"""The file of this name has the digest of the model: interpreters are given none that changed on its way."""
 DATE = (1980, 1, 1, 0, 0, 0)
 """The archive's files have this date, so that equal exports are equal bytes."""
 MOST_BYTES = 64 << 20
@@ -19,7 +23,11 @@ MOST_BYTES = 64 << 20
 def with_archive(model: bytes, notes: Notes) -> bytes:
     """The model with a zip archive behind it, which has the labels and all that reading the answers takes."""
     content = io.BytesIO(model)
-    texts = {LABELS: "\n".join(notes.classes), NOTES: json.dumps(notes.to_dict(), allow_nan=False)}
+    texts = {
+        LABELS: "\n".join(notes.classes),
+        NOTES: json.dumps(notes.to_dict(), allow_nan=False),
+        DIGEST: hashlib.sha256(model).hexdigest(),
+    }
     with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), text, zipfile.ZIP_DEFLATED)
@@ -27,14 +35,26 @@ def with_archive(model: bytes, notes: Notes) -> bytes:
 
 
 def notes_behind(file: str, content: bytes) -> Notes:
-    """The notes in a file of this name. Raises a one-line `ValueError` where there are none, or damaged ones."""
+    """The notes in a file of this name. Raises a one-line `ValueError` where there are none, or damaged ones, and where
+    the model before them is not the one that was exported."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if archive.getinfo(NOTES).file_size > MOST_BYTES:
-                raise ValueError(f"{NOTES} behind {file} has more than {MOST_BYTES >> 20} MiB")
-            text = archive.read(NOTES)
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+            notes, digest = (_read(archive, name) for name in (NOTES, DIGEST))
+            begin = min(row.header_offset for row in archive.infolist())
+    except _DAMAGES as error:
         raise ValueError(
             f"{file} is no .tflite file that budgetnet exported, or is cut short: no {NOTES} lies behind its model"
         ) from error
-    return Notes.from_dict(named_json(f"{NOTES} behind {file}", text))
+    if hashlib.sha256(content[:begin]).hexdigest().encode() != digest:
+        raise ValueError(f"{file} is damaged: its model is not the one that was exported; export it again")
+    return Notes.from_dict(named_json(f"{NOTES} behind {file}", notes))
+
+
+_DAMAGES = (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, zlib.error)
+"""These are raised where a damaged archive is read."""
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > MOST_BYTES:
+        raise ValueError(f"{name} has more than {MOST_BYTES >> 20} MiB")
+    return archive.read(name)

@@ -13,7 +13,12 @@ from budgetnet.ship.tflite.scale import PIXELS
 
 
 def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference: bool = False) -> NDArray[np.float32]:
-    """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes).
+    """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes); `reference` as in `interpreter_of`."""
+    return logits_from(interpreter_of(file, reference), images)
+
+
+def interpreter_of(file: bytes, reference: bool = False) -> Any:
+    """A file in LiteRT, ready to answer, on one thread.
 
     `reference`: in int8 by the kernels that say what is right, which TensorFlow Lite Micro follows, in place of the
     quick ones. In float32 both are right, and those of the reference take minutes.
@@ -23,6 +28,11 @@ def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference
     interpreter = _interpreter(file, experimental_op_resolver_type=OpResolverType.AUTO)
     if reference and interpreter.get_input_details()[0]["dtype"] is np.int8:
         interpreter = _interpreter(file, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    return interpreter
+
+
+def logits_from(interpreter: Any, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     rows: list[NDArray[np.float32]] = []
     for image in images:
