@@ -16,6 +16,7 @@ import torch
 from support.executor import InlineExecutor
 from support.formats import hold
 from support.networks import GROWABLE, SQUEEZED
+from support.settled import USUAL, settled
 
 import budgetnet
 from budgetnet.budgets.budget import Budget, LimitRow
@@ -31,8 +32,6 @@ from budgetnet.statistics import Estimate
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
-
-from support.tflite_files import USUAL, settled
 
 from budgetnet.ship.tflite.parity import first_difference
 from budgetnet.ship.tflite.writer import written
@@ -147,7 +146,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["RUN", "--to", "onnx"], "tflite"),
+        (["RUN", "--to", "coreml"], "tflite"),
         (["RUN", "--out", "nowhere/model.tflite"], "in a folder that is not there"),
         (["RUN", "--out", "."], "is a folder"),
         (["RUN/weights.safetensors"], "give --out FILE"),
@@ -211,4 +210,4 @@ def test_without_the_packages_one_line_says_so(run: Path) -> None:
     code = "import sys; sys.modules['flatbuffers'] = None; from budgetnet.cli import main; sys.exit(main(sys.argv[1:]))"
     ended = subprocess.run([sys.executable, "-c", code, "export", str(run)], capture_output=True, text=True)
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert "a TensorFlow Lite file needs flatbuffers; pip install 'budgetnet[tflite]'" in ended.stderr
+    assert "TensorFlow Lite files need flatbuffers; pip install 'budgetnet[tflite]'" in ended.stderr

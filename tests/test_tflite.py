@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.networks import SQUEEZED
+from support.settled import FAMILIES, USUAL, normalised, random_network, settled
 
 from budgetnet import build, cost, network
 from budgetnet.costs.planners.tflite_ops import ops_of
@@ -20,17 +21,7 @@ from budgetnet.ship.tflite.scale import HIGHEST, LOWEST, Scale
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
-from support.tflite_files import (
-    FAMILIES,
-    USUAL,
-    as_integers,
-    by_litert,
-    by_micro,
-    int8_file,
-    normalised,
-    random_network,
-    settled,
-)
+from support.tflite_files import as_integers, by_litert, by_micro, int8_file
 
 torch.set_num_threads(1)
 QUICK, ALL = 10, 40

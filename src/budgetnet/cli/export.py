@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from budgetnet.ship.exported import Exported, ExportedFile
 
 To = Annotated[
-    Literal["tflite", "all"],
+    Literal["tflite", "onnx", "openvino", "all"],
     Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file; all: each whose packages are installed."),
 ]
 NumberTypeOption = Annotated[
     Literal["int8", "float32"] | None,
-    Parameter(group=OUTPUT, help="The number type of the file; else int8, and with --to all each."),
+    Parameter(
+        group=OUTPUT,
+        help="The number type of the file; else int8 for tflite, float32 for others, and with --to all each.",
+    ),
 ]
 OutFile = Annotated[
     Path | None,
     Parameter(
         group=OUTPUT,
         metavar="FILE",
-        help="The file, with --to all a folder; else model.tflite, model-float32.tflite in the run's folder.",
+        help="The file, with --to all a folder; else model.tflite, model.onnx and the like in the run's folder.",
     ),
 ]
 
@@ -50,8 +53,9 @@ def export(
 ) -> int:
     """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
 
-    A .tflite file: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; plain pixels in, logits out. Ranges
-    of int8 are read from training images, validation images choose among them; the file answers the test images once.
+    tflite: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; onnx: for ONNX Runtime; openvino: a folder,
+    float32. Plain pixels in, logits out. Ranges of int8 are read from training images, validation images choose among
+    them; the file answers the test images once.
 
     Example: budgetnet export runs/photos-1a2b3c --to tflite
     """

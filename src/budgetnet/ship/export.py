@@ -33,22 +33,22 @@ def export(
     progress: Progress | None = None,
 ) -> Exported:
     """Write a trained network as the file that a device runs: a TensorFlow Lite file for LiteRT, and in int8 for
-    TensorFlow Lite Micro.
+    TensorFlow Lite Micro; an ONNX file for ONNX Runtime; or a folder for OpenVINO.
 
-    The file takes plain pixels at the network's size, int8 = pixel - 128 or float32 = pixel, and gives logits; labels,
-    preprocessing and temperature lie in an archive behind the model. For int8, ranges are read from training images, by
-    the quantile whose probabilities are nearest to the model's on validation images. Then the file, read back, answers
-    the test images once. It is left only if it keeps the run's budget and answers as the model does: in int8, paired
-    with the model, it loses at most half a point of the test images, with 1,000 images or more at most a point with
-    95 % confidence; in float32 logits differ by at most 1e-4 of their standard deviation.
+    The file takes plain pixels at the network's size and gives logits; labels, preprocessing and temperature lie in the
+    format's metadata (docs/shipping.md). For int8, ranges are read from training images, by the quantile whose
+    probabilities are nearest to the model's on validation images. Then the file, read back, answers the test images
+    once. It is left only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it
+    loses at most half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in
+    float32 logits differ by at most 1e-4 of their standard deviation.
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
-        to: "tflite", or "all" for every format whose packages are installed.
+        to: "tflite", "onnx", "openvino", or "all" for every format whose packages are installed.
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
-        out: The file; unless given, model.tflite or model-float32.tflite in the run's folder. With "all" a folder that
-            is there.
-        dtype: "int8" or "float32"; unless given int8, and with "all" each.
+        out: The file; unless given, model.tflite, model.onnx and the like in the run's folder (docs/shipping.md). With
+            "all" a folder that is there.
+        dtype: "int8" or "float32"; unless given int8 for "tflite", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
 

@@ -47,9 +47,7 @@ class FormatRow:
     def check_installed(self) -> None:
         """Raise a one-line `ValueError` where a package is missing."""
         if missing := self.missing():
-            raise ValueError(
-                f"a {self.title} file needs {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'"
-            )
+            raise ValueError(f"{self.title} files need {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'")
 
 
 ROWS: Mapping[Format, FormatRow] = {
@@ -59,6 +57,21 @@ ROWS: Mapping[Format, FormatRow] = {
         names={"int8": "model.tflite", "float32": "model-float32.tflite"},
         packages={"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"},
         extra="tflite",
+    ),
+    "onnx": FormatRow(
+        title="ONNX",
+        runtime="ONNX Runtime",
+        names={"float32": "model.onnx", "int8": "model-int8.onnx"},
+        packages={"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"},
+        extra="onnx",
+    ),
+    "openvino": FormatRow(
+        title="OpenVINO",
+        runtime="OpenVINO",
+        names={"float32": "model-openvino"},
+        packages={"openvino": "openvino"},
+        extra="openvino",
+        inside=("model.xml", "model.bin"),
     ),
 }
 
@@ -73,6 +86,10 @@ def maker(name: Format) -> Maker:
     match name:
         case "tflite":
             from budgetnet.ship.tflite.make import make
+        case "onnx":
+            from budgetnet.ship.onnx.make import make
+        case "openvino":
+            from budgetnet.ship.openvino.make import make
     return make
 
 
@@ -82,4 +99,8 @@ def opener(name: Format) -> Opener:
     match name:
         case "tflite":
             from budgetnet.ship.tflite.read import opened
+        case "onnx":
+            from budgetnet.ship.onnx.read import opened
+        case "openvino":
+            from budgetnet.ship.openvino.read import opened
     return opened

@@ -16,12 +16,13 @@ from budgetnet.parallel.progress import Progress, Update
 from budgetnet.ship.difference import divergence
 from budgetnet.ship.exported import Int8Try, NumberType, Way
 from budgetnet.ship.made import Made
+from budgetnet.ship.quantiles import QUANTILES
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.tflite.archive import with_archive
 from budgetnet.ship.tflite.float_run import OpWeights, Weights, values
 from budgetnet.ship.tflite.interpreters import allocates, logits_by_litert
 from budgetnet.ship.tflite.parity import first_difference
-from budgetnet.ship.tflite.ranges import QUANTILES, Observed
+from budgetnet.ship.tflite.ranges import Observed
 from budgetnet.ship.tflite.rounded_run import corrected
 from budgetnet.ship.tflite.tuned import tuned
 from budgetnet.ship.tflite.writer import written

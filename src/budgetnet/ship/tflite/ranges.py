@@ -6,39 +6,17 @@ The fixed scales are those of TensorFlow Lite's 8-bit specification.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from budgetnet.costs.planners.tflite_ops import Code, TfliteOp
+from budgetnet.ship.quantiles import QUANTILES, Seen, range_of
 from budgetnet.ship.tflite.scale import PIXELS, Scale
-
-QUANTILES = (0.99999, 1.0, 0.9999, 0.999)
-"""Ranges may end at these quantiles. One image of two hundred can stretch the range of Swish so far that a network
-loses half of its accuracy."""
-SAMPLED = 1 << 16
-"""A quantile is taken over about this many values of a tensor each time that it is seen, at most twice as many."""
-
 
 FIXED: Mapping[Code, Scale] = {"LOGISTIC": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
 """What these ops make has one scale in every file."""
 SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""
-
-
-class Seen(NamedTuple):
-    """What one tensor held: its least and largest value, and evenly some of all."""
-
-    low: float
-    high: float
-    some: Tensor
-
-    @staticmethod
-    def of(value: Tensor) -> Seen:
-        """What one tensor holds for some images."""
-        flat = value.flatten().float()
-        return Seen(flat.min().item(), flat.max().item(), flat[:: max(1, flat.numel() // SAMPLED)])
 
 
 class Observed:
@@ -61,7 +39,7 @@ class Observed:
 
         A range goes from the quantile 1 - `quantile` to `quantile`; 1 takes the least and the largest value.
         """
-        scales = {name: Scale.of(*_range(parts, quantile)) for name, parts in self._seen.items()} | self._fixed
+        scales = {name: Scale.of(*range_of(parts, quantile)) for name, parts in self._seen.items()} | self._fixed
         return {name: scales[own] for name, own in self._owner.items()}
 
 
@@ -75,12 +53,3 @@ def _owners(ops: Sequence[TfliteOp]) -> dict[str, str]:
             first = owner[op.reads[0].name]
             owner.update({name: first for name, old in owner.items() if old in joined})
     return owner
-
-
-def _range(parts: Sequence[Seen], quantile: float) -> tuple[float, float]:
-    """The quantiles at both ends."""
-    if quantile == 1.0:
-        return min(part.low for part in parts), max(part.high for part in parts)
-    some = torch.cat([part.some for part in parts])
-    low, high = torch.quantile(some, torch.tensor([1 - quantile, quantile])).tolist()
-    return low, high

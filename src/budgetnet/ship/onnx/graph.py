@@ -1,0 +1,64 @@
+"""From a model to an ONNX graph, named as its modules are."""
+
+from __future__ import annotations
+
+import ast
+
+import onnx
+import torch
+
+from budgetnet.ship.plain_pixels import INPUT, OUTPUT, PlainPixels
+
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""The exporter notes here in which module a node was made."""
+INSIDE = "model."
+"""The model's modules have this before their names, for it is a module of `PlainPixels`."""
+
+PIXELS = "pixels/"
+"""The nodes that normalise have this before their op."""
+
+
+def exported(module: PlainPixels) -> onnx.ModelProto:
+    """The graph of a model: image (batch, channels, height, width) in uint8 to logits (batch, classes).
+
+    A node is called as the module that it is of and its op, "stages.1.0.expand.conv/Conv", a weight as it is in the
+    model; the names of those that normalise begin with `PIXELS`. What the exporter notes of itself, with lines of
+    source code, is left out.
+    """
+    batch = torch.export.Dim("batch")
+    program = torch.onnx.export(
+        module,
+        (module.example(),),
+        dynamo=True,
+        external_data=False,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: batch},),
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    _name_nodes(model.graph)
+    _name_weights(model.graph)
+    model.graph.name = module.model.network.name
+    graph = model.graph
+    for row in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        row.ClearField("metadata_props")
+    return model
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    used: dict[str, int] = {}
+    for node in graph.node:
+        scopes = next((row.value for row in node.metadata_props if row.key == SCOPES), "[]")
+        module = next((name for name in reversed(ast.literal_eval(scopes)[:-1]) if name), None)
+        name = PIXELS + node.op_type if module is None else f"{module.removeprefix(INSIDE)}/{node.op_type}"
+        used[name] = used.get(name, 0) + 1
+        node.name = name if used[name] == 1 else f"{name}.{used[name]}"
+
+
+def _name_weights(graph: onnx.GraphProto) -> None:
+    for weight in graph.initializer:
+        weight.name = weight.name.removeprefix(INSIDE)
+    for node in graph.node:
+        node.input[:] = [name.removeprefix(INSIDE) for name in node.input]

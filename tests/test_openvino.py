@@ -1,0 +1,233 @@
+"""OpenVINO folders: they answer as the run does, say what they are, and tell nobody."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from support.drawn_weights import NETWORK, PREPROCESSING, saved
+from support.formats import hold
+from support.settled import FAMILIES, USUAL, normalised, settled
+
+import budgetnet
+from budgetnet.cli import main
+from budgetnet.data.images import Preprocessing
+from budgetnet.model.weights import load_model
+from budgetnet.ship.exported import ExportedFile
+from budgetnet.ship.good_enough import MOST_DIFFERENCE
+
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+from budgetnet.ship.openvino.folder import EXACT, GRAPH, WEIGHTS, files_of
+from budgetnet.ship.openvino.graph import converted, first_difference
+from budgetnet.ship.openvino.quiet import quiet_openvino
+from budgetnet.ship.openvino.read import OPS, opened
+from budgetnet.ship.plain_pixels import PlainPixels
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("openvino"), budgetnet.build(NETWORK, seed=0))
+
+
+@pytest.fixture(scope="module")
+def file(weights: Path) -> ExportedFile:
+    (file,) = budgetnet.export(weights, to="openvino", data="digits", out=weights.with_name("model-openvino")).files
+    return file
+
+
+def pixels(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 16, 16, 1), np.uint8)
+
+
+def test_the_folder_answers_as_the_model_does(file: ExportedFile, weights: Path) -> None:
+    assert file.parity is not None and file.parity < MOST_DIFFERENCE
+    assert file.dtype == "float32" and file.top1 == file.float_top1 and file.images > 300
+    parts = sorted(Path(file.file).iterdir())
+    assert [part.name for part in parts] == [WEIGHTS, GRAPH]
+    assert (
+        sum(part.stat().st_size for part in parts) == file.bytes > file.flash_bytes > 4 * budgetnet.cost(NETWORK).params
+    )
+    images = pixels(37)
+    inputs = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
+    with torch.inference_mode():
+        expected = load_model(weights).model.eval()(inputs).numpy()
+    found = opened(Path(file.file)).logits(iter(images))
+    assert np.abs(found - expected).max() < MOST_DIFFERENCE * expected.std()
+
+
+def test_any_program_reads_what_goes_in_what_comes_out_and_the_labels(file: ExportedFile) -> None:
+    model = quiet_openvino().Core().read_model(Path(file.file) / GRAPH)
+    (given,), (made,) = model.inputs, model.outputs
+    assert given.get_names() == {"image"} and made.get_names() == {"logits"}
+    assert str(given.get_partial_shape()) == "[?,1,16,16]" and given.get_element_type().to_string() == "u8"
+    assert str(made.get_partial_shape()) == "[?,10]"
+    assert model.get_rt_info(["labels"]).astype(str).split("\n") == list("0123456789")
+    notes = json.loads(model.get_rt_info(["budgetnet"]).astype(str))
+    hold(notes, "budgetnet.export.v1")
+    assert opened(Path(file.file)).notes.to_dict() == notes
+    assert model.get_rt_info(["runtime_options", "INFERENCE_PRECISION_HINT"]).astype(str) == "f32"
+
+
+def test_the_command_makes_equal_bytes_that_say_nothing_of_this_machine(
+    file: ExportedFile, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "again"
+    assert main(["export", str(weights), "digits", "--to", "openvino", "--out", str(target), "--json"]) == 0
+    hold(json.loads(capsys.readouterr().out), "export --json")
+    for name in (GRAPH, WEIGHTS):
+        content = (target / name).read_bytes()
+        assert content == (Path(file.file) / name).read_bytes()
+        assert str(Path(__file__).parents[1]).encode() not in content
+
+
+def test_the_first_layer_that_differs_is_named() -> None:
+    module = PlainPixels(budgetnet.build(NETWORK, seed=0), Preprocessing((0.4,), (0.25,))).eval()
+    model = converted(module)
+    (image,) = pixels(1)
+    assert first_difference(model, module, image) is None
+    other = copy.deepcopy(module)  # a graph shares the memory of the weights that it was made of
+    with torch.no_grad():
+        other.model.classifier.weight[0] += 1
+    assert first_difference(model, other, image) == "classifier"
+    with torch.no_grad():
+        other.model.get_submodule("stages.1.0.squeeze.expand").weight[0] += 1  # type: ignore[operator]
+    assert first_difference(model, other, image) == "stages.1.0.squeeze.expand"
+
+
+def test_it_is_read_without_torch(file: ExportedFile) -> None:
+    code = (
+        "import sys, numpy; sys.modules['torch'] = None; from pathlib import Path; "
+        "from budgetnet.ship.formats import format_of, opener; path = Path(sys.argv[1]); "
+        "print(opener(format_of(path))(path, True).logits([numpy.zeros((16, 16, 1), numpy.uint8)]).shape)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, file.file], capture_output=True, text=True)
+    assert ended.stdout == "(1, 10)\n", ended.stderr
+
+
+# Files of others
+
+
+def set_in(find: str, key: str, value: str) -> Callable[[ElementTree.Element], None]:
+    """What gives the first element that is found another value."""
+
+    def spoil(graph: ElementTree.Element) -> None:
+        row = graph.find(find)
+        assert row is not None
+        row.set(key, value)
+
+    return spoil
+
+
+def without_notes(graph: ElementTree.Element) -> None:
+    graph.remove(graph.find("rt_info"))  # type: ignore[arg-type]
+
+
+CONSTANT = "layers/layer[@type='Const']/data"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (set_in(CONSTANT, "offset", str(1 << 50)), "is shorter than its graph says"),
+        (set_in(CONSTANT, "size", "-1"), "is shorter than its graph says"),
+        (set_in(CONSTANT, "size", "many"), "is shorter than its graph says"),
+        (set_in(CONSTANT, "shape", "1, 1, 1, 99999999999"), "is damaged"),
+        (
+            set_in("layers/layer[@type='Convolution']", "type", "TensorIterator"),
+            "has TensorIterator, which no exported",
+        ),
+        (set_in("layers/layer[@type='Parameter']/data", "shape", "?,1,9999,16"), "its input is not what its notes say"),
+        (set_in("edges/edge", "from-layer", "4000"), "is damaged"),
+        (set_in("rt_info/budgetnet", "value", "{}"), "is not of the format"),
+        (without_notes, "is no OpenVINO file that budgetnet exported"),
+    ],
+)
+def test_what_no_exported_folder_has_is_one_line(
+    spoil: Callable[[ElementTree.Element], None], words: str, file: ExportedFile, tmp_path: Path
+) -> None:
+    graph = ElementTree.parse(Path(file.file) / GRAPH).getroot()
+    spoil(graph)
+    (tmp_path / GRAPH).write_bytes(ElementTree.tostring(graph))
+    (tmp_path / WEIGHTS).write_bytes((Path(file.file) / WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=words) as caught:
+        opened(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "keep"), [(GRAPH, 0.0), (GRAPH, 0.5), (WEIGHTS, 0.0), (WEIGHTS, 0.9)])
+def test_a_file_that_is_cut_short_is_one_line(name: str, keep: float, file: ExportedFile, tmp_path: Path) -> None:
+    for part in Path(file.file).iterdir():
+        content = part.read_bytes()
+        (tmp_path / part.name).write_bytes(content[: int(keep * len(content))] if part.name == name else content)
+    with pytest.raises(ValueError, match="cut short") as caught:
+        opened(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_entities_are_not_expanded(file: ExportedFile, tmp_path: Path) -> None:
+    text = (Path(file.file) / GRAPH).read_text()
+    (tmp_path / GRAPH).write_text(text.replace("<net", '<!DOCTYPE net [<!ENTITY a "aaaa">]>\n<net', 1))
+    (tmp_path / WEIGHTS).write_bytes((Path(file.file) / WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match="defines entities"):
+        opened(tmp_path)
+
+
+# Telemetry
+
+GUARDED = """
+import os, sys, time
+asked = os.open("asked", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+def guard(event, given):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        os.write(asked, event.encode())
+        raise OSError("no network here")
+sys.addaudithook(guard)
+{before}
+from pathlib import Path
+from budgetnet.ship.openvino.quiet import quiet_openvino
+from budgetnet.ship.openvino.read import opened
+import torch
+quiet_openvino().convert_model(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)))
+opened(Path({folder!r}))
+time.sleep(3.0)
+"""
+
+
+@pytest.mark.parametrize(("before", "silent"), [("", True), ("import openvino_telemetry", False)])
+def test_nothing_is_sent_to_anybody(before: str, silent: bool, file: ExportedFile, tmp_path: Path) -> None:
+    """In a process of its own, in which every way to a network is watched, in those that it forks, too; the second
+    shows that the watch sees."""
+    if before:
+        pytest.importorskip("openvino_telemetry")
+    code = GUARDED.format(before=before, folder=file.file)
+    usual = {name: value for name, value in os.environ.items() if name not in ("CI", "NNCF_CI")}
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=usual | home, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ((tmp_path / "asked").read_text() == "") is silent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_answers_as_the_model_does(name: str) -> None:
+    model, images = settled(budgetnet.network(name, 10, 64))
+    graph = converted(PlainPixels(model, USUAL).eval())
+    answers = quiet_openvino().Core().compile_model(graph, "CPU", EXACT)
+    found = answers({"image": images.numpy().astype(np.uint8)})["logits"]
+    with torch.inference_mode():
+        expected = model(normalised(images)).numpy()
+    most = 10 * MOST_DIFFERENCE  # drawn weights make more of rounding than trained ones
+    assert np.abs(found - expected).max() < most * expected.std()
+    assert {layer.get("type") for layer in ElementTree.fromstring(files_of(graph)[GRAPH]).iter("layer")} <= OPS
