@@ -19,7 +19,7 @@ from budgetnet.ship.plain_pixels import INPUT
 from budgetnet.ship.quantiles import SAMPLED, Seen, range_of
 
 IMAGES_AT_ONCE = 5
-"""Of so many images all maps are held at a time."""
+"""All maps of so many images are held at a time."""
 SAMPLED_AT_ONCE = SAMPLED // 4
 FIXED = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """What these ops make lies in one range."""
