@@ -82,6 +82,7 @@ def test_it_says_what_the_files_say(solved: Solved, digits_page: Page) -> None:
         assert re.sub(r"\s+", " ", line) in text
     assert "as it is <unlike> the others" in text
     assert f"0.42 points, 95 % interval {MINUS}1.10 to 1.94" in text
+    assert "When not to believe it" in text and "Each row holds with 95 % confidence" in text
     assert "temperature 0.62, fitted on" in text and "calibration error 8.0 % without it, 4.0 % with it" in text
 
 

@@ -5,17 +5,28 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.stats import beta, binom
 
+from budgetnet.cli import main
 from budgetnet.codec import from_plain, to_plain
+from budgetnet.data import default_preprocessing
+from budgetnet.model.build import Model, build
+from budgetnet.model.files import load_tensors, save_tensors
 from budgetnet.model.trust import CurvePoint, Promise, Trust, curve_of, familiarity, fewest_images, trust_of
+from budgetnet.model.weights import save_weights
+from budgetnet.networks.zoo import network
+from budgetnet.runs.run import load_run
 from budgetnet.training.calibration import fit_temperature
+from budgetnet.training.evaluate import evaluate
+from budgetnet.training.predict import Prediction, predict
 
 
 def drawn(count: int, spread: float, seed: int, classes: int = 6) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -191,6 +202,59 @@ def test_a_damaged_trust_is_refused() -> None:
     for of in ((logits[:0], labels[:0]), (np.full((40, 6), np.nan), labels)):
         with pytest.raises(ValueError, match="trust needs held-out images, and logits that are numbers"):
             trust_of(*of)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return build(network("mobilenet_v3_small", classes=3, resolution_px=32), seed=0)
+
+
+def saved(file: Path, model: Model, trust: Trust | None) -> Path:
+    save_weights(file, model, ["bird", "cat", "dog"], to_plain(default_preprocessing(3)), trust=trust)
+    return file
+
+
+def test_predict_marks_strangers_and_answers_that_are_not_sure_enough(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "black.png")
+    picture, file = str(tmp_path / "black.png"), tmp_path / "weights.safetensors"
+    sure, unsure = ((CurvePoint(threshold, 60, 0), CurvePoint(0.0, 100, 40)) for threshold in (0.01, 0.999))
+    for familiar, curve, marks, said in (
+        (-1e6, sure, (False, True), "black.png: "),
+        (-1e6, unsure, (False, False), "not sure enough ("),
+        (1e6, sure, (True, True), "none of these ("),
+        (None, unsure, (None, False), "not sure enough ("),
+    ):
+        saved(file, model, Trust(100, curve, familiar))
+        (found,) = predict(file, picture, max_error=0.05)
+        assert isinstance(found, Prediction) and (found.none_of_these, found.answered) == marks
+        assert found.label in ("bird", "cat", "dog"), "it stays visible"
+        assert main(["predict", str(file), picture, "--max-error", "5%"]) == 0
+        assert f"{said}{found.label}" in capsys.readouterr().out
+        (found,) = predict(file, picture)
+        assert isinstance(found, Prediction) and (found.none_of_these, found.answered) == (marks[0], None)
+
+
+def test_weights_without_trust_are_read_and_promise_nothing(model: Model, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "black.png")
+    file = saved(tmp_path / "weights.safetensors", model, None)
+    assert load_run(file).trust is None
+    (found,) = predict(file, tmp_path / "black.png")
+    assert isinstance(found, Prediction) and found.none_of_these is None and found.answered is None
+    for ask in (evaluate, predict):
+        with pytest.raises(ValueError, match="these weights say nothing of answers to images that stayed out"):
+            ask(file, tmp_path, max_error=0.05)
+    tensors, metadata = load_tensors(file)
+    for text, words in (
+        ("{", "its trust"),
+        ("{}", "images is missing"),
+        ('{"images": 1' + "0" * 20 + "}", "images is"),
+    ):
+        save_tensors(file, tensors, metadata | {"trust": text})
+        with pytest.raises(ValueError, match=f"metadata of .* is damaged: {words}") as caught:
+            load_run(file)
+        assert "\n" not in str(caught.value)
 
 
 def test_trust_needs_no_torch() -> None:

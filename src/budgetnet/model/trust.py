@@ -29,12 +29,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.arguments import number
-from budgetnet.codec import NonNegativeInt, NotEmpty, PositiveInt, Share, require
+from budgetnet.codec import Bounds, NotEmpty, Share, require
 
 LEVEL = 0.05
 """A promise is broken in at most this share of all draws of held-out images."""
@@ -45,14 +46,24 @@ THRESHOLDS = 100
 USUAL_ERRORS = (0.01, 0.02, 0.05, 0.1)
 """Reports say what is promised at these shares of errors."""
 
+Count = Annotated[int, Bounds(least=0, most=1e12)]
+"""A count of a file that somebody else made, small enough for any arithmetic."""
+PositiveCount = Annotated[int, Bounds(least=1, most=1e12)]
+
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Of the held-out images those whose answer has at least the probability `threshold`, and how many are wrong."""
+    """Of the held-out images those whose answer is sure enough, and how many of these are wrong.
+
+    Attributes:
+        threshold: The least probability of an answer that counts.
+        answered: How many images have such an answer.
+        wrong: How many of those answers are wrong.
+    """
 
     threshold: Share
-    answered: PositiveInt
-    wrong: NonNegativeInt
+    answered: PositiveCount
+    wrong: Count
 
     def __post_init__(self) -> None:
         require(self.wrong <= self.answered, f"wrong is {self.wrong}, of {self.answered} answered")
@@ -72,9 +83,9 @@ class Promise:
 
     max_error: Share
     threshold: Share
-    images: PositiveInt
-    answered: PositiveInt
-    wrong: NonNegativeInt
+    images: PositiveCount
+    answered: PositiveCount
+    wrong: Count
 
     def __post_init__(self) -> None:
         kept = self.wrong <= self.answered <= self.images
@@ -82,15 +93,34 @@ class Promise:
 
     @property
     def share(self) -> float:
-        """The share of images that are answered, estimated on the held-out images."""
+        """The share of images that is answered, estimated on the held-out images.
+
+        Returns:
+            A number from 0 to 1.
+        """
         return self.answered / self.images
 
     def answers(self, confidence: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which answers of these probabilities (n,) count: (n,)."""
-        return confidence >= self.threshold
+        """Which answers count.
+
+        Args:
+            confidence: The probability of each answer, of any shape.
+
+        Returns:
+            True or false for each.
+        """
+        return np.asarray(confidence >= self.threshold)
 
     def check(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> CheckedPromise:
-        """What comes of it on labelled images, by the probability (n,) of each answer and whether it is right."""
+        """What comes of it on labelled images.
+
+        Args:
+            confidence: The probability of each answer, (n,).
+            right: Whether it is right, (n,).
+
+        Returns:
+            How many are answered, and how many of those wrongly.
+        """
         answered = self.answers(confidence)
         return CheckedPromise(self, len(right), int(answered.sum()), int((answered & ~right).sum()))
 
@@ -113,9 +143,9 @@ class CheckedPromise:
     """
 
     promise: Promise
-    images: PositiveInt
-    answered: NonNegativeInt
-    wrong: NonNegativeInt
+    images: PositiveCount
+    answered: Count
+    wrong: Count
 
     def __post_init__(self) -> None:
         kept = self.wrong <= self.answered <= self.images
@@ -132,13 +162,13 @@ class Trust:
             (a risk-coverage curve: El-Yaniv and Wiener, JMLR 11, 2010); the last one, 0, answers all.
         familiar: An image whose `familiarity` is below this is of none of the classes; None where fewer than 19 images
             were held out.
-        networks: From how many networks the same images chose this one; 1 where they chose nothing.
+        networks: From how many networks the same images helped to choose this one; 1 where there was no choice.
     """
 
-    images: PositiveInt
+    images: PositiveCount
     curve: NotEmpty[CurvePoint]
     familiar: float | None
-    networks: PositiveInt = 1
+    networks: PositiveCount = 1
 
     def __post_init__(self) -> None:
         for above, point in zip(self.curve, self.curve[1:], strict=False):
@@ -153,11 +183,20 @@ class Trust:
         """The most answers that are wrong in at most a share `max_error`, with 95 % confidence.
 
         Tests begin between a quarter and a half of the images, where two wrong answers are not yet too many, for else
-        the first one would end them at once; or behind that, where none is enough to pass. Where the same images have
-        chosen the network from n, each of the n has a promise at level 0.05 / n. Raises a one-line `ValueError` where
-        the images are too few, or errors too many, with the smallest share that can be promised.
+        the first one would end them at once; or behind that, where none is enough to pass. Where the same images
+        helped to choose the network from n, each of the n has a promise at level 0.05 / n.
+
+        Args:
+            max_error: The share, above 0 and below 1.
+
+        Returns:
+            Which answers count.
+
+        Raises:
+            ValueError: The images are too few, or errors too many; the message has the smallest share that can be
+                promised.
         """
-        max_error = number("max_error", max_error, above=0.0, below=1.0, wanted="a share of the answers, such as 0.02")
+        max_error = error_share(max_error)
         found = self._promised(max_error)
         if found is not None:
             return found
@@ -186,12 +225,23 @@ class Trust:
         return Promise(max_error, last.threshold, self.images, last.answered, last.wrong)
 
     def promises(self) -> tuple[Promise, ...]:
-        """Those of 1, 2, 5 and 10 % that can be made."""
+        """Those that reports show.
+
+        Returns:
+            Those of 1, 2, 5 and 10 % that can be made.
+        """
         found = (self._promised(max_error) for max_error in USUAL_ERRORS)
         return tuple(promise for promise in found if promise is not None)
 
     def strangers(self, logits: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which images of these logits (n, classes) are of none of the classes: (n,)."""
+        """Which images are of none of the classes.
+
+        Args:
+            logits: (n, classes).
+
+        Returns:
+            True or false for each, (n,).
+        """
         if self.familiar is None:
             return np.zeros(len(logits), np.bool_)
         return familiarity(logits) < self.familiar
@@ -202,8 +252,8 @@ def trust_of(
 ) -> Trust:
     """What a model's logits (n, classes) for held-out images of true labels (n,) say, at its temperature.
 
-    `networks` is how many networks the same images chose this one from. Raises `ValueError` without images, and for
-    logits that are not numbers.
+    `networks` is how many networks the same images helped to choose this one from. Raises `ValueError` without images,
+    and for logits that are not numbers.
 
     >>> import numpy as np
     >>> sure = np.log([[0.99, 0.01]] * 190 + [[0.6, 0.4]] * 10)
@@ -244,6 +294,11 @@ def curve_of(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> tupl
     ]
     everything = CurvePoint(0.0, len(order), int(wrong[-1]))  # of new images, too, for which a share was measured
     return (*(point for point in points if point.answered < len(order)), everything)
+
+
+def error_share(max_error: float) -> float:
+    """The share, if it lies between 0 and 1. Raises a one-line `ValueError` or `TypeError` for what does not."""
+    return number("max_error", max_error, above=0.0, below=1.0, wanted="a share of the answers, such as 0.02")
 
 
 def fewest_images(max_error: float, networks: int = 1) -> int:

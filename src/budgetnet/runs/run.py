@@ -19,9 +19,11 @@ from torch import Tensor
 from budgetnet.atomic_write import written_aside
 from budgetnet.codec import DamagedError
 from budgetnet.data import Preprocessing, needed_side_px
+from budgetnet.data.held_out import FEWEST_VALIDATION
 from budgetnet.model.build import Model
 from budgetnet.model.class_names import read_class_names
 from budgetnet.model.probabilities import class_probabilities
+from budgetnet.model.trust import Promise, Trust
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network, choose
 from budgetnet.reading import named_json, read_json_file
@@ -46,6 +48,7 @@ class Loaded:
         side_px: Images are decoded with their short side scaled down to this, before the preprocessing.
         notes: What else the file says.
         temperature: What the logits are divided by before they become probabilities.
+        trust: When not to believe its answers; None where that is not known.
     """
 
     model: Model
@@ -55,6 +58,26 @@ class Loaded:
     side_px: int
     notes: Mapping[str, str]
     temperature: float = 1.0
+    trust: Trust | None = None
+
+    def promise(self, max_error: float) -> Promise:
+        """What is promised of a share of errors.
+
+        Args:
+            max_error: The largest share of wrong answers.
+
+        Returns:
+            Which answers count, so that at most this share of them is wrong, with 95 % confidence.
+
+        Raises:
+            ValueError: It is not known which answers are wrong, or such a share cannot be promised.
+        """
+        if self.trust is None:
+            raise ValueError(
+                "no share of errors can be promised: these weights say nothing of answers to images that stayed out of "
+                f"their training; train, or solve with {FEWEST_VALIDATION} validation images or more, keeps that"
+            )
+        return self.trust.promise(max_error)
 
     def answer(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities. Classes are ranked by the logits: a temperature may round two to one number.
@@ -96,7 +119,14 @@ def load_run(
     note = weights.notes.get(SIDE_NOTE, "")
     side_px = int(note) if note.isdigit() else needed_side_px(weights.network.resolution_px, preprocessing)
     return Loaded(
-        weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes, weights.temperature
+        weights.model,
+        weights.network,
+        weights.classes,
+        preprocessing,
+        side_px,
+        weights.notes,
+        weights.temperature,
+        weights.trust,
     )
 
 

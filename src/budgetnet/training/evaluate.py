@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from budgetnet.arguments import RUN, listener, path
 from budgetnet.codec import (
+    ONLY_IF_SET,
     NonNegativeFloat,
     NonNegativeInt,
     NotEmpty,
@@ -43,6 +44,7 @@ from budgetnet.data.images import SPLITS
 from budgetnet.data.telling import classes_line, left_out_lines
 from budgetnet.model.build import Model
 from budgetnet.model.probabilities import class_probabilities
+from budgetnet.model.trust import CheckedPromise, error_share
 from budgetnet.model.weights import numbered_classes
 from budgetnet.networks import Network, check_integer, choose, network_of
 from budgetnet.parallel.progress import Progress, Update
@@ -103,6 +105,7 @@ class Evaluation:
         confused: The mistakes as (true class, predicted class, images), those made most often first.
         log_loss: The mean of -log p of the true class, in nats; None in files from before it was kept. It and the
             calibration error are those of the probabilities at the model's temperature.
+        promise: With `max_error`, what was promised of the surer answers, and what came of it on these images.
     """
 
     count: PositiveInt
@@ -116,9 +119,12 @@ class Evaluation:
     confusion: tuple[tuple[NonNegativeInt, ...], ...] | None
     confused: tuple[tuple[NonNegativeInt, NonNegativeInt, PositiveInt], ...]
     log_loss: NonNegativeFloat | None = None
+    promise: CheckedPromise | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_interval(self.top1, self.top1_low, self.top1_high, "top1")
+        checked = self.promise is None or self.promise.images == self.count
+        require(checked, f"promise is of other images than the {self.count} that were scored")
         names, counts = [row.name for row in self.per_class], [row.count for row in self.per_class]
         classes = len(names)
         require_unique("per_class has a name", names)
@@ -366,6 +372,7 @@ def evaluate(
     progress: Progress | None = None,
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
+    max_error: float | None = None,
 ) -> Evaluation:
     """Score a run's model, or the weights of another library, on labelled images.
 
@@ -381,13 +388,15 @@ def evaluate(
         progress: Called with an `Update` as the work goes on.
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+        max_error: The share of wrong answers that is accepted, such as 0.02: what can be promised for it, from images
+            that stayed out of the training (docs/trust.md), is held against these images.
 
     Returns:
         The scores.
 
     Raises:
-        ValueError: No images are known, they changed since the run, one of their classes is unknown to the model, the
-            split is empty, or the run cannot be read.
+        ValueError: The held-out images are too few to promise such a share of errors, no images are known, they changed
+            since the run, one of their classes is unknown to the model, the split is empty, or the run cannot be read.
         TypeError: An argument has another type.
 
     Example:
@@ -407,7 +416,10 @@ def evaluate(
     network = None if network is None else network_of("network", network)
     listener("progress", progress)
     check_device(device)
+    if max_error is not None:
+        max_error = error_share(max_error)
     loaded = load_run(run, network, class_names)
+    promise = None if max_error is None else loaded.promise(max_error)
     scored = images_of(run, loaded, data, split, "test", progress)
     images, indices = scored.images, scored.indices
     pixels = open_cache(images, loaded.side_px, progress=progress)
@@ -416,7 +428,10 @@ def evaluate(
     (answers,) = scores_at(
         (loaded.temperature,), model, images, pixels, indices, labels, loaded.preprocessing, device, progress
     )
-    return evaluation_of(answers, labels, loaded.classes)
+    found = evaluation_of(answers, labels, loaded.classes)
+    if promise is None:
+        return found
+    return dataclasses.replace(found, promise=promise.check(answers.confidence, answers.right))
 
 
 def class_indices(names: tuple[str, ...], known: tuple[str, ...], where: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from budgetnet.arguments import RUN, integer, path, wrong
 from budgetnet.data import prepare
 from budgetnet.data.decode import decode_noted
 from budgetnet.data.walk import matching, walk
+from budgetnet.model.trust import Promise, Trust, error_share
 from budgetnet.networks import Network, network_of
 from budgetnet.runs.run import Loaded, check_device, load_run
 
@@ -32,6 +34,9 @@ class Prediction:
         top: The most probable classes as (class, probability), best first.
         note: What of the file is unlike the training images, in a line, so that the answer may mean nothing; None where
             there is nothing to say.
+        none_of_these: Whether the image looks like none of the classes (docs/trust.md); None where the weights do not
+            say what their own images look like.
+        answered: With `max_error`, whether the answer is sure enough to count; else None.
     """
 
     path: str
@@ -39,6 +44,8 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     note: str | None = None
+    none_of_these: bool | None = None
+    answered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ def predict(
     device: str = "cpu",
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
+    max_error: float | None = None,
 ) -> Iterator[Prediction | Unreadable]:
     """Answer image files with a trained model, in the order in which they are given.
 
@@ -77,13 +85,16 @@ def predict(
         device: "cpu", "cuda" or "mps".
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+        max_error: The share of wrong answers that is accepted, such as 0.02. Answers that are not sure enough for it
+            are marked (`answered`); of the others at most this share is wrong, with 95 % confidence (docs/trust.md).
 
     Returns:
         An iterator over answers. A file or folder that cannot be read gives an `Unreadable`, and the rest goes on.
 
     Raises:
-        ValueError: The run cannot be read, or no path leads to a file; both are raised at once. Also, while answers are
-            taken, where the model's outputs are not numbers.
+        ValueError: The run cannot be read, its held-out images are too few to promise such a share of errors, or no
+            path leads to a file; all are raised at once. Also, while answers are taken, where the model's outputs are
+            not numbers.
         TypeError: An argument has another type.
 
     Example:
@@ -106,7 +117,10 @@ def predict(
         given = [path("one of the paths", one) for one in given]
     check_device(device)
     network = None if network is None else network_of("network", network)
+    if max_error is not None:
+        max_error = error_share(max_error)
     loaded = run if isinstance(run, Loaded) else load_run(run, network, class_names)
+    promise = None if max_error is None else loaded.promise(max_error)
     files = found_files(given)
     nowhere: list[Unreadable] = []
     for file in files:
@@ -116,7 +130,7 @@ def predict(
     else:
         where = ", ".join(f"{one.path} ({one.reason})" for one in nowhere[:3]) or "no path"
         raise ValueError(f"there is no image at {where}; give image files, folders or globs")
-    return _answers(loaded, chain(nowhere, [file], files), batch, top, device)
+    return _answers(loaded, chain(nowhere, [file], files), batch, top, device, promise)
 
 
 def found_files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | Unreadable]:
@@ -155,7 +169,12 @@ def _below(folder: str) -> Iterator[str | Unreadable]:
 
 
 def _answers(
-    loaded: Loaded, files: Iterator[str | Unreadable], batch: int, top: int, device: str
+    loaded: Loaded,
+    files: Iterator[str | Unreadable],
+    batch: int,
+    top: int,
+    device: str,
+    promise: Promise | None,
 ) -> Iterator[Prediction | Unreadable]:
     loaded.model.to(device).eval()
     channels, side_px, value_range = loaded.network.in_channels, loaded.side_px, loaded.preprocessing.value_range
@@ -177,7 +196,9 @@ def _answers(
                 if isinstance(one, Unreadable):
                     yield one
                 else:
-                    yield _prediction(str(file), *next(answers), loaded.classes, top, one[1])
+                    logits, shares = next(answers)
+                    found = _prediction(str(file), logits, shares, loaded.classes, top, one[1])
+                    yield _judged(found, logits, shares, loaded.trust, promise)
 
 
 @torch.inference_mode()
@@ -190,6 +211,22 @@ def _logits_and_probabilities(
     if not np.isfinite(shares).all():
         raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
     return zip(logits, shares, strict=True)
+
+
+def _judged(
+    found: Prediction,
+    logits: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    trust: Trust | None,
+    promise: Promise | None,
+) -> Prediction:
+    """The prediction, with whether it is to be believed."""
+    known = None if trust is None or trust.familiar is None else trust
+    return dataclasses.replace(
+        found,
+        none_of_these=None if known is None else bool(known.strangers(logits[None])[0]),
+        answered=None if promise is None else bool(promise.answers(shares.max())),
+    )
 
 
 def _prediction(
