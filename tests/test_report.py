@@ -175,7 +175,7 @@ def test_a_training_leaves_out_what_it_has_not(tmp_path: Path) -> None:
     (run / "events.jsonl").unlink()
     page = Page(write_report(TRAIN.report(record, result), run).read_text(encoding="utf-8"))
     ids = {value for tag, attributes in page.tags if tag == "h2" and (value := attributes["id"])}
-    assert ids == {"classes", "confusion", "mistakes", "network", "data", "use", "again"}
+    assert ids == {"classes", "trust", "confusion", "mistakes", "network", "data", "use", "again"}
     assert set(page.values("href")) - {"data:,"} == {f"#{name}" for name in ids}
     assert "--epochs 20" in page.text and "--precision bfloat16" in page.text and "--time" not in page.text
     assert f"budgetnet predict {shlex.quote(str(run))} IMAGE..." in page.text
@@ -261,7 +261,8 @@ def test_many_classes_show_the_pairs_and_not_the_matrix(solved: Solved) -> None:
     mistakes = tuple(
         dataclasses.replace(one, label=classes[0], predicted=classes[39]) for one in solved.result.mistakes
     )
-    changes = {"test": evaluation, "validation": evaluation, "mistakes": mistakes, "record": record}
+    scores = {"test": evaluation, "validation": evaluation, "mistakes": mistakes, "promises": ()}
+    changes = {**scores, "record": record}
     page = Page(solved.page(record, dataclasses.replace(solved.result, **changes)))
     assert "confusion" not in " ".join(page.values("class"))
     assert "kind 00 kind 39 5" in page.text and "kind 02 kind 39 5" in page.text

@@ -80,7 +80,7 @@ def drawn_metrics(images: ImageSet) -> Metrics:
     calibration = Calibration(0.62, validation.count, "validation", 0.09, 0.03, 0.08, 0.04)
     held_out, tested = answers["validation"], answers["test"]
     trust = Trust(validation.count, curve_of(held_out.confidence, held_out.right), 0.7)
-    promise = Promise(0.1, 0.55, validation.count, validation.count // 2, 3)
+    promise = Promise(0.1, 0.55, validation.count, (validation.count + 1) // 2, 0)
     checked = promise.check(tested.confidence, tested.right)
     return Metrics(validation, test, calibration, found, ("train",), 0, trust=trust, promises=(checked,))
 
