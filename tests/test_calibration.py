@@ -32,9 +32,9 @@ from budgetnet.runs.record import save_record
 from budgetnet.runs.run import load_run
 from budgetnet.runs.split_file import learned_files, read_split, write_split
 from budgetnet.statistics import LEAST_PROBABILITY
-from budgetnet.training.calibration import FEWEST_IMAGES, calibrate, fit_temperature, log_losses
+from budgetnet.training.calibration import FEWEST_IMAGES, answer_held_out, fit_temperature, log_losses
 from budgetnet.training.evaluate import probabilities
-from budgetnet.training.evaluation import score
+from budgetnet.training.evaluation import Evaluation, score
 from budgetnet.training.image_scores import image_scores
 from budgetnet.training.job import JobContext, TrainingJob, run_job
 from budgetnet.training.outcome import Metrics, finalize
@@ -202,6 +202,29 @@ def test_the_calibration_error_of_a_label_smoothed_training_falls(
     )
 
 
+def test_what_is_promised_of_a_run_lies_in_its_files_and_is_held_against_the_test_images(
+    trained: tuple[Path, TrainResult], digits: ImageSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, done = trained
+    found = load_run(run).trust
+    assert found is not None and found == done.trust and found.networks == 1
+    assert found.images == len(digits.indices("validation")) == found.curve[-1].answered
+    assert round(found.images * (1 - done.validation.top1)) == found.curve[-1].wrong
+    promise = found.promise(0.3)
+    again = evaluate(run, split="validation", max_error=0.3).promise
+    assert again is not None and again.promise == promise, "the images that it was found on"
+    assert abs(again.answered - promise.answered) <= 1 and again.wrong <= promise.wrong + 1
+    assert [one.promise for one in done.promises] == list(found.promises())
+    tested = evaluate(run, max_error=0.3)
+    assert tested.promise is not None and dataclasses.replace(tested, promise=None) == done.test
+    assert "promise" not in done.test.to_dict() and Evaluation.from_dict(tested.to_dict()) == tested
+    assert main(["evaluate", str(run), "--max-error", "30%"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "is wrong on at most 30 % of those, with 95 % confidence" in said and f"of {tested.promise.answered})" in said
+    )
+
+
 def test_every_answer_of_a_run_uses_its_temperature(
     trained: tuple[Path, TrainResult], digits: ImageSet, pixels: Pixels, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,6 +263,8 @@ def test_a_final_training_that_learns_validation_is_calibrated_on_what_it_has_no
     assert files[0].read_bytes() == files[1].read_bytes()
     found = done.calibration
     assert (found.split, found.images) == (split, count)
+    trust = load_run(tmp_path).trust
+    assert trust == done.trust and (trust is None) == (split == "race"), "the last rung's answers are another model's"
     assert str(count) in found.basis and (split == "race") == ("last rung" in found.basis)
     written = read_split(tmp_path)
     assert written.held_out == tuple(digits.files[index] for index in kept) and len(kept) == done.held_out == held_out
@@ -265,10 +290,11 @@ def test_a_model_that_has_learned_nothing_keeps_1(tiny: Network, digits: ImageSe
     model = build(tiny, seed=0).eval()
     with torch.no_grad():
         model.classifier.weight.mul_(1000)  # sure, and right by luck
-    found = calibrate(model, digits, pixels, validation, "validation", default_preprocessing(1))
+    held_out = answer_held_out(model, digits, pixels, validation, "validation", default_preprocessing(1))
+    found = held_out.calibration()
     assert found.temperature == 1.0 and found.error_after == found.error_before
     assert found.basis.startswith("left as it was")
-    few = calibrate(model, digits, pixels, validation[:20], "validation", default_preprocessing(1))
+    few = answer_held_out(model, digits, pixels, validation[:20], "validation", default_preprocessing(1)).calibration()
     assert few.temperature == 1.0 and few.basis.startswith("not fitted, for 20 validation images are too few")
 
 

@@ -82,6 +82,7 @@ def test_it_says_what_the_files_say(solved: Solved, digits_page: Page) -> None:
         assert re.sub(r"\s+", " ", line) in text
     assert "as it is <unlike> the others" in text
     assert f"0.42 points, 95 % interval {MINUS}1.10 to 1.94" in text
+    assert "When not to believe it" in text and "Each row holds with 95 % confidence" in text
     assert "temperature 0.62, fitted on" in text and "calibration error 8.0 % without it, 4.0 % with it" in text
 
 
@@ -174,7 +175,7 @@ def test_a_training_leaves_out_what_it_has_not(tmp_path: Path) -> None:
     (run / "events.jsonl").unlink()
     page = Page(write_report(TRAIN.report(record, result), run).read_text(encoding="utf-8"))
     ids = {value for tag, attributes in page.tags if tag == "h2" and (value := attributes["id"])}
-    assert ids == {"classes", "confusion", "mistakes", "network", "data", "use", "again"}
+    assert ids == {"classes", "trust", "confusion", "mistakes", "network", "data", "use", "again"}
     assert set(page.values("href")) - {"data:,"} == {f"#{name}" for name in ids}
     assert "--epochs 20" in page.text and "--precision bfloat16" in page.text and "--time" not in page.text
     assert f"budgetnet predict {shlex.quote(str(run))} IMAGE..." in page.text
@@ -260,7 +261,8 @@ def test_many_classes_show_the_pairs_and_not_the_matrix(solved: Solved) -> None:
     mistakes = tuple(
         dataclasses.replace(one, label=classes[0], predicted=classes[39]) for one in solved.result.mistakes
     )
-    changes = {"test": evaluation, "validation": evaluation, "mistakes": mistakes, "record": record}
+    scores = {"test": evaluation, "validation": evaluation, "mistakes": mistakes, "promises": ()}
+    changes = {**scores, "record": record}
     page = Page(solved.page(record, dataclasses.replace(solved.result, **changes)))
     assert "confusion" not in " ".join(page.values("class"))
     assert "kind 00 kind 39 5" in page.text and "kind 02 kind 39 5" in page.text

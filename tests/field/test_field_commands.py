@@ -56,6 +56,9 @@ NOWHERE = "no-such-folder"
         (["search", "coefficients", NOWHERE, "--growth", "1"], "growth is 1"),
         (["evaluate", NOWHERE, "--split", "nonsense"], "nonsense"),
         (["predict", NOWHERE, "x.png", "--top", "0"], "top is 0"),
+        (["predict", NOWHERE, "x.png", "--max-error", "0"], "max_error is 0"),
+        (["predict", NOWHERE, "x.png", "--max-error", "2"], "write 2% if per cent are meant"),
+        (["evaluate", NOWHERE, "--max-error", "100%"], "max_error is 1"),
     ],
 )
 def test_options_are_checked_before_the_work(

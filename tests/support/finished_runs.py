@@ -24,6 +24,7 @@ from budgetnet.experiments.train import TRAIN, TrainRecord
 from budgetnet.experiments.train.plan import TrainPlan
 from budgetnet.experiments.train.request import TrainRequest
 from budgetnet.experiments.train.result import TrainResult
+from budgetnet.model.trust import Promise, Trust, curve_of
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER, FitStrategy
 from budgetnet.parallel.workers import ProcessGroup
@@ -77,7 +78,11 @@ def drawn_metrics(images: ImageSet) -> Metrics:
     )
     found = mistakes(answers["test"], images, images.indices("test"))
     calibration = Calibration(0.62, validation.count, "validation", 0.09, 0.03, 0.08, 0.04)
-    return Metrics(validation, test, calibration, found, ("train",), 0)
+    held_out, tested = answers["validation"], answers["test"]
+    trust = Trust(validation.count, curve_of(held_out.confidence, held_out.right), 0.7)
+    promise = Promise(0.1, 0.55, validation.count, (validation.count + 1) // 2, 0)
+    checked = promise.check(tested.confidence, tested.right)
+    return Metrics(validation, test, calibration, found, ("train",), 0, trust=trust, promises=(checked,))
 
 
 def fits(images: ImageSet, budget: Budget, first: FitStrategy) -> list[Fit]:

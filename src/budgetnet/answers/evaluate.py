@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from budgetnet.answers.source import answerer_at
 from budgetnet.arguments import RUN, listener, path
 from budgetnet.data import Folders, data_of, open_cache
+from budgetnet.model.trust import error_share
 from budgetnet.networks import Network, choose, network_of
 from budgetnet.parallel.progress import Progress
 from budgetnet.training.answerer import scores_of
@@ -25,6 +27,7 @@ def evaluate(
     progress: Progress | None = None,
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
+    max_error: float | None = None,
 ) -> Evaluation:
     """Score a run's model, an exported file, or the weights of another library, on labelled images.
 
@@ -41,13 +44,15 @@ def evaluate(
         progress: Called with an `Update` as the work goes on.
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+        max_error: The share of wrong answers that is accepted, such as 0.02: what can be promised for it, from images
+            that stayed out of the training (docs/trust.md), is held against these images.
 
     Returns:
         The scores.
 
     Raises:
-        ValueError: No images are known, they changed since the run, one of their classes is unknown to the model, the
-            split is empty, or the run cannot be read.
+        ValueError: The held-out images are too few to promise such a share of errors, no images are known, they changed
+            since the run, one of their classes is unknown to the model, the split is empty, or the run cannot be read.
         TypeError: An argument has another type.
 
     Example:
@@ -66,9 +71,16 @@ def evaluate(
         choose("split", split, CHOICES)
     network = None if network is None else network_of("network", network)
     listener("progress", progress)
+    if max_error is not None:
+        max_error = error_share(max_error)
     answerer = answerer_at(run, network, class_names, device)
+    promise = None if max_error is None else answerer.promise(max_error)
     scored = images_of(run, answerer, data, split, "test", progress)
     images, indices = scored.images, scored.indices
     pixels = open_cache(images, answerer.side_px, progress=progress)
     labels = np.array([scored.class_indices[images.labels[index]] for index in indices])
-    return evaluation_of(scores_of(answerer, images, pixels, indices, labels, progress), labels, answerer.classes)
+    answers = scores_of(answerer, images, pixels, indices, labels, progress)
+    found = evaluation_of(answers, labels, answerer.classes)
+    if promise is None:
+        return found
+    return dataclasses.replace(found, promise=promise.check(answers.confidence, answers.right))

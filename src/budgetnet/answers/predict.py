@@ -8,6 +8,7 @@ from pathlib import Path
 
 from budgetnet.answers.source import answerer_at
 from budgetnet.arguments import integer, path, wrong
+from budgetnet.model.trust import error_share
 from budgetnet.networks import Network, network_of
 from budgetnet.runs.run import Loaded
 from budgetnet.training.predict import Prediction, Unreadable, image_files, predictions
@@ -21,6 +22,7 @@ def predict(
     device: str = "cpu",
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
+    max_error: float | None = None,
 ) -> Iterator[Prediction | Unreadable]:
     """Answer image files with a trained network, in the order in which they are given.
 
@@ -38,13 +40,16 @@ def predict(
         device: "cpu", "cuda" or "mps"; "cpu" for an exported file.
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
+        max_error: The share of wrong answers that is accepted, such as 0.02. Answers that are not sure enough for it
+            are marked (`answered`); of the others at most this share is wrong, with 95 % confidence (docs/trust.md).
 
     Returns:
         An iterator over answers. A file or folder that cannot be read gives an `Unreadable`, and the rest goes on.
 
     Raises:
-        ValueError: The run cannot be read, or no path leads to a file; both are raised at once. Also, while answers are
-            taken, where the model's outputs are not numbers.
+        ValueError: The run cannot be read, its held-out images are too few to promise such a share of errors, or no
+            path leads to a file; all are raised at once. Also, while answers are taken, where the model's outputs are
+            not numbers.
         TypeError: An argument has another type.
 
     Example:
@@ -65,5 +70,8 @@ def predict(
     if isinstance(given, list | tuple):  # else they come one by one
         given = [path("one of the paths", one) for one in given]
     network = None if network is None else network_of("network", network)
+    if max_error is not None:
+        max_error = error_share(max_error)
     answerer = answerer_at(run, network, class_names, device)
-    return predictions(answerer, image_files(given), batch, top)
+    promise = None if max_error is None else answerer.promise(max_error)
+    return predictions(answerer, image_files(given), batch, top, promise)

@@ -102,6 +102,14 @@ CoefficientsOption = Annotated[
         help="alpha,beta,gamma of the compound strategy, or the coefficients.json of a search.",
     ),
 ]
+MaxError = Annotated[
+    float | None,
+    Parameter(
+        converter=read(sizes.share),
+        metavar="SHARE",
+        help="Accept at most this share of wrong answers, as 2%: less sure ones do not count (docs/trust.md).",
+    ),
+]
 DeviceOption = Annotated[Device, Parameter(group=COMPUTING, help="Where the computing is done.")]
 
 

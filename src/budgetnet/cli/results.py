@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from budgetnet.experiments.train import Trained
     from budgetnet.training.calibration import Calibration
     from budgetnet.training.evaluation import Evaluation
+    from budgetnet.training.outcome import Metrics
     from budgetnet.training.predict import Prediction
 
 MOST_CONFUSIONS = 8
@@ -21,8 +22,13 @@ MOST_CLASSES = 50
 
 
 def prediction_line(prediction: Prediction) -> str:
-    """path: label probability, and the next labels if they were asked for."""
-    return f"{prediction.path}: " + ", ".join(f"{label} {show.percent(share)}" for label, share in prediction.top)
+    """path: label probability, and the next labels if they were asked for; in brackets where they do not count."""
+    labels = ", ".join(f"{label} {show.percent(share)}" for label, share in prediction.top)
+    if prediction.none_of_these:
+        return f"{prediction.path}: none of these ({labels})"
+    if prediction.answered is False:
+        return f"{prediction.path}: not sure enough ({labels})"
+    return f"{prediction.path}: {labels}"
 
 
 def accuracy(evaluation: Evaluation) -> str:
@@ -41,6 +47,13 @@ def print_evaluation(evaluation: Evaluation) -> None:
     if evaluation.log_loss is not None:
         rows["log loss"] = f"{evaluation.log_loss:.3f}"
     rows["calibration error"] = f"{show.percent(evaluation.expected_calibration_error)} (expected, 15 bins)"
+    if (checked := evaluation.promise) is not None:
+        rows["promise"] = str(checked.promise)
+        answered = f"answers {show.percent(checked.answered / checked.images)} of them"
+        share = show.percent(checked.wrong / checked.answered) if checked.answered else "none"
+        rows["on these images"] = (
+            f"{answered}, and {share} of those wrongly ({checked.wrong:,} of {checked.answered:,})"
+        )
     show.facts(rows)
     show.say()
     counted_classes = shown = evaluation.per_class
@@ -80,6 +93,7 @@ def print_trained(trained: Trained) -> None:
             "test accuracy": accuracy(trained.test),
             "validation": accuracy(trained.validation),
             **_calibrated(trained.calibration),
+            **_promised(result),
         }
     )
     show.say()
@@ -107,6 +121,7 @@ def print_solution(solution: Solution) -> None:
             "test accuracy": accuracy(solution.test),
             "validation": accuracy(solution.validation),
             **_calibrated(solution.calibration),
+            **_promised(result),
             **_begun(result.record.plan.parent),
             **shown.paths,
         }
@@ -120,6 +135,11 @@ def _calibrated(calibration: Calibration) -> dict[str, str]:
     if before is not None and after is not None and before != after:
         error = f"error on test {show.percent(before)} without it, {show.percent(after)} with it; "
     return {"calibration": f"temperature {calibration.temperature:.2f}; {error}{calibration.basis}"}
+
+
+def _promised(metrics: Metrics) -> dict[str, str]:
+    """The smallest of the usual shares of errors that can be promised, if any."""
+    return {"promise": str(metrics.promises[0].promise)} if metrics.promises else {}
 
 
 def _begun(parent: str | None) -> dict[str, str]:

@@ -31,6 +31,7 @@ from budgetnet.cli.options import (
     CoefficientsOption,
     DeviceOption,
     Limits,
+    MaxError,
     OnCluster,
     Shape,
     open_network,
@@ -305,6 +306,7 @@ def evaluate(
             help="Which of the images; unless given, the run's own test split, and all of other images.",
         ),
     ] = None,
+    max_error: MaxError = None,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
     device: DeviceOption = "cpu",
@@ -328,6 +330,7 @@ def evaluate(
             progress=shown,
             network=None if network is None else open_network(network),
             class_names=class_names,
+            max_error=max_error,
         )
     show.print_json(evaluation) if as_json else results.print_evaluation(evaluation)
     return 0
@@ -339,6 +342,7 @@ def predict(
     *image: ImageFiles,
     top: Annotated[int, WHOLE, Parameter(group=OUTPUT, metavar="N", help="Labels for each image.")] = 1,
     batch: BatchOption = 32,
+    max_error: MaxError = None,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
     device: DeviceOption = "cpu",
@@ -346,6 +350,7 @@ def predict(
 ) -> int:
     """Label images with a trained network, or with a file that export wrote.
 
+    An image that looks like none of the classes is marked "none of these".
     A file or folder that cannot be read is a line on standard error, and exit code 1 at the end.
 
     Example: budgetnet predict runs/photos-1a2b3c new/*.jpg --top 3
@@ -353,7 +358,16 @@ def predict(
     from budgetnet import predict as predict_now
 
     known = None if network is None else open_network(network)
-    answers = predict_now(run, image, batch=batch, top=top, device=device, network=known, class_names=class_names)
+    answers = predict_now(
+        run,
+        image,
+        batch=batch,
+        top=top,
+        device=device,
+        network=known,
+        class_names=class_names,
+        max_error=max_error,
+    )
     return _print_predictions(answers, as_json)
 
 

@@ -262,6 +262,40 @@ def classes_section(metrics: Metrics, classes: int) -> Section:
     return Section("classes", "Classes", tuple(blocks))
 
 
+def trust_section(metrics: Metrics) -> tuple[Section, ...]:
+    """When not to believe it; nothing in runs from before this was kept."""
+    trust = metrics.trust
+    if trust is None:
+        return ()
+    blocks: list[Block] = []
+    if trust.familiar is not None:
+        blocks.append(
+            Text(
+                '`predict` marks an image as "none of these" where it looks less like the classes than 95 % of theirs.'
+            )
+        )
+    basis = f"{trust.images:,} validation images that it has not learned"
+    if metrics.promises:
+        columns = (Column("wrong at most"), Column("answered"), Column("answered, test"), Column("wrong, test"))
+        rows = tuple(
+            row(
+                percent(one.promise.max_error, 0),
+                percent(one.promise.share),
+                percent(one.answered / one.images),
+                f"{percent(one.wrong / one.answered) if one.answered else '-'} ({one.wrong:,} of {one.answered:,})",
+            )
+            for one in metrics.promises
+        )
+        note = (
+            f"Each row holds with 95 % confidence, by {basis}: with `--max-error` its less sure answers do not count, "
+            "and of the others at most this share is wrong. The test images show what came of it."
+        )
+        blocks.append(Table(columns, rows, note, terminal=False))
+    else:
+        blocks.append(Text(f"Of {basis} no share of errors up to 10 % can be promised with 95 % confidence."))
+    return (Section("trust", "When not to believe it", tuple(blocks)),)
+
+
 def calibration_facts(calibration: Calibration) -> dict[str, str]:
     """How the probabilities were calibrated, and what that did to the expected calibration error on the test images."""
     before, after = calibration.test_error_before, calibration.test_error_after

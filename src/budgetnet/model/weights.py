@@ -18,11 +18,13 @@ import torch
 from torch import Tensor
 
 from budgetnet.arguments import path as path_of
+from budgetnet.codec import from_plain, to_plain
 from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.class_names import numbered_classes
 from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
 from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
 from budgetnet.model.state_dicts import state_dict_of
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network, Norm, Rounding
 from budgetnet.reading import named_json, shown
 
@@ -33,7 +35,7 @@ FILE = "weights.safetensors"
 SIDE_NOTE = "side_px"
 """The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
 same pixels."""
-OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature")
+OWN_KEYS = ("format", "network", "classes", "preprocessing", "temperature", "trust")
 SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
 """Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
@@ -48,6 +50,7 @@ class Weights:
 
     `temperature`: what logits are divided by before they become probabilities (`class_probabilities`); 1 where the file
     has none.
+    `trust`: when not to believe the answers; None where no image was held out, and in files from before there was one.
     `headless`: the file has no classifier, so that of the model is drawn and its answers mean nothing; others can
     begin from the rest.
     """
@@ -58,6 +61,7 @@ class Weights:
     notes: Mapping[str, str]
     headless: bool = False
     temperature: float = 1.0
+    trust: Trust | None = None
 
     @property
     def network(self) -> Network:
@@ -72,12 +76,14 @@ def save_weights(
     preprocessing: Mapping[str, Any],
     notes: Mapping[str, str] | None = None,
     temperature: float = 1.0,
+    trust: Trust | None = None,
 ) -> None:
     """Write a model with all that its use needs: network, classes (in the order of the logits), preprocessing.
 
     `preprocessing` is anything that JSON can hold; `notes` are strings under names of your own; `temperature` is what
-    logits are divided by before they become probabilities. Raises `ValueError` if the classes are not as many as the
-    network's, a note has a reserved name, or the temperature is not a number above 0.
+    logits are divided by before they become probabilities, `trust` says when not to believe them. Raises `ValueError`
+    if the classes are not as many as the network's, a note has a reserved name, or the temperature is not a number
+    above 0.
     """
     if len(classes) != model.network.classes:
         raise ValueError(f"{len(classes)} classes are named, but the network has {model.network.classes}")
@@ -91,6 +97,7 @@ def save_weights(
         "classes": json.dumps(list(classes)),
         "preprocessing": json.dumps(dict(preprocessing), allow_nan=False),
         "temperature": repr(float(temperature)),
+        **({} if trust is None else {"trust": json.dumps(to_plain(trust))}),
     }
     save_tensors(path, model.state_dict(), own | dict(notes or {}))
 
@@ -157,14 +164,14 @@ def _own_model(header: Header, wanted: Network | None) -> Weights:
     network, classes, preprocessing = _own_row(header)
     if wanted is not None:
         raise ValueError(f"{header.path} says which network it is of ({network.name}); leave the other one out")
-    temperature = _temperature_of(header)
+    temperature, trust = _temperature_of(header), _trust_of(header)
     _check_shapes(network, header.shapes, header.path)
     tensors = load_tensors(header.path)[0]
     check_numbers(str(header.path), tensors)
     model = build(network, seed=0)
     model.load_state_dict(tensors)
     notes = {name: text for name, text in header.metadata.items() if name not in OWN_KEYS}
-    return Weights(model.eval(), classes, preprocessing, notes, temperature=temperature)
+    return Weights(model.eval(), classes, preprocessing, notes, temperature=temperature, trust=trust)
 
 
 def _temperature_of(header: Header) -> float:
@@ -177,6 +184,16 @@ def _temperature_of(header: Header) -> float:
     if not (math.isfinite(temperature) and temperature > 0.0):
         raise ValueError(f"the metadata of {header.path} is damaged: its temperature is {shown(text)}")
     return temperature
+
+
+def _trust_of(header: Header) -> Trust | None:
+    """What the metadata of a file of ours says of trust; None where it says nothing."""
+    if "trust" not in header.metadata:
+        return None
+    where = f"the metadata of {header.path}"
+    return from_plain(
+        Trust, named_json(f"{where} is damaged: its trust", header.metadata["trust"]), f"trust in {where}"
+    )
 
 
 def _foreign_model(foreign: Foreign, wanted: Network | None) -> Weights:

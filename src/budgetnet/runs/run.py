@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from budgetnet.data import Preprocessing, needed_side_px
 from budgetnet.model.class_names import read_class_names
 from budgetnet.model.probabilities import class_probabilities
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network, choose
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Loaded:
         side_px: Images are decoded with their short side scaled down to this, before the preprocessing.
         notes: What else the file says.
         temperature: What the logits are divided by before they become probabilities.
+        trust: When not to believe its answers; None where that is not known.
     """
 
     model: Model
@@ -39,6 +41,7 @@ class Loaded:
     side_px: int
     notes: Mapping[str, str]
     temperature: float = 1.0
+    trust: Trust | None = None
 
     def answer(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities. Classes are ranked by the logits: a temperature may round two to one number.
@@ -82,7 +85,14 @@ def load_run(
     note = weights.notes.get(SIDE_NOTE, "")
     side_px = int(note) if note.isdigit() else needed_side_px(weights.network.resolution_px, preprocessing)
     return Loaded(
-        weights.model, weights.network, weights.classes, preprocessing, side_px, weights.notes, weights.temperature
+        weights.model,
+        weights.network,
+        weights.classes,
+        preprocessing,
+        side_px,
+        weights.notes,
+        weights.temperature,
+        weights.trust,
     )
 
 

@@ -30,7 +30,7 @@ def answerer_of_file(file: Path, to: Format) -> Answerer:
         logits = runner.logits(pixels)
         return logits, class_probabilities_of_file(logits, notes.temperature)
 
-    return Answerer(notes.network, notes.classes, notes.preprocessing, notes.side_px, answer)
+    return Answerer(notes.network, notes.classes, notes.preprocessing, notes.side_px, answer, notes.trust)
 
 
 def timed_file(file: str, runner: Runner) -> Timed:

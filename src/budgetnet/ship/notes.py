@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from budgetnet.budgets.budget import Budget
-from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, from_plain, require_unique, to_plain
+from budgetnet.codec import ONLY_IF_SET, NotEmpty, PositiveFloat, PositiveInt, from_plain, require_unique, to_plain
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
 
 FORMAT = "budgetnet.export.v1"
@@ -29,6 +30,7 @@ class Notes:
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for other runtimes.
         budget: The limits that the run was to keep; None where it had none.
         weights_sha256: A digest of the weights that the file was made of.
+        trust: When not to believe its answers, by those of the run's model; None where that is not known.
     """
 
     network: Network
@@ -39,6 +41,7 @@ class Notes:
     arena_bytes: PositiveInt | None
     budget: Budget | None
     weights_sha256: str
+    trust: Trust | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_unique("classes has a name", self.classes)

@@ -67,6 +67,7 @@ class Subject:
             arena_bytes=arena_bytes,
             budget=self.budget,
             weights_sha256=weights.hexdigest(),
+            trust=loaded.trust,
         )
 
 

@@ -20,6 +20,7 @@ from budgetnet.codec import NonNegativeInt, PositiveFloat, Share, require
 from budgetnet.data import ImageSet, Pixels, Preprocessing, evenly
 from budgetnet.data.held_out import FEWEST_VALIDATION
 from budgetnet.model.build import Model
+from budgetnet.model.trust import Trust, trust_of
 from budgetnet.training.chance import against_chance
 from budgetnet.training.evaluate import logits_of
 from budgetnet.training.evaluation import calibration_error
@@ -87,7 +88,42 @@ class Calibration:
         return f"fitted on {which}"
 
 
-def calibrate(
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """A model's answers to images that it has not learned.
+
+    Attributes:
+        logits: float32 (n, classes).
+        labels: The true classes, (n,).
+        images: The set that they are of.
+        split: Which of its images they are.
+    """
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.integer]
+    images: ImageSet
+    split: CalibrationSplit
+
+    def calibration(self) -> Calibration:
+        """The temperature of the model."""
+        temperature = fit_temperature(self.logits, self.labels)
+        losses = log_losses(self.logits, self.labels, temperature)
+        if not against_chance(losses, self.labels, self.images).beaten:
+            temperature = 1.0
+        before, after = (_error(self.logits, self.labels, value) for value in (1.0, temperature))
+        return Calibration(temperature, len(self.labels), self.split, before, after)
+
+    def trust(self, temperature: float, networks: int) -> Trust | None:
+        """When not to believe the model, which was chosen from this many networks.
+
+        None of answers by an earlier state of the model, and of such as are not numbers.
+        """
+        if self.split == "race" or not np.isfinite(self.logits).all():
+            return None
+        return trust_of(self.logits, self.labels, temperature, networks)
+
+
+def answer_held_out(
     model: Model,
     images: ImageSet,
     pixels: Pixels,
@@ -95,19 +131,14 @@ def calibrate(
     split: CalibrationSplit,
     preprocessing: Preprocessing,
     device: str = "cpu",
-) -> Calibration:
-    """Fit the temperature of a model on the images at `indices`, which it must not have learned from.
+) -> HeldOut:
+    """The model's answers to the images at `indices`, which it must not have learned from.
 
     The model must be on `device`. Of more logits than fit into 256 MB, evenly chosen images count.
     """
     chosen = evenly(indices, max(FEWEST_IMAGES, MOST_LOGITS // model.network.classes))
-    labels = np.asarray(images.labels)[chosen]
     logits = logits_of(model, images, pixels, chosen, preprocessing, device)
-    temperature = fit_temperature(logits, labels)
-    if not against_chance(log_losses(logits, labels, temperature), labels, images).beaten:
-        temperature = 1.0
-    before, after = (_error(logits, labels, value) for value in (1.0, temperature))
-    return Calibration(temperature, len(chosen), split, before, after)
+    return HeldOut(logits, np.asarray(images.labels)[chosen], images, split)
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:

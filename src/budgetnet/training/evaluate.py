@@ -29,7 +29,7 @@ def answerer_of(loaded: Loaded, device: str = "cpu") -> Answerer:
         logits, shares = loaded.answer(inputs_of(pixels, loaded.preprocessing, device))
         return logits.cpu().numpy(), shares.cpu().numpy()
 
-    return Answerer(loaded.network, loaded.classes, loaded.preprocessing, loaded.side_px, answer)
+    return Answerer(loaded.network, loaded.classes, loaded.preprocessing, loaded.side_px, answer, loaded.trust)
 
 
 def answer(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.codec import (
+    ONLY_IF_SET,
     NonNegativeFloat,
     NonNegativeInt,
     NotEmpty,
@@ -20,6 +21,7 @@ from budgetnet.codec import (
     require_unique,
     to_plain,
 )
+from budgetnet.model.trust import CheckedPromise
 from budgetnet.statistics import wilson
 from budgetnet.training.image_scores import ImageScores, image_scores
 
@@ -70,6 +72,7 @@ class Evaluation:
         confused: The mistakes as (true class, predicted class, images), those made most often first.
         log_loss: The mean of -log p of the true class, in nats; None in files from before it was kept. It and the
             calibration error are those of the probabilities at the model's temperature.
+        promise: With `max_error`, what was promised of the surer answers, and what came of it on these images.
     """
 
     count: PositiveInt
@@ -83,9 +86,12 @@ class Evaluation:
     confusion: tuple[tuple[NonNegativeInt, ...], ...] | None
     confused: tuple[tuple[NonNegativeInt, NonNegativeInt, PositiveInt], ...]
     log_loss: NonNegativeFloat | None = None
+    promise: CheckedPromise | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_interval(self.top1, self.top1_low, self.top1_high, "top1")
+        checked = self.promise is None or self.promise.images == self.count
+        require(checked, f"promise is of other images than the {self.count} that were scored")
         names, counts = [row.name for row in self.per_class], [row.count for row in self.per_class]
         classes = len(names)
         require_unique("per_class has a name", names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from budgetnet.codec import NonNegativeInt, Share, require, require_known, to_pl
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.model.build import Model, build
 from budgetnet.model.files import check_tensors, load_tensors
+from budgetnet.model.trust import CheckedPromise, Trust
 from budgetnet.model.weights import FILE as WEIGHTS
 from budgetnet.model.weights import SIDE_NOTE, save_weights
 from budgetnet.networks import Network
@@ -24,7 +25,7 @@ from budgetnet.reading import read_json_file
 from budgetnet.runs.files import reading, reading_rows
 from budgetnet.runs.record import DataRecord
 from budgetnet.runs.split_file import write_split
-from budgetnet.training.calibration import Calibration, calibrate
+from budgetnet.training.calibration import Calibration, HeldOut, answer_held_out
 from budgetnet.training.evaluate import scores_at
 from budgetnet.training.evaluation import Evaluation, evaluation_of
 from budgetnet.training.image_scores import ImageScores, scores_in
@@ -57,7 +58,9 @@ class Metrics:
     """Scores of a finished network.
 
     `validation` may have chosen it, and is then optimistic; `test` has not. Where the final training `learned` from the
-    validation images too (all but `held_out` of them), `validation` is the score before it.
+    validation images too (all but `held_out` of them), `validation` is the score before it. `trust` says when not to
+    believe it, None where no image was held out and in files from before it was kept; `promises` are those of 1, 2, 5
+    and 10 % that can be made, and what came of them on the test images.
     """
 
     validation: Evaluation
@@ -66,6 +69,8 @@ class Metrics:
     mistakes: tuple[Mistake, ...]
     learned: tuple[str, ...]
     held_out: NonNegativeInt
+    trust: Trust | None = field(default=None, kw_only=True)
+    promises: tuple[CheckedPromise, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         splits = (("train",), ("train", "validation"))
@@ -80,17 +85,22 @@ class Metrics:
         wrong = sum(images for *_, images in self.test.confused)
         some = bool(self.mistakes) == bool(wrong)
         require(some, f"mistakes has {len(self.mistakes)} images, and {wrong} of the test images are wrong")
+        for one in self.promises:
+            require(one.images == self.test.count, f"promises has {one.images} images, of {self.test.count} of test")
         for one in self.mistakes:
             require_known("a label of mistakes", [one.label, one.predicted], classes[1], "test.per_class")
             require(one.label != one.predicted, "a mistake has its label as predicted")
 
 
-def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: TrainingJob | None = None) -> Metrics:
+def finalize(
+    job: TrainingJob, images: ImageSet, pixels: Pixels, scored: TrainingJob | None = None, networks: int = 1
+) -> Metrics:
     """Test the job's weights once; write split.json, network.json and weights.safetensors into the run's folder.
 
     `scored` is the job whose validation scores count, if not this one: a job that learned from those images has none.
     The temperature is fitted on images that the job has not learned, or where it learned all of them, with the model of
-    `scored`. Raises a one-line `ValueError` where the job is done and its weights have gone.
+    `scored`. The validation images helped to choose its network from as many as `networks`. Raises a one-line
+    `ValueError` where the job is done and its weights have gone.
     """
     run, config, device, labels = job.run, job.config, job.context.device, np.asarray(images.labels)
     check_trained(job)
@@ -98,7 +108,9 @@ def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: Trainin
     held_out = held_out_of(job, images) if job.learns_validation else np.empty(0, np.int64)
     write_split(run, images, learned, held_out.tolist())
     model = trained_model(job).to(device)
-    calibration = _calibrated(model, job, scored, images, pixels)
+    held = _held_out_answers(model, job, scored, images, pixels)
+    calibration = held.calibration()
+    trust = held.trust(calibration.temperature, networks)
 
     def scores(split: str) -> tuple[ImageScores, ImageScores]:
         """The model's answers to a split, at temperature 1 and at that of the model."""
@@ -119,7 +131,7 @@ def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: Trainin
     with written_aside(run / NETWORK) as aside:
         aside.write_text(model.network.to_json(), encoding="utf-8")
     notes, preprocessing = {SIDE_NOTE: str(job.context.side_px)}, to_plain(config.preprocessing)
-    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing, notes, calibration.temperature)
+    save_weights(run / WEIGHTS, model.cpu(), images.classes, preprocessing, notes, calibration.temperature, trust)
     return Metrics(
         validation=evaluated(validation, images, asked),
         test=test,
@@ -131,22 +143,26 @@ def finalize(job: TrainingJob, images: ImageSet, pixels: Pixels, scored: Trainin
         mistakes=mistakes(answers, images, indices),
         learned=learned,
         held_out=len(held_out),
+        trust=trust,
+        promises=tuple(
+            promise.check(answers.confidence, answers.right) for promise in (trust.promises() if trust else ())
+        ),
     )
 
 
-def _calibrated(
+def _held_out_answers(
     model: Model, job: TrainingJob, scored: TrainingJob | None, images: ImageSet, pixels: Pixels
-) -> Calibration:
-    """The temperature of the job's model, on its device."""
+) -> HeldOut:
+    """The answers of the job's model, on its device, to images that it has not learned."""
     preprocessing, device = job.config.preprocessing, job.context.device
     validation = images.indices("validation")
     if not job.learns_validation:
-        return calibrate(model, images, pixels, validation, "validation", preprocessing, device)
+        return answer_held_out(model, images, pixels, validation, "validation", preprocessing, device)
     if len(held_out := held_out_of(job, images)):
-        return calibrate(model, images, pixels, held_out, "held out", preprocessing, device)
+        return answer_held_out(model, images, pixels, held_out, "held out", preprocessing, device)
     assert scored is not None, "a training that learned all validation images comes out of a race"
     earlier = trained_model(scored).to(device)
-    return calibrate(earlier, images, pixels, validation, "race", preprocessing, device)
+    return answer_held_out(earlier, images, pixels, validation, "race", preprocessing, device)
 
 
 def check_classes(metrics: Metrics, data: DataRecord) -> None:

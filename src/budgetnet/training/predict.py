@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from budgetnet.arguments import path
 from budgetnet.data.decode import decode_noted
 from budgetnet.data.walk import matching, walk
+from budgetnet.model.trust import Promise, Trust
 from budgetnet.training.answerer import Answerer
 
 
@@ -28,6 +30,9 @@ class Prediction:
         top: The most probable classes as (class, probability), best first.
         note: What of the file is unlike the training images, in a line, so that the answer may mean nothing; None where
             there is nothing to say.
+        none_of_these: Whether the image looks like none of the classes (docs/trust.md); None where the weights do not
+            say what their own images look like.
+        answered: With `max_error`, whether the answer is sure enough to count; else None.
     """
 
     path: str
@@ -35,6 +40,8 @@ class Prediction:
     probability: float
     top: tuple[tuple[str, float], ...]
     note: str | None = None
+    none_of_these: bool | None = None
+    answered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,11 @@ def _below(folder: str) -> Iterator[str | Unreadable]:
 
 
 def predictions(
-    answerer: Answerer, files: Iterator[str | Unreadable], batch: int, top: int
+    answerer: Answerer, files: Iterator[str | Unreadable], batch: int, top: int, promise: Promise | None = None
 ) -> Iterator[Prediction | Unreadable]:
     """What it answers to each file, one after another; `batch` of them are read and computed together.
+
+    `promise` says which answers are sure enough.
 
     Raises a one-line `ValueError`, while answers are taken, for answers that are not numbers.
     """
@@ -124,7 +133,9 @@ def predictions(
                 if isinstance(one, Unreadable):
                     yield one
                 else:
-                    yield _prediction(str(file), *next(answers), answerer.classes, top, one[1])
+                    logits, shares = next(answers)
+                    answer = _prediction(str(file), logits, shares, answerer.classes, top, one[1])
+                    yield _judged(answer, logits, shares, answerer.trust, promise)
 
 
 def _logits_and_probabilities(
@@ -135,6 +146,22 @@ def _logits_and_probabilities(
     if not np.isfinite(shares).all():
         raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
     return zip(logits, shares, strict=True)
+
+
+def _judged(
+    answer: Prediction,
+    logits: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    trust: Trust | None,
+    promise: Promise | None,
+) -> Prediction:
+    """The answer, with whether it is to be believed."""
+    known = None if trust is None or trust.familiar is None else trust
+    return dataclasses.replace(
+        answer,
+        none_of_these=None if known is None else bool(known.strangers(logits[None])[0]),
+        answered=None if promise is None else bool(promise.answers(shares.max())),
+    )
 
 
 def _prediction(

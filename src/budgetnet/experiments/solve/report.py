@@ -51,6 +51,7 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         Section("choice", "Why this one", _choice(record, found)),
         *trained.training_section(events, f"race/{found.choice.id}" if last else "final", _caption(record, found)),
         trained.classes_section(found, len(data.classes)),
+        *trained.trust_section(found),
         trained.confusion_section(found.test, data.classes),
         *trained.mistakes_section(found, data),
         trained.network_section(fit.network),

@@ -41,7 +41,7 @@ def run(record: SolveRecord, context: Context) -> SolveResult:
     write_json(context.run / "certificate.json", {"network": network.name, **winner.certificate.to_dict()})
     # What learned from the validation images has no score on them: then that of its last rung counts.
     last = next(job for job in rungs[-1] if job.config.id == choice.id)
-    metrics = finalize(final, images, pixels, last if final.learns_validation else None)
+    metrics = finalize(final, images, pixels, last if final.learns_validation else None, len(plan.entrants))
     return SolveResult(
         validation=metrics.validation,
         test=metrics.test,
@@ -53,6 +53,8 @@ def run(record: SolveRecord, context: Context) -> SolveResult:
         race=rung_scores(rungs, context),
         run=context.run,
         record=record,
+        trust=metrics.trust,
+        promises=metrics.promises,
     )
 
 

@@ -33,6 +33,7 @@ def report(record: TrainRecord, found: TrainResult) -> Report:
     sections += [
         *trained.training_section(events_of(found.run), "final", caption),
         trained.classes_section(found, len(data.classes)),
+        *trained.trust_section(found),
         trained.confusion_section(found.test, data.classes),
         *trained.mistakes_section(found, data),
         trained.network_section(network),

@@ -40,4 +40,6 @@ class TrainResult(Metrics):
             run,
             network,
             record,
+            trust=metrics.trust,
+            promises=metrics.promises,
         )
