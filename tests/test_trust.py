@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import beta, binom
 
+from budgetnet.answers.evaluate import evaluate
+from budgetnet.answers.predict import predict
 from budgetnet.cli import main
 from budgetnet.codec import from_plain, to_plain
 from budgetnet.data import default_preprocessing
@@ -25,8 +27,7 @@ from budgetnet.model.weights import save_weights
 from budgetnet.networks.zoo import network
 from budgetnet.runs.run import load_run
 from budgetnet.training.calibration import fit_temperature
-from budgetnet.training.evaluate import evaluate
-from budgetnet.training.predict import Prediction, predict
+from budgetnet.training.predict import Prediction
 
 
 def drawn(count: int, spread: float, seed: int, classes: int = 6) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
