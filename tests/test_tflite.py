@@ -141,3 +141,21 @@ def test_one_value_far_from_the_others_does_not_stretch_a_range() -> None:
     found = Observed(ops, stretched).scales()
     assert found["classifier"].scale == usual
     assert found["stem.conv"].scale < 1.1 * Observed(ops, rows).scales()["stem.conv"].scale
+
+
+@pytest.mark.parametrize("kind", ["hard_swish", "hard_sigmoid", "swish"])
+def test_ops_behind_a_linear_layer_keep_its_two_dimensions(kind: str) -> None:
+    """TensorFlow Lite Micro, built with its checks as it is unless asked, ends the program where they do not."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    base = network("mobilenet_v3_small", 10, 48)
+    beta = {"beta": 1.5} if kind == "swish" else {}
+    head = dataclasses.replace(base.head, activation=Activation(kind, **beta))  # type: ignore[arg-type]
+    content, _ = int8_file(*settled(dataclasses.replace(base, head=head)))
+    (graph,) = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0)).subgraphs  # type: ignore[misc]
+    dimensions = [len(tensor.shape) for tensor in graph.tensors]
+    assert [dimensions[index] for op in graph.operators[-3:] for index in op.outputs] == [2, 2, 2]
+    alike = [op for op in graph.operators if op.builtinOptionsType in (0, schema.BuiltinOptions.MulOptions)]
+    assert alike
+    for op in alike:
+        assert len({dimensions[index] for index in (*op.inputs, *op.outputs)}) == 1

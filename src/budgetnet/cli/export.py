@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from budgetnet.ship.exported import Exported, ExportedFile
 
 To = Annotated[
-    Literal["tflite", "onnx", "openvino", "all"],
+    Literal["tflite", "onnx", "openvino", "c", "all"],
     Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file; all: each whose packages are installed."),
 ]
 NumberTypeOption = Annotated[
@@ -54,8 +54,9 @@ def export(
     """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
 
     tflite: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; onnx: for ONNX Runtime; openvino: a folder,
-    float32. Plain pixels in, logits out. Ranges of int8 are read from training images, validation images choose among
-    them; the file answers the test images once.
+    float32; c: a folder of C++ with the int8 file as an array, for Arduino, PlatformIO and CMake. Plain pixels in,
+    logits out. Ranges of int8 are read from training images, validation images choose among them; the file answers the
+    test images once.
 
     Example: budgetnet export runs/photos-1a2b3c --to tflite
     """
@@ -90,7 +91,7 @@ def _print_table(made: Exported) -> None:
         kept = f"{sum(row.left >= 0 for row in file.keeps)} of {len(file.keeps)}" if file.keeps else "none set"
         accuracy = f"{show.percent(file.top1)} ({100 * file.change.value:+.1f})"
         ms = "-" if file.latency_ms is None else f"{file.latency_ms:.2f}"
-        name = Path(file.file).name
+        name = Path(file.file).name + (" (not compiled here)" if file.format == "c" else "")
         rows.append((file.format, file.dtype, f"{file.bytes:,}", parity, accuracy, ms, arena, kept, name))
     if rows:
         names = ("format", "numbers", "bytes", "parity", "test accuracy", "ms", "arena", "limits kept", "file")
@@ -113,8 +114,10 @@ def _facts(file: ExportedFile) -> dict[str, str]:
     share, change = show.percent, file.change
     rows = {
         "file": file.file,
-        "flash": f"{file.flash_bytes:,} bytes (with labels and notes {file.bytes:,})",
+        "flash": f"{file.flash_bytes:,} bytes (with all else {file.bytes:,})",
     }
+    if file.format == "c":
+        rows["compiled"] = f"not compiled here; {Path(file.file).name}/README.md says how"
     if file.arena_bytes is not None:
         runs = {
             True: "it runs in so many",

@@ -16,7 +16,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
-from budgetnet.ship.formats import ROWS, maker, opener
+from budgetnet.ship.formats import ROWS, FormatRow, maker, opener
 from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, faults_of, limits_of
 from budgetnet.ship.made import Made
 from budgetnet.ship.subject import Subject
@@ -33,7 +33,7 @@ def export(
     progress: Progress | None = None,
 ) -> Exported:
     """Write a trained network as the file that a device runs: a TensorFlow Lite file for LiteRT, and in int8 for
-    TensorFlow Lite Micro; an ONNX file for ONNX Runtime; or a folder for OpenVINO.
+    TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware.
 
     The file takes plain pixels at the network's size and gives logits; labels, preprocessing and temperature lie in the
     format's metadata (docs/shipping.md). For int8, ranges are read from training images, by the quantile whose
@@ -44,11 +44,11 @@ def export(
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
-        to: "tflite", "onnx", "openvino", or "all" for every format whose packages are installed.
+        to: "tflite", "onnx", "openvino", "c", or "all" for every format whose packages are installed.
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
         out: The file; unless given, model.tflite, model.onnx and the like in the run's folder (docs/shipping.md). With
-            "all" a folder that is there.
-        dtype: "int8" or "float32"; unless given int8 for "tflite", float32 for others, and with "all" each.
+            "all" a folder that is there. A folder of an earlier export is replaced as a whole.
+        dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
 
@@ -116,17 +116,27 @@ def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType, sev
     """Where the file goes. Raises a one-line `ValueError` where there is no folder for it."""
     if out is None and not Path(run).is_dir():
         raise ValueError(f"{run} is not a run's folder, so that it says nothing of where to write; give --out FILE")
-    name = ROWS[to].names[dtype]
+    row = ROWS[to]
+    name = row.names[dtype]
     if out is None:
-        return Path(run) / name
+        return _replaceable(Path(run) / name, row)
     target = Path(path("out", out))
     if several:
         if not target.is_dir():
             raise ValueError(f"{target} is no folder that is there; --to all writes several files, so give a folder")
-        return target / name
+        return _replaceable(target / name, row)
+    if row.inside and target.is_dir():
+        return _replaceable(target, row)
     if target.is_dir() or not target.parent.is_dir():
         wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
         raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
+    return target
+
+
+def _replaceable(target: Path, row: FormatRow) -> Path:
+    """The path. Raises a one-line `ValueError` for a folder with files that no export wrote: it would go as a whole."""
+    if target.is_dir() and any(target.iterdir()) and not row.is_of(target):
+        raise ValueError(f"{target} is a folder of something else; give --out the name of a new folder")
     return target
 
 

@@ -9,7 +9,7 @@ from budgetnet.budgets.budget import LimitRow
 from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share, to_plain
 from budgetnet.statistics import Estimate
 
-Format = Literal["tflite", "onnx", "openvino"]
+Format = Literal["tflite", "onnx", "openvino", "c"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 NumberType = Literal["int8", "float32"]
 NUMBER_TYPES: tuple[NumberType, ...] = get_args(NumberType)
@@ -40,7 +40,7 @@ class ExportedFile:
     """A file for a device, as it is measured there.
 
     Attributes:
-        format: "tflite", "onnx" or "openvino".
+        format: "tflite", "onnx", "openvino" or "c".
         dtype: The number type of its weights and maps, "int8" or "float32".
         file: Its path; of a format that is a folder the folder's.
         bytes: Its size; of a folder that of its files.

@@ -73,6 +73,14 @@ ROWS: Mapping[Format, FormatRow] = {
         extra="openvino",
         inside=("model.xml", "model.bin"),
     ),
+    "c": FormatRow(
+        title="C",
+        runtime="LiteRT",
+        names={"int8": "firmware"},
+        packages={"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"},
+        extra="tflite",
+        inside=(NOTES, "src/model.cc"),
+    ),
 }
 
 
@@ -90,6 +98,8 @@ def maker(name: Format) -> Maker:
             from budgetnet.ship.onnx.make import make
         case "openvino":
             from budgetnet.ship.openvino.make import make
+        case "c":
+            from budgetnet.ship.c.make import make
     return make
 
 
@@ -103,4 +113,6 @@ def opener(name: Format) -> Opener:
             from budgetnet.ship.onnx.read import opened
         case "openvino":
             from budgetnet.ship.openvino.read import opened
+        case "c":
+            from budgetnet.ship.c.read import opened
     return opened

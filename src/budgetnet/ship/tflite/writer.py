@@ -74,6 +74,7 @@ class _File:
         self.operators: list[Any] = []
         self.codes: list[Code] = []
         self.index: dict[str, int] = {}
+        self.flat: set[str] = set()
 
     def of(self, network: Network, weights: OpWeights) -> bytes:
         """All ops one after another, and the file around them."""
@@ -118,7 +119,7 @@ class _File:
             case "MUL":
                 options = schema.MulOptionsT()
                 if op.factor is not None:
-                    inputs.append(self._factor(weights.factor(op)))
+                    inputs.append(self._factor(weights.factor(op), 2 if op.reads[0].name in self.flat else 4))
             case "CONCATENATION":
                 options = schema.ConcatenationOptionsT()
                 options.axis = 3
@@ -126,7 +127,10 @@ class _File:
                 pass
         if hasattr(options, "fusedActivationFunction"):
             options.fusedActivationFunction = FUSED[op.fused]
-        flat = op.code == "FULLY_CONNECTED"
+        # Behind a linear layer maps have two dimensions: an interpreter built with checks ends where an op changes that.
+        flat = op.code == "FULLY_CONNECTED" or op.reads[0].name in self.flat
+        if flat:
+            self.flat.add(op.makes.name)
         shape = (1, op.channels) if flat else (1, *op.px, op.channels)
         self._operator(op.code, inputs, self._activation(op.makes.name, shape), options)
 
@@ -156,12 +160,13 @@ class _File:
             self._constant(np.clip(biases, -MOST_BIAS, MOST_BIAS).astype(np.int32), schema.TensorType.INT32),
         ]
 
-    def _factor(self, factor: float) -> int:
+    def _factor(self, factor: float, dimensions: int) -> int:
         """One number as a tensor of its own: in int8 127 or -127 times its scale."""
+        one = (1,) * dimensions
         if self.scales is None:
-            return self._constant(np.full((1, 1, 1, 1), factor, np.float32), schema.TensorType.FLOAT32)
+            return self._constant(np.full(one, factor, np.float32), schema.TensorType.FLOAT32)
         scale = np.array([max(abs(factor), LEAST_SCALE) / MOST_WEIGHT], np.float32)
-        sign = np.full((1, 1, 1, 1), MOST_WEIGHT if factor >= 0 else -MOST_WEIGHT, np.int8)
+        sign = np.full(one, MOST_WEIGHT if factor >= 0 else -MOST_WEIGHT, np.int8)
         return self._constant(sign, schema.TensorType.INT8, scale, np.zeros(1, np.int64))
 
     def _constant(
