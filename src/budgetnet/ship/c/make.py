@@ -43,7 +43,7 @@ RESOLVERS: Mapping[Code, str] = {
     "HARD_SWISH": "AddHardSwish",
     "TANH": "AddTanh",
 }
-"""What TensorFlow Lite Micro's resolver calls each op."""
+"""TensorFlow Lite Micro's resolver calls the ops so."""
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:

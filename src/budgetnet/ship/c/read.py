@@ -20,7 +20,7 @@ from budgetnet.ship.notes import NOTES, Notes
 MODEL, SETTINGS = "src/model.cc", "src/model_settings.h"
 MOST_NOTES_BYTES, MOST_SETTINGS_BYTES = 64 << 20, 1 << 20
 LEAST_ARENA_BYTES, MOST_ARENA_BYTES = 1 << 10, 1 << 30
-"""With less TensorFlow Lite Micro ends the process in place of an error; no microcontroller has more."""
+"""TensorFlow Lite Micro ends the process, in place of an error, where it has less; no microcontroller has more."""
 ARENA = re.compile(r"^#define BUDGETNET_ARENA_BYTES (\d{1,12})$", re.MULTILINE)
 DIGEST = re.compile(r'^constexpr char kModelSha256\[\] = "([0-9a-f]{64})";$', re.MULTILINE)
 

@@ -127,7 +127,7 @@ class _File:
                 pass
         if hasattr(options, "fusedActivationFunction"):
             options.fusedActivationFunction = FUSED[op.fused]
-        # Behind a linear layer maps have two dimensions: an interpreter built with checks ends where an op changes that.
+        # Behind a linear layer maps have two dimensions: an interpreter built with checks ends where an op changes it.
         flat = op.code == "FULLY_CONNECTED" or op.reads[0].name in self.flat
         if flat:
             self.flat.add(op.makes.name)
