@@ -43,7 +43,7 @@ RESOLVERS: Mapping[Code, str] = {
     "HARD_SWISH": "AddHardSwish",
     "TANH": "AddTanh",
 }
-"""TensorFlow Lite Micro's resolver calls the ops so."""
+"""These are the names that TensorFlow Lite Micro's resolver has for the ops."""
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
