@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -99,13 +100,40 @@ def test_torch_is_not_loaded(files: Files, photos: Path, dtype: str) -> None:
     file = files[dtype].file
     commands = [["predict", file, str(photos)], ["evaluate", file], ["evaluate", file, str(photos)]]
     commands.append(["measure", file, "--seconds", "500ms"])
+    check_without_torch(*commands)
+
+
+def check_without_torch(*commands: list[str]) -> None:
+    """All commands do their work in one process, and none loads torch."""
     program = (
         "import sys; from budgetnet.cli import main; "
-        f"codes = [main(command) for command in {commands!r}]; "
+        f"codes = [main(command) for command in {list(commands)!r}]; "
         "sys.exit(str(codes) if any(codes) or {'torch', 'torchvision'} & set(sys.modules) else 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("to", "module"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_other_formats_answer_as_the_run_does_without_torch(
+    to: Literal["onnx", "openvino"], module: str, run: Path, photos: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    pytest.importorskip(module, reason="it is not installed")
+    (file,) = budgetnet.export(run, to=to, force=True).files
+    assert budgetnet.evaluate(file.file).top1 == file.top1 == budgetnet.evaluate(run).top1
+    for one, other in zip(answered(file.file, photos), answered(run, photos), strict=True):
+        expected = dict(other.top)
+        assert max(abs(share - expected[name]) for name, share in one.top) < 1e-4
+    check_without_torch(
+        ["predict", file.file, str(photos)], ["evaluate", file.file], ["measure", file.file, "--seconds", "500ms"]
+    )
+    moved = tmp_path / Path(file.file).name
+    (shutil.copytree if Path(file.file).is_dir() else shutil.copy)(file.file, moved)
+    part = moved / "model.xml" if moved.is_dir() else moved
+    part.write_bytes(part.read_bytes()[: -part.stat().st_size // 3])
+    capsys.readouterr()
+    assert main(["predict", str(moved), str(photos)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_files_and_networks_take_turns_in_one_table(files: Files, capsys: Capture) -> None:
