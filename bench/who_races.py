@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet import Budget, open_images, train
+from budgetnet.amounts import count
 from budgetnet.experiments.bases import last_px
 from budgetnet.experiments.solve.candidates import BASES, Contender, candidates, chosen
 from budgetnet.statistics import from_seeds, mean_interval
@@ -52,11 +53,11 @@ def features(row: Contender) -> list[float]:
     return [float(row.base == base) for base in BASES] + [math.log2(size) for size in sizes]
 
 
-def pool_of(data: str, macs: str, count: int, shown: int, seed: int, out: Path) -> Pool:
-    """Train `count` of the candidates, each until `shown` images were seen."""
+def pool_of(data: str, macs: str, most: int, shown: int, seed: int, out: Path) -> Pool:
+    """Train `most` of the candidates, each until `shown` images were seen."""
     images = open_images(data, 0)
-    found = [row for row in candidates(images, Budget(macs=macs), ENTRANTS) if row.at_its_limit]
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[:count])
+    found = [row for row in candidates(images, Budget(macs=count(macs)), ENTRANTS) if row.at_its_limit]
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[:most])
     rows = tuple(found[index] for index in drawn)
     epochs = shown / len(images.indices("train"))
     accuracies: list[float] = []
