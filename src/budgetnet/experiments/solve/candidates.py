@@ -189,7 +189,7 @@ def candidates(
                     found.setdefault(key, row)
     if not found:
         raise _nothing(failures, budget, training)
-    return _chosen(tuple(found.values()), entrants, inherited, training)
+    return chosen(tuple(found.values()), entrants, inherited, training)
 
 
 Obstacles = Callable[[Network], tuple[str, ...]]
@@ -223,7 +223,7 @@ def _nothing(failures: Sequence[BudgetError], budget: Budget, training: Training
     return nearest_miss(failures, budget)
 
 
-def _chosen(
+def chosen(
     found: Sequence[Contender], entrants: int, inherited: bool, training: TrainingLimits | None
 ) -> tuple[Contender, ...]:
     """Mark the raced ones: always the one that brings all that fit nearest to one that is raced.
