@@ -11,7 +11,7 @@ import torch
 from support.networks import SQUEEZED
 from support.settled import FAMILIES, USUAL, normalised, random_network, settled
 
-from budgetnet import build, cost, network
+from budgetnet import build, cost, network, scale
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Activation, Network
 from budgetnet.ship.tflite.float_run import Weights, logits, values
@@ -69,6 +69,20 @@ def test_a_network_runs_in_the_arena_that_was_promised(index: int) -> None:
     assert np.abs(difference).max() <= MOST_STEPS
     assert len(set(answered.ravel().tolist())) > 1, "an answer of one value is none"
     assert len(file) <= promise.weight_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "phi", "px"), [("mobilenet_v3_small", -3, 22), ("mobilenet_v3_large", -4, 20), ("mobilenet_v2", -4, 16)]
+)
+def test_small_maps_are_promised_what_planning_them_takes(name: str, phi: float, px: int) -> None:
+    """Before the first op runs the interpreter plans all tensors in the arena, which takes more than small maps do."""
+    small = dataclasses.replace(scale(network(name, 10, 224), phi), resolution_px=(px, px))
+    model, images = settled(small)
+    file, _ = int8_file(model, images)
+    promised = cost(small, dtype="int8", runtime="tflite_micro").peak_activation_bytes
+    by_micro(file, as_integers(images), promised)
+    with pytest.raises(RuntimeError):
+        by_micro(file, as_integers(images), round(0.97 * promised))
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """TensorFlow Lite Micro: the arena and the file of an int8 network, from its description alone.
 
     arena = head + tail
-    head  = max over ops of the live tensors, each rounded up to 16 bytes; nothing is in place
+    head  = max over ops of the live tensors, each rounded up to 16 bytes; nothing is in place;
+            or what planning them takes before the first op runs, if that is more: networks of many ops with small maps
     tail  = 8 B a channel of convolutions + 64 B an op + 24 B a tensor + what the op's kernel keeps + a base
     file  = weights and biases + 12 B a channel + 110 to 272 B an op with its tensors + a base
 
@@ -63,13 +64,23 @@ OP_FILE_BYTES: Mapping[Code, int] = {
 FACTOR_FILE_BYTES = 80
 """What a MUL by a constant takes more."""
 FILE_BASE_BYTES = 1000
+PLANNED_TENSOR_BYTES = 32
+"""While it plans, the interpreter keeps so much of every tensor, constants among them (struct AllocationInfo)."""
+PLANNED_BUFFER_BYTES = 40
+"""It keeps so much more of every tensor that it places (GreedyMemoryPlanner::per_buffer_size)."""
+SCRATCH_REQUEST_BYTES, SCRATCH_REQUESTS_AT_ONCE = 16, 12
+"""Kernels ask for scratch by a list of so many bytes a request, which has room for 12 more (ScratchBufferRequest,
+kMaxScratchBuffersPerOp)."""
+PLANNING_BASE_BYTES = 256
+"""This is for the offset of the graph, alignment, and what kernels keep that is fitted (tail) and not counted."""
 
 
 class _Part(NamedTuple):
     """A part of a network: its fullest moment, what its ops take of tail and file, its buffers.
 
     Ops are counted from the part's first. `made` has a buffer an op, the last of them the part's output, whose end the
-    next part knows; `read_until` is the last op that reads the part's input.
+    next part knows; `read_until` is the last op that reads the part's input. `tensors` are those that
+    ops make and their constants.
     """
 
     moment: Moment
@@ -78,6 +89,7 @@ class _Part(NamedTuple):
     made: tuple[Buffer, ...]
     scratch: tuple[Buffer, ...]
     read_until: int
+    tensors: int
 
 
 def plan(network: Network, batch: int, dtype: DType) -> MemoryPlan:
@@ -86,7 +98,8 @@ def plan(network: Network, batch: int, dtype: DType) -> MemoryPlan:
     Raises a one-line `ValueError` for an activation that the runtime has no op for.
     """
     parts = tuple(_parts(network))
-    return _plan(parts, arena_bytes(_buffers(network, parts)))
+    buffers = _buffers(network, parts)
+    return _plan(parts, max(arena_bytes(buffers), _planning_bytes(parts, len(buffers))))
 
 
 def floor(network: Network, batch: int, dtype: DType) -> MemoryPlan:
@@ -107,6 +120,18 @@ def _plan(parts: _Parts, head_bytes: int | None) -> MemoryPlan:
         file_bytes=FILE_BASE_BYTES + sum(part.file_bytes * times for _, part, times in parts),
         op=at.op,
         tensors=tuple(LiveTensor(tensor.name, tensor.elements) for tensor in at.tensors),
+    )
+
+
+def _planning_bytes(parts: _Parts, buffers: int) -> int:
+    """What the interpreter needs above the tail to plan so many buffers, scratch among them."""
+    tensors = 1 + sum(part.tensors * times for _, part, times in parts)
+    scratch = sum(len(part.scratch) * times for _, part, times in parts)
+    return (
+        PLANNING_BASE_BYTES
+        + PLANNED_TENSOR_BYTES * (tensors + scratch)
+        + PLANNED_BUFFER_BYTES * buffers
+        + SCRATCH_REQUEST_BYTES * (scratch + SCRATCH_REQUESTS_AT_ONCE)
     )
 
 
@@ -154,6 +179,7 @@ def _part(made: Sequence[TfliteOp]) -> _Part:
             Buffer(_aligned(each.elements), index, index) for index, op in enumerate(made) for each in op.scratch
         ),
         read_until=last[made[0].reads[0].name],
+        tensors=sum(1 + len(op.constants) for op in made),
     )
 
 
