@@ -18,7 +18,8 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from support.tflite_files import USUAL, as_integers, int8_file, settled
+from support.settled import USUAL, settled
+from support.tflite_files import as_integers, int8_file
 
 from budgetnet.ship.tflite.float_run import OpWeights, Weights, logits, made
 from budgetnet.ship.tflite.rounded_run import Changed, Rounded, corrected, kept_by
@@ -111,7 +112,8 @@ def test_corrected_weights_are_those_of_the_model_but_for_the_biases() -> None:
 def test_training_in_eight_bits_comes_nearer() -> None:
     net, weights, scales, images = uneven("mobilenet_v2")
     ops, begin = ops_of(net), Changed(weights)
-    trained = tuned(ops, weights, begin, scales, np.arange(len(images)), lambda some: images[torch.from_numpy(some)])
+    every = np.arange(len(images))
+    trained = tuned(ops, weights, begin, scales, every, lambda some: images[torch.from_numpy(some)], steps=25)
     with torch.no_grad():
         expected = logits(ops, weights, images).numpy()
         before, after = (rounded_logits(net, one, scales, images).numpy() for one in (begin, trained))

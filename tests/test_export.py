@@ -194,6 +194,7 @@ def test_the_first_op_that_differs_is_named() -> None:
     assert first_difference(model.network, other, file, image) == "stages.1.0.expand.conv"
 
 
+@pytest.mark.slow
 def test_all_formats_are_one_table_with_what_was_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = json.loads((run / "plan.json").read_text())
     plan["request"]["budget"]["weight_bytes"] = 30_000

@@ -35,7 +35,8 @@ pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 from support.respelled import SPELLINGS, respelled
-from support.tflite_files import FAMILIES, USUAL, int8_file, normalised, settled
+from support.settled import FAMILIES, USUAL, normalised, settled
+from support.tflite_files import int8_file
 
 from budgetnet.ship.tflite.writer import written
 

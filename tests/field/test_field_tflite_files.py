@@ -29,7 +29,8 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 from ai_edge_litert import schema_py_generated as schema
 from support.respelled import File
-from support.tflite_files import USUAL, int8_file, settled
+from support.settled import USUAL, settled
+from support.tflite_files import int8_file
 
 from budgetnet.ship.tflite.writer import written
 

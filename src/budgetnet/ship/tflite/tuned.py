@@ -36,6 +36,7 @@ def tuned(
     training: NDArray[np.int64],
     pixels: Callable[[NDArray[np.int64]], Tensor],
     progress: Progress | None = None,
+    steps: int = STEPS,
 ) -> Changed:
     """Weights that were trained from `begin` to answer rounded as `weights` do in float.
 
@@ -48,9 +49,9 @@ def tuned(
     student, kept = Rounded(Changed(weights, pairs)), kept_by(scales)
     optimiser = torch.optim.Adam([part for pair in pairs.values() for part in pair], lr=LEARNING_RATE)
     draw = np.random.default_rng(SEED)
-    for step in range(STEPS):
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
+            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
         images = pixels(draw.choice(training, min(BATCH, len(training)), replace=False))
         with torch.no_grad():
             wanted = functional.log_softmax(logits(ops, weights, images), 1)
@@ -60,5 +61,5 @@ def tuned(
         loss.backward()
         optimiser.step()
         if progress is not None:
-            progress(Update("train in eight bits", step + 1, STEPS))
+            progress(Update("train in eight bits", step + 1, steps))
     return Changed(weights, {name: (kernel.detach(), bias.detach()) for name, (kernel, bias) in pairs.items()})
