@@ -125,7 +125,9 @@ def check_without_torch(*commands: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(("to", "module"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("to", "module"), [("onnx", "onnxruntime"), pytest.param("openvino", "openvino", marks=pytest.mark.slow)]
+)
 def test_other_formats_answer_as_the_run_does_without_torch(
     to: Literal["onnx", "openvino"], module: str, run: Path, photos: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -86,6 +86,7 @@ def test_the_record_is_of_the_array(exported: ExportedFile, folder: Path, pixels
     assert {row.name for row in exported.keeps} == {"macs", "weight_bytes", "peak_activation_bytes"}
 
 
+@pytest.mark.slow
 def test_the_array_is_the_model_of_the_tflite_file_and_equal_exports_are_equal_bytes(
     exported: ExportedFile, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -205,7 +205,9 @@ time.sleep(3.0)
 """
 
 
-@pytest.mark.parametrize(("before", "silent"), [("", True), ("import openvino_telemetry", False)])
+@pytest.mark.parametrize(
+    ("before", "silent"), [("", True), pytest.param("import openvino_telemetry", False, marks=pytest.mark.slow)]
+)
 def test_nothing_is_sent_to_anybody(before: str, silent: bool, file: ExportedFile, tmp_path: Path) -> None:
     """In a process of its own, in which every way to a network is watched, in those that it forks, too; the second
     shows that the watch sees."""

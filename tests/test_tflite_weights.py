@@ -207,6 +207,7 @@ def test_an_exported_file_names_its_network_classes_and_temperature(run: Path) -
     assert abs(evaluate(run / "model.tflite", "digits").top1 - ours.top1) < 0.05
 
 
+@pytest.mark.slow
 def test_a_training_begins_from_an_exported_file(run: Path, few_digits: Path, tmp_path: Path) -> None:
     path, own = run / "model-float32.tflite", load_run(run).network
     here = InlineExecutor()
