@@ -14,9 +14,8 @@ import dataclasses
 from pathlib import Path
 
 from bench.joint import single
-from bench.strategy_accuracy import described, differences, limits_of
-from budgetnet import Budget, adapt, cost, open_images, train
-from budgetnet.budgets.budget import Fit
+from bench.strategy_accuracy import compared, described, limits_of
+from budgetnet import Budget, Network, adapt, cost, open_images
 from budgetnet.model.weights import load_model
 
 COUNT = ("k", "M", "G")
@@ -37,26 +36,16 @@ def main() -> None:
     height, width = map(int, given.px.split("x"))
     classes = len(open_images(given.data, 0).classes)
     budget = Budget(macs=given.limits) if given.limits.endswith(COUNT) else limits_of(given.limits)
-    rows: dict[str, tuple[str, Fit]] = {}
+    rows: dict[str, tuple[Network, str]] = {}
     for parent in given.parents:
         base = adapt(dataclasses.replace(load_model(parent).network, classes=classes), (height, width))
         one = single(base, budget, 2 * max(height, width))
         if one is None:
             print(f"{Path(parent).stem}: nothing of its family keeps the limits on a single dial")
             continue
-        rows[Path(parent).stem] = parent, one
+        rows[Path(parent).stem] = one.network, parent
         print(f"{Path(parent).stem} ({one.strategy}): {cost(one.network).macs / 1e6:.1f} M; {described(one.network)}")
-    validation: dict[str, dict[int, float]] = {name: {} for name in rows}
-    test: dict[str, dict[int, float]] = {name: {} for name in rows}
-    for seed in given.seeds:
-        for name, (parent, one) in rows.items():
-            out = given.out / f"{name}-{seed}"
-            made = train(given.data, one.network, out, epochs=given.epochs, seed=seed, pretrained=parent)
-            validation[name][seed], test[name][seed] = made.validation.top1, made.test.top1
-            print(f"seed {seed}, {name}: validation {made.validation.top1:.4f}, test {made.test.top1:.4f}", flush=True)
-    for title, accuracies in (("validation", validation), ("test", test)):
-        print(title)
-        differences(accuracies)
+    compared(given.data, rows, given.epochs, given.seeds, given.out)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.joint import single
@@ -63,6 +64,22 @@ def differences(accuracies: dict[str, dict[int, float]]) -> None:
             print(f"  {behind} - {before}: {mean:+.1f} ({low:+.1f} to {high:+.1f}), {len(pairs)} seeds")
 
 
+def compared(
+    data: str, networks: Mapping[str, tuple[Network, str]], epochs: float, seeds: Sequence[int], out: Path
+) -> None:
+    """Train each network from its pretrained weights, seed by seed, and print the differences."""
+    validation: dict[str, dict[int, float]] = {name: {} for name in networks}
+    test: dict[str, dict[int, float]] = {name: {} for name in networks}
+    for seed in seeds:
+        for name, (one, pretrained) in networks.items():
+            made = train(data, one, out / f"{name}-{seed}", epochs=epochs, seed=seed, pretrained=pretrained)
+            validation[name][seed], test[name][seed] = made.validation.top1, made.test.top1
+            print(f"seed {seed}, {name}: validation {made.validation.top1:.4f}, test {made.test.top1:.4f}", flush=True)
+    for title, accuracies in (("validation", validation), ("test", test)):
+        print(title)
+        differences(accuracies)
+
+
 def main() -> None:
     """Train each, seed by seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -85,19 +102,10 @@ def main() -> None:
     for name, one in rows.items():
         shares = ", ".join(f"{row.name} {100 * row.share:.0f} %" for row in one.certificate.limits)
         print(f"{name} ({one.strategy}): {cost(one.network).macs / 1e6:.1f} M ({shares}); {described(one.network)}")
-    validation: dict[str, dict[int, float]] = {name: {} for name in rows if not given.only or name in given.only}
-    test: dict[str, dict[int, float]] = {name: {} for name in validation}
-    for seed in given.seeds:
-        for name in validation:
-            out = given.out / f"{name}-{seed}"
-            made = train(
-                given.data, rows[name].network, out, epochs=given.epochs, seed=seed, pretrained=given.pretrained
-            )
-            validation[name][seed], test[name][seed] = made.validation.top1, made.test.top1
-            print(f"seed {seed}, {name}: validation {made.validation.top1:.4f}, test {made.test.top1:.4f}", flush=True)
-    for title, accuracies in (("validation", validation), ("test", test)):
-        print(title)
-        differences(accuracies)
+    wanted = {
+        name: (one.network, given.pretrained) for name, one in rows.items() if not given.only or name in given.only
+    }
+    compared(given.data, wanted, given.epochs, given.seeds, given.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.drawn_weights import NETWORK, PREPROCESSING, saved
+from support.drawn_weights import NETWORK, PREPROCESSING, by_torch, drawn_pixels, saved
 from support.formats import hold
 from support.settled import FAMILIES, USUAL, normalised, settled
 
@@ -51,10 +51,6 @@ def file(weights: Path) -> ExportedFile:
     return file
 
 
-def pixels(count: int, channels: int = 1, side_px: int = 16) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, side_px, side_px, channels), np.uint8)
-
-
 def digits_of(count: int) -> np.ndarray:
     """Embedded digits at the size of the network."""
     images = open_images("digits", 0)
@@ -62,18 +58,11 @@ def digits_of(count: int) -> np.ndarray:
     return network_pixels([cached[index] for index in range(count)], 16, Preprocessing((0.4,), (0.25,)))
 
 
-def by_torch(weights: Path, images: np.ndarray) -> np.ndarray:
-    """What the model makes of images that are normalised as in training."""
-    inputs = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
-    with torch.inference_mode():
-        return load_model(weights).model.eval()(inputs).numpy()
-
-
 def test_the_file_answers_as_the_model_does(file: ExportedFile, weights: Path) -> None:
     assert file.parity is not None and file.parity < MOST_DIFFERENCE
     assert file.dtype == "float32" and file.top1 == file.float_top1 and file.images > 300
     assert Path(file.file).stat().st_size == file.bytes > file.flash_bytes > 4 * budgetnet.cost(NETWORK).params
-    images = pixels(37)
+    images = drawn_pixels(37)
     expected = by_torch(weights, images)
     found = opened(Path(file.file)).logits(iter(images))
     assert np.abs(found - expected).max() < MOST_DIFFERENCE * expected.std()
@@ -102,7 +91,7 @@ def test_nodes_and_weights_are_called_as_the_modules(file: ExportedFile) -> None
 def test_the_first_layer_that_differs_is_named(file: ExportedFile, weights: Path) -> None:
     module = PlainPixels(load_model(weights).model, Preprocessing((0.4,), (0.25,))).eval()
     model = onnx.load(file.file)
-    (image,) = pixels(1)
+    (image,) = drawn_pixels(1)
     assert first_difference(model, module, image) is None
     with torch.no_grad():
         module.model.get_submodule("stages.1.0.expand.conv").weight[0] *= 1.5  # type: ignore[operator]
@@ -166,7 +155,7 @@ def test_maps_are_unsigned_and_weights_signed_by_channel_and_pixels_stay_exact(r
 
 def test_ranges_are_cut_at_both_ends_and_hold_every_pixel(file: ExportedFile) -> None:
     model = onnx.load(file.file)
-    images = pixels(6)
+    images = drawn_pixels(6)
     observed = Observed(model, Preprocessing((0.4,), (0.25,)), iter(images))
     whole, cut = observed.ranges(1.0), observed.ranges(0.99)
     (stem,) = (node.output[0] for node in model.graph.node if node.name == "stem.conv/Conv")

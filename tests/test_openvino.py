@@ -14,14 +14,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from support.drawn_weights import NETWORK, PREPROCESSING, saved
+from support.drawn_weights import NETWORK, by_torch, drawn_pixels, saved
 from support.formats import hold
 from support.settled import FAMILIES, USUAL, normalised, settled
 
 import budgetnet
 from budgetnet.cli import main
 from budgetnet.data.images import Preprocessing
-from budgetnet.model.weights import load_model
 from budgetnet.ship.exported import ExportedFile
 from budgetnet.ship.good_enough import MOST_DIFFERENCE
 
@@ -47,10 +46,6 @@ def file(weights: Path) -> ExportedFile:
     return file
 
 
-def pixels(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 16, 16, 1), np.uint8)
-
-
 def test_the_folder_answers_as_the_model_does(file: ExportedFile, weights: Path) -> None:
     assert file.parity is not None and file.parity < MOST_DIFFERENCE
     assert file.dtype == "float32" and file.top1 == file.float_top1 and file.images > 300
@@ -59,10 +54,8 @@ def test_the_folder_answers_as_the_model_does(file: ExportedFile, weights: Path)
     assert (
         sum(part.stat().st_size for part in parts) == file.bytes > file.flash_bytes > 4 * budgetnet.cost(NETWORK).params
     )
-    images = pixels(37)
-    inputs = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - PREPROCESSING["mean"][0]) / PREPROCESSING["std"][0]
-    with torch.inference_mode():
-        expected = load_model(weights).model.eval()(inputs).numpy()
+    images = drawn_pixels(37)
+    expected = by_torch(weights, images)
     found = opened(Path(file.file)).logits(iter(images))
     assert np.abs(found - expected).max() < MOST_DIFFERENCE * expected.std()
 
@@ -95,7 +88,7 @@ def test_the_command_makes_equal_bytes_that_say_nothing_of_this_machine(
 def test_the_first_layer_that_differs_is_named() -> None:
     module = PlainPixels(budgetnet.build(NETWORK, seed=0), Preprocessing((0.4,), (0.25,))).eval()
     model = converted(module)
-    (image,) = pixels(1)
+    (image,) = drawn_pixels(1)
     assert first_difference(model, module, image) is None
     other = copy.deepcopy(module)  # a graph shares the memory of the weights that it was made of
     with torch.no_grad():
