@@ -36,8 +36,9 @@ pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter 
 from ai_edge_litert import schema_py_generated as schema
 
 from budgetnet.ship.c.make import RESOLVERS, TEMPLATES, array, rendered, settings
-from budgetnet.ship.c.micro import MicroModel, Output
+from budgetnet.ship.c.micro import MicroModel
 from budgetnet.ship.c.read import opened
+from budgetnet.ship.tflite.scale import Scale
 
 NETWORK = dataclasses.replace(GROWABLE, in_channels=1, classes=10)
 ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", dtype="int8", runtime="tflite_micro")
@@ -194,7 +195,7 @@ def noted(preprocessing: Preprocessing, height: int, width: int, classes: tuple[
 
 def sources(folder: Path, notes: Notes) -> Path:
     """The templates' sources for these notes, without a network in them."""
-    values = settings(MicroModel(b"\x00", 5000, Output(0.25, 3), None, None), notes)
+    values = settings(MicroModel(b"\x00", 5000, Scale(0.25, 3), None, None), notes)
     values["labels"] = "\n".join(f"    {string_literal(label)}," for label in notes.classes)
     for path in TEMPLATES.glob("src/*"):
         text = path.read_text()

@@ -20,6 +20,8 @@ from budgetnet.networks import Px, choose
 Fit = Literal["stretch", "crop"]
 Interpolation = Literal["bilinear", "bicubic"]
 SPLITS = ("train", "validation", "test")
+MOST_PIXEL = 255
+"""Plain pixels are 0 to this."""
 LEFT_OUT = 3
 """The value in `ImageSet.split` of an image that equals one of another split, or whose class is contradicted."""
 

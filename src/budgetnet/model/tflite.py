@@ -21,9 +21,9 @@ from torch import Tensor
 from budgetnet.costs.planners.tflite_ops import SHIFT, TfliteOp
 from budgetnet.model.build import Model
 from budgetnet.model.checkpoints import checkpoint_preprocessing
+from budgetnet.model.exported_names import NOTES
 from budgetnet.model.files import SHARED
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
-from budgetnet.model.tflite_file import NOTES
 from budgetnet.model.tflite_graph import Graph, PartError, Step, layer_numbers
 from budgetnet.networks import Network, zoo
 

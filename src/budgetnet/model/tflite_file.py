@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.model.exported_names import LABELS, NOTES, NOTES_FORMAT
 from budgetnet.model.files import check_start
 from budgetnet.reading import file_content, named_json
 
@@ -35,8 +36,6 @@ MOST_SIDES, MOST_READ = 8, 256
 """A tensor may have at most so many sides, and an op may read so many tensors."""
 MOST_NOTES_BYTES = 1 << 24
 """What is read of the archive may have at most this many bytes, unpacked."""
-LABELS, NOTES = "labels.txt", "budgetnet.json"
-NOTES_FORMAT = "budgetnet.export.v1"
 PACKAGES = {"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"}
 
 NUMBERS: Mapping[str, str] = {

@@ -19,4 +19,4 @@ def divergence(expected: NDArray[np.float32], found: NDArray[np.float32], temper
     images it says more than which answers are right.
     """
     p, q = (log_softmax(row.astype(np.float64) / temperature, axis=1) for row in (expected, found))
-    return float((np.exp(p) * (p - q)).sum(1).mean())
+    return max(0.0, float((np.exp(p) * (p - q)).sum(1).mean()))  # rounding alone goes below

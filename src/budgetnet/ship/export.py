@@ -171,7 +171,7 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     """What the file is and does, by its answers to the test images as it is read back."""
     images, budget = subject.images, subject.budget
     labels = images.labels(images.test)
-    expected, answers = images.logits(images.test), opener(to)(part, True).logits(images.pixels(images.test))
+    expected, answers = images.test_logits, opener(to)(part, True).logits(images.pixels(images.test))
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
     whole = [made.content] if isinstance(made.content, bytes) else made.content.values()

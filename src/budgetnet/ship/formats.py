@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from budgetnet.model.exported_names import NOTES
 from budgetnet.ship.exported import Format, NumberType
 from budgetnet.ship.made import Maker, Opener
-from budgetnet.ship.notes import NOTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.codec import ONLY_IF_SET, NotEmpty, PositiveFloat, PositiveInt, from_plain, require_unique, to_plain
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.exported_names import LABELS, NOTES, NOTES_FORMAT
 from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
-
-FORMAT = "budgetnet.export.v1"
-LABELS, NOTES = "labels.txt", "budgetnet.json"
-"""Labels and notes have these names where a format keeps them as files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,15 @@ class Notes:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in JSON's types, with the format's name."""
-        return {"format": FORMAT, **to_plain(self)}
+        return {"format": NOTES_FORMAT, **to_plain(self)}
+
+    def texts(self) -> dict[str, str]:
+        """What a file carries: the labels, a class a line, and the notes as JSON, by their names."""
+        return {LABELS: "\n".join(self.classes), NOTES: json.dumps(self.to_dict(), allow_nan=False)}
 
     @classmethod
     def from_dict(cls, row: Any) -> Notes:
         """Back again. Raises a one-line `ValueError` for what `to_dict` cannot have made."""
-        if not isinstance(row, dict) or row.get("format") != FORMAT:
-            raise ValueError(f"{NOTES} is not of the format {FORMAT}")
+        if not isinstance(row, dict) or row.get("format") != NOTES_FORMAT:
+            raise ValueError(f"{NOTES} is not of the format {NOTES_FORMAT}")
         return from_plain(cls, {name: value for name, value in row.items() if name != "format"}, NOTES)

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from budgetnet.data.images import Preprocessing, check_channels
+from budgetnet.data.images import MOST_PIXEL, Preprocessing, check_channels
 from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
 
 INPUT, OUTPUT = "image", "logits"
 """What a file's input and output are called, where a format has names for them."""
-MOST_PIXEL = 255
 
 
 class PlainPixels(nn.Module):

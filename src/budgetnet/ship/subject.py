@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.runs.files import read_json, reading
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.run import Loaded, load_run
+from budgetnet.ship.exported import NumberType
+from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.training.evaluate import logits_of
 from budgetnet.training.scored_images import Scored, images_of
@@ -36,11 +39,14 @@ class Subject:
         loaded: Its model in evaluation mode, with its classes and preprocessing.
         budget: The limits that it was asked to keep; None where it had none.
         images: Its images at the network's size.
+        kept: What was made of it and other formats begin from, by number type: the TensorFlow Lite file in int8, which
+            the folder of C holds, too.
     """
 
     loaded: Loaded
     budget: Budget | None
     images: SizedImages
+    kept: dict[NumberType, Made] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: str, data: Data | None, progress: Progress | None) -> Subject:
@@ -113,8 +119,17 @@ class SizedImages:
         scored = self._scored
         return np.array([scored.class_indices[scored.images.labels[index]] for index in indices.tolist()], np.int64)
 
-    def logits(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-        """What the model in float32 makes of images: (n, classes)."""
+    @cached_property
+    def test_logits(self) -> NDArray[np.float32]:
+        """What the model in float32 makes of the test images: (n, classes)."""
+        return self._logits(self.test)
+
+    @cached_property
+    def validation_logits(self) -> NDArray[np.float32]:
+        """What it makes of those validation images."""
+        return self._logits(self.validation)
+
+    def _logits(self, indices: NDArray[np.int64]) -> NDArray[np.float32]:
         loaded = self._loaded
         return logits_of(loaded.model, self._scored.images, self._cached, indices, loaded.preprocessing)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -22,7 +21,7 @@ from budgetnet.ship.c.micro import MicroModel
 from budgetnet.ship.c.source import ARRAY_ROW, string_literal
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
-from budgetnet.ship.notes import LABELS, NOTES, Notes
+from budgetnet.ship.notes import Notes
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.tflite import make as tflite
 from budgetnet.ship.tflite.scale import PIXELS
@@ -84,11 +83,7 @@ def _folder(model: MicroModel, notes: Notes, subject: Subject) -> dict[str, byte
         "fit_in_words": _fit_in_words(notes.preprocessing),
         "range_in_words": _range_in_words(notes.preprocessing),
     }
-    texts = {
-        **rendered(values),
-        LABELS: "\n".join(notes.classes),
-        NOTES: json.dumps(notes.to_dict(), allow_nan=False),
-    }
+    texts = {**rendered(values), **notes.texts()}
     return {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
 
 

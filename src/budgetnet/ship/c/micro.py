@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.ship.notes import Notes
-from budgetnet.ship.tflite.interpreters import as_read, interpreter_of, logits_from
-
-
-class Output(NamedTuple):
-    """How the integers of the logits are read: logit = scale * (integer - zero_point)."""
-
-    scale: float
-    zero_point: int
+from budgetnet.ship.tflite.interpreters import as_read, interpreter_of, logits_from, micro_interpreter
+from budgetnet.ship.tflite.scale import Scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +20,7 @@ class MicroModel:
 
     content: bytes
     arena_bytes: int
-    output: Output
+    output: Scale
     litert: Any
     micro: Any | None
 
@@ -50,7 +43,7 @@ class MicroModel:
             raise ValueError(f"{where} has another network than the notes beside it, or one that is not in int8")
         scale, zero_point = made["quantization"]
         micro = _micro(where, content, arena_bytes) if reference else None
-        return cls(content, arena_bytes, Output(float(scale), int(zero_point)), litert, micro)
+        return cls(content, arena_bytes, Scale(float(scale), int(zero_point)), litert, micro)
 
     def logits(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
@@ -71,12 +64,8 @@ class MicroModel:
 
 def _micro(where: str, content: bytes, arena_bytes: int) -> Any | None:
     """TensorFlow Lite Micro with the model in an arena of so many bytes; None where it is not installed."""
-    if importlib.util.find_spec("tflite_micro") is None:
-        return None
-    from tflite_micro.python.tflite_micro import runtime
-
     try:
-        return runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
+        return micro_interpreter(content, arena_bytes)
     except RuntimeError as error:
         raise ValueError(
             f"{where}: TensorFlow Lite Micro does not run the network in {arena_bytes:,} bytes of arena"

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.model.exported_names import NOTES
 from budgetnet.reading import file_content, read_json_file
 from budgetnet.ship.c.micro import MicroModel
 from budgetnet.ship.c.source import array_bytes
 from budgetnet.ship.exported import NumberType
-from budgetnet.ship.notes import NOTES, Notes
+from budgetnet.ship.notes import Notes
 
 MODEL, SETTINGS = "src/model.cc", "src/model_settings.h"
 MOST_NOTES_BYTES, MOST_SETTINGS_BYTES = 64 << 20, 1 << 20

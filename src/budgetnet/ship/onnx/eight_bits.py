@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from budgetnet.data.images import Preprocessing
 from budgetnet.ship.channels_first import channels_first
-from budgetnet.ship.onnx.graph import PIXELS
+from budgetnet.ship.onnx.graph import PIXELS, with_outputs
 from budgetnet.ship.onnx.metadata import content_of
 from budgetnet.ship.onnx.read import session
 from budgetnet.ship.plain_pixels import INPUT
@@ -43,11 +43,7 @@ class Observed:
         self._fixed: Ranges = {name: _pixels(preprocessing) for name in normalised}
         self._fixed |= {node.output[0]: FIXED[node.op_type] for node in nodes if node.op_type in FIXED}
         self._seen: dict[str, list[Seen]] = {node.output[0]: [] for node in nodes if node.output[0] not in self._fixed}
-        probed = onnx.ModelProto()
-        probed.CopyFrom(model)
-        del probed.graph.output[:]
-        probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._seen)
-        runner = session(content_of(probed))
+        runner = session(content_of(with_outputs(model, self._seen)))
         for some in channels_first(images, IMAGES_AT_ONCE):
             for name, value in zip(self._seen, runner.run(list(self._seen), {INPUT: some}), strict=True):
                 self._seen[name].append(Seen.of(torch.from_numpy(value), SAMPLED_AT_ONCE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 
 import onnx
 import torch
@@ -45,6 +46,15 @@ def exported(module: PlainPixels) -> onnx.ModelProto:
     for row in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         row.ClearField("metadata_props")
     return model
+
+
+def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
+    """The same graph that gives these tensors in place of the logits."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    del other.graph.output[:]
+    other.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return other
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from budgetnet.parallel.progress import Progress, Update
-from budgetnet.ship.difference import divergence
-from budgetnet.ship.exported import Int8Try, NumberType
+from budgetnet.parallel.progress import Progress
+from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
 from budgetnet.ship.onnx.eight_bits import Observed, quantised
 from budgetnet.ship.onnx.graph import exported
@@ -15,8 +15,8 @@ from budgetnet.ship.onnx.metadata import content_of, with_notes
 from budgetnet.ship.onnx.parity import first_difference
 from budgetnet.ship.onnx.read import logits_by_onnxruntime, session
 from budgetnet.ship.plain_pixels import PlainPixels
-from budgetnet.ship.quantiles import QUANTILES
 from budgetnet.ship.subject import Subject
+from budgetnet.ship.tries import Tries
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
@@ -34,23 +34,18 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
 
 
 def _int8(subject: Subject, model: onnx.ModelProto, progress: Progress | None) -> Made:
-    loaded, images = subject.loaded, subject.images
-    calibration, validation = images.calibration, images.validation
-    expected, labels = images.logits(validation), images.labels(validation)
-    observed = Observed(model, loaded.preprocessing, images.pixels(calibration))
-    found: list[tuple[float, float, float, onnx.ModelProto]] = []
-    for done, quantile in enumerate(QUANTILES, 1):
-        rounded = quantised(model, observed.ranges(quantile))
-        answers = logits_by_onnxruntime(session(content_of(rounded)), images.pixels(validation))
-        far = divergence(expected, answers, loaded.temperature)
-        found.append((far, float(np.mean(answers.argmax(1) == labels)), quantile, rounded))
-        if progress is not None:
-            progress(Update("quantise", done, len(QUANTILES)))
-    far, top1, quantile, rounded = min(found, key=lambda one: one[0])  # the first of equals
+    images, calibration = subject.images, subject.images.calibration
+    observed = Observed(model, subject.loaded.preprocessing, images.pixels(calibration))
+
+    def logits(rounded: onnx.ModelProto) -> NDArray[np.float32]:
+        return logits_by_onnxruntime(session(content_of(rounded)), images.pixels(images.validation))
+
+    tries = Tries[onnx.ModelProto](subject, logits)
+    best = tries.add_rounded(lambda quantile: quantised(model, observed.ranges(quantile)), progress)
     return Made(
-        content=with_notes(rounded, subject.notes()),
-        flash_bytes=len(content_of(rounded)),
-        quantile=quantile,
+        content=with_notes(best.file, subject.notes()),
+        flash_bytes=len(content_of(best.file)),
+        quantile=best.quantile,
         calibration_images=len(calibration),
-        tried=(Int8Try("rounded", max(0.0, far), top1),),
+        tried=tries.rows,
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import onnx
 
+from budgetnet.model.exported_names import NOTES
 from budgetnet.reading import named_json
-from budgetnet.ship.notes import LABELS, NOTES, Notes
+from budgetnet.ship.notes import Notes
 
 
 def with_notes(model: onnx.ModelProto, notes: Notes) -> bytes:
     """The bytes of a model that says its labels, a class a line, and all that reading the answers takes."""
     whole = onnx.ModelProto()
     whole.CopyFrom(model)
-    texts = {LABELS: "\n".join(notes.classes), NOTES: json.dumps(notes.to_dict(), allow_nan=False)}
-    onnx.helper.set_model_props(whole, texts)
+    onnx.helper.set_model_props(whole, notes.texts())
     return content_of(whole)
 
 

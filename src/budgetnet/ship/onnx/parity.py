@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from budgetnet.ship.difference import difference
 from budgetnet.ship.good_enough import MOST_DIFFERENCE
+from budgetnet.ship.onnx.graph import with_outputs
 from budgetnet.ship.onnx.metadata import content_of
 from budgetnet.ship.onnx.read import session
 from budgetnet.ship.plain_pixels import INPUT, PlainPixels
@@ -24,16 +25,9 @@ def first_difference(
     made = {  # a layer's last node makes what it makes
         name: node.output[0] for node in model.graph.node if (name := node.name.rpartition("/")[0]) in expected
     }
-    for name, found in zip(made, _tensors(model, list(made.values()), pixels), strict=True):
-        if difference(found, expected[name]) > most:
+    names = list(made.values())
+    found = session(content_of(with_outputs(model, names))).run(names, {INPUT: pixels})
+    for name, value in zip(made, found, strict=True):
+        if difference(value, expected[name]) > most:
             return name
     return None
-
-
-def _tensors(model: onnx.ModelProto, names: list[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """What these tensors of a graph hold for an image."""
-    probed = onnx.ModelProto()
-    probed.CopyFrom(model)
-    del probed.graph.output[:]
-    probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    return session(content_of(probed)).run(names, {INPUT: pixels})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from budgetnet.model.exported_names import LABELS, NOTES
 from budgetnet.reading import named_json
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.openvino.quiet import quiet_openvino
@@ -22,8 +22,9 @@ standard deviation."""
 
 def add_notes(model: Any, notes: Notes) -> None:
     """Let a graph say its labels, a class a line, all that reading the answers takes, and how exactly it is meant."""
-    model.set_rt_info("\n".join(notes.classes), [LABELS_KEY])
-    model.set_rt_info(json.dumps(notes.to_dict(), allow_nan=False), [NOTES_KEY])
+    texts = notes.texts()
+    model.set_rt_info(texts[LABELS], [LABELS_KEY])
+    model.set_rt_info(texts[NOTES], [NOTES_KEY])
     for name, value in EXACT.items():
         model.set_rt_info(value, ["runtime_options", name])
 

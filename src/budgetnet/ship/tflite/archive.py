@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 
+from budgetnet.model.exported_names import NOTES
 from budgetnet.reading import named_json
-from budgetnet.ship.notes import LABELS, NOTES, Notes
+from budgetnet.ship.notes import Notes
 
 DIGEST = "model.sha256"
 """The file of this name has the digest of the model: interpreters are given none that changed on its way."""
@@ -23,11 +23,7 @@ MOST_BYTES = 64 << 20
 def with_archive(model: bytes, notes: Notes) -> bytes:
     """The model with a zip archive behind it, which has the labels and all that reading the answers takes."""
     content = io.BytesIO(model)
-    texts = {
-        LABELS: "\n".join(notes.classes),
-        NOTES: json.dumps(notes.to_dict(), allow_nan=False),
-        DIGEST: hashlib.sha256(model).hexdigest(),
-    }
+    texts = {**notes.texts(), DIGEST: hashlib.sha256(model).hexdigest()}
     with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
             archive.writestr(zipfile.ZipInfo(name, DATE), text, zipfile.ZIP_DEFLATED)

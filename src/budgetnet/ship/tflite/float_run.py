@@ -13,13 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from budgetnet.costs.planners.tflite_ops import NORMALISE, POOL_KERNEL, POOL_STRIDE, SHIFT, TfliteOp
-from budgetnet.data.images import Preprocessing, check_channels
+from budgetnet.data.images import MOST_PIXEL, Preprocessing, check_channels
 from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
 from budgetnet.model.layers import Swish, same_padded
 from budgetnet.networks import ActivationKind
-
-MOST_PIXEL = 255
 
 FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,

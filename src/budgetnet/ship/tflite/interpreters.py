@@ -73,14 +73,24 @@ def as_read(image: NDArray[np.uint8], dtype: type[np.number[Any]] = np.int8) -> 
 
 def allocates(file: bytes, image: NDArray[np.uint8], arena_bytes: int) -> bool | None:
     """Whether TensorFlow Lite Micro answers in an arena of so many bytes; None where it is not installed."""
-    if importlib.util.find_spec("tflite_micro") is None:
-        return None
-    from tflite_micro.python.tflite_micro import runtime
-
     try:
-        interpreter = runtime.Interpreter.from_bytes(file, arena_size=arena_bytes)
+        interpreter = micro_interpreter(file, arena_bytes)
+        if interpreter is None:
+            return None
         interpreter.set_input(as_read(image), 0)
         interpreter.invoke()
     except RuntimeError:
         return False
     return True
+
+
+def micro_interpreter(file: bytes, arena_bytes: int) -> Any | None:
+    """A file in TensorFlow Lite Micro with an arena of so many bytes; None where that is not installed.
+
+    Raises its `RuntimeError` where the file does not start in them.
+    """
+    if importlib.util.find_spec("tflite_micro") is None:
+        return None
+    from tflite_micro.python.tflite_micro import runtime
+
+    return runtime.Interpreter.from_bytes(file, arena_size=arena_bytes)
