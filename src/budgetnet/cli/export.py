@@ -74,8 +74,10 @@ def export(
 
 
 def _print(file: ExportedFile) -> None:
+    from budgetnet.ship.describe import facts_of_file
+
     _print_faults(file)
-    show.facts(_facts(file))
+    show.facts({name: show.typed(text) for name, text in facts_of_file(file).items()})
     if file.keeps:
         show.say()
         rows = [(LIMIT_NAMES[row.name], f"{row.used:,}", f"{row.limit:,}", f"{row.left:,}") for row in file.keeps]
@@ -108,35 +110,3 @@ def _print_faults(file: ExportedFile) -> None:
 
     for fault in faults_of(file):
         show.notice(f"budgetnet: not good enough: {fault}")
-
-
-def _facts(file: ExportedFile) -> dict[str, str]:
-    share, change = show.percent, file.change
-    rows = {
-        "file": file.file,
-        "flash": f"{file.flash_bytes:,} bytes (with all else {file.bytes:,})",
-    }
-    if file.format == "c":
-        rows["compiled"] = f"not compiled here; {Path(file.file).name}/README.md says how"
-    if file.arena_bytes is not None:
-        runs = {
-            True: "it runs in so many",
-            False: "it does not run in so many",
-            None: "not tried: no tflite-micro here",
-        }
-        rows["arena"] = f"{file.arena_bytes:,} bytes of RAM in TensorFlow Lite Micro; {runs[file.allocated]}"
-    few = "" if file.shown else f"; {file.images:,} images show no small loss"
-    rows["test accuracy"] = (
-        f"{share(file.top1)} in {file.dtype} (95 % interval {100 * file.top1_low:.1f} to {100 * file.top1_high:.1f}, "
-        f"{file.images:,} images); {share(file.float_top1)} of the run's model"
-    )
-    rows["change"] = f"{100 * change.value:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f}){few}"
-    if file.parity is not None:
-        rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
-    if file.latency_ms is not None:
-        rows["time"] = f"{file.latency_ms:.2f} ms an image on one thread of this machine, which is not the device"
-    if file.quantile is not None:
-        ways = "; ".join(f"{row.way} {row.divergence:.4f}, {share(row.top1)}" for row in file.tried)
-        rows["eight bits"] = f"{ways} (nats from the model's probabilities and accuracy, validation images)"
-        rows["ranges"] = f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images"
-    return rows

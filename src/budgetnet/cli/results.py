@@ -118,7 +118,7 @@ def print_solution(solution: Solution) -> None:
     show.say()
     show.facts(
         {
-            "test accuracy": accuracy(solution.test),
+            **_shipped(solution),
             "validation": accuracy(solution.validation),
             **_calibrated(solution.calibration),
             **_promised(result),
@@ -126,6 +126,16 @@ def print_solution(solution: Solution) -> None:
             **shown.paths,
         }
     )
+
+
+def _shipped(solution: Solution) -> dict[str, str]:
+    """The accuracy on the test images: of the file in eight bits where one is shipped, with the model's beside it."""
+    from budgetnet.ship.describe import facts_of_file
+
+    if solution.shipped is None:
+        return {"test accuracy": accuracy(solution.test)}
+    rows = facts_of_file(solution.shipped.file)
+    return {name: show.typed(rows[name]) for name in ("test accuracy", "change", "flash", "arena") if name in rows}
 
 
 def _calibrated(calibration: Calibration) -> dict[str, str]:

@@ -91,7 +91,7 @@ def ends_of(seconds: Sequence[float], slots: int) -> list[float]:
     return ends
 
 
-def prediction_seconds(count: int, timing: Timing) -> float:
+def prediction_seconds(count: float, timing: Timing) -> float:
     """Time that one process takes to predict so many images."""
     return count / (FORWARD_RATE * timing.single_process)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from budgetnet.budgets.budget import Budget, Certificate
 from budgetnet.costs.network_cost import cost
@@ -48,6 +48,8 @@ from budgetnet.experiments.report import (
 from budgetnet.networks import Network
 from budgetnet.runs.record import DataRecord
 from budgetnet.runs.split_file import SplitFile
+from budgetnet.ship.describe import accuracy_words
+from budgetnet.ship.exported import ExportedFile
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluation import ClassRow, Evaluation
 from budgetnet.training.events import Events
@@ -71,26 +73,56 @@ def images_of(number: int) -> str:
     return counted(number, "image")
 
 
-def interval(evaluation: Evaluation) -> str:
+class Accuracy(Protocol):
+    """A share of right answers with its 95 % interval: of a model, or of an exported file."""
+
+    @property
+    def top1(self) -> float:
+        """The share of right answers."""
+        ...
+
+    @property
+    def top1_low(self) -> float:
+        """The lower end of its interval."""
+        ...
+
+    @property
+    def top1_high(self) -> float:
+        """The upper end."""
+        ...
+
+
+def interval(accuracy: Accuracy) -> str:
     """97.0 to 99.1, in percent."""
-    return f"{points(evaluation.top1_low)} to {points(evaluation.top1_high)}"
+    return f"{points(accuracy.top1_low)} to {points(accuracy.top1_high)}"
 
 
-def answer(test: Evaluation, network: Network, budget: Budget | None, certificate: Certificate | None) -> Markup:
-    """The accuracy in large figures, and how the network stands to its budget."""
+def answer(test: Evaluation, certificate: Certificate | None, file: ExportedFile | None = None) -> Markup:
+    """The accuracy in large figures, and how the network stands to its budget.
+
+    Where a file in eight bits is shipped the accuracy is that of the file, with the model's beside it.
+    """
+    shown, how = (test, "") if file is None else (file, " by the file in eight bits")
+    beside = "" if file is None else f" The model that it was made of, in float32, has {percent(test.top1)}."
     text = (
-        f"of {images_of(test.count)} held out for the test are labelled right (95 % interval {interval(test)}). "
-        f"{verdict(certificate)}"
+        f"of {images_of(test.count)} held out for the test are labelled right{how} (95 % interval {interval(shown)})."
+        f"{beside} {verdict(certificate)}"
     )
-    return _markup("answer", test=test, text=text)
+    return _markup("answer", accuracy=shown, text=text)
 
 
 def summary_rows(
-    test: Evaluation, network: Network, budget: Budget | None, certificate: Certificate | None
+    test: Evaluation,
+    network: Network,
+    budget: Budget | None,
+    certificate: Certificate | None,
+    file: ExportedFile | None = None,
 ) -> dict[str, str]:
     """The network, how it stands to its budget, and its accuracy: what is shown of it in a few lines."""
     kept = verdict(certificate)
     accuracy = f"{percent(test.top1)} of {images_of(test.count)} held out for the test (95 % interval {interval(test)})"
+    if file is not None:
+        accuracy = f"{accuracy_words(file)}, held out for the test"
     return {"network": sizes(network, budget), **({"budget": kept} if kept else {}), "accuracy": accuracy}
 
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from budgetnet.arguments import RUN, flag, listener, path
-from budgetnet.atomic_write import folder_written_aside, written_aside
 from budgetnet.data import Data, data_of
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
-from budgetnet.ship.answering import latency_ms_of
-from budgetnet.ship.difference import difference
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
-from budgetnet.ship.formats import ROWS, FormatRow, maker, opener
-from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, faults_of, limits_of
-from budgetnet.ship.made import Made
+from budgetnet.ship.formats import ROWS, FormatRow
+from budgetnet.ship.judged import exported
 from budgetnet.ship.subject import Subject
-from budgetnet.statistics import paired_difference, wilson
 
 
 def export(
@@ -81,7 +73,7 @@ def export(
     refused: list[RefusedFile] = []
     for (name, kind), target in zip(wanted, targets, strict=True):
         try:
-            files.append(_exported(subject, name, kind, target, force, progress))
+            files.append(exported(subject, name, kind, target, progress, force))
         except ValueError as error:
             if to != "all":
                 raise
@@ -138,73 +130,3 @@ def _replaceable(target: Path, row: FormatRow) -> Path:
     if target.is_dir() and any(target.iterdir()) and not row.is_of(target):
         raise ValueError(f"{target} is a folder of something else; give --out the name of a new folder")
     return target
-
-
-def _exported(
-    subject: Subject, to: Format, dtype: NumberType, target: Path, force: bool, progress: Progress | None
-) -> ExportedFile:
-    """One file, made aside, read back and judged; renamed only if it is good enough or `force` says so."""
-    made = maker(to)(subject, dtype, progress)
-    aside = written_aside if isinstance(made.content, bytes) else folder_written_aside
-    with aside(target) as part:
-        _write(part, made.content)
-        file = _judged(subject, made, part, to, dtype, target)
-        faults = faults_of(file)
-        if faults and not force:
-            raise ValueError(
-                f"{target} was not written: {'; '.join(faults)}{_hint(file, subject, made)}; "
-                "--force (force=True) writes it all the same"
-            )
-    return file
-
-
-def _write(part: Path, content: bytes | Mapping[str, bytes]) -> None:
-    if isinstance(content, bytes):
-        part.write_bytes(content)
-        return
-    for name, some in content.items():
-        (part / name).parent.mkdir(parents=True, exist_ok=True)
-        (part / name).write_bytes(some)
-
-
-def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
-    """What the file is and does, by its answers to the test images as it is read back."""
-    images, budget = subject.images, subject.budget
-    labels = images.labels(images.test)
-    expected, answers = images.test_logits, opener(to)(part, True).logits(images.pixels(images.test))
-    right, float_right = (row.argmax(1) == labels for row in (answers, expected))
-    low, high = wilson(int(right.sum()), len(right))
-    whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
-    return ExportedFile(
-        format=to,
-        dtype=dtype,
-        file=str(target),
-        bytes=sum(map(len, whole)),
-        flash_bytes=made.flash_bytes,
-        arena_bytes=made.arena_bytes,
-        allocated=made.allocated,
-        parity=difference(answers, expected) if dtype == "float32" else None,
-        images=len(right),
-        top1=float(np.mean(right)),
-        top1_low=low,
-        top1_high=high,
-        float_top1=float(np.mean(float_right)),
-        change=paired_difference(right.tolist(), float_right.tolist()),
-        shown=len(right) >= ENOUGH_IMAGES,
-        quantile=made.quantile,
-        calibration_images=made.calibration_images,
-        tried=made.tried,
-        latency_ms=latency_ms_of(part, to),
-        keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
-    )
-
-
-def _hint(file: ExportedFile, subject: Subject, made: Made) -> str:
-    """What helps, beside what is wrong."""
-    memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
-    if memory and subject.budget is not None and subject.budget.runtime != "tflite_micro":
-        return "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
-    if file.parity is not None and file.parity > MOST_DIFFERENCE:
-        first = made.first_difference()
-        return "" if first is None else f"; the first op that differs is {first}"
-    return ""

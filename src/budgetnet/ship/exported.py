@@ -88,6 +88,16 @@ class ExportedFile:
     keeps: tuple[LimitRow, ...]
 
 
+class NotGoodEnoughError(ValueError):
+    """A file was not written, for its faults; `file` has its figures."""
+
+    def __init__(self, file: ExportedFile, faults: tuple[str, ...], hint: str) -> None:
+        super().__init__(
+            f"{file.file} was not written: {'; '.join(faults)}{hint}; --force (force=True) writes it all the same"
+        )
+        self.file, self.faults = file, faults
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedFile:
     """A format and number type of which no file was written.

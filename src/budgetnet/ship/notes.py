@@ -28,7 +28,8 @@ class Notes:
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for other runtimes.
         budget: The limits that the run was to keep; None where it had none.
         weights_sha256: A digest of the weights that the file was made of.
-        trust: When not to believe its answers, by those of the run's model; None where that is not known.
+        trust: When not to believe its answers: of a file in eight bits by its own answers to the images that stayed out
+            of the training, where these are known, else by those of the run's model. None where that is not known.
     """
 
     network: Network

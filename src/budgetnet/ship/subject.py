@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,22 +13,33 @@ from numpy.typing import NDArray
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.codec import from_plain
-from budgetnet.data import Data, Pixels, network_pixels, open_cache
+from budgetnet.data import Data, ImageSet, Pixels, network_pixels, open_cache
 from budgetnet.data.draw import evenly
+from budgetnet.model.trust import Trust
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.files import read_json, reading
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.run import Loaded, load_run
+from budgetnet.runs.split_file import FILE as SPLIT
+from budgetnet.runs.split_file import read_split
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
+from budgetnet.training.calibration import HeldOut
 from budgetnet.training.evaluate import logits_of
-from budgetnet.training.scored_images import Scored, images_of
+from budgetnet.training.scored_images import Scored, home_of, images_of
 
 CALIBRATION_IMAGES = 200
 """Ranges of integers are read from at most this many training images."""
 VALIDATION_IMAGES = 1000
 """At most this many validation images choose among files: each answers all of them."""
+TUNING_STEPS = 100
+"""A file in eight bits is trained for so many steps, unless the time of its run allows for fewer."""
+HELD_OUT_IMAGES = 1000
+"""At most this many images that stayed out of the training say when not to believe a file in eight bits."""
+
+Answers = Callable[[Iterable[NDArray[np.uint8]]], NDArray[np.float32]]
+"""Images (h, w, c) in pixels of 0 to 255 to logits (n, classes)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +50,7 @@ class Subject:
         loaded: Its model in evaluation mode, with its classes and preprocessing.
         budget: The limits that it was asked to keep; None where it had none.
         images: Its images at the network's size.
+        tuning_steps: A file in eight bits is trained for so many steps, where rounding moves its answers too far.
         kept: What was made of it and other formats begin from, by number type: the TensorFlow Lite file in int8, which
             the folder of C holds, too.
     """
@@ -46,6 +58,7 @@ class Subject:
     loaded: Loaded
     budget: Budget | None
     images: SizedImages
+    tuning_steps: int = TUNING_STEPS
     kept: dict[NumberType, Made] = field(default_factory=dict)
 
     @classmethod
@@ -56,33 +69,62 @@ class Subject:
         """
         loaded = load_run(run)
         scored = images_of(run, loaded, data, "test", "test", progress)
-        return cls(loaded, _budget_of(run), SizedImages(loaded, scored, progress))
+        pixels = open_cache(scored.images, loaded.side_px, progress=progress)
+        return cls(loaded, _budget_of(run), SizedImages(loaded, scored, pixels, _held_out(run, data, scored.images)))
 
-    def notes(self, arena_bytes: int | None = None) -> Notes:
-        """What every file of it says of itself."""
+    @classmethod
+    def of_run(cls, run: Path, budget: Budget, images: ImageSet, pixels: Pixels, tuning_steps: int) -> Subject:
+        """A run whose weights and split are written and whose images are open: its experiment is about to end."""
+        loaded = load_run(run)
+        scored = Scored(images, list(range(len(images.classes))), "test", images.indices("test"))
+        held_out = _held_out(str(run), None, images)
+        return cls(loaded, budget, SizedImages(loaded, scored, pixels, held_out), tuning_steps)
+
+    def notes(self, arena_bytes: int | None = None, answers: Answers | None = None) -> Notes:
+        """What every file of it says of itself.
+
+        `answers` are given of a file whose answers are not the model's: its temperature and when not to believe it are
+        then found on the images that stayed out of the training, as they were for the model. Where these are not known
+        the file says what the model's answers said.
+        """
         weights = hashlib.sha256()
         for name, tensor in sorted(self.loaded.model.state_dict().items()):
             weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
         loaded = self.loaded
+        temperature, trust = (loaded.temperature, loaded.trust) if answers is None else self._held_against(answers)
         return Notes(
             network=loaded.network,
             classes=loaded.classes,
             preprocessing=loaded.preprocessing,
             side_px=loaded.side_px,
-            temperature=loaded.temperature,
+            temperature=temperature,
             arena_bytes=arena_bytes,
             budget=self.budget,
             weights_sha256=weights.hexdigest(),
-            trust=loaded.trust,
+            trust=trust,
         )
+
+    def _held_against(self, answers: Answers) -> tuple[float, Trust | None]:
+        """The temperature, and when not to believe such answers."""
+        loaded, images = self.loaded, self.images
+        indices = images.held_out
+        if loaded.trust is None or not len(indices):
+            return loaded.temperature, loaded.trust
+        held = HeldOut(answers(images.pixels(indices)), images.labels(indices), images.set, "held out")
+        temperature = held.calibration().temperature
+        return temperature, held.trust(temperature, loaded.trust.networks)
 
 
 class SizedImages:
     """The images of a run at its network's size: one split after another, one image after another."""
 
-    def __init__(self, loaded: Loaded, scored: Scored, progress: Progress | None) -> None:
-        self._loaded, self._scored = loaded, scored
-        self._cached: Pixels = open_cache(scored.images, loaded.side_px, progress=progress)
+    def __init__(self, loaded: Loaded, scored: Scored, pixels: Pixels, held_out: NDArray[np.int64]) -> None:
+        self._loaded, self._scored, self._cached, self._held_out = loaded, scored, pixels, held_out
+
+    @property
+    def set(self) -> ImageSet:
+        """The set that they are of."""
+        return self._scored.images
 
     @property
     def test(self) -> NDArray[np.int64]:
@@ -103,6 +145,12 @@ class SizedImages:
     def validation(self) -> NDArray[np.int64]:
         """The indices of the validation images that choose among files."""
         return self._some("validation", VALIDATION_IMAGES)
+
+    @property
+    def held_out(self) -> NDArray[np.int64]:
+        """The indices of at most 1,000 images that the model has not learned and that are not for the test; none where
+        that is not known."""
+        return evenly(self._held_out, HELD_OUT_IMAGES)
 
     def _some(self, split: str, most: int) -> NDArray[np.int64]:
         """At most `most` images of a split, evenly of all in the order of their classes. Raises `ValueError` for
@@ -148,3 +196,15 @@ def _budget_of(run: str) -> Budget | None:
     with reading(plan):
         row = read_json(plan)["request"].get("budget")
         return None if row is None else from_plain(Budget, row, "request.budget")
+
+
+def _held_out(run: str, data: Data | None, images: ImageSet) -> NDArray[np.int64]:
+    """Positions of a run's validation images that it has not learned; none for other images, and for weights alone."""
+    home = home_of(run)
+    if data is not None or home is None or not (home / SPLIT).is_file():
+        return np.empty(0, np.int64)
+    split, validation = read_split(home), images.indices("validation")
+    if "validation" not in split.learned:
+        return validation
+    kept = frozenset(split.held_out)
+    return np.array([index for index in validation.tolist() if images.files[index] in kept], np.int64)

@@ -158,7 +158,7 @@ class TrainingJob:
         The trunk is left where another job goes on from it.
         """
         trunk = () if self.name == "final" else (self.trunk,)
-        leaves = (*trunk, self.diverged, self.weights, self.scores, self.predictions)
+        leaves = (*trunk, self.diverged, self.weights, self.rounded_scores, self.scores, self.predictions)
         return JobFiles((self.initial,), (self.trunk, self.cooldown), leaves)
 
     @property
@@ -190,6 +190,11 @@ class TrainingJob:
     def scores(self) -> Path:
         """Answers to the validation split: there once the job is done."""
         return self.folder / f"{self.name}.npz"
+
+    @property
+    def rounded_scores(self) -> Path:
+        """The same by the model rounded to eight bits, where that is what is chosen by."""
+        return self.folder / f"{self.name}-int8.npz"
 
     @property
     def diverged(self) -> Path:

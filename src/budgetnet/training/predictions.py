@@ -73,12 +73,14 @@ def unlearned(tests: Sequence[TestPredictions]) -> tuple[int, ...]:
     return tuple(index for index, test in enumerate(tests) if not test.chance.learned)
 
 
-def read_validation_predictions(job: TrainingJob, images: ImageSet) -> tuple[ImageScores, NDArray[np.int64]]:
+def read_validation_predictions(
+    job: TrainingJob, images: ImageSet, rounded: bool = False
+) -> tuple[ImageScores, NDArray[np.int64]]:
     """What a job that is done answers on validation, and the indices of those images (n,).
 
-    Raises a one-line `ValueError` for a file that is missing or damaged.
+    `rounded`: by its model rounded to eight bits. Raises a one-line `ValueError` for a file that is missing or damaged.
     """
-    with reading_rows(job.scores) as rows:
+    with reading_rows(job.rounded_scores if rounded else job.scores) as rows:
         indices = rows["indices"]
         return scores_in(rows, np.asarray(images.labels)[indices]), indices
 

@@ -100,7 +100,7 @@ def images_of(
     Where no split is asked for it is the `usual` of the run's own images, and "all" of others. Raises the one-line
     `ValueError`s of `evaluate`, and one for a split without images.
     """
-    home = _home(Path(run))
+    home = home_of(run)
     plan = None if home is None else read_header(home)
     if data is None and plan is None:
         raise ValueError(
@@ -129,8 +129,9 @@ def images_of(
     return Scored(images, found, chosen, indices)
 
 
-def _home(run: Path) -> Path | None:
+def home_of(run: str | Path) -> Path | None:
     """The run's folder: `run` itself, or where weights or an exported file lie in one; None for those elsewhere."""
+    run = Path(run)
     places = (run, run.parent) if run.exists() else ()
     return next((place for place in places if (place / PLAN).is_file()), None)
 

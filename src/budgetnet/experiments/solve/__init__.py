@@ -24,6 +24,7 @@ from budgetnet.experiments.solve.report import report as report_of
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.result import SolveRecord, SolveResult
 from budgetnet.experiments.solve.run import run as run_solve
+from budgetnet.experiments.solve.shipping import Shipped
 from budgetnet.experiments.summary import Summary
 from budgetnet.experiments.timing import TimeBudget
 from budgetnet.experiments.trained import summary_rows
@@ -63,6 +64,8 @@ class Solution:
         validation: The scores on the validation images, which chose it; so they are optimistic.
         test: The scores on the test images, which no choice has seen.
         calibration: The temperature of its probabilities, and what it does to their calibration error.
+        shipped: Of a budget in int8 the file in eight bits: what it takes, and its accuracy beside the model's. It lies
+            in the run's folder, unless it has faults, which say why not. None of a budget in float.
         report: The page with all of it: report.html in the run's folder.
         result: All that metrics.json has, with what was asked and planned.
     """
@@ -74,6 +77,7 @@ class Solution:
     validation: Evaluation
     test: Evaluation
     calibration: Calibration
+    shipped: Shipped | None
     report: Path
     result: SolveResult = field(metadata=PRIVATE, repr=False, compare=False)
 
@@ -95,6 +99,7 @@ class Solution:
             validation=found.validation,
             test=found.test,
             calibration=found.calibration,
+            shipped=found.shipped,
             report=report_path(found.run),
             result=found,
         )
@@ -103,7 +108,8 @@ class Solution:
     def summary(self) -> Summary:
         """What Python's prompt and a notebook show of it."""
         network, budget = self.fit.network, self.result.record.request.budget
-        rows = summary_rows(self.test, network, budget, self.fit.certificate)
+        file = self.shipped and self.shipped.file
+        rows = summary_rows(self.test, network, budget, self.fit.certificate, file)
         return Summary(network.name, {**rows, "choice": self.choice}, self.report)
 
     def __repr__(self) -> str:
@@ -174,6 +180,10 @@ def solve(
     each image fewer than four times (twice with pretrained weights) is not a candidate. docs/how-it-works.md explains
     each step.
 
+    Where the budget's dtype is "int8", as that of every microcontroller is, networks are scored in eight bits, and the
+    winner is written as the .tflite file that the device runs, which answers the test images, too (docs/shipping.md).
+    That takes the packages of the extra tflite.
+
     The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
 
     Args:
@@ -205,7 +215,8 @@ def solve(
     Raises:
         BudgetError: No network keeps the budget.
         ValueError: An argument or the images are wrong, nothing that keeps the budget can be trained in the time, the
-            folder was begun with other arguments, or the training learned nothing.
+            folder was begun with other arguments, a budget is in int8 and the packages for its file are missing, or the
+            training learned nothing.
         TypeError: An argument has another type.
 
     Example:

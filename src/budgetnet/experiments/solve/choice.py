@@ -53,8 +53,12 @@ class Choice:
         require(same, "difference is there exactly where id is not best_id")
 
 
-def choose_winner(scores: Mapping[str, ValidationScores], macs: Mapping[str, int]) -> Choice:
+def choose_winner(
+    scores: Mapping[str, ValidationScores], macs: Mapping[str, int], in_eight_bits: bool = False
+) -> Choice:
     """The finalist with the lowest log loss on validation, or the cheapest that is as good as it.
+
+    `in_eight_bits`: the scores are those of the networks in eight bits, which the reason says.
 
     Log loss and not accuracy, for it takes into account how sure each answer was, and so tells two networks apart on
     fewer images (docs/lab-log.md). A cheaper network, by a tenth of the multiply-adds or more, is as good within one
@@ -63,7 +67,8 @@ def choose_winner(scores: Mapping[str, ValidationScores], macs: Mapping[str, int
     best = min(scores, key=lambda name: (scores[name].log_loss, macs[name]))
     most = (1 - LEAST_SAVED) * macs[best]
     alike = [name for name in scores if macs[name] <= most and _as_good(scores[name], scores[best])]
-    score = f"log loss on the validation images in the last rung, {_in_words(scores[best])}"
+    numbers = ", in eight bits" if in_eight_bits else ""
+    score = f"log loss on the validation images in the last rung{numbers}, {_in_words(scores[best])}"
     if not alike:
         return Choice(best, best, f"{best} has the lowest {score}", None)
     name = min(alike, key=lambda name: (macs[name], name))

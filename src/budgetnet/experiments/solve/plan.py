@@ -11,12 +11,13 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from budgetnet.arguments import shown
 from budgetnet.budgets.budget import Certificate
 from budgetnet.cluster.executor import Executor
 from budgetnet.codec import (
+    ONLY_IF_SET,
     NonNegativeInt,
     NotEmpty,
     PositiveFloat,
@@ -25,17 +26,20 @@ from budgetnet.codec import (
     require_known,
     require_unique,
 )
+from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.data import Data, ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, candidates, incumbent_of
 from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.solve.shipping import EightBits, check_installed, eight_bits_for
 from budgetnet.experiments.timing import FINISH_SECONDS, TimeBudget, evaluation_seconds, prediction_seconds
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import FitStrategy
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup
+from budgetnet.ship.rounded_job import rounded_images
 from budgetnet.training.augmenting import Chosen, choose_augmentation, fitted, tell_augmentation
 from budgetnet.training.job import JobContext, Timing
 from budgetnet.training.plan import TooShort, preprocessing_for, side_px_for, too_few
@@ -117,7 +121,7 @@ class SolvePlan:
 
     `kept` is how many take part in each rung. `final_seconds` is None where every entrant is trained to its end in its
     only rung; else the winner goes on, and learns the validation images too, but `held_out` of them. `finish_seconds`
-    come behind the last step.
+    come behind the last step. `eight_bits` says how the winner becomes a file in eight bits; None of a budget in float.
     """
 
     parent: str | None
@@ -135,6 +139,7 @@ class SolvePlan:
     final_seconds: PositiveFloat | None
     finish_seconds: PositiveFloat
     held_out: NonNegativeInt
+    eight_bits: EightBits | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_unique("candidates has an id", [row.id for row in self.candidates])
@@ -179,6 +184,8 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     `ValueError` where memory is too small.
     """
     images, executor, time, progress = context.images[0], context.executor, context.time, context.progress
+    if request.in_eight_bits:
+        check_installed()
     search = search_of(request, images, executor)
     parent, preprocessing = search.parent, search.preprocessing
 
@@ -203,12 +210,15 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         executor,
         progress,
     )
+    if request.in_eight_bits:
+        for spec in field.specs:
+            ops_of(spec.network)  # raises for what has no op in such a file
     context.clear()
     if parent is not None:
         initial = [InitialWeights(spec, field.context, parent, exact=False) for spec in field.specs]
         write_all_initial_weights(initial, executor.device, progress)
     incumbent = None if parent is None else incumbent_of([row for row in field.found if row.raced])
-    shared = planned(field, images, time, executor.slots(), incumbent)
+    shared = planned(field, images, time, executor.slots(), request.in_eight_bits)
     return SolvePlan(
         parent=parent,
         recipe=trained_by,
@@ -225,6 +235,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         final_seconds=shared.final_seconds,
         finish_seconds=shared.finish_seconds,
         held_out=held_out_count(len(images.indices("validation"))) if shared.final_seconds is not None else 0,
+        eight_bits=shared.eight_bits,
     )
 
 
@@ -266,10 +277,8 @@ def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> Ca
     return CandidateSearch(parent, recipe, preprocessing, find, draft, estimate)
 
 
-def estimated_field(
-    request: SolveRequest, data: Data, images: ImageSet, executor: Executor, time: TimeBudget
-) -> tuple[Field, str | None]:
-    """What would be raced on a machine of the usual speed, and the id of the incumbent: nothing is decoded or timed.
+def estimated_field(request: SolveRequest, data: Data, images: ImageSet, executor: Executor, time: TimeBudget) -> Field:
+    """What would be raced on a machine of the usual speed: nothing is decoded or timed.
 
     Raises as `propose` does.
     """
@@ -282,8 +291,7 @@ def estimated_field(
     rates = [speed / image_work(spec.network, spec.batch) for spec in specs]
     timings = tuple(Timing(rate, rate * group.processes, 0.0) for rate in rates)
     where = JobContext(data, request.seed, side_px_for(list(raced.values()), search.preprocessing), "")
-    field = Field(found, limits, specs, timings, group, where, USUAL_STARTUP_SECONDS)
-    return field, None if search.parent is None else incumbent_of([row for row in found if row.raced])
+    return Field(found, limits, specs, timings, group, where, USUAL_STARTUP_SECONDS)
 
 
 def entrants_for(time_seconds: float, workers: int) -> int:
@@ -417,9 +425,10 @@ class Shared:
     race_seconds: float
     final_seconds: float | None
     finish_seconds: float
+    eight_bits: EightBits | None
 
 
-def planned(field: Field, images: ImageSet, time: TimeBudget, slots: int, incumbent: str | None = None) -> Shared:
+def planned(field: Field, images: ImageSet, time: TimeBudget, slots: int, in_eight_bits: bool = False) -> Shared:
     """The field without those that are too slow, and its time shared.
 
     Every candidate gets equal time, not equal steps: the budget of time is the user's, and a faster
@@ -429,7 +438,7 @@ def planned(field: Field, images: ImageSet, time: TimeBudget, slots: int, incumb
     """
     count, least = field.training.images, field.training.least_epochs
     while True:
-        shared = _shared(field, images, time, slots)
+        shared = _shared(field, images, time, slots, in_eight_bits)
         epochs = {row.id: row.config.epochs(count) for row in shared.entrants}
         slow = {name: seen for name, seen in epochs.items() if seen < least}
         if not slow:
@@ -464,10 +473,12 @@ def _without(field: Field, slow: Mapping[str, float]) -> Field:
     )
 
 
-def _shared(field: Field, images: ImageSet, time: TimeBudget, slots: int) -> Shared:
+def _shared(field: Field, images: ImageSet, time: TimeBudget, slots: int, in_eight_bits: bool) -> Shared:
     """The time of these entrants: how many steps each takes in every rung and at the end."""
     timings = field.timings
     finish = max(evaluation_seconds(images, timing) for timing in timings) + FINISH_SECONDS
+    eight_bits = eight_bits_for(images, timings, time) if in_eight_bits else None
+    finish += eight_bits.seconds if eight_bits else 0.0
     # Workers start twice more: for the race and for the final training.
     left = time.left_seconds - 2 * field.startup_seconds - finish
     if left < 2.0:
@@ -476,16 +487,19 @@ def _shared(field: Field, images: ImageSet, time: TimeBudget, slots: int) -> Sha
     race_seconds = min(RACE_SHARE * time.seconds, 0.5 * left)
     kept = survivors(len(field.specs))
     seconds = [race_seconds / len(kept) / math.ceil(count / slots) for count in kept]
-    validation = len(images.indices("validation"))
+    scored = float(len(images.indices("validation")))
+    scored += rounded_images(int(scored)) if in_eight_bits else 0.0
     certified = {row.id: row for row in field.found}
     pairs = [(certified[spec.id], spec, timing) for spec, timing in zip(field.specs, timings, strict=True)]
-    entrants = tuple(entrant_of(*pair, seconds, left - race_seconds, validation) for pair in pairs)
+    entrants = tuple(entrant_of(*pair, seconds, left - race_seconds, scored) for pair in pairs)
     whole_seconds = left + field.startup_seconds  # there is no final training that workers would start for
-    whole = tuple(whole_entrant(*pair, whole_seconds) for pair in pairs)
+    if in_eight_bits:  # the finish pays for scores in float
+        whole_seconds -= max(prediction_seconds(scored, timing) for timing in timings)
+    whole = tuple(whole_entrant(*pair, max(0.0, whole_seconds)) for pair in pairs)
     enough = all(row.config.epochs(field.training.images) >= field.training.least_epochs for row in whole)
     if 1 < len(pairs) <= slots and enough and _get_as_far(whole, entrants):
-        return Shared(field, (len(whole),), whole, whole_seconds, None, finish)
-    return Shared(field, kept, entrants, race_seconds, left - race_seconds, finish)
+        return Shared(field, (len(whole),), whole, whole_seconds, None, finish, eight_bits)
+    return Shared(field, kept, entrants, race_seconds, left - race_seconds, finish, eight_bits)
 
 
 def _get_as_far(whole: Sequence[Entrant], raced: Sequence[Entrant]) -> bool:
@@ -506,16 +520,16 @@ def entrant_of(
     timing: Timing,
     rung_seconds: Sequence[float],
     final_seconds: float,
-    validation: int,
+    scored_images: float,
 ) -> Entrant:
     """An entrant with its steps: where each rung leaves the trunk, and the end.
 
-    A rung's seconds pay for the score on the `validation` images too.
+    A rung's seconds pay for its score too, which takes as long as a prediction of `scored_images`.
     """
     rungs: list[Steps] = []
     trunk = 0
     for seconds in rung_seconds:
-        left = seconds - prediction_seconds(validation, timing)
+        left = seconds - prediction_seconds(scored_images, timing)
         steps = max(2, int(left * timing.single_process / spec.batch))
         cooldown = max(1, round(RUNG_COOLDOWN_SHARE * steps))
         trunk += steps - cooldown

@@ -98,8 +98,8 @@ def _row(one: PreviewEntrant, row: Candidate) -> Row:
 
 def preview_of(request: SolveRequest, data: Data, images: ImageSet, executor: Executor, time: TimeBudget) -> Preview:
     """The preview of a request on these images. Raises as a plan's making does."""
-    field, incumbent = estimated_field(request, data, images, executor, time)
-    shared = planned(field, images, time, executor.slots(), incumbent)
+    field = estimated_field(request, data, images, executor, time)
+    shared = planned(field, images, time, executor.slots(), request.in_eight_bits)
     count_images = len(images.indices("train"))
     entrants = tuple(
         PreviewEntrant(

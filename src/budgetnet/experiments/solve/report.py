@@ -19,7 +19,7 @@ from budgetnet.draw.wording import (
     signed,
 )
 from budgetnet.experiments import trained
-from budgetnet.experiments.report import Block, Cell, Column, Figure, Finding, Report, Row, Section, Table, Text
+from budgetnet.experiments.report import Block, Cell, Column, Facts, Figure, Finding, Report, Row, Section, Table, Text
 from budgetnet.experiments.reproduce import (
     augment_flags,
     base_words,
@@ -33,6 +33,7 @@ from budgetnet.experiments.reproduce import (
 from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.experiments.solve.result import RungScore, SolveRecord, SolveResult
 from budgetnet.runs.split_file import read_split
+from budgetnet.ship.describe import facts_of_file
 from budgetnet.training.augmenting import words_of
 from budgetnet.training.events import events_of
 
@@ -47,6 +48,7 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
     events = events_of(found.run)
     sections = [
         trained.certificate_section(fit.certificate, request.budget),
+        *_file_section(found),
         Section("tried", "What was tried", _tried(record, found)),
         Section("choice", "Why this one", _choice(record, found)),
         *trained.training_section(events, f"race/{found.choice.id}" if last else "final", _caption(record, found)),
@@ -66,9 +68,46 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         intro=trained.sizes(fit.network, request.budget),
         findings=(Finding(f"{found.choice.reason}."),),
         sections=tuple(sections),
-        paths={"report": str(found.run / "report.html"), "predict": f"budgetnet predict {found.run} IMAGE..."},
-        answer=trained.answer(found.test, fit.network, request.budget, fit.certificate),
+        paths=_file_path(found)
+        | {"report": str(found.run / "report.html"), "predict": f"budgetnet predict {found.run} IMAGE..."},
+        answer=trained.answer(found.test, fit.certificate, found.shipped and found.shipped.file),
     )
+
+
+def _file_path(found: SolveResult) -> dict[str, str]:
+    """Where the file in eight bits lies, or why it does not; nothing of a budget in float."""
+    if found.shipped is None:
+        return {}
+    if found.shipped.faults:
+        return {"no file was left": "; ".join(found.shipped.faults)}
+    return {"file": str(found.run / found.shipped.file.file)}
+
+
+def _file_section(found: SolveResult) -> tuple[Section, ...]:
+    """The file in eight bits: what it takes, what it uses of each limit, and its accuracy beside the model's."""
+    if found.shipped is None:
+        return ()
+    file, faults = found.shipped.file, found.shipped.faults
+    said = (
+        "This is the file for the device, as LiteRT and TensorFlow Lite Micro run it. It was read back and answered "
+        "the test images once, by the kernels that microcontrollers have."
+    )
+    if faults:
+        said = f"No file was left in the run's folder: {'; '.join(faults)}. `export --force` writes it all the same."
+    columns = (Column("limit", number=False), *map(Column, ("at most", "the file uses", "left")))
+    rows = tuple(
+        Row(
+            (
+                Cell(LIMIT_NAMES[row.name]),
+                Cell(amount(row.name, row.limit)),
+                Cell(amount(row.name, row.used)),
+                Cell(amount(row.name, row.left), broken=row.left < 0),
+            )
+        )
+        for row in file.keeps
+    )
+    blocks = (Text(said), Facts(facts_of_file(file)), *((Table(columns, rows, terminal=False),) if rows else ()))
+    return (Section("file", "The file", blocks),)
 
 
 def _tried(record: SolveRecord, found: SolveResult) -> tuple[Block, ...]:
@@ -104,6 +143,7 @@ def _how_tried(record: SolveRecord, raced: int) -> str:
         if plan.final_seconds is None
         else "raced on the validation images"
     )
+    how += ", in eight bits" if plan.eight_bits else ""
     many = len(plan.candidates)
     which = "One network keeps" if many == 1 else f"{many} different networks keep"
     text = f"{which} the budget. {raced} of them {how}"

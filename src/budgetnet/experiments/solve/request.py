@@ -30,3 +30,8 @@ class SolveRequest:
     coefficients: Coefficients
     augment: Augment
     precision: str
+
+    @property
+    def in_eight_bits(self) -> bool:
+        """Whether what is shipped is a file in eight bits, so that networks are chosen and tested as it rounds."""
+        return self.budget.dtype == "int8"

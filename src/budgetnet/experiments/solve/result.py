@@ -8,6 +8,7 @@ from pathlib import Path
 from budgetnet.budgets.budget import Fit
 from budgetnet.codec import (
     NOT_STORED,
+    ONLY_IF_SET,
     PRIVATE,
     NonNegativeFloat,
     NonNegativeInt,
@@ -21,6 +22,7 @@ from budgetnet.codec import (
 from budgetnet.experiments.solve.choice import Choice
 from budgetnet.experiments.solve.plan import SolvePlan
 from budgetnet.experiments.solve.request import SolveRequest
+from budgetnet.experiments.solve.shipping import Shipped
 from budgetnet.runs.record import Record
 from budgetnet.training.outcome import Metrics, check_classes, check_parent, check_seeds
 
@@ -31,8 +33,8 @@ SolveRecord = Record[SolveRequest, SolvePlan]
 class RungScore:
     """An entrant's score on the validation images at the end of a rung; `steps` are those of its training by then.
 
-    `low` and `high` are the 95 % interval of the accuracy; `log_loss`, in nats, decides. It is None where the training
-    diverged.
+    Where the budget is in int8 it is that of the network in eight bits. `low` and `high` are the 95 % interval of the
+    accuracy; `log_loss`, in nats, decides. It is None where the training diverged.
     """
 
     id: str
@@ -49,10 +51,15 @@ class RungScore:
 
 @dataclass(frozen=True, slots=True)
 class SolveResult(Metrics):
-    """The winner's scores, the choice, and the race: metrics.json."""
+    """The winner's scores, the choice, and the race: metrics.json.
+
+    `shipped` is the file in eight bits with its own test; None where the budget is not in int8. All other scores of the
+    winner are those of its model in float.
+    """
 
     choice: Choice
     race: NotEmpty[RungScore]
+    shipped: Shipped | None = field(default=None, metadata=ONLY_IF_SET, kw_only=True)
     run: Path = field(metadata=NOT_STORED)
     record: SolveRecord = field(metadata=PRIVATE, repr=False, compare=False)
 
@@ -62,6 +69,10 @@ class SolveResult(Metrics):
         check_classes(self, self.record.data)
         check_parent(plan.parent, self.record.request.pretrained)
         check_seeds([row.config for row in plan.entrants], self.record.seed)
+        file = self.shipped
+        require((file is None) == (plan.eight_bits is None), "shipped is there exactly where the plan has eight_bits")
+        if file is not None:
+            require(file.file.images == self.test.count, "shipped was tested on other images than test")
         ids = [row.id for row in plan.entrants]
         require_known("choice.id", [self.choice.id], ids, "the plan")
         require_known("choice.best_id", [self.choice.best_id], ids, "the plan")

@@ -1,19 +1,23 @@
-"""A solve from its plan to its result: the race, the choice, the final training, the test."""
+"""A solve from its plan to its result: the race, the choice, the final training, the test, the file in eight bits."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from budgetnet.cluster.executor import Trials
+from budgetnet.codec import to_plain
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import race
 from budgetnet.experiments.solve.choice import Choice, ValidationScores, choose_winner
 from budgetnet.experiments.solve.plan import Entrant, SolvePlan, Steps
 from budgetnet.experiments.solve.result import RungScore, SolveRecord, SolveResult
+from budgetnet.experiments.solve.shipping import shipped
 from budgetnet.parallel.progress import Update
 from budgetnet.runs.files import write_json
+from budgetnet.ship.rounded_job import run_rounded_job
 from budgetnet.statistics import wilson
 from budgetnet.training.augmenting import tell_augmentation
 from budgetnet.training.final import chance_of, check_learned
@@ -38,10 +42,15 @@ def run(record: SolveRecord, context: Context) -> SolveResult:
     choice, final = trained_winner(plan, context, rungs[-1])
     winner = plan.entrant(choice.id)
     network = winner.config.network
-    write_json(context.run / "certificate.json", {"network": network.name, **winner.certificate.to_dict()})
     # What learned from the validation images has no score on them: then that of its last rung counts.
     last = next(job for job in rungs[-1] if job.config.id == choice.id)
     metrics = finalize(final, images, pixels, last if final.learns_validation else None, len(plan.entrants))
+    file = None
+    if plan.eight_bits is not None:
+        file = shipped(context.run, record.request.budget, images, pixels, plan.eight_bits, context.progress)
+    certificate = {"network": network.name, **winner.certificate.to_dict()}
+    certificate |= {} if file is None else {"shipped": to_plain(file)}
+    write_json(context.run / "certificate.json", certificate)
     return SolveResult(
         validation=metrics.validation,
         test=metrics.test,
@@ -50,11 +59,12 @@ def run(record: SolveRecord, context: Context) -> SolveResult:
         learned=metrics.learned,
         held_out=metrics.held_out,
         choice=choice,
-        race=rung_scores(rungs, context),
+        race=rung_scores(rungs, plan, context),
         run=context.run,
         record=record,
         trust=metrics.trust,
         promises=metrics.promises,
+        shipped=file,
     )
 
 
@@ -64,14 +74,15 @@ def raced(plan: SolvePlan, context: Context) -> list[list[TrainingJob]]:
     where, total = context.job_context(plan.side_px, context.seed), sum(plan.kept)
     # The race is over when what the final training and the finish need is left.
     after_race = (plan.final_seconds or 0.0) + plan.finish_seconds
-    with context.executor.workers(run_job, where, plan.slots, context.progress) as workers:
+    work = run_job if plan.eight_bits is None else run_rounded_job
+    with context.executor.workers(work, where, plan.slots, context.progress) as workers:
 
         def score(rung: int, ids: Sequence[str]) -> dict[str, float]:
             jobs = _rung_jobs(plan, context, rung, ids, after_race)
             done = sum(map(len, rungs))
             rungs.append(jobs)
-            _train(jobs, workers, context, rung, done, total)
-            return {job.config.id: -scores_of(job, context).log_loss for job in jobs}
+            _train(jobs, workers, plan, context, rung, done, total)
+            return {job.config.id: -scores_of(job, plan, context).log_loss for job in jobs}
 
         race([row.id for row in plan.entrants], score, plan.kept, plan.incumbent)
     return rungs
@@ -94,15 +105,16 @@ def _rung_jobs(
 def _train(
     jobs: Sequence[TrainingJob],
     workers: Trials[TrainingJob, bool],
+    plan: SolvePlan,
     context: Context,
     rung: int,
     done: int,
     total: int,
 ) -> None:
-    missing = [job for job in jobs if not job.scores.exists()]
+    missing = [job for job in jobs if not scores_file(job, plan).exists()]
 
     def show(text: str) -> None:
-        context.progress(Update("race", done + sum(job.scores.exists() for job in jobs), total, text))
+        context.progress(Update("race", done + sum(scores_file(job, plan).exists() for job in jobs), total, text))
 
     show(f"rung {rung + 1}")
     if missing:
@@ -114,7 +126,8 @@ def trained_winner(plan: SolvePlan, context: Context, finalists: Sequence[Traini
     lost: list[str] = []
     macs = {row.id: row.macs for row in plan.candidates}
     while left := [job for job in finalists if job.config.id not in lost]:
-        choice = choose_winner({job.config.id: scores_of(job, context) for job in left}, macs)
+        scores = {job.config.id: scores_of(job, plan, context) for job in left}
+        choice = choose_winner(scores, macs, plan.eight_bits is not None)
         last = next(job for job in left if job.config.id == choice.id)
         final = _final(plan, context, last)
         if final is not None:
@@ -132,7 +145,7 @@ def _final(plan: SolvePlan, context: Context, last: TrainingJob) -> TrainingJob 
     """A finalist's training, done: its last rung where that was the whole, else a final one. None: it diverged."""
     entrant = plan.entrant(last.config.id)
     if entrant.final is None:
-        return last if math.isfinite(scores_of(last, context).log_loss) else None
+        return last if math.isfinite(scores_of(last, plan, context).log_loss) else None
     (deadline,) = context.time.deadlines(1, 1, 0.0)
     final = training_job(entrant, context, plan, "final", "final", entrant.final, deadline)
     step_seconds = entrant.config.batch / entrant.data_parallel
@@ -157,18 +170,23 @@ def training_job(
     return TrainingJob(entrant.config, where, name, phase, steps.trunk_until, steps.cooldown_steps, deadline=deadline)
 
 
-def scores_of(job: TrainingJob, context: Context) -> ValidationScores:
-    """The answers of the job's model to the validation images."""
-    answers, _ = read_validation_predictions(job, context.images[0])
+def scores_file(job: TrainingJob, plan: SolvePlan) -> Path:
+    """Where the answers that choose lie: of a network that is shipped in eight bits those that it gives in them."""
+    return job.scores if plan.eight_bits is None else job.rounded_scores
+
+
+def scores_of(job: TrainingJob, plan: SolvePlan, context: Context) -> ValidationScores:
+    """The answers of the job's model to the validation images, in the numbers that it is shipped in."""
+    answers, _ = read_validation_predictions(job, context.images[0], rounded=plan.eight_bits is not None)
     return ValidationScores(answers.right, answers.losses)
 
 
-def rung_scores(rungs: Sequence[Sequence[TrainingJob]], context: Context) -> tuple[RungScore, ...]:
+def rung_scores(rungs: Sequence[Sequence[TrainingJob]], plan: SolvePlan, context: Context) -> tuple[RungScore, ...]:
     """Every entrant's score at the end of every rung."""
     rows: list[RungScore] = []
     for rung, jobs in enumerate(rungs):
         for job in jobs:
-            scores = scores_of(job, context)
+            scores = scores_of(job, plan, context)
             low, high = wilson(int(scores.right.sum()), len(scores.right))
             loss = scores.log_loss if math.isfinite(scores.log_loss) else None
             rows.append(RungScore(job.config.id, rung, job.last_step, scores.accuracy, low, high, loss))

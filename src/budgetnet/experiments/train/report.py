@@ -49,7 +49,7 @@ def report(record: TrainRecord, found: TrainResult) -> Report:
         findings=(),
         sections=tuple(sections),
         paths={"report": str(found.run / "report.html"), "predict": f"budgetnet predict {found.run} IMAGE..."},
-        answer=trained.answer(found.test, network, request.budget, certificate),
+        answer=trained.answer(found.test, certificate),
     )
 
 

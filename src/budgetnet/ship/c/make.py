@@ -24,6 +24,7 @@ from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.tflite import make as tflite
+from budgetnet.ship.tflite.archive import notes_behind
 from budgetnet.ship.tflite.scale import PIXELS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -59,7 +60,7 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
             f"no firmware was written: TensorFlow Lite Micro does not run the network in the {made.arena_bytes:,} "
             "bytes of arena that were promised"
         )
-    notes = subject.notes(made.arena_bytes)
+    notes = notes_behind("the model", made.content)
     content = made.content[: made.flash_bytes]  # without the archive behind it
     model = MicroModel.of("the model", content, notes, made.arena_bytes, reference=True)
     return dataclasses.replace(made, content=_folder(model, notes, subject))

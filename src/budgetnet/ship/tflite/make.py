@@ -78,13 +78,15 @@ def _int8(subject: Subject, progress: Progress | None) -> Made:
     some = evenly(np.arange(len(calibration)), CORRECTION_IMAGES)
     weights: OpWeights = corrected(ops, plain, scales, _tensor(calibration[some]))
     tries.add("corrected biases", quantile, file_of(quantile, weights))
-    if tries.best.row.divergence > NEAR_ENOUGH:
-        weights = tuned(ops, plain, weights, scales, images.training, tensor, progress)
+    if tries.best.row.divergence > NEAR_ENOUGH and subject.tuning_steps:
+        weights = tuned(ops, plain, weights, scales, images.training, tensor, subject.tuning_steps, progress)
         tries.add("trained in eight bits", quantile, file_of(quantile, weights))
     best = tries.best
     arena_bytes = cost(loaded.network, dtype="int8", runtime="tflite_micro").peak_activation_bytes
     return Made(
-        content=with_archive(best.file, subject.notes(arena_bytes)),
+        content=with_archive(
+            best.file, subject.notes(arena_bytes, lambda pixels: logits_by_litert(best.file, pixels, reference=True))
+        ),
         flash_bytes=len(best.file),
         arena_bytes=arena_bytes,
         allocated=allocates(best.file, calibration[0], arena_bytes),

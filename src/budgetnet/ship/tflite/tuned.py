@@ -22,7 +22,7 @@ from budgetnet.ship.tflite.float_run import OpWeights, logits
 from budgetnet.ship.tflite.rounded_run import Changed, Rounded, kept_by
 from budgetnet.ship.tflite.scale import Scale
 
-STEPS, BATCH = 100, 32
+BATCH = 32
 LEARNING_RATE = 2e-5
 """Adam's, down to 0 along half a cosine. Of 2e-5, 1e-4 and 3e-4 it comes nearest in so few steps: docs/lab-log.md."""
 SEED = 0
@@ -35,8 +35,8 @@ def tuned(
     scales: Mapping[str, Scale],
     training: NDArray[np.int64],
     pixels: Callable[[NDArray[np.int64]], Tensor],
+    steps: int,
     progress: Progress | None = None,
-    steps: int = STEPS,
 ) -> Changed:
     """Weights that were trained from `begin` to answer rounded as `weights` do in float.
 

@@ -1,0 +1,91 @@
+"""The winner of a solve in eight bits as the file that a device runs: written, read back, tested beside the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from budgetnet.budgets.budget import Budget
+from budgetnet.codec import NonNegativeInt, PositiveFloat, require
+from budgetnet.data import ImageSet, Pixels
+from budgetnet.experiments.timing import FORWARD_RATE, TimeBudget, prediction_seconds
+from budgetnet.parallel.progress import Progress
+from budgetnet.ship.exported import ExportedFile, NotGoodEnoughError
+from budgetnet.ship.formats import ROWS
+from budgetnet.ship.good_enough import faults_of
+from budgetnet.ship.judged import exported
+from budgetnet.ship.quantiles import QUANTILES
+from budgetnet.ship.subject import CALIBRATION_IMAGES, HELD_OUT_IMAGES, TUNING_STEPS, VALIDATION_IMAGES, Subject
+from budgetnet.ship.tflite.tuned import BATCH
+from budgetnet.training.job import Timing
+
+FILE = ROWS["tflite"].names["int8"]
+"""The file lies under this name in a run's folder."""
+TUNING_SHARE = 0.1
+"""Training in eight bits gets at most this share of the time of a solve."""
+TUNING_WORK = 2.5
+"""An image of that training takes as long as this many of the training before it: the model is the teacher, and every
+map and kernel of the pupil is rounded. Measured: 2.1 to 2.6."""
+REFERENCE_RATE = 0.35
+"""The kernels that say what is right answer this many times as many images a second as a training step has. Measured on
+networks of 9 to 15 million multiply-adds: 0.35 to 0.5."""
+FILE_SECONDS = 6.0
+"""Writing the files, sorting what their maps held and timing the last takes about this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class EightBits:
+    """How the winner becomes a file in eight bits: at most so many steps of training in them, where rounding moves its
+    answers too far, and the seconds that are left for all of it."""
+
+    tuning_steps: NonNegativeInt
+    seconds: PositiveFloat
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """The file of a solve in eight bits, by its name in the run's folder, with its test.
+
+    It was left in the folder only where it has no `faults`: these say which limit it breaks, or what it loses.
+    """
+
+    file: ExportedFile
+    faults: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(self.file.dtype == "int8", f"dtype is {self.file.dtype}, and the budget is in int8")
+        require(self.faults == faults_of(self.file), "faults are not those that the figures of file have")
+
+
+def check_installed() -> None:
+    """Raise a one-line `ValueError` where the packages of the file are missing."""
+    try:
+        ROWS["tflite"].check_installed()
+    except ValueError as error:
+        raise ValueError(f"a budget in int8 is kept by a file in eight bits, which is tested: {error}") from error
+
+
+def eight_bits_for(images: ImageSet, timings: Sequence[Timing], time: TimeBudget) -> EightBits:
+    """The steps that the time allows for, and the seconds that the slowest of the timed networks takes."""
+    slowest = min(timing.single_process for timing in timings)
+    step_seconds = BATCH * TUNING_WORK / slowest
+    steps = int(min(TUNING_STEPS, TUNING_SHARE * time.seconds / step_seconds))
+    validation, test = (len(images.indices(split)) for split in ("validation", "test"))
+    tried = CALIBRATION_IMAGES + (len(QUANTILES) + 2) * min(validation, VALIDATION_IMAGES)
+    quick = max(prediction_seconds(FORWARD_RATE * tried, timing) for timing in timings)
+    judged = (test + min(validation, HELD_OUT_IMAGES)) / (REFERENCE_RATE * slowest)
+    return EightBits(steps, FILE_SECONDS + steps * step_seconds + quick + judged)
+
+
+def shipped(
+    run: Path, budget: Budget, images: ImageSet, pixels: Pixels, eight_bits: EightBits, progress: Progress
+) -> Shipped:
+    """Write the file of the run's weights and test it once. One with faults is not left in the folder."""
+    subject = Subject.of_run(run, budget, images, pixels, eight_bits.tuning_steps)
+    try:
+        file, faults = exported(subject, "tflite", "int8", run / FILE, progress), tuple[str, ...]()
+    except NotGoodEnoughError as error:
+        file, faults = error.file, error.faults
+    return Shipped(dataclasses.replace(file, file=FILE), faults)

@@ -1,0 +1,94 @@
+"""One exported file: made aside, read back, judged by its answers to the test images, and renamed if it is good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from budgetnet.atomic_write import folder_written_aside, written_aside
+from budgetnet.parallel.progress import Progress
+from budgetnet.ship.answering import latency_ms_of
+from budgetnet.ship.difference import difference
+from budgetnet.ship.exported import ExportedFile, Format, NotGoodEnoughError, NumberType
+from budgetnet.ship.formats import maker, opener
+from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, faults_of, limits_of
+from budgetnet.ship.made import Made
+from budgetnet.ship.subject import Subject
+from budgetnet.statistics import paired_difference, wilson
+
+
+def exported(
+    subject: Subject,
+    to: Format,
+    dtype: NumberType,
+    target: Path,
+    progress: Progress | None,
+    force: bool = False,
+) -> ExportedFile:
+    """One file, made aside, read back and judged; renamed only if it is good enough or `force` says so.
+
+    Raises `NotGoodEnoughError` where it is not.
+    """
+    made = maker(to)(subject, dtype, progress)
+    aside = written_aside if isinstance(made.content, bytes) else folder_written_aside
+    with aside(target) as part:
+        _write(part, made.content)
+        file = _judged(subject, made, part, to, dtype, target)
+        faults = faults_of(file)
+        if faults and not force:
+            raise NotGoodEnoughError(file, faults, _hint(file, subject, made))
+    return file
+
+
+def _write(part: Path, content: bytes | Mapping[str, bytes]) -> None:
+    if isinstance(content, bytes):
+        part.write_bytes(content)
+        return
+    for name, some in content.items():
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        (part / name).write_bytes(some)
+
+
+def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
+    """What the file is and does, by its answers to the test images as it is read back."""
+    images, budget = subject.images, subject.budget
+    labels = images.labels(images.test)
+    expected, answers = images.test_logits, opener(to)(part, True).logits(images.pixels(images.test))
+    right, float_right = (row.argmax(1) == labels for row in (answers, expected))
+    low, high = wilson(int(right.sum()), len(right))
+    whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
+    return ExportedFile(
+        format=to,
+        dtype=dtype,
+        file=str(target),
+        bytes=sum(map(len, whole)),
+        flash_bytes=made.flash_bytes,
+        arena_bytes=made.arena_bytes,
+        allocated=made.allocated,
+        parity=difference(answers, expected) if dtype == "float32" else None,
+        images=len(right),
+        top1=float(np.mean(right)),
+        top1_low=low,
+        top1_high=high,
+        float_top1=float(np.mean(float_right)),
+        change=paired_difference(right.tolist(), float_right.tolist()),
+        shown=len(right) >= ENOUGH_IMAGES,
+        quantile=made.quantile,
+        calibration_images=made.calibration_images,
+        tried=made.tried,
+        latency_ms=latency_ms_of(part, to),
+        keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
+    )
+
+
+def _hint(file: ExportedFile, subject: Subject, made: Made) -> str:
+    """What helps, beside what is wrong."""
+    memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
+    if memory and subject.budget is not None and subject.budget.runtime != "tflite_micro":
+        return "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
+    if file.parity is not None and file.parity > MOST_DIFFERENCE:
+        first = made.first_difference()
+        return "" if first is None else f"; the first op that differs is {first}"
+    return ""
