@@ -22,13 +22,16 @@ import budgetnet
 from budgetnet.budgets.budget import Budget, LimitRow
 from budgetnet.cli import main
 from budgetnet.data import network_pixels, open_cache, open_images
+from budgetnet.model.trust import trust_of
 from budgetnet.runs.run import load_run
 from budgetnet.ship.exported import ExportedFile
 from budgetnet.ship.good_enough import MOST_DIFFERENCE, faults_of
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.tflite.float_run import Weights
 from budgetnet.ship.tflite.interpreters import logits_by_litert
+from budgetnet.ship.tflite.read import opened
 from budgetnet.statistics import Estimate
+from budgetnet.training.calibration import fit_temperature
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
@@ -86,10 +89,25 @@ def test_labels_and_all_that_reading_it_takes_lie_behind_the_model(run: Path) ->
     hold(notes, "budgetnet.export.v1")
     assert Notes.from_dict(notes).to_dict() == notes
     loaded = load_run(run)
-    assert notes["temperature"] == loaded.temperature and notes["classes"] == list(loaded.classes)
+    assert notes["temperature"] > 0 and notes["classes"] == list(loaded.classes)
     assert notes["preprocessing"]["mean"] == list(loaded.preprocessing.mean)
     assert Budget.from_dict(notes["budget"]) == ROOMY and notes["arena_bytes"] == file.arena_bytes
     assert budgetnet.Network.from_json(json.dumps(notes["network"])) == loaded.network
+
+
+def test_when_not_to_believe_it_is_said_by_the_files_own_answers_to_images_held_out(run: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    runner, loaded, images = opened(Path(file.file), reference=True), load_run(run), open_images("digits", 0)
+    held_out = images.indices("validation")  # which a training without a race does not learn
+    cached = open_cache(images, loaded.side_px)
+    pixels = [cached[index] for index in held_out.tolist()]
+    logits = runner.logits(network_pixels(pixels, loaded.network.resolution_px, loaded.preprocessing))
+    labels, notes = np.asarray(images.labels)[held_out], runner.notes
+    assert notes.temperature == fit_temperature(logits, labels)
+    assert notes.trust == trust_of(logits, labels, notes.temperature)
+    assert notes.trust is not None
+    assert [one.promise for one in file.promises] == list(notes.trust.promises())
+    assert loaded.trust is not None and notes.trust != loaded.trust, "the model's answers are others"
 
 
 def test_equal_exports_are_equal_bytes(run: Path, tmp_path: Path) -> None:

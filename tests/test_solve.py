@@ -118,7 +118,7 @@ def test_an_entrants_steps_follow_its_speed(digits: ImageSet) -> None:
     end = slow.final.trunk_until + slow.final.cooldown_steps
     assert end == slow.config.steps == slow.rungs[1].trunk_until + 60 * 480 // 32
     assert slow.final.trunk_until >= slow.rungs[1].trunk_until
-    scored = entrant_of(row, spec_of(row), Timing(320.0, 480.0, 1.0), [10.0], 60.0, validation=640).rungs[0]
+    scored = entrant_of(row, spec_of(row), Timing(320.0, 480.0, 1.0), [10.0], 60.0, scored_images=640).rungs[0]
     assert scored.trunk_until + scored.cooldown_steps == 90, "a second of a rung is for its score"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from budgetnet.cli import show
@@ -11,9 +12,9 @@ from budgetnet.cli.report import print_table
 if TYPE_CHECKING:
     from budgetnet.experiments.solve import Solution
     from budgetnet.experiments.train import Trained
+    from budgetnet.model.trust import CheckedPromise
     from budgetnet.training.calibration import Calibration
     from budgetnet.training.evaluation import Evaluation
-    from budgetnet.training.outcome import Metrics
     from budgetnet.training.predict import Prediction
 
 MOST_CONFUSIONS = 8
@@ -93,7 +94,7 @@ def print_trained(trained: Trained) -> None:
             "test accuracy": accuracy(trained.test),
             "validation": accuracy(trained.validation),
             **_calibrated(trained.calibration),
-            **_promised(result),
+            **_promised(result.promises),
         }
     )
     show.say()
@@ -121,7 +122,7 @@ def print_solution(solution: Solution) -> None:
             **_shipped(solution),
             "validation": accuracy(solution.validation),
             **_calibrated(solution.calibration),
-            **_promised(result),
+            **_promised(result.promises if result.shipped is None else result.shipped.file.promises),
             **_begun(result.record.plan.parent),
             **shown.paths,
         }
@@ -147,9 +148,9 @@ def _calibrated(calibration: Calibration) -> dict[str, str]:
     return {"calibration": f"temperature {calibration.temperature:.2f}; {error}{calibration.basis}"}
 
 
-def _promised(metrics: Metrics) -> dict[str, str]:
+def _promised(promises: Sequence[CheckedPromise]) -> dict[str, str]:
     """The smallest of the usual shares of errors that can be promised, if any."""
-    return {"promise": str(metrics.promises[0].promise)} if metrics.promises else {}
+    return {"promise": str(promises[0].promise)} if promises else {}
 
 
 def _begun(parent: str | None) -> dict[str, str]:

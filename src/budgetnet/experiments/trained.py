@@ -294,9 +294,12 @@ def classes_section(metrics: Metrics, classes: int) -> Section:
     return Section("classes", "Classes", tuple(blocks))
 
 
-def trust_section(metrics: Metrics) -> tuple[Section, ...]:
-    """When not to believe it; nothing in runs from before this was kept."""
-    trust = metrics.trust
+def trust_section(metrics: Metrics, file: ExportedFile | None = None) -> tuple[Section, ...]:
+    """When not to believe it, by the answers of the file in eight bits where one is shipped.
+
+    Nothing in runs from before this was kept.
+    """
+    trust, promises = metrics.trust, metrics.promises if file is None else file.promises
     if trust is None:
         return ()
     blocks: list[Block] = []
@@ -307,7 +310,8 @@ def trust_section(metrics: Metrics) -> tuple[Section, ...]:
             )
         )
     basis = f"{trust.images:,} validation images that it has not learned"
-    if metrics.promises:
+    basis += "" if file is None else ", as the file in eight bits answers them"
+    if promises:
         columns = (Column("wrong at most"), Column("answered"), Column("answered, test"), Column("wrong, test"))
         rows = tuple(
             row(
@@ -316,7 +320,7 @@ def trust_section(metrics: Metrics) -> tuple[Section, ...]:
                 percent(one.answered / one.images),
                 f"{percent(one.wrong / one.answered) if one.answered else '-'} ({one.wrong:,} of {one.answered:,})",
             )
-            for one in metrics.promises
+            for one in promises
         )
         note = (
             f"Each row holds with 95 % confidence, by {basis}: with `--max-error` its less sure answers do not count, "

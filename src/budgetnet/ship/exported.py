@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
 from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share, to_plain
+from budgetnet.model.trust import CheckedPromise
 from budgetnet.statistics import Estimate
 
 Format = Literal["tflite", "onnx", "openvino", "c"]
@@ -64,6 +65,8 @@ class ExportedFile:
         latency_ms: Milliseconds of one image on one thread of the machine that exported it, by this format's runtime
             there: no device's. None where two halves of the runs differ too much.
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
+        promises: The promises of 1, 2, 5 and 10 % of errors that can be made of the file, and what came of them on the
+            test images.
     """
 
     format: Format
@@ -86,6 +89,7 @@ class ExportedFile:
     tried: tuple[Int8Try, ...]
     latency_ms: PositiveFloat | None
     keeps: tuple[LimitRow, ...]
+    promises: tuple[CheckedPromise, ...] = ()
 
 
 class NotGoodEnoughError(ValueError):

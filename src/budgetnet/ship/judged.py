@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from budgetnet.atomic_write import folder_written_aside, written_aside
+from budgetnet.model.probabilities import class_probabilities_of_file
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
@@ -55,7 +56,9 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     """What the file is and does, by its answers to the test images as it is read back."""
     images, budget = subject.images, subject.budget
     labels = images.labels(images.test)
-    expected, answers = images.test_logits, opener(to)(part, True).logits(images.pixels(images.test))
+    runner, expected = opener(to)(part, True), images.test_logits
+    answers, notes = runner.logits(images.pixels(images.test)), runner.notes
+    confidence = class_probabilities_of_file(answers, notes.temperature).max(1)
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
     whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
@@ -80,6 +83,7 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
         tried=made.tried,
         latency_ms=latency_ms_of(part, to),
         keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
+        promises=tuple(one.check(confidence, right) for one in (notes.trust.promises() if notes.trust else ())),
     )
 
 

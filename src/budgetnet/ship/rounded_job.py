@@ -9,17 +9,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from budgetnet.atomic_write import written_aside
 from budgetnet.costs.planners.tflite_ops import ops_of
-from budgetnet.data import ImageSet, Pixels, network_pixels
+from budgetnet.data import ImageSet, Pixels, Preprocessing, network_pixels
 from budgetnet.data.draw import evenly
+from budgetnet.model.build import Model
 from budgetnet.model.probabilities import class_probabilities
 from budgetnet.runs.files import reading_rows
 from budgetnet.ship.subject import CALIBRATION_IMAGES
 from budgetnet.ship.tflite.float_run import Weights, logits, values
 from budgetnet.ship.tflite.ranges import Observed
-from budgetnet.ship.tflite.rounded_run import Rounded, corrected, kept_by
+from budgetnet.ship.tflite.rounded_run import Changed, Rounded, corrected, kept_by
+from budgetnet.ship.tflite.scale import Scale
 from budgetnet.training.answerer import BATCH
 from budgetnet.training.evaluate import answer_rows
 from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
@@ -53,27 +56,31 @@ def rounded_images(validation: int) -> float:
 
 
 @torch.no_grad()
+def in_eight_bits(model: Model, preprocessing: Preprocessing, calibration: Tensor) -> tuple[Changed, dict[str, Scale]]:
+    """The model's weights with corrected biases, and the scales of its maps, by images (n, c, h, w) in 0 to 255."""
+    ops, plain = ops_of(model.network), Weights(model, preprocessing)
+    scales = Observed(ops, (row for some in calibration.split(BATCH) for row in values(ops, plain, some))).scales()
+    chosen = evenly(np.arange(len(calibration)), CORRECTION_IMAGES)
+    return corrected(ops, plain, scales, calibration[chosen]), scales
+
+
+@torch.no_grad()
 def _rounded_answers(
     job: TrainingJob, images: ImageSet, pixels: Pixels, indices: NDArray[np.int64]
 ) -> tuple[ImageScores, NDArray[np.float32] | None]:
     """What the job's network answers in eight bits to the images at `indices`, and the probabilities themselves."""
-    config = job.config
-    model = trained_model(job)
-    ops, plain = ops_of(model.network), Weights(model, config.preprocessing)
+    preprocessing, model = job.config.preprocessing, trained_model(job)
 
-    def inputs(some: NDArray[np.int64]) -> torch.Tensor:
+    def inputs(some: NDArray[np.int64]) -> Tensor:
         """Pixels of 0 to 255 at the network's size: (n, c, h, w)."""
-        sized = network_pixels(
-            [pixels[index] for index in some.tolist()], model.network.resolution_px, config.preprocessing
-        )
+        sized = network_pixels([pixels[index] for index in some.tolist()], model.network.resolution_px, preprocessing)
         return torch.from_numpy(sized).permute(0, 3, 1, 2).float()
 
     training = images.indices("train")
     labels = np.asarray(images.labels)
     calibration = evenly(training[np.argsort(labels[training], kind="stable")], CALIBRATION_IMAGES)
-    batches = (inputs(calibration[start : start + BATCH]) for start in range(0, len(calibration), BATCH))
-    scales = Observed(ops, (row for batch in batches for row in values(ops, plain, batch))).scales()
-    rounded = Rounded(corrected(ops, plain, scales, inputs(evenly(calibration, CORRECTION_IMAGES))))
+    weights, scales = in_eight_bits(model, preprocessing, inputs(calibration))
+    ops, rounded = ops_of(model.network), Rounded(weights)
     whole = None
     if model.network.classes <= MOST_WHOLE_CLASSES:
         whole = np.empty((len(indices), model.network.classes), np.float32)

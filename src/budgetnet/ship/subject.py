@@ -39,7 +39,7 @@ HELD_OUT_IMAGES = 1000
 """At most this many images that stayed out of the training say when not to believe a file in eight bits."""
 
 Answers = Callable[[Iterable[NDArray[np.uint8]]], NDArray[np.float32]]
-"""Images (h, w, c) in pixels of 0 to 255 to logits (n, classes)."""
+"""It gives logits (n, classes) of images (h, w, c) in pixels of 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,7 +33,7 @@ from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, candidates, incumbent_of
 from budgetnet.experiments.solve.request import SolveRequest
-from budgetnet.experiments.solve.shipping import EightBits, check_installed, eight_bits_for
+from budgetnet.experiments.solve.shipping import FILE_SECONDS, TUNING_SHARE, EightBits, check_installed, eight_bits_for
 from budgetnet.experiments.timing import FINISH_SECONDS, TimeBudget, evaluation_seconds, prediction_seconds
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import FitStrategy
@@ -209,6 +209,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         time,
         executor,
         progress,
+        request.in_eight_bits,
     )
     if request.in_eight_bits:
         for spec in field.specs:
@@ -272,7 +273,7 @@ def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> Ca
         return tuple(TrainingSpec(name, network, *same) for name, network in networks.items()), group
 
     def estimate(time: TimeBudget) -> TrainingLimits:
-        return estimated_limits(images, recipe, time, executor, inherited, most_bytes)
+        return estimated_limits(images, recipe, time, executor, inherited, most_bytes, request.in_eight_bits)
 
     return CandidateSearch(parent, recipe, preprocessing, find, draft, estimate)
 
@@ -322,12 +323,13 @@ def estimated_limits(
     executor: Executor,
     inherited: bool,
     most_bytes: int | None,
+    in_eight_bits: bool = False,
 ) -> TrainingLimits:
     """What there is to train with, before anything was timed: usual processors, and the memory that is free now."""
     count = len(images.indices("train"))
     batch, _ = executor.shared_batch(recipe, images)
     least, enough = least_epochs(inherited)
-    final_seconds = _final_seconds(time, USUAL_STARTUP_SECONDS, TIMING_SHARE * time.seconds)
+    final_seconds = _final_seconds(time, USUAL_STARTUP_SECONDS, TIMING_SHARE * time.seconds, in_eight_bits)
     return TrainingLimits(
         seconds=time.seconds,
         final_seconds=final_seconds,
@@ -343,9 +345,11 @@ def estimated_limits(
     )
 
 
-def _final_seconds(time: TimeBudget, startup_seconds: float, timing_seconds: float) -> float:
-    """About what race and timing will leave for the final training; below 0 where nothing is left."""
+def _final_seconds(time: TimeBudget, startup_seconds: float, timing_seconds: float, in_eight_bits: bool) -> float:
+    """About what race, timing and a file in eight bits will leave for the final training; below 0 where nothing is
+    left."""
     left = time.left_seconds - 2 * startup_seconds - timing_seconds
+    left -= (TUNING_SHARE * time.seconds + FILE_SECONDS) if in_eight_bits else 0.0
     return left - min(RACE_SHARE * time.seconds, 0.5 * left)
 
 
@@ -357,6 +361,7 @@ def chosen_field(
     time: TimeBudget,
     executor: Executor,
     progress: Progress | None = None,
+    in_eight_bits: bool = False,
 ) -> Field:
     """The candidates that there is time to train, and how fast the raced ones are.
 
@@ -372,7 +377,7 @@ def chosen_field(
         known: dict[Network, Timing] = {}
         context = open_context(list(raced.values()))
         known[quickest.network] = stopwatch.time([quickest], context, seconds)[0]
-        ratio, final_seconds = _ratio(known, limits, time, stopwatch, seconds * len(specs))
+        ratio, final_seconds = _ratio(known, limits, time, stopwatch, seconds * len(specs), in_eight_bits)
         again = not 1 / CLOSE < ratio < CLOSE
         for _ in range(ROUNDS):
             if again:
@@ -388,7 +393,7 @@ def chosen_field(
             if new:
                 known |= zip([row.network for row in new], stopwatch.time(new, context, seconds), strict=True)
             timed = {row.network: known[row.network] for row in specs}
-            ratio, final_seconds = _ratio(timed, limits, time, stopwatch, 0.0)
+            ratio, final_seconds = _ratio(timed, limits, time, stopwatch, 0.0, in_eight_bits)
             slower = limits.times(ratio, final_seconds)
             again = ratio < 1 / CLOSE and any(slower.is_short_for(network) for network in timed)
             if not again or time.left_seconds < LEAST_LEFT_SHARE * time.seconds:
@@ -408,9 +413,10 @@ def _ratio(
     time: TimeBudget,
     stopwatch: Stopwatch,
     timing_seconds: float,
+    in_eight_bits: bool,
 ) -> tuple[float, float]:
     """How much more work there is time for than the limits say, by the slowest of the timed networks; in how long."""
-    seconds = _final_seconds(time, stopwatch.startup_seconds, timing_seconds)
+    seconds = _final_seconds(time, stopwatch.startup_seconds, timing_seconds, in_eight_bits)
     speed = min(timing.data_parallel * image_work(network, limits.batch) for network, timing in known.items())
     return max(LEAST_FINAL_SECONDS, seconds) * speed / limits.work, seconds
 

@@ -53,7 +53,7 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         Section("choice", "Why this one", _choice(record, found)),
         *trained.training_section(events, f"race/{found.choice.id}" if last else "final", _caption(record, found)),
         trained.classes_section(found, len(data.classes)),
-        *trained.trust_section(found),
+        *trained.trust_section(found, found.shipped and found.shipped.file),
         trained.confusion_section(found.test, data.classes),
         *trained.mistakes_section(found, data),
         trained.network_section(fit.network),
