@@ -42,5 +42,6 @@ def facts_of_file(file: ExportedFile) -> dict[str, str]:
     if file.quantile is not None:
         ways = "; ".join(f"{row.way} {row.divergence:.4f}, {percent(row.top1)}" for row in file.tried)
         rows["eight bits"] = f"{ways} (nats from the model's probabilities and accuracy, validation images)"
-        rows["ranges"] = f"the {100 * file.quantile:g} % quantile of {file.calibration_images:,} training images"
+        ends = "the least and the largest value" if file.quantile == 1.0 else f"the {100 * file.quantile:g} % quantile"
+        rows["ranges"] = f"{ends} that maps have for {file.calibration_images:,} training images"
     return rows

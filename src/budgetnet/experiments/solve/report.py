@@ -282,6 +282,9 @@ def _choice(record: SolveRecord, found: SolveResult) -> tuple[Block, ...]:
         f"{trained.interval(validation)}). That is optimistic, for those images chose it. The test images chose "
         f"nothing and were used once: {percent(test.top1)} ({trained.interval(test)})."
     )
+    if found.shipped is not None:
+        share = percent(found.shipped.file.top1)
+        text += f" Those are the model's, in float32; the file in eight bits has {share} of the test images."
     if learned:
         text += " With the choice made, the final training learned from the validation images as well"
         out = f", but for {trained.images_of(found.held_out)} that stayed out to calibrate its probabilities"
