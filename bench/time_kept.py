@@ -32,9 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time", type=float, nargs="+", default=[50.0, 100.0])
     parser.add_argument("--macs", default="2M")
-    parser.add_argument(
-        "--target", default=None, help="a device, in place of --macs"
-    )
+    parser.add_argument("--target", default=None, help="a device, in place of --macs")
     parser.add_argument("--busy", type=int, default=0)
     parser.add_argument("--busy-after", type=float, default=0.0, help="seconds until the others begin")
     parser.add_argument("--killed-at", type=float, nargs="*", default=[], help="seconds of a start, one for each kill")
