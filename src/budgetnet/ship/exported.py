@@ -93,13 +93,13 @@ class ExportedFile:
 
 
 class NotGoodEnoughError(ValueError):
-    """A file was not written, for its faults; `file` has its figures."""
+    """A file was not written, for its faults; `file` has its figures, `hint` what helps, or nothing."""
 
     def __init__(self, file: ExportedFile, faults: tuple[str, ...], hint: str) -> None:
         super().__init__(
             f"{file.file} was not written: {'; '.join(faults)}{hint}; --force (force=True) writes it all the same"
         )
-        self.file, self.faults = file, faults
+        self.file, self.faults, self.hint = file, faults, hint
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ from budgetnet.ship.made import Made
 from budgetnet.ship.subject import Subject
 from budgetnet.statistics import paired_difference, wilson
 
+STORED_OR_HELD = frozenset({"weight_bytes", "peak_activation_bytes", "peak_bytes"})
+"""These limits are on what depends on the runtime."""
+
 
 def exported(
     subject: Subject,
@@ -89,9 +92,9 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
 
 def _hint(file: ExportedFile, subject: Subject, made: Made) -> str:
     """What helps, beside what is wrong."""
-    memory = {"peak_activation_bytes", "peak_bytes"} & {row.name for row in file.keeps if row.left < 0}
-    if memory and subject.budget is not None and subject.budget.runtime != "tflite_micro":
-        return "; its budget counts the least RAM of all runtimes: --runtime tflite_micro counts what this one takes"
+    stored = STORED_OR_HELD & {row.name for row in file.keeps if row.left < 0}
+    if stored and subject.budget is not None and subject.budget.runtime != "tflite_micro":
+        return "; its budget counts the least that any runtime takes: --runtime tflite_micro counts what this one takes"
     if file.parity is not None and file.parity > MOST_DIFFERENCE:
         first = made.first_difference()
         return "" if first is None else f"; the first op that differs is {first}"

@@ -33,7 +33,14 @@ from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
 from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, candidates, incumbent_of
 from budgetnet.experiments.solve.request import SolveRequest
-from budgetnet.experiments.solve.shipping import FILE_SECONDS, TUNING_SHARE, EightBits, check_installed, eight_bits_for
+from budgetnet.experiments.solve.shipping import (
+    FILE_SECONDS,
+    TUNING_SHARE,
+    EightBits,
+    check_installed,
+    eight_bits_for,
+    warn_of_files,
+)
 from budgetnet.experiments.timing import FINISH_SECONDS, TimeBudget, evaluation_seconds, prediction_seconds
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import FitStrategy
@@ -214,6 +221,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     if request.in_eight_bits:
         for spec in field.specs:
             ops_of(spec.network)  # raises for what has no op in such a file
+        warn_of_files([spec.network for spec in field.specs], request.budget)
     context.clear()
     if parent is not None:
         initial = [InitialWeights(spec, field.context, parent, exact=False) for spec in field.specs]

@@ -32,6 +32,7 @@ from budgetnet.experiments.reproduce import (
 )
 from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.experiments.solve.result import RungScore, SolveRecord, SolveResult
+from budgetnet.experiments.solve.shipping import Shipped
 from budgetnet.runs.split_file import read_split
 from budgetnet.ship.describe import facts_of_file
 from budgetnet.training.augmenting import words_of
@@ -79,8 +80,13 @@ def _file_path(found: SolveResult) -> dict[str, str]:
     if found.shipped is None:
         return {}
     if found.shipped.faults:
-        return {"no file was left": "; ".join(found.shipped.faults)}
+        return {"no file was left": _faults(found.shipped)}
     return {"file": str(found.run / found.shipped.file.file)}
+
+
+def _faults(shipped: Shipped) -> str:
+    """Why no file was left, and what helps."""
+    return "; ".join([*shipped.faults, *([shipped.hint] if shipped.hint else [])])
 
 
 def _file_section(found: SolveResult) -> tuple[Section, ...]:
@@ -93,7 +99,9 @@ def _file_section(found: SolveResult) -> tuple[Section, ...]:
         "the test images once, by the kernels that microcontrollers have."
     )
     if faults:
-        said = f"No file was left in the run's folder: {'; '.join(faults)}. `export --force` writes it all the same."
+        said = (
+            f"No file was left in the run's folder: {_faults(found.shipped)}. `export --force` writes it all the same."
+        )
     columns = (Column("limit", number=False), *map(Column, ("at most", "the file uses", "left")))
     rows = tuple(
         Row(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from budgetnet.budgets.budget import Budget
 from budgetnet.codec import NonNegativeInt, PositiveFloat, require
+from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet, Pixels
 from budgetnet.experiments.timing import FORWARD_RATE, TimeBudget, prediction_seconds
+from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.exported import ExportedFile, NotGoodEnoughError
 from budgetnet.ship.formats import ROWS
-from budgetnet.ship.good_enough import faults_of
+from budgetnet.ship.good_enough import faults_of, limits_of
 from budgetnet.ship.judged import exported
 from budgetnet.ship.quantiles import QUANTILES
 from budgetnet.ship.subject import CALIBRATION_IMAGES, HELD_OUT_IMAGES, TUNING_STEPS, VALIDATION_IMAGES, Subject
@@ -48,11 +51,13 @@ class EightBits:
 class Shipped:
     """The file of a solve in eight bits, by its name in the run's folder, with its test.
 
-    It was left in the folder only where it has no `faults`: these say which limit it breaks, or what it loses.
+    It was left in the folder only where it has no `faults`: these say which limit it breaks, or what it loses. `hint`
+    says what helps, or nothing.
     """
 
     file: ExportedFile
     faults: tuple[str, ...]
+    hint: str = ""
 
     def __post_init__(self) -> None:
         require(self.file.dtype == "int8", f"dtype is {self.file.dtype}, and the budget is in int8")
@@ -65,6 +70,25 @@ def check_installed() -> None:
         ROWS["tflite"].check_installed()
     except ValueError as error:
         raise ValueError(f"a budget in int8 is kept by a file in eight bits, which is tested: {error}") from error
+
+
+def warn_of_files(networks: Sequence[Network], budget: Budget) -> None:
+    """Warn where the file of none of these networks would keep the budget, for it counts less than the file takes."""
+    if budget.runtime == "tflite_micro":
+        return
+    broken: set[str] = set()
+    for network in networks:
+        price = cost(network, dtype="int8", runtime="tflite_micro")
+        rows = limits_of(network, budget, price.weight_bytes, price.peak_activation_bytes)
+        names = {row.name for row in rows if row.left < 0}
+        if not names:
+            return
+        broken |= names
+    warnings.warn(
+        f"no .tflite file of the networks that will race keeps {' and '.join(sorted(broken))}: the budget counts the "
+        "least that any runtime takes; with --runtime tflite_micro networks are sized for their files",
+        stacklevel=2,
+    )
 
 
 def eight_bits_for(images: ImageSet, timings: Sequence[Timing], time: TimeBudget) -> EightBits:
@@ -85,7 +109,7 @@ def shipped(
     """Write the file of the run's weights and test it once. One with faults is not left in the folder."""
     subject = Subject.of_run(run, budget, images, pixels, eight_bits.tuning_steps)
     try:
-        file, faults = exported(subject, "tflite", "int8", run / FILE, progress), tuple[str, ...]()
+        found = Shipped(exported(subject, "tflite", "int8", run / FILE, progress), ())
     except NotGoodEnoughError as error:
-        file, faults = error.file, error.faults
-    return Shipped(dataclasses.replace(file, file=FILE), faults)
+        found = Shipped(error.file, error.faults, error.hint.removeprefix("; "))
+    return dataclasses.replace(found, file=dataclasses.replace(found.file, file=FILE))
