@@ -21,8 +21,9 @@ from budgetnet.data import default_preprocessing
 from budgetnet.networks import Network
 from budgetnet.networks.scaling import FitStrategy
 from budgetnet.ship.rounded_job import in_eight_bits
+from budgetnet.ship.tflite.eight_bits import TfliteEightBits
 from budgetnet.ship.tflite.interpreters import allocates
-from budgetnet.ship.tflite.writer import written
+from budgetnet.ship.tflite.steps import ModelWeights
 
 BASES = ("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small")
 STEP = 0.0025
@@ -36,8 +37,9 @@ def file_of(made: Network) -> tuple[bytes, NDArray[np.uint8]]:
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (4, *made.resolution_px, made.in_channels), dtype=np.uint8)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    weights, scales = in_eight_bits(build(made, seed=0).eval(), default_preprocessing(made.in_channels), pixels)
-    return written(made, weights, scales).content, images[0]
+    model = build(made, seed=0).eval()
+    eight_bits = TfliteEightBits(made, ModelWeights(model, default_preprocessing(made.in_channels)))
+    return eight_bits.file(*in_eight_bits(eight_bits, pixels)), images[0]
 
 
 def least_arena_bytes(file: bytes, image: NDArray[np.uint8], promised: int) -> int:

@@ -38,7 +38,7 @@ from ai_edge_litert import schema_py_generated as schema
 from budgetnet.ship.c.make import RESOLVERS, TEMPLATES, array, rendered, settings
 from budgetnet.ship.c.micro import MicroModel
 from budgetnet.ship.c.read import opened
-from budgetnet.ship.tflite.scale import Scale
+from budgetnet.ship.eight_bits.scale import Scale
 
 NETWORK = dataclasses.replace(GROWABLE, in_channels=1, classes=10)
 ROOMY = Budget(macs="2M", weight_bytes="64KiB", peak_activation_bytes="64KiB", dtype="int8", runtime="tflite_micro")

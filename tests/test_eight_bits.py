@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from support.networks import SQUEEZED
 
 from budgetnet import network
@@ -19,12 +21,15 @@ pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter 
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from support.settled import USUAL, settled
-from support.tflite_files import as_integers, int8_file
+from support.tflite_files import as_integers, int8_file, seen_in
 
-from budgetnet.ship.tflite.float_run import OpWeights, Weights, logits, made
-from budgetnet.ship.tflite.rounded_run import Changed, Rounded, corrected, kept_by
-from budgetnet.ship.tflite.scale import Scale
-from budgetnet.ship.tflite.tuned import tuned
+from budgetnet.ship.eight_bits.ladder import EightBits
+from budgetnet.ship.eight_bits.rounded import corrected, kept_by, rounded
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.eight_bits.steps import Weights, logits, made
+from budgetnet.ship.eight_bits.tuned import tuned
+from budgetnet.ship.tflite.eight_bits import TfliteEightBits
+from budgetnet.ship.tflite.steps import ModelWeights
 from budgetnet.ship.tflite.writer import written
 
 torch.set_num_threads(1)
@@ -36,8 +41,10 @@ NETWORKS: dict[str, Network] = {
 }
 
 
-def rounded_logits(net: Network, weights: OpWeights, scales: dict[str, Scale], images: torch.Tensor) -> torch.Tensor:
-    return logits(ops_of(net), Rounded(weights), images, kept_by(scales))
+def rounded_logits(
+    network: EightBits[bytes], weights: Weights, scales: Mapping[str, Scale], images: torch.Tensor
+) -> torch.Tensor:
+    return logits(network.steps, rounded(network.steps, weights), images, kept_by(scales))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -45,7 +52,7 @@ def test_every_op_rounds_as_the_file_does(name: str) -> None:
     """Of the integers that the reference kernels read, an op makes the integers that they make, but for ties."""
     model, images = settled(NETWORKS[name])
     _, scales = int8_file(model, images)
-    net, weights = model.network, Weights(model, USUAL)
+    net, weights = model.network, ModelWeights(model, USUAL)
     file = written(net, weights, scales)
     judge = Interpreter(
         model_content=file.content,
@@ -62,15 +69,22 @@ def test_every_op_rounds_as_the_file_does(name: str) -> None:
         value = at.scale * (integers - at.zero_point)
         return value.permute(0, 3, 1, 2) if value.ndim == 4 else value[:, :, None, None]
 
-    for op in ops_of(net):
+    network = TfliteEightBits(net, weights)
+    as_file = rounded(network.steps, network.weights)
+    code = {op.name: op.code for op in ops_of(net)}
+    stored: dict[str, torch.Tensor] = {}
+    for step in network.steps:
+        reads = [real(one) if one in file.tensors else stored[one] for one in step.reads]
         with torch.no_grad():
-            found = kept_by(scales)(op.makes.name, made(op, Rounded(weights), [real(one.name) for one in op.reads]))
-        steps = (found - real(op.makes.name)).abs() / scales[op.makes.name].scale
-        # MEAN multiplies by the size and the scales at once, in a number of 32 bits.
-        assert steps.max() < 1.01 and steps.mean() < (0.35 if op.code == "MEAN" else 0.05), op.name
+            found = kept_by(scales)(step.name, made(step, reads, as_file))
+        stored = {step.name: found}  # a sum is read by the next step alone
+        if step.name in file.tensors:
+            steps = (found - real(step.name)).abs() / scales[step.name].scale
+            # MEAN multiplies by the size and the scales at once, in a number of 32 bits.
+            assert steps.max() < 1.01 and steps.mean() < (0.35 if code[step.name] == "MEAN" else 0.05), step.name
 
 
-def uneven(name: str) -> tuple[Network, Weights, dict[str, Scale], torch.Tensor]:
+def uneven(name: str) -> tuple[TfliteEightBits, Mapping[str, Scale], torch.Tensor]:
     """A network whose channels have weights of very different sizes, as folded BatchNorm leaves them."""
     model, images = settled(NETWORKS[name])
     draw = torch.Generator().manual_seed(1)
@@ -84,42 +98,43 @@ def uneven(name: str) -> tuple[Network, Weights, dict[str, Scale], torch.Tensor]
         mean, std = (torch.tensor(row)[:, None, None] for row in (USUAL.mean, USUAL.std))
         model.train()((images / 255 - mean) / std)
     model.eval()
-    _, scales = int8_file(model, images)
-    return model.network, Weights(model, USUAL), scales, images
+    network = TfliteEightBits(model.network, ModelWeights(model, USUAL))
+    return network, network.scales(seen_in(model, images), 0.99999), images
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small"])
 def test_corrected_biases_bring_the_sums_back(name: str) -> None:
-    net, weights, scales, images = uneven(name)
+    network, scales, images = uneven(name)
+    better = corrected(network.steps, network.weights, scales, images)
     with torch.no_grad():
-        expected = logits(ops_of(net), weights, images)
-        plain = rounded_logits(net, weights, scales, images)
-        better = rounded_logits(net, corrected(ops_of(net), weights, scales, images), scales, images)
-    assert (better.mean(0) - expected.mean(0)).norm() < 0.5 * (plain.mean(0) - expected.mean(0)).norm()
+        expected = logits(network.steps, network.weights, images)
+        plain = rounded_logits(network, network.weights, scales, images)
+        found = rounded_logits(network, better, scales, images)
+    assert (found.mean(0) - expected.mean(0)).norm() < 0.5 * (plain.mean(0) - expected.mean(0)).norm()
 
 
 def test_corrected_weights_are_those_of_the_model_but_for_the_biases() -> None:
-    net, weights, scales, images = uneven("mobilenet_v2")
-    better = corrected(ops_of(net), weights, scales, images)
-    assert set(better.changed) == {op.name for op in ops_of(net) if op.layer is not None}
-    for op in ops_of(net):
-        if op.layer is not None:
-            assert torch.equal(better.of(op)[0], weights.of(op)[0])
-    moved = [op.name for op in ops_of(net) if op.layer and not torch.equal(better.of(op)[1], weights.of(op)[1])]
-    assert len(moved) > len(better.changed) / 2
+    network, scales, images = uneven("mobilenet_v2")
+    better = corrected(network.steps, network.weights, scales, images)
+    assert better.keys() == network.weights.keys()
+    assert all(torch.equal(better[layer][0], kernel) for layer, (kernel, _) in network.weights.items())
+    moved = [layer for layer, (_, bias) in network.weights.items() if not torch.equal(better[layer][1], bias)]
+    assert len(moved) > len(better) / 2
 
 
 def test_training_in_eight_bits_comes_nearer() -> None:
-    net, weights, scales, images = uneven("mobilenet_v2")
-    ops, begin = ops_of(net), Changed(weights)
+    network, scales, images = uneven("mobilenet_v2")
     every = np.arange(len(images))
-    trained = tuned(ops, weights, begin, scales, every, lambda some: images[torch.from_numpy(some)], steps=25)
+
+    def pixels(some: NDArray[np.int64]) -> torch.Tensor:
+        return images[torch.from_numpy(some)]
+
+    trained = tuned(network.steps, network.weights, network.weights, scales, every, pixels, count=25)
     with torch.no_grad():
-        expected = logits(ops, weights, images).numpy()
-        before, after = (rounded_logits(net, one, scales, images).numpy() for one in (begin, trained))
+        expected = logits(network.steps, network.weights, images).numpy()
+        before, after = (rounded_logits(network, one, scales, images).numpy() for one in (network.weights, trained))
     assert divergence(expected, after, 1.0) < divergence(expected, before, 1.0)
-    content = written(net, trained, scales).content
-    assert len(content) == len(written(net, weights, scales).content)
+    assert len(network.file(trained, scales)) == len(network.file(network.weights, scales))
 
 
 def test_gradients_pass_through_rounding_and_stop_where_values_are_cut() -> None:

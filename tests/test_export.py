@@ -27,9 +27,9 @@ from budgetnet.runs.run import load_run
 from budgetnet.ship.exported import ExportedFile
 from budgetnet.ship.good_enough import MOST_DIFFERENCE, faults_of
 from budgetnet.ship.notes import Notes
-from budgetnet.ship.tflite.float_run import Weights
 from budgetnet.ship.tflite.interpreters import logits_by_litert
 from budgetnet.ship.tflite.read import opened
+from budgetnet.ship.tflite.steps import ModelWeights
 from budgetnet.statistics import Estimate
 from budgetnet.training.calibration import fit_temperature
 
@@ -203,12 +203,12 @@ def test_the_float32_file_answers_as_the_model_does(run: Path) -> None:
 def test_the_first_op_that_differs_is_named() -> None:
     model, images = settled(dataclasses.replace(SQUEEZED, classes=10))
     image = images[0].permute(1, 2, 0).numpy().astype(np.uint8)
-    weights = Weights(model, USUAL)
+    weights = ModelWeights(model, USUAL)
     file = written(model.network, weights, None)
     assert first_difference(model.network, weights, file, image) is None
     with torch.no_grad():
         model.get_submodule("stages.1.0.expand.conv").weight[0] *= 1.5  # type: ignore[operator]
-    other = Weights(model, USUAL)
+    other = ModelWeights(model, USUAL)
     assert first_difference(model.network, other, file, image) == "stages.1.0.expand.conv"
 
 

@@ -109,6 +109,52 @@ def test_it_is_read_without_torch(file: ExportedFile) -> None:
     assert ended.stdout == "(1, 10)\n", ended.stderr
 
 
+# Eight bits
+
+
+@pytest.fixture(scope="module")
+def rounded(weights: Path) -> ExportedFile:
+    target = weights.with_name("model-openvino-int8")
+    return budgetnet.export(weights, to="openvino", dtype="int8", data="digits", out=target, force=True).files[0]
+
+
+def test_eight_bits_answer_as_the_model_does(rounded: ExportedFile, weights: Path) -> None:
+    assert rounded.dtype == "int8" and rounded.parity is None and rounded.calibration_images == 200
+    assert [row.way for row in rounded.tried][:2] == ["rounded", "corrected biases"]
+    assert min(row.divergence for row in rounded.tried) < 0.02
+    images = drawn_pixels(20)
+    expected = by_torch(weights, images)
+    runner = opened(Path(rounded.file))
+    found = runner.logits(iter(images))
+    assert runner.dtype == "int8" and 0 < np.abs(found - expected).max() < 0.3 * expected.std()
+
+
+def test_layers_compute_in_eight_bits_and_the_graph_says_how_exactly_it_is_meant(rounded: ExportedFile) -> None:
+    openvino = quiet_openvino()
+    model = openvino.Core().read_model(Path(rounded.file) / GRAPH)
+    (given,), (made,) = model.inputs, model.outputs
+    assert given.get_names() == {"image"} and made.get_names() == {"logits"}
+    assert str(given.get_partial_shape()) == "[?,1,16,16]" and given.get_element_type().to_string() == "u8"
+    assert model.get_rt_info(["runtime_options", "INFERENCE_PRECISION_HINT"]).astype(str) == "f32"
+    ran = openvino.Core().compile_model(model, "CPU", EXACT).get_runtime_model().get_ops()
+    layers = [
+        op.get_rt_info()["runtimePrecision"].astype(str)
+        for op in ran
+        if op.get_rt_info()["layerType"].astype(str) in ("Convolution", "FullyConnected")
+    ]
+    assert layers and set(layers) <= {"u8", "i8"}
+    assert (Path(rounded.file) / WEIGHTS).stat().st_size < 3 * budgetnet.cost(NETWORK).params
+
+
+@pytest.mark.slow
+def test_eight_bits_are_equal_bytes(rounded: ExportedFile, weights: Path, tmp_path: Path) -> None:
+    again = budgetnet.export(
+        weights, to="openvino", dtype="int8", data="digits", out=tmp_path / "again", force=True
+    ).files[0]
+    for name in (GRAPH, WEIGHTS):
+        assert (Path(again.file) / name).read_bytes() == (Path(rounded.file) / name).read_bytes()
+
+
 # Files of others
 
 
@@ -194,6 +240,15 @@ from budgetnet.ship.openvino.read import opened
 import torch
 quiet_openvino().convert_model(torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),)))
 opened(Path({folder!r}))
+from budgetnet import build
+from budgetnet.data.images import Preprocessing
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.openvino.eight_bits import OpenvinoEightBits
+from budgetnet.ship.plain_pixels import PlainPixels
+from support.drawn_weights import NETWORK
+usual = Preprocessing((0.4,), (0.25,))
+network = OpenvinoEightBits(PlainPixels(build(NETWORK, seed=0), usual).eval(), usual)
+network.file(network.weights, {{step.name: Scale(0.1, 0) for step in network.steps}})
 time.sleep(3.0)
 """
 
@@ -208,7 +263,7 @@ def test_nothing_is_sent_to_anybody(before: str, silent: bool, file: ExportedFil
         pytest.importorskip("openvino_telemetry")
     code = GUARDED.format(before=before, folder=file.file)
     usual = {name: value for name, value in os.environ.items() if name not in ("CI", "NNCF_CI")}
-    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=usual | home, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ((tmp_path / "asked").read_text() == "") is silent

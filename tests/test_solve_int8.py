@@ -28,8 +28,9 @@ from budgetnet.model.probabilities import class_probabilities_of_file
 from budgetnet.runs.files import reading_rows
 from budgetnet.ship.rounded_job import in_eight_bits, run_rounded_job
 from budgetnet.ship.subject import CALIBRATION_IMAGES
+from budgetnet.ship.tflite.eight_bits import TfliteEightBits
 from budgetnet.ship.tflite.interpreters import logits_by_litert
-from budgetnet.ship.tflite.writer import written
+from budgetnet.ship.tflite.steps import ModelWeights
 from budgetnet.training.image_scores import scores_in
 from budgetnet.training.job import JobContext, Timing, TrainingJob
 from budgetnet.training.outcome import trained_model
@@ -131,8 +132,9 @@ def test_a_score_in_eight_bits_is_that_of_the_file(tmp_path: Path) -> None:
         return network_pixels([cached[index] for index in wanted.tolist()], BASE.resolution_px, preprocessing)
 
     calibration = torch.from_numpy(sized(some)).permute(0, 3, 1, 2).float()
-    weights, scales = in_eight_bits(trained_model(job), preprocessing, calibration)
-    logits = logits_by_litert(written(BASE, weights, scales).content, sized(indices), reference=True)
+    eight_bits = TfliteEightBits(BASE, ModelWeights(trained_model(job), preprocessing))
+    file = eight_bits.file(*in_eight_bits(eight_bits, calibration))
+    logits = logits_by_litert(file, sized(indices), reference=True)
     found = class_probabilities_of_file(logits, 1.0)
     distances = np.abs(found - chosen_by)
     assert distances.max() < 0.05 and distances.mean() < 0.005

@@ -14,14 +14,16 @@ from support.settled import FAMILIES, USUAL, normalised, random_network, settled
 from budgetnet import build, cost, network, scale
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Activation, Network
-from budgetnet.ship.tflite.float_run import Weights, logits, values
-from budgetnet.ship.tflite.ranges import Observed
-from budgetnet.ship.tflite.scale import HIGHEST, LOWEST, Scale
+from budgetnet.ship.eight_bits.quantiles import seen_of
+from budgetnet.ship.eight_bits.scale import HIGHEST, LOWEST, Scale
+from budgetnet.ship.eight_bits.steps import logits, values
+from budgetnet.ship.tflite.ranges import Ranges
+from budgetnet.ship.tflite.steps import ModelWeights, steps_of, weights_of
 
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
-from support.tflite_files import as_integers, by_litert, by_micro, int8_file
+from support.tflite_files import as_integers, by_litert, by_micro, int8_file, seen_in
 
 torch.set_num_threads(1)
 QUICK, ALL = 10, 40
@@ -51,7 +53,8 @@ def test_the_ops_are_the_model(name: str) -> None:
     model, images = model.double(), images.double()  # drawn weights make more of rounding than trained ones
     with torch.no_grad():
         expected = model(normalised(images))
-    found = logits(ops_of(model.network), Weights(model, USUAL), images)
+    ops, weights = ops_of(model.network), ModelWeights(model, USUAL)
+    found = logits(steps_of(ops, weights), weights_of(ops, weights), images)
     assert (found - expected).abs().max() / expected.std() < 1e-9
 
 
@@ -134,7 +137,7 @@ def test_what_copies_keeps_its_scale() -> None:
     drawn = network("ghostnet", 10, 64)
     model, images = settled(drawn)
     ops = ops_of(drawn)
-    scales = Observed(ops, values(ops, Weights(model, USUAL), images)).scales()
+    scales = Ranges(ops).scales(seen_in(model, images))
     copies = [op for op in ops if op.code in ("PAD", "CONCATENATION", "MAX_POOL_2D")]
     assert copies
     for op in copies:
@@ -145,16 +148,22 @@ def test_what_copies_keeps_its_scale() -> None:
 def test_one_value_far_from_the_others_does_not_stretch_a_range() -> None:
     drawn = network("mobilenet_v2", 2, 32)
     ops = ops_of(drawn)
-    made = values(ops, Weights(build(drawn, seed=0).eval(), USUAL), settled(drawn)[1])
+    weights = ModelWeights(build(drawn, seed=0).eval(), USUAL)
+    made = values(steps_of(ops, weights), weights_of(ops, weights), settled(drawn)[1])
     rows = [(name, value.repeat(40, 1, 1, 1)) for name, value in made]
-    usual = Observed(ops, rows).scales()["classifier"].scale
+
+    def scales_of(rows: list[tuple[str, torch.Tensor]]) -> dict[str, Scale]:
+        ranges = Ranges(ops)
+        return ranges.scales(seen_of(rows, ranges.maps))
+
+    usual = scales_of(rows)
     stretched = [(name, value.clone()) for name, value in rows]
     for name, value in stretched:
         if name == "stem.conv":
             value[5, 0, 3, 3] = 1e4
-    found = Observed(ops, stretched).scales()
-    assert found["classifier"].scale == usual
-    assert found["stem.conv"].scale < 1.1 * Observed(ops, rows).scales()["stem.conv"].scale
+    found = scales_of(stretched)
+    assert found["classifier"] == usual["classifier"]
+    assert found["stem.conv"].scale < 1.1 * usual["stem.conv"].scale
 
 
 @pytest.mark.parametrize("kind", ["hard_swish", "hard_sigmoid", "swish"])

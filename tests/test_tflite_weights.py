@@ -29,7 +29,7 @@ from budgetnet.model.weights import load_model
 from budgetnet.networks import Activation
 from budgetnet.networks.zoo import TF_NORM
 from budgetnet.runs.run import load_run
-from budgetnet.ship.tflite.float_run import Weights
+from budgetnet.ship.tflite.steps import ModelWeights
 
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
@@ -82,10 +82,10 @@ def alike(one: Network, other: Network) -> bool:
 def test_a_float_file_is_read_back_to_the_last_bit(name: str, tmp_path: Path) -> None:
     """What was read, written again, is the same file: kernels, biases, normalisation and padding."""
     model, images = settled(FORMS[name])
-    content = written(FORMS[name], Weights(model, USUAL), None).content
+    content = written(FORMS[name], ModelWeights(model, USUAL), None).content
     read = load_model(file_of(tmp_path, content))
     assert alike(read.network, FORMS[name])
-    assert written(read.network, Weights(read.model, preprocessing_of(read)), None).content == content
+    assert written(read.network, ModelWeights(read.model, preprocessing_of(read)), None).content == content
     with torch.no_grad():
         expected = model(normalised(images))
     assert (answers(read, images) - expected).abs().max() < 1e-3 * expected.std()
@@ -97,7 +97,7 @@ def test_eight_bits_come_back_to_within_half_a_step(name: str, tmp_path: Path) -
     content, scales = int8_file(model, images)
     read = load_model(file_of(tmp_path, content))
     assert alike(read.network, FORMS[name])
-    exact, found = Weights(model, USUAL), Weights(read.model, preprocessing_of(read))
+    exact, found = ModelWeights(model, USUAL), ModelWeights(read.model, preprocessing_of(read))
     for op in ops_of(model.network):
         if op.layer is None:
             continue
@@ -113,7 +113,9 @@ def test_eight_bits_come_back_to_within_half_a_step(name: str, tmp_path: Path) -
 
 def test_a_small_network_answers_as_before(tmp_path: Path) -> None:
     model, images = settled(dataclasses.replace(SQUEEZED, classes=10))
-    read = load_model(file_of(tmp_path, written(model.network, Weights(model, USUAL), None).content), model.network)
+    read = load_model(
+        file_of(tmp_path, written(model.network, ModelWeights(model, USUAL), None).content), model.network
+    )
     with torch.no_grad():
         expected = model(normalised(images))
     assert (answers(read, images) - expected).abs().max() < 1e-5 * expected.std()
@@ -142,7 +144,7 @@ def test_activations_that_the_zoo_has_not(activation: Activation, tmp_path: Path
             if name.endswith(".beta"):
                 parameter.fill_(0.75)
         expected = model(normalised(images))
-    path = file_of(tmp_path, written(own, Weights(model, USUAL), None).content)
+    path = file_of(tmp_path, written(own, ModelWeights(model, USUAL), None).content)
     assert (answers(load_model(path, own), images) - expected).abs().max() < 1e-5 * expected.std()
     with pytest.raises(ValueError, match=r"model.tflite does not fit mine: "):
         load_model(path, dataclasses.replace(base, stem=dataclasses.replace(base.stem, activation=Activation("gelu"))))
@@ -156,7 +158,7 @@ def test_activations_that_the_zoo_has_not(activation: Activation, tmp_path: Path
 def test_what_fits_a_model_and_what_does_not(tmp_path: Path) -> None:
     own = network("mobilenet_v2_35", 10, 64)
     model, images = settled(own)
-    path = file_of(tmp_path, written(own, Weights(model, USUAL), None).content)
+    path = file_of(tmp_path, written(own, ModelWeights(model, USUAL), None).content)
     # At another size, too, and whatever its BatchNorm's epsilon is.
     larger = load_weights(build(dataclasses.replace(own, resolution_px=(96, 96), norm=TF_NORM)), path).eval()
     with torch.no_grad():
@@ -176,7 +178,7 @@ def test_what_fits_a_model_and_what_does_not(tmp_path: Path) -> None:
         assert all(bool((tensor == before[key]).all()) for key, tensor in model.state_dict().items())
     unknown = dataclasses.replace(SQUEEZED, classes=10)
     drawn, _ = settled(unknown)
-    path.write_bytes(written(unknown, Weights(drawn, USUAL), None).content)
+    path.write_bytes(written(unknown, ModelWeights(drawn, USUAL), None).content)
     with pytest.raises(
         ValueError, match=r"has TensorFlow Lite's names, but is not a network of the zoo; give the netw"
     ):
@@ -263,7 +265,7 @@ def changed_notes(file: Path, folder: Path, change: Callable[[dict[str, Any]], d
 def test_other_spellings_of_the_same_network(spelling: str, tmp_path: Path) -> None:
     own = network("mobilenet_v3_small", 10, 64)
     model, images = settled(own)
-    content = written(own, Weights(model, USUAL), None).content
+    content = written(own, ModelWeights(model, USUAL), None).content
     other = respelled(content, spelling)
     assert other != content
     read = load_model(file_of(tmp_path, other))

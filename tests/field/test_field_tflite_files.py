@@ -22,7 +22,7 @@ from support.foreign_files import TINY
 from budgetnet import build, load_weights
 from budgetnet.cli import main
 from budgetnet.model.weights import load_model
-from budgetnet.ship.tflite.float_run import Weights
+from budgetnet.ship.tflite.steps import ModelWeights
 
 pytest.importorskip("tflite_micro", reason="TensorFlow Lite Micro's interpreter is not installed")
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
@@ -43,7 +43,7 @@ MOST_BYTES = 32 << 20
 @pytest.fixture(scope="module")
 def contents() -> dict[str, bytes]:
     model, images = settled(NETWORK)
-    return {"int8": int8_file(model, images)[0], "float32": written(NETWORK, Weights(model, USUAL), None).content}
+    return {"int8": int8_file(model, images)[0], "float32": written(NETWORK, ModelWeights(model, USUAL), None).content}
 
 
 def refused(path: Path) -> str | None:

@@ -10,19 +10,27 @@ from tflite_micro.python.tflite_micro import runtime
 
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.model.build import Model
-from budgetnet.ship.tflite.float_run import Weights, values
+from budgetnet.ship.eight_bits.quantiles import Seen, seen_of
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.eight_bits.steps import values
 from budgetnet.ship.tflite.interpreters import as_read
-from budgetnet.ship.tflite.ranges import Observed
-from budgetnet.ship.tflite.scale import Scale
+from budgetnet.ship.tflite.ranges import Ranges
+from budgetnet.ship.tflite.steps import ModelWeights, steps_of, weights_of
 from budgetnet.ship.tflite.writer import written
 from support.settled import USUAL
 
 
 def int8_file(model: Model, images: torch.Tensor) -> tuple[bytes, dict[str, Scale]]:
     """The file of a model, calibrated by these images, and the scales of its tensors."""
-    ops, weights = ops_of(model.network), Weights(model, USUAL)
-    scales = Observed(ops, values(ops, weights, images)).scales()
-    return written(model.network, weights, scales).content, scales
+    scales = Ranges(ops_of(model.network)).scales(seen_in(model, images))
+    return written(model.network, ModelWeights(model, USUAL), scales).content, scales
+
+
+def seen_in(model: Model, images: torch.Tensor) -> dict[str, list[Seen]]:
+    """What the tensors of a model held for these images."""
+    ops, weights = ops_of(model.network), ModelWeights(model, USUAL)
+    with torch.no_grad():
+        return seen_of(values(steps_of(ops, weights), weights_of(ops, weights), images), Ranges(ops).maps)
 
 
 def as_integers(images: torch.Tensor) -> NDArray[np.int8]:

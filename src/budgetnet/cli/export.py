@@ -53,10 +53,10 @@ def export(
 ) -> int:
     """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
 
-    tflite: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; onnx: for ONNX Runtime; openvino: a folder,
-    float32; c: a folder of C++ with the int8 file as an array, for Arduino, PlatformIO and CMake. Plain pixels in,
-    logits out. Ranges of int8 are read from training images, validation images choose among them; the file answers the
-    test images once.
+    tflite: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; onnx: for ONNX Runtime; openvino: a folder;
+    c: a folder of C++ with the int8 file as an array, for Arduino, PlatformIO and CMake. Plain pixels in, logits out.
+    Ranges of int8 are read from training images, validation images choose among them and among the ways to int8; the
+    file answers the test images once.
 
     Example: budgetnet export runs/photos-1a2b3c --to tflite
     """

@@ -28,11 +28,12 @@ def export(
     TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware.
 
     The file takes plain pixels at the network's size and gives logits; labels, preprocessing and temperature lie in the
-    format's metadata (docs/shipping.md). For int8, ranges are read from training images, by the quantile whose
-    probabilities are nearest to the model's on validation images. Then the file, read back, answers the test images
-    once. It is left only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it
-    loses at most half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in
-    float32 logits differ by at most 1e-4 of their standard deviation.
+    format's metadata (docs/shipping.md). For int8, ranges are read from training images; of several quantiles, of
+    rounded weights, corrected biases and weights that are trained on in eight bits, the file is taken whose
+    probabilities are nearest to the model's on validation images. Read back, it answers the test images once. It is
+    left only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it loses at
+    most half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in float32
+    logits differ by at most 1e-4 of their standard deviation.
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
@@ -94,13 +95,13 @@ def _wanted(to: Format | Literal["all"], dtype: NumberType | None) -> list[tuple
             (name, kind)
             for name in there
             for kind in NUMBER_TYPES
-            if kind in ROWS[name].names and dtype in (None, kind)
+            if kind in ROWS[name].names and dtype in (None, kind) and not ROWS[name].missing(kind)
         ]
     row = ROWS[to]
-    row.check_installed()
     kinds = tuple(row.names)
     if dtype is not None and dtype not in kinds:
         raise ValueError(f"{row.title} files are written in {' or '.join(kinds)}; dtype is {dtype!r}")
+    row.check_installed(dtype or kinds[0])
     return [(to, dtype or kinds[0])]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from budgetnet.model.exported_names import NOTES
@@ -22,6 +22,7 @@ class FormatRow:
         names: Its files' names in a run's folder, by number type; the first is the one that it has unless asked.
         packages: The modules that it is made, judged and read with, and the packages that have them.
         extra: The extra of this package that brings them.
+        making: The modules that making it in a number type takes beside them; the extra brings these, too.
         inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
             and its notes: other tools write such files, too.
     """
@@ -32,6 +33,7 @@ class FormatRow:
     packages: Mapping[str, str]
     extra: str
     inside: tuple[str, ...] = ()
+    making: Mapping[NumberType, Mapping[str, str]] = field(default_factory=dict)
 
     def is_of(self, path: Path) -> bool:
         """Whether `export` wrote this file or folder, whole or cut short, for all that its name and content say."""
@@ -40,16 +42,19 @@ class FormatRow:
         suffixes = {Path(name).suffix for name in self.names.values()}
         return path.suffix.lower() in suffixes and path.is_file() and NOTES.encode() in path.read_bytes()
 
-    def missing(self) -> tuple[str, ...]:
-        """The packages that are not installed."""
-        return tuple(package for module, package in self.packages.items() if importlib.util.find_spec(module) is None)
+    def missing(self, made: NumberType | None = None) -> tuple[str, ...]:
+        """The packages that are not installed: those that it is read with, and those by which it is `made`."""
+        rows = {**self.packages, **(self.making.get(made, {}) if made is not None else {})}
+        return tuple(package for module, package in rows.items() if importlib.util.find_spec(module) is None)
 
-    def check_installed(self) -> None:
+    def check_installed(self, made: NumberType | None = None) -> None:
         """Raise a one-line `ValueError` where a package is missing."""
-        if missing := self.missing():
-            raise ValueError(f"{self.title} files need {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'")
+        if missing := self.missing(made):
+            what = f"{self.title} files in {made}" if made in self.making else f"{self.title} files"
+            raise ValueError(f"{what} need {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'")
 
 
+ONNX_PACKAGES = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
 ROWS: Mapping[Format, FormatRow] = {
     "tflite": FormatRow(
         title="TensorFlow Lite",
@@ -62,16 +67,17 @@ ROWS: Mapping[Format, FormatRow] = {
         title="ONNX",
         runtime="ONNX Runtime",
         names={"float32": "model.onnx", "int8": "model-int8.onnx"},
-        packages={"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"},
+        packages=ONNX_PACKAGES,
         extra="onnx",
     ),
     "openvino": FormatRow(
         title="OpenVINO",
         runtime="OpenVINO",
-        names={"float32": "model-openvino"},
+        names={"float32": "model-openvino", "int8": "model-openvino-int8"},
         packages={"openvino": "openvino"},
         extra="openvino",
         inside=("model.xml", "model.bin"),
+        making={"int8": ONNX_PACKAGES},
     ),
     "c": FormatRow(
         title="C",

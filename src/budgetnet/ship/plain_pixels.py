@@ -16,6 +16,8 @@ from budgetnet.model.deployed import deployed
 
 INPUT, OUTPUT = "image", "logits"
 """What a file's input and output are called, where a format has names for them."""
+INSIDE = "model."
+"""The model's modules have this before their names, for it is a module of `PlainPixels`."""
 
 
 class PlainPixels(nn.Module):

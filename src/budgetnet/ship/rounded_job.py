@@ -6,31 +6,32 @@ Kernels have a scale a channel, maps a scale that some training images say, and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from budgetnet.atomic_write import written_aside
-from budgetnet.costs.planners.tflite_ops import ops_of
-from budgetnet.data import ImageSet, Pixels, Preprocessing, network_pixels
+from budgetnet.data import ImageSet, Pixels, network_pixels
 from budgetnet.data.draw import evenly
-from budgetnet.model.build import Model
 from budgetnet.model.probabilities import class_probabilities
 from budgetnet.runs.files import reading_rows
+from budgetnet.ship.eight_bits.ladder import CORRECTION_IMAGES
+from budgetnet.ship.eight_bits.quantiles import QUANTILES, seen_of
+from budgetnet.ship.eight_bits.rounded import corrected, kept_by, rounded
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.eight_bits.steps import Weights, logits, values
 from budgetnet.ship.subject import CALIBRATION_IMAGES
-from budgetnet.ship.tflite.float_run import Weights, logits, values
-from budgetnet.ship.tflite.ranges import Observed
-from budgetnet.ship.tflite.rounded_run import Changed, Rounded, corrected, kept_by
-from budgetnet.ship.tflite.scale import Scale
+from budgetnet.ship.tflite.eight_bits import TfliteEightBits
+from budgetnet.ship.tflite.steps import ModelWeights
 from budgetnet.training.answerer import BATCH
 from budgetnet.training.evaluate import answer_rows
 from budgetnet.training.image_scores import MOST_WHOLE_CLASSES, ImageScores, image_scores, joined
 from budgetnet.training.job import TrainingJob, opened, run_job
 from budgetnet.training.outcome import trained_model
 
-CORRECTION_IMAGES = 64
-"""Biases are corrected by this many images at once: their largest maps, twice, are in memory together."""
 FORWARD_PASSES = 3.0
 """An image in eight bits takes as long as this many images in float: every map is rounded on its way."""
 
@@ -56,12 +57,13 @@ def rounded_images(validation: int) -> float:
 
 
 @torch.no_grad()
-def in_eight_bits(model: Model, preprocessing: Preprocessing, calibration: Tensor) -> tuple[Changed, dict[str, Scale]]:
-    """The model's weights with corrected biases, and the scales of its maps, by images (n, c, h, w) in 0 to 255."""
-    ops, plain = ops_of(model.network), Weights(model, preprocessing)
-    scales = Observed(ops, (row for some in calibration.split(BATCH) for row in values(ops, plain, some))).scales()
+def in_eight_bits(network: TfliteEightBits, calibration: Tensor) -> tuple[Weights, Mapping[str, Scale]]:
+    """The network's weights with corrected biases, and the scales of its maps, by images (n, c, h, w) in 0 to 255."""
+    steps, weights = network.steps, network.weights
+    seen = seen_of((row for some in calibration.split(BATCH) for row in values(steps, weights, some)), network.maps)
+    scales = network.scales(seen, QUANTILES[0])
     chosen = evenly(np.arange(len(calibration)), CORRECTION_IMAGES)
-    return corrected(ops, plain, scales, calibration[chosen]), scales
+    return corrected(steps, weights, scales, calibration[chosen]), scales
 
 
 @torch.no_grad()
@@ -79,15 +81,16 @@ def _rounded_answers(
     training = images.indices("train")
     labels = np.asarray(images.labels)
     calibration = evenly(training[np.argsort(labels[training], kind="stable")], CALIBRATION_IMAGES)
-    weights, scales = in_eight_bits(model, preprocessing, inputs(calibration))
-    ops, rounded = ops_of(model.network), Rounded(weights)
+    eight_bits = TfliteEightBits(model.network, ModelWeights(model, preprocessing))
+    weights, scales = in_eight_bits(eight_bits, inputs(calibration))
+    short, kept = rounded(eight_bits.steps, weights), kept_by(scales)
     whole = None
     if model.network.classes <= MOST_WHOLE_CLASSES:
         whole = np.empty((len(indices), model.network.classes), np.float32)
     parts: list[ImageScores] = []
     for start in range(0, len(indices), BATCH):
         some = slice(start, start + BATCH)
-        found = logits(ops, rounded, inputs(indices[some]), kept_by(scales))
+        found = logits(eight_bits.steps, short, inputs(indices[some]), kept)
         shares = class_probabilities(found).numpy()
         parts.append(image_scores(shares, labels[indices[some]], found.numpy()))
         if whole is not None:

@@ -15,13 +15,14 @@ from budgetnet.data import ImageSet, Pixels
 from budgetnet.experiments.timing import FORWARD_RATE, TimeBudget, prediction_seconds
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
+from budgetnet.ship.eight_bits.ladder import CORRECTION_IMAGES
+from budgetnet.ship.eight_bits.quantiles import QUANTILES
+from budgetnet.ship.eight_bits.tuned import BATCH
 from budgetnet.ship.exported import ExportedFile, NotGoodEnoughError
 from budgetnet.ship.formats import ROWS
 from budgetnet.ship.good_enough import faults_of, limits_of
 from budgetnet.ship.judged import exported
-from budgetnet.ship.quantiles import QUANTILES
 from budgetnet.ship.subject import CALIBRATION_IMAGES, HELD_OUT_IMAGES, TUNING_STEPS, VALIDATION_IMAGES, Subject
-from budgetnet.ship.tflite.tuned import BATCH
 from budgetnet.training.job import Timing
 
 FILE = ROWS["tflite"].names["int8"]
@@ -97,7 +98,8 @@ def eight_bits_for(images: ImageSet, timings: Sequence[Timing], time: TimeBudget
     step_seconds = BATCH * TUNING_WORK / slowest
     steps = int(min(TUNING_STEPS, TUNING_SHARE * time.seconds / step_seconds))
     validation, test = (len(images.indices(split)) for split in ("validation", "test"))
-    tried = CALIBRATION_IMAGES + (len(QUANTILES) + 2) * min(validation, VALIDATION_IMAGES)
+    files = 2 * len(QUANTILES) + 1  # rounded and corrected by each, and one that is trained on
+    tried = CALIBRATION_IMAGES + 2 * len(QUANTILES) * CORRECTION_IMAGES + files * min(validation, VALIDATION_IMAGES)
     quick = max(prediction_seconds(FORWARD_RATE * tried, timing) for timing in timings)
     judged = (test + min(validation, HELD_OUT_IMAGES)) / (REFERENCE_RATE * slowest)
     return EightBits(steps, FILE_SECONDS + steps * step_seconds + quick + judged)

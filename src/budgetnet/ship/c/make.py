@@ -19,13 +19,13 @@ from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.c.micro import MicroModel
 from budgetnet.ship.c.source import ARRAY_ROW, string_literal
+from budgetnet.ship.eight_bits.scale import PIXELS
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.tflite import make as tflite
 from budgetnet.ship.tflite.archive import notes_behind
-from budgetnet.ship.tflite.scale import PIXELS
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLED = ".in"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budgetnet.ship.eight_bits.scale import Scale
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.tflite.interpreters import as_read, interpreter_of, logits_from, micro_interpreter
-from budgetnet.ship.tflite.scale import Scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,56 +1,96 @@
-"""An ONNX graph in eight bits: unsigned maps, signed weights with a scale for each channel."""
+"""A network as an ONNX graph has it in eight bits: unsigned maps, signed weights with a scale for each channel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 
 from budgetnet.data.images import Preprocessing
-from budgetnet.ship.channels_first import channels_first
-from budgetnet.ship.onnx.graph import PIXELS, with_outputs
+from budgetnet.ship.eight_bits.quantiles import Seen, range_of
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.eight_bits.steps import Step, Weights
+from budgetnet.ship.onnx.graph import PIXELS, exported
 from budgetnet.ship.onnx.metadata import content_of
-from budgetnet.ship.onnx.read import session
-from budgetnet.ship.plain_pixels import INPUT
-from budgetnet.ship.quantiles import SAMPLED, Seen, range_of
+from budgetnet.ship.onnx.read import logits_by_onnxruntime, session
+from budgetnet.ship.onnx.traced import BIAS, KERNEL, steps_of
+from budgetnet.ship.plain_pixels import PlainPixels
 
-IMAGES_AT_ONCE = 5
-"""All maps of so many images are held at a time."""
-SAMPLED_AT_ONCE = SAMPLED // 4
 FIXED = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 """What these ops make lies in one range."""
-OPS = ["Add", "Clip", "Concat", "Conv", "Gemm", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Sigmoid"]
-"""The ops that ONNX Runtime has in eight bits, or that copy; others run in float, between their neighbours."""
 
-Ranges = dict[str, tuple[float, float]]
+ROUNDS = "QuantizeLinear"
+BEFORE_OUTPUT = "_QuantizeLinear_Input"
+"""ONNX Runtime's tool calls what is rounded before it goes out so, behind the output's name."""
+ANY = (0.0, 1.0)
 
 
-class Observed:
-    """What the maps of a graph held for the calibration images (h, w, c), seen once for all quantiles.
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """Where a runtime rounds maps.
 
-    The normalised pixels are not observed: their range is that of all pixels there can be.
+    Attributes:
+        ops: The ops whose maps are rounded.
+        reads_only: Whether only what they read is, and not what they make.
     """
 
-    def __init__(
-        self, model: onnx.ModelProto, preprocessing: Preprocessing, images: Iterable[NDArray[np.uint8]]
-    ) -> None:
-        nodes = list(model.graph.node)
-        normalised = [node.output[0] for node in nodes if node.name.startswith(PIXELS)]
-        self._fixed: Ranges = {name: _pixels(preprocessing) for name in normalised}
-        self._fixed |= {node.output[0]: FIXED[node.op_type] for node in nodes if node.op_type in FIXED}
-        self._seen: dict[str, list[Seen]] = {node.output[0]: [] for node in nodes if node.output[0] not in self._fixed}
-        runner = session(content_of(with_outputs(model, self._seen)))
-        for some in channels_first(images, IMAGES_AT_ONCE):
-            for name, value in zip(self._seen, runner.run(list(self._seen), {INPUT: some}), strict=True):
-                self._seen[name].append(Seen.of(torch.from_numpy(value), SAMPLED_AT_ONCE))
+    ops: tuple[str, ...]
+    reads_only: bool = False
 
-    def ranges(self, quantile: float) -> Ranges:
-        """The range of every map: from the quantile 1 - `quantile` to `quantile`, or that of its op."""
-        return self._fixed | {name: range_of(parts, quantile) for name, parts in self._seen.items()}
+
+ONNX_RUNTIME = Rounding(
+    ("Add", "Clip", "Concat", "Conv", "Gemm", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Sigmoid")
+)
+"""The ops that ONNX Runtime has in eight bits, or that copy; others run in float, between their neighbours."""
+
+
+class OnnxEightBits:
+    """A network whose maps are rounded where a runtime does. The normalised pixels have the range of all that there can
+    be."""
+
+    def __init__(self, module: PlainPixels, preprocessing: Preprocessing, rounding: Rounding = ONNX_RUNTIME) -> None:
+        self._model, program = exported(module)
+        self._rounding = rounding
+        nodes = list(self._model.graph.node)
+        self._fixed = {node.output[0]: FIXED[node.op_type] for node in nodes if node.op_type in FIXED}
+        self._fixed |= {node.output[0]: _pixels(preprocessing) for node in nodes if node.name.startswith(PIXELS)}
+        steps, self.weights = steps_of(program)
+        self.steps: Sequence[Step] = steps
+        placed = [node for node in _quantised(self._model, {}, rounding).graph.node if node.op_type == ROUNDS]
+        self._rounded = frozenset(node.input[0].removesuffix(BEFORE_OUTPUT) for node in placed)
+        assert self._rounded <= {step.name for step in steps}, "a map that the trace does not make"
+        self.maps = self._rounded - self._fixed.keys()
+
+    def scales(self, seen: Mapping[str, Sequence[Seen]], quantile: float) -> dict[str, Scale]:
+        """The scale of every map that is rounded: from the quantile 1 - `quantile` to `quantile`, or that of its op."""
+        ranges = {name: self._fixed[name] for name in self._rounded - self.maps}
+        ranges |= {name: range_of(seen[name], quantile) for name in self.maps}
+        return {name: Scale.of(low, high) for name, (low, high) in ranges.items()}
+
+    def file(self, weights: Weights, scales: Mapping[str, Scale]) -> onnx.ModelProto:
+        """The graph with these weights in eight bits, and where a map is made or read the rounding to eight bits.
+
+        Pixels are normalised in float, as they are exact there.
+        """
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        changed = {
+            f"{layer}{name}": tensor
+            for layer, pair in weights.items()
+            for name, tensor in zip((KERNEL, BIAS), pair, strict=True)
+        }
+        for row in model.graph.initializer:
+            if row.name in changed:
+                row.CopyFrom(onnx.numpy_helper.from_array(changed[row.name].contiguous().numpy(), row.name))
+        return _quantised(model, {name: at.ends for name, at in scales.items()}, self._rounding)
+
+    def logits(self, file: onnx.ModelProto, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """What ONNX Runtime makes of images (h, w, c): (n, classes)."""
+        return logits_by_onnxruntime(session(content_of(file)), images)
 
 
 def _pixels(preprocessing: Preprocessing) -> tuple[float, float]:
@@ -59,17 +99,18 @@ def _pixels(preprocessing: Preprocessing) -> tuple[float, float]:
     return min(-mean / std for mean, std in rows), max((1 - mean) / std for mean, std in rows)
 
 
-def quantised(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]]) -> onnx.ModelProto:
-    """A graph with its weights in eight bits, and where a map is made or read the rounding to eight bits.
-
-    Pixels are normalised in float, as they are exact there.
-    """
+def _quantised(
+    model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]], rounding: Rounding
+) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
 
     whole = onnx.shape_inference.infer_shapes(model)
-    rows: dict[str, Any] = {
-        name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()
+    rows: dict[str, Any] = {  # the tool asks for the ranges of maps, too, that it then does not round
+        name: tuple(np.array(end, np.float32) for end in ranges.get(name, ANY))
+        for node in whole.graph.node
+        for name in node.output
     }
+    ops = list(rounding.ops)
     quantiser = QDQQuantizer(
         whole,
         per_channel=True,
@@ -79,8 +120,8 @@ def quantised(model: onnx.ModelProto, ranges: Mapping[str, tuple[float, float]])
         tensors_range=TensorsData(CalibrationMethod.MinMax, rows),
         nodes_to_quantize=[],
         nodes_to_exclude=[node.name for node in whole.graph.node if node.name.startswith(PIXELS)],
-        op_types_to_quantize=OPS,
-        extra_options={},
+        op_types_to_quantize=ops,
+        extra_options={"OpTypesToExcludeOutputQuantization": ops if rounding.reads_only else []},
     )
     made = quantiser.quantize_model()
     for other in [row for row in made.opset_import if row.domain]:  # the tool names what it does not use

@@ -4,48 +4,59 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import onnx
 import torch
+from torch import Tensor
 
-from budgetnet.ship.plain_pixels import INPUT, OUTPUT, PlainPixels
+from budgetnet.ship.plain_pixels import INPUT, INSIDE, OUTPUT, PlainPixels
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """The exporter notes here in which module a node was made."""
-INSIDE = "model."
-"""The model's modules have this before their names, for it is a module of `PlainPixels`."""
-
 PIXELS = "pixels/"
 """The nodes that normalise have this before their op."""
 
 
-def exported(module: PlainPixels) -> onnx.ModelProto:
+class Exported(NamedTuple):
+    """A graph, and the trace that it was made of: each of its tensors has its name from there."""
+
+    model: onnx.ModelProto
+    program: torch.export.ExportedProgram
+
+
+def exported(module: PlainPixels) -> Exported:
     """The graph of a model: image (batch, channels, height, width) in uint8 to logits (batch, classes).
 
     A node is called as the module that it is of and its op, "stages.1.0.expand.conv/Conv", a weight as it is in the
     model; the names of those that normalise begin with `PIXELS`. What the exporter notes of itself, with lines of
     source code, is left out.
     """
-    batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        module,
-        (module.example(),),
+    batch = ({0: torch.export.Dim("batch")},)
+    traced = torch.export.export(module, (module.example(),), dynamic_shapes=batch)
+    made = torch.onnx.export(
+        traced.run_decompositions({torch.ops.aten.silu.default: _swish}),
         dynamo=True,
         external_data=False,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_shapes=({0: batch},),
+        dynamic_shapes=batch,
         verbose=False,
     )
-    assert program is not None
-    model = program.model_proto
+    assert made is not None and made.exported_program is not None
+    model = made.model_proto
     _name_nodes(model.graph)
     _name_weights(model.graph)
     model.graph.name = module.model.network.name
     graph = model.graph
     for row in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         row.ClearField("metadata_props")
-    return model
+    return Exported(model, made.exported_program)
+
+
+def _swish(x: Tensor) -> Tensor:
+    """Swish by the two ops that it has in the graph, so that the trace has both, too."""
+    return x * torch.sigmoid(x)
 
 
 def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:

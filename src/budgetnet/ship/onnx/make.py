@@ -1,31 +1,26 @@
-"""Makes the .onnx file of a trained model: in float32, or in int8 with ranges that validation images choose."""
+"""Makes the .onnx file of a trained model: in float32, or in int8 as near to it as validation images say."""
 
 from __future__ import annotations
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-
 from budgetnet.parallel.progress import Progress
+from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
-from budgetnet.ship.onnx.eight_bits import Observed, quantised
+from budgetnet.ship.onnx.eight_bits import OnnxEightBits
 from budgetnet.ship.onnx.graph import exported
 from budgetnet.ship.onnx.metadata import content_of, with_notes
 from budgetnet.ship.onnx.parity import first_difference
-from budgetnet.ship.onnx.read import logits_by_onnxruntime, session
 from budgetnet.ship.plain_pixels import PlainPixels
 from budgetnet.ship.subject import Subject
-from budgetnet.ship.tries import Tries
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
     """The file of a model, with labels and notes in its properties."""
     loaded, images = subject.loaded, subject.images
     module = PlainPixels(loaded.model, loaded.preprocessing).eval()
-    model = exported(module)
     if dtype == "int8":
-        return _int8(subject, model, progress)
+        return _int8(subject, module, progress)
+    model = exported(module).model
     return Made(
         content=with_notes(model, subject.notes()),
         flash_bytes=len(content_of(model)),
@@ -33,19 +28,12 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     )
 
 
-def _int8(subject: Subject, model: onnx.ModelProto, progress: Progress | None) -> Made:
-    images, calibration = subject.images, subject.images.calibration
-    observed = Observed(model, subject.loaded.preprocessing, images.pixels(calibration))
-
-    def logits(rounded: onnx.ModelProto) -> NDArray[np.float32]:
-        return logits_by_onnxruntime(session(content_of(rounded)), images.pixels(images.validation))
-
-    tries = Tries[onnx.ModelProto](subject, logits)
-    best = tries.add_rounded(lambda quantile: quantised(model, observed.ranges(quantile)), progress)
+def _int8(subject: Subject, module: PlainPixels, progress: Progress | None) -> Made:
+    best = nearest(subject, OnnxEightBits(module, subject.loaded.preprocessing), progress)
     return Made(
-        content=with_notes(best.file, subject.notes()),
+        content=with_notes(best.file, subject.notes(answers=best.answers)),
         flash_bytes=len(content_of(best.file)),
         quantile=best.quantile,
-        calibration_images=len(calibration),
-        tried=tries.rows,
+        calibration_images=best.calibration_images,
+        tried=best.tried,
     )

@@ -28,11 +28,11 @@ def converted(module: PlainPixels) -> Any:
     model.inputs[0].get_tensor().set_names({INPUT})
     model.outputs[0].get_tensor().set_names({OUTPUT})
     model.set_friendly_name(module.model.network.name)
-    _name_alike(model)
+    name_alike(model)
     return model
 
 
-def _name_alike(model: Any) -> None:
+def name_alike(model: Any) -> None:
     """Name what the converter counts over a process by its place in the graph, so that equal exports are equal
     bytes."""
     for place, op in enumerate(model.get_ordered_ops()):

@@ -1,8 +1,9 @@
-"""Makes the OpenVINO folder of a trained model."""
+"""Makes the OpenVINO folder of a trained model: in float32, or in int8 as near to it as validation images say."""
 
 from __future__ import annotations
 
 from budgetnet.parallel.progress import Progress
+from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
 from budgetnet.ship.openvino.folder import add_notes, files_of
@@ -15,6 +16,8 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     """The files of a model, with labels and notes in its graph's rt_info."""
     loaded, images = subject.loaded, subject.images
     module = PlainPixels(loaded.model, loaded.preprocessing).eval()
+    if dtype == "int8":
+        return _int8(subject, module, progress)
     model = converted(module)
     flash_bytes = sum(map(len, files_of(model).values()))
     add_notes(model, subject.notes())
@@ -22,4 +25,19 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
         content=files_of(model),
         flash_bytes=flash_bytes,
         first_difference=lambda: first_difference(model, module, next(images.pixels(images.test))),
+    )
+
+
+def _int8(subject: Subject, module: PlainPixels, progress: Progress | None) -> Made:
+    from budgetnet.ship.openvino.eight_bits import OpenvinoEightBits  # for which ONNX's packages are needed
+
+    best = nearest(subject, OpenvinoEightBits(module, subject.loaded.preprocessing), progress)
+    flash_bytes = sum(map(len, files_of(best.file).values()))
+    add_notes(best.file, subject.notes(answers=best.answers))
+    return Made(
+        content=files_of(best.file),
+        flash_bytes=flash_bytes,
+        quantile=best.quantile,
+        calibration_images=best.calibration_images,
+        tried=best.tried,
     )

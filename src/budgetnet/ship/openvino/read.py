@@ -23,9 +23,9 @@ MOST_GRAPH_BYTES = 64 << 20
 MOST_BYTES = 4 << 30
 OPS = frozenset(
     (
-        *("Add", "Clamp", "Concat", "Const", "Convert", "Convolution", "Gather", "Gelu", "GroupConvolution"),
-        *("HSigmoid", "HSwish", "MatMul", "MaxPool", "Multiply", "Pad", "Parameter", "ReLU", "ReduceMean"),
-        *("Reshape", "Result", "ShapeOf", "Sigmoid", "Swish", "Tanh"),
+        *("Add", "Clamp", "Concat", "Const", "Convert", "Convolution", "FakeQuantize", "Gather", "Gelu"),
+        *("GroupConvolution", "HSigmoid", "HSwish", "MatMul", "MaxPool", "Multiply", "Pad", "Parameter", "ReLU"),
+        *("ReduceMean", "Reshape", "Result", "ShapeOf", "Sigmoid", "Swish", "Tanh"),
     )
 )
 """The ops of the folders that are exported. None reads a file or runs without an end."""
@@ -37,11 +37,11 @@ class OpenvinoRunner:
 
     notes: Notes
     compiled: Any
-    dtype: NumberType = "float32"
+    dtype: NumberType
 
     def logits(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
-        return np.concatenate([self.compiled(pixels)[0].copy() for pixels in channels_first(images)])
+        return logits_by_openvino(self.compiled, images)
 
 
 def opened(path: Path, reference: bool = False) -> OpenvinoRunner:
@@ -59,13 +59,21 @@ def opened(path: Path, reference: bool = False) -> OpenvinoRunner:
         raise ValueError(f"{path / GRAPH} is no OpenVINO file, or is cut short: {error}") from error
     notes = notes_in(str(path / GRAPH), graph)
     _check(path, graph, len(weights), notes)
-    core = quiet_openvino().Core()
+    dtype: NumberType = "int8" if graph.find("layers/layer[@type='FakeQuantize']") is not None else "float32"
     try:
-        model = core.read_model(text, weights)
-        compiled = core.compile_model(model, "CPU", {**EXACT, "INFERENCE_NUM_THREADS": 1})
+        return OpenvinoRunner(notes, compiled(quiet_openvino().Core().read_model(text, weights)), dtype)
     except Exception as error:  # OpenVINO's own kinds have no common one
         raise ValueError(f"{path} is damaged: {str(error).strip().splitlines()[-1]}") from error
-    return OpenvinoRunner(notes, compiled)
+
+
+def compiled(model: Any) -> Any:
+    """A graph on the processor, on one thread, as exactly as it is meant."""
+    return quiet_openvino().Core().compile_model(model, "CPU", {**EXACT, "INFERENCE_NUM_THREADS": 1})
+
+
+def logits_by_openvino(compiled: Any, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
+    return np.concatenate([compiled(pixels)[0].copy() for pixels in channels_first(images)])
 
 
 def _check(path: Path, graph: ElementTree.Element, size: int, notes: Notes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.ship.tflite.scale import PIXELS
+from budgetnet.ship.eight_bits.scale import PIXELS
 
 
 def logits_by_litert(file: bytes, images: Iterable[NDArray[np.uint8]], reference: bool = False) -> NDArray[np.float32]:

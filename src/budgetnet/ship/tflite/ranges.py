@@ -5,13 +5,11 @@ The fixed scales are those of TensorFlow Lite's 8-bit specification.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-from torch import Tensor
+from collections.abc import Mapping, Sequence
 
 from budgetnet.costs.planners.tflite_ops import Code, TfliteOp
-from budgetnet.ship.quantiles import QUANTILES, Seen, range_of
-from budgetnet.ship.tflite.scale import PIXELS, Scale
+from budgetnet.ship.eight_bits.quantiles import QUANTILES, Seen, range_of
+from budgetnet.ship.eight_bits.scale import PIXELS, Scale
 
 FIXED: Mapping[Code, Scale] = {"LOGISTIC": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
 """What these ops make has one scale in every file."""
@@ -19,27 +17,28 @@ SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""
 
 
-class Observed:
-    """What the tensors of a network held for the calibration images, seen once for all quantiles.
+class Ranges:
+    """How the tensors of a network come to their scales.
 
-    `values` has (name, what it holds); a name may come again, with more images.
+    Attributes:
+        maps: The tensors whose values decide; others have a fixed scale.
     """
 
-    def __init__(self, ops: Sequence[TfliteOp], values: Iterable[tuple[str, Tensor]]) -> None:
+    def __init__(self, ops: Sequence[TfliteOp]) -> None:
         self._owner = _owners(ops)
         self._fixed = {op.makes.name: FIXED[op.code] for op in ops if op.code in FIXED}
         self._fixed[ops[0].reads[0].name] = PIXELS
-        self._seen: dict[str, list[Seen]] = {}
-        for name, value in values:
-            if self._owner[name] not in self._fixed:
-                self._seen.setdefault(self._owner[name], []).append(Seen.of(value))
+        self.maps = frozenset(name for name, own in self._owner.items() if own not in self._fixed)
 
-    def scales(self, quantile: float = QUANTILES[0]) -> dict[str, Scale]:
-        """The scale of every tensor, by its name.
+    def scales(self, seen: Mapping[str, Sequence[Seen]], quantile: float = QUANTILES[0]) -> dict[str, Scale]:
+        """The scale of every tensor, by its name, from what the maps held.
 
         A range goes from the quantile 1 - `quantile` to `quantile`; 1 takes the least and the largest value.
         """
-        scales = {name: Scale.of(*range_of(parts, quantile)) for name, parts in self._seen.items()} | self._fixed
+        together: dict[str, list[Seen]] = {}
+        for name, parts in seen.items():
+            together.setdefault(self._owner[name], []).extend(parts)
+        scales = {name: Scale.of(*range_of(parts, quantile)) for name, parts in together.items()} | self._fixed
         return {name: scales[own] for name, own in self._owner.items()}
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
-from budgetnet.ship.tflite.float_run import OpWeights
-from budgetnet.ship.tflite.scale import LEAST_SCALE, MOST_WEIGHT, Scale
+from budgetnet.ship.eight_bits.scale import LEAST_SCALE, MOST_WEIGHT, Scale
+from budgetnet.ship.tflite.steps import OpWeights
 
 IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3

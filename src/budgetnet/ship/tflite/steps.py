@@ -1,12 +1,10 @@
-"""The ops of a TensorFlow Lite file, run in float: what each tensor holds, before anything is rounded to eight bits.
-
-Ranges are read from it, and it says at which op a file and the model part.
-"""
+"""The ops of a TensorFlow Lite file as steps that torch runs, and the numbers of those that have some."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,14 +16,15 @@ from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
 from budgetnet.model.layers import Swish, same_padded
 from budgetnet.networks import ActivationKind
+from budgetnet.ship.eight_bits.steps import Step
 
+SUM = ".sum"
+"""What an op makes before the non-linearity that it computes itself is called so behind the op's name."""
 FUSED: Mapping[ActivationKind, Callable[[Tensor], Tensor]] = {
-    "identity": lambda x: x,
     "relu": functional.relu,
     "relu6": functional.relu6,
     "hard_sigmoid": lambda x: functional.relu6(x + SHIFT),
 }
-"""A fused non-linearity is computed by the op behind its own sum."""
 
 
 class OpWeights(Protocol):
@@ -40,12 +39,7 @@ class OpWeights(Protocol):
         ...
 
 
-def as_it_is(name: str, value: Tensor) -> Tensor:
-    """A tensor that is stored in float."""
-    return value
-
-
-class Weights:
+class ModelWeights:
     """The folded weights of a model, and the normalisation of its pixels, by the ops that use them."""
 
     def __init__(self, model: Model, preprocessing: Preprocessing) -> None:
@@ -81,80 +75,63 @@ class Weights:
         return op.factor
 
 
-class Maps:
-    """The tensors that ops read, by their names; each is let go of behind the last op that reads it."""
-
-    def __init__(self, ops: Sequence[TfliteOp], images: Tensor) -> None:
-        self._last = {tensor.name: index for index, op in enumerate(ops) for tensor in op.reads}
-        self._live = {ops[0].reads[0].name: images}
-        self._done = 0
-
-    def read(self, op: TfliteOp) -> list[Tensor]:
-        """What an op reads."""
-        return [self._live[tensor.name] for tensor in op.reads]
-
-    def put(self, op: TfliteOp, value: Tensor) -> None:
-        """What the next op made."""
-        self._live[op.makes.name] = value
-        for tensor in op.reads:
-            if self._last[tensor.name] == self._done:
-                self._live.pop(tensor.name, None)
-        self._done += 1
+def weights_of(ops: Sequence[TfliteOp], weights: OpWeights) -> dict[str, tuple[Tensor, Tensor]]:
+    """Kernel and bias of every layer, by the name of its op."""
+    return {op.name: weights.of(op) for op in ops if op.layer is not None}
 
 
-def values(
-    ops: Sequence[TfliteOp], weights: OpWeights, images: Tensor, kept: Callable[[str, Tensor], Tensor] = as_it_is
-) -> Iterator[tuple[str, Tensor]]:
-    """(name, what it holds) of every tensor in the order in which they are made: (n, c, h, w).
+def steps_of(ops: Sequence[TfliteOp], weights: OpWeights) -> tuple[Step, ...]:
+    """Every op as a step of its name; one that computes a non-linearity itself as two, of which the first makes a
+    `SUM`, which is not stored."""
+    return tuple(_steps_of(ops, weights))
 
-    Images are pixels, 0 to 255. `kept` says what is left of a tensor once it is stored.
-    """
-    maps = Maps(ops, images)
-    yield ops[0].reads[0].name, images
+
+def _steps_of(ops: Sequence[TfliteOp], weights: OpWeights) -> Iterator[Step]:
     for op in ops:
-        value = kept(op.makes.name, made(op, weights, maps.read(op)))
-        yield op.makes.name, value
-        maps.put(op, value)
+        reads, fused = tuple(tensor.name for tensor in op.reads), FUSED.get(op.fused)
+        name = op.makes.name if fused is None else op.makes.name + SUM
+        run, layer = _run(op, weights), op.name if op.layer is not None else None
+        yield Step(name, reads, run, layer, by_channel=op.code != "FULLY_CONNECTED")
+        if fused is not None:
+            yield Step(op.makes.name, (name,), fused)
 
 
-def logits(
-    ops: Sequence[TfliteOp], weights: OpWeights, images: Tensor, kept: Callable[[str, Tensor], Tensor] = as_it_is
-) -> Tensor:
-    """What the last op makes: (n, classes)."""
-    last = images
-    for _, value in values(ops, weights, images, kept):
-        last = value
-    return last.flatten(1)
-
-
-def made(op: TfliteOp, weights: OpWeights, reads: Sequence[Tensor], fused: bool = True) -> Tensor:
-    """What an op makes of what it reads; `fused`: with the non-linearity that is computed behind it."""
-    x = reads[0]
+def _run(op: TfliteOp, weights: OpWeights) -> Callable[..., Any]:
+    """What an op makes of what it reads, before its non-linearity."""
     match op.code:
         case "CONV_2D" | "DEPTHWISE_CONV_2D":
-            assert op.layer is not None
-            kernel, bias = weights.of(op)
-            x = same_padded(x, op.layer.kernel, op.layer.stride) if op.same else x
-            y = functional.conv2d(x, kernel, bias, op.layer.stride, groups=op.layer.groups)
+            return partial(_convolution, op)
         case "FULLY_CONNECTED":
-            y = functional.linear(x.flatten(1), *weights.of(op))[:, :, None, None]
+            return _linear
         case "PAD":
-            y = functional.pad(x, (op.margin,) * 4)
+            return lambda x: functional.pad(x, (op.margin,) * 4)
         case "MAX_POOL_2D":
-            x = same_padded(x, POOL_KERNEL, POOL_STRIDE) if op.same else x
-            y = functional.max_pool2d(x, POOL_KERNEL, POOL_STRIDE)
+            return partial(_pooled, op)
         case "MEAN":
-            y = x.mean((2, 3), keepdim=True)
+            return lambda x: x.mean((2, 3), keepdim=True)
         case "ADD":
-            y = x + reads[1]
+            return torch.add
         case "MUL":
-            y = x * (weights.factor(op) if op.factor is not None else reads[1])
+            return torch.mul if op.factor is None else partial(torch.mul, other=weights.factor(op))
         case "CONCATENATION":
-            y = torch.cat(list(reads), 1)
+            return lambda *reads: torch.cat(reads, 1)
         case "LOGISTIC":
-            y = torch.sigmoid(x)
+            return torch.sigmoid
         case "HARD_SWISH":
-            y = functional.hardswish(x)
+            return functional.hardswish
         case "TANH":
-            y = torch.tanh(x)
-    return FUSED[op.fused](y) if fused else y
+            return torch.tanh
+
+
+def _convolution(op: TfliteOp, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    assert op.layer is not None
+    x = same_padded(x, op.layer.kernel, op.layer.stride) if op.same else x
+    return functional.conv2d(x, kernel, bias, op.layer.stride, groups=op.layer.groups)
+
+
+def _linear(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    return functional.linear(x.flatten(1), kernel, bias)[:, :, None, None]
+
+
+def _pooled(op: TfliteOp, x: Tensor) -> Tensor:
+    return functional.max_pool2d(same_padded(x, POOL_KERNEL, POOL_STRIDE) if op.same else x, POOL_KERNEL, POOL_STRIDE)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,10 +23,19 @@ class Seen(NamedTuple):
     some: Tensor
 
     @staticmethod
-    def of(value: Tensor, sampled: int = SAMPLED) -> Seen:
+    def of(value: Tensor) -> Seen:
         """What one tensor holds for some images."""
         flat = value.flatten().float()
-        return Seen(flat.min().item(), flat.max().item(), flat[:: max(1, flat.numel() // sampled)].clone())
+        return Seen(flat.min().item(), flat.max().item(), flat[:: max(1, flat.numel() // SAMPLED)].clone())
+
+
+def seen_of(values: Iterable[tuple[str, Any]], maps: Collection[str]) -> dict[str, list[Seen]]:
+    """What these maps held, of (name, value) of all; a name may come again, with more images."""
+    seen: dict[str, list[Seen]] = {}
+    for name, value in values:
+        if name in maps:
+            seen.setdefault(name, []).append(Seen.of(value))
+    return seen
 
 
 def range_of(parts: Sequence[Seen], quantile: float) -> tuple[float, float]:

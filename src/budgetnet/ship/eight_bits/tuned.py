@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from budgetnet.costs.planners.tflite_ops import TfliteOp
 from budgetnet.parallel.progress import Progress, Update
-from budgetnet.ship.tflite.float_run import OpWeights, logits
-from budgetnet.ship.tflite.rounded_run import Changed, Rounded, kept_by
-from budgetnet.ship.tflite.scale import Scale
+from budgetnet.ship.eight_bits.rounded import kept_by, rounded
+from budgetnet.ship.eight_bits.scale import Scale
+from budgetnet.ship.eight_bits.steps import Step, Weights, logits
 
 BATCH = 32
 LEARNING_RATE = 2e-5
@@ -29,37 +28,37 @@ SEED = 0
 
 
 def tuned(
-    ops: Sequence[TfliteOp],
-    weights: OpWeights,
-    begin: OpWeights,
+    steps: Sequence[Step],
+    weights: Weights,
+    begin: Weights,
     scales: Mapping[str, Scale],
     training: NDArray[np.int64],
     pixels: Callable[[NDArray[np.int64]], Tensor],
-    steps: int,
+    count: int,
     progress: Progress | None = None,
-) -> Changed:
-    """Weights that were trained from `begin` to answer rounded as `weights` do in float.
+) -> Weights:
+    """Weights that were trained from `begin`, `count` times, to answer rounded as `weights` do in float.
 
     `pixels` gives the images (n, c, h, w) in 0 to 255 of some of the `training` indices.
     """
     trained = {
-        op.name: tuple(part.clone().requires_grad_() for part in begin.of(op)) for op in ops if op.layer is not None
+        layer: (kernel.clone().requires_grad_(), bias.clone().requires_grad_())
+        for layer, (kernel, bias) in begin.items()
     }
-    pairs = {name: (kernel, bias) for name, (kernel, bias) in trained.items()}
-    student, kept = Rounded(Changed(weights, pairs)), kept_by(scales)
-    optimiser = torch.optim.Adam([part for pair in pairs.values() for part in pair], lr=LEARNING_RATE)
+    kept = kept_by(scales)
+    optimiser = torch.optim.Adam([part for pair in trained.values() for part in pair], lr=LEARNING_RATE)
     draw = np.random.default_rng(SEED)
-    for step in range(steps):
+    for done in range(count):
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * step / steps)) / 2
+            group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * done / count)) / 2
         images = pixels(draw.choice(training, min(BATCH, len(training)), replace=False))
         with torch.no_grad():
-            wanted = functional.log_softmax(logits(ops, weights, images), 1)
-        found = functional.log_softmax(logits(ops, student, images, kept), 1)
+            wanted = functional.log_softmax(logits(steps, weights, images), 1)
+        found = functional.log_softmax(logits(steps, rounded(steps, trained), images, kept), 1)
         loss = functional.kl_div(found, wanted, log_target=True, reduction="batchmean")
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if progress is not None:
-            progress(Update("train in eight bits", step + 1, steps))
-    return Changed(weights, {name: (kernel.detach(), bias.detach()) for name, (kernel, bias) in pairs.items()})
+            progress(Update("train in eight bits", done + 1, count))
+    return {layer: (kernel.detach(), bias.detach()) for layer, (kernel, bias) in trained.items()}

@@ -27,6 +27,11 @@ class Scale:
         scale = max((high - low) / (HIGHEST - LOWEST), LEAST_SCALE)
         return Scale(scale, min(max(round(LOWEST - low / scale), LOWEST), HIGHEST))
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest number that it has."""
+        return self.scale * (LOWEST - self.zero_point), self.scale * (HIGHEST - self.zero_point)
+
 
 PIXELS = Scale(1.0, LOWEST)
-"""The file reads pixel - 128."""
+"""A TensorFlow Lite file takes pixel - 128."""
