@@ -1,9 +1,10 @@
-"""The staged strategy: every limit kept, never less than joint, and no dial or pair of dials that gives more."""
+"""The staged strategy: every limit kept, never worth less than joint, and no dial or pair of dials that gives more."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from budgetnet import Budget, BudgetError, adapt, build, cost, fit, inherit, network
-from budgetnet.budgets.budget import NO_MORE, TIME
+from budgetnet.budgets.budget import NO_MORE, ONE_BLOCK_MORE, TIME
 from budgetnet.budgets.joint import JointSpace
 from budgetnet.budgets.staged import StagedSpace, fit_staged
 from budgetnet.networks import Head, Network, Stage, Stem
@@ -38,6 +39,11 @@ BASES = {
 }
 
 
+def worth(one: Network) -> float:
+    """What is maximised, from the network alone: the logarithm of multiply-adds a block."""
+    return math.log(cost(one).macs / sum(stage.repeats for stage in one.stages))
+
+
 def space_of(base: Network, budget: Budget, largest_px: int) -> StagedSpace:
     return StagedSpace(JointSpace(base, budget, largest_px=largest_px))
 
@@ -52,6 +58,20 @@ def test_it_uses_what_four_dials_leave(name: str) -> None:
     widths = [stage.channels for stage in staged.network.stages]
     assert all(before <= behind for before, behind in itertools.pairwise(widths))
     assert {stage.kernel for stage in staged.network.stages} <= {stage.kernel for stage in base.stages}
+
+
+def test_another_block_must_bring_multiply_adds_of_its_own() -> None:
+    base = adapt(network("mobilenet_v2", classes=10), (32, 32), 2)
+    limits = Budget(weight_bytes=100_000, peak_activation_bytes=100_000, dtype="int8")
+    joint = JointSpace(base, limits, largest_px=32)
+    most, usual = StagedSpace(joint, StagedSpace.log_macs).largest(), StagedSpace(joint).largest()
+    assert usual.blocks < most.blocks
+    space = StagedSpace(joint)
+    assert space.worth(usual) > space.worth(most) and space.macs(usual) > 0.8 * space.macs(most)
+    certificate = fit(base, limits, "staged", largest_px=32).certificate
+    rows = {row.dial: row for row in certificate.dials if ONE_BLOCK_MORE in row.breaks}
+    assert rows and all(dial.endswith("depth") for dial in rows)
+    assert {row.reason(str) for row in rows.values()} == {"has too few more multiply-adds for another block"}
 
 
 @st.composite
@@ -74,10 +94,15 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
             fit(base, budget, "staged", largest_px=28)
         return
     found = fit_staged(base, budget, largest_px=28, changes=100)
-    assert budget.check(found.network).fits and found.cost.macs >= joint.cost.macs
+    assert budget.check(found.network).fits and worth(found.network) >= worth(joint.network) - 1e-9
     space = space_of(base, budget, 28)
     here = space.largest(changes=100)
     assert space.network(here) == found.network
+    most = worth(found.network) + 1e-9
+    for dial in space.dials:
+        back = space.turned(here, dial, -1)
+        if back is not None and space.fault(back) is None and budget.check(space.network(back)).fits:
+            assert worth(space.network(back)) <= most
     rows = {row.dial: row for row in found.certificate.dials}
     for dial in space.dials:
         further = space.turned(here, dial, 1)
@@ -86,14 +111,16 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
             continue
         row, fault, broken = rows[dial.title], space.fault(further), budget.check(space.network(further)).breaks
         if fault is None:
-            assert row.breaks == (broken or (NO_MORE,)) and row.reason(str)
-            assert broken or space.macs(further) <= found.cost.macs
+            more = ONE_BLOCK_MORE if space.macs(further) > found.cost.macs else NO_MORE
+            assert row.breaks == (broken or (more,)) and row.reason(str)
+            assert broken or worth(space.network(further)) <= most
+            assert more == NO_MORE or broken or dial.part == "depth"
         else:
             assert row.next is None and row.reason(str) == fault
         for back in space.dials:
             both = space.turned(further, back, -1)
             if back != dial and both is not None and space.fault(both) is None:
-                assert space.macs(both) <= found.cost.macs or not budget.check(space.network(both)).fits
+                assert worth(space.network(both)) <= most or not budget.check(space.network(both)).fits
 
 
 @settings(max_examples=40)

@@ -37,8 +37,11 @@ NARROW_HEAD = "head"
 """The name for a network whose head is narrower than its last stage: see `budgets.joint`."""
 NO_MORE = "no more multiply-adds"
 """The name for a network that has no more multiply-adds than the answer."""
+ONE_BLOCK_MORE = "block"
+"""The name for a network that has more multiply-adds than the answer, but too few more for its blocks: see
+`budgets.staged`."""
 
-REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE)
+REASONS = (TIME, MEMORY, BAND, NARROW_HEAD, NO_MORE, ONE_BLOCK_MORE)
 """The names in a certificate that are not those of limits."""
 
 
@@ -242,7 +245,7 @@ class DialStep:
         at: Where it stands, in words.
         next: Its next setting; None where it has none.
         breaks: What the network with this setting breaks: limits, "time" or "memory" for its training, "band",
-            "head", or "no more multiply-adds".
+            "head", "block", or "no more multiply-adds".
         end: Why there is no next setting; None where there is one.
     """
 
@@ -270,6 +273,7 @@ class DialStep:
         parts += ["is too far from the compound line"] if BAND in self.breaks else []
         parts += ["needs a wider head"] if NARROW_HEAD in self.breaks else []
         parts += ["has no more multiply-adds"] if NO_MORE in self.breaks else []
+        parts += ["has too few more multiply-adds for another block"] if ONE_BLOCK_MORE in self.breaks else []
         return " and ".join(parts)
 
 

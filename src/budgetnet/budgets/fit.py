@@ -45,7 +45,8 @@ def fit(
 
     The strategy "joint" has a dial for each of depth, width, resolution and head instead of phi, and fills several
     limits: the network of the most multiply-adds near the compound line (`budgets.joint`). "staged" goes on from there
-    with dials of each stage: what limits the first stages is seldom what limits the last (`budgets.staged`).
+    with dials of each stage, for what limits the first stages is seldom what limits the last, and looks for the most
+    multiply-adds a block (`budgets.staged`).
 
     It counts the real networks with whole layers and channels. It bisects over the path with what never falls along it
     (MACs, params, weight bytes, and the peaks without skips and without copies for padding, which are lower bounds of

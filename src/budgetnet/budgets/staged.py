@@ -1,11 +1,17 @@
 """Stages shaped one by one: from the joint network on, what one stage does not need goes to another that can use it.
 
-    maximise MACs(N)   subject to   used(N, limit) <= limit for every limit,   the shape rules of `StagedSpace`
+    maximise   MACs(N) / blocks(N)
+    subject to used(N, limit) <= limit for every limit,   the shape rules of `StagedSpace`
 
 Memory of activations is short in the first stages, memory of weights in the last. Four dials turn all stages together,
 so the first limit that any stage meets ends them all. Here each stage has dials of its own. There are far too many
 networks to ask all of them: simulated annealing (Kirkpatrick, Gelatt & Vecchi, Science 220, 1983) finds a good one, and
 a walk from there ends where no dial, and no two dials against each other, give more.
+
+Multiply-adds alone are not accuracy: the most of them under limits of 100 kB are in 18 blocks of 8 to 24 channels, and
+these learn less in the same epochs than 9 wider ones (docs/lab-log.md, `bench/what_ranks.py`). So it is multiply-adds a
+block that count: a block is added where it has as many of its own as the others have. Nearly as many in all are found
+in far fewer blocks.
 
 That stages differ in what binds them, and need different shapes on a microcontroller: Lin et al., MCUNet,
 arXiv:2007.10319, section 3.2.
@@ -17,11 +23,12 @@ import dataclasses
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal, NamedTuple
 
-from budgetnet.budgets.budget import NO_MORE, Budget, Certificate, DialStep, Fit, limit_rows
+from budgetnet.budgets.budget import NO_MORE, ONE_BLOCK_MORE, Budget, Certificate, DialStep, Fit, limit_rows
 from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, are_light, at_reference, joint_space, largest_of
 from budgetnet.costs.blocks import distinct_blocks
 from budgetnet.costs.network_cost import part_of, parts_of
@@ -34,7 +41,7 @@ ANNEALING_CHANGES = 1500
 """The annealing ends when it has tried this many changes. Four times as many give a few percent more multiply-adds
 (docs/lab-log.md)."""
 FIRST_TEMPERATURE = 0.05
-"""The annealing begins by taking losses of about this much, in the natural logarithm of multiply-adds."""
+"""The annealing begins by taking losses of about this much, in the natural logarithm of what is maximised."""
 LARGEST_EXPANSION = 6.0
 """An expansion is turned up to this, or to its base's own if that is larger: it is the most that the families have."""
 MOST_WIDER = 2.0
@@ -63,6 +70,11 @@ class Shape(NamedTuple):
     head: int
     stages: tuple[StageShape, ...]
 
+    @property
+    def blocks(self) -> int:
+        """The blocks of all stages."""
+        return sum(stage.repeats for stage in self.stages)
+
 
 @dataclass(frozen=True, slots=True)
 class StageDial:
@@ -77,16 +89,26 @@ class StageDial:
         return self.part if self.stage is None else f"stage {self.stage} {self.part}"
 
 
+Worth = Callable[["StagedSpace", Shape], float]
+"""The logarithm of what is maximised."""
+
+
+def macs_a_block(space: StagedSpace, shape: Shape) -> float:
+    """The natural logarithm of multiply-adds / blocks."""
+    return space.log_macs(shape) - math.log(shape.blocks)
+
+
 class StagedSpace:
     """The shapes around a joint network under a budget.
 
     Shape rules: no stage is narrower than the one before it, unless the joint network's is, as in published families
     (Radosavovic et al., arXiv:2003.13678, section 3.3); the head is at least as wide as the last stage, or as its
     base's own; the stem is at most as wide as the joint network's; a stage's width and depth stay near that network's.
-    Kernels are those that the base has.
+    Kernels are those that the base has. `worth` of a shape is the logarithm of what is maximised.
     """
 
-    def __init__(self, joint: JointSpace) -> None:
+    def __init__(self, joint: JointSpace, worth: Worth = macs_a_block) -> None:
+        self._worth = worth
         self.base, self.budget, self.joint_dials = joint.base, joint.budget, joint.dials
         self.breaks, self.keeps_limits = joint.breaks, joint.keeps
         at = largest_of(joint)
@@ -200,8 +222,12 @@ class StagedSpace:
         return self._macs_of(self.parts(shape), shape.size)
 
     def log_macs(self, shape: Shape) -> float:
-        """What is maximised: the natural logarithm of multiply-adds."""
+        """The natural logarithm of multiply-adds."""
         return math.log(self.macs(shape))
+
+    def worth(self, shape: Shape) -> float:
+        """The logarithm of what is maximised."""
+        return self._worth(self, shape)
 
     def fault(self, shape: Shape) -> str | None:
         """The shape rule that is not followed, in words; None where all are."""
@@ -235,24 +261,24 @@ class StagedSpace:
     # The search.
 
     def largest(self, changes: int = ANNEALING_CHANGES) -> Shape:
-        """The shape of the most multiply-adds that is found; never fewer than the joint network's."""
+        """The shape of the most worth that is found; never less than the joint network's."""
         return self._polished(self._annealed(changes, Random(SEED)))
 
     def _annealed(self, changes: int, random: Random) -> Shape:
-        """The largest shape that a random walk from the joint network meets within the limits.
+        """The worthiest shape that a random walk from the joint network meets within the limits.
 
-        A change is one to three turns of dials drawn at random. What has fewer multiply-adds is taken with the
-        probability exp(loss / temperature), and the temperature falls to 0.
+        A change is one to three turns of dials drawn at random. What is worth less is taken with the probability
+        exp(loss / temperature), and the temperature falls to 0.
         """
         here = best = self.start
-        value = most = self.log_macs(here)
+        value = most = self.worth(here)
         for change in range(changes):
             temperature = FIRST_TEMPERATURE * (1 - change / changes) ** 2
             new = here
             for _ in range(random.choice((1, 1, 2, 2, 3))):
                 new = self.turned(new, random.choice(self.dials), random.choice((1, 1, -1))) or new
             least = value + temperature * math.log(1.0 - random.random())
-            if new == here or (found := self.log_macs(new)) < least or not self.keeps(new):
+            if new == here or (found := self.worth(new)) < least or not self.keeps(new):
                 continue
             here, value = new, found
             if value > most:
@@ -260,20 +286,21 @@ class StagedSpace:
         return best
 
     def _polished(self, here: Shape) -> Shape:
-        """From a shape on, until no dial further, and none further against another back, gives more multiply-adds."""
+        """From a shape on, until no dial a step, and none further against another back, gives more worth."""
         while (new := self._better(here)) is not None:
             here = new
         return here
 
     def _better(self, here: Shape) -> Shape | None:
-        value = self.log_macs(here)
+        value = self.worth(here)
         forward = [(dial, new) for dial in self.dials if (new := self.turned(here, dial, 1)) is not None]
-        for _, new in forward:
-            if self.log_macs(new) > value and self.keeps(new):
+        back = (new for dial in self.dials if (new := self.turned(here, dial, -1)) is not None)
+        for new in itertools.chain((new for _, new in forward), back):
+            if self.worth(new) > value and self.keeps(new):
                 return new
-        for (dial, further), back in itertools.product(forward, self.dials):
-            new = self.turned(further, back, -1) if back != dial else None
-            if new is not None and self.log_macs(new) > value and self.keeps(new):
+        for (dial, further), other in itertools.product(forward, self.dials):
+            new = self.turned(further, other, -1) if other != dial else None
+            if new is not None and self.worth(new) > value and self.keeps(new):
                 return new
         return None
 
@@ -310,7 +337,7 @@ def fit_staged(
 ) -> Fit:
     """The staged network of `fit`, with the reason why each of its dials is not turned further. Raises as `fit` does.
 
-    It never has fewer multiply-adds than the joint network, from which it begins.
+    It begins from the joint network, and never has fewer multiply-adds a block than that.
     """
     coefficients_of(coefficients)
     space = StagedSpace(joint_space(base, budget, coefficients, largest_px, obstacles))
@@ -331,4 +358,7 @@ def _dial_step(space: StagedSpace, shape: Shape, dial: StageDial) -> DialStep | 
     fault = space.fault(turned)
     if fault is not None:
         return DialStep(dial.title, text, None, (), fault)
-    return DialStep(dial.title, text, space.words(turned, dial), space.breaks(space.network(turned)) or (NO_MORE,))
+    breaks = space.breaks(space.network(turned))
+    if not breaks:
+        breaks = (NO_MORE if space.macs(turned) <= space.macs(shape) else ONE_BLOCK_MORE,)
+    return DialStep(dial.title, text, space.words(turned, dial), breaks)

@@ -228,8 +228,8 @@ def _why_largest(certificate: Certificate) -> str:
     following = certificate.next
     if certificate.staged:
         return (
-            "Of the networks found from the joint one on that keep them, it has the most multiply-adds: no dial "
-            "forward, and none forward against another back, gives more."
+            "Of the networks found from the joint one on that keep them, it has the most multiply-adds a block: "
+            "no dial a step, and none forward against another back, gives more."
         )
     if certificate.dials:
         return "Of all networks of its four dials near the compound line that keep them, it has the most multiply-adds."

@@ -176,7 +176,7 @@ def candidates(
         variants = tuple(group)
         for strategy in strategies:
             # Of a base with strides dropped and without, the staged network begins where the joint one has most
-            # multiply-adds, which both maximise: each takes seconds to find.
+            # multiply-adds: each takes seconds to find.
             several = strategy == "staged" and len(variants) > 1
             for name, dropped, base in (max(variants, key=largest_joint),) if several else variants:
                 for quick, answer in answers(base, strategy):
