@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ import numpy as np
 from budgetnet.arguments import RUN, flag, listener, path
 from budgetnet.atomic_write import folder_written_aside, written_aside
 from budgetnet.data import Data, data_of
+from budgetnet.model.probabilities import class_probabilities_of_file, logits_of_probabilities
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
@@ -31,6 +33,7 @@ def export(
     dtype: NumberType | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    softmax: bool = False,
 ) -> Exported:
     """Write a trained network as the file that a device runs: a TensorFlow Lite file for LiteRT, and in int8 for
     TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware.
@@ -38,9 +41,10 @@ def export(
     The file takes plain pixels at the network's size and gives logits; labels, preprocessing and temperature lie in the
     format's metadata (docs/shipping.md). For int8, ranges are read from training images; of several quantiles, of
     rounded weights, corrected biases and weights that are trained on in eight bits, the file is taken whose
-    probabilities are nearest to the model's on validation images. Read back, it answers the test images once. It is left only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it
-    loses at most half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in
-    float32 logits differ by at most 1e-4 of their standard deviation.
+    probabilities are nearest to the model's on validation images. Read back, it answers the test images once. It is
+    left only if it keeps the run's budget and answers as the model does: in int8, paired with the model, it loses at
+    most half a point of the test images, with 1,000 images or more at most a point with 95 % confidence; in float32
+    logits differ by at most 1e-4 of their standard deviation.
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
@@ -51,6 +55,8 @@ def export(
         dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
+        softmax: Whether the file gives probabilities, softmax(logits / temperature), in place of logits. In int8 they
+            are multiples of 1/256 in "tflite". A folder of "c" gives probabilities as it is.
 
     Returns:
         The files with what each takes and how accurate it is; with "all" also what was refused, and why.
@@ -73,6 +79,10 @@ def export(
     if dtype is not None:
         choose("dtype", dtype, NUMBER_TYPES)
     flag("force", force)
+    flag("softmax", softmax)
+    if softmax and to != "all" and not ROWS[to].softmax:
+        known = ", ".join(name for name, row in ROWS.items() if row.softmax)
+        raise ValueError(f"softmax is for {known}; a folder of C gives probabilities as it is")
     listener("progress", progress)
     wanted = _wanted(to, dtype)
     targets = [_target(run, out, name, kind, several=to == "all") for name, kind in wanted]
@@ -81,7 +91,8 @@ def export(
     refused: list[RefusedFile] = []
     for (name, kind), target in zip(wanted, targets, strict=True):
         try:
-            files.append(_exported(subject, name, kind, target, force, progress))
+            asked = dataclasses.replace(subject, softmax=softmax and ROWS[name].softmax)
+            files.append(_exported(asked, name, kind, target, force, progress))
         except ValueError as error:
             if to != "all":
                 raise
@@ -172,6 +183,9 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     images, budget = subject.images, subject.budget
     labels = images.labels(images.test)
     expected, answers = images.test_logits, opener(to)(part, True).logits(images.pixels(images.test))
+    if subject.softmax:  # what a probability near 0 or 1 is made of shows in its logarithm alone
+        temperature = subject.loaded.temperature
+        expected = logits_of_probabilities(class_probabilities_of_file(expected, temperature), temperature)
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
     whole = [made.content] if isinstance(made.content, bytes) else made.content.values()

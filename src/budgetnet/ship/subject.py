@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +17,18 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.codec import from_plain
 from budgetnet.data import Data, Pixels, network_pixels, open_cache
 from budgetnet.data.draw import evenly
+from budgetnet.model.trust import Trust
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.files import read_json, reading
 from budgetnet.runs.record import FILE as PLAN
 from budgetnet.runs.run import Loaded, load_run
 from budgetnet.ship.exported import NumberType
-from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.training.evaluate import logits_of
 from budgetnet.training.scored_images import Scored, images_of
+
+if TYPE_CHECKING:
+    from budgetnet.ship.eight_bits.ladder import Nearest
 
 CALIBRATION_IMAGES = 200
 """Ranges of integers are read from at most this many training images."""
@@ -39,14 +44,15 @@ class Subject:
         loaded: Its model in evaluation mode, with its classes and preprocessing.
         budget: The limits that it was asked to keep; None where it had none.
         images: Its images at the network's size.
-        kept: What was made of it and other formats begin from, by number type: the TensorFlow Lite file in int8, which
-            the folder of C holds, too.
+        softmax: Whether its files give probabilities in place of logits.
+        kept: What was found of it for the TensorFlow Lite file in int8, which the folder of C holds, too.
     """
 
     loaded: Loaded
     budget: Budget | None
     images: SizedImages
-    kept: dict[NumberType, Made] = field(default_factory=dict)
+    softmax: bool = False
+    kept: dict[NumberType, Nearest[bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: str, data: Data | None, progress: Progress | None) -> Subject:
@@ -73,7 +79,8 @@ class Subject:
             arena_bytes=arena_bytes,
             budget=self.budget,
             weights_sha256=weights.hexdigest(),
-            trust=loaded.trust,
+            softmax=self.softmax,
+            trust=_by_probabilities(loaded.trust) if self.softmax else loaded.trust,
         )
 
 
@@ -138,6 +145,11 @@ class SizedImages:
         loaded = self._loaded
         for index in indices.tolist():
             yield network_pixels([self._cached[index]], loaded.network.resolution_px, loaded.preprocessing)[0]
+
+
+def _by_probabilities(trust: Trust | None) -> Trust | None:
+    """What can be told without logits: strangers cannot, for they are told by the logits' size."""
+    return None if trust is None else dataclasses.replace(trust, familiar=None)
 
 
 def _budget_of(run: str) -> Budget | None:

@@ -72,12 +72,16 @@ class Nearest(Generic[File]):
 
     Attributes:
         file: The file.
+        weights: Its weights, in float.
+        scales: How its tensors are rounded.
         quantile: Its ranges end at this quantile.
         calibration_images: They were read from so many training images.
         tried: The ways that were tried, in their order.
     """
 
     file: File
+    weights: Weights
+    scales: Mapping[str, Scale]
     quantile: float
     calibration_images: int
     tried: tuple[Int8Try, ...]
@@ -109,7 +113,8 @@ def nearest(subject: Subject, network: EightBits[File], progress: Progress | Non
         trained = tuned(steps, weights, begin.weights, scales[begin.quantile], images.training, given, progress)
         tries.add("trained in eight bits", candidate(trained, begin.quantile))
     best = tries.best.candidate
-    return Nearest(best.file, best.quantile, len(images.calibration), tries.rows)
+    at = scales[best.quantile]
+    return Nearest(best.file, best.weights, at, best.quantile, len(images.calibration), tries.rows)
 
 
 def _values(network: EightBits[File], images: SizedImages) -> Iterator[tuple[str, Any]]:

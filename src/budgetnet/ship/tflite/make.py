@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from budgetnet.costs.network_cost import cost
+from budgetnet.costs.planners.tflite_micro import plan
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
@@ -17,21 +17,17 @@ from budgetnet.ship.tflite.writer import written
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
-    """The file of a model, with labels and notes behind it. That in int8 is made once of a subject.
+    """The file of a model, with labels and notes behind it.
 
     Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for.
     """
     weights = ModelWeights(subject.loaded.model, subject.loaded.preprocessing)
-    if dtype == "float32":
-        return _float32(subject, weights)
-    if dtype not in subject.kept:
-        subject.kept[dtype] = _int8(subject, weights, progress)
-    return subject.kept[dtype]
+    return _float32(subject, weights) if dtype == "float32" else _int8(subject, weights, progress)
 
 
 def _float32(subject: Subject, weights: ModelWeights) -> Made:
     network, images = subject.loaded.network, subject.images
-    file = written(network, weights, None)
+    file = written(network, weights, None, _temperature(subject))
     return Made(
         content=with_archive(file.content, subject.notes()),
         flash_bytes=len(file.content),
@@ -41,14 +37,23 @@ def _float32(subject: Subject, weights: ModelWeights) -> Made:
 
 def _int8(subject: Subject, weights: ModelWeights, progress: Progress | None) -> Made:
     network, images = subject.loaded.network, subject.images
-    best = nearest(subject, TfliteEightBits(network, weights), progress)
-    arena_bytes = cost(network, dtype="int8", runtime="tflite_micro").peak_activation_bytes
+    rounded = TfliteEightBits(network, weights)
+    if "int8" not in subject.kept:
+        subject.kept["int8"] = nearest(subject, rounded, progress)
+    best = subject.kept["int8"]
+    file = rounded.file(best.weights, best.scales, _temperature(subject))
+    arena_bytes = plan(network, 1, "int8", subject.softmax).arena_bytes
     return Made(
-        content=with_archive(best.file, subject.notes(arena_bytes)),
-        flash_bytes=len(best.file),
+        content=with_archive(file, subject.notes(arena_bytes)),
+        flash_bytes=len(file),
         arena_bytes=arena_bytes,
-        allocated=allocates(best.file, next(images.pixels(images.calibration)), arena_bytes),
+        allocated=allocates(file, next(images.pixels(images.calibration)), arena_bytes),
         quantile=best.quantile,
         calibration_images=best.calibration_images,
         tried=best.tried,
     )
+
+
+def _temperature(subject: Subject) -> float | None:
+    """At which its file makes probabilities; None where it gives logits."""
+    return subject.loaded.temperature if subject.softmax else None
