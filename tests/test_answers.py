@@ -24,8 +24,8 @@ import budgetnet
 from budgetnet.cli import main
 from budgetnet.data import digits, open_images
 from budgetnet.model.probabilities import class_probabilities, class_probabilities_of_file
-from budgetnet.ship.exported import ExportedFile
-from budgetnet.ship.formats import format_of
+from budgetnet.ship.exported import ExportedFile, Format, NumberType
+from budgetnet.ship.formats import ROWS, format_of, opener
 from budgetnet.training.predict import Prediction
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
@@ -148,6 +148,48 @@ def test_other_formats_answer_as_the_run_does_without_torch(
     capsys.readouterr()
     assert main(["predict", str(moved), str(photos)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_of_c_answers_as_the_int8_file_does_without_torch(files: Files, run: Path, photos: Path) -> None:
+    (folder,) = budgetnet.export(run, to="c", force=True).files
+    assert budgetnet.evaluate(folder.file).top1 == folder.top1 == files["int8"].top1
+    for one, other in zip(answered(folder.file, photos), answered(files["int8"].file, photos), strict=True):
+        expected = dict(other.top)
+        assert max(abs(share - expected[name]) for name, share in one.top) < 0.05, "TensorFlow Lite Micro, and LiteRT"
+    check_without_torch(["predict", folder.file, str(photos)], ["measure", folder.file, "--seconds", "500ms"])
+
+
+@pytest.mark.parametrize(
+    ("to", "dtype", "module"),
+    [
+        ("tflite", "int8", "ai_edge_litert"),
+        ("tflite", "float32", "ai_edge_litert"),
+        ("onnx", "float32", "onnxruntime"),
+        pytest.param("onnx", "int8", "onnxruntime", marks=pytest.mark.slow),
+        pytest.param("openvino", "float32", "openvino", marks=pytest.mark.slow),
+        pytest.param("openvino", "int8", "openvino", marks=pytest.mark.slow),
+    ],
+)
+def test_a_file_that_gives_probabilities_answers_as_the_run_does(
+    to: Format, dtype: NumberType, module: str, run: Path, photos: Path
+) -> None:
+    pytest.importorskip(module, reason="it is not installed")
+    target = run / f"soft-{ROWS[to].names[dtype]}"
+    (file,) = budgetnet.export(run, to=to, dtype=dtype, out=target, softmax=True, force=True).files
+    runner = opener(to)(target, True)
+    assert runner.notes.softmax and "softmax" in runner.notes.to_dict()
+    given = np.exp(runner.logits(iter(np.zeros((1, *NETWORK.resolution_px, 1), np.uint8))) / runner.notes.temperature)
+    assert given.sum() == pytest.approx(1.0, abs=0.02 if dtype == "int8" else 1e-5)
+    assert file.parity is None if dtype == "int8" else file.parity is not None and file.parity < 1e-4
+    assert budgetnet.evaluate(target).top1 == file.top1
+    ours, theirs = answered(target, photos), answered(run, photos)
+    most = 1e-4 if dtype == "float32" else 0.15
+    for one, other in zip(ours, theirs, strict=True):
+        expected = dict(other.top)
+        assert max(abs(share - expected[name]) for name, share in one.top) < most
+        assert one.none_of_these is None and other.none_of_these is not None, "strangers are told by logits"
+    mine, other = (budgetnet.evaluate(one, max_error=0.5).promise for one in (target, run))
+    assert mine is not None and other is not None and mine.promise == other.promise
 
 
 def test_files_and_networks_take_turns_in_one_table(files: Files, capsys: Capture) -> None:

@@ -169,6 +169,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["RUN", "--out", "."], "is a folder"),
         (["RUN/weights.safetensors"], "give --out FILE"),
         (["nothing-here"], "nothing-here"),
+        (["RUN", "--to", "c", "--softmax"], "a folder of C gives probabilities as it is"),
     ],
 )
 def test_bad_input_is_one_line(

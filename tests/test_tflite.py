@@ -8,15 +8,18 @@ import re
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from support.networks import SQUEEZED
 from support.settled import FAMILIES, USUAL, normalised, random_network, settled
 
 from budgetnet import build, cost, network, scale
+from budgetnet.costs.planners.tflite_micro import plan
 from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.networks import Activation, Network
 from budgetnet.ship.eight_bits.quantiles import seen_of
 from budgetnet.ship.eight_bits.scale import HIGHEST, LOWEST, Scale
 from budgetnet.ship.eight_bits.steps import logits, values
+from budgetnet.ship.tflite.eight_bits import TfliteEightBits
 from budgetnet.ship.tflite.ranges import Ranges
 from budgetnet.ship.tflite.steps import ModelWeights, steps_of, weights_of
 
@@ -72,6 +75,23 @@ def test_a_network_runs_in_the_arena_that_was_promised(index: int) -> None:
     assert np.abs(difference).max() <= MOST_STEPS
     assert len(set(answered.ravel().tolist())) > 1, "an answer of one value is none"
     assert len(file) <= promise.weight_bytes
+
+
+@pytest.mark.parametrize("index", [1, 2, *(pytest.param(i, marks=pytest.mark.slow) for i in range(3, QUICK))])
+def test_a_network_that_gives_probabilities_runs_in_the_arena_that_was_promised(index: int) -> None:
+    """The promise has the op, and what it makes is softmax(logits / temperature) to a step or two of 1/256."""
+    drawn = random_network(index)
+    model, images = settled(drawn)
+    eight_bits = TfliteEightBits(drawn, ModelWeights(model, USUAL))
+    scales = eight_bits.scales(seen_in(model, images), 0.99999)
+    plain, file = (eight_bits.file(eight_bits.weights, scales, temperature) for temperature in (None, 1.5))
+    promise, image = plan(drawn, 1, "int8", softmax=True), as_integers(images)
+    answered = by_micro(file, image, promise.arena_bytes)
+    assert len(file) <= promise.file_bytes
+    without = plan(drawn, 1, "int8")
+    assert 0 < promise.arena_bytes - without.arena_bytes < 300 and promise.file_bytes - without.file_bytes < 200
+    logits = scales["classifier"].scale * by_micro(plain, image, without.arena_bytes).astype(float)
+    assert np.abs((answered + 128.0) / 256 - softmax(logits / 1.5, axis=1)).max() < 2 / 256
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ KINDS: Mapping[str, Mapping[str, str]] = {
                 "stages": "names", "layer": "text", "drawn": "integer", "out": "path", "batch": "integer",
                 "device": "choice", "split": "choice", "progress": "listener"},
     "export": {"run": "path", "to": "choice", "data": "path", "out": "path", "dtype": "choice", "force": "flag",
-               "progress": "listener"},
+               "progress": "listener", "softmax": "flag"},
     "fit": {"base": "network", "budget": "budget", "strategy": "choice", "coefficients": "coefficients",
             "largest_px": "integer", "obstacles": "listener"},
     "frontier": {"base": "network", "budget": "budget", "largest_px": "integer"},

@@ -49,6 +49,9 @@ def export(
     force: Annotated[
         bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
     ] = False,
+    softmax: Annotated[
+        bool, Parameter(group=OUTPUT, help="Probabilities out of the file, in place of logits; not for c.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
@@ -63,7 +66,7 @@ def export(
     from budgetnet import export as export_now
 
     with progress() as shown:
-        made = export_now(run, to, folders.others(data), out, dtype, force, shown)
+        made = export_now(run, to, folders.others(data), out, dtype, force, shown, softmax)
     if as_json:
         show.print_json(made)
     elif to == "all":

@@ -25,6 +25,23 @@ def class_probabilities(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return (logits.float() / temperature).softmax(1)
 
 
+LEAST = 1e-30
+"""No probability is taken for less: below, float32 has few digits, and of nothing there is no logarithm."""
+
+
+def logits_of_probabilities(probabilities: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """The logits (n, classes) of which `class_probabilities_of_file` makes these probabilities.
+
+    A number that was added to all logits of an image is lost.
+
+    >>> logits = np.log(np.array([[0.8, 0.2]], np.float32))
+    >>> shares = class_probabilities_of_file(logits, 2.0)
+    >>> np.allclose(logits_of_probabilities(shares, 2.0) @ [1, -1], logits @ [1, -1])
+    True
+    """
+    return np.float32(temperature) * np.log(np.maximum(probabilities.astype(np.float32), np.float32(LEAST)))
+
+
 def class_probabilities_of_file(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
     """As `class_probabilities`, without torch: what runs an exported file gives arrays.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ def export(
     dtype: NumberType | None = None,
     force: bool = False,
     progress: Progress | None = None,
+    softmax: bool = False,
 ) -> Exported:
     """Write a trained network as the file that a device runs: a TensorFlow Lite file for LiteRT, and in int8 for
     TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware.
@@ -44,6 +46,8 @@ def export(
         dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
+        softmax: Whether the file gives probabilities, softmax(logits / temperature), in place of logits. In int8 they
+            are multiples of 1/256 in "tflite". A folder of "c" gives probabilities as it is.
 
     Returns:
         The files with what each takes and how accurate it is; with "all" also what was refused, and why.
@@ -66,6 +70,10 @@ def export(
     if dtype is not None:
         choose("dtype", dtype, NUMBER_TYPES)
     flag("force", force)
+    flag("softmax", softmax)
+    if softmax and to != "all" and not ROWS[to].softmax:
+        known = ", ".join(name for name, row in ROWS.items() if row.softmax)
+        raise ValueError(f"softmax is for {known}; a folder of C gives probabilities as it is")
     listener("progress", progress)
     wanted = _wanted(to, dtype)
     targets = [_target(run, out, name, kind, several=to == "all") for name, kind in wanted]
@@ -74,7 +82,8 @@ def export(
     refused: list[RefusedFile] = []
     for (name, kind), target in zip(wanted, targets, strict=True):
         try:
-            files.append(exported(subject, name, kind, target, progress, force))
+            asked = dataclasses.replace(subject, softmax=softmax and ROWS[name].softmax)
+            files.append(exported(asked, name, kind, target, progress, force))
         except ValueError as error:
             if to != "all":
                 raise

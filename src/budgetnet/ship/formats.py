@@ -22,6 +22,7 @@ class FormatRow:
         names: Its files' names in a run's folder, by number type; the first is the one that it has unless asked.
         packages: The modules that it is made, judged and read with, and the packages that have them.
         extra: The extra of this package that brings them.
+        softmax: Whether its files can give probabilities in place of logits.
         making: The modules that making it in a number type takes beside them; the extra brings these, too.
         inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
             and its notes: other tools write such files, too.
@@ -33,6 +34,7 @@ class FormatRow:
     packages: Mapping[str, str]
     extra: str
     inside: tuple[str, ...] = ()
+    softmax: bool = False
     making: Mapping[NumberType, Mapping[str, str]] = field(default_factory=dict)
 
     def is_of(self, path: Path) -> bool:
@@ -62,6 +64,7 @@ ROWS: Mapping[Format, FormatRow] = {
         names={"int8": "model.tflite", "float32": "model-float32.tflite"},
         packages={"flatbuffers": "flatbuffers", "ai_edge_litert": "ai-edge-litert"},
         extra="tflite",
+        softmax=True,
     ),
     "onnx": FormatRow(
         title="ONNX",
@@ -69,6 +72,7 @@ ROWS: Mapping[Format, FormatRow] = {
         names={"float32": "model.onnx", "int8": "model-int8.onnx"},
         packages=ONNX_PACKAGES,
         extra="onnx",
+        softmax=True,
     ),
     "openvino": FormatRow(
         title="OpenVINO",
@@ -78,6 +82,7 @@ ROWS: Mapping[Format, FormatRow] = {
         extra="openvino",
         inside=("model.xml", "model.bin"),
         making={"int8": ONNX_PACKAGES},
+        softmax=True,
     ),
     "c": FormatRow(
         title="C",

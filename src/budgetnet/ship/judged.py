@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from budgetnet.atomic_write import folder_written_aside, written_aside
-from budgetnet.model.probabilities import class_probabilities_of_file
+from budgetnet.model.probabilities import class_probabilities_of_file, logits_of_probabilities
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
@@ -61,6 +61,9 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     labels = images.labels(images.test)
     runner, expected = opener(to)(part, True), images.test_logits
     answers, notes = runner.logits(images.pixels(images.test)), runner.notes
+    if subject.softmax:  # what a probability near 0 or 1 is made of shows in its logarithm alone
+        shares = class_probabilities_of_file(expected, notes.temperature)
+        expected = logits_of_probabilities(shares, notes.temperature)
     confidence = class_probabilities_of_file(answers, notes.temperature).max(1)
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))

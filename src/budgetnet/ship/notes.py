@@ -6,10 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from budgetnet.budgets.budget import Budget
 from budgetnet.codec import ONLY_IF_SET, NotEmpty, PositiveFloat, PositiveInt, from_plain, require_unique, to_plain
 from budgetnet.data.images import Preprocessing
 from budgetnet.model.exported_names import LABELS, NOTES, NOTES_FORMAT
+from budgetnet.model.probabilities import logits_of_probabilities
 from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
 
@@ -28,6 +32,7 @@ class Notes:
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for other runtimes.
         budget: The limits that the run was to keep; None where it had none.
         weights_sha256: A digest of the weights that the file was made of.
+        softmax: Whether it gives probabilities, softmax(logits / temperature), in place of logits.
         trust: When not to believe its answers: of a file in eight bits by its own answers to the images that stayed out
             of the training, where these are known, else by those of the run's model. None where that is not known.
     """
@@ -40,10 +45,16 @@ class Notes:
     arena_bytes: PositiveInt | None
     budget: Budget | None
     weights_sha256: str
+    softmax: bool = field(default=False, metadata=ONLY_IF_SET)
     trust: Trust | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_unique("classes has a name", self.classes)
+
+    def logits(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits of what the file gives, (n, classes); of probabilities but for a number that all of an image
+        lack."""
+        return logits_of_probabilities(given, self.temperature) if self.softmax else given
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in JSON's types, with the format's name."""

@@ -14,7 +14,7 @@ from budgetnet.data.images import MOST_PIXEL, Preprocessing, check_channels
 from budgetnet.model.build import Model
 from budgetnet.model.deployed import deployed
 
-INPUT, OUTPUT = "image", "logits"
+INPUT, OUTPUT, PROBABILITIES = "image", "logits", "probabilities"
 """What a file's input and output are called, where a format has names for them."""
 INSIDE = "model."
 """The model's modules have this before their names, for it is a module of `PlainPixels`."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +25,13 @@ from budgetnet.runs.run import Loaded, load_run
 from budgetnet.runs.split_file import FILE as SPLIT
 from budgetnet.runs.split_file import read_split
 from budgetnet.ship.exported import NumberType
-from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.training.calibration import HeldOut
 from budgetnet.training.evaluate import logits_of
 from budgetnet.training.scored_images import Scored, home_of, images_of
+
+if TYPE_CHECKING:
+    from budgetnet.ship.eight_bits.ladder import Nearest
 
 CALIBRATION_IMAGES = 200
 """Ranges of integers are read from at most this many training images."""
@@ -50,16 +54,17 @@ class Subject:
         loaded: Its model in evaluation mode, with its classes and preprocessing.
         budget: The limits that it was asked to keep; None where it had none.
         images: Its images at the network's size.
+        softmax: Whether its files give probabilities in place of logits.
         tuning_steps: A file in eight bits is trained for so many steps, where rounding moves its answers too far.
-        kept: What was made of it and other formats begin from, by number type: the TensorFlow Lite file in int8, which
-            the folder of C holds, too.
+        kept: What was found of it for the TensorFlow Lite file in int8, which the folder of C holds, too.
     """
 
     loaded: Loaded
     budget: Budget | None
     images: SizedImages
+    softmax: bool = False
     tuning_steps: int = TUNING_STEPS
-    kept: dict[NumberType, Made] = field(default_factory=dict)
+    kept: dict[NumberType, Nearest[bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: str, data: Data | None, progress: Progress | None) -> Subject:
@@ -78,7 +83,7 @@ class Subject:
         loaded = load_run(run)
         scored = Scored(images, list(range(len(images.classes))), "test", images.indices("test"))
         held_out = _held_out(str(run), None, images)
-        return cls(loaded, budget, SizedImages(loaded, scored, pixels, held_out), tuning_steps)
+        return cls(loaded, budget, SizedImages(loaded, scored, pixels, held_out), tuning_steps=tuning_steps)
 
     def notes(self, arena_bytes: int | None = None, answers: Answers | None = None) -> Notes:
         """What every file of it says of itself.
@@ -101,7 +106,8 @@ class Subject:
             arena_bytes=arena_bytes,
             budget=self.budget,
             weights_sha256=weights.hexdigest(),
-            trust=trust,
+            softmax=self.softmax,
+            trust=_by_probabilities(trust) if self.softmax else trust,
         )
 
     def _held_against(self, answers: Answers) -> tuple[float, Trust | None]:
@@ -111,7 +117,8 @@ class Subject:
         if loaded.trust is None or not len(indices):
             return loaded.temperature, loaded.trust
         held = HeldOut(answers(images.pixels(indices)), images.labels(indices), images.set, "held out")
-        temperature = held.calibration().temperature
+        # A file that gives probabilities makes them at the model's temperature.
+        temperature = loaded.temperature if self.softmax else held.calibration().temperature
         return temperature, held.trust(temperature, loaded.trust.networks)
 
 
@@ -186,6 +193,11 @@ class SizedImages:
         loaded = self._loaded
         for index in indices.tolist():
             yield network_pixels([self._cached[index]], loaded.network.resolution_px, loaded.preprocessing)[0]
+
+
+def _by_probabilities(trust: Trust | None) -> Trust | None:
+    """What can be told without logits: strangers cannot, for they are told by the logits' size."""
+    return None if trust is None else dataclasses.replace(trust, familiar=None)
 
 
 def _budget_of(run: str) -> Budget | None:

@@ -43,6 +43,7 @@ KERNEL_TAIL_BYTES: Mapping[Code, int] = {
     "LOGISTIC": 16,
     "HARD_SWISH": 32,
     "TANH": 16,
+    "SOFTMAX": 96,
 }
 TAIL_BASE_BYTES = 800
 CHANNEL_FILE_BYTES = 12
@@ -59,6 +60,7 @@ OP_FILE_BYTES: Mapping[Code, int] = {
     "LOGISTIC": 110,
     "HARD_SWISH": 152,
     "TANH": 110,
+    "SOFTMAX": 144,
 }
 """What an op takes in the file with the tensor that it makes and its constants, without their values."""
 FACTOR_FILE_BYTES = 80
@@ -92,12 +94,12 @@ class _Part(NamedTuple):
     tensors: int
 
 
-def plan(network: Network, batch: int, dtype: DType) -> MemoryPlan:
-    """The plan of the interpreter for one int8 image.
+def plan(network: Network, batch: int, dtype: DType, softmax: bool = False) -> MemoryPlan:
+    """The plan of the interpreter for one int8 image; `softmax`: of a file that ends in probabilities.
 
     Raises a one-line `ValueError` for an activation that the runtime has no op for.
     """
-    parts = tuple(_parts(network))
+    parts = tuple(_parts(network, softmax))
     buffers = _buffers(network, parts)
     return _plan(parts, max(arena_bytes(buffers), _planning_bytes(parts, len(buffers))))
 
@@ -150,14 +152,14 @@ def _buffers(network: Network, parts: _Parts) -> list[Buffer]:
     return tensors + scratch
 
 
-def _parts(network: Network) -> Iterator[tuple[str, _Part, int]]:
+def _parts(network: Network, softmax: bool = False) -> Iterator[tuple[str, _Part, int]]:
     """(name, part, how often in a row) of the stem, every distinct block and the tail."""
     yield "", _part(stem_ops(network)), 1
     px = network.stem_px
     for placed in distinct_blocks(network):
         yield placed.name, _block_part(placed.block, placed.px), placed.times
         px = placed.block.out_px(placed.px)
-    yield "", _part(tail_ops(network, px)), 1
+    yield "", _part(tail_ops(network, px, softmax)), 1
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)

@@ -30,6 +30,7 @@ Code = Literal[
     "LOGISTIC",
     "HARD_SWISH",
     "TANH",
+    "SOFTMAX",
 ]
 BIAS = BIAS_BYTES["int8"]
 INDEX = 4
@@ -39,6 +40,8 @@ PADDINGS, AXES, RANK = 8, 2, 4
 POOL_KERNEL, POOL_STRIDE = 3, 2
 NORMALISE = "normalise"
 """The op that makes a network's input of pixels has this name."""
+SOFTMAX = "softmax"
+"""The op that makes probabilities of logits has this name, where a file ends in them."""
 SHIFT, SIXTH = 3.0, 1 / 6
 """A hard sigmoid is relu6(x + SHIFT) * SIXTH; the convolution before it takes the shift into its bias."""
 
@@ -208,6 +211,10 @@ class _Ops:
         self._op(name, "FULLY_CONNECTED", linear.out_channels, (1, 1), layer=linear)
         self.activation(f"{name}.", linear.activation)
 
+    def softmax(self) -> None:
+        """Probabilities of logits."""
+        self._alike(SOFTMAX, "SOFTMAX")
+
     def add(self, beside: _Map) -> None:
         """The sum of two maps, in a new one."""
         self._alike("add", "ADD", (beside,))
@@ -241,8 +248,8 @@ def block_ops(block: Block, in_px: Px) -> list[TfliteOp]:
     return made.made
 
 
-def tail_ops(network: Network, px: Px) -> list[TfliteOp]:
-    """The ops behind the last block; they read "input"."""
+def tail_ops(network: Network, px: Px, softmax: bool = False) -> list[TfliteOp]:
+    """The ops behind the last block; they read "input". `softmax`: they end in probabilities."""
     tail = _Ops("input", network.stages[-1].channels, px, network.padding)
     if network.head_conv is not None:
         tail.conv("head.", network.head_conv)
@@ -250,29 +257,32 @@ def tail_ops(network: Network, px: Px) -> list[TfliteOp]:
     if network.hidden_linear is not None:
         tail.linear("hidden", network.hidden_linear)
     tail.linear("classifier", network.classifier)
+    if softmax:
+        tail.softmax()
     return tail.made
 
 
-def ops_of(network: Network) -> tuple[TfliteOp, ...]:
-    """All ops of a network in the order in which they run, every name that of its module in the model.
+def ops_of(network: Network, softmax: bool = False) -> tuple[TfliteOp, ...]:
+    """All ops of a network in the order in which they run, every name that of its module in the model; `softmax`: with
+    the one that makes probabilities of the logits.
 
     Raises a one-line `ValueError` for an activation that the runtime has no op for.
     """
     made: list[TfliteOp] = []
-    for prefix, ops in _parts(network):
+    for prefix, ops in _parts(network, softmax):
         source = made[-1].makes if made else None
         made += [_under(prefix, op, source) for op in ops]
     return tuple(made)
 
 
-def _parts(network: Network) -> Iterator[tuple[str, list[TfliteOp]]]:
+def _parts(network: Network, softmax: bool) -> Iterator[tuple[str, list[TfliteOp]]]:
     yield "", stem_ops(network)
     px = network.stem_px
     for placed in distinct_blocks(network):
         for repeat in range(placed.times):
             yield f"stages.{placed.stage}.{placed.first + repeat}.", block_ops(placed.block, placed.px)
         px = placed.block.out_px(placed.px)
-    yield "", tail_ops(network, px)
+    yield "", tail_ops(network, px, softmax)
 
 
 def _under(prefix: str, op: TfliteOp, source: Tensor | None) -> TfliteOp:

@@ -52,6 +52,7 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for, and for a network that does not
     start in its arena: there is no answer to expect of such firmware.
     """
+    assert not subject.softmax
     made = tflite.make(subject, dtype, progress)
     assert isinstance(made.content, bytes)
     assert made.arena_bytes is not None

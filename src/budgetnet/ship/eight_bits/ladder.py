@@ -72,6 +72,8 @@ class Nearest(Generic[File]):
 
     Attributes:
         file: The file.
+        weights: Its weights, in float.
+        scales: How its tensors are rounded.
         quantile: Its ranges end at this quantile.
         calibration_images: They were read from so many training images.
         tried: The ways that were tried, in their order.
@@ -79,6 +81,8 @@ class Nearest(Generic[File]):
     """
 
     file: File
+    weights: Weights
+    scales: Mapping[str, Scale]
     quantile: float
     calibration_images: int
     tried: tuple[Int8Try, ...]
@@ -111,8 +115,8 @@ def nearest(subject: Subject, network: EightBits[File], progress: Progress | Non
         trained = tuned(steps, weights, begin.weights, scales[begin.quantile], *how)
         tries.add("trained in eight bits", candidate(trained, begin.quantile))
     best = tries.best.candidate
-    answers = partial(network.logits, best.file)
-    return Nearest(best.file, best.quantile, len(images.calibration), tries.rows, answers)
+    at, answers = scales[best.quantile], partial(network.logits, best.file)
+    return Nearest(best.file, best.weights, at, best.quantile, len(images.calibration), tries.rows, answers)
 
 
 def _values(network: EightBits[File], images: SizedImages) -> Iterator[tuple[str, Any]]:

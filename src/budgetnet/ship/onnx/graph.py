@@ -6,11 +6,12 @@ import ast
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import onnx
 import torch
 from torch import Tensor
 
-from budgetnet.ship.plain_pixels import INPUT, INSIDE, OUTPUT, PlainPixels
+from budgetnet.ship.plain_pixels import INPUT, INSIDE, OUTPUT, PROBABILITIES, PlainPixels
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """The exporter notes here in which module a node was made."""
@@ -65,6 +66,22 @@ def with_outputs(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProt
     other.CopyFrom(model)
     del other.graph.output[:]
     other.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return other
+
+
+def with_softmax(model: onnx.ModelProto, temperature: float) -> onnx.ModelProto:
+    """The same graph that gives softmax(logits / temperature) in place of the logits."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    graph = other.graph
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(temperature, np.float32), "temperature"))
+    graph.node.append(onnx.helper.make_node("Div", [OUTPUT, "temperature"], ["scaled"], "softmax/Div"))
+    graph.node.append(onnx.helper.make_node("Softmax", ["scaled"], [PROBABILITIES], "softmax/Softmax", axis=1))
+    given = onnx.ValueInfoProto()
+    given.CopyFrom(model.graph.output[0])
+    given.name = PROBABILITIES
+    del graph.output[:]
+    graph.output.append(given)
     return other
 
 

@@ -22,8 +22,9 @@ MOST_BYTES = (2 << 30) - 1
 """No protobuf message, so no ONNX file, has more bytes."""
 OPS = frozenset(
     (
-        *("Add", "Cast", "Clip", "Concat", "Conv", "DequantizeLinear", "Gelu", "Gemm", "HardSigmoid", "HardSwish"),
-        *("MaxPool", "Mul", "Pad", "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Sigmoid", "Tanh"),
+        *("Add", "Cast", "Clip", "Concat", "Conv", "DequantizeLinear", "Div", "Gelu", "Gemm", "HardSigmoid"),
+        *("HardSwish", "MaxPool", "Mul", "Pad", "QuantizeLinear", "ReduceMean", "Relu", "Reshape", "Sigmoid"),
+        *("Softmax", "Tanh"),
     )
 )
 """The ops of the files that are exported. None reads a file or runs without an end."""
@@ -41,7 +42,7 @@ class OnnxRunner:
 
     def logits(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
-        return logits_by_onnxruntime(self.session, images)
+        return self.notes.logits(logits_by_onnxruntime(self.session, images))
 
 
 def opened(path: Path, reference: bool = False) -> OnnxRunner:

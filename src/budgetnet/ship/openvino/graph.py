@@ -13,7 +13,7 @@ from budgetnet.ship.difference import difference
 from budgetnet.ship.good_enough import MOST_DIFFERENCE
 from budgetnet.ship.openvino.folder import EXACT
 from budgetnet.ship.openvino.quiet import quiet_openvino
-from budgetnet.ship.plain_pixels import INPUT, OUTPUT, PlainPixels
+from budgetnet.ship.plain_pixels import INPUT, OUTPUT, PROBABILITIES, PlainPixels
 
 COUNTED = re.compile(r"^[A-Z][A-Za-z]*_\d+$")
 """The names of ops that come from no line of the model: their type and a number, "Constant_3542"."""
@@ -30,6 +30,17 @@ def converted(module: PlainPixels) -> Any:
     model.set_friendly_name(module.model.network.name)
     name_alike(model)
     return model
+
+
+def with_softmax(model: Any, temperature: float) -> Any:
+    """The same graph that gives softmax(logits / temperature) in place of the logits."""
+    openvino = quiet_openvino()
+    ops, other = openvino.opset13, model.clone()
+    logits = other.get_results()[0].input_value(0)
+    scaled = ops.multiply(logits, ops.constant(np.float32(1 / temperature)), name="softmax/Multiply")
+    made = ops.softmax(scaled, 1, name="softmax/Softmax")
+    made.output(0).get_tensor().set_names({PROBABILITIES})
+    return openvino.Model([made], other.get_parameters(), model.get_friendly_name())
 
 
 def name_alike(model: Any) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
 from budgetnet.ship.openvino.folder import add_notes, files_of
-from budgetnet.ship.openvino.graph import converted, first_difference
+from budgetnet.ship.openvino.graph import converted, first_difference, name_alike, with_softmax
 from budgetnet.ship.plain_pixels import PlainPixels
-from budgetnet.ship.subject import Subject
+from budgetnet.ship.subject import Answers, Subject
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
@@ -19,10 +22,9 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     if dtype == "int8":
         return _int8(subject, module, progress)
     model = converted(module)
-    flash_bytes = sum(map(len, files_of(model).values()))
-    add_notes(model, subject.notes())
+    content, flash_bytes = _finished(model, subject)
     return Made(
-        content=files_of(model),
+        content=content,
         flash_bytes=flash_bytes,
         first_difference=lambda: first_difference(model, module, next(images.pixels(images.test))),
     )
@@ -32,12 +34,21 @@ def _int8(subject: Subject, module: PlainPixels, progress: Progress | None) -> M
     from budgetnet.ship.openvino.eight_bits import OpenvinoEightBits  # for which ONNX's packages are needed
 
     best = nearest(subject, OpenvinoEightBits(module, subject.loaded.preprocessing), progress)
-    flash_bytes = sum(map(len, files_of(best.file).values()))
-    add_notes(best.file, subject.notes(answers=best.answers))
+    content, flash_bytes = _finished(best.file, subject, best.answers)
     return Made(
-        content=files_of(best.file),
+        content=content,
         flash_bytes=flash_bytes,
         quantile=best.quantile,
         calibration_images=best.calibration_images,
         tried=best.tried,
     )
+
+
+def _finished(model: Any, subject: Subject, answers: Answers | None = None) -> tuple[Mapping[str, bytes], int]:
+    """The files of a model that says its labels and notes, and how many bytes they have without these."""
+    if subject.softmax:
+        model = with_softmax(model, subject.loaded.temperature)
+        name_alike(model)
+    flash_bytes = sum(map(len, files_of(model).values()))
+    add_notes(model, subject.notes(answers=answers))
+    return files_of(model), flash_bytes

@@ -25,7 +25,7 @@ OPS = frozenset(
     (
         *("Add", "Clamp", "Concat", "Const", "Convert", "Convolution", "FakeQuantize", "Gather", "Gelu"),
         *("GroupConvolution", "HSigmoid", "HSwish", "MatMul", "MaxPool", "Multiply", "Pad", "Parameter", "ReLU"),
-        *("ReduceMean", "Reshape", "Result", "ShapeOf", "Sigmoid", "Swish", "Tanh"),
+        *("ReduceMean", "Reshape", "Result", "ShapeOf", "Sigmoid", "SoftMax", "Swish", "Tanh"),
     )
 )
 """The ops of the folders that are exported. None reads a file or runs without an end."""
@@ -41,7 +41,7 @@ class OpenvinoRunner:
 
     def logits(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
-        return logits_by_openvino(self.compiled, images)
+        return self.notes.logits(logits_by_openvino(self.compiled, images))
 
 
 def opened(path: Path, reference: bool = False) -> OpenvinoRunner:

@@ -50,9 +50,9 @@ class TfliteEightBits:
         """The scale of every tensor, by its name."""
         return self._ranges.scales(seen, quantile)
 
-    def file(self, weights: Weights, scales: Mapping[str, Scale]) -> bytes:
-        """The model, without labels and notes."""
-        return written(self._network, Changed(self._numbers, weights), scales).content
+    def file(self, weights: Weights, scales: Mapping[str, Scale], softmax: float | None = None) -> bytes:
+        """The model, without labels and notes; `softmax`: it ends in probabilities at this temperature."""
+        return written(self._network, Changed(self._numbers, weights), scales, softmax).content
 
     def logits(self, file: bytes, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """What LiteRT makes of images (h, w, c), by its quick kernels: (n, classes)."""

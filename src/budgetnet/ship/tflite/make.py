@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from budgetnet.costs.network_cost import cost
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budgetnet.costs.planners.tflite_micro import plan
+from budgetnet.model.probabilities import logits_of_probabilities
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
@@ -17,21 +24,17 @@ from budgetnet.ship.tflite.writer import written
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
-    """The file of a model, with labels and notes behind it. That in int8 is made once of a subject.
+    """The file of a model, with labels and notes behind it.
 
     Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for.
     """
     weights = ModelWeights(subject.loaded.model, subject.loaded.preprocessing)
-    if dtype == "float32":
-        return _float32(subject, weights)
-    if dtype not in subject.kept:
-        subject.kept[dtype] = _int8(subject, weights, progress)
-    return subject.kept[dtype]
+    return _float32(subject, weights) if dtype == "float32" else _int8(subject, weights, progress)
 
 
 def _float32(subject: Subject, weights: ModelWeights) -> Made:
     network, images = subject.loaded.network, subject.images
-    file = written(network, weights, None)
+    file = written(network, weights, None, _temperature(subject))
     return Made(
         content=with_archive(file.content, subject.notes()),
         flash_bytes=len(file.content),
@@ -41,16 +44,29 @@ def _float32(subject: Subject, weights: ModelWeights) -> Made:
 
 def _int8(subject: Subject, weights: ModelWeights, progress: Progress | None) -> Made:
     network, images = subject.loaded.network, subject.images
-    best = nearest(subject, TfliteEightBits(network, weights), progress)
-    arena_bytes = cost(network, dtype="int8", runtime="tflite_micro").peak_activation_bytes
+    rounded = TfliteEightBits(network, weights)
+    if "int8" not in subject.kept:
+        subject.kept["int8"] = nearest(subject, rounded, progress)
+    best = subject.kept["int8"]
+    file = rounded.file(best.weights, best.scales, _temperature(subject))
+    arena_bytes = plan(network, 1, "int8", subject.softmax).arena_bytes
     return Made(
-        content=with_archive(
-            best.file, subject.notes(arena_bytes, lambda pixels: logits_by_litert(best.file, pixels, reference=True))
-        ),
-        flash_bytes=len(best.file),
+        content=with_archive(file, subject.notes(arena_bytes, partial(_answers, subject, file))),
+        flash_bytes=len(file),
         arena_bytes=arena_bytes,
-        allocated=allocates(best.file, next(images.pixels(images.calibration)), arena_bytes),
+        allocated=allocates(file, next(images.pixels(images.calibration)), arena_bytes),
         quantile=best.quantile,
         calibration_images=best.calibration_images,
         tried=best.tried,
     )
+
+
+def _answers(subject: Subject, file: bytes, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The logits of a file (n, classes), or those that its probabilities are made of, by the kernels of a judgement."""
+    temperature, found = _temperature(subject), logits_by_litert(file, images, reference=True)
+    return found if temperature is None else logits_of_probabilities(found, temperature)
+
+
+def _temperature(subject: Subject) -> float | None:
+    """At which its file makes probabilities; None where it gives logits."""
+    return subject.loaded.temperature if subject.softmax else None

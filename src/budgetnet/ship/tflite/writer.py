@@ -15,9 +15,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, Code, TfliteOp, ops_of
+from budgetnet.costs.planners.tflite_ops import POOL_KERNEL, POOL_STRIDE, SHIFT, SOFTMAX, Code, TfliteOp, ops_of
 from budgetnet.networks import ActivationKind, Network
 from budgetnet.ship.eight_bits.scale import LEAST_SCALE, MOST_WEIGHT, Scale
+from budgetnet.ship.tflite.ranges import FIXED
 from budgetnet.ship.tflite.steps import OpWeights
 
 IDENTIFIER = b"TFL3"
@@ -38,6 +39,7 @@ VERSIONS: Mapping[Code, int] = {
     "LOGISTIC": 2,
     "HARD_SWISH": 1,
     "TANH": 2,
+    "SOFTMAX": 2,
 }
 """The lowest version of each op that takes int8, and for convolutions a scale a channel."""
 FUSED: Mapping[ActivationKind, int] = {
@@ -55,20 +57,23 @@ class Written(NamedTuple):
     tensors: Mapping[str, int]
 
 
-def written(network: Network, weights: OpWeights, scales: Mapping[str, Scale] | None) -> Written:
-    """The int8 file of a network whose tensors have these scales; without any the float32 file.
+def written(
+    network: Network, weights: OpWeights, scales: Mapping[str, Scale] | None, softmax: float | None = None
+) -> Written:
+    """The int8 file of a network whose tensors have these scales; without any the float32 file. `softmax`: it ends in
+    probabilities at this temperature.
 
     Raises a one-line `ValueError` for an activation that TensorFlow Lite has no op for.
     """
-    file = _File(scales)
+    file = _File(None if scales is None else {**scales, SOFTMAX: FIXED["SOFTMAX"]}, softmax)
     return Written(file.of(network, weights), file.index)
 
 
 class _File:
     """A file while it is written: tensors, buffers, ops and the kinds of ops, by their indices."""
 
-    def __init__(self, scales: Mapping[str, Scale] | None) -> None:
-        self.scales = scales
+    def __init__(self, scales: Mapping[str, Scale] | None, softmax: float | None) -> None:
+        self.scales, self.softmax = scales, softmax
         self.tensors: list[Any] = []
         self.buffers: list[Any] = [schema.BufferT()]
         self.operators: list[Any] = []
@@ -78,7 +83,7 @@ class _File:
 
     def of(self, network: Network, weights: OpWeights) -> bytes:
         """All ops one after another, and the file around them."""
-        ops = ops_of(network)
+        ops = ops_of(network, self.softmax is not None)
         image = ops[0].reads[0].name
         self._activation(image, (1, *network.resolution_px, network.in_channels))
         for op in ops:
@@ -125,6 +130,10 @@ class _File:
                 options.axis = 3
             case "LOGISTIC" | "HARD_SWISH" | "TANH":
                 pass
+            case "SOFTMAX":
+                assert self.softmax is not None
+                options = schema.SoftmaxOptionsT()
+                options.beta = 1 / self.softmax
         if hasattr(options, "fusedActivationFunction"):
             options.fusedActivationFunction = FUSED[op.fused]
         # Behind a linear layer maps have two dimensions: an interpreter built with checks ends where an op changes it.
