@@ -7,8 +7,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ from budgetnet.ship.formats import ROWS, format_of, opener
 from budgetnet.training.predict import Prediction
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+
+from budgetnet.ship.tflite.archive import notes_behind, with_archive
 
 NETWORK = dataclasses.replace(GROWABLE, in_channels=1, classes=10)
 Capture = pytest.CaptureFixture[str]
@@ -124,6 +127,7 @@ def check_without_torch(*commands: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert "INFO" not in done.stderr, "what a runtime says of itself"
 
 
 @pytest.mark.parametrize(
@@ -249,6 +253,44 @@ def test_a_damaged_file_is_one_line(
         assert content[:model] == whole[:model] and len(content) == len(whole)
     else:
         assert code == 2 and error.count("\n") == 1 and error.startswith("budgetnet: ")
+
+
+def more_weights_than_bytes(graph: Any, buffers: list[Any]) -> None:
+    graph.tensors[graph.operators[1].inputs[1]].shape = np.array([1 << 12, 3, 3, 1 << 12], np.int32)
+
+
+def tensor_out_of_range(graph: Any, buffers: list[Any]) -> None:
+    graph.operators[2].inputs = np.array([99_999, 1, 2], np.int32)
+
+
+def weights_outside(graph: Any, buffers: list[Any]) -> None:
+    weights = buffers[graph.tensors[graph.operators[1].inputs[1]].buffer]
+    weights.data, weights.offset, weights.size = None, 1 << 40, 1 << 30
+
+
+def no_weights(graph: Any, buffers: list[Any]) -> None:
+    buffers[graph.tensors[graph.operators[1].inputs[1]].buffer].data = None
+
+
+@pytest.mark.parametrize("spoil", [more_weights_than_bytes, tensor_out_of_range, weights_outside, no_weights])
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_hostile_model_of_the_right_digest_is_one_line(
+    spoil: Callable[[Any, list[Any]], None], command: str, files: Files, photos: Path, tmp_path: Path, capfd: Any
+) -> None:
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    whole = Path(files["int8"].file).read_bytes()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(whole[: files["int8"].flash_bytes], 0))
+    spoil(model.subgraphs[0], model.buffers)
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    file = tmp_path / "hostile.tflite"
+    file.write_bytes(with_archive(bytes(builder.Output()), notes_behind("the file", whole)))
+    capfd.readouterr()
+    assert main([command, str(file), str(photos)]) == 2
+    error = capfd.readouterr().err
+    assert str(file) in error and "is damaged" in error and error.count("\n") == 1
 
 
 def test_a_file_of_another_tool_is_none_of_ours(files: Files, tmp_path: Path) -> None:

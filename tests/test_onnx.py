@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support.drawn_weights import NETWORK, PREPROCESSING, by_torch, drawn_pixels, saved
 from support.formats import hold
 from support.networks import SQUEEZED
@@ -279,6 +280,27 @@ def test_what_no_exported_file_has_is_one_line(
     with pytest.raises(ValueError, match=words) as caught:
         opened(tmp_path / "spoilt.onnx")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("spoil", [outside, oversized, None])
+def test_the_commands_say_one_line(
+    spoil: Callable[[onnx.ModelProto], None] | None,
+    command: str,
+    file: ExportedFile,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model, spoilt = onnx.load(file.file), tmp_path / "spoilt.onnx"
+    if spoil is not None:
+        spoil(model)
+    content = model.SerializeToString()
+    spoilt.write_bytes(content if spoil is not None else content[: len(content) - 9])
+    image = tmp_path / "image.png"
+    Image.new("L", (16, 16)).save(image)
+    assert main([command, str(spoilt), str(image) if command == "predict" else "digits"]) == 2
+    error = capsys.readouterr().err
+    assert str(spoilt) in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])

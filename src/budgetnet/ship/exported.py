@@ -25,8 +25,8 @@ class Int8Try:
 
     Attributes:
         way: "rounded": weights and maps are rounded, nothing else. "corrected biases": so that every sum has on average
-            the value that it has in float. "trained in eight bits": weights were trained on from the nearer of these to
-            answer rounded as the model does.
+            the value that it has in float. "trained in eight bits": weights were trained on to answer rounded as the
+            model does.
         divergence: How far its probabilities are from the model's: the mean of sum p log(p / q), in nats.
         top1: The share of the validation images that it gets right.
     """

@@ -92,28 +92,30 @@ class Nearest(Generic[File]):
 def nearest(subject: Subject, network: EightBits[File], progress: Progress | None) -> Nearest[File]:
     """The nearest of the files that were tried.
 
-    Rounded weights and corrected biases are tried with all quantiles. Training begins from the nearest of these, and is
-    tried only where that is not near enough.
+    Rounded weights and corrected biases are tried with all quantiles, and training only where no file is near enough.
+    It begins from corrected biases, with the quantile that is best for rounded weights: weights learn to live with
+    ranges that are cut, as biases cannot, so that wider ones, which these may want, leave it farther away.
     """
     images, steps, weights = subject.images, network.steps, network.weights
     with torch.no_grad():
         seen = seen_of(_values(network, images), network.maps)
     scales = {quantile: network.scales(seen, quantile) for quantile in QUANTILES}
     some = pixels(images, evenly(images.calibration, CORRECTION_IMAGES))
+    tries = Tries[File](subject, lambda file: network.logits(file, images.pixels(images.validation)))
 
     def candidate(weights: Weights, quantile: float) -> Candidate[File]:
         return Candidate(network.file(weights, scales[quantile]), weights, quantile)
 
-    tries = Tries[File](subject, lambda file: network.logits(file, images.pixels(images.validation)))
+    def better(quantile: float) -> Weights:
+        return corrected(steps, weights, scales[quantile], some)
+
     rounded = (candidate(weights, quantile) for quantile in QUANTILES)
-    tries.add_nearest("rounded", rounded, len(QUANTILES), progress)
-    better = (candidate(corrected(steps, weights, at, some), quantile) for quantile, at in scales.items())
-    tries.add_nearest("corrected biases", better, len(QUANTILES), progress)
+    tight = tries.add_nearest("rounded", rounded, progress).quantile
+    tries.add_nearest("corrected biases", (candidate(better(quantile), quantile) for quantile in QUANTILES), progress)
     if tries.best.row.divergence > NEAR_ENOUGH and subject.tuning_steps:
-        begin = tries.best.candidate
         how = images.training, partial(pixels, images), subject.tuning_steps, progress
-        trained = tuned(steps, weights, begin.weights, scales[begin.quantile], *how)
-        tries.add("trained in eight bits", candidate(trained, begin.quantile))
+        trained = tuned(steps, weights, better(tight), scales[tight], *how)
+        tries.add("trained in eight bits", candidate(trained, tight))
     best = tries.best.candidate
     at, answers = scales[best.quantile], partial(network.logits, best.file)
     return Nearest(best.file, best.weights, at, best.quantile, len(images.calibration), tries.rows, answers)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from budgetnet.parallel.progress import Progress, Update
 from budgetnet.ship.difference import divergence
+from budgetnet.ship.eight_bits.quantiles import QUANTILES
 from budgetnet.ship.eight_bits.steps import Weights
 from budgetnet.ship.exported import Int8Try, Way
 from budgetnet.ship.subject import Subject
@@ -59,14 +60,15 @@ class Tries(Generic[File]):
         """One more way."""
         self._done.append(self._tried(way, candidate))
 
-    def add_nearest(self, way: Way, candidates: Iterable[Candidate[File]], count: int, told: Progress | None) -> None:
-        """One more way, by the nearest of `count` candidates."""
+    def add_nearest(self, way: Way, candidates: Iterable[Candidate[File]], told: Progress | None) -> Candidate[File]:
+        """One more way, by the nearest of its candidates: one for each quantile."""
         tried: list[Try[File]] = []
         for done, candidate in enumerate(candidates, 1):
             tried.append(self._tried(way, candidate))
             if told is not None:
-                told(Update(PHASES[way], done, count))
+                told(Update(PHASES[way], done, len(QUANTILES)))
         self._done.append(_nearest(tried))
+        return self._done[-1].candidate
 
     def _tried(self, way: Way, candidate: Candidate[File]) -> Try[File]:
         answers = self._logits(candidate.file)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -60,9 +62,29 @@ def float_tensors_by_litert(file: bytes, image: NDArray[np.uint8], tensors: Iter
 def _interpreter(file: bytes, **how: Any) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=file, num_threads=1, **how)
-    interpreter.allocate_tensors()
+    with _nothing_said():
+        interpreter = Interpreter(model_content=file, num_threads=1, **how)
+        interpreter.allocate_tensors()
     return interpreter
+
+
+@contextmanager
+def _nothing_said() -> Iterator[None]:
+    """Nothing goes to standard error meanwhile: LiteRT says there that it uses its quick kernels, and has no way to ask
+    it not to. What is wrong it raises."""
+    try:
+        usual = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(usual, 2)
+        os.close(usual)
 
 
 def as_read(image: NDArray[np.uint8], dtype: type[np.number[Any]] = np.int8) -> NDArray[Any]:

@@ -50,4 +50,8 @@ def opened(path: Path, reference: bool = False) -> TfliteRunner:
     shapes = [tuple(row["shape"].tolist()) for row in (*given, *made)]
     if shapes != [(1, *network.resolution_px, network.in_channels), (1, network.classes)]:
         raise ValueError(f"{path} is damaged: its model has other inputs and outputs than its notes say")
+    try:
+        interpreter.invoke()  # an op may refuse what it reads only now
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
     return runner
