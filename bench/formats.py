@@ -42,10 +42,11 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each")
+    parser.add_argument("--force", action="store_true", help="formats that break the run's budget are timed, too")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    made = export(given.run, "all", out=given.out)
+    made = export(given.run, "all", out=given.out, force=given.force)
     for row in made.refused:
         print(f"no {row.format} file in {row.dtype}: {row.reason}")
     loaded = load_run(given.run)
