@@ -301,7 +301,7 @@ def test_a_run_that_begins_again_finds_nothing_of_its_former_plan(
 def test_the_files_of_a_training(tmp_path: Path) -> None:
     rung = TrainingJob(CONFIG, JobContext("digits", 0, 8, str(tmp_path / "t")), "rung-0", "race/n01", 10, 5)
     final = dataclasses.replace(rung, name="final")
-    names = ["rung-0.diverged", "rung-0.safetensors", "rung-0.npz", "n01.npz"]
+    names = ["rung-0.diverged", "rung-0.safetensors", "rung-0-int8.npz", "rung-0.npz", "n01.npz"]
     assert [path.name for path in rung.files.leaves] == ["trunk.pt", *names], "the next rung goes on from the trunk"
     assert [path.name for path in final.files.leaves] == [name.replace("rung-0", "final") for name in names]
     assert [path.name for path in rung.files.checkpoints] == ["trunk.pt", "rung-0.pt"]

@@ -118,6 +118,7 @@ def rounded(weights: Path) -> ExportedFile:
     return budgetnet.export(weights, to="openvino", dtype="int8", data="digits", out=target, force=True).files[0]
 
 
+@pytest.mark.slow
 def test_eight_bits_answer_as_the_model_does(rounded: ExportedFile, weights: Path) -> None:
     assert rounded.dtype == "int8" and rounded.parity is None and rounded.calibration_images == 200
     assert [row.way for row in rounded.tried][:2] == ["rounded", "corrected biases"]
@@ -129,6 +130,7 @@ def test_eight_bits_answer_as_the_model_does(rounded: ExportedFile, weights: Pat
     assert runner.dtype == "int8" and 0 < np.abs(found - expected).max() < 0.3 * expected.std()
 
 
+@pytest.mark.slow
 def test_layers_compute_in_eight_bits_and_the_graph_says_how_exactly_it_is_meant(rounded: ExportedFile) -> None:
     openvino = quiet_openvino()
     model = openvino.Core().read_model(Path(rounded.file) / GRAPH)
