@@ -7,6 +7,8 @@ import html
 import itertools
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +166,30 @@ def test_a_file_that_breaks_a_limit_is_not_left_and_the_solve_says_so(tmp_path: 
     assert found.shipped is not None and "of weight_bytes" in found.shipped.faults[0]
     assert not (found.run / FILE).exists() and found.shipped.file.top1 > 0.3
     assert "No file was left in the run's folder" in text_of(found.run)
+
+
+WITHOUT_PACKAGES = """
+import sys
+sys.modules["ai_edge_litert"] = sys.modules["flatbuffers"] = None
+import budgetnet
+print(len(budgetnet.preview("digits", budgetnet.Budget(macs="2M"), 100.0, bases=["mobilenet_v1"]).entrants) > 0)
+try:
+    budgetnet.solve("digits", budgetnet.Budget(macs="2M", dtype="int8"), 100.0, out="run")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_without_the_packages_of_the_file_only_an_int8_budget_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PACKAGES], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    raced, refused = done.stdout.strip().split("\n")
+    assert raced == "True"
+    assert refused.startswith(
+        "a budget in int8 is kept by a file in eight bits, which is tested: TensorFlow Lite files"
+    )
+    assert "pip install 'budgetnet[tflite]'" in refused and not (tmp_path / "run" / "plan.json").exists()
 
 
 def test_more_time_gives_more_steps_in_eight_bits_up_to_enough() -> None:

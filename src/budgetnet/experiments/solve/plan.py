@@ -35,7 +35,7 @@ from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, 
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.shipping import (
     FILE_SECONDS,
-    TUNING_SHARE,
+    FILE_SHARE,
     EightBits,
     check_installed,
     eight_bits_for,
@@ -357,7 +357,7 @@ def _final_seconds(time: TimeBudget, startup_seconds: float, timing_seconds: flo
     """About what race, timing and a file in eight bits will leave for the final training; below 0 where nothing is
     left."""
     left = time.left_seconds - 2 * startup_seconds - timing_seconds
-    left -= (TUNING_SHARE * time.seconds + FILE_SECONDS) if in_eight_bits else 0.0
+    left -= (FILE_SHARE * time.seconds + FILE_SECONDS) if in_eight_bits else 0.0
     return left - min(RACE_SHARE * time.seconds, 0.5 * left)
 
 

@@ -29,6 +29,8 @@ FILE = ROWS["tflite"].names["int8"]
 """The file lies under this name in a run's folder."""
 TUNING_SHARE = 0.1
 """Training in eight bits gets at most this share of the time of a solve."""
+FILE_SHARE = 0.2
+"""Before anything was timed, the file of a solve is thought to take this share of the time, beside `FILE_SECONDS`."""
 TUNING_WORK = 2.5
 """An image of that training takes as long as this many of the training before it: the model is the teacher, and every
 map and kernel of the pupil is rounded. Measured: 2.1 to 2.6."""

@@ -17,7 +17,6 @@ from budgetnet.ship.eight_bits.steps import Step, Weights
 from budgetnet.ship.tflite.interpreters import logits_by_litert
 from budgetnet.ship.tflite.ranges import Ranges
 from budgetnet.ship.tflite.steps import ModelWeights, OpWeights, steps_of, weights_of
-from budgetnet.ship.tflite.writer import written
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +51,8 @@ class TfliteEightBits:
 
     def file(self, weights: Weights, scales: Mapping[str, Scale], softmax: float | None = None) -> bytes:
         """The model, without labels and notes; `softmax`: it ends in probabilities at this temperature."""
+        from budgetnet.ship.tflite.writer import written  # for which the packages of the extra are needed
+
         return written(self._network, Changed(self._numbers, weights), scales, softmax).content
 
     def logits(self, file: bytes, images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
