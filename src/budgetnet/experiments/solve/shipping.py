@@ -12,7 +12,7 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.codec import NonNegativeInt, PositiveFloat, require
 from budgetnet.costs.network_cost import cost
 from budgetnet.data import ImageSet, Pixels
-from budgetnet.experiments.timing import FORWARD_RATE, TimeBudget, prediction_seconds
+from budgetnet.experiments.timing import TimeBudget, prediction_seconds
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.eight_bits.ladder import CORRECTION_IMAGES
@@ -27,9 +27,9 @@ from budgetnet.training.job import Timing
 
 FILE = ROWS["tflite"].names["int8"]
 """The file lies under this name in a run's folder."""
-TUNING_SHARE = 0.1
+TUNING_SHARE = 0.05
 """Training in eight bits gets at most this share of the time of a solve."""
-FILE_SHARE = 0.2
+FILE_SHARE = 0.12
 """Before anything was timed, the file of a solve is thought to take this share of the time, beside `FILE_SECONDS`."""
 TUNING_WORK = 2.5
 """An image of that training takes as long as this many of the training before it: the model is the teacher, and every
@@ -102,7 +102,7 @@ def eight_bits_for(images: ImageSet, timings: Sequence[Timing], time: TimeBudget
     validation, test = (len(images.indices(split)) for split in ("validation", "test"))
     files = 2 * len(QUANTILES) + 1  # rounded and corrected by each, and one that is trained on
     tried = CALIBRATION_IMAGES + 2 * len(QUANTILES) * CORRECTION_IMAGES + files * min(validation, VALIDATION_IMAGES)
-    quick = max(prediction_seconds(FORWARD_RATE * tried, timing) for timing in timings)
+    quick = max(prediction_seconds(tried, timing) for timing in timings)  # LiteRT is no slower
     judged = (test + min(validation, HELD_OUT_IMAGES)) / (REFERENCE_RATE * slowest)
     return EightBits(steps, FILE_SECONDS + steps * step_seconds + quick + judged)
 
