@@ -193,7 +193,9 @@ def test_a_file_that_gives_probabilities_answers_as_the_run_does(
         assert max(abs(share - expected[name]) for name, share in one.top) < most
         assert one.none_of_these is None and other.none_of_these is not None, "strangers are told by logits"
     mine, other = (budgetnet.evaluate(one, max_error=0.5).promise for one in (target, run))
-    assert mine is not None and other is not None and mine.promise == other.promise
+    assert mine is not None and other is not None and mine.promise.images == other.promise.images
+    errors = 0 if dtype == "float32" else 4  # of int8 by the file's own answers
+    assert abs(mine.promise.wrong - other.promise.wrong) <= errors
 
 
 def test_files_and_networks_take_turns_in_one_table(files: Files, capsys: Capture) -> None:
