@@ -16,6 +16,7 @@ from budgetnet.budgets.budget import BAND, NARROW_HEAD, NO_MORE, TIME
 from budgetnet.budgets.dials import DIALS, Position
 from budgetnet.budgets.joint import TAU, JointSpace, distance_from_line
 from budgetnet.costs.network_cost import cost
+from budgetnet.costs.planners import Runtime
 from budgetnet.networks import Head, Network, Stage, Stem, zoo
 
 # A stem of 40 and a stage of 44 channels round to one number at some widths and apart at others, so that the skip
@@ -114,6 +115,20 @@ def test_sums_of_parts_are_the_networks_own(name: str, data: st.DataObject) -> N
     space = JointSpace(BASES[name], Budget(macs=3_000_000), largest_px=40)
     at = Position(*(data.draw(st.integers(0, space.dials.count(dial) - 1)) for dial in DIALS))
     assert space.macs(at) == cost(space.dials.network(at)).macs
+
+
+@pytest.mark.parametrize("runtime", ["deployed", "tflite_micro"])
+@settings(max_examples=20)
+@given(name=st.sampled_from(sorted(BASES)), data=st.data())
+def test_bounds_of_memory_are_near_and_never_above(name: str, runtime: Runtime, data: st.DataObject) -> None:
+    space = JointSpace(BASES[name], Budget(macs=3_000_000, dtype="int8", runtime=runtime), largest_px=40)
+    at = Position(*(data.draw(st.integers(0, space.dials.count(dial) - 1)) for dial in DIALS))
+    at = dataclasses.replace(at, head=max(at.head, min(space.least_heads[at.width], space.dials.count("head") - 1)))
+    bound, priced = space.memory(at), cost(space.dials.network(at), 1, "int8", runtime)
+    assert bound.file_bytes == priced.weight_bytes
+    assert bound.arena_bytes <= priced.peak_activation_bytes
+    if at.head == space.least_heads[at.width]:
+        assert bound.arena_bytes > 0.8 * priced.peak_activation_bytes
 
 
 def test_dials_hold_every_setting_once_and_in_order() -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from budgetnet import Budget, Network, cost, network
 from budgetnet.budgets.path import without_skips
+from budgetnet.costs.blocks import distinct_blocks
 from budgetnet.costs.network_cost import least_cost
-from budgetnet.costs.planners import PLANNERS
+from budgetnet.costs.planners import PLANNERS, PartMemory
 from budgetnet.costs.planners.greedy_arena import Buffer, arena_bytes
 from budgetnet.costs.planners.tflite_micro import (
     CHANNEL_FILE_BYTES,
@@ -148,6 +149,18 @@ def test_the_floor_is_below_the_plan(priced: Network) -> None:
     real, least = cost(priced, **MICRO), least_cost(without_skips(priced), 1, "int8", "tflite_micro")
     assert least.peak_activation_bytes <= real.peak_activation_bytes
     assert least.weight_bytes <= real.weight_bytes
+
+
+@settings(max_examples=40)
+@given(priced=networks(), runtime=st.sampled_from(sorted(PLANNERS)))
+def test_what_parts_need_bounds_the_plan(priced: Network, runtime: Any) -> None:
+    plan, planner = cost(priced, dtype="int8", runtime=runtime).memory_plan, PLANNERS[runtime].parts
+    *_, last = placed = list(distinct_blocks(priced))
+    parts = [(planner.block(row.block, row.px, 1, "int8"), row.times) for row in placed]
+    parts += [(planner.stem(priced, 1, "int8"), 1), (planner.tail(priced, last.block.out_px(last.px), 1, "int8"), 1)]
+    bound = PartMemory.of(parts)
+    assert bound.file_bytes == plan.file_bytes
+    assert 0.8 * plan.arena_bytes < bound.arena_bytes <= plan.arena_bytes
 
 
 @pytest.mark.parametrize(

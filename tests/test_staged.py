@@ -16,6 +16,7 @@ from budgetnet import Budget, BudgetError, adapt, build, cost, fit, inherit, net
 from budgetnet.budgets.budget import NO_MORE, ONE_BLOCK_MORE, TIME
 from budgetnet.budgets.joint import JointSpace
 from budgetnet.budgets.staged import StagedSpace, fit_staged
+from budgetnet.costs.planners import Runtime
 from budgetnet.networks import Head, Network, Stage, Stem
 
 LIMITS = Budget(macs=60_000_000, weight_bytes=250_000, peak_activation_bytes=250_000, dtype="int8")
@@ -124,16 +125,18 @@ def test_no_dial_and_no_two_dials_give_more(name: str, budget: Budget) -> None:
 
 
 @settings(max_examples=40)
-@given(st.sampled_from(sorted(BASES)), st.data())
-def test_a_turn_forward_is_undone_by_one_back(name: str, data: st.DataObject) -> None:
-    space = space_of(BASES[name], Budget(macs=400_000), 28)
+@given(st.sampled_from(sorted(BASES)), st.sampled_from(["deployed", "tflite_micro"]), st.data())
+def test_a_turn_forward_is_undone_by_one_back(name: str, runtime: Runtime, data: st.DataObject) -> None:
+    space = space_of(BASES[name], Budget(macs=400_000, dtype="int8", runtime=runtime), 28)
     here = space.start
     for _ in range(4):
         dial, by = data.draw(st.sampled_from(space.dials)), data.draw(st.sampled_from((1, -1)))
         new = space.turned(here, dial, by)
         if new is None:
             continue
-        priced = cost(space.network(new), dtype="int8")
+        priced, bound = cost(space.network(new), dtype="int8", runtime=runtime), space.memory(new)
+        assert bound.file_bytes == priced.weight_bytes
+        assert 0.8 * priced.peak_activation_bytes < bound.arena_bytes <= priced.peak_activation_bytes
         assert space.macs(new) == priced.macs, "sums of parts are the network's own"
         assert sum(part.params for part in space.parts(new)) == priced.params
         whole = float(space.base.stages[dial.stage or 0].expansion).is_integer()

@@ -17,6 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from budgetnet.budgets.budget import (
     BAND,
@@ -33,8 +34,12 @@ from budgetnet.budgets.budget import (
     nothing_fits,
 )
 from budgetnet.budgets.dials import DIALS, LEAST_FACTOR, SMALLEST, Dial, Position, dials_of
-from budgetnet.costs.network_cost import Part, lower, parts_of
-from budgetnet.costs.number_types import weight_bytes
+from budgetnet.budgets.memory_bounds import block_memory, have_room, stem_memory, tail_memory
+from budgetnet.budgets.remembered import remembered
+from budgetnet.costs.blocks import distinct_blocks
+from budgetnet.costs.network_cost import Part, lower, part_of, stem_part_of, tail_part_of
+from budgetnet.costs.number_types import WEIGHT_BYTES, weight_bytes
+from budgetnet.costs.planners import PartMemory
 from budgetnet.networks import Network, Px, check_integer, network_of
 from budgetnet.networks.scaling import PAPER, Coefficients, Scaling, coefficients_of, with_integers
 
@@ -54,7 +59,8 @@ Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]
 
 
-def distance_from_line(box: Box, line: Sequence[float]) -> float:
+@functools.lru_cache(maxsize=1 << 16)
+def distance_from_line(box: Box, line: tuple[float, ...]) -> float:
     """From the nearest point of a box, an interval for each coordinate, to the line {t * line}.
 
     The squared distance is convex in t and piecewise quadratic; on each piece its least is where the derivative is 0.
@@ -112,10 +118,18 @@ def are_light(parts: Sequence[Sums], budget: Budget) -> bool:
     return weight_bytes(weights, biases, budget.dtype) <= most and (budget.params is None or params <= budget.params)
 
 
+class _Needs(NamedTuple):
+    """What the parts of a width and size need: both ends, with the least head, and of each stage its first block and
+    one of the rest."""
+
+    ends: PartMemory
+    stages: tuple[tuple[PartMemory, PartMemory], ...]
+
+
 class JointSpace:
     """The networks of a base's dials under a budget. Sums are added from parts; a network is made only to be checked.
 
-    Source of the sums: `costs.network_cost.parts_of`.
+    Source of the sums: `costs.network_cost.Part`; of the bounds of memory: the parts of the runtime's planner.
     """
 
     def __init__(
@@ -133,12 +147,7 @@ class JointSpace:
         self.dials = dials_of(
             base, lambda one: not beyond_hope(one, budget, obstacles), largest_px, padless, self._least_factors
         )
-        # Memory never becomes less as the depth grows: of a width and size the smallest depth known to break it.
-        self._too_deep: dict[tuple[int, int], int] = {}
         self._walls: list[Position] = []
-        self._bodies: dict[tuple[int, int], Sums] = {}
-        self._tails: dict[int, Sums] = {}
-        self._pixels_of: dict[int, dict[Px, int]] = {}
 
     def _least_factors(self, dial: Dial, low: float) -> Scaling | None:
         """The least factors of all dials for a network in the band of which one dial's factor is at least exp(low).
@@ -220,8 +229,6 @@ class JointSpace:
                     head = self._largest_head(depth, width, size)
                     if head is None or any(Position(depth, width, size, head) <= other for other in found):
                         continue
-                    if depth >= self._deepest(width, size):
-                        continue
                     kept = self._kept_head(Position(depth, width, size, head))
                     if kept is not None:
                         at = Position(depth, width, size, kept)
@@ -267,69 +274,109 @@ class JointSpace:
 
     # Sums, by parts that are kept: the body's of a depth and width, the tail's of a width and head.
 
-    @functools.cached_property
-    def _columns(self) -> tuple[tuple[Part, tuple[Part, ...], Part], ...]:
-        """Of every width the parts of a network with two blocks in each stage: the first, and one of the rest."""
-        twice = (2,) * len(self.base.stages)
-        return tuple(
-            parts_of(
-                at_reference(
-                    with_integers(self.base, self.dials.integers(Position(0, width, 0, 0))._replace(repeats=twice))
-                )
-            )
-            for width in range(len(self.dials.widths))
-        )
+    def _twice(self, at: Position) -> Network:
+        """The network with two blocks in each stage: the first, and one of the rest."""
+        return with_integers(self.base, self.dials.integers(at)._replace(repeats=(2,) * len(self.base.stages)))
 
+    @remembered
+    def _column(self, width: int) -> tuple[Part, tuple[Part, ...]]:
+        """The stem of a width, and two blocks of each of its stages."""
+        network = at_reference(self._twice(Position(0, width, 0, 0)))
+        return stem_part_of(network), tuple(part_of(row.block, row.px) for row in distinct_blocks(network))
+
+    @remembered
     def _body(self, depth: int, width: int) -> Sums:
-        known = self._bodies.get((depth, width))
-        if known is None:
-            stem, blocks, _ = self._columns[width]
-            parts = [(stem, 1)]
-            for stage, repeats in enumerate(self.dials.depths[depth].value):
-                parts += [(blocks[2 * stage], 1), (blocks[2 * stage + 1], repeats - 1)]
-            known = self._bodies[depth, width] = Sums.of(parts)
-        return known
+        stem, blocks = self._column(width)
+        parts = [(stem, 1)]
+        for stage, repeats in enumerate(self.dials.depths[depth].value):
+            parts += [(blocks[2 * stage], 1), (blocks[2 * stage + 1], repeats - 1)]
+        return Sums.of(parts)
 
-    def _first_tail(self, head: int) -> Sums:
-        """Head, hidden layer and classifier at the smallest width."""
-        known = self._tails.get(head)
-        if known is None:
-            smallest = with_integers(self.base, self.dials.integers(Position(0, 0, 0, head)))
-            known = self._tails[head] = Sums.of([(parts_of(at_reference(smallest))[2], 1)])
-        return known
+    @remembered
+    def _made_tail(self, width: int, head: int) -> Sums:
+        """Head, hidden layer and classifier, as a network has them that is made for it."""
+        at = Position(0, width, 0, head)
+        return Sums.of([(tail_part_of(at_reference(with_integers(self.base, self.dials.integers(at)))), 1)])
 
+    @remembered
     def _tail(self, width: int, head: int) -> Sums:
+        """The same from numbers alone: that of the smallest width, and what is more."""
         if self.dials.heads[head][0] is None:
-            return Sums.of([(self._columns[width][2], 1)])
+            return self._made_tail(width, head)
         # The head's convolution has a weight for each channel of the body and of its own; the rest sees its own alone.
-        tail, first = self._first_tail(head), self.dials.widths[0].value[1][-1]
+        tail, first = self._made_tail(0, head), self.dials.widths[0].value[1][-1]
         level, weights = tail.at[0]
         more = weights // first * (self.dials.widths[width].value[1][-1] - first)
         at = ((level, weights + more), *tail.at[1:])
         return Sums(tail.params + more, tail.weights + more, tail.biases, at)
 
+    # Bounds of memory, from what the runtime's planner says of parts.
+
+    def memory(self, at: Position) -> PartMemory:
+        """A lower bound of the memory that is needed: nothing is placed, and a wider head's maps are not counted."""
+        return self._with_head(self._with_least_head(at.depth, at.width, at.resolution), at.width, at.head)
+
+    @remembered
+    def _with_least_head(self, depth: int, width: int, size: int) -> PartMemory:
+        needs = self._needs(width, size)
+        stages = zip(needs.stages, self.dials.depths[depth].value, strict=True)
+        blocks = (row for (first, rest), repeats in stages for row in ((first, 1), (rest, repeats - 1)))
+        return PartMemory.of([(needs.ends, 1), *(row for row in blocks if row[1])])
+
+    @remembered
+    def _needs(self, width: int, size: int) -> _Needs:
+        network = self._twice(Position(0, width, size, self.least_heads[width]))
+        blocks = [block_memory(row.block, row.px, self.budget) for row in distinct_blocks(network)]
+        ends = stem_memory(network, self.budget), tail_memory(network, self.budget)
+        stages = tuple(zip(blocks[::2], blocks[1::2], strict=True))
+        return _Needs(PartMemory.of((end, 1) for end in ends), stages)
+
+    def _with_head(self, memory: PartMemory, width: int, head: int) -> PartMemory:
+        """The same with another head than the least."""
+        before, behind = self._tail_memory(width, self.least_heads[width]), self._tail_memory(width, head)
+        return memory._replace(
+            planning_bytes=memory.planning_bytes + behind.planning_bytes - before.planning_bytes,
+            tail_bytes=memory.tail_bytes + behind.tail_bytes - before.tail_bytes,
+            file_bytes=memory.file_bytes + behind.file_bytes - before.file_bytes,
+        )
+
+    @remembered
+    def _tail_memory(self, width: int, head: int) -> PartMemory:
+        """What the tail of the smallest width and size needs, with the weights of this width."""
+        if width:
+            more = self._tail(width, head).weights - self._tail(0, head).weights
+            known = self._tail_memory(0, head)
+            return known._replace(file_bytes=known.file_bytes + more * WEIGHT_BYTES[self.budget.dtype])
+        return tail_memory(with_integers(self.base, self.dials.integers(Position(0, 0, 0, head))), self.budget)
+
+    @remembered
     def pixels(self, size: int) -> dict[Px, int]:
         """How many pixels each level of map has at a size; a level is named by its map at `REFERENCE_PX`."""
-        known = self._pixels_of.get(size)
-        if known is None:
-            smallest = with_integers(self.base, self.dials.integers(Position(0, 0, size, 0)))
-            levels = zip(_levels(smallest), _map_sizes(smallest), strict=True)
-            known = self._pixels_of[size] = {level: px[0] * px[1] for level, px in levels}
-        return known
+        smallest = with_integers(self.base, self.dials.integers(Position(0, 0, size, 0)))
+        levels = zip(_levels(smallest), _map_sizes(smallest), strict=True)
+        return {level: px[0] * px[1] for level, px in levels}
 
     # Bounds: what a depth, width and size leave.
 
     def _pairs(self) -> Iterator[tuple[int, int]]:
-        """Every depth and width that some size could bring into the band."""
+        """Every depth and width whose least is light enough, and that some size could bring into the band."""
         for depth in range(len(self.dials.depths)):
             for width in range(len(self.dials.widths)):
+                if not self._is_light(depth, width):
+                    break  # nor is anything wider
                 if distance_from_line(self._flat_box(depth, width), self.line[:2]) <= self.tau:
                     yield depth, width
+
+    def _is_light(self, depth: int, width: int) -> bool:
+        """Whether some head leaves params and weights kept."""
+        least = self.least_heads[width]
+        return least < len(self.dials.heads) and self._light(depth, width, least)
 
     def _light(self, depth: int, width: int, head: int) -> bool:
         """Whether params and weights, which no size changes, are kept."""
         return are_light((self._body(depth, width), self._tail(width, head)), self.budget)
 
+    @remembered
     def _lightest_head(self, depth: int, width: int) -> int | None:
         """The largest head whose params and weights are kept."""
         least = self.least_heads[width]
@@ -338,23 +385,24 @@ class JointSpace:
         return found if found >= least else None
 
     def _largest_head(self, depth: int, width: int, size: int) -> int | None:
-        """The largest head whose params, weights and multiply-adds are kept."""
+        """The largest head whose params, weights and multiply-adds are kept, and bounds of whose memory are."""
         top = self._lightest_head(depth, width)
-        if top is None or self.budget.macs is None:
-            return top
-        limit = self.budget.macs
+        if top is None:
+            return None
+        limit = math.inf if self.budget.macs is None else self.budget.macs
         least = self.least_heads[width]
 
-        def too_many(head: int) -> bool:
-            return self.macs(Position(depth, width, size, head)) > limit
+        def too_large(head: int) -> bool:
+            at = Position(depth, width, size, head)
+            return self.macs(at) > limit or not have_room(lambda: self.memory(at), self.budget)
 
-        found = bisect.bisect_left(range(least, top + 1), True, key=too_many) + least - 1
+        found = bisect.bisect_left(range(least, top + 1), True, key=too_large) + least - 1
         return found if found >= least else None
 
     def _top(self, depth: int, width: int, within_band: bool = True) -> int | None:
         """The largest size that the sums, memory without skips, and where asked the band could allow."""
         least = self.least_heads[width]
-        if least >= len(self.dials.heads) or not self._light(depth, width, least):
+        if not self._is_light(depth, width):
             return None
         top = self._caps[width]
         if within_band:
@@ -382,11 +430,13 @@ class JointSpace:
     def _caps(self) -> tuple[int, ...]:
         """Of every width the largest size whose memory without skips is kept at the smallest depth and head.
 
-        It never grows with the width: so from each width on it is only walked down.
+        It never grows with the width: so from each width on it is only walked down, to -1 where none is light.
         """
         caps: list[int] = []
         top = len(self.dials.sizes) - 1
         for width in range(len(self.dials.widths)):
+            if top >= 0 and not self._is_light(0, width):
+                top = -1
             while top >= 0 and beyond_hope(self.dials.network(Position(0, width, top, 0)), self.budget, self.obstacles):
                 top -= 1
             caps.append(top)
@@ -396,8 +446,6 @@ class JointSpace:
 
     def _kept_head(self, at: Position) -> int | None:
         """The head of this position, or the largest below it, with which everything is kept; None where none is."""
-        if at.depth >= self._too_deep.get((at.width, at.resolution), math.inf):
-            return None
         first = self.least_heads[at.width]
         least = Position(at.depth, at.width, at.resolution, first)
         if any(wall <= least for wall in self._walls):
@@ -408,9 +456,7 @@ class JointSpace:
         late = self.obstacles is not None and self.obstacles(smallest)
         broken = () if late else self.budget.check(smallest).breaks
         if late or broken:
-            if not late and set(broken) <= set(MEMORY_LIMITS):
-                self._too_deep[at.width, at.resolution] = at.depth
-            else:
+            if late or not set(broken) <= set(MEMORY_LIMITS):
                 self._walls = [wall for wall in self._walls if not least <= wall] + [least]
             return None
 
@@ -418,20 +464,6 @@ class JointSpace:
             return not self.keeps(self.dials.network(Position(at.depth, at.width, at.resolution, head)))
 
         return bisect.bisect_left(range(first, at.head), True, key=too_large) + first - 1
-
-    def _deepest(self, width: int, size: int) -> int:
-        """The smallest depth whose memory is broken at this width and size; one behind the last where none is."""
-        known = self._too_deep.get((width, size))
-        if known is None:
-            depths = range(len(self.dials.depths))
-
-            def broken(depth: int) -> bool:
-                least = Position(depth, width, size, self.least_heads[width])
-                found = self.budget.check(self.dials.network(least)).breaks
-                return any(name in MEMORY_LIMITS for name in found)
-
-            known = self._too_deep[width, size] = bisect.bisect_left(depths, True, key=broken)
-        return known
 
     def _push_rest(self, heap: list[tuple[int, int, tuple[int, ...]]], depth: int, width: int, size: int) -> None:
         """All sizes of a depth and width up to this one, by the most that any of them can have."""

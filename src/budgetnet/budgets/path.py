@@ -7,13 +7,14 @@ floating-point numbers and never at a tolerance in phi.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from budgetnet.arguments import number, plain_numbers
 from budgetnet.costs.network_cost import Cost, cost
-from budgetnet.networks import Network, check_integer, network_of
+from budgetnet.networks import Network, Stage, check_integer, network_of
 from budgetnet.networks.scaling import (
     PAPER,
     Coefficients,
@@ -210,5 +211,9 @@ def without_skips(network: Network) -> Network:
     A skip makes a block hold its input, and vanishes where two channel counts round apart. Without
     any, peaks are lower bounds of the network's own; MACs, params and weight bytes are the same.
     """
-    stages = tuple(dataclasses.replace(stage, residual=False) for stage in network.stages)
-    return dataclasses.replace(network, stages=stages)
+    return dataclasses.replace(network, stages=tuple(map(_without_skip, network.stages)))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _without_skip(stage: Stage) -> Stage:
+    return dataclasses.replace(stage, residual=False)

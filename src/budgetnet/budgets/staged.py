@@ -23,16 +23,27 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from budgetnet.budgets.budget import NO_MORE, ONE_BLOCK_MORE, Budget, Certificate, DialStep, Fit, limit_rows
-from budgetnet.budgets.joint import JointSpace, Obstacles, Sums, are_light, at_reference, joint_space, largest_of
+from budgetnet.budgets.joint import (
+    JointSpace,
+    Obstacles,
+    Sums,
+    are_light,
+    at_reference,
+    joint_space,
+    largest_of,
+)
+from budgetnet.budgets.memory_bounds import block_memory, have_room, stem_memory, tail_memory
+from budgetnet.budgets.remembered import remembered
 from budgetnet.costs.blocks import distinct_blocks
-from budgetnet.costs.network_cost import part_of, parts_of
-from budgetnet.networks import MOST_CHANNELS, Network, Stage
+from budgetnet.costs.network_cost import part_of, stem_part_of, tail_part_of
+from budgetnet.costs.planners import PartMemory
+from budgetnet.networks import MOST_CHANNELS, Block, Network, Px, Stage
 from budgetnet.networks.scaling import LEAST_CHANNELS, PAPER, Coefficients, coefficients_of
 
 SEED = 0
@@ -119,11 +130,7 @@ class StagedSpace:
         self.dials = tuple(
             dial for dial in self._all_dials() if self.turned(self.start, dial, 1) or self.turned(self.start, dial, -1)
         )
-        self._kept: dict[Shape, bool] = {}
-        self._sums: dict[object, Sums] = {}
         self._macs_of = joint.macs_of
-        placed = distinct_blocks(at_reference(network))
-        self._stage_px = tuple(block.px for block in placed if block.first == 0)
 
     def _all_dials(self) -> tuple[StageDial, ...]:
         whole: tuple[DialPart, ...] = ("resolution", "stem", "head")
@@ -189,33 +196,67 @@ class StagedSpace:
             self._tail(shape.head, before[-1]),
         ]
 
+    @remembered
     def _stem(self, channels: int) -> Sums:
-        known = self._sums.get(channels)
-        if known is None:
-            known = self._sums[channels] = Sums.of([(parts_of(self._reference(stem=channels))[0], 1)])
-        return known
+        return Sums.of([(stem_part_of(at_reference(self._with_stem(channels, self.start.size))), 1)])
 
+    @remembered
     def _stage(self, index: int, in_channels: int, shape: StageShape) -> Sums:
-        key = index, in_channels, shape
-        known = self._sums.get(key)
-        if known is None:
-            first, rest = self.base.blocks_of(_shaped(self.base.stages[index], shape), in_channels)
-            px = self._stage_px[index]
-            rows = (part_of(first, px), 1), (part_of(rest, first.out_px(px)), shape.repeats - 1)
-            known = self._sums[key] = Sums.of(rows)
-        return known
+        blocks = self._blocks(index, in_channels, shape, self._reference_px)
+        return Sums.of([(part_of(block, px), times) for block, px, times in blocks])
 
+    @remembered
     def _tail(self, head: int, in_channels: int) -> Sums:
-        key = head, in_channels
-        known = self._sums.get(key)
-        if known is None:
-            last = self.start.stages[-1]._replace(channels=in_channels)
-            reference = self._reference(head=head, stages=(*self.start.stages[:-1], last))
-            known = self._sums[key] = Sums.of([(parts_of(reference)[2], 1)])
-        return known
+        return Sums.of([(tail_part_of(at_reference(self._with_tail(head, in_channels, self.start.size))), 1)])
 
-    def _reference(self, **changes: Any) -> Network:
-        return at_reference(self.network(self.start._replace(**changes)))
+    def _with_stem(self, channels: int, size: int) -> Network:
+        """A network with this stem, at a size."""
+        return self.network(self.start._replace(stem=channels, size=size))
+
+    def _with_tail(self, head: int, in_channels: int, size: int) -> Network:
+        """A network with this head behind so many channels, at a size."""
+        last = self.start.stages[-1]._replace(channels=in_channels)
+        return self.network(self.start._replace(size=size, head=head, stages=(*self.start.stages[:-1], last)))
+
+    def _blocks(
+        self, index: int, in_channels: int, shape: StageShape, stage_px: Sequence[Px]
+    ) -> list[tuple[Block, Px, int]]:
+        """The first block of a stage and the rest, with the maps that they see, each so many times."""
+        first, rest = self.base.blocks_of(_shaped(self.base.stages[index], shape), in_channels)
+        px = stage_px[index]
+        blocks = [(first, px, 1), (rest, first.out_px(px), shape.repeats - 1)]
+        return blocks[: shape.repeats]
+
+    @functools.cached_property
+    def _reference_px(self) -> tuple[Px, ...]:
+        return _stage_px(at_reference(self.network(self.start)))
+
+    # Bounds of memory, from what the runtime's planner says of parts.
+
+    def memory(self, shape: Shape) -> PartMemory:
+        """A lower bound of what the network needs."""
+        size, before = shape.size, (shape.stem, *(stage.channels for stage in shape.stages))
+        stages = enumerate(zip(before, shape.stages, strict=False))
+        parts = [self._stage_memory(index, *pair, size) for index, pair in stages]
+        parts += self._stem_memory(shape.stem, size), self._tail_memory(shape.head, before[-1], size)
+        return PartMemory.of((part, 1) for part in parts)
+
+    @remembered
+    def _stem_memory(self, channels: int, size: int) -> PartMemory:
+        return stem_memory(self._with_stem(channels, size), self.budget)
+
+    @remembered
+    def _stage_memory(self, index: int, in_channels: int, shape: StageShape, size: int) -> PartMemory:
+        blocks = self._blocks(index, in_channels, shape, self._px_at(size))
+        return PartMemory.of((block_memory(block, px, self.budget), times) for block, px, times in blocks)
+
+    @remembered
+    def _tail_memory(self, head: int, in_channels: int, size: int) -> PartMemory:
+        return tail_memory(self._with_tail(head, in_channels, size), self.budget)
+
+    @remembered
+    def _px_at(self, size: int) -> tuple[Px, ...]:
+        return _stage_px(self.network(self.start._replace(size=size)))
 
     def macs(self, shape: Shape) -> int:
         """Multiply-adds, exactly."""
@@ -245,13 +286,13 @@ class StagedSpace:
             return f"a stage has at most {MOST_DEEPER} block more than in the joint network or the base"
         return None
 
+    @remembered
     def keeps(self, shape: Shape) -> bool:
-        """Whether it follows the shape rules and breaks no limit. A network is made only where its sums keep theirs."""
-        known = self._kept.get(shape)
-        if known is None:
-            light = self.fault(shape) is None and self._light(shape)
-            known = self._kept[shape] = light and self.keeps_limits(self.network(shape))
-        return known
+        """Whether it follows the shape rules and breaks no limit. A network is made only where sums and bounds keep
+        theirs."""
+        if self.fault(shape) is not None or not self._light(shape):
+            return False
+        return have_room(lambda: self.memory(shape), self.budget) and self.keeps_limits(self.network(shape))
 
     def _light(self, shape: Shape) -> bool:
         """Whether the sums keep their limits."""
@@ -319,6 +360,11 @@ class StagedSpace:
         if dial.part == "expansion":
             return f"{stage.expansion:g} times the channels"
         return f"{stage.kernel}x{stage.kernel}"
+
+
+def _stage_px(network: Network) -> tuple[Px, ...]:
+    """The map that each stage sees."""
+    return tuple(placed.px for placed in distinct_blocks(network) if placed.first == 0)
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -173,8 +173,7 @@ def _priced(network: Network, plan: MemoryPlan, batch: int, dtype: DType, runtim
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
+class _Sums(NamedTuple):
     params: int
     macs: int
     activations: int
@@ -210,16 +209,18 @@ def _block_sums(block: Block, in_px: Px) -> _Sums:
     return _sum_rows(_block_rows(block, in_px))
 
 
+@lru_cache(maxsize=64)
 def _sums(network: Network) -> _Sums:
-    """Sums over all rows: what every distinct block adds, as often as it is repeated, and both ends."""
+    """Sums over all rows: what every distinct block adds, as often as it is repeated, and both ends.
+
+    Kept for a while: a search asks what a network costs, and then how long its training takes.
+    """
     blocks = tuple(distinct_blocks(network))
     last = blocks[-1]
     rows = (*_stem_rows(network), *_tail_rows(network, last.block.out_px(last.px)))
     parts = [(_sum_rows(rows), 1), *((_block_sums(placed.block, placed.px), placed.times) for placed in blocks)]
-    return _Sums(*(sum(getattr(part, name) * times for part, times in parts) for name in _NAMES))
-
-
-_NAMES = tuple(row.name for row in dataclasses.fields(_Sums))
+    columns = zip(*([number * times for number in part] for part, times in parts), strict=True)
+    return _Sums(*map(sum, columns))
 
 
 class Part(NamedTuple):
@@ -232,16 +233,19 @@ class Part(NamedTuple):
     weights_at: tuple[tuple[Px, int], ...]
 
 
-def parts_of(network: Network) -> tuple[Part, tuple[Part, ...], Part]:
-    """The stem, every distinct block in its order (`distinct_blocks`), and all behind the last block."""
-    blocks = tuple(distinct_blocks(network))
-    last = blocks[-1]
+def stem_part_of(network: Network) -> Part:
+    """All before the first block."""
+    return _part(tuple(_stem_rows(network)), (network.stem_conv,))
+
+
+def tail_part_of(network: Network) -> Part:
+    """All behind the last block."""
+    *_, last = distinct_blocks(network)
     ends = (network.head_conv, network.hidden_linear, network.classifier)
-    tail = _part(tuple(_tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
-    stem = _part(tuple(_stem_rows(network)), (network.stem_conv,))
-    return stem, tuple(part_of(row.block, row.px) for row in blocks), tail
+    return _part(tuple(_tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
 
 
+@lru_cache(maxsize=CACHED_BLOCKS)
 def part_of(block: Block, in_px: Px) -> Part:
     """A block that sees such a map."""
     return _part(_block_rows(block, in_px), block.convs)

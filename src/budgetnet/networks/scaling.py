@@ -8,6 +8,7 @@ Source: Tan & Le, EfficientNet, arXiv:1905.11946, section 3.3, equations 2 and 3
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from budgetnet.networks import (
     Network,
     Px,
     Rounding,
+    Stage,
     ceil,
     choose,
     network_of,
@@ -291,10 +293,16 @@ def with_integers(network: Network, chosen: Integers, name: str | None = None) -
         network,
         name=name or network.name,
         stem=dataclasses.replace(network.stem, channels=chosen.stem),
-        stages=tuple(dataclasses.replace(stage, channels=wide, repeats=count) for stage, wide, count in rows),
+        stages=tuple(_sized(*row) for row in rows),
         head=dataclasses.replace(network.head, channels=chosen.head, hidden=chosen.hidden),
         resolution_px=chosen.resolution_px,
     )
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _sized(stage: Stage, channels: int, repeats: int) -> Stage:
+    """A stage of another size, kept: a search asks for the same ones again and again."""
+    return dataclasses.replace(stage, channels=channels, repeats=repeats)
 
 
 class Integers(NamedTuple):

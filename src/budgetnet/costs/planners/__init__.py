@@ -7,15 +7,24 @@ from typing import get_args
 
 from budgetnet.costs.number_types import DType
 from budgetnet.costs.planners import deployed, tflite_micro
-from budgetnet.costs.planners.memory_plan import LiveTensor, MemoryPlan, Planner, Planning, Runtime
+from budgetnet.costs.planners.memory_plan import (
+    LiveTensor,
+    MemoryPlan,
+    PartMemory,
+    PartPlanning,
+    Planner,
+    Planning,
+    Runtime,
+)
 from budgetnet.networks import choose
 
-__all__ = ["PLANNERS", "LiveTensor", "MemoryPlan", "Planner", "Planning", "Runtime", "planner_of"]
+__all__ = ["PLANNERS", "LiveTensor", "MemoryPlan", "PartMemory", "Planner", "Planning", "Runtime", "planner_of"]
 
 PLANNERS: Mapping[Runtime, Planner] = {
     "deployed": Planner(
         title="the deployed form, in place",
         plan=deployed.plan,
+        parts=PartPlanning(deployed.stem_memory, deployed.block_memory, deployed.tail_memory),
         floor=deployed.plan,
         dtypes=get_args(DType),
         largest_batch=None,
@@ -24,6 +33,7 @@ PLANNERS: Mapping[Runtime, Planner] = {
     "tflite_micro": Planner(
         title="TensorFlow Lite Micro",
         plan=tflite_micro.plan,
+        parts=PartPlanning(tflite_micro.stem_memory, tflite_micro.block_memory, tflite_micro.tail_memory),
         floor=tflite_micro.floor,
         dtypes=("int8",),
         largest_batch=1,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from budgetnet.costs.blocks import CACHED_BLOCKS, distinct_blocks
 from budgetnet.costs.number_types import WEIGHT_BYTES, DType, folded_biases, weight_bytes
 from budgetnet.costs.planners.live import Moment, Step, Tensor, fullest
-from budgetnet.costs.planners.memory_plan import LiveTensor, MemoryPlan
+from budgetnet.costs.planners.memory_plan import LiveTensor, MemoryPlan, PartMemory
 from budgetnet.networks import Block, Conv, Network, Parts, Px
 
 
@@ -35,8 +35,7 @@ def plan(network: Network, batch: int, dtype: DType) -> MemoryPlan:
             fullest_name, peak = name, part.moment
     assert peak is not None
     at = peak.under(fullest_name) if fullest_name else peak
-    height, width = network.resolution_px
-    image = Tensor("image", network.in_channels * height * width)
+    image = _image(network)
     scale = batch * WEIGHT_BYTES[dtype]
     return MemoryPlan(
         head_bytes=(image.elements + at.size) * scale,
@@ -47,15 +46,48 @@ def plan(network: Network, batch: int, dtype: DType) -> MemoryPlan:
     )
 
 
+def _image(network: Network) -> Tensor:
+    height, width = network.resolution_px
+    return Tensor("image", network.in_channels * height * width)
+
+
+def stem_memory(network: Network, batch: int, dtype: DType) -> PartMemory:
+    """What the stem needs by itself, and the image, which is held beside what lives in any part."""
+    return _memory(_stem_part(network), batch, dtype, _image(network).elements)
+
+
+def block_memory(block: Block, in_px: Px, batch: int, dtype: DType) -> PartMemory:
+    """What a block needs by itself."""
+    return _memory(_block_part(block, in_px), batch, dtype)
+
+
+def tail_memory(network: Network, px: Px, batch: int, dtype: DType) -> PartMemory:
+    """What is needed behind the last block, which makes a map of so many pixels."""
+    return _memory(_tail_part(network, px), batch, dtype)
+
+
+def _memory(part: _Part, batch: int, dtype: DType, held: int = 0) -> PartMemory:
+    scale = batch * WEIGHT_BYTES[dtype]
+    return PartMemory(part.moment.size * scale, 0, held * scale, weight_bytes(part.weights, part.biases, dtype))
+
+
 def _parts(network: Network) -> Iterator[tuple[str, _Part, int]]:
     """(name, part, how often in a row) of the stem, every distinct block and the tail, the image left out."""
-    yield "", _part(tuple(_stem(network)), (network.stem_conv,)), 1
+    yield "", _stem_part(network), 1
     px = network.stem_px
     for placed in distinct_blocks(network):
         yield placed.name, _block_part(placed.block, placed.px), placed.times
         px = placed.block.out_px(placed.px)
+    yield "", _tail_part(network, px), 1
+
+
+def _stem_part(network: Network) -> _Part:
+    return _part(tuple(_stem(network)), (network.stem_conv,))
+
+
+def _tail_part(network: Network, px: Px) -> _Part:
     convs = tuple(conv for conv in (network.head_conv, network.hidden_linear, network.classifier) if conv)
-    yield "", _part(tuple(_tail(network, px)), convs), 1
+    return _part(tuple(_tail(network, px)), convs)
 
 
 def _part(steps: tuple[Step, ...], convs: tuple[Conv, ...]) -> _Part:

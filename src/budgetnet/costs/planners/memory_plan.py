@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from budgetnet.costs.number_types import DType
-from budgetnet.networks import Network
+from budgetnet.networks import Block, Network, Px
 
 Runtime = Literal["deployed", "tflite_micro"]
 
@@ -49,8 +49,45 @@ class MemoryPlan:
         return self.head_bytes + self.tail_bytes
 
 
+class PartMemory(NamedTuple):
+    """What a part of a network needs, or several: together lower bounds of a plan, for which nothing is placed.
+
+    `live_bytes` are the most that live at once while a part runs. What the runtime takes to plan it
+    (`planning_bytes`), what it keeps (`tail_bytes`) and the file add up.
+    """
+
+    live_bytes: int
+    planning_bytes: int
+    tail_bytes: int
+    file_bytes: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """The least that the RAM can be."""
+        return max(self.live_bytes, self.planning_bytes) + self.tail_bytes
+
+    @staticmethod
+    def of(parts: Iterable[tuple[PartMemory, int]]) -> PartMemory:
+        """Parts, each so many times."""
+        live = planning = tail = file = 0
+        for part, times in parts:
+            live = max(live, part.live_bytes)
+            planning += times * part.planning_bytes
+            tail += times * part.tail_bytes
+            file += times * part.file_bytes
+        return PartMemory(live, planning, tail, file)
+
+
 Planning = Callable[[Network, int, DType], MemoryPlan]
 """A runtime's memory plan is made of a network, a batch and a number type by such a function."""
+
+
+class PartPlanning(NamedTuple):
+    """What parts of a network need by themselves: its stem, a block that sees such a map, all behind the last block."""
+
+    stem: Callable[[Network, int, DType], PartMemory]
+    block: Callable[[Block, Px, int, DType], PartMemory]
+    tail: Callable[[Network, Px, int, DType], PartMemory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +97,7 @@ class Planner:
     Attributes:
         title: The runtime's name for people.
         plan: What it needs for a network.
+        parts: What the parts of a network need, from which a search bounds the plan without making the network.
         floor: A lower bound of that which never falls as a network without skips grows.
         dtypes: The number types that it has.
         largest_batch: The most images at once; None where there is no bound.
@@ -68,6 +106,7 @@ class Planner:
 
     title: str
     plan: Planning
+    parts: PartPlanning
     floor: Planning
     dtypes: tuple[DType, ...]
     largest_batch: int | None

@@ -21,9 +21,9 @@ from budgetnet.costs.blocks import CACHED_BLOCKS, distinct_blocks
 from budgetnet.costs.number_types import DType
 from budgetnet.costs.planners.greedy_arena import Buffer, arena_bytes
 from budgetnet.costs.planners.live import Moment, Step, fullest, last_reads
-from budgetnet.costs.planners.memory_plan import LiveTensor, MemoryPlan
+from budgetnet.costs.planners.memory_plan import LiveTensor, MemoryPlan, PartMemory
 from budgetnet.costs.planners.tflite_ops import Code, TfliteOp, block_ops, stem_ops, tail_ops
-from budgetnet.networks import Block, Network, Px
+from budgetnet.networks import Block, Conv, Network, Padding, Px
 
 ALIGNMENT_BYTES = 16
 """Every tensor of the arena starts at a multiple of this."""
@@ -73,16 +73,18 @@ PLANNED_BUFFER_BYTES = 40
 SCRATCH_REQUEST_BYTES, SCRATCH_REQUESTS_AT_ONCE = 16, 12
 """Kernels ask for scratch by a list of so many bytes a request, which has room for 12 more (ScratchBufferRequest,
 kMaxScratchBuffersPerOp)."""
-PLANNING_BASE_BYTES = 256
-"""This is for the offset of the graph, alignment, and what kernels keep that is fitted (tail) and not counted."""
+PLANNING_BASE_BYTES = (
+    256 + PLANNED_TENSOR_BYTES + PLANNED_BUFFER_BYTES + SCRATCH_REQUEST_BYTES * SCRATCH_REQUESTS_AT_ONCE
+)
+"""This is for the image, room in the list, the offset of the graph, alignment, and what kernels keep that is fitted
+(tail) and not counted."""
 
 
 class _Part(NamedTuple):
     """A part of a network: its fullest moment, what its ops take of tail and file, its buffers.
 
     Ops are counted from the part's first. `made` has a buffer an op, the last of them the part's output, whose end the
-    next part knows; `read_until` is the last op that reads the part's input. `tensors` are those that
-    ops make and their constants.
+    next part knows; `read_until` is the last op that reads the part's input.
     """
 
     moment: Moment
@@ -91,7 +93,7 @@ class _Part(NamedTuple):
     made: tuple[Buffer, ...]
     scratch: tuple[Buffer, ...]
     read_until: int
-    tensors: int
+    planning_bytes: int
 
 
 def plan(network: Network, batch: int, dtype: DType, softmax: bool = False) -> MemoryPlan:
@@ -100,8 +102,8 @@ def plan(network: Network, batch: int, dtype: DType, softmax: bool = False) -> M
     Raises a one-line `ValueError` for an activation that the runtime has no op for.
     """
     parts = tuple(_parts(network, softmax))
-    buffers = _buffers(network, parts)
-    return _plan(parts, max(arena_bytes(buffers), _planning_bytes(parts, len(buffers))))
+    planning = PLANNING_BASE_BYTES + sum(part.planning_bytes * times for _, part, times in parts)
+    return _plan(parts, max(arena_bytes(_buffers(network, parts)), planning))
 
 
 def floor(network: Network, batch: int, dtype: DType) -> MemoryPlan:
@@ -125,16 +127,29 @@ def _plan(parts: _Parts, head_bytes: int | None) -> MemoryPlan:
     )
 
 
-def _planning_bytes(parts: _Parts, buffers: int) -> int:
-    """What the interpreter needs above the tail to plan so many buffers, scratch among them."""
-    tensors = 1 + sum(part.tensors * times for _, part, times in parts)
-    scratch = sum(len(part.scratch) * times for _, part, times in parts)
-    return (
-        PLANNING_BASE_BYTES
-        + PLANNED_TENSOR_BYTES * (tensors + scratch)
-        + PLANNED_BUFFER_BYTES * buffers
-        + SCRATCH_REQUEST_BYTES * (scratch + SCRATCH_REQUESTS_AT_ONCE)
+def stem_memory(network: Network, batch: int, dtype: DType) -> PartMemory:
+    """What the stem needs by itself, and what any network does."""
+    part = _memory(_stem_part(network))
+    return PartMemory(
+        part.live_bytes,
+        PLANNING_BASE_BYTES + part.planning_bytes,
+        TAIL_BASE_BYTES + part.tail_bytes,
+        FILE_BASE_BYTES + part.file_bytes,
     )
+
+
+def block_memory(block: Block, in_px: Px, batch: int, dtype: DType) -> PartMemory:
+    """What a block needs by itself."""
+    return _memory(_block_part(block, in_px))
+
+
+def tail_memory(network: Network, px: Px, batch: int, dtype: DType) -> PartMemory:
+    """What is needed behind the last block, which makes a map of so many pixels."""
+    return _memory(_tail_part(network, px))
+
+
+def _memory(part: _Part) -> PartMemory:
+    return PartMemory(part.moment.size, part.planning_bytes, part.tail_bytes, part.file_bytes)
 
 
 def _buffers(network: Network, parts: _Parts) -> list[Buffer]:
@@ -154,12 +169,30 @@ def _buffers(network: Network, parts: _Parts) -> list[Buffer]:
 
 def _parts(network: Network, softmax: bool = False) -> Iterator[tuple[str, _Part, int]]:
     """(name, part, how often in a row) of the stem, every distinct block and the tail."""
-    yield "", _part(stem_ops(network)), 1
+    yield "", _stem_part(network), 1
     px = network.stem_px
     for placed in distinct_blocks(network):
         yield placed.name, _block_part(placed.block, placed.px), placed.times
         px = placed.block.out_px(placed.px)
-    yield "", _part(tail_ops(network, px, softmax)), 1
+    yield "", _tail_part(network, px, softmax), 1
+
+
+def _stem_part(network: Network) -> _Part:
+    return _part_of_stem(network.stem_conv, network.stem.pool, network.resolution_px, network.padding)
+
+
+def _tail_part(network: Network, px: Px, softmax: bool = False) -> _Part:
+    return _part_of_tail(network.head_conv, network.hidden_linear, network.classifier, px, softmax)
+
+
+@lru_cache(maxsize=CACHED_BLOCKS)
+def _part_of_stem(conv: Conv, pool: bool, px: Px, padding: Padding) -> _Part:
+    return _part(stem_ops(conv, pool, px, padding))
+
+
+@lru_cache(maxsize=CACHED_BLOCKS)
+def _part_of_tail(head: Conv | None, hidden: Conv | None, classifier: Conv, px: Px, softmax: bool) -> _Part:
+    return _part(tail_ops(head, hidden, classifier, px, softmax))
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
@@ -181,7 +214,7 @@ def _part(made: Sequence[TfliteOp]) -> _Part:
             Buffer(_aligned(each.elements), index, index) for index, op in enumerate(made) for each in op.scratch
         ),
         read_until=last[made[0].reads[0].name],
-        tensors=sum(1 + len(op.constants) for op in made),
+        planning_bytes=sum(map(planning_bytes_of, made)),
     )
 
 
@@ -198,6 +231,13 @@ def tail_bytes_of(op: TfliteOp) -> int:
         + OP_TAIL_BYTES
         + TENSOR_TAIL_BYTES * tensors
     )
+
+
+def planning_bytes_of(op: TfliteOp) -> int:
+    """What the interpreter needs above the tail to plan an op's constants, the tensor that it makes and its scratch."""
+    scratch = len(op.scratch)
+    tensors, buffers = 1 + len(op.constants) + scratch, 1 + scratch
+    return PLANNED_TENSOR_BYTES * tensors + PLANNED_BUFFER_BYTES * buffers + SCRATCH_REQUEST_BYTES * scratch
 
 
 def file_bytes_of(op: TfliteOp) -> int:

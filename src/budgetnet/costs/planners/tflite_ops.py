@@ -220,13 +220,13 @@ class _Ops:
         self._alike("add", "ADD", (beside,))
 
 
-def stem_ops(network: Network) -> list[TfliteOp]:
-    """The ops before the first block; they read "image"."""
-    stem = _Ops("image", network.in_channels, network.resolution_px, network.padding)
-    channels = network.in_channels
+def stem_ops(conv: Conv, pool: bool, px: Px, padding: Padding) -> list[TfliteOp]:
+    """The ops before the first block, for an image of so many pixels; they read "image"."""
+    channels = conv.in_channels
+    stem = _Ops("image", channels, px, padding)
     stem.conv(f"{NORMALISE}.", Conv(channels, channels, groups=channels, bias=True, norm=False))
-    stem.conv("stem.", network.stem_conv)
-    if network.stem.pool:
+    stem.conv("stem.", conv)
+    if pool:
         stem.pool()
     return stem.made
 
@@ -248,15 +248,17 @@ def block_ops(block: Block, in_px: Px) -> list[TfliteOp]:
     return made.made
 
 
-def tail_ops(network: Network, px: Px, softmax: bool = False) -> list[TfliteOp]:
-    """The ops behind the last block; they read "input". `softmax`: they end in probabilities."""
-    tail = _Ops("input", network.stages[-1].channels, px, network.padding)
-    if network.head_conv is not None:
-        tail.conv("head.", network.head_conv)
+def tail_ops(head: Conv | None, hidden: Conv | None, classifier: Conv, px: Px, softmax: bool = False) -> list[TfliteOp]:
+    """The ops behind the last block, whose map has so many pixels; they read "input". `softmax`: they end in
+    probabilities."""
+    first = head or hidden or classifier
+    tail = _Ops("input", first.in_channels, px, "same")  # 1x1 convolutions, which pad nothing
+    if head is not None:
+        tail.conv("head.", head)
     tail.average("pool")
-    if network.hidden_linear is not None:
-        tail.linear("hidden", network.hidden_linear)
-    tail.linear("classifier", network.classifier)
+    if hidden is not None:
+        tail.linear("hidden", hidden)
+    tail.linear("classifier", classifier)
     if softmax:
         tail.softmax()
     return tail.made
@@ -276,13 +278,13 @@ def ops_of(network: Network, softmax: bool = False) -> tuple[TfliteOp, ...]:
 
 
 def _parts(network: Network, softmax: bool) -> Iterator[tuple[str, list[TfliteOp]]]:
-    yield "", stem_ops(network)
+    yield "", stem_ops(network.stem_conv, network.stem.pool, network.resolution_px, network.padding)
     px = network.stem_px
     for placed in distinct_blocks(network):
         for repeat in range(placed.times):
             yield f"stages.{placed.stage}.{placed.first + repeat}.", block_ops(placed.block, placed.px)
         px = placed.block.out_px(placed.px)
-    yield "", tail_ops(network, px, softmax)
+    yield "", tail_ops(network.head_conv, network.hidden_linear, network.classifier, px, softmax)
 
 
 def _under(prefix: str, op: TfliteOp, source: Tensor | None) -> TfliteOp:

@@ -333,7 +333,7 @@ def _request(
 
 
 STAGED_SECONDS = 300.0
-"""Staged networks are looked for from this time on: a search for those of all bases takes up to half a minute of it."""
+"""Staged networks are looked for from this time on: a search for those of all bases takes some seconds of it."""
 
 
 def usual_strategies(budget: Budget, time_seconds: float) -> tuple[FitStrategy, ...]:
