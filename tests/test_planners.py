@@ -19,7 +19,7 @@ from budgetnet.costs.planners import PLANNERS, PartMemory
 from budgetnet.costs.planners.greedy_arena import Buffer, arena_bytes
 from budgetnet.costs.planners.tflite_micro import (
     CHANNEL_FILE_BYTES,
-    CHANNEL_TAIL_BYTES,
+    channels_tail_bytes,
     file_bytes_of,
     tail_bytes_of,
 )
@@ -34,7 +34,7 @@ TRIALS: dict[str, dict[str, Any]] = {
 }
 CUBE = json.loads((FOLDER / "stm32cubeai.json").read_text(encoding="utf-8"))["rows"]
 MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
-MOST_TAIL_ABOVE, MOST_FILE_ABOVE = 640, 5_990
+MOST_TAIL_ABOVE, MOST_FILE_ABOVE = 620, 5_990
 """How far the bounds are above what was measured, at most, in bytes: docs/cost.md has the same figures."""
 
 
@@ -51,7 +51,10 @@ def converted(priced: Network) -> tuple[int, int]:
     plan, normalise = cost(priced, **MICRO).memory_plan, ops_of(priced)[0]
     outputs = priced.classes + (priced.head.hidden or 0)
     return (
-        plan.tail_bytes + CHANNEL_TAIL_BYTES * outputs - tail_bytes_of(normalise),
+        plan.tail_bytes
+        + channels_tail_bytes(priced.classes)
+        + channels_tail_bytes(priced.head.hidden or 0)
+        - tail_bytes_of(normalise),
         plan.file_bytes + CHANNEL_FILE_BYTES * outputs - file_bytes_of(normalise),
     )
 

@@ -108,6 +108,17 @@ def test_small_maps_are_promised_what_planning_them_takes(name: str, phi: float,
         by_micro(file, as_integers(images), round(0.97 * promised))
 
 
+def test_narrow_layers_are_promised_what_their_scales_take() -> None:
+    """Half of a Ghost module's few channels are not a multiple of 4, and the arrays of their scales are rounded up."""
+    narrow = scale(network("ghostnet", 10, (24, 24)), -2)
+    model, images = settled(narrow)
+    file, _ = int8_file(model, images)
+    promised = cost(narrow, dtype="int8", runtime="tflite_micro").peak_activation_bytes
+    by_micro(file, as_integers(images), promised)
+    with pytest.raises(RuntimeError):
+        by_micro(file, as_integers(images), round(0.995 * promised))
+
+
 @pytest.mark.slow
 def test_the_promises_are_near_what_is_needed(capfd: pytest.CaptureFixture[str]) -> None:
     """On average the arena within 3 % of what the interpreter takes, and the file within 1 %."""

@@ -3,7 +3,8 @@
     arena = head + tail
     head  = max over ops of the live tensors, each rounded up to 16 bytes; nothing is in place;
             or what planning them takes before the first op runs, if that is more: networks of many ops with small maps
-    tail  = 8 B a channel of convolutions + 64 B an op + 24 B a tensor + what the op's kernel keeps + a base
+    tail  = 2 x 4 B a channel, each array rounded up to 16 bytes, for every convolution
+            + 64 B an op + 24 B a tensor + what the op's kernel keeps + a base
     file  = weights and biases + 12 B a channel + 110 to 272 B an op with its tensors + a base
 
 The head is what the interpreter's own planner gives, to the byte. Tail and file are upper bounds whose constants are
@@ -27,7 +28,8 @@ from budgetnet.networks import Block, Conv, Network, Padding, Px
 
 ALIGNMENT_BYTES = 16
 """Every tensor of the arena starts at a multiple of this."""
-CHANNEL_TAIL_BYTES = 8
+CHANNEL_TAIL_BYTES, CHANNEL_TAIL_ARRAYS = 4, 2
+"""A convolution keeps a multiplier and a shift of every channel, each in an array of its own."""
 OP_TAIL_BYTES = 64
 TENSOR_TAIL_BYTES = 24
 KERNEL_TAIL_BYTES: Mapping[Code, int] = {
@@ -45,7 +47,7 @@ KERNEL_TAIL_BYTES: Mapping[Code, int] = {
     "TANH": 16,
     "SOFTMAX": 96,
 }
-TAIL_BASE_BYTES = 800
+TAIL_BASE_BYTES = 768
 CHANNEL_FILE_BYTES = 12
 OP_FILE_BYTES: Mapping[Code, int] = {
     "CONV_2D": 256,
@@ -222,11 +224,19 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
+def channels_tail_bytes(channels: int) -> int:
+    """What the scales of so many channels keep in the arena, where every array starts at a multiple of 16.
+
+    Source: tensorflow/tflite-micro, single_arena_buffer_allocator.cc, `AllocatePersistentBuffer`.
+    """
+    return CHANNEL_TAIL_ARRAYS * _aligned(CHANNEL_TAIL_BYTES * channels)
+
+
 def tail_bytes_of(op: TfliteOp) -> int:
     """What an op and its constants, and the tensor that it makes, keep in the arena."""
     tensors = 1 + len(op.constants)
     return (
-        CHANNEL_TAIL_BYTES * op.scaled_channels
+        channels_tail_bytes(op.scaled_channels)
         + KERNEL_TAIL_BYTES[op.code]
         + OP_TAIL_BYTES
         + TENSOR_TAIL_BYTES * tensors
