@@ -30,13 +30,18 @@ AGAIN = "remove it, and the same command goes on from what lies before it"
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write named tensors as safetensors, aside and renamed; equal tensors and metadata give equal bytes."""
+    """Write named tensors as safetensors, aside and renamed."""
+    with written_aside(Path(path)) as aside:
+        aside.write_bytes(safetensors_of(tensors, metadata))
+
+
+def safetensors_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """The safetensors file of named tensors; equal tensors and metadata give equal bytes."""
     # Row by row, for safetensors keeps no strides; copies, for it refuses tensors that share memory.
     rows = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    with written_aside(Path(path)) as aside:
-        aside.write_bytes(_sorted_header(save(rows, dict(metadata or {}))))
+    return _sorted_header(save(rows, dict(metadata or {})))
 
 
 def _sorted_header(content: bytes) -> bytes:

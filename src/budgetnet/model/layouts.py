@@ -7,7 +7,7 @@ layout only says how the keys of a block begin and what its parts are called.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,16 +54,23 @@ def translated(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) 
 
     A 1x1 convolution on one pixel and a linear layer are the same: `fitted` gives them our shape.
     """
+    names = our_names(layout, network, tensors)
+    return {names[key]: tensor for key, tensor in tensors.items()}
+
+
+def our_names(layout: Layout, network: Network, keys: Iterable[str]) -> dict[str, str]:
+    """Our name for each of their keys; the key itself where the network has none."""
+    keys = tuple(keys)
     names = {
         f"{foreign_name}.{suffix}": f"{name}.{suffix}"
-        for name, foreign_name in _pairs(layout, network, tensors)
+        for name, foreign_name in _pairs(layout, network, keys)
         for suffix in SUFFIXES
     }
-    return {names.get(key, key): tensor for key, tensor in tensors.items()}
+    return {key: names.get(key, key) for key in keys}
 
 
-def _pairs(layout: Layout, network: Network, tensors: Mapping[str, Tensor]) -> Pairs:
-    initial = _starts(layout.blocks, tensors)
+def _pairs(layout: Layout, network: Network, keys: Iterable[str]) -> Pairs:
+    initial = _starts(layout.blocks, keys)
     blocks = [(f"stages.{i}.{j}", block) for i, row in enumerate(network.stage_blocks()) for j, block in enumerate(row)]
     for (ours, block), start in zip(blocks, initial, strict=False):
         for part, conv, norm in layout.parts(block):
@@ -81,7 +88,7 @@ def layout_starts(layout: Layout, keys: Mapping[str, object]) -> list[str]:
     return _starts(layout.blocks, keys)
 
 
-def _starts(pattern: str, keys: Mapping[str, object]) -> list[str]:
+def _starts(pattern: str, keys: Iterable[str]) -> list[str]:
     """What the keys of each block begin with, by the numbers in them."""
     found = {match.group() for key in keys if (match := re.match(pattern, key))}
     return sorted(found, key=lambda start: [int(number) for number in re.findall(r"\d+", start)])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +17,14 @@ from typing import Any
 
 from torch import Tensor
 
+from budgetnet.arguments import shown
+from budgetnet.codec import as_object
 from budgetnet.costs.network_cost import cost
 from budgetnet.model.checkpoints import checkpoint_prefix, checkpoint_preprocessing, read_checkpoint
 from budgetnet.model.class_names import named_classes
-from budgetnet.model.files import TORCH_SUFFIXES, check_numbers, load_tensors, read_torch
+from budgetnet.model.files import TORCH_SUFFIXES, check_numbers, load_tensors, read_header, read_torch
 from budgetnet.model.hdf5 import KERAS_SUFFIXES, load_keras
+from budgetnet.model.hub_folder import HUB, HUB_CONFIG, HUB_WEIGHTS, HubNotes, hub_folder, read_config
 from budgetnet.model.keras import keras_application, keras_preprocessing, keras_shaped, keras_tensors, keras_translated
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, layout_of, layout_starts, translated
 from budgetnet.model.state_dicts import StateDict, state_dict_of
@@ -38,10 +40,9 @@ from budgetnet.model.tflite import (
 )
 from budgetnet.model.tflite_file import TFLITE_SUFFIX, load_tflite
 from budgetnet.model.tflite_graph import graph_of
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network, zoo
-from budgetnet.reading import read_json_file
 
-HUB = "hf-hub:"
 LARGE_EPS = (
     *(f"efficientnet_b{size}" for size in (5, 6, 7)),
     *(f"efficientnetv2_{size}" for size in ("s", "m", "l")),
@@ -81,7 +82,7 @@ class Foreign:
     any, with the file's classes and input channels; `shaped` gives any network those. Padding and BatchNorm's epsilon
     are not among the tensors: `form_known` says whether the source tells them. `classes`: their names, where it does.
     `temperature`: what its logits are divided by before they become probabilities. `side_px`: the short side that its
-    images were decoded to, where it says so.
+    images were decoded to, where it says so. `trust`: when not to believe its answers, where it does.
     """
 
     where: str
@@ -95,6 +96,7 @@ class Foreign:
     classes: tuple[str, ...] | None = None
     temperature: float = 1.0
     side_px: int | None = None
+    trust: Trust | None = None
 
     def network_like(self, network: Network) -> Network:
         """That network with the classes and the input channels of these tensors."""
@@ -127,8 +129,14 @@ def _opened(source: str | Path) -> Foreign | None:
     text = str(source)
     if text in PACKAGES:
         return _package(PACKAGES[text])
-    if text.startswith(HUB):
-        return _hub(text.removeprefix(HUB))
+    if (folder := hub_folder(source)) is not None:
+        try:
+            return _of_hub(text, folder)
+        except ValueError as error:
+            if not text.startswith(HUB):
+                raise
+            what = f"what the hub gave for {text.removeprefix(HUB)} is damaged"
+            raise ValueError(f"{what}; remove it from its cache and try again ({error})") from error
     path = Path(source)
     if (prefix := checkpoint_prefix(path)) is not None:
         return _checkpoint(prefix)
@@ -196,8 +204,9 @@ def installed() -> dict[str, Network]:
     cached: dict[str, Network] = {}
     for name in _cached():
         with contextlib.suppress(ValueError):  # timm has families that are not in the zoo: no relatives of any
-            if (network := _hub(name).network) is not None:
-                cached[f"{HUB}{name}"] = network
+            found = _opened(f"{HUB}{name}")
+            if found is not None and found.network is not None:
+                cached[f"{HUB}{name}"] = found.network
     return packages | cached
 
 
@@ -210,7 +219,7 @@ def _cached() -> list[str]:
         repos = scan_cache_dir().repos
     except CacheNotFound:
         return []
-    wanted = {"config.json", "model.safetensors"}
+    wanted = {HUB_CONFIG, HUB_WEIGHTS}
     return sorted(
         repo.repo_id
         for repo in repos
@@ -336,56 +345,50 @@ def _checkpoint(prefix: Path) -> Foreign:
     return dataclasses.replace(foreign, preprocessing={**foreign.preprocessing, **stated})
 
 
-def _hub(repository: str) -> Foreign:
-    """A model of the Hugging Face hub, from its cache where it is there, with timm's configuration.
-
-    `repository` is OWNER/NAME, or OWNER/NAME@REVISION for the model as it was at a commit, a tag or a branch.
-    """
-    name, revision = _revised(repository)
-    from huggingface_hub import hf_hub_download, logging
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # its retries would stand before our one line
-    try:
-        asked_files = ("config.json", "model.safetensors")
-        files = [Path(hf_hub_download(name, file, revision=revision)) for file in asked_files]
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        raise ValueError(
-            f"cannot get {repository} from the hub ({type(error).__name__}); check the name and the network connection"
-        ) from error
-    finally:
-        logging.set_verbosity(verbosity)
-    try:
-        config, tensors = read_json_file(files[0]), load_tensors(files[1])[0]
-    except ValueError as error:
-        what = f"what the hub gave for {repository} is damaged"
-        raise ValueError(f"{what}; remove it from its cache and try again ({error})") from error
-    return timm_config(f"{HUB}{repository}", tensors, config if isinstance(config, dict) else {})
-
-
-def _revised(repository: str) -> tuple[str, str | None]:
-    """The name, and the revision where one is asked for."""
-    name, at, revision = repository.partition("@")
-    if at and not re.fullmatch(r"[\w.][\w./-]*", revision):
-        raise ValueError(f"{HUB}{repository} names no revision; write {HUB}{name}@ and a commit, a tag or a branch")
-    return name, revision if at else None
+def _of_hub(source: str, folder: Path) -> Foreign | None:
+    """The weights of a folder as the hub has it, by timm's configuration; None for weights under our own names."""
+    config, path = read_config(folder), folder / HUB_WEIGHTS
+    if read_header(path).metadata.get("format", "pt") != "pt":
+        return None
+    return timm_config(source, load_tensors(path)[0], config)
 
 
 def timm_config(where: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> Foreign:
     """Weights with timm's config.json beside them: architecture, input size, mean, std, crop, interpolation."""
-    architecture = str(config.get("architecture", ""))
+    architecture, notes = str(config.get("architecture", "")), HubNotes.of(where, config)
     found = state_dict_of(where, dict(tensors))
     foreign = foreign_tensors(architecture or where, found.tensors)
-    row: Mapping[str, Any] = config.get("pretrained_cfg") or config
+    row = as_object(config.get("pretrained_cfg") or config, f"pretrained_cfg of {where}")
     names = named_classes(row.get("label_names") or config.get("label_names"))
-    stated = {name: tuple(row[name]) for name in ("mean", "std") if name in row}
+    stated: dict[str, Any] = {name: _numbers(where, row, name) for name in ("mean", "std") if name in row}
     stated |= {"crop_share": row["crop_pct"]} if "crop_pct" in row else {}
+    stated |= {"fit": "stretch"} if row.get("crop_mode") == "squash" else {}
     stated |= {"interpolation": row["interpolation"]} if row.get("interpolation") in ("bilinear", "bicubic") else {}
     network = foreign.network
     if network is not None and "input_size" in row:
-        network = dataclasses.replace(network, resolution_px=tuple(row["input_size"][1:]))
+        network = dataclasses.replace(network, resolution_px=_numbers(where, row, "input_size")[1:])
     preprocessing = {**foreign.preprocessing, **stated}
-    return dataclasses.replace(
+    said = dataclasses.replace(
         foreign, where=where, network=network, form_known=True, preprocessing=preprocessing, classes=names
+    )
+    return said if notes is None else _as_noted(said, notes)
+
+
+def _numbers(where: str, row: Mapping[str, Any], name: str) -> tuple[Any, ...]:
+    """A list of numbers of timm's configuration."""
+    if not isinstance(row[name], list) or not all(isinstance(one, int | float) for one in row[name]):
+        raise ValueError(f"{name} in pretrained_cfg of {where} is {shown(row[name])}; it must be a list of numbers")
+    return tuple(row[name])
+
+
+def _as_noted(foreign: Foreign, notes: HubNotes) -> Foreign:
+    """Another library's form of weights that are ours."""
+    return dataclasses.replace(
+        foreign,
+        network=notes.network,
+        preprocessing=dataclasses.asdict(notes.preprocessing),
+        classes=notes.classes,
+        temperature=notes.temperature,
+        side_px=notes.side_px,
+        trust=notes.trust,
     )

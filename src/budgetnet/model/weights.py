@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from budgetnet.arguments import path as path_of
+from budgetnet.atomic_write import written_aside
 from budgetnet.codec import from_plain, to_plain
 from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.class_names import numbered_classes
-from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, save_tensors
+from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, safetensors_of
+from budgetnet.model.hub_folder import HUB_CONFIG, HUB_WEIGHTS, OWN_WEIGHTS, hub_folder
 from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
 from budgetnet.model.state_dicts import state_dict_of
 from budgetnet.model.trust import Trust
@@ -29,7 +31,7 @@ from budgetnet.networks import Network, Norm, Rounding
 from budgetnet.reading import named_json, shown
 
 FORMAT = "budgetnet.weights.v1"
-FILE = "weights.safetensors"
+FILE = OWN_WEIGHTS
 """The weights have this name in a run's folder."""
 
 SIDE_NOTE = "side_px"
@@ -78,7 +80,21 @@ def save_weights(
     temperature: float = 1.0,
     trust: Trust | None = None,
 ) -> None:
-    """Write a model with all that its use needs: network, classes (in the order of the logits), preprocessing.
+    """Write a model with all that its use needs, as `weights_content` has it."""
+    content = weights_content(model, classes, preprocessing, notes, temperature, trust)
+    with written_aside(Path(path)) as aside:
+        aside.write_bytes(content)
+
+
+def weights_content(
+    model: Model,
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    notes: Mapping[str, str] | None = None,
+    temperature: float = 1.0,
+    trust: Trust | None = None,
+) -> bytes:
+    """A model as a file with all that its use needs: network, classes (in the order of the logits), preprocessing.
 
     `preprocessing` is anything that JSON can hold; `notes` are strings under names of your own; `temperature` is what
     logits are divided by before they become probabilities, `trust` says when not to believe them. Raises `ValueError`
@@ -99,7 +115,7 @@ def save_weights(
         "temperature": repr(float(temperature)),
         **({} if trust is None else {"trust": json.dumps(to_plain(trust))}),
     }
-    save_tensors(path, model.state_dict(), own | dict(notes or {}))
+    return safetensors_of(model.state_dict(), own | dict(notes or {}))
 
 
 def load_model(source: str | Path, network: Network | None = None, class_names: Sequence[str] | None = None) -> Weights:
@@ -220,7 +236,7 @@ def _foreign_model(foreign: Foreign, wanted: Network | None) -> Weights:
         classes = _usual_classes(network.classes)
     preprocessing = for_channels(foreign.where, foreign.preprocessing, network.in_channels)
     notes = {} if foreign.side_px is None else {SIDE_NOTE: str(foreign.side_px)}
-    return Weights(model.eval(), classes, preprocessing, notes, headless, foreign.temperature)
+    return Weights(model.eval(), classes, preprocessing, notes, headless, foreign.temperature, foreign.trust)
 
 
 def _usual_classes(count: int) -> tuple[str, ...]:
@@ -283,7 +299,7 @@ def load_weights(model: Model, source: str | Path) -> Model:
 
 def _check_form(where: str, network: Network, wanted: Network) -> None:
     """Raise the one-line `ValueError` where weights of a network would mean something else in another."""
-    if (stored := _computation(network)) != (expected := _computation(wanted)):
+    if (stored := computation(network)) != (expected := computation(wanted)):
         fields = (field.name for field in dataclasses.fields(Network))
         differing = ", ".join(name for name in fields if getattr(stored, name) != getattr(expected, name))
         raise ValueError(f"{where} holds weights of {network.name}, which computes otherwise: {differing} differ")
@@ -355,12 +371,18 @@ def adapted_stem(kernel: Tensor, channels: int) -> Tensor:
 
 
 def weights_path(source: str | Path) -> Path:
-    """The weights file of a run's folder; a file is itself. Raises `ValueError` for a folder without one."""
+    """The weights file of a run's folder, or of one as the hub has it; a file is itself.
+
+    Raises `ValueError` for a folder without one.
+    """
+    if (folder := hub_folder(source)) is not None:
+        return folder / HUB_WEIGHTS
     path = Path(source)
     if not path.is_dir():
         return path
     if not (path / FILE).is_file():
-        raise ValueError(f"{source} holds no {FILE}; give a finished run's folder or a weights file")
+        lacks = FILE if not (path / HUB_CONFIG).is_file() else f"{HUB_WEIGHTS} beside its {HUB_CONFIG}"
+        raise ValueError(f"{source} holds no {lacks}; give a finished run's folder or a weights file")
     return path / FILE
 
 
@@ -373,7 +395,7 @@ def _network_of(metadata: Mapping[str, str], path: Path) -> Network:
         raise ValueError(f"the network in {path} is damaged: {error}") from error
 
 
-def _computation(network: Network) -> Network:
+def computation(network: Network) -> Network:
     """The network with everything made equal that does not change what its weights compute."""
     return dataclasses.replace(
         network,
