@@ -27,6 +27,7 @@ from efficientnet_pytorch import EfficientNet
 from torch import Tensor, nn
 from torchvision import models
 
+from budgetnet.model.timm_names import timm_name
 from budgetnet.model.weights import Weights, load_model
 from budgetnet.networks.zoo import names
 from tests.support import keras_models as keras
@@ -46,24 +47,6 @@ TORCHVISION = {
 EFFICIENTNET_PYTORCH = {
     f"efficientnet-{size}": f"tf_efficientnet_{size}" for size in (*(f"b{number}" for number in range(9)), "l2")
 }
-RENAMED = (
-    ("mobilenet_v1", "mobilenetv1_100"),
-    ("mobilenet_v2", "mobilenetv2_100"),
-    ("mobilenet_v3_small", "mobilenetv3_small_100"),
-    ("mobilenet_v3_large", "mobilenetv3_large_100"),
-    ("mobilenet_v4", "mobilenetv4"),
-    ("mnasnet_a1", "semnasnet_100"),
-    ("mnasnet_b1", "mnasnet_100"),
-    ("efficientnet_edgetpu_", "efficientnet_e"),
-    ("ghostnet", "ghostnet_100"),
-)
-
-
-def timm_name(name: str) -> str:
-    """timm's name of a network of the zoo."""
-    for ours, theirs in RENAMED:
-        name = name.replace(ours, theirs)
-    return name
 
 
 def timm_networks() -> dict[str, str]:

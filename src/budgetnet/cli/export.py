@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from budgetnet.ship.exported import Exported, ExportedFile
 
 To = Annotated[
-    Literal["tflite", "onnx", "openvino", "c", "all"],
-    Parameter(group=OUTPUT, metavar="FORMAT", help="The format of the file; all: each whose packages are installed."),
+    Literal["tflite", "onnx", "openvino", "c", "hub", "all"],
+    Parameter(
+        group=OUTPUT,
+        metavar="FORMAT",
+        help="The format of the file; all: each but hub whose packages are installed.",
+    ),
 ]
 NumberTypeOption = Annotated[
     Literal["int8", "float32"] | None,
@@ -32,7 +36,7 @@ OutFile = Annotated[
     Parameter(
         group=OUTPUT,
         metavar="FILE",
-        help="The file, with --to all a folder; else model.tflite, model.onnx and the like in the run's folder.",
+        help="The file, or folder for openvino, c, hub and all; else model.tflite and the like in the run's folder.",
     ),
 ]
 
@@ -50,14 +54,15 @@ def export(
         bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
     ] = False,
     softmax: Annotated[
-        bool, Parameter(group=OUTPUT, help="Probabilities out of the file, in place of logits; not for c.")
+        bool, Parameter(group=OUTPUT, help="Probabilities out of the file, in place of logits; not for c and hub.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Write the file that a device runs, and hold it to the budget and the accuracy of its run.
+    """Write the file that a device runs, or a folder to publish, and hold it to the budget and accuracy of its run.
 
     tflite: int8 for LiteRT and TensorFlow Lite Micro, float32 for LiteRT; onnx: for ONNX Runtime; openvino: a folder;
     c: a folder of C++ with the int8 file as an array, for Arduino, PlatformIO and CMake. Plain pixels in, logits out.
+    hub: a folder for the Hugging Face hub with a model card, which timm loads where it has the network.
     Ranges of int8 are read from training images, validation images choose among them and among the ways to int8; the
     file answers the test images once.
 

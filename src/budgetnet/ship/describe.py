@@ -7,6 +7,9 @@ from pathlib import Path
 from budgetnet.draw.wording import percent, points, signed
 from budgetnet.ship.exported import ExportedFile
 
+UPLOAD = "hf upload OWNER/NAME FOLDER"
+"""A folder for the hub is published by this command."""
+
 
 def accuracy_words(file: ExportedFile) -> str:
     """The share of the test images that it gets right, and that of the model that it was made of."""
@@ -19,10 +22,13 @@ def accuracy_words(file: ExportedFile) -> str:
 def facts_of_file(file: ExportedFile) -> dict[str, str]:
     """What it takes and how well it answers, by names."""
     change, low, high = (signed(100 * value, 1) for value in (file.change.value, file.change.low, file.change.high))
+    stored = "weights" if file.format == "hub" else "flash"
     rows = {
         "file": file.file,
-        "flash": f"{file.flash_bytes:,} bytes (with all else {file.bytes:,})",
+        stored: f"{file.flash_bytes:,} bytes (with all else {file.bytes:,})",
     }
+    if file.format == "hub":
+        rows["card"] = f"{Path(file.file).name}/README.md: fill in the licence if it says so, then {UPLOAD}"
     if file.format == "c":
         rows["compiled"] = f"not compiled here; {Path(file.file).name}/README.md says how"
     if file.arena_bytes is not None:

@@ -11,7 +11,7 @@ from budgetnet.data import Data, data_of
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
-from budgetnet.ship.formats import ROWS, FormatRow
+from budgetnet.ship.formats import DEVICE_FORMATS, ROWS, FormatRow
 from budgetnet.ship.judged import exported
 from budgetnet.ship.subject import Subject
 
@@ -27,7 +27,8 @@ def export(
     softmax: bool = False,
 ) -> Exported:
     """Write a trained network as the file that a device runs: a TensorFlow Lite file for LiteRT, and in int8 for
-    TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware.
+    TensorFlow Lite Micro; an ONNX file for ONNX Runtime; a folder for OpenVINO; or a folder of C++ for firmware. Or as
+    a folder for the Hugging Face hub, with a model card, which timm loads where it has the network.
 
     The file takes plain pixels at the network's size and gives logits; labels, preprocessing and temperature lie in the
     format's metadata (docs/shipping.md). For int8, ranges are read from training images; of several quantiles, of
@@ -39,10 +40,11 @@ def export(
 
     Args:
         run: A run's folder, or a source of weights as `load_weights` takes it.
-        to: "tflite", "onnx", "openvino", "c", or "all" for every format whose packages are installed.
+        to: "tflite", "onnx", "openvino", "c", "hub", or "all" for every format but "hub" whose packages are installed.
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
         out: The file; unless given, model.tflite, model.onnx and the like in the run's folder (docs/shipping.md). With
-            "all" a folder that is there. A folder of an earlier export is replaced as a whole.
+            "all" a folder that is there. A folder of an earlier export is replaced as a whole; one of "hub", whose card
+            people edit, is not: there it must be new or empty.
         dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
@@ -73,7 +75,8 @@ def export(
     flag("softmax", softmax)
     if softmax and to != "all" and not ROWS[to].softmax:
         known = ", ".join(name for name, row in ROWS.items() if row.softmax)
-        raise ValueError(f"softmax is for {known}; a folder of C gives probabilities as it is")
+        why = "; a folder of C gives probabilities as it is" if to == "c" else ", and a folder for the hub has logits"
+        raise ValueError(f"softmax is for {known}{why}")
     listener("progress", progress)
     wanted = _wanted(to, dtype)
     targets = [_target(run, out, name, kind, several=to == "all") for name, kind in wanted]
@@ -94,11 +97,11 @@ def export(
 def _wanted(to: Format | Literal["all"], dtype: NumberType | None) -> list[tuple[Format, NumberType]]:
     """The formats with their number types. Raises `ValueError` where a package of the one that is named is missing."""
     if to == "all":
-        there: list[Format] = [name for name in FORMATS if not ROWS[name].missing()]
+        there: list[Format] = [name for name in DEVICE_FORMATS if not ROWS[name].missing()]
         if not there:
             raise ValueError(
                 "no format's packages are installed; pip install "
-                + " or ".join(f"'budgetnet[{row.extra}]'" for row in ROWS.values())
+                + " or ".join(dict.fromkeys(f"'budgetnet[{ROWS[name].extra}]'" for name in DEVICE_FORMATS))
             )
         return [
             (name, kind)
@@ -129,6 +132,8 @@ def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType, sev
         return _replaceable(target / name, row)
     if row.inside and target.is_dir():
         return _replaceable(target, row)
+    if row.inside and target.exists():
+        raise ValueError(f"{target} is a file; give --out the name of a new folder")
     if target.is_dir() or not target.parent.is_dir():
         wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
         raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
@@ -136,7 +141,13 @@ def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType, sev
 
 
 def _replaceable(target: Path, row: FormatRow) -> Path:
-    """The path. Raises a one-line `ValueError` for a folder with files that no export wrote: it would go as a whole."""
-    if target.is_dir() and any(target.iterdir()) and not row.is_of(target):
+    """The path. Raises a one-line `ValueError` for a folder with files that no export wrote: it would go as a whole.
+
+    Of a folder to publish people edit the card, so that none is replaced.
+    """
+    filled = target.is_dir() and any(target.iterdir())
+    if filled and not row.on_a_device:
+        raise ValueError(f"{target} is there and not empty; remove it, or give --out the name of a new folder")
+    if filled and not row.is_of(target):
         raise ValueError(f"{target} is a folder of something else; give --out the name of a new folder")
     return target

@@ -10,7 +10,7 @@ from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from budgetnet.model.trust import CheckedPromise
 from budgetnet.statistics import Estimate
 
-Format = Literal["tflite", "onnx", "openvino", "c"]
+Format = Literal["tflite", "onnx", "openvino", "c", "hub"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 NumberType = Literal["int8", "float32"]
 NUMBER_TYPES: tuple[NumberType, ...] = get_args(NumberType)
@@ -41,11 +41,11 @@ class ExportedFile:
     """A file for a device, as it is measured there.
 
     Attributes:
-        format: "tflite", "onnx", "openvino" or "c".
+        format: "tflite", "onnx", "openvino", "c" or "hub".
         dtype: The number type of its weights and maps, "int8" or "float32".
         file: Its path; of a format that is a folder the folder's.
         bytes: Its size; of a folder that of its files.
-        flash_bytes: What of it is flashed: without the labels and notes behind the model.
+        flash_bytes: What of it is flashed: without the labels and notes behind the model; of "hub" its weights.
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for float32.
         allocated: Whether its interpreter was given so many bytes here and answered; None where it is not installed,
             and for float32.
@@ -63,7 +63,7 @@ class ExportedFile:
         tried: The ways to eight bits that were tried, in their order; the file is the one of the least divergence; none
             for float32.
         latency_ms: Milliseconds of one image on one thread of the machine that exported it, by this format's runtime
-            there: no device's. None where two halves of the runs differ too much.
+            there: no device's. None where two halves of the runs differ too much, and for "hub".
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
         promises: The promises of 1, 2, 5 and 10 % of errors that can be made of the file, and what came of them on the
             test images.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from budgetnet.model.exported_names import NOTES
+from budgetnet.model.hub_folder import HUB_CONFIG, HUB_WEIGHTS
 from budgetnet.ship.exported import Format, NumberType
 from budgetnet.ship.made import Maker, Opener
 
@@ -26,6 +27,8 @@ class FormatRow:
         making: The modules that making it in a number type takes beside them; the extra brings these, too.
         inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
             and its notes: other tools write such files, too.
+        on_a_device: Whether a device stores and runs it. Others are for people to publish: they are held to the budget
+            as the run counts it, are not timed, and are read as the weights of a run are, by torch.
     """
 
     title: str
@@ -36,6 +39,7 @@ class FormatRow:
     inside: tuple[str, ...] = ()
     softmax: bool = False
     making: Mapping[NumberType, Mapping[str, str]] = field(default_factory=dict)
+    on_a_device: bool = True
 
     def is_of(self, path: Path) -> bool:
         """Whether `export` wrote this file or folder, whole or cut short, for all that its name and content say."""
@@ -92,12 +96,24 @@ ROWS: Mapping[Format, FormatRow] = {
         extra="tflite",
         inside=(NOTES, "src/model.cc"),
     ),
+    "hub": FormatRow(
+        title="Hugging Face hub",
+        runtime="torch",
+        names={"float32": "hub"},
+        packages={},  # timm, where it has the network: `make` says so
+        extra="hub",
+        inside=(HUB_CONFIG, HUB_WEIGHTS),
+        on_a_device=False,
+    ),
 }
+DEVICE_FORMATS: tuple[Format, ...] = tuple(name for name, row in ROWS.items() if row.on_a_device)
+"""Files of these formats are run by a device."""
 
 
 def format_of(path: Path) -> Format | None:
-    """The format of a file or folder that `export` wrote; None for all else, files of other tools among it."""
-    return next((name for name, row in ROWS.items() if row.is_of(path)), None)
+    """The format of a file or folder for devices that `export` wrote; None for all else, files of other tools among
+    it."""
+    return next((name for name in DEVICE_FORMATS if ROWS[name].is_of(path)), None)
 
 
 def maker(name: Format) -> Maker:
@@ -111,11 +127,16 @@ def maker(name: Format) -> Maker:
             from budgetnet.ship.openvino.make import make
         case "c":
             from budgetnet.ship.c.make import make
+        case "hub":
+            from budgetnet.ship.hub.make import make
     return make
 
 
 def opener(name: Format) -> Opener:
-    """What reads files of a format, without torch. Raises a one-line `ValueError` where a package is missing."""
+    """What reads files of a format, those for devices without torch.
+
+    Raises a one-line `ValueError` where a package is missing.
+    """
     ROWS[name].check_installed()
     match name:
         case "tflite":
@@ -126,4 +147,6 @@ def opener(name: Format) -> Opener:
             from budgetnet.ship.openvino.read import opened
         case "c":
             from budgetnet.ship.c.read import opened
+        case "hub":
+            from budgetnet.ship.hub.read import opened
     return opened

@@ -40,18 +40,20 @@ def faults_of(file: ExportedFile) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def limits_of(network: Network, budget: Budget, flash_bytes: int, arena_bytes: int | None) -> tuple[LimitRow, ...]:
-    """What a file uses of each limit; a limit on training is the run's own affair.
+def counted(network: Network, budget: Budget) -> tuple[LimitRow, ...]:
+    """What a network uses of each limit as the budget counts it; a limit on training is the run's own affair."""
+    return tuple(row for row in limit_rows(budget.price(network), budget) if row.name != "train_bytes")
 
-    Where no arena is known, limits on RAM are left to the run's certificate.
-    """
+
+def limits_of(network: Network, budget: Budget, flash_bytes: int, arena_bytes: int | None) -> tuple[LimitRow, ...]:
+    """What a file uses of each limit; where no arena is known, limits on RAM are left to the run's certificate."""
     real = {"weight_bytes": flash_bytes}
-    left_out = {"train_bytes"}
+    left_out: set[str] = set()
     if arena_bytes is None:
         left_out |= {"peak_activation_bytes", "peak_bytes"}
     else:
         real |= {"peak_activation_bytes": arena_bytes, "peak_bytes": flash_bytes + arena_bytes}
-    rows = (row for row in limit_rows(budget.price(network), budget) if row.name not in left_out)
+    rows = (row for row in counted(network, budget) if row.name not in left_out)
     return tuple(
         LimitRow(row.name, row.limit, real.get(row.name, row.used), row.limit - real.get(row.name, row.used))
         for row in rows

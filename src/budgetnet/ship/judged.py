@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from budgetnet.atomic_write import folder_written_aside, written_aside
+from budgetnet.budgets.budget import Budget, LimitRow
 from budgetnet.model.probabilities import class_probabilities_of_file, logits_of_probabilities
+from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
 from budgetnet.ship.exported import ExportedFile, Format, NotGoodEnoughError, NumberType
-from budgetnet.ship.formats import maker, opener
-from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, faults_of, limits_of
+from budgetnet.ship.formats import ROWS, maker, opener
+from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, counted, faults_of, limits_of
 from budgetnet.ship.made import Made
 from budgetnet.ship.subject import Subject
 from budgetnet.statistics import paired_difference, wilson
@@ -57,7 +59,7 @@ def _write(part: Path, content: bytes | Mapping[str, bytes]) -> None:
 
 def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
     """What the file is and does, by its answers to the test images as it is read back."""
-    images, budget = subject.images, subject.budget
+    images, budget, on_a_device = subject.images, subject.budget, ROWS[to].on_a_device
     labels = images.labels(images.test)
     runner, expected = opener(to)(part, True), images.test_logits
     answers, notes = runner.logits(images.pixels(images.test)), runner.notes
@@ -87,10 +89,15 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
         quantile=made.quantile,
         calibration_images=made.calibration_images,
         tried=made.tried,
-        latency_ms=latency_ms_of(part, to),
-        keeps=() if budget is None else limits_of(subject.loaded.network, budget, made.flash_bytes, made.arena_bytes),
+        latency_ms=latency_ms_of(part, to) if on_a_device else None,
+        keeps=() if budget is None else _limits(subject.loaded.network, budget, made if on_a_device else None),
         promises=tuple(one.check(confidence, right) for one in (notes.trust.promises() if notes.trust else ())),
     )
+
+
+def _limits(network: Network, budget: Budget, stored: Made | None) -> tuple[LimitRow, ...]:
+    """What is used of each limit: by the file that a device stores, else by the network as the budget counts it."""
+    return limits_of(network, budget, stored.flash_bytes, stored.arena_bytes) if stored else counted(network, budget)
 
 
 def _hint(file: ExportedFile, subject: Subject, made: Made) -> str:

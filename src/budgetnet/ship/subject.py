@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budgetnet.budgets.budget import Budget
-from budgetnet.codec import from_plain
+from budgetnet.codec import as_object, from_plain
 from budgetnet.data import Data, ImageSet, Pixels, network_pixels, open_cache
 from budgetnet.data.draw import evenly
 from budgetnet.model.trust import Trust
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.files import read_json, reading
 from budgetnet.runs.record import FILE as PLAN
+from budgetnet.runs.record import DataRecord, read_header
 from budgetnet.runs.run import Loaded, load_run
 from budgetnet.runs.split_file import FILE as SPLIT
 from budgetnet.runs.split_file import read_split
@@ -46,6 +47,35 @@ Answers = Callable[[Iterable[NDArray[np.uint8]]], NDArray[np.float32]]
 """It gives logits (n, classes) of images (h, w, c) in pixels of 0 to 255."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the weights of a run come from.
+
+    Attributes:
+        trained_here: Whether a run says how they were trained; else they are somebody's weights, exported as they are.
+        began_from: The weights that the training began from, as they were named; None where it began from drawn ones.
+            Of somebody's weights these themselves.
+        images: The images of the run by split; None for somebody's weights.
+    """
+
+    trained_here: bool
+    began_from: str | None
+    images: DataRecord | None
+
+    @classmethod
+    def of(cls, run: str) -> Origin:
+        """Of a run's folder, or of weights."""
+        home = home_of(run)
+        if home is None:
+            return cls(trained_here=False, began_from=run, images=None)
+        with reading(home / PLAN):
+            rows = read_json(home / PLAN)
+            plan, request = (as_object(rows[name], name) for name in ("plan", "request"))
+        named = (plan.get("parent"), request.get("weights"))
+        began_from = next((one for one in named if isinstance(one, str)), None)
+        return cls(trained_here=True, began_from=began_from, images=read_header(home).data)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """A run that is exported.
@@ -54,6 +84,7 @@ class Subject:
         loaded: Its model in evaluation mode, with its classes and preprocessing.
         budget: The limits that it was asked to keep; None where it had none.
         images: Its images at the network's size.
+        origin: Where its weights come from.
         softmax: Whether its files give probabilities in place of logits.
         tuning_steps: A file in eight bits is trained for so many steps, where rounding moves its answers too far.
         kept: What was found of it for the TensorFlow Lite file in int8, which the folder of C holds, too.
@@ -62,6 +93,7 @@ class Subject:
     loaded: Loaded
     budget: Budget | None
     images: SizedImages
+    origin: Origin
     softmax: bool = False
     tuning_steps: int = TUNING_STEPS
     kept: dict[NumberType, Nearest[bytes]] = field(default_factory=dict)
@@ -75,7 +107,9 @@ class Subject:
         loaded = load_run(run)
         scored = images_of(run, loaded, data, "test", "test", progress)
         pixels = open_cache(scored.images, loaded.side_px, progress=progress)
-        return cls(loaded, _budget_of(run), SizedImages(loaded, scored, pixels, _held_out(run, data, scored.images)))
+        held_out = _held_out(run, data, scored.images)
+        sized = SizedImages(loaded, scored, pixels, held_out, own=data is None)
+        return cls(loaded, _budget_of(run), sized, Origin.of(run))
 
     @classmethod
     def of_run(cls, run: Path, budget: Budget, images: ImageSet, pixels: Pixels, tuning_steps: int) -> Subject:
@@ -83,7 +117,8 @@ class Subject:
         loaded = load_run(run)
         scored = Scored(images, list(range(len(images.classes))), "test", images.indices("test"))
         held_out = _held_out(str(run), None, images)
-        return cls(loaded, budget, SizedImages(loaded, scored, pixels, held_out), tuning_steps=tuning_steps)
+        sized = SizedImages(loaded, scored, pixels, held_out, own=True)
+        return cls(loaded, budget, sized, Origin.of(str(run)), tuning_steps=tuning_steps)
 
     def notes(self, arena_bytes: int | None = None, answers: Answers | None = None) -> Notes:
         """What every file of it says of itself.
@@ -125,8 +160,14 @@ class Subject:
 class SizedImages:
     """The images of a run at its network's size: one split after another, one image after another."""
 
-    def __init__(self, loaded: Loaded, scored: Scored, pixels: Pixels, held_out: NDArray[np.int64]) -> None:
+    def __init__(self, loaded: Loaded, scored: Scored, pixels: Pixels, held_out: NDArray[np.int64], own: bool) -> None:
         self._loaded, self._scored, self._cached, self._held_out = loaded, scored, pixels, held_out
+        self._own = own
+
+    @property
+    def own(self) -> bool:
+        """Whether they are those of the run itself, in its own split, so that no choice has seen the test images."""
+        return self._own
 
     @property
     def set(self) -> ImageSet:
