@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from budgetnet.answers.evaluate import evaluate
     from budgetnet.answers.measure import measure
     from budgetnet.answers.predict import predict
+    from budgetnet.answers.profile import profile, profile_from
     from budgetnet.budgets.budget import Budget, BudgetError
+    from budgetnet.budgets.device_file import read_device
     from budgetnet.budgets.fit import fit
     from budgetnet.budgets.joint import frontier
     from budgetnet.costs.network_cost import cost
@@ -63,6 +65,9 @@ _PLACES = {
     "output_landscape": "inspect.landscape",
     "preview": "experiments.solve",
     "predict": "answers.predict",
+    "profile": "answers.profile",
+    "profile_from": "answers.profile",
+    "read_device": "budgets.device_file",
     "scale": "networks.scaling",
     "search_family": "experiments.family",
     "search_baseline": "experiments.baseline",
@@ -102,6 +107,9 @@ __all__ = [
     "output_landscape",
     "predict",
     "preview",
+    "profile",
+    "profile_from",
+    "read_device",
     "scale",
     "search_baseline",
     "search_coefficients",

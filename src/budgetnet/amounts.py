@@ -30,7 +30,11 @@ _BYTES = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)},
 }
-_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+_SECONDS = {
+    "us": Decimal("0.000001"),
+    "ms": Decimal("0.001"),
+    **{"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)},
+}
 _LONG_UNITS = {
     **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("min", "mins", "minute", "minutes"), "m"),
@@ -114,6 +118,13 @@ def seconds(text: str) -> float:
     if not total:
         raise ValueError(f"{text!r} is a time of 0; {clear}")
     return float(total)
+
+
+def microseconds(text: str) -> int:
+    """A short time with its unit, in whole microseconds, 1 at least: 8ms is 8,000. Raises a one-line `ValueError`."""
+    if re.fullmatch(r"[+-]?\d+(?:\.\d+)?", text.strip()):
+        raise ValueError(f"{text!r} has no unit: write {text.strip()}ms, or {text.strip()}us")
+    return max(1, round(1_000_000 * seconds(text)))
 
 
 def share(text: str) -> float:

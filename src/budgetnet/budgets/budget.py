@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from budgetnet.amounts import count, size_bytes
+from budgetnet.amounts import count, microseconds, size_bytes
 from budgetnet.arguments import integer, number, of_kind
 from budgetnet.budgets.dials import DIALS
 from budgetnet.budgets.path import without_skips
@@ -21,12 +21,15 @@ from budgetnet.codec import (
     require_known,
     to_plain,
 )
+from budgetnet.costs.latency import DeviceTiming
 from budgetnet.costs.network_cost import Cost, DType, cost, least_cost
 from budgetnet.costs.planners import Runtime, planner_of
 from budgetnet.networks import Network, choose
 from budgetnet.networks.scaling import FitStrategy
 
-LimitName = Literal["macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes"]
+LimitName = Literal[
+    "macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes", "latency_us"
+]
 LIMITS: tuple[LimitName, ...] = get_args(LimitName)
 """The fields of a budget that are limits."""
 TIME, MEMORY = "time", "memory"
@@ -50,7 +53,7 @@ class Budget:
     """Limits on a network. Every field that is not None is one.
 
     A limit is a positive integer in any form: 60_000_000, 60e6, a number of numpy, or text as people write it, such as
-    "60M" or "4MiB".
+    "60M", "4MiB" or "8ms".
 
     Attributes:
         macs: Most multiply-adds for one image.
@@ -65,9 +68,13 @@ class Budget:
         runtime: What runs the network: "deployed", a lower bound for all, or "tflite_micro", for int8 and one image.
             There `weight_bytes` limits its file, and `peak_activation_bytes` its arena: all that it needs of RAM for
             the network.
+        latency_us: Most microseconds of an inference of one image on the device of `timing`. It is compared with what
+            nine in ten networks keep: the prediction and its margin.
+        timing: How long networks take on the device: `read_device` has it from a device file.
 
     Raises:
-        ValueError: There is no limit, a value is not a limit, or the runtime does not have this dtype or batch.
+        ValueError: There is no limit, a value is not a limit, the runtime does not have this dtype or batch, or there
+            is a latency without a timing, or the other way round.
 
     Example:
         >>> import budgetnet
@@ -86,13 +93,22 @@ class Budget:
     dtype: DType = "float32"
     batch: int = 1
     runtime: Runtime = field(default="deployed", metadata=ONLY_IF_SET)
+    latency_us: int | None = field(default=None, metadata=ONLY_IF_SET)
+    timing: DeviceTiming | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         if not self.limits():
             raise ValueError(f"a budget needs at least one limit: {', '.join(LIMITS)}")
         for name, limit in self.limits().items():
-            written = size_bytes if name.endswith("bytes") else count
-            object.__setattr__(self, name, integer(name, limit, written=written))
+            object.__setattr__(self, name, integer(name, limit, written=_written(name)))
+        if (self.latency_us is None) != (self.timing is None):
+            missing, there = ("timing", "latency_us") if self.timing is None else ("latency_us", "timing")
+            raise ValueError(
+                f"a budget has {there} and no {missing}; a latency is a limit on a device: `budgetnet profile` "
+                "writes a device file, which budgetnet.read_device reads"
+            )
+        if self.timing is not None:
+            of_kind("timing", self.timing, DeviceTiming, "a DeviceTiming, as budgetnet.read_device reads it")
         choose("dtype", self.dtype, get_args(DType))
         object.__setattr__(self, "batch", integer("batch", self.batch))
         planner_of(self.runtime, self.batch, self.dtype)
@@ -166,11 +182,24 @@ class Budget:
         known = [each.name for each in dataclasses.fields(Budget)]
         if unknown := sorted(set(row) - set(known)):
             raise ValueError(f"a budget has no {', '.join(unknown)}; it has {', '.join(known)}")
+        timing = row.get("timing")
+        if timing is not None and not isinstance(timing, DeviceTiming):
+            row = {**row, "timing": from_plain(DeviceTiming, timing, "the budget's timing")}
         return Budget(**row)
 
     def __str__(self) -> str:
-        limits = " and ".join(f"{name} <= {limit:,}" for name, limit in self.limits().items())
-        return limits if self.runtime == "deployed" else f"{limits} on {self.runtime}"
+        names = self.limits().items()
+        counted = " and ".join(f"{name} <= {limit:,}" for name, limit in names if name != "latency_us")
+        counted = counted if self.runtime == "deployed" else f"{counted} on {self.runtime}"
+        timed = "" if self.timing is None else f"latency_us <= {self.latency_us:,} by {self.timing.runtime}"
+        return " and ".join(part for part in (counted, timed) if part)
+
+
+def _written(name: LimitName) -> Callable[[str], int]:
+    """How people write a limit."""
+    if name == "latency_us":
+        return microseconds
+    return size_bytes if name.endswith("bytes") else count
 
 
 def budget_of(what: str, value: object) -> Budget:
@@ -412,6 +441,9 @@ def used_amount(price: Cost, name: str, budget: Budget) -> int:
     """What a network uses of one limit, whether the budget sets it or not."""
     if name == "train_bytes":
         return price.train_bytes(budget.batch, "adamw", ema=True)
+    if name == "latency_us":
+        assert budget.timing is not None, "a budget without a timing has no latency"
+        return budget.timing.bound_us(price.network)
     return getattr(price, name)
 
 

@@ -233,7 +233,7 @@ def budget_for(name: str, **explicit: Any) -> Budget:
 
     Raises `ValueError` for an unknown device or field, and where no limit is left.
     """
-    known = (*LIMITS, "dtype", "batch", "runtime")
+    known = (*LIMITS, "dtype", "batch", "runtime", "timing")
     if unknown := sorted(set(explicit) - set(known)):
         raise ValueError(f"a budget has no {', '.join(unknown)}; it has {', '.join(known)}")
     return dataclasses.replace(device(name).limits, **explicit)

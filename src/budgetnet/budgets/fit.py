@@ -133,7 +133,7 @@ def _all_fits(path: Path, budget: Budget) -> str:
     """The line for a budget that does not bind: which limit would."""
     first, last = (budget.price(path.at(phi)) for phi in (LEAST_PHI, path.last_phi))
     # The last network can have thousands of blocks: its training is priced only where that is limited.
-    names = [name for name in LIMITS if name != "train_bytes" or name in budget.limits()]
+    names = [name for name in LIMITS if name not in ("train_bytes", "latency_us") or name in budget.limits()]
     binding = [name for name in names if used_amount(last, name, budget) > used_amount(first, name, budget)]
     example = next((name for name in binding if name in budget.limits()), binding[0])
     message = (

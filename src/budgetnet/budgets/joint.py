@@ -34,9 +34,11 @@ from budgetnet.budgets.budget import (
     nothing_fits,
 )
 from budgetnet.budgets.dials import DIALS, LEAST_FACTOR, SMALLEST, Dial, Position, dials_of
+from budgetnet.budgets.latency_bounds import in_time
 from budgetnet.budgets.memory_bounds import block_memory, have_room, stem_memory, tail_memory
 from budgetnet.budgets.remembered import remembered
 from budgetnet.costs.blocks import distinct_blocks
+from budgetnet.costs.latency import Terms, block_terms, stem_terms, tail_terms
 from budgetnet.costs.network_cost import Part, lower, part_of, stem_part_of, tail_part_of
 from budgetnet.costs.number_types import WEIGHT_BYTES, weight_bytes
 from budgetnet.costs.planners import PartMemory
@@ -349,6 +351,30 @@ class JointSpace:
             return known._replace(file_bytes=known.file_bytes + more * WEIGHT_BYTES[self.budget.dtype])
         return tail_memory(with_integers(self.base, self.dials.integers(Position(0, 0, 0, head))), self.budget)
 
+    # Latency, by parts that are kept, too: exactly, but for what repeats of a stage round apart.
+
+    def terms(self, at: Position) -> Terms:
+        """The terms that a latency is told from."""
+        ends, stages = self._stage_terms(at.width, at.resolution)
+        total = ends.plus(self._tail_terms(at.width, at.resolution, at.head))
+        for (first, rest), repeats in zip(stages, self.dials.depths[at.depth].value, strict=True):
+            total = total.plus(first).plus(rest, repeats - 1)
+        return total
+
+    @remembered
+    def _stage_terms(self, width: int, size: int) -> tuple[Terms, tuple[tuple[Terms, Terms], ...]]:
+        network = self._twice(Position(0, width, size, self.least_heads[width]))
+        blocks = [block_terms(row.block, row.px) for row in distinct_blocks(network)]
+        return stem_terms(network), tuple(zip(blocks[::2], blocks[1::2], strict=True))
+
+    @remembered
+    def _tail_terms(self, width: int, size: int, head: int) -> Terms:
+        return tail_terms(with_integers(self.base, self.dials.integers(Position(0, width, size, head))))
+
+    def _in_time(self, at: Position) -> bool:
+        """Whether a limit on latency is kept."""
+        return in_time(lambda: self.terms(at), self.budget)
+
     @remembered
     def pixels(self, size: int) -> dict[Px, int]:
         """How many pixels each level of map has at a size; a level is named by its map at `REFERENCE_PX`."""
@@ -394,7 +420,8 @@ class JointSpace:
 
         def too_large(head: int) -> bool:
             at = Position(depth, width, size, head)
-            return self.macs(at) > limit or not have_room(lambda: self.memory(at), self.budget)
+            few = self.macs(at) <= limit
+            return not (few and self._in_time(at) and have_room(lambda: self.memory(at), self.budget))
 
         found = bisect.bisect_left(range(least, top + 1), True, key=too_large) + least - 1
         return found if found >= least else None
@@ -415,6 +442,12 @@ class JointSpace:
                 return self.macs(Position(depth, width, size, least)) > limit
 
             top = bisect.bisect_left(range(top + 1), True, key=too_many) - 1
+        if self.budget.timing is not None:
+
+            def too_slow(size: int) -> bool:
+                return not self._in_time(Position(depth, width, size, least))
+
+            top = bisect.bisect_left(range(top + 1), True, key=too_slow) - 1
         return top if top >= 0 else None
 
     def _low(self, size: int) -> float:

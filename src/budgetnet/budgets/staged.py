@@ -38,9 +38,11 @@ from budgetnet.budgets.joint import (
     joint_space,
     largest_of,
 )
+from budgetnet.budgets.latency_bounds import in_time
 from budgetnet.budgets.memory_bounds import block_memory, have_room, stem_memory, tail_memory
 from budgetnet.budgets.remembered import remembered
 from budgetnet.costs.blocks import distinct_blocks
+from budgetnet.costs.latency import Terms, block_terms, stem_terms, tail_terms
 from budgetnet.costs.network_cost import part_of, stem_part_of, tail_part_of
 from budgetnet.costs.planners import PartMemory
 from budgetnet.networks import MOST_CHANNELS, Block, Network, Px, Stage
@@ -254,6 +256,31 @@ class StagedSpace:
     def _tail_memory(self, head: int, in_channels: int, size: int) -> PartMemory:
         return tail_memory(self._with_tail(head, in_channels, size), self.budget)
 
+    # Latency, by parts that are kept, too.
+
+    def terms(self, shape: Shape) -> Terms:
+        """The terms that a latency is told from."""
+        size, before = shape.size, (shape.stem, *(stage.channels for stage in shape.stages))
+        total = self._stem_terms(shape.stem, size).plus(self._tail_terms(shape.head, before[-1], size))
+        for index, pair in enumerate(zip(before, shape.stages, strict=False)):
+            total = total.plus(self._stage_terms(index, *pair, size))
+        return total
+
+    @remembered
+    def _stem_terms(self, channels: int, size: int) -> Terms:
+        return stem_terms(self._with_stem(channels, size))
+
+    @remembered
+    def _stage_terms(self, index: int, in_channels: int, shape: StageShape, size: int) -> Terms:
+        total = Terms()
+        for block, px, times in self._blocks(index, in_channels, shape, self._px_at(size)):
+            total = total.plus(block_terms(block, px), times)
+        return total
+
+    @remembered
+    def _tail_terms(self, head: int, in_channels: int, size: int) -> Terms:
+        return tail_terms(self._with_tail(head, in_channels, size))
+
     @remembered
     def _px_at(self, size: int) -> tuple[Px, ...]:
         return _stage_px(self.network(self.start._replace(size=size)))
@@ -292,7 +319,8 @@ class StagedSpace:
         theirs."""
         if self.fault(shape) is not None or not self._light(shape):
             return False
-        return have_room(lambda: self.memory(shape), self.budget) and self.keeps_limits(self.network(shape))
+        bounded = in_time(lambda: self.terms(shape), self.budget) and have_room(lambda: self.memory(shape), self.budget)
+        return bounded and self.keeps_limits(self.network(shape))
 
     def _light(self, shape: Shape) -> bool:
         """Whether the sums keep their limits."""

@@ -25,6 +25,7 @@ from budgetnet.cli import (
     measure,
     networks,
     process,
+    profile,
     runs,
     search,
     search_baseline,
@@ -73,6 +74,7 @@ COMMANDS = (
     compare.compare,
     export.export,
     measure.measure,
+    profile.profile,
     explain.explain,
 )
 for index, command in enumerate(COMMANDS):

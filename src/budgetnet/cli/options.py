@@ -138,15 +138,37 @@ class Limits:
         Runtime | None,
         Parameter(help="What runs the network, for the bytes; deployed is the least that any can need."),
     ] = None
+    latency: Annotated[
+        int | None,
+        Parameter(
+            converter=read(sizes.microseconds),
+            metavar="TIME",
+            help="Most time of one image on the device of --device-file, as 8ms.",
+        ),
+    ] = None
+    device_file: Annotated[
+        Path | None, Parameter(metavar="FILE", help="The device.json of `budgetnet profile`, for --latency.")
+    ] = None
     target: Annotated[
         str | None,
         Parameter(metavar="DEVICE", help="Limits of a device: `budgetnet zoo --devices` lists them; others override."),
     ] = None
 
     def given(self) -> dict[str, Any]:
-        """The fields that were set, without the target."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "target"}
-        return {name: value for name, value in fields.items() if value is not None}
+        """The fields of a `Budget` that were set. Raises a one-line `ValueError` for a device file that is none."""
+        others = ("target", "latency", "device_file")
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        rows = {name: value for name, value in fields.items() if value is not None and name not in others}
+        if (self.latency is None) != (self.device_file is None):
+            raise ValueError(
+                "--latency and --device-file belong together: `budgetnet profile` writes a device.json, and --latency "
+                "is the most time there"
+            )
+        if self.latency is not None and self.device_file is not None:
+            from budgetnet.budgets.device_file import read_device
+
+            rows |= {"latency_us": self.latency, "timing": read_device(self.device_file)}
+        return rows
 
     def any_limit(self) -> bool:
         """Whether there is a limit at all: a dtype, a batch or a runtime alone is none."""
@@ -289,7 +311,7 @@ class OnCluster:
 BY_DATA = ByFolder()
 HERE = OnCluster()
 NO_LIMITS = Limits()
-LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes")
+LIMIT_NAMES = ("macs", "params", "weight_bytes", "peak_activation_bytes", "peak_bytes", "train_bytes", "latency")
 
 
 @Parameter(name="*", group=NETWORK)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import re
 
-from budgetnet.amounts import count, number, seconds, share, size_bytes, whole
+from budgetnet.amounts import count, microseconds, number, seconds, share, size_bytes, whole
 from budgetnet.networks import Px, square
 from budgetnet.networks.scaling import Coefficients
 
-__all__ = ["coefficients", "count", "number", "resolution_px", "seconds", "share", "size_bytes", "whole"]
+__all__ = [
+    "coefficients",
+    "count",
+    "microseconds",
+    "number",
+    "resolution_px",
+    "seconds",
+    "share",
+    "size_bytes",
+    "whole",
+]
 
 
 def resolution_px(text: str) -> Px:

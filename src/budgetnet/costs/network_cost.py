@@ -42,6 +42,7 @@ class Op:
         output_elements: Elements of the output.
         bytes_moved: 4 bytes (float32) for every element that is read or written in the deployed form: inputs, folded
             weights, output. BatchNorm ("norm") is folded and moves nothing.
+        conv: The convolution or linear layer that it is, or whose BatchNorm or activation.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Op:
     params: int
     output_elements: int
     bytes_moved: int
+    conv: Conv = field(repr=False)
 
     @property
     def activations(self) -> int:
@@ -206,7 +208,7 @@ def _sum_rows(rows: tuple[Op, ...]) -> _Sums:
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def _block_sums(block: Block, in_px: Px) -> _Sums:
-    return _sum_rows(_block_rows(block, in_px))
+    return _sum_rows(block_rows(block, in_px))
 
 
 @lru_cache(maxsize=64)
@@ -217,7 +219,7 @@ def _sums(network: Network) -> _Sums:
     """
     blocks = tuple(distinct_blocks(network))
     last = blocks[-1]
-    rows = (*_stem_rows(network), *_tail_rows(network, last.block.out_px(last.px)))
+    rows = (*stem_rows(network), *tail_rows(network, last.block.out_px(last.px)))
     parts = [(_sum_rows(rows), 1), *((_block_sums(placed.block, placed.px), placed.times) for placed in blocks)]
     columns = zip(*([number * times for number in part] for part, times in parts), strict=True)
     return _Sums(*map(sum, columns))
@@ -235,20 +237,20 @@ class Part(NamedTuple):
 
 def stem_part_of(network: Network) -> Part:
     """All before the first block."""
-    return _part(tuple(_stem_rows(network)), (network.stem_conv,))
+    return _part(tuple(stem_rows(network)), (network.stem_conv,))
 
 
 def tail_part_of(network: Network) -> Part:
     """All behind the last block."""
     *_, last = distinct_blocks(network)
     ends = (network.head_conv, network.hidden_linear, network.classifier)
-    return _part(tuple(_tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
+    return _part(tuple(tail_rows(network, last.block.out_px(last.px))), tuple(conv for conv in ends if conv))
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
 def part_of(block: Block, in_px: Px) -> Part:
     """A block that sees such a map."""
-    return _part(_block_rows(block, in_px), block.convs)
+    return _part(block_rows(block, in_px), block.convs)
 
 
 def _part(rows: tuple[Op, ...], convs: tuple[Conv, ...]) -> Part:
@@ -267,23 +269,25 @@ def lower(network: Network) -> tuple[Op, ...]:
 
 
 def _rows(network: Network) -> Iterator[Op]:
-    yield from _stem_rows(network)
+    yield from stem_rows(network)
     px = network.stem_px
     for i, blocks in enumerate(network.stage_blocks()):
         for j, block in enumerate(blocks):
-            yield from (dataclasses.replace(row, name=f"stages.{i}.{j}.{row.name}") for row in _block_rows(block, px))
+            yield from (dataclasses.replace(row, name=f"stages.{i}.{j}.{row.name}") for row in block_rows(block, px))
             px = block.out_px(px)
-    yield from _tail_rows(network, px)
+    yield from tail_rows(network, px)
 
 
-def _stem_rows(network: Network) -> Iterator[Op]:
+def stem_rows(network: Network) -> Iterator[Op]:
+    """The ops before the first block."""
     yield from _conv_rows(network.stem_conv, network.resolution_px, "stem.")
     if network.stem.pool:
         channels, px = network.stem.channels, network.stem_conv.out_px(network.resolution_px)
         yield _op("stem_pool", "maximum", ((channels, *px),), (channels, *network.stem_px))
 
 
-def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
+def tail_rows(network: Network, px: Px) -> Iterator[Op]:
+    """The ops behind the last block, which makes a map of so many pixels."""
     channels = network.stages[-1].channels
     if network.head_conv is not None:
         yield from _conv_rows(network.head_conv, px, "head.")
@@ -296,7 +300,8 @@ def _tail_rows(network: Network, px: Px) -> Iterator[Op]:
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
-def _block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
+def block_rows(block: Block, in_px: Px) -> tuple[Op, ...]:
+    """The ops of a block that sees such a map."""
     rows = list(_chain_rows(block.inner, in_px))
     px = chain_px(block.inner, in_px)
     if block.excitation is not None:
@@ -393,4 +398,6 @@ def _op(name: str, kind: OpKind, in_shapes: tuple[Shape, ...], out_shape: Shape,
     if kind not in FORMULAS:
         raise ValueError(f"there is no formula for an op of kind {kind!r}; add it to cost.FORMULAS")
     macs, params, moved = FORMULAS[kind](in_shapes, out_shape, conv)
-    return Op(name, kind, in_shapes, out_shape, macs, params, math.prod(out_shape), moved * WEIGHT_BYTES["float32"])
+    return Op(
+        name, kind, in_shapes, out_shape, macs, params, math.prod(out_shape), moved * WEIGHT_BYTES["float32"], conv
+    )

@@ -17,6 +17,7 @@ LIMIT_TITLES = {
     "peak_activation_bytes": "Peak activations",
     "peak_bytes": "Weights and peak activations",
     "train_bytes": "Memory of a training step",
+    "latency_us": "Latency of one image",
 }
 
 
@@ -27,6 +28,7 @@ LIMIT_NAMES = {
     "peak_activation_bytes": "peak activations",
     "peak_bytes": "peak bytes",
     "train_bytes": "training",
+    "latency_us": "latency",
 }
 
 
@@ -40,7 +42,9 @@ def on_runtime(name: str, runtime: str) -> str:
 
 
 def amount(name: str, value: float) -> str:
-    """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for names that end in bytes."""
+    """A limit's value in its unit: 58.9 M for counts, 1.20 MiB for names in bytes, 8.00 ms for microseconds."""
+    if name.endswith("_us"):
+        return _scaled(value, 1000, ("us", "ms", "s"))
     return size(value) if name.endswith("bytes") else count(value)
 
 

@@ -135,18 +135,20 @@ def candidates(
     inherited: bool = False,
     coefficients: Coefficients = PAPER,
     training: TrainingLimits | None = None,
+    obstacle: Obstacles | None = None,
 ) -> tuple[Contender, ...]:
     """Everything that fits and, by `training`, can be trained; the raced ones are marked.
 
     At most `entrants` are raced, as unlike as can be; where time is short, half of them such that it does not limit
-    them. `inherited`: they start from pretrained weights of the bases. Raises `BudgetError` where nothing fits: the
+    them. `inherited`: they start from pretrained weights of the bases. `obstacle`: what else keeps a
+    network out. Raises `BudgetError` where nothing fits: the
     one that misses by least; `TooShort` where nothing that fits can be trained in the time; `ValueError` where memory
     is too small for any training, and for two bases of one name.
     """
     found: dict[str, Contender] = {}
     failures: list[BudgetError] = []
     most_px = largest_px(images)
-    conditions = _conditions(training)
+    conditions = _conditions(training, obstacle)
 
     def fitted(base: Network, strategy: FitStrategy, obstacles: Obstacles | None) -> Fit:
         return fit(base, budget, strategy, for_strategy(coefficients, strategy), most_px, obstacles)
@@ -195,12 +197,19 @@ def candidates(
 Obstacles = Callable[[Network], tuple[str, ...]]
 
 
-def _conditions(training: TrainingLimits | None) -> tuple[tuple[bool, Obstacles | None], ...]:
+def _conditions(
+    training: TrainingLimits | None, obstacle: Obstacles | None
+) -> tuple[tuple[bool, Obstacles | None], ...]:
     """What a path's candidates must keep besides the budget. The second, a `quick` one, is another network only where
     time is short."""
     if training is None:
-        return ((False, None),)
-    return (False, training.obstacles), (True, lambda network: training.obstacles(network, well=True))
+        return ((False, obstacle),)
+    if obstacle is None:
+        return (False, training.obstacles), (True, lambda network: training.obstacles(network, well=True))
+    return (
+        (False, lambda network: obstacle(network) + training.obstacles(network)),
+        (True, lambda network: obstacle(network) + training.obstacles(network, well=True)),
+    )
 
 
 def _nothing(failures: Sequence[BudgetError], budget: Budget, training: TrainingLimits | None) -> ValueError:

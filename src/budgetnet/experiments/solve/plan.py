@@ -31,7 +31,8 @@ from budgetnet.data import Data, ImageSet, Preprocessing
 from budgetnet.data.held_out import held_out_count
 from budgetnet.experiments.experiment import Context
 from budgetnet.experiments.race import survivors
-from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, candidates, incumbent_of
+from budgetnet.experiments.solve.candidates import BASES, Candidate, Contender, Obstacles, candidates, incumbent_of
+from budgetnet.experiments.solve.latency import LatencyCheck, MeasuredLatency, check_for
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.solve.shipping import (
     FILE_SECONDS,
@@ -129,6 +130,7 @@ class SolvePlan:
     `kept` is how many take part in each rung. `final_seconds` is None where every entrant is trained to its end in its
     only rung; else the winner goes on, and learns the validation images too, but `held_out` of them. `finish_seconds`
     come behind the last step. `eight_bits` says how the winner becomes a file in eight bits; None of a budget in float.
+    `latencies` are those of the entrants, measured here before they raced, where the budget limits it.
     """
 
     parent: str | None
@@ -147,12 +149,14 @@ class SolvePlan:
     finish_seconds: PositiveFloat
     held_out: NonNegativeInt
     eight_bits: EightBits | None = field(default=None, metadata=ONLY_IF_SET)
+    latencies: tuple[MeasuredLatency, ...] = field(default=(), metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_unique("candidates has an id", [row.id for row in self.candidates])
         rows = {row.id: row for row in self.candidates}
         ids = [row.id for row in self.entrants]
         require_known("an id of entrants", ids, rows, "candidates")
+        require_known("an id of latencies", [row.id for row in self.latencies], ids, "entrants")
         raced = [row.id for row in self.candidates if row.raced]
         require(
             sorted(ids) == sorted(raced), f"entrants are {', '.join(ids)}, and of candidates raced {', '.join(raced)}"
@@ -193,7 +197,8 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
     images, executor, time, progress = context.images[0], context.executor, context.time, context.progress
     if request.in_eight_bits:
         check_installed()
-    search = search_of(request, images, executor)
+    latency = check_for(request.budget, progress)
+    search = search_of(request, images, executor, latency)
     parent, preprocessing = search.parent, search.preprocessing
 
     def open_context(networks: Sequence[Network]) -> JobContext:
@@ -245,6 +250,7 @@ def propose(request: SolveRequest, context: Context) -> SolvePlan:
         finish_seconds=shared.finish_seconds,
         held_out=held_out_count(len(images.indices("validation"))) if shared.final_seconds is not None else 0,
         eight_bits=shared.eight_bits,
+        latencies=() if latency is None else latency.rows({spec.id: spec.network for spec in field.specs}),
     )
 
 
@@ -260,8 +266,13 @@ class CandidateSearch:
     estimate: Callable[[TimeBudget], TrainingLimits]
 
 
-def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> CandidateSearch:
-    """The search for candidates that a request asks for. Raises as `propose` does, where no weights are found."""
+def search_of(
+    request: SolveRequest, images: ImageSet, executor: Executor, latency: LatencyCheck | None = None
+) -> CandidateSearch:
+    """The search for candidates that a request asks for; `latency` measures those that would race.
+
+    Raises as `propose` does, where no weights are found.
+    """
     parent = parent_for(request.pretrained, request.budget)
     inherited, most_bytes = parent is not None, request.budget.train_bytes
     recipe = recipe_of(request.recipe or default_recipe(parent))
@@ -272,7 +283,11 @@ def search_of(request: SolveRequest, images: ImageSet, executor: Executor) -> Ca
     @functools.cache
     def find(limits: TrainingLimits) -> tuple[Contender, ...]:
         chosen = bases, request.strategies, inherited, request.coefficients, limits
-        return candidates(images, request.budget, entrants, *chosen)
+
+        def under(obstacle: Obstacles | None) -> tuple[Contender, ...]:
+            return candidates(images, request.budget, entrants, *chosen, obstacle)
+
+        return under(None) if latency is None else latency.found(under)
 
     def draft(networks: Mapping[str, Network], trained_by: Recipe) -> tuple[tuple[TrainingSpec, ...], ProcessGroup]:
         """The trainings of these networks, by their ids, and the processes that share a batch."""

@@ -67,12 +67,26 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         title=fit.network.name,
         overline=f"{data.name}, {len(data.classes)} classes: {limits}",
         intro=trained.sizes(fit.network, request.budget),
-        findings=(Finding(f"{found.choice.reason}."),),
+        findings=(Finding(f"{found.choice.reason}."), *_latency(record, found)),
         sections=tuple(sections),
         paths=_file_path(found)
         | {"report": str(found.run / "report.html"), "predict": f"budgetnet predict {found.run} IMAGE..."},
         answer=trained.answer(found.test, fit.certificate, found.shipped and found.shipped.file),
     )
+
+
+def _latency(record: SolveRecord, found: SolveResult) -> tuple[Finding, ...]:
+    """What the winner takes here, and whether that keeps the limit; nothing where it was not measured."""
+    limit_us = record.request.budget.latency_us
+    rows = [row for row in record.plan.latencies if row.id == found.choice.id]
+    if limit_us is None or not rows:
+        return ()
+    (row,) = rows
+    measured_us = 1000 * row.measured_ms
+    kept = "keeps the limit" if measured_us <= limit_us else "is more than the limit, and nothing smaller was found"
+    time, limit, said = (amount("latency_us", value) for value in (measured_us, limit_us, row.predicted_us))
+    text = f"an image takes {time}, which {kept} of {limit}; at most {said} were predicted"
+    return (Finding(f"Measured here with {row.runtime}, {text}."),)
 
 
 def _file_path(found: SolveResult) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""Whether a device file tells how long other networks take, and whether what `fit` finds under a latency keeps it.
+
+    python -m bench.latency DEVICE_FILE [--fits 20] [--others 30]
+
+The device file is one that `budgetnet profile` wrote on this machine. First: networks that it was not fitted to (the
+next ones that it would have drawn), predicted and measured. Then: `fit` under limits on latency for several bases and
+strategies; each network is built untrained, and measured in the runtime. Run it with nothing beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from budgetnet import Budget, BudgetError, adapt, fit, network, read_device
+from budgetnet.answers.profile import BASES, CLASSES, NETWORKS, SECONDS, drawn
+from budgetnet.costs.latency import DeviceTiming
+from budgetnet.inspect.turns import clock_of, measurement, turns
+from budgetnet.networks import Network
+from budgetnet.ship.untrained import timed_network
+
+LIMITS_US = (400, 800, 1500, 3000)
+STRATEGIES = ("compound", "joint", "staged", "width", "resolution")
+NEAR = 0.1
+
+
+def measured_us(networks: Sequence[Network], timing: DeviceTiming) -> list[float]:
+    """Microseconds of each, in turns."""
+    subjects = [timed_network(one, timing.runtime, timing.dtype) for one in networks]
+    clock = clock_of(threads=1, device="cpu")
+    rounds, others = turns(subjects, SECONDS, clock)
+    found = [measurement(row, 1, 1, "cpu", clock, others) for row in rounds]
+    print(f"others took {found[0].others_cores:.2f} cores")
+    return [1000 * row.latency_ms if row.latency_ms is not None else float("nan") for row in found]
+
+
+def found_under_limits(timing: DeviceTiming, count: int) -> list[tuple[str, int, Network]]:
+    """What `fit` finds, with its limit."""
+    rows: list[tuple[str, int, Network]] = []
+    for index, (base, limit) in enumerate(itertools.product(BASES[:6], LIMITS_US)):
+        strategy = STRATEGIES[index % len(STRATEGIES)]
+        budget = Budget(latency_us=limit, timing=timing, params="4M")
+        try:
+            found = fit(adapt(network(base, CLASSES), 112), budget, strategy, largest_px=224)  # type: ignore[arg-type]
+        except (BudgetError, ValueError) as error:
+            print(f"{base}, {strategy}, {limit} us: {error}")
+            continue
+        rows.append((f"{base} {strategy}", limit, found.network))
+    return rows[:count]
+
+
+def main() -> None:
+    """Print both tables and their summaries."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("device", type=Path)
+    parser.add_argument("--fits", type=int, default=20)
+    parser.add_argument("--others", type=int, default=30)
+    given = parser.parse_args()
+    timing = read_device(given.device)
+    print(
+        f"{timing.device}, {timing.runtime}, {timing.dtype}: left out, median {100 * timing.median_error:.1f} %, ",
+        end="",
+    )
+    print(f"nine in ten {timing.ninety_error:.1%}, margin {timing.margin:.0%}")
+
+    others = list(itertools.islice(drawn([network(base) for base in BASES]), 2 * NETWORKS, 2 * NETWORKS + given.others))
+    times = np.array(measured_us(others, timing))
+    predicted = np.array([timing.predicted_us(one) for one in others])
+    for one, said, took in zip(others, predicted, times, strict=True):
+        name = f"{one.name[:40]:40} {one.resolution_px[0]:4} px"
+        print(f"  {name} {said / 1000:7.2f} {took / 1000:7.2f} ms {said / took - 1:+.1%}")
+    errors, within = np.abs(predicted / times - 1), times <= predicted * (1 + timing.margin)
+    print(f"{len(others)} others: median {np.median(errors):.1%}, nine in ten within {np.quantile(errors, 0.9):.1%}")
+    print(f"{np.mean(errors <= NEAR):.0%} within {NEAR:.0%}; {np.mean(within):.0%} within the margin")
+
+    fits = found_under_limits(timing, given.fits)
+    times = np.array(measured_us([one for _, _, one in fits], timing))
+    shares = times / np.array([limit for _, limit, _ in fits])
+    for (name, limit, one), share in zip(fits, shares, strict=True):
+        print(f"  {name:32} {one.resolution_px[0]:4} px, {limit:5} us: {share:.1%}")
+    print(f"{len(fits)} fits: median {np.median(shares):.1%} of the limit, nine in ten at most ", end="")
+    print(f"{np.quantile(shares, 0.9):.1%}; {np.mean(shares <= 1):.0%} keep it")
+
+
+if __name__ == "__main__":
+    main()
