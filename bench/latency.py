@@ -43,9 +43,9 @@ def found_under_limits(timing: DeviceTiming, count: int) -> list[tuple[str, int,
     rows: list[tuple[str, int, Network]] = []
     for index, (base, limit) in enumerate(itertools.product(BASES[:6], LIMITS_US)):
         strategy = STRATEGIES[index % len(STRATEGIES)]
-        budget = Budget(latency_us=limit, timing=timing, params="4M")
+        budget = Budget(latency_us=limit, timing=timing, params=4_000_000)
         try:
-            found = fit(adapt(network(base, CLASSES), 112), budget, strategy, largest_px=224)  # type: ignore[arg-type]
+            found = fit(adapt(network(base, CLASSES), 112), budget, strategy, largest_px=224)  # pyright: ignore[reportArgumentType]
         except (BudgetError, ValueError) as error:
             print(f"{base}, {strategy}, {limit} us: {error}")
             continue

@@ -22,6 +22,9 @@ from budgetnet.budgets.path import without_skips
 from budgetnet.budgets.staged import fit_staged
 from budgetnet.cli import main
 from budgetnet.costs.latency import TERMS, Coefficient, DeviceTiming, amounts, terms_of
+from budgetnet.experiments.solve.candidates import candidates
+from budgetnet.experiments.solve.latency import LatencyCheck, check_for
+from budgetnet.networks.scaling import FitStrategy
 
 NS = (0.008, 0.05, 0.04, 0.13, 0.02, 0.08, 600.0, 0.35)
 TIMING = DeviceTiming(
@@ -66,7 +69,7 @@ def test_terms_of_parts_are_the_networks_own(data: st.DataObject, name: str) -> 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_strategy_keeps_a_latency_and_the_next_network_does_not(name: str) -> None:
-    budget = Budget(latency_us="700us", timing=TIMING, params="3M")
+    budget = Budget(latency_us=700, timing=TIMING, params=3_000_000)
     base = adapt(network(name, 10), 64)
     for strategy in ("compound", "width", "joint", "staged"):
         found = fit(base, budget, strategy, largest_px=96)
@@ -96,7 +99,7 @@ def test_joint_is_the_most_multiply_adds_of_all_that_keep_a_latency() -> None:
 
 
 def test_staged_uses_a_latency_that_joint_leaves() -> None:
-    base, budget = network("mobilenet_v2", 10, 64), Budget(latency_us=800, timing=TIMING, params="600K")
+    base, budget = network("mobilenet_v2", 10, 64), Budget(latency_us=800, timing=TIMING, params=600_000)
     joint, staged = fit(base, budget, "joint", largest_px=64), fit_staged(base, budget, largest_px=64)
     assert staged.cost.macs >= joint.cost.macs
     assert budget.check(staged.network).fits
@@ -142,12 +145,17 @@ def test_the_larger_of_two_networks_never_takes_less() -> None:
 )
 def test_half_a_limit_is_one_line(given_fields: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
-        Budget(**given_fields)  # type: ignore[arg-type]
+        Budget(**given_fields)  # pyright: ignore[reportArgumentType]
     assert "\n" not in str(caught.value)
 
 
+def test_a_latency_is_given_as_people_write_it() -> None:
+    assert Budget(latency_us="0.7ms", timing=TIMING).latency_us == 700  # pyright: ignore[reportArgumentType]
+    assert Budget(latency_us="250us", timing=TIMING).latency_us == 250  # pyright: ignore[reportArgumentType]
+
+
 def test_a_budget_with_a_latency_is_written_and_read() -> None:
-    budget = Budget(macs="60M", latency_us="8ms", timing=TIMING)
+    budget = Budget(macs=60_000_000, latency_us=8_000, timing=TIMING)
     assert Budget.from_dict(json.loads(json.dumps(budget.to_dict()))) == budget
     assert str(budget) == "macs <= 60,000,000 and latency_us <= 8,000 by other"
     assert "latency_us" not in Budget(macs=5).to_dict()
@@ -237,10 +245,11 @@ def test_networks_are_timed_in_their_runtime(
     runtime: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiling, "NETWORKS", LEAST_NETWORKS)
+    monkeypatch.setattr(profiling, "CHOSEN", 1)
     monkeypatch.setattr(profiling, "SECONDS", 0.02)
     monkeypatch.setattr(profiling, "MOST_MACS", 6_000_000)
     out = tmp_path / "device.json"
-    timing = budgetnet.profile(runtime, dtype, out, ["mobilenet_v1", "mobilenet_v2"])  # type: ignore[arg-type]
+    timing = budgetnet.profile(runtime, dtype, out, ["mobilenet_v1", "mobilenet_v2"])  # pyright: ignore[reportArgumentType]
     assert budgetnet.read_device(out) == timing
     assert timing.predicted_us(network("mobilenet_v2", 10, 32)) > 0
     stored = json.loads(out.read_text())
@@ -258,3 +267,29 @@ def test_the_networks_that_are_timed_are_always_the_same() -> None:
     first, second = ([one.name for one, _ in zip(profiling.drawn(bases), range(6), strict=False)] for _ in range(2))
     assert first == second
     assert len(set(first)) == 6
+
+
+def test_candidates_that_miss_make_room_for_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, limit = budgetnet.open_images("digits", 0), 250
+    budget = Budget(latency_us=limit, timing=TIMING)
+    slower = 1.3
+    monkeypatch.setattr(LatencyCheck, "_measured_us", lambda self, one: slower * TIMING.bound_us(one))
+    check = LatencyCheck(TIMING, limit, None)
+    strategies: list[FitStrategy] = ["compound"]
+    asked = images, budget, 2, ["mobilenet_v2"], strategies
+    rows = check.found(lambda obstacle: candidates(*asked, obstacle=obstacle))
+    (raced,) = [row for row in rows if row.raced][:1]
+    assert slower * TIMING.bound_us(raced.network) <= limit
+    assert "latency_us" in raced.fit.certificate.hindrances
+    assert raced.fit.certificate.limits[0].limit == limit
+    quick = candidates(*asked)[0]
+    assert TIMING.bound_us(raced.network) < TIMING.bound_us(quick.network) <= limit
+    (measured,) = check.rows({raced.id: raced.network})
+    assert measured.measured_ms == pytest.approx(slower * measured.predicted_us / 1000)
+
+
+def test_the_times_of_another_machine_are_not_measured_here() -> None:
+    assert check_for(Budget(latency_us=9, timing=TIMING), None) is None
+    assert check_for(Budget(macs=9), None) is None
+    here = dataclasses.replace(TIMING, device=profiling.machine(), runtime="torch")
+    assert check_for(Budget(latency_us=9, timing=here), None) is not None

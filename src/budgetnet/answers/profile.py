@@ -27,6 +27,7 @@ from budgetnet.networks import Network, choose, zoo
 from budgetnet.networks.scaling import FitStrategy, adapt, scale
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.reading import file_content
+from budgetnet.runs.record import processor
 from budgetnet.ship.untrained import check_runtime, timed_network, versions_of
 
 RUNTIMES: tuple[TimedBy, ...] = ("onnxruntime", "openvino", "tflite", "torch")
@@ -46,7 +47,7 @@ SECONDS = 0.4
 MOST_TURNS = 4
 """A search is asked of each family at most so often."""
 NetworkTime = tuple[Network, float]
-"""A network and its milliseconds."""
+"""A network is held beside its milliseconds."""
 MOST_LIST_BYTES = 1 << 20
 """No list of times is longer."""
 
@@ -247,13 +248,4 @@ def found_by(timing: DeviceTiming, bases: Sequence[Network], rows: Sequence[Netw
 
 def machine() -> str:
     """This machine, in words."""
-    return f"{_processor()}, {platform.system()} {platform.machine()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "an unknown processor"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "an unknown processor"
+    return f"{processor()}, {platform.system()} {platform.machine()}"

@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from budgetnet.costs.latency import TERMS, Coefficient, DeviceTiming, Terms, TimedBy, TimedDType, amounts
 
 LEAST_NETWORKS = 8
-"""Of fewer networks an error cannot be told by leaving one out."""
+"""An error cannot be told from fewer networks by leaving one out."""
 NEAR_WEIGHTS = (250_000, 500_000, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 6_000_000, 8_000_000, 16_000_000)
 """How many weights may stay in the cache: the number with the least error, each network left out in turn, is taken."""
 COVERED = 0.9

@@ -101,9 +101,13 @@ def print_trained(trained: Trained) -> None:
     show.facts({**_begun(result.record.plan.parent), **report(result.record, result).paths})
 
 
+def _timed(measured: str | None) -> dict[str, str]:
+    return {} if measured is None else {"latency": measured}
+
+
 def print_solution(solution: Solution) -> None:
     """What was tried, the network, the certificate, the choice, the accuracy, and where the evidence lies."""
-    from budgetnet.experiments.solve.report import report
+    from budgetnet.experiments.solve.report import measured_latency, report
 
     result = solution.result
     shown = report(result.record, result)
@@ -120,6 +124,7 @@ def print_solution(solution: Solution) -> None:
     show.facts(
         {
             **_shipped(solution),
+            **_timed(measured_latency(result.record, result)),
             "validation": accuracy(solution.validation),
             **_calibrated(solution.calibration),
             **_promised(result.promises if result.shipped is None else result.shipped.file.promises),

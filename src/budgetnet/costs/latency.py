@@ -35,7 +35,7 @@ TimedBy = Literal["onnxruntime", "openvino", "tflite", "torch", "other"]
 TimedDType = Literal["float32", "int8"]
 
 CHANNELS_AT_ONCE = 16
-"""Kernels of 512-bit instructions compute so many channels of float32 at once."""
+"""So many channels of float32 are computed at once by 512-bit instructions."""
 FREE = ("identity", "relu", "relu6")
 """These activations are computed inside the convolution before them."""
 CLIPPED = ("hard_swish", "hard_sigmoid")
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
 
 
 TERMS = (*(name for name in Terms._fields if name != "weights"), "far_weights")
-"""The names of the coefficients, in their order."""
+"""The coefficients have these names and this order."""
 
 
 def amounts(terms: Terms, near_weights: float) -> tuple[float, ...]:
@@ -188,7 +188,14 @@ class DeviceTiming:
         return self.us_of(terms_of(network))
 
     def us_of(self, terms: Terms) -> float:
-        """The same of terms that are known."""
+        """As `predicted_us`, of terms that are known.
+
+        Args:
+            terms: Those of a network.
+
+        Returns:
+            Microseconds.
+        """
         rows = zip(self.coefficients, amounts(terms, self.near_weights), strict=True)
         return sum(row.ns * amount for row, amount in rows) / 1000
 
@@ -204,5 +211,12 @@ class DeviceTiming:
         return self.bound_of(terms_of(network))
 
     def bound_of(self, terms: Terms) -> int:
-        """The same of terms that are known."""
+        """As `bound_us`, of terms that are known.
+
+        Args:
+            terms: Those of a network.
+
+        Returns:
+            Microseconds.
+        """
         return math.ceil(self.us_of(terms) * (1.0 + self.margin))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from budgetnet.ship.formats import ROWS, maker, opener
 from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, counted, faults_of, limits_of
 from budgetnet.ship.made import Made
 from budgetnet.ship.subject import Subject
+from budgetnet.ship.untrained import FORMATS, is_of_this_machine
 from budgetnet.statistics import paired_difference, wilson
 
 STORED_OR_HELD = frozenset({"weight_bytes", "peak_activation_bytes", "peak_bytes"})
@@ -70,6 +72,8 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
     whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
+    latency_ms = latency_ms_of(part, to) if on_a_device else None
+    keeps = () if budget is None else _limits(subject.loaded.network, budget, made if on_a_device else None)
     return ExportedFile(
         format=to,
         dtype=dtype,
@@ -89,8 +93,8 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
         quantile=made.quantile,
         calibration_images=made.calibration_images,
         tried=made.tried,
-        latency_ms=latency_ms_of(part, to) if on_a_device else None,
-        keeps=() if budget is None else _limits(subject.loaded.network, budget, made if on_a_device else None),
+        latency_ms=latency_ms,
+        keeps=tuple(_measured(keeps, budget, to, dtype, latency_ms)),
         promises=tuple(one.check(confidence, right) for one in (notes.trust.promises() if notes.trust else ())),
     )
 
@@ -98,6 +102,22 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
 def _limits(network: Network, budget: Budget, stored: Made | None) -> tuple[LimitRow, ...]:
     """What is used of each limit: by the file that a device stores, else by the network as the budget counts it."""
     return limits_of(network, budget, stored.flash_bytes, stored.arena_bytes) if stored else counted(network, budget)
+
+
+def _measured(
+    rows: Iterable[LimitRow], budget: Budget | None, to: Format, dtype: NumberType, latency_ms: float | None
+) -> Iterator[LimitRow]:
+    """The rows with the latency as it is here; without it where the limit is another device's, runtime's or dtype's."""
+    timing = None if budget is None else budget.timing
+    same = (
+        timing is not None and is_of_this_machine(timing) and (FORMATS.get(timing.runtime), timing.dtype) == (to, dtype)
+    )
+    for row in rows:
+        if row.name != "latency_us":
+            yield row
+        elif same and latency_ms is not None:
+            used = math.ceil(1000 * latency_ms)
+            yield LimitRow(row.name, row.limit, used, row.limit - used)
 
 
 def _hint(file: ExportedFile, subject: Subject, made: Made) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from budgetnet.costs.latency import TimedBy, TimedDType
+from budgetnet.costs.latency import DeviceTiming, TimedBy, TimedDType
 from budgetnet.data.images import Preprocessing
 from budgetnet.inspect.turns import Timed
 from budgetnet.model.build import build
 from budgetnet.model.deployed import deployed
 from budgetnet.networks import Network
+from budgetnet.runs.record import processor
 from budgetnet.ship.eight_bits.ladder import EightBits
 from budgetnet.ship.eight_bits.quantiles import seen_of
 from budgetnet.ship.eight_bits.steps import values
@@ -26,6 +27,11 @@ FORMATS: Mapping[TimedBy, Format] = {"onnxruntime": "onnx", "openvino": "openvin
 """The format that each runtime reads; torch takes the network as it is."""
 IMAGES = 2
 """Ranges of eight bits are read from so many drawn images: they decide what is computed, and not how fast."""
+
+
+def is_of_this_machine(timing: DeviceTiming) -> bool:
+    """Whether a device file was made on a machine with this processor."""
+    return timing.runtime != "other" and timing.device.startswith(processor())
 
 
 def check_runtime(runtime: TimedBy, dtype: TimedDType) -> None:

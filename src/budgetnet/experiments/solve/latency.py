@@ -16,8 +16,7 @@ from budgetnet.experiments.solve.candidates import Contender, Obstacles
 from budgetnet.inspect.turns import clock_of, measurement, turns
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.runs.record import processor
-from budgetnet.ship.untrained import check_runtime, timed_network
+from budgetnet.ship.untrained import check_runtime, is_of_this_machine, timed_network
 
 ROUNDS = 3
 """Smaller candidates are looked for at most so often."""
@@ -97,7 +96,7 @@ def check_for(budget: Budget, progress: Progress | None) -> LatencyCheck | None:
     Raises a one-line `ValueError` where the runtime of this machine's device file is not installed.
     """
     timing, limit_us = budget.timing, budget.latency_us
-    if timing is None or limit_us is None or timing.runtime == "other" or not timing.device.startswith(processor()):
+    if timing is None or limit_us is None or not is_of_this_machine(timing):
         return None
     check_runtime(timing.runtime, timing.dtype)
     return LatencyCheck(timing, limit_us, progress)

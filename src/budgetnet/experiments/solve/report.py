@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from budgetnet.draw.command_line import in_lines
 from budgetnet.draw.figures import Trial, trials_svg
 from budgetnet.draw.wording import (
@@ -48,7 +50,7 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
     last = plan.final_seconds is None
     events = events_of(found.run)
     sections = [
-        trained.certificate_section(fit.certificate, request.budget),
+        _certificate(record, found),
         *_file_section(found),
         Section("tried", "What was tried", _tried(record, found)),
         Section("choice", "Why this one", _choice(record, found)),
@@ -67,7 +69,7 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
         title=fit.network.name,
         overline=f"{data.name}, {len(data.classes)} classes: {limits}",
         intro=trained.sizes(fit.network, request.budget),
-        findings=(Finding(f"{found.choice.reason}."), *_latency(record, found)),
+        findings=(Finding(f"{found.choice.reason}."),),
         sections=tuple(sections),
         paths=_file_path(found)
         | {"report": str(found.run / "report.html"), "predict": f"budgetnet predict {found.run} IMAGE..."},
@@ -75,18 +77,27 @@ def report(record: SolveRecord, found: SolveResult) -> Report:
     )
 
 
-def _latency(record: SolveRecord, found: SolveResult) -> tuple[Finding, ...]:
-    """What the winner takes here, and whether that keeps the limit; nothing where it was not measured."""
+def measured_latency(record: SolveRecord, found: SolveResult) -> str | None:
+    """What the winner takes here, and whether that keeps the limit; None where it was not measured."""
     limit_us = record.request.budget.latency_us
-    rows = [row for row in record.plan.latencies if row.id == found.choice.id]
-    if limit_us is None or not rows:
-        return ()
-    (row,) = rows
+    row = next((row for row in record.plan.latencies if row.id == found.choice.id), None)
+    if limit_us is None or row is None:
+        return None
     measured_us = 1000 * row.measured_ms
-    kept = "keeps the limit" if measured_us <= limit_us else "is more than the limit, and nothing smaller was found"
+    kept = "within" if measured_us <= limit_us else "above"
     time, limit, said = (amount("latency_us", value) for value in (measured_us, limit_us, row.predicted_us))
-    text = f"an image takes {time}, which {kept} of {limit}; at most {said} were predicted"
-    return (Finding(f"Measured here with {row.runtime}, {text}."),)
+    return (
+        f"{time} an image, measured here with {row.runtime}: {kept} the limit of {limit}; at most {said} were predicted"
+    )
+
+
+def _certificate(record: SolveRecord, found: SolveResult) -> Section:
+    """The certificate, and beside a prediction of latency what was measured."""
+    section = trained.certificate_section(found.fit.certificate, record.request.budget)
+    measured = measured_latency(record, found)
+    if measured is None:
+        return section
+    return dataclasses.replace(section, blocks=(*section.blocks, Text(f"Latency: {measured}.")))
 
 
 def _file_path(found: SolveResult) -> dict[str, str]:
