@@ -29,6 +29,7 @@ from budgetnet.cli import (
     search,
     search_baseline,
     search_family,
+    serve,
     show,
     streams,
     training,
@@ -72,6 +73,7 @@ COMMANDS = (
     runs.predict,
     compare.compare,
     export.export,
+    serve.serve,
     measure.measure,
     explain.explain,
 )
