@@ -53,7 +53,7 @@ def serve(
         bool, Parameter(group=ADDRESS, help="Answer whoever reaches this machine, without a token.")
     ] = False,
     threads: Annotated[
-        int | None, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Computing threads; else one a core.")
+        int | None, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Computing threads; else one less than cores.")
     ] = None,
     batch: Annotated[
         int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Images that are computed together, at most.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -26,8 +26,7 @@ from budgetnet.serve.bodies import EncodedError, TooLargeError, body_of, uploads
 from budgetnet.serve.limits import RETRY_SECONDS
 from budgetnet.serve.models import Served
 from budgetnet.serve.service import NoRoomError, Service, UnknownModelError
-from budgetnet.serve.uploads import Asked, Decoded, Upload, answer_of, answered, asked, decoded
-from budgetnet.training.predict import Prediction, Unreadable
+from budgetnet.serve.uploads import answer_of, answered, asked, decoded
 
 NOTE = "budgetnet.note"
 GONE = 499
@@ -37,6 +36,7 @@ TURNED_AWAY: dict[Reason, str] = {
     "late": "more is asked than can be answered in time; come again later",
     "stopping": "the server is about to stop; ask another one",
 }
+NO_NUMBERS = "the model answers with values that are not numbers; its weights are too large or damaged"
 PROBES = ("live", "ready")
 """Nobody needs a token for these: what looks after servers often cannot show one."""
 
@@ -52,12 +52,10 @@ class Note:
     waited_ms: float | None = None
     fault: str | None = None
 
-    def count(self, answers: Iterable[Answer[Any]]) -> None:
-        """What its answers took."""
-        rows = list(answers)
-        self.images = sum(len(one.logits) for one in rows)
-        self.batch = max(one.batch for one in rows)
-        self.waited_ms = round(1000 * max(one.waited_seconds for one in rows), 3)
+    def count(self, answer: Answer[Any]) -> None:
+        """What its answer took."""
+        self.images, self.batch = len(answer.logits), answer.batch
+        self.waited_ms = round(1000 * answer.waited_seconds, 3)
 
 
 def app_of(service: Service) -> ASGIApp:
@@ -178,9 +176,9 @@ async def _infer(service: Service, request: Request) -> Response:
         signature, length = model.signature, request.headers.get(protocol.HEADER_LENGTH)
         read = partial(protocol.read_request, body, length, signature, service.limits.batch)
         found = await asyncio.wrap_future(service.batcher.submit(model.key, read))
-    note.count([found])
+    note.count(found)
     if not np.isfinite(found.probabilities).all():
-        return _fault(note, 500, "the model answers with values that are not numbers")
+        return _fault(note, 500, NO_NUMBERS)
     arrays = {"logits": found.logits, "probabilities": found.probabilities}
     content, length = protocol.response(found.prepared, model.source.name, model.source.version, arrays)
     if length is None:
@@ -193,26 +191,13 @@ async def _predict(service: Service, request: Request) -> Response:
     given = asked(dict(request.query_params), model)
     service.check_room(model)
     async with body_of(request, service) as body:
-        files = await uploads_of(request.headers, body)
-        found = await asyncio.gather(*(_predicted(service, model, file, given) for file in files))
-    rows = [row for row, _ in found]
-    bad = [row for row in rows if isinstance(row, Unreadable)]
-    if len(bad) == len(rows):
-        return _fault(note, 400, "; ".join(f"{row.path}: {row.reason}" for row in bad[:3]))
-    note.count(answer for _, answer in found if answer is not None)
-    return _json(answer_of(model, rows))
-
-
-async def _predicted(
-    service: Service, model: Served, file: Upload, given: Asked
-) -> tuple[Prediction | Unreadable, Answer[Decoded] | None]:
-    """The answer to a file. One that is no image is named, and the others are answered."""
-    read = partial(decoded, file, model, service.limits.image_pixels)
-    try:
+        files = await uploads_of(request.headers, body, service.limits.batch)
+        read = partial(decoded, files, model, service.limits.image_pixels)
         found = await asyncio.wrap_future(service.batcher.submit(model.key, read))
-    except ValueError as error:
-        return Unreadable(file.name, str(error)), None
-    return answered(file, found.prepared, found.logits, found.probabilities, model, given), found
+    note.count(found)
+    if not np.isfinite(found.probabilities).all():
+        return _fault(note, 500, NO_NUMBERS)
+    return _json(answer_of(model, answered(files, found.prepared, found.logits, found.probabilities, model, given)))
 
 
 class _Watched:

@@ -5,9 +5,9 @@ has cost nothing but the reading of it. A batch is filled until it is full or it
 `batch_wait_seconds`, and only with as many images as are computed in that time: where an image takes longer, company
 would cost more than it saves.
 
-Who is turned away is decided as by Facebook's controlled delay (Maurer, Fail at Scale, ACM Queue 13, 2015): a burst may
-wait for `BURST_SECONDS`. While more arrives than can be computed, nobody waits for longer than a computation takes, so
-that what is answered at all is answered in time.
+Who is turned away is decided in the way of Facebook's controlled delay (Maurer, Fail at Scale, ACM Queue 13, 2015): a
+burst may wait for `BURST_SECONDS`. While more arrives than can be computed, only as many wait as are computed at once,
+so that what is answered at all is answered in time.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class Shed(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+
+
+class ComputingError(RuntimeError):
+    """A runtime failed at pixels that are as they must be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +128,17 @@ def patience_seconds(load: float, batch_seconds: float, batch_wait_seconds: floa
     return BURST_SECONDS if load <= 1.0 else min(BURST_SECONDS, max(batch_seconds, batch_wait_seconds))
 
 
+def places(load: float, threads: int, batch_seconds: float, request_seconds: float, queue: int) -> int:
+    """How many requests may wait: under too much load as many as are computed at a time.
+
+    >>> [places(load, threads=2, batch_seconds=0.02, request_seconds=0.005, queue=64) for load in (0.9, 4.0)]
+    [64, 8]
+    """
+    if load <= 1.0 or request_seconds <= 0:
+        return queue
+    return min(queue, max(1, round(threads * batch_seconds / request_seconds)))
+
+
 def images_together(image_seconds: float, batch_wait_seconds: float, batch: int) -> int:
     """How many images are computed together: one, and those that are computed within the wait.
 
@@ -176,7 +191,8 @@ class Batcher:
         """Raise `Shed` where one more request would be turned away at once. It counts as one that came."""
         line = self._lines[model]
         with self._changed:
-            if len(line.waiting) >= self.limits.queue:
+            seconds = line.batch_seconds, line.request_seconds
+            if len(line.waiting) >= places(self.load(), len(self._threads), *seconds, self.limits.queue):
                 line.arrivals.append(self.now())
                 reason: Reason = "full"
             elif self._stopped:
@@ -274,7 +290,7 @@ class Batcher:
             logits, shares = line.compute(thread, together[0] if len(together) == 1 else np.concatenate(together))
         except Exception as error:  # the runtimes' own kinds have no common one
             for job, _, _ in jobs:
-                job.future.set_exception(error)
+                job.future.set_exception(ComputingError(f"{line.name}: {type(error).__name__}: {error}"))
             return
         computing = self.now() - started
         self._note(line, images, len(jobs), preparing, computing)

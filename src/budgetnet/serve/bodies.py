@@ -14,9 +14,8 @@ from budgetnet.arguments import shown
 from budgetnet.serve.service import Service
 from budgetnet.serve.uploads import BODY, Upload
 
+MOST_BYTES = 1 << 40
 MULTIPART = "multipart/form-data"
-MOST_FILES = 256
-"""A request may have at most this many files."""
 
 
 class TooLargeError(ValueError):
@@ -53,12 +52,12 @@ async def body_of(request: Request, service: Service) -> AsyncIterator[bytes]:
         service.give_back(taken)
 
 
-async def uploads_of(headers: Headers, body: bytes) -> list[Upload]:
+async def uploads_of(headers: Headers, body: bytes, most_files: int) -> list[Upload]:
     """The files of a form, or the one that the body is. Raises a one-line `ValueError` for a form that is none."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != MULTIPART:
         return [Upload(BODY, body)]
     try:
-        form = await MultiPartParser(headers, _once(body), max_files=MOST_FILES, max_fields=MOST_FILES).parse()
+        form = await _InMemory(headers, _once(body), max_files=most_files, max_fields=most_files).parse()
     except (MultiPartException, FormParserError, KeyError, ValueError) as error:
         text = " ".join(str(getattr(error, "message", error)).split())
         raise ValueError(f"the form cannot be read: {text}") from error
@@ -71,6 +70,12 @@ async def uploads_of(headers: Headers, body: bytes) -> list[Upload]:
     if not found:
         raise ValueError("the form has no files; send images as files, as in curl -F image=@photo.jpg")
     return found
+
+
+class _InMemory(MultiPartParser):
+    """Files stay in memory, of which the whole body has taken its share already."""
+
+    spool_max_size = MOST_BYTES
 
 
 async def _once(body: bytes) -> AsyncGenerator[bytes, None]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from budgetnet.serve.batcher import Reason
@@ -18,6 +26,7 @@ class Metrics:
     """The counters of one server. Label values are its models and routes alone, so that no client can add any."""
 
     def __init__(self, models: Iterable[str]) -> None:
+        disable_created_metrics()  # when each counter began is no metric that anyone looks at
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._requests = Counter(

@@ -50,10 +50,13 @@ class Listening:
 
 
 def threads_of(asked: int | None) -> int:
-    """How many threads compute: as asked for, else one a core. Raises a one-line `ValueError` for more than cores."""
+    """How many threads compute: as asked for, else one a core, but for the core that reads requests.
+
+    Raises a one-line `ValueError` for more than cores.
+    """
     there = cores()
     if asked is None:
-        return there
+        return max(1, there - 1)
     if asked > there:
         raise ValueError(f"threads is {asked}, and there are {there} cores; more threads than cores are slower")
     return asked

@@ -34,10 +34,15 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
-    """An image at the network's size, (1, height, width, channels), and what of it is unlike the training images."""
+    """The images of a request at the network's size, (n, height, width, channels).
+
+    Attributes:
+        images: Those that can be read.
+        notes: Of each file what is unlike the training images, or why it cannot be read.
+    """
 
     images: NDArray[np.uint8]
-    note: str | None
+    notes: tuple[str | Unreadable | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +65,44 @@ def asked(query: Mapping[str, str], model: Served) -> Asked:
     return Asked(min(int(top), classes), model.answerer.promise(error_share(share(query["max_error"]))))
 
 
-def decoded(upload: Upload, model: Served, most_pixels: int) -> Decoded:
-    """A file as `predict` reads it. Raises a one-line `ValueError` for what is no image, broken or too large."""
+def decoded(uploads: Sequence[Upload], model: Served, most_pixels: int) -> Decoded:
+    """Files as `predict` reads them. Raises a one-line `ValueError` where none of them can be read."""
     answerer = model.answerer
     preprocessing, network = answerer.preprocessing, answerer.network
-    try:
-        pixels, note = decode_noted(
-            upload.content, network.in_channels, answerer.side_px, preprocessing.value_range, most_pixels
-        )
-    except ValueError as error:
-        raise ValueError(str(error).removeprefix("the image: ")) from error
-    return Decoded(network_pixels([pixels], network.resolution_px, preprocessing), note)
+    good: list[NDArray[np.uint8]] = []
+    notes: list[str | Unreadable | None] = []
+    for one in uploads:
+        try:
+            pixels, note = decode_noted(
+                one.content, network.in_channels, answerer.side_px, preprocessing.value_range, most_pixels
+            )
+        except ValueError as error:
+            notes.append(Unreadable(one.name, str(error).removeprefix("the image: ")))
+        else:
+            good += network_pixels([pixels], network.resolution_px, preprocessing)  # a large one is let go at once
+            notes.append(note)
+    if not good:
+        bad = [one for one in notes if isinstance(one, Unreadable)]
+        raise ValueError("; ".join(f"{one.path}: {one.reason}" for one in bad[:3]))
+    return Decoded(np.stack(good), tuple(notes))
 
 
 def answered(
-    upload: Upload,
+    uploads: Sequence[Upload],
     image: Decoded,
     logits: NDArray[np.float32],
     shares: NDArray[np.float32],
     model: Served,
     given: Asked,
-) -> Prediction:
-    """The answer to a file of logits and probabilities (1, classes)."""
-    return prediction(upload.name, logits[0], shares[0], model.answerer, given.top, image.note, given.promise)
+) -> list[Prediction | Unreadable]:
+    """The answer to each file, of logits and probabilities (n, classes) of those that can be read."""
+    answers = iter(zip(logits, shares, strict=True))
+    return [
+        note
+        if isinstance(note, Unreadable)
+        else prediction(upload.name, *next(answers), model.answerer, given.top, note, given.promise)
+        for upload, note in zip(uploads, image.notes, strict=True)
+    ]
 
 
 def answer_of(model: Served, rows: Sequence[Prediction | Unreadable]) -> dict[str, Any]:
