@@ -91,7 +91,7 @@ def timed(client_seconds: float) -> type[H11Protocol]:
 
         def _late(self) -> None:
             self._timer = None
-            answered = self.cycle is not None and self.cycle.response_started
+            answered = self.conn.their_state is not h11.IDLE and self.cycle.response_started
             if answered or self.transport.get_write_buffer_size():
                 self.transport.abort()
             else:

@@ -126,7 +126,7 @@ class Stoppable(Server):
     def __init__(self, config: Config, service: Service, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._service, self._ready = service, ready
-        self._stop_at = float("inf")
+        self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and tell who waits for it."""
@@ -134,17 +134,22 @@ class Stoppable(Server):
         self._ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop taking requests; asked a second time, end at once."""
+        """Stop taking requests; asked a second time, end at once.
+
+        This interrupts whatever the thread does, which may hold a lock: here only words are set, and the rest is done by
+        `on_tick`.
+        """
         if self._service.stopping:
             self.should_exit = self.force_exit = True
-            return
         self._service.stopping = True
-        self._stop_at = time.monotonic() + self._service.limits.stop_seconds
-        self._service.log.say("stopping", in_progress=self._service.in_progress)
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second: whether all that was taken is answered."""
-        if self._service.stopping and (not self._service.in_progress or time.monotonic() > self._stop_at):
+        service = self._service
+        if service.stopping and self._stop_at is None:
+            self._stop_at = time.monotonic() + service.limits.stop_seconds
+            service.log.say("stopping", in_progress=service.in_progress)
+        if self._stop_at is not None and (not service.in_progress or time.monotonic() > self._stop_at):
             self.should_exit = True
         return await super().on_tick(counter)
 

@@ -79,7 +79,7 @@ def decoded(uploads: Sequence[Upload], model: Served, most_pixels: int) -> Decod
         except ValueError as error:
             notes.append(Unreadable(one.name, str(error).removeprefix("the image: ")))
         else:
-            good += network_pixels([pixels], network.resolution_px, preprocessing)  # a large one is let go at once
+            good.append(network_pixels([pixels], network.resolution_px, preprocessing)[0])
             notes.append(note)
     if not good:
         bad = [one for one in notes if isinstance(one, Unreadable)]
