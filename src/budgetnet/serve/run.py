@@ -136,8 +136,7 @@ class Stoppable(Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop taking requests; asked a second time, end at once.
 
-        This interrupts whatever the thread does, which may hold a lock: here only words are set, and the rest is done by
-        `on_tick`.
+        This interrupts whatever the thread does, which may hold a lock. It sets words alone; `on_tick` does the rest.
         """
         if self._service.stopping:
             self.should_exit = self.force_exit = True

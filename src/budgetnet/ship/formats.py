@@ -62,7 +62,8 @@ class FormatRow:
             raise ValueError(f"{what} need {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'")
 
 
-ONNX_PACKAGES = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
+ONNX_PACKAGES = {"onnx": "onnx", "onnxruntime": "onnxruntime"}
+ONNX_MAKING = {**ONNX_PACKAGES, "onnxscript": "onnxscript"}
 ROWS: Mapping[Format, FormatRow] = {
     "tflite": FormatRow(
         title="TensorFlow Lite",
@@ -80,6 +81,7 @@ ROWS: Mapping[Format, FormatRow] = {
         extra="onnx",
         softmax=True,
         shared=True,
+        making={"float32": ONNX_MAKING, "int8": ONNX_MAKING},
     ),
     "openvino": FormatRow(
         title="OpenVINO",
@@ -88,7 +90,7 @@ ROWS: Mapping[Format, FormatRow] = {
         packages={"openvino": "openvino"},
         extra="openvino",
         inside=("model.xml", "model.bin"),
-        making={"int8": ONNX_PACKAGES},
+        making={"int8": ONNX_MAKING},
         softmax=True,
     ),
     "c": FormatRow(
