@@ -90,12 +90,9 @@ def test_the_steps_of_the_dockerfile_make_a_server(tmp_path: Path) -> None:
         [str(home / "bin" / "python"), *words[1:]], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None
-        started = ""
-        while not started.endswith("}\n"):
-            line = server.stdout.readline()
-            assert line, f"{shlex.join(words)} ended"
-            started += line
-        port = json.loads(started)["address"].rpartition(":")[2]
+        line = server.stdout.readline()
+        assert line, f"{shlex.join(words)} ended"
+        port = json.loads(line)["address"].rpartition(":")[2]
         run([word.replace(":8000", f":{port}") for word in commands["HEALTHCHECK"]], folder, environment)
         Image.new("RGB", (40, 30)).save(tmp_path / "black.png")
         answer = httpx.post(

@@ -51,11 +51,9 @@ class Live:
     def __enter__(self) -> Live:
         self._listener.start()
         assert self.process.stdout is not None
-        lines: list[str] = []
-        while not lines or lines[-1] != "}\n":
-            lines.append(self.process.stdout.readline())
-            assert lines[-1], f"the server ended: {self.said}"
-        self.started = json.loads("".join(lines))
+        line = self.process.stdout.readline()
+        assert line, f"the server ended: {self.said}"
+        self.started = json.loads(line)
         self.client = httpx.Client(base_url=self.started["address"], timeout=60.0, trust_env=False)
         return self
 

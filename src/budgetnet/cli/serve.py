@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -141,7 +142,8 @@ def _say(server: Listening, as_json: bool) -> None:
             }
             for one in server.models
         ]
-        show.print_json({"address": server.address, "threads": server.threads, "models": rows})
+        # On one line, so that who started it reads one line and goes on.
+        show.tell(json.dumps({"address": server.address, "threads": server.threads, "models": rows}))
         return
     show.tell(f"budgetnet answers at {server.address}")
     for one in server.models:
