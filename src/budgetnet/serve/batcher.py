@@ -29,7 +29,7 @@ Reason = Literal["full", "late", "stopping"]
 """Why a request was turned away: the line was full, it waited for too long, or the server is about to stop."""
 Numbers = NDArray[np.float32]
 Compute = Callable[[int, NDArray[np.uint8]], tuple[Numbers, Numbers]]
-"""The number of a computing thread and pixels (n, height, width, c) to logits and probabilities, each (n, classes)."""
+"""It takes the number of a computing thread and pixels (n, height, width, c), and makes logits and probabilities."""
 SMOOTHING = 0.1
 """A new time has this weight in a mean of times, in which older ones count less and less."""
 
