@@ -35,8 +35,8 @@ from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure
 
 LOADS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
-PROCESSES, CLIENTS = 16, 2
-"""So many processes of hey, each with so many clients: those of one ask at the same moment, so there are several."""
+PROCESSES, CLIENTS = 32, 1
+"""So many processes of hey, each with so many clients: the clients of one process ask at the same moment."""
 DEADLINE_MS = 2.0
 """The deadline of micro-batches that the server is started with."""
 SIZE_PX = (820, 560)

@@ -6,8 +6,8 @@ has cost nothing but the reading of it. A batch is filled until it is full or it
 would cost more than it saves.
 
 Who is turned away is decided in the way of Facebook's controlled delay (Maurer, Fail at Scale, ACM Queue 13, 2015): a
-burst may wait for `BURST_SECONDS`. While more arrives than can be computed, only as many wait as are computed at once,
-so that what is answered at all is answered in time.
+burst may wait for `BURST_SECONDS`. While more arrives than can be computed, only who is expected to wait for less than
+half a computation is let in, before the body is read, so that what is answered at all is answered in time.
 """
 
 from __future__ import annotations
@@ -118,25 +118,26 @@ class _Line:
 
 
 def patience_seconds(load: float, batch_seconds: float, batch_wait_seconds: float) -> float:
-    """How long a request may wait for its turn.
+    """How long a request may have to wait for its turn.
 
-    `load` is what arrives over what can be computed, `batch_seconds` how long a computation takes.
+    `load` is what arrives over what can be computed, `batch_seconds` how long a computation takes. Under too much load
+    that is half of one: many come in that time, so no thread is idle for long.
 
     >>> [patience_seconds(load, batch_seconds=0.02, batch_wait_seconds=0.002) for load in (0.9, 4.0)]
-    [1.0, 0.02]
+    [1.0, 0.01]
     """
-    return BURST_SECONDS if load <= 1.0 else min(BURST_SECONDS, max(batch_seconds, batch_wait_seconds))
+    return BURST_SECONDS if load <= 1.0 else min(BURST_SECONDS, max(batch_seconds / 2, batch_wait_seconds))
 
 
-def places(load: float, threads: int, batch_seconds: float, request_seconds: float, queue: int) -> int:
-    """How many requests may wait: under too much load as many as are computed at a time.
+def expected_wait_seconds(ends: Sequence[float], now: float, waiting_seconds: float) -> float:
+    """How long it will take until a thread is free for one more request.
 
-    >>> [places(load, threads=2, batch_seconds=0.02, request_seconds=0.005, queue=64) for load in (0.9, 4.0)]
-    [64, 8]
+    `ends` are the times at which the threads' computations will end, `waiting_seconds` is what those that wait take.
+
+    >>> round(expected_wait_seconds([10.03, 10.01], now=10.0, waiting_seconds=0.02), 6)
+    0.02
     """
-    if load <= 1.0 or request_seconds <= 0:
-        return queue
-    return min(queue, max(1, round(threads * batch_seconds / request_seconds)))
+    return max(0.0, min(ends) - now) + waiting_seconds / len(ends)
 
 
 def images_together(image_seconds: float, batch_wait_seconds: float, batch: int) -> int:
@@ -166,6 +167,7 @@ class Batcher:
         self._lines = {name: _Line(name, compute) for name, compute in models.items()}
         self._changed = threading.Condition()
         self._stopped = False
+        self._ends = [self.now()] * threads
         self._threads = [
             threading.Thread(target=self._work, args=(index,), name=f"compute-{index}", daemon=True)
             for index in range(threads)
@@ -191,8 +193,8 @@ class Batcher:
         """Raise `Shed` where one more request would be turned away at once. It counts as one that came."""
         line = self._lines[model]
         with self._changed:
-            seconds = line.batch_seconds, line.request_seconds
-            if len(line.waiting) >= places(self.load(), len(self._threads), *seconds, self.limits.queue):
+            patience = patience_seconds(self.load(), line.batch_seconds, self.limits.batch_wait_seconds)
+            if len(line.waiting) >= self.limits.queue or self._expected_wait() > patience:
                 line.arrivals.append(self.now())
                 reason: Reason = "full"
             elif self._stopped:
@@ -222,9 +224,16 @@ class Batcher:
         busy = sum(line.arrived_since(then) * line.request_seconds for line in self._lines.values())
         return busy / (BURST_SECONDS * len(self._threads))
 
+    def _expected_wait(self) -> float:
+        waiting = sum(len(line.waiting) * line.request_seconds for line in self._lines.values())
+        return expected_wait_seconds(self._ends, self.now(), waiting)
+
     def _work(self, thread: int) -> None:
         while (taken := self._first()) is not None:
-            self._answer(thread, *taken)
+            line, job = taken
+            self._ends[thread] = self.now() + line.batch_seconds
+            self._answer(thread, line, job)
+            self._ends[thread] = self.now()
 
     def _first(self) -> tuple[_Line, _Job] | None:
         """The request that came first, of any line, when there is one; None at the end."""
@@ -259,7 +268,7 @@ class Batcher:
         if not job.future.set_running_or_notify_cancel():
             return None
         patience = patience_seconds(self.load(), line.batch_seconds, self.limits.batch_wait_seconds)
-        if self.now() - job.arrived <= patience:
+        if self.now() - job.arrived <= 2 * patience:  # computations take longer than expected, too
             return job
         self.observer.shed(line.name, "late")
         job.future.set_exception(Shed("late"))
