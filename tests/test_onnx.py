@@ -319,7 +319,7 @@ def test_without_the_packages_one_line_says_so(weights: Path) -> None:
     asked = ["export", str(weights), "digits", "--to", "onnx", "--out", str(weights.with_name("none.onnx"))]
     ended = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True)
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
-    assert "ONNX files need onnxscript; pip install 'budgetnet[onnx]'" in ended.stderr
+    assert "ONNX files in float32 need onnxscript; pip install 'budgetnet[onnx]'" in ended.stderr
 
 
 @pytest.mark.slow

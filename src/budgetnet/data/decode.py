@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import struct
 import warnings
@@ -30,7 +31,7 @@ from budgetnet.data.deep import (
     outside_note,
     spread_of,
 )
-from budgetnet.data.files import FORMATS, MOST_PIXELS, open_image
+from budgetnet.data.files import FORMATS, MOST_PIXELS, ImageSource, open_image
 from budgetnet.networks import Px, choose
 
 BROKEN = (
@@ -107,13 +108,20 @@ def decode(
 
 
 def decode_noted(
-    path: str | os.PathLike[str], in_channels: int, side_px: int | None = None, value_range: Range | None = None
+    path: ImageSource,
+    in_channels: int,
+    side_px: int | None = None,
+    value_range: Range | None = None,
+    most_pixels: int = MOST_PIXELS,
 ) -> tuple[NDArray[np.uint8], str | None]:
-    """As `decode`, and a line where the file's values are other than those that the range was made from."""
+    """As `decode`, and a line where the file's values are other than those that the range was made from.
+
+    The bytes of a file are decoded as the file is. An image of more than `most_pixels` is refused.
+    """
     choose("input channels", in_channels, (1, 3))
     try:
-        with open_image(path, side_px) as (_, image):
-            values = deep_values(image, lambda: Image.open(path, formats=FORMATS)) if value_range else None
+        with open_image(path, side_px, most_pixels=most_pixels) as (_, image):
+            values = deep_values(image, lambda: _opened_again(path)) if value_range else None
             if values is not None and value_range is not None:
                 pixels = eight_bits(values, value_range, in_channels)
                 flat = Image.fromarray(pixels if in_channels == 3 else pixels[..., 0])
@@ -125,7 +133,12 @@ def decode_noted(
             note = UNKNOWN_RANGE if value_range is None and is_deep(image) else None
             return _pixels(image, in_channels, side_px), note
     except BROKEN as error:
-        raise ValueError(f"{os.fspath(path)}: {reason(error)}") from error
+        name = "the image" if isinstance(path, bytes) else os.fspath(path)
+        raise ValueError(f"{name}: {reason(error)}") from error
+
+
+def _opened_again(path: ImageSource) -> Image.Image:
+    return Image.open(io.BytesIO(path) if isinstance(path, bytes) else path, formats=FORMATS)
 
 
 def _pixels(image: Image.Image, in_channels: int, side_px: int | None) -> NDArray[np.uint8]:
@@ -167,7 +180,7 @@ def look(path: str | os.PathLike[str]) -> Seen:
             width, height = image.size
             grey = image.mode in GREY_MODES or is_deep_grey(image)
             image.draft("L", (1, 1))
-            values = deep_values(image, lambda: Image.open(path, formats=FORMATS))
+            values = deep_values(image, lambda: _opened_again(path))
             spread = None if values is None else spread_of(values)
             image.load()
             if image.mode not in ("L", "RGB"):

@@ -18,6 +18,9 @@ from PIL import Image, UnidentifiedImageError
 from budgetnet.data.store import alone, cache_folder
 from budgetnet.data.walk import special
 
+ImageSource = str | os.PathLike[str] | bytes
+"""An image is a file at a path, or the bytes of one, as a server is sent them."""
+Content = io.BufferedReader | io.BytesIO
 MOST_PIXELS = 2**28
 """An image may have at most this many pixels, 268 million: more than the largest sensors of telephones (200) and of
 medium format (151)."""
@@ -81,8 +84,11 @@ def kind_of(head: bytes) -> str | None:
 
 
 @contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[io.BufferedReader]:
+def open_file(path: ImageSource) -> Iterator[Content]:
     """A regular file for reading. Raises a `ValueError` at once for a pipe, a device or a folder, where open waits."""
+    if isinstance(path, bytes):
+        yield io.BytesIO(path)
+        return
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     if kind := special(os.stat(path).st_mode):  # before it is opened: some devices act when they are
         raise ValueError(f"{kind}, not a file")
@@ -124,11 +130,11 @@ ROOM = Room(MOST_AT_ONCE)
 
 @contextlib.contextmanager
 def open_image(
-    path: str | os.PathLike[str], side_px: int | None = None, room: Room = ROOM
-) -> Iterator[tuple[io.BufferedReader, Image.Image]]:
+    path: ImageSource, side_px: int | None = None, room: Room = ROOM, most_pixels: int = MOST_PIXELS
+) -> Iterator[tuple[Content, Image.Image]]:
     """A file and the image in it, whose pixels are still to be loaded, and room for them (`_room_for`).
 
-    Raises `ValueError`, without the path, for more pixels than `MOST_PIXELS` and for a file of no known format, with
+    Raises `ValueError`, without the path, for more pixels than `most_pixels` and for a file of no known format, with
     what it is where its first bytes tell; and whatever Pillow raises for damaged ones.
     """
     with open_file(path) as file:
@@ -139,9 +145,9 @@ def open_image(
             raise ValueError(kind_of(file.read(HEAD_BYTES)) or "not an image of a known format") from error
         with image:
             width, height = image.size
-            if width * height > MOST_PIXELS:
+            if width * height > most_pixels:
                 raise ValueError(
-                    f"{width:,} x {height:,} pixels are more than the limit of {MOST_PIXELS:,}; make it smaller"
+                    f"{width:,} x {height:,} pixels are more than the limit of {most_pixels:,}; make it smaller"
                 )
             with _room_for(image, side_px, room):
                 yield file, image

@@ -23,7 +23,11 @@ def answerer_of_file(file: Path, to: Format) -> Answerer:
 
     Raises a one-line `ValueError` where a package is missing, and for a damaged file.
     """
-    runner = opener(to)(file, True)
+    return answerer_by(opener(to)(file, True))
+
+
+def answerer_by(runner: Runner) -> Answerer:
+    """An opened file, ready to answer."""
     notes = runner.notes
 
     def answer(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -24,6 +24,7 @@ class FormatRow:
         packages: The modules that it is made, judged and read with, and the packages that have them.
         extra: The extra of this package that brings them.
         softmax: Whether its files can give probabilities in place of logits.
+        shared: Whether threads may ask one opened file at the same time.
         making: The modules that making it in a number type takes beside them; the extra brings these, too.
         inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
             and its notes: other tools write such files, too.
@@ -38,6 +39,7 @@ class FormatRow:
     extra: str
     inside: tuple[str, ...] = ()
     softmax: bool = False
+    shared: bool = False
     making: Mapping[NumberType, Mapping[str, str]] = field(default_factory=dict)
     on_a_device: bool = True
 
@@ -60,7 +62,8 @@ class FormatRow:
             raise ValueError(f"{what} need {' and '.join(missing)}; pip install 'budgetnet[{self.extra}]'")
 
 
-ONNX_PACKAGES = {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"}
+ONNX_PACKAGES = {"onnx": "onnx", "onnxruntime": "onnxruntime"}
+ONNX_MAKING = {**ONNX_PACKAGES, "onnxscript": "onnxscript"}
 ROWS: Mapping[Format, FormatRow] = {
     "tflite": FormatRow(
         title="TensorFlow Lite",
@@ -77,6 +80,8 @@ ROWS: Mapping[Format, FormatRow] = {
         packages=ONNX_PACKAGES,
         extra="onnx",
         softmax=True,
+        shared=True,
+        making={"float32": ONNX_MAKING, "int8": ONNX_MAKING},
     ),
     "openvino": FormatRow(
         title="OpenVINO",
@@ -85,7 +90,7 @@ ROWS: Mapping[Format, FormatRow] = {
         packages={"openvino": "openvino"},
         extra="openvino",
         inside=("model.xml", "model.bin"),
-        making={"int8": ONNX_PACKAGES},
+        making={"int8": ONNX_MAKING},
         softmax=True,
     ),
     "c": FormatRow(

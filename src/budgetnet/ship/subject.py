@@ -109,7 +109,7 @@ class Subject:
         pixels = open_cache(scored.images, loaded.side_px, progress=progress)
         held_out = _held_out(run, data, scored.images)
         sized = SizedImages(loaded, scored, pixels, held_out, own=data is None)
-        return cls(loaded, _budget_of(run), sized, Origin.of(run))
+        return cls(loaded, budget_of(run), sized, Origin.of(run))
 
     @classmethod
     def of_run(cls, run: Path, budget: Budget, images: ImageSet, pixels: Pixels, tuning_steps: int) -> Subject:
@@ -127,20 +127,12 @@ class Subject:
         then found on the images that stayed out of the training, as they were for the model. Where these are not known
         the file says what the model's answers said.
         """
-        weights = hashlib.sha256()
-        for name, tensor in sorted(self.loaded.model.state_dict().items()):
-            weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
-        loaded = self.loaded
-        temperature, trust = (loaded.temperature, loaded.trust) if answers is None else self._held_against(answers)
-        return Notes(
-            network=loaded.network,
-            classes=loaded.classes,
-            preprocessing=loaded.preprocessing,
-            side_px=loaded.side_px,
+        notes = notes_of(self.loaded, self.budget)
+        temperature, trust = (notes.temperature, notes.trust) if answers is None else self._held_against(answers)
+        return dataclasses.replace(
+            notes,
             temperature=temperature,
             arena_bytes=arena_bytes,
-            budget=self.budget,
-            weights_sha256=weights.hexdigest(),
             softmax=self.softmax,
             trust=_by_probabilities(trust) if self.softmax else trust,
         )
@@ -236,12 +228,30 @@ class SizedImages:
             yield network_pixels([self._cached[index]], loaded.network.resolution_px, loaded.preprocessing)[0]
 
 
+def notes_of(loaded: Loaded, budget: Budget | None) -> Notes:
+    """What a file in float32 that gives logits says of itself."""
+    weights = hashlib.sha256()
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        weights.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return Notes(
+        network=loaded.network,
+        classes=loaded.classes,
+        preprocessing=loaded.preprocessing,
+        side_px=loaded.side_px,
+        temperature=loaded.temperature,
+        arena_bytes=None,
+        budget=budget,
+        weights_sha256=weights.hexdigest(),
+        trust=loaded.trust,
+    )
+
+
 def _by_probabilities(trust: Trust | None) -> Trust | None:
     """What can be told without logits: strangers cannot, for they are told by the logits' size."""
     return None if trust is None else dataclasses.replace(trust, familiar=None)
 
 
-def _budget_of(run: str) -> Budget | None:
+def budget_of(run: str) -> Budget | None:
     """The budget that a run was asked to keep; None for weights alone, and where a run had none."""
     plan = Path(run) / PLAN
     if not plan.is_file():

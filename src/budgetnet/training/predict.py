@@ -128,24 +128,29 @@ def predictions(
         while part := list(islice(files, batch)):
             found = list(threads.map(read, part))
             good = [one[0] for one in found if not isinstance(one, Unreadable)]
-            answers = iter(_logits_and_probabilities(answerer, good) if good else ())
+            answers = iter(zip(*answerer.answers(good), strict=True) if good else ())
             for file, one in zip(part, found, strict=True):
                 if isinstance(one, Unreadable):
                     yield one
                 else:
-                    logits, shares = next(answers)
-                    answer = _prediction(str(file), logits, shares, answerer.classes, top, one[1])
-                    yield _judged(answer, logits, shares, answerer.trust, promise)
+                    yield prediction(str(file), *next(answers), answerer, top, one[1], promise)
 
 
-def _logits_and_probabilities(
-    answerer: Answerer, decoded: list[NDArray[np.uint8]]
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Logits and probabilities of each image, (classes,) each."""
-    logits, shares = answerer.answers(decoded)
+def prediction(
+    path: str,
+    logits: NDArray[np.float32],
+    shares: NDArray[np.float32],
+    answerer: Answerer,
+    top: int,
+    note: str | None = None,
+    promise: Promise | None = None,
+) -> Prediction:
+    """The answer to an image of logits and probabilities (classes,). Raises a one-line `ValueError` for such as are not
+    numbers."""
     if not np.isfinite(shares).all():
         raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
-    return zip(logits, shares, strict=True)
+    answer = _prediction(path, logits, shares, answerer.classes, top, note)
+    return _judged(answer, logits, shares, answerer.trust, promise)
 
 
 def _judged(
