@@ -7,7 +7,8 @@ nothing until as many images were seen. Then each data set is left out in turn: 
 others which validation accuracy a network has (in deviations from its pool's mean) by its family and the logarithms of
 its multiply-adds, parameters, activations, image size, last map and depth. Of the pool that was left out its best two
 are taken, beside the two of today's rule, and all pairs for chance. What a pair is worth is the better accuracy of its
-two, for the race finds that one. Killed, it goes on where it was; `--pool`, `--images`, `--seed` say how much.
+two, for the race finds that one. A network that is not shown to have learned counts as chance. Killed, it goes on where
+it was; `--pool`, `--images`, `--seed` say how much.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from budgetnet.statistics import from_seeds, mean_interval
 ENTRANTS = 2
 PENALTY = 3.0
 """Of the ridge regression, for inputs of deviation 1."""
+UNANSWERED = re.compile(r"learned (nothing|anything)|diverged")
+"""What `train` says of a training that is not shown to have learned, and gives no accuracy for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,10 +67,16 @@ def pool_of(data: str, macs: str, most: int, shown: int, seed: int, out: Path) -
     accuracies: list[float] = []
     for row in rows:
         folder = out / f"{images.name}-{macs}" / row.id
-        made = train(data, row.network, folder, epochs=epochs, seed=seed)
-        accuracies.append(made.validation.top1)
+        said = ""
+        try:
+            accuracies.append(train(data, row.network, folder, epochs=epochs, seed=seed).validation.top1)
+        except ValueError as error:
+            if not UNANSWERED.search(str(error)):
+                raise
+            accuracies.append(1 / len(images.classes))
+            said = ", which is chance: its training is no answer"
         print(
-            f"{images.name}: {row.id} {row.fit.cost.macs / 1e6:.2f} M, {100 * made.validation.top1:.1f} %", flush=True
+            f"{images.name}: {row.id} {row.fit.cost.macs / 1e6:.2f} M, {100 * accuracies[-1]:.1f} %{said}", flush=True
         )
     return Pool(f"{images.name} {macs}", rows, np.array(accuracies))
 
@@ -74,7 +84,7 @@ def pool_of(data: str, macs: str, most: int, shown: int, seed: int, out: Path) -
 def learned(pools: Sequence[Pool]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients of a ridge regression over these pools, and the mean and deviation of its inputs."""
     inputs = np.array([features(row) for pool in pools for row in pool.rows])
-    wanted = np.concatenate([(one.accuracies - one.accuracies.mean()) / one.accuracies.std() for one in pools])
+    wanted = np.concatenate([(one.accuracies - one.accuracies.mean()) / (one.accuracies.std() + 1e-9) for one in pools])
     mean, spread = inputs.mean(0), inputs.std(0) + 1e-9
     scaled = (inputs - mean) / spread
     return np.linalg.solve(scaled.T @ scaled + PENALTY * np.eye(scaled.shape[1]), scaled.T @ wanted), mean, spread

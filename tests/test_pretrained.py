@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from support.simulated import SimulatedClock
 
-from budgetnet import Budget, Network, build, cost, network, open_images, solve, train
+from budgetnet import Budget, Network, build, cost, network, open_images, preview, solve, train
 from budgetnet.data import ImageSet, default_preprocessing
 from budgetnet.experiments.bases import shaped_px
 from budgetnet.experiments.solve.candidates import candidates
 from budgetnet.model.files import load_tensors
-from budgetnet.model.weights import save_weights
+from budgetnet.model.sources import installed
+from budgetnet.model.weights import at_hand, save_weights
 from budgetnet.networks import Head, Stage, Stem
 from budgetnet.networks.scaling import Scaling, resize
 from budgetnet.training import pretrained
@@ -98,8 +100,51 @@ def test_auto_takes_the_nearest_relative() -> None:
     assert parent("auto", there["b0"]) == "b0"
     assert parent("auto", Budget(macs=cost(there["lite2"]).macs - 1)) == "lite2"
     assert parent("none", small) is None and parent("my.pth", small) == "my.pth"
-    with pytest.warns(UserWarning, match="no pretrained relative of mobilenet_v1 is installed or cached"):
+    with pytest.warns(UserWarning, match="no pretrained relative of mobilenet_v1 is installed, cached or in"):
         assert parent("auto", network("mobilenet_v1")) is None
+
+
+def test_auto_takes_a_larger_parent_than_the_budget_sooner_than_a_smaller_one() -> None:
+    large = network("tf_efficientnet_lite0")
+    small = resize(large, Scaling(1.0, 0.25, 0.5), name="small")
+    there, most = {"large": large, "small": small}, cost(small).macs
+    chosen = {share: parent_for("auto", Budget(macs=int(share * most)), there) for share in (0.5, 1.05, 2.5)}
+    assert chosen == {0.5: "small", 1.05: "small", 2.5: "large"}, f"large: {cost(large).macs / most:.1f} of small"
+
+
+def test_auto_looks_into_the_users_folder(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes there is what `--pretrained FILE` would take; what is no weight file does not disturb."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    file = folder / "mine.safetensors"
+    file.write_bytes(Path(source).read_bytes())
+    (folder / "cut.safetensors").write_bytes(file.read_bytes()[:-100])
+    (folder / "README.md").write_text("where they are from")
+    (folder / "model.tflite").write_bytes(b"no graph")
+    (folder / "model.pth").write_bytes(b"")
+    (folder / "runs").mkdir()
+    monkeypatch.setenv("BUDGETNET_WEIGHTS", str(folder))
+    budget = Budget(macs=cost(PARENT).macs - 1)
+    assert at_hand() == installed() | {str(file): PARENT}
+    assert parent_for("auto", budget) == parent_for("auto", PARENT) == str(file)
+
+    begun = [
+        preview("digits", Budget(macs=300_000), 60.0, pretrained=asked, clock=SimulatedClock())
+        for asked in ("auto", str(file))
+    ]
+    assert begun[0].candidates == begun[1].candidates and begun[0].entrants[0].id.startswith("parent-")
+    file.unlink()
+    assert at_hand() == installed(), "a file that is gone is not remembered"
+
+
+def test_a_folder_of_weights_that_is_none_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    for given in (tmp_path / "gone", tmp_path / "file"):
+        monkeypatch.setenv("BUDGETNET_WEIGHTS", str(given))
+        with pytest.raises(ValueError, match=r"BUDGETNET_WEIGHTS is .*; give a folder with weight files") as caught:
+            parent_for("auto", Budget(macs=1_000_000))
+        assert "\n" not in str(caught.value)
+    assert parent_for("none", PARENT) is None, "it is looked into for auto alone"
 
 
 @pytest.mark.slow
@@ -108,12 +153,12 @@ def test_a_begun_run_keeps_the_relative_that_auto_found(
 ) -> None:
     """What is installed changes; a run that is taken up or shown again does not, nor does it move."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pretrained, "installed", lambda: {source: PARENT})
+    monkeypatch.setattr(pretrained, "at_hand", lambda: {source: PARENT})
     child = resize(PARENT, Scaling(1.6, 1.5, 1.0), name="child")
     asked: dict[str, Any] = {"epochs": 8, "pretrained": "auto"}
     first = train("digits", child, **asked)
     assert json.loads((first.run / "plan.json").read_text())["plan"]["config"]["recipe"]["name"] == "finetune"
-    monkeypatch.setattr(pretrained, "installed", lambda: {})
+    monkeypatch.setattr(pretrained, "at_hand", lambda: {})
     Path(source).unlink()
     again = train("digits", child, **asked)
     assert (again.run, again.test) == (first.run, first.test)

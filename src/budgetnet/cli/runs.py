@@ -80,7 +80,8 @@ Pretrained = Annotated[
     Parameter(
         group=NETWORK,
         metavar="auto|none|SOURCE",
-        help="Inherit from a relative of any size: lite0, hf-hub:..., a run; auto: the nearest installed.",
+        help="Inherit from a relative of any size: lite0, hf-hub:..., a run, a file; auto: the nearest that is "
+        "installed, cached or in the folder BUDGETNET_WEIGHTS.",
     ),
 ]
 NetworkOfWeights = Annotated[

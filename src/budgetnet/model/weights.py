@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,14 @@ from budgetnet.model.build import Model, build, model_of
 from budgetnet.model.class_names import numbered_classes
 from budgetnet.model.files import Header, check_numbers, load_tensors, read_header, safetensors_of
 from budgetnet.model.hub_folder import HUB_CONFIG, HUB_WEIGHTS, OWN_WEIGHTS, hub_folder
-from budgetnet.model.sources import Foreign, for_channels, foreign_file, imagenet_classes, open_foreign
+from budgetnet.model.sources import (
+    Foreign,
+    for_channels,
+    foreign_file,
+    imagenet_classes,
+    installed,
+    open_foreign,
+)
 from budgetnet.model.state_dicts import state_dict_of
 from budgetnet.model.trust import Trust
 from budgetnet.networks import Network, Norm, Rounding
@@ -42,6 +51,8 @@ SHOWN_KEYS = 5
 MOST_NAMED_BLOCKS = 1_000
 """Missing tensors are named one by one for networks of up to this many blocks: for that, modules are made without
 numbers."""
+FOLDER_VARIABLE = "BUDGETNET_WEIGHTS"
+"""The environment variable of this name says in which folder weight files lie that "auto" may take."""
 HEAD = ("hidden.", "classifier.")
 """The layers behind the global average have names that begin with these."""
 
@@ -134,6 +145,35 @@ def load_model(source: str | Path, network: Network | None = None, class_names: 
     if len(class_names) != found.network.classes:
         raise ValueError(f"{len(class_names)} classes are named, but {source} has {found.network.classes}")
     return dataclasses.replace(found, classes=tuple(class_names))
+
+
+def at_hand() -> dict[str, Network]:
+    """The sources that need no download, and their networks: what is `installed`, and files in the user's folder.
+
+    The folder is the environment's BUDGETNET_WEIGHTS; a file in it that `load_model` cannot read is passed over. Raises
+    a one-line `ValueError` where it is no folder.
+    """
+    folder = os.environ.get(FOLDER_VARIABLE, "")
+    if not folder:
+        return installed()
+    try:
+        files = sorted(path for path in Path(folder).iterdir() if path.is_file())
+    except (OSError, ValueError) as error:
+        what = f"{FOLDER_VARIABLE} is {shown(folder)}, which is no folder that can be read"
+        raise ValueError(f"{what}; give a folder with weight files, or unset it") from error
+    found = {str(path): _readable(str(path), path.stat().st_mtime_ns) for path in files}
+    return installed() | {source: network for source, network in found.items() if network is not None}
+
+
+@cache
+def _readable(path: str, modified_ns: int) -> Network | None:
+    """The network of a file, as it was at this time; None for what cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever takes it hears them
+        try:
+            return load_model(path).network
+        except (ValueError, OSError):
+            return None
 
 
 def source_preprocessing(source: str | Path) -> Mapping[str, Any]:

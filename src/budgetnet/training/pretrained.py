@@ -16,8 +16,7 @@ from budgetnet.data import ImageSet, Pixels
 from budgetnet.data.batches import prepare
 from budgetnet.model.files import save_tensors
 from budgetnet.model.inherit import are_relatives, check_relatives, distance, inherit
-from budgetnet.model.sources import installed
-from budgetnet.model.weights import load_model, load_weights
+from budgetnet.model.weights import at_hand, load_model, load_weights
 from budgetnet.networks import Network, zoo
 from budgetnet.parallel.progress import Progress
 from budgetnet.parallel.workers import Workers, workers_for
@@ -29,6 +28,11 @@ from budgetnet.training.trainer import TrainingSpec, initial_model, seed_of
 IMAGES = 192
 """A smaller network is fitted on this many training images; four times as many fit better and cost more of a short run
 than they bring: docs/lab-log.md."""
+
+GROWN = 5.0
+"""An octave by which a parent is smaller than the budget counts like so many by which one is larger: to 25 M
+multiply-adds Lite0, which is four octaves larger, is the better parent than a MobileNetV1 that is 0.9 octaves smaller:
+docs/lab-log.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +48,22 @@ class InitialWeights:
 def parent_for(asked: str, wanted: Network | Budget, sources: Mapping[str, Network] | None = None) -> str | None:
     """The source that was asked for; for "auto" the nearest relative among `sources`, None where there is none.
 
-    `sources` have a network each; unless given, they are those that are installed or cached.
+    `sources` have a network each; unless given, they are those `at_hand`.
 
-    Nearest to a network is the relative of most equal multiply-adds, to a budget the network that exceeds
-    or keeps its limits by least. "none" is None.
+    Nearest to a network is the relative of most equal multiply-adds, to a budget the network that exceeds its limits by
+    least; one that is smaller than the budget is farther (`GROWN`). "none" is None.
     """
     if asked == "none":
         return None
     if asked != "auto":
         return asked
-    there = installed() if sources is None else sources
+    there = at_hand() if sources is None else sources
     rows = {source: network for source, network in there.items() if _relative(network, wanted)}
     if not rows:
         whose = f" of {wanted.name}" if isinstance(wanted, Network) else ""
         warnings.warn(
-            f"no pretrained relative{whose} is installed or cached; training begins from nothing "
-            "(docs/weights.md says what there is)",
+            f"no pretrained relative{whose} is installed, cached or in the folder BUDGETNET_WEIGHTS; training begins "
+            "from nothing (docs/weights.md says what there is)",
             stacklevel=3,
         )
     return min(rows, key=lambda source: _far(rows[source], wanted), default=None)
@@ -76,7 +80,7 @@ def forms_for(
     if source == "none":
         return list(bases)
     if source == "auto":
-        rows = tuple((installed() if sources is None else sources).values())
+        rows = tuple((at_hand() if sources is None else sources).values())
     else:
         rows = (load_model(source).network,)
     return [_form_for(rows, base) for base in bases]
@@ -112,7 +116,8 @@ def _relative(network: Network, wanted: Network | Budget) -> bool:
 def _far(network: Network, wanted: Network | Budget) -> float:
     if isinstance(wanted, Network):
         return distance(wanted, network)
-    return abs(math.log2(wanted.check(network).binding.share))
+    octaves = math.log2(wanted.check(network).binding.share)
+    return octaves if octaves > 0 else -GROWN * octaves
 
 
 def base_of(source: str) -> str | Network:

@@ -203,7 +203,7 @@ def solve(
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         pretrained: A source of weights as `load_weights` takes it, which every candidate inherits (`inherit`); "auto"
-            for the nearest that is installed or cached; "none".
+            for the nearest that is installed, cached or in the folder BUDGETNET_WEIGHTS; "none".
         coefficients: Alpha, beta and gamma of the compound strategy, such as `search_coefficients` finds.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         clock: Where the plan's seconds come from: this machine, or another in a simulation.

@@ -177,7 +177,7 @@ def train(
         progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         weights: A source of weights that fit the network exactly, as `load_weights` takes it, to begin from.
         pretrained: A source of weights of a relative of any size, which the network inherits (`inherit`); "auto" for
-            the nearest that is installed or cached; "none".
+            the nearest that is installed, cached or in the folder BUDGETNET_WEIGHTS; "none".
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".
         classes: Where given, the images must have this number of classes.
         clock: Where seconds come from: this machine, or another in a simulation.

@@ -24,11 +24,12 @@ MOST_BYTES = 4 << 30
 OPS = frozenset(
     (
         *("Add", "Clamp", "Concat", "Const", "Convert", "Convolution", "FakeQuantize", "Gather", "Gelu"),
-        *("GroupConvolution", "HSigmoid", "HSwish", "MatMul", "MaxPool", "Multiply", "Pad", "Parameter", "ReLU"),
-        *("ReduceMean", "Reshape", "Result", "ShapeOf", "Sigmoid", "SoftMax", "Swish", "Tanh"),
+        *("GroupConvolution", "HardSigmoid", "HSigmoid", "HSwish", "MatMul", "MaxPool", "Multiply", "Pad"),
+        *("Parameter", "ReLU", "ReduceMean", "Reshape", "Result", "ShapeOf", "Sigmoid", "SoftMax", "Swish", "Tanh"),
     )
 )
-"""The ops of the folders that are exported. None reads a file or runs without an end."""
+"""The ops of the folders that are exported. None reads a file or runs without an end. A hard sigmoid is HSigmoid as
+torch's converter has it, and HardSigmoid as ONNX's, from which int8 is made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
