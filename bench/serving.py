@@ -4,8 +4,8 @@
 
 The server runs on this machine beside its clients (hey: github.com/rakyll/hey, `apt-get install hey`). Unloaded: one
 client, one request after another. What it can carry: what is answered of twice as many as that client gets from each
-thread. Then clients at fixed rates, at each load together. Each takes `--seconds`, without the first one, in which a burst
-may wait. With `--minutes` four times what it can carry comes for so long, with the memory of the server's process.
+thread. Then clients at fixed rates, at each load together. Each takes `--seconds`, without the first one, in which a
+burst may wait. With `--minutes` four times what it can carry comes for so long, with the memory of the server's process.
 """
 
 from __future__ import annotations
@@ -211,9 +211,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, server(given.file, given.threads, Path(folder)) as target:
         rows = [row_of("unloaded", 0, asked(target, given.seconds, 1), given.seconds - BURST_SECONDS)]
         bound = 2 * rows[0].p99_ms + DEADLINE_MS
-        rows.append(
-            row_of("carried", 0, asked(target, given.seconds, target.threads + 1), given.seconds - BURST_SECONDS)
-        )
+        twice = 2 * target.threads * rows[0].answered
+        answers = asked(target, given.seconds, CLIENTS, PROCESSES, twice)
+        rows.append(row_of("carried", 0, answers, given.seconds - BURST_SECONDS))
         capacity = rows[1].answered
         print(f"{target.threads} computing threads; the bound of the 99th percentile is {bound:.1f} ms")
         print("| load | asked/s | answered/s | median, ms | 99th, ms | longest, ms | turned away after, ms | other |")
