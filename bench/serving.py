@@ -3,9 +3,9 @@
     python -m bench.serving FILE [--plot docs/serving.svg] [--seconds 15] [--minutes 10]
 
 The server runs on this machine beside its clients (hey: github.com/rakyll/hey, `apt-get install hey`). Unloaded: one
-client, one request after another. What it can carry: one client more than computing threads, each asking again as soon
-as it is answered. Then clients at fixed rates, at each load together, `--seconds` each; and with `--minutes` four times
-what it can carry for so long, with the memory of the server's process.
+client, one request after another. What it can carry: what is answered of twice as many as that client gets from each
+thread. Then clients at fixed rates, at each load together. Each takes `--seconds`, without the first one, in which a
+burst may wait. With `--minutes` four times what it can carry comes for so long, with the memory of the server's process.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from bench.gallery.files import save_drawing
 from budgetnet.draw.figures import Place
 from budgetnet.draw.style import COLOURS, house_style
 from budgetnet.draw.svg import inline_svg, new_figure
+from budgetnet.serve.limits import BURST_SECONDS
 
 LOADS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 PROCESSES, CLIENTS = 32, 1
@@ -102,8 +103,15 @@ def server(file: Path, threads: int | None, folder: Path) -> Iterator[Target]:
             print(f"asked to stop, the server ended with {process.wait(timeout=60)}")
 
 
-def asked(target: Target, seconds: float, clients: int, processes: int = 1, rate: float | None = None) -> list[Any]:
-    """Milliseconds and status of every answer, by hey; the rate is that of all clients together."""
+def asked(
+    target: Target,
+    seconds: float,
+    clients: int,
+    processes: int = 1,
+    rate: float | None = None,
+    without: float = BURST_SECONDS,
+) -> list[Any]:
+    """Milliseconds and status of every answer behind the first second, by hey; the rate is that of all clients."""
     each = [] if rate is None else ["-q", f"{rate / clients / processes:.5f}"]
     words = ["hey", "-z", f"{seconds:g}s", "-c", str(clients), *each, "-m", "POST", "-D", str(target.body)]
     words += [*target.headers, "-o", "csv", "-cpus", "1", "-t", "30", target.url]
@@ -117,6 +125,7 @@ def asked(target: Target, seconds: float, clients: int, processes: int = 1, rate
         (1000 * float(row["response-time"]), int(row["status-code"]))
         for text in texts
         for row in csv.DictReader(io.StringIO(text))
+        if float(row["offset"]) >= without
     ]
 
 
@@ -151,7 +160,7 @@ def long_run(target: Target, capacity: float, minutes: float) -> tuple[Row, list
 
     found: list[Any] = []
     thread = threading.Thread(
-        target=lambda: found.extend(asked(target, 60 * minutes, CLIENTS, PROCESSES, LOADS[-1] * capacity))
+        target=lambda: found.extend(asked(target, 60 * minutes, CLIENTS, PROCESSES, LOADS[-1] * capacity, 0.0))
     )
     thread.start()
     memory: list[tuple[float, float]] = []
@@ -200,9 +209,11 @@ def main() -> int:
     parser.add_argument("--threads", type=int)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, server(given.file, given.threads, Path(folder)) as target:
-        rows = [row_of("unloaded", 0, asked(target, given.seconds, 1), given.seconds)]
+        rows = [row_of("unloaded", 0, asked(target, given.seconds, 1), given.seconds - BURST_SECONDS)]
         bound = 2 * rows[0].p99_ms + DEADLINE_MS
-        rows.append(row_of("carried", 0, asked(target, given.seconds, target.threads + 1), given.seconds))
+        twice = 2 * target.threads * rows[0].answered
+        answers = asked(target, given.seconds, CLIENTS, PROCESSES, twice)
+        rows.append(row_of("carried", 0, answers, given.seconds - BURST_SECONDS))
         capacity = rows[1].answered
         print(f"{target.threads} computing threads; the bound of the 99th percentile is {bound:.1f} ms")
         print("| load | asked/s | answered/s | median, ms | 99th, ms | longest, ms | turned away after, ms | other |")
@@ -211,7 +222,7 @@ def main() -> int:
             print(said(row), flush=True)
         for ratio in LOADS:
             answers = asked(target, given.seconds, CLIENTS, PROCESSES, ratio * capacity)
-            rows.append(row_of(f"{ratio:g}", ratio, answers, given.seconds))
+            rows.append(row_of(f"{ratio:g}", ratio, answers, given.seconds - BURST_SECONDS))
             print(said(rows[-1]), flush=True)
         kept = rows[-1].p99_ms <= bound
         if given.minutes:

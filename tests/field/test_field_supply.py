@@ -46,7 +46,7 @@ def requirements(*groups: str) -> Iterator[Requirement]:
 
 def test_every_package_that_is_imported_is_declared_and_the_other_way_round() -> None:
     used = {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in imported()}
-    groups = ("", "keras", "google", "tflite", "onnx", "openvino", "hub", "cluster")
+    groups = ("", "keras", "google", "tflite", "onnx", "openvino", "hub", "serve", "cluster")
     declared = {canonicalize_name(row.name) for row in requirements(*groups)}
     assert used - declared == set(), "declare it in pyproject.toml and pin it in constraints.txt"
     assert declared - used <= NOT_IMPORTED, "nothing needs it any more"

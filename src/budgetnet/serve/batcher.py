@@ -268,7 +268,7 @@ class Batcher:
         if not job.future.set_running_or_notify_cancel():
             return None
         patience = patience_seconds(self.load(), line.batch_seconds, self.limits.batch_wait_seconds)
-        if self.now() - job.arrived <= 2 * patience:  # computations take longer than expected, too
+        if self.now() - job.arrived <= patience:
             return job
         self.observer.shed(line.name, "late")
         job.future.set_exception(Shed("late"))
