@@ -5,7 +5,8 @@
 The server runs on this machine beside its clients (hey: github.com/rakyll/hey, `apt-get install hey`). Unloaded: one
 client, one request after another. What it can carry: what is answered of twice as many as that client gets from each
 thread. Then clients at fixed rates, at each load together. Each takes `--seconds`, without the first one, in which a
-burst may wait. With `--minutes` four times what it can carry comes for so long, with the memory of the server's process.
+burst may wait. With `--minutes` four times what it can carry comes for so long, with the memory of the server's
+process.
 """
 
 from __future__ import annotations
