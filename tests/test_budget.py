@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.quick import quick_for
+from support.timing import TIMING
 
 from budgetnet import adapt, scale
 from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, used
@@ -69,8 +71,13 @@ def budgets(draw: st.DrawFn, names: tuple[str, ...] = LIMITS) -> dict[str, Any]:
     return {"shares": shares, "dtype": draw(st.sampled_from(DTYPES)), "batch": draw(st.sampled_from([1, 8]))}
 
 
+def timed(names: Iterable[str]) -> dict[str, Any]:
+    """What a budget with these limits needs beside them."""
+    return {"timing": TIMING} if "latency_us" in names else {}
+
+
 def budget_of(base: Network, wish: dict[str, Any]) -> Budget:
-    setting = {"dtype": wish["dtype"], "batch": wish["batch"]}
+    setting = {"dtype": wish["dtype"], "batch": wish["batch"], **timed(wish["shares"])}
     whole = used(cost(base, wish["batch"], wish["dtype"]), Budget(**dict.fromkeys(wish["shares"], 1), **setting))
     return Budget(**{name: max(1, int(whole[name] * 2.0**share)) for name, share in wish["shares"].items()}, **setting)
 
@@ -125,7 +132,7 @@ MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
 @cache
 def amounts(base: Network, strategy: Strategy, name: str, micro: bool = False) -> list[int]:
     """A limit's amount of every network of the path up to the base."""
-    budget = Budget(**{name: 1}, **(MICRO if micro else {}))
+    budget = Budget(**{name: 1}, **(MICRO if micro else {}), **timed([name]))
     return [used(budget.price(network), budget)[name] for _, network in whole_path(base, strategy)]
 
 
@@ -170,7 +177,7 @@ def test_fit_is_what_brute_force_finds(base: Network, strategy: Strategy, micro:
         for index in range(len(rows[0]))
         if all(row[index] <= limit for row, limit in zip(rows, limits, strict=True))
     ]
-    budget = Budget(**dict(zip(names, limits, strict=True)), **(MICRO if micro else {}))
+    budget = Budget(**dict(zip(names, limits, strict=True)), **(MICRO if micro else {}), **timed(names))
     if not fitting:
         with pytest.raises(BudgetError):
             fit(base, budget, strategy)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.formats import hold
+from support.timing import TIMING
 
 import budgetnet
 from budgetnet import Budget, Network, adapt, fit, network, scale
@@ -21,24 +22,11 @@ from budgetnet.budgets.joint import JointSpace
 from budgetnet.budgets.path import without_skips
 from budgetnet.budgets.staged import fit_staged
 from budgetnet.cli import main
-from budgetnet.costs.latency import TERMS, Coefficient, DeviceTiming, amounts, terms_of
+from budgetnet.costs.latency import TERMS, amounts, terms_of
 from budgetnet.experiments.solve.candidates import candidates
 from budgetnet.experiments.solve.latency import LatencyCheck, check_for
 from budgetnet.networks.scaling import FitStrategy
 
-NS = (0.008, 0.05, 0.04, 0.13, 0.02, 0.08, 600.0, 0.35)
-TIMING = DeviceTiming(
-    device="a made device",
-    runtime="other",
-    dtype="float32",
-    threads=1,
-    coefficients=tuple(Coefficient(name, ns) for name, ns in zip(TERMS, NS, strict=True)),
-    near_weights=1_000_000,
-    margin=0.1,
-    median_error=0.05,
-    ninety_error=0.1,
-    networks=30,
-)
 FAMILIES = ("efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "ghostnet", "resnet50")
 
 
