@@ -10,6 +10,7 @@ strategies; each network is built untrained, and measured in the runtime. Run it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from budgetnet import Budget, BudgetError, adapt, fit, network, read_device
 from budgetnet.answers.profile import BASES, CLASSES, NETWORKS, SECONDS, drawn
 from budgetnet.costs.latency import DeviceTiming
-from budgetnet.inspect.turns import clock_of, measurement, turns
+from budgetnet.inspect.turns import image_measurements
 from budgetnet.networks import Network
 from budgetnet.ship.untrained import timed_network
 
@@ -30,10 +31,9 @@ NEAR = 0.1
 
 def measured_us(networks: Sequence[Network], timing: DeviceTiming) -> list[float]:
     """Microseconds of each, in turns."""
-    subjects = [timed_network(one, timing.runtime, timing.dtype) for one in networks]
-    clock = clock_of(threads=1, device="cpu")
-    rounds, others = turns(subjects, SECONDS, clock)
-    found = [measurement(row, 1, 1, "cpu", clock, others) for row in rounds]
+    with contextlib.ExitStack() as stack:
+        subjects = [timed_network(one, timing.runtime, timing.dtype, stack) for one in networks]
+        found = image_measurements(subjects, SECONDS)
     print(f"others took {found[0].others_cores:.2f} cores")
     return [1000 * row.latency_ms if row.latency_ms is not None else float("nan") for row in found]
 

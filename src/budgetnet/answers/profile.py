@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import itertools
-import json
 import platform
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +15,18 @@ from budgetnet.amounts import microseconds
 from budgetnet.answers.timing_fit import Fitted, fitted_timing
 from budgetnet.arguments import integer, listener, text
 from budgetnet.arguments import path as path_of
-from budgetnet.atomic_write import written_aside
 from budgetnet.budgets.budget import Budget
 from budgetnet.budgets.device_file import FILE, DeviceFile, TimedNetwork
 from budgetnet.budgets.fit import fit
 from budgetnet.costs.latency import DeviceTiming, TimedBy, TimedDType, terms_of
 from budgetnet.costs.network_cost import cost
 from budgetnet.experiments.bases import given_bases
-from budgetnet.inspect.turns import Timed, clock_of, measurement, turns
+from budgetnet.inspect.turns import Timed, image_measurements
 from budgetnet.networks import Network, choose, zoo
 from budgetnet.networks.scaling import FitStrategy, adapt, scale
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.reading import file_content
+from budgetnet.runs.files import write_json
 from budgetnet.runs.record import processor
 from budgetnet.ship.untrained import check_runtime, timed_network, versions_of
 
@@ -159,7 +159,7 @@ def drawn(bases: Sequence[Network]) -> Iterator[Network]:
                 break
 
 
-def _listed(file: Path) -> Iterator[tuple[Network, float]]:
+def _listed(file: Path) -> Iterator[NetworkTime]:
     """The networks of a list, with milliseconds. Raises a one-line `ValueError` that names the line."""
     content = file_content(file, MOST_LIST_BYTES).decode("utf-8-sig", errors="replace")
     for number, line in enumerate(csv.reader(content.splitlines()), 1):
@@ -184,7 +184,7 @@ def _network(name: str, folder: Path) -> Network:
 
 def _written(
     target: Path,
-    rows: Sequence[tuple[Network, float]],
+    rows: Sequence[NetworkTime],
     device: str,
     runtime: TimedBy,
     dtype: TimedDType,
@@ -198,9 +198,7 @@ def _written(
         TimedNetwork(network.name, network.resolution_px, cost(network).macs, ms, float(left_out) / 1000)
         for (network, ms), left_out in zip(rows, fitted.left_out_us, strict=True)
     )
-    with written_aside(target) as aside:
-        content = json.dumps(DeviceFile(fitted.timing, versions, measured).record(), indent=1)
-        aside.write_text(content + "\n", encoding="utf-8")
+    write_json(target, DeviceFile(fitted.timing, versions, measured).record())
     return fitted.timing
 
 
@@ -214,13 +212,13 @@ def _fitted(
 def _timed(networks: Sequence[Network], runtime: TimedBy, dtype: TimedDType, told: Progress) -> list[NetworkTime]:
     """The networks with milliseconds, but those whose runs differ too much to have a time."""
     subjects: list[Timed] = []
-    for done, network in enumerate(networks):
-        subjects.append(timed_network(network, runtime, dtype))
-        told(Update("build", done + 1, len(networks), network.name))
-    clock = clock_of(threads=1, device="cpu")
-    rounds, others = turns(subjects, SECONDS, clock, told)
-    found = [measurement(row, 1, 1, "cpu", clock, others).latency_ms for row in rounds]
-    return [(network, ms) for network, ms in zip(networks, found, strict=True) if ms is not None]
+    with contextlib.ExitStack() as stack:
+        for done, network in enumerate(networks):
+            subjects.append(timed_network(network, runtime, dtype, stack))
+            told(Update("build", done + 1, len(networks), network.name))
+        found = image_measurements(subjects, SECONDS, told)
+    pairs = zip(networks, found, strict=True)
+    return [(network, one.latency_ms) for network, one in pairs if one.latency_ms is not None]
 
 
 def found_by(timing: DeviceTiming, bases: Sequence[Network], rows: Sequence[NetworkTime]) -> Iterator[Network]:

@@ -167,6 +167,15 @@ def turns(
     return list(rounds), others.cores()
 
 
+def image_measurements(
+    subjects: Sequence[Timed], seconds: float, progress: Progress | None = None
+) -> list[Measurement]:
+    """What is measured of subjects that take one image each, on one thread of the processor, in turns."""
+    clock = clock_of(threads=1, device="cpu")
+    rounds, others = turns(subjects, seconds, clock, progress)
+    return [measurement(row, 1, 1, "cpu", clock, others) for row in rounds]
+
+
 def measurement(
     rounds: Rounds,
     batch: int,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budgetnet.inspect.turns import Timed, clock_of, measurement, turns
+from budgetnet.inspect.turns import Timed, image_measurements
 from budgetnet.model.probabilities import class_probabilities_of_file
 from budgetnet.ship.exported import Format
 from budgetnet.ship.formats import opener
@@ -48,6 +48,5 @@ def timed_file(file: str, runner: Runner) -> Timed:
 def latency_ms_of(file: Path, to: Format) -> float | None:
     """Milliseconds of an inference of one image on one thread here, by the quick kernels; None where two halves of the
     runs differ too much."""
-    clock = clock_of(threads=1, device="cpu")
-    (rounds,), others = turns([timed_file(str(file), opener(to)(file, False))], SECONDS, clock)
-    return measurement(rounds, 1, 1, "cpu", clock, others).latency_ms
+    (found,) = image_measurements([timed_file(str(file), opener(to)(file, False))], SECONDS)
+    return found.latency_ms

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 
 from budgetnet.costs.latency import DeviceTiming, TimedBy, TimedDType
 from budgetnet.data.images import Preprocessing
+from budgetnet.inspect.latency import at_work
 from budgetnet.inspect.turns import Timed
 from budgetnet.model.build import build
-from budgetnet.model.deployed import deployed
 from budgetnet.networks import Network
 from budgetnet.runs.record import processor
 from budgetnet.ship.eight_bits.ladder import EightBits
@@ -48,11 +49,15 @@ def versions_of(runtime: TimedBy) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in packages.values()}
 
 
-def timed_network(network: Network, runtime: TimedBy, dtype: TimedDType) -> Timed:
-    """An inference of one image on one thread, from pixels to logits, by a network with drawn weights."""
-    model = build(network, seed=0)
+def timed_network(network: Network, runtime: TimedBy, dtype: TimedDType, stack: contextlib.ExitStack) -> Timed:
+    """An inference of one image on one thread, from pixels to logits, by a network with drawn weights.
+
+    It can be timed until the stack closes.
+    """
     if runtime not in FORMATS:
-        return Timed(network.name, _by_torch(deployed(model), network))
+        (timed,) = stack.enter_context(at_work([network], batch=1, threads=1, device="cpu"))
+        return timed
+    model = build(network, seed=0)
     half = (0.5,) * network.in_channels
     scaled = Preprocessing(half, half)
     shape = (*network.resolution_px, network.in_channels)
@@ -72,22 +77,6 @@ def timed_network(network: Network, runtime: TimedBy, dtype: TimedDType) -> Time
 
             interpreter = interpreter_of(_tflite(network, ModelWeights(model, scaled), dtype))
             return Timed(network.name, lambda: logits_from(interpreter, [image]))
-
-
-def _by_torch(model: torch.nn.Module, network: Network) -> Callable[[], object]:
-    shape = (1, network.in_channels, *network.resolution_px)
-    images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
-
-    def infer() -> object:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                return model(images)
-        finally:
-            torch.set_num_threads(before)
-
-    return infer
 
 
 def _onnx(module: PlainPixels, preprocessing: Preprocessing, dtype: TimedDType) -> Any:

@@ -6,6 +6,7 @@ is measured as soon as it is chosen: as a file with drawn weights, in the runtim
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.codec import PositiveFloat, PositiveInt
 from budgetnet.costs.latency import DeviceTiming, TimedBy
 from budgetnet.experiments.solve.candidates import Contender, Obstacles
-from budgetnet.inspect.turns import clock_of, measurement, turns
+from budgetnet.inspect.turns import image_measurements
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.ship.untrained import check_runtime, is_of_this_machine, timed_network
@@ -80,10 +81,9 @@ class LatencyCheck:
     def _measured_us(self, network: Network) -> float:
         if network not in self._known:
             self._progress(Update("measuring", len(self._known) + 1, len(self._known) + 1, network.name))
-            timed = timed_network(network, self._timing.runtime, self._timing.dtype)
-            clock = clock_of(threads=1, device="cpu")
-            (rounds,), others = turns([timed], SECONDS, clock)
-            found = measurement(rounds, 1, 1, "cpu", clock, others)
+            with contextlib.ExitStack() as stack:
+                timed = timed_network(network, self._timing.runtime, self._timing.dtype, stack)
+                (found,) = image_measurements([timed], SECONDS)
             # Where its halves differ too much there is no time; what is predicted stands then.
             ms = found.latency_ms
             self._known[network] = float(self._timing.bound_us(network)) if ms is None else 1000 * ms
