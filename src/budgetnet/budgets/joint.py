@@ -17,7 +17,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TypeVar
 
 from budgetnet.budgets.budget import (
     BAND,
@@ -59,6 +59,7 @@ WEIGHTS = (1.0, 2.0, 2.0)
 
 Obstacles = Callable[[Network], tuple[str, ...]]
 Box = tuple[tuple[float, float], ...]
+BlockPart = TypeVar("BlockPart")
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -118,14 +119,6 @@ def are_light(parts: Sequence[Sums], budget: Budget) -> bool:
     most = min((limit for limit in (budget.weight_bytes, budget.peak_bytes) if limit is not None), default=math.inf)
     params = sum(part.params for part in parts)
     return weight_bytes(weights, biases, budget.dtype) <= most and (budget.params is None or params <= budget.params)
-
-
-class _Needs(NamedTuple):
-    """What the parts of a width and size need: both ends, with the least head, and of each stage its first block and
-    one of the rest."""
-
-    ends: PartMemory
-    stages: tuple[tuple[PartMemory, PartMemory], ...]
 
 
 class JointSpace:
@@ -280,6 +273,13 @@ class JointSpace:
         """The network with two blocks in each stage: the first, and one of the rest."""
         return with_integers(self.base, self.dials.integers(at)._replace(repeats=(2,) * len(self.base.stages)))
 
+    def _repeated(self, depth: int, blocks: Sequence[BlockPart]) -> Iterator[tuple[BlockPart, int]]:
+        """What two blocks of each stage add, at a depth: the first once, the other for each of the rest."""
+        for stage, repeats in enumerate(self.dials.depths[depth].value):
+            yield blocks[2 * stage], 1
+            if repeats > 1:
+                yield blocks[2 * stage + 1], repeats - 1
+
     @remembered
     def _column(self, width: int) -> tuple[Part, tuple[Part, ...]]:
         """The stem of a width, and two blocks of each of its stages."""
@@ -289,10 +289,7 @@ class JointSpace:
     @remembered
     def _body(self, depth: int, width: int) -> Sums:
         stem, blocks = self._column(width)
-        parts = [(stem, 1)]
-        for stage, repeats in enumerate(self.dials.depths[depth].value):
-            parts += [(blocks[2 * stage], 1), (blocks[2 * stage + 1], repeats - 1)]
-        return Sums.of(parts)
+        return Sums.of([(stem, 1), *self._repeated(depth, blocks)])
 
     @remembered
     def _made_tail(self, width: int, head: int) -> Sums:
@@ -320,18 +317,16 @@ class JointSpace:
 
     @remembered
     def _with_least_head(self, depth: int, width: int, size: int) -> PartMemory:
-        needs = self._needs(width, size)
-        stages = zip(needs.stages, self.dials.depths[depth].value, strict=True)
-        blocks = (row for (first, rest), repeats in stages for row in ((first, 1), (rest, repeats - 1)))
-        return PartMemory.of([(needs.ends, 1), *(row for row in blocks if row[1])])
+        ends, blocks = self._column_memory(width, size)
+        return PartMemory.of([(ends, 1), *self._repeated(depth, blocks)])
 
     @remembered
-    def _needs(self, width: int, size: int) -> _Needs:
+    def _column_memory(self, width: int, size: int) -> tuple[PartMemory, tuple[PartMemory, ...]]:
+        """Both ends of a width and size, with the least head, and two blocks of each of its stages."""
         network = self._twice(Position(0, width, size, self.least_heads[width]))
-        blocks = [block_memory(row.block, row.px, self.budget) for row in distinct_blocks(network)]
         ends = stem_memory(network, self.budget), tail_memory(network, self.budget)
-        stages = tuple(zip(blocks[::2], blocks[1::2], strict=True))
-        return _Needs(PartMemory.of((end, 1) for end in ends), stages)
+        blocks = tuple(block_memory(row.block, row.px, self.budget) for row in distinct_blocks(network))
+        return PartMemory.of((end, 1) for end in ends), blocks
 
     def _with_head(self, memory: PartMemory, width: int, head: int) -> PartMemory:
         """The same with another head than the least."""
@@ -351,29 +346,28 @@ class JointSpace:
             return known._replace(file_bytes=known.file_bytes + more * WEIGHT_BYTES[self.budget.dtype])
         return tail_memory(with_integers(self.base, self.dials.integers(Position(0, 0, 0, head))), self.budget)
 
-    # Latency, by parts that are kept, too: exactly, but for what repeats of a stage round apart.
+    # Latency, exactly, by parts that are kept, too.
 
     def terms(self, at: Position) -> Terms:
         """The terms that a latency is told from."""
-        ends, stages = self._stage_terms(at.width, at.resolution)
-        total = ends.plus(self._tail_terms(at.width, at.resolution, at.head))
-        for (first, rest), repeats in zip(stages, self.dials.depths[at.depth].value, strict=True):
-            total = total.plus(first).plus(rest, repeats - 1)
-        return total
+        stem, blocks = self._column_terms(at.width, at.resolution)
+        tail = self._tail_terms(at.width, at.resolution, at.head)
+        return Terms.of([(stem, 1), *self._repeated(at.depth, blocks), (tail, 1)])
 
     @remembered
-    def _stage_terms(self, width: int, size: int) -> tuple[Terms, tuple[tuple[Terms, Terms], ...]]:
+    def _column_terms(self, width: int, size: int) -> tuple[Terms, tuple[Terms, ...]]:
+        """The stem of a width and size, and two blocks of each of its stages."""
         network = self._twice(Position(0, width, size, self.least_heads[width]))
-        blocks = [block_terms(row.block, row.px) for row in distinct_blocks(network)]
-        return stem_terms(network), tuple(zip(blocks[::2], blocks[1::2], strict=True))
+        return stem_terms(network), tuple(block_terms(row.block, row.px) for row in distinct_blocks(network))
 
     @remembered
     def _tail_terms(self, width: int, size: int, head: int) -> Terms:
         return tail_terms(with_integers(self.base, self.dials.integers(Position(0, width, size, head))))
 
-    def _in_time(self, at: Position) -> bool:
-        """Whether a limit on latency is kept."""
-        return in_time(lambda: self.terms(at), self.budget)
+    def _is_quick(self, at: Position) -> bool:
+        """Whether limits on multiply-adds and latency are kept, which a larger size or head never helps to keep."""
+        few = self.budget.macs is None or self.macs(at) <= self.budget.macs
+        return few and in_time(lambda: self.terms(at), self.budget)
 
     @remembered
     def pixels(self, size: int) -> dict[Px, int]:
@@ -415,13 +409,11 @@ class JointSpace:
         top = self._lightest_head(depth, width)
         if top is None:
             return None
-        limit = math.inf if self.budget.macs is None else self.budget.macs
         least = self.least_heads[width]
 
         def too_large(head: int) -> bool:
             at = Position(depth, width, size, head)
-            few = self.macs(at) <= limit
-            return not (few and self._in_time(at) and have_room(lambda: self.memory(at), self.budget))
+            return not (self._is_quick(at) and have_room(lambda: self.memory(at), self.budget))
 
         found = bisect.bisect_left(range(least, top + 1), True, key=too_large) + least - 1
         return found if found >= least else None
@@ -435,19 +427,11 @@ class JointSpace:
         if within_band:
             reach = self._reach(depth, width)
             top = min(top, bisect.bisect_right(range(len(self.dials.sizes)), reach, key=self._low) - 1)
-        if self.budget.macs is not None:
-            limit = self.budget.macs
 
-            def too_many(size: int) -> bool:
-                return self.macs(Position(depth, width, size, least)) > limit
+        def too_slow(size: int) -> bool:
+            return not self._is_quick(Position(depth, width, size, least))
 
-            top = bisect.bisect_left(range(top + 1), True, key=too_many) - 1
-        if self.budget.timing is not None:
-
-            def too_slow(size: int) -> bool:
-                return not self._in_time(Position(depth, width, size, least))
-
-            top = bisect.bisect_left(range(top + 1), True, key=too_slow) - 1
+        top = bisect.bisect_left(range(top + 1), True, key=too_slow) - 1
         return top if top >= 0 else None
 
     def _low(self, size: int) -> float:

@@ -23,7 +23,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, NamedTuple
@@ -191,11 +191,10 @@ class StagedSpace:
 
     def parts(self, shape: Shape) -> list[Sums]:
         """What stem, stages and tail add: each is counted once and kept."""
-        before = shape.stem, *(stage.channels for stage in shape.stages)
         return [
             self._stem(shape.stem),
-            *(self._stage(index, *pair) for index, pair in enumerate(zip(before, shape.stages, strict=False))),
-            self._tail(shape.head, before[-1]),
+            *(self._stage(*placed) for placed in _placed(shape)),
+            self._tail(shape.head, shape.stages[-1].channels),
         ]
 
     @remembered
@@ -237,10 +236,9 @@ class StagedSpace:
 
     def memory(self, shape: Shape) -> PartMemory:
         """A lower bound of what the network needs."""
-        size, before = shape.size, (shape.stem, *(stage.channels for stage in shape.stages))
-        stages = enumerate(zip(before, shape.stages, strict=False))
-        parts = [self._stage_memory(index, *pair, size) for index, pair in stages]
-        parts += self._stem_memory(shape.stem, size), self._tail_memory(shape.head, before[-1], size)
+        size = shape.size
+        parts = [self._stage_memory(*placed, size) for placed in _placed(shape)]
+        parts += self._stem_memory(shape.stem, size), self._tail_memory(shape.head, shape.stages[-1].channels, size)
         return PartMemory.of((part, 1) for part in parts)
 
     @remembered
@@ -260,11 +258,10 @@ class StagedSpace:
 
     def terms(self, shape: Shape) -> Terms:
         """The terms that a latency is told from."""
-        size, before = shape.size, (shape.stem, *(stage.channels for stage in shape.stages))
-        total = self._stem_terms(shape.stem, size).plus(self._tail_terms(shape.head, before[-1], size))
-        for index, pair in enumerate(zip(before, shape.stages, strict=False)):
-            total = total.plus(self._stage_terms(index, *pair, size))
-        return total
+        size = shape.size
+        parts = [self._stage_terms(*placed, size) for placed in _placed(shape)]
+        parts += self._stem_terms(shape.stem, size), self._tail_terms(shape.head, shape.stages[-1].channels, size)
+        return Terms.of((part, 1) for part in parts)
 
     @remembered
     def _stem_terms(self, channels: int, size: int) -> Terms:
@@ -272,10 +269,8 @@ class StagedSpace:
 
     @remembered
     def _stage_terms(self, index: int, in_channels: int, shape: StageShape, size: int) -> Terms:
-        total = Terms()
-        for block, px, times in self._blocks(index, in_channels, shape, self._px_at(size)):
-            total = total.plus(block_terms(block, px), times)
-        return total
+        blocks = self._blocks(index, in_channels, shape, self._px_at(size))
+        return Terms.of((block_terms(block, px), times) for block, px, times in blocks)
 
     @remembered
     def _tail_terms(self, head: int, in_channels: int, size: int) -> Terms:
@@ -388,6 +383,14 @@ class StagedSpace:
         if dial.part == "expansion":
             return f"{stage.expansion:g} times the channels"
         return f"{stage.kernel}x{stage.kernel}"
+
+
+def _placed(shape: Shape) -> Iterator[tuple[int, int, StageShape]]:
+    """Each stage with its index and the channels that it reads."""
+    reads = shape.stem
+    for index, stage in enumerate(shape.stages):
+        yield index, reads, stage
+        reads = stage.channels
 
 
 def _stage_px(network: Network) -> tuple[Px, ...]:

@@ -21,6 +21,7 @@ Which terms: docs/latency.md and docs/lab-log.md have the errors of these and of
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -53,9 +54,13 @@ class Terms(NamedTuple):
     ops: float = 0.0
     weights: float = 0.0
 
-    def plus(self, other: Terms, times: int = 1) -> Terms:
-        """The terms of this and so many times the other."""
-        return Terms(*(one + times * more for one, more in zip(self, other, strict=True)))
+    @staticmethod
+    def of(parts: Iterable[tuple[Terms, int]]) -> Terms:
+        """Parts, each so many times."""
+        total = [0.0] * len(Terms._fields)
+        for part, times in parts:
+            total = [one + times * more for one, more in zip(total, part, strict=True)]
+        return Terms(*total)
 
 
 TERMS = (*(name for name in Terms._fields if name != "weights"), "far_weights")
@@ -69,21 +74,19 @@ def amounts(terms: Terms, near_weights: float) -> tuple[float, ...]:
 
 def terms_of(network: Network) -> Terms:
     """The terms of a whole network."""
-    total = stem_terms(network).plus(tail_terms(network))
-    for placed in distinct_blocks(network):
-        total = total.plus(block_terms(placed.block, placed.px), placed.times)
-    return total
+    blocks = ((block_terms(placed.block, placed.px), placed.times) for placed in distinct_blocks(network))
+    return Terms.of([(stem_terms(network), 1), (tail_terms(network), 1), *blocks])
 
 
 def stem_terms(network: Network) -> Terms:
     """The terms of all before the first block."""
-    return _terms(tuple(stem_rows(network)))
+    return _terms(stem_rows(network))
 
 
 def tail_terms(network: Network) -> Terms:
     """The terms of all behind the last block."""
     *_, last = distinct_blocks(network)
-    return _terms(tuple(tail_rows(network, last.block.out_px(last.px))))
+    return _terms(tail_rows(network, last.block.out_px(last.px)))
 
 
 @lru_cache(maxsize=CACHED_BLOCKS)
@@ -92,11 +95,8 @@ def block_terms(block: Block, in_px: Px) -> Terms:
     return _terms(block_rows(block, in_px))
 
 
-def _terms(rows: tuple[Op, ...]) -> Terms:
-    total = Terms()
-    for row in rows:
-        total = total.plus(_of(row))
-    return total
+def _terms(rows: Iterable[Op]) -> Terms:
+    return Terms.of((_of(row), 1) for row in rows)
 
 
 def _of(op: Op) -> Terms:
