@@ -21,12 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import budgetnet
 from budgetnet.serve import protocol
 from budgetnet.serve.access import is_allowed
-from budgetnet.serve.batcher import Answer, Reason, Shed
+from budgetnet.serve.batcher import Answer, Prepared, Reason, Shed
 from budgetnet.serve.bodies import EncodedError, TooLargeError, body_of, uploads_of
 from budgetnet.serve.limits import RETRY_SECONDS
 from budgetnet.serve.models import Served
 from budgetnet.serve.service import NoRoomError, Service, UnknownModelError
 from budgetnet.serve.uploads import answer_of, answered, asked, decoded
+from budgetnet.training.predict import NO_NUMBERS
 
 NOTE = "budgetnet.note"
 GONE = 499
@@ -36,9 +37,12 @@ TURNED_AWAY: dict[Reason, str] = {
     "late": "more is asked than can be answered in time; come again later",
     "stopping": "the server is about to stop; ask another one",
 }
-NO_NUMBERS = "the model answers with values that are not numbers; its weights are too large or damaged"
 PROBES = ("live", "ready")
 """Nobody needs a token for these: what looks after servers often cannot show one."""
+
+
+class NoNumbersError(Exception):
+    """A model answers with what are no numbers."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,6 +113,8 @@ async def _answered(
         return _fault(note, 413, str(error), closing)
     except EncodedError as error:
         return _fault(note, 415, str(error), closing)
+    except NoNumbersError as error:
+        return _fault(note, 500, str(error))
     except ClientDisconnect:
         note.fault = "the client left"
         return Response(status_code=GONE)
@@ -169,16 +175,22 @@ async def _metrics(service: Service, request: Request) -> Response:
     return Response(page, headers={"Content-Type": kind})
 
 
+async def _computed(service: Service, model: Served, note: Note, read: Callable[[], Prepared]) -> Answer[Prepared]:
+    """What a computing thread makes of a body. Raises `NoNumbersError` for an answer that is none."""
+    found = await asyncio.wrap_future(service.batcher.submit(model.key, read))
+    note.count(found)
+    if not np.isfinite(found.probabilities).all():
+        raise NoNumbersError(NO_NUMBERS)
+    return found
+
+
 async def _infer(service: Service, request: Request) -> Response:
     model, note = _named(service, request), request.scope[NOTE]
     service.check_room(model)
     async with body_of(request, service) as body:
         signature, length = model.signature, request.headers.get(protocol.HEADER_LENGTH)
         read = partial(protocol.read_request, body, length, signature, service.limits.batch)
-        found = await asyncio.wrap_future(service.batcher.submit(model.key, read))
-    note.count(found)
-    if not np.isfinite(found.probabilities).all():
-        return _fault(note, 500, NO_NUMBERS)
+        found = await _computed(service, model, note, read)
     arrays = {"logits": found.logits, "probabilities": found.probabilities}
     content, length = protocol.response(found.prepared, model.source.name, model.source.version, arrays)
     if length is None:
@@ -193,10 +205,7 @@ async def _predict(service: Service, request: Request) -> Response:
     async with body_of(request, service) as body:
         files = await uploads_of(request.headers, body, service.limits.batch)
         read = partial(decoded, files, model, service.limits.image_pixels)
-        found = await asyncio.wrap_future(service.batcher.submit(model.key, read))
-    note.count(found)
-    if not np.isfinite(found.probabilities).all():
-        return _fault(note, 500, NO_NUMBERS)
+        found = await _computed(service, model, note, read)
     return _json(answer_of(model, answered(files, found.prepared, found.logits, found.probabilities, model, given)))
 
 

@@ -18,6 +18,8 @@ from budgetnet.data.walk import matching, walk
 from budgetnet.model.trust import Promise, Trust
 from budgetnet.training.answerer import Answerer
 
+NO_NUMBERS = "the model answers with values that are not numbers; its weights are too large or damaged"
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -148,7 +150,7 @@ def prediction(
     """The answer to an image of logits and probabilities (classes,). Raises a one-line `ValueError` for such as are not
     numbers."""
     if not np.isfinite(shares).all():
-        raise ValueError("the model answers with values that are not numbers; its weights are too large or damaged")
+        raise ValueError(NO_NUMBERS)
     answer = _prediction(path, logits, shares, answerer.classes, top, note)
     return _judged(answer, logits, shares, answerer.trust, promise)
 
