@@ -26,6 +26,7 @@ from budgetnet.costs.latency import TERMS, amounts, terms_of
 from budgetnet.experiments.solve.candidates import candidates
 from budgetnet.experiments.solve.latency import LatencyCheck, check_for
 from budgetnet.networks.scaling import FitStrategy
+from budgetnet.ship.untrained import machine
 
 FAMILIES = ("efficientnet_b0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "ghostnet", "resnet50")
 
@@ -276,8 +277,20 @@ def test_candidates_that_miss_make_room_for_smaller_ones(monkeypatch: pytest.Mon
     assert measured.measured_ms == pytest.approx(slower * measured.predicted_us / 1000)
 
 
+def test_what_has_no_time_is_not_told_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LatencyCheck, "_measured_us", lambda self, one: None)
+    check = LatencyCheck(TIMING, 250, None)
+    images, strategies = budgetnet.open_images("digits", 0), list[FitStrategy](["compound"])
+    asked = images, Budget(latency_us=250, timing=TIMING), 2, ["mobilenet_v2"], strategies
+    rows = check.found(lambda obstacle: candidates(*asked, obstacle=obstacle))
+    assert rows == candidates(*asked)
+    assert check.rows({row.id: row.network for row in rows}) == ()
+
+
 def test_the_times_of_another_machine_are_not_measured_here() -> None:
     assert check_for(Budget(latency_us=9, timing=TIMING), None) is None
     assert check_for(Budget(macs=9), None) is None
-    here = dataclasses.replace(TIMING, device=profiling.machine(), runtime="torch")
+    here = dataclasses.replace(TIMING, device=machine(), runtime="torch")
     assert check_for(Budget(latency_us=9, timing=here), None) is not None
+    longer = dataclasses.replace(here, device=f"{here.device}, of another series")
+    assert check_for(Budget(latency_us=9, timing=longer), None) is None

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import dataclasses
 import itertools
-import platform
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,8 +26,7 @@ from budgetnet.networks.scaling import FitStrategy, adapt, scale
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.reading import file_content
 from budgetnet.runs.files import write_json
-from budgetnet.runs.record import processor
-from budgetnet.ship.untrained import check_runtime, timed_network, versions_of
+from budgetnet.ship.untrained import check_runtime, machine, timed_network, versions_of
 
 RUNTIMES: tuple[TimedBy, ...] = ("onnxruntime", "openvino", "tflite", "torch")
 BASES = (
@@ -242,8 +240,3 @@ def found_by(timing: DeviceTiming, bases: Sequence[Network], rows: Sequence[Netw
             yield fit(start, budget, strategy, largest_px=2 * SIZES_PX[-1]).network
         except ValueError:  # nothing of this family is so quick, or nothing of it is slower
             continue
-
-
-def machine() -> str:
-    """This machine, in words."""
-    return f"{processor()}, {platform.system()} {platform.machine()}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,9 +31,14 @@ IMAGES = 2
 """Ranges of eight bits are read from so many drawn images: they decide what is computed, and not how fast."""
 
 
+def machine() -> str:
+    """This machine, in words."""
+    return f"{processor()}, {platform.system()} {platform.machine()}"
+
+
 def is_of_this_machine(timing: DeviceTiming) -> bool:
-    """Whether a device file was made on a machine with this processor."""
-    return timing.runtime != "other" and timing.device.startswith(processor())
+    """Whether a device file was made here, or on a machine of the same processor and system."""
+    return timing.runtime != "other" and timing.device == machine()
 
 
 def check_runtime(runtime: TimedBy, dtype: TimedDType) -> None:

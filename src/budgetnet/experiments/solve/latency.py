@@ -49,7 +49,7 @@ class LatencyCheck:
         self._timing, self._limit_us = timing, limit_us
         self._progress = progress or silent
         self._most_us = limit_us
-        self._known: dict[Network, float] = {}
+        self._known: dict[Network, float | None] = {}
 
     def found(self, find: Callable[[Obstacles | None], tuple[Contender, ...]]) -> tuple[Contender, ...]:
         """Candidates of which those that race keep the limit as they are measured.
@@ -58,35 +58,36 @@ class LatencyCheck:
         """
         rows = find(self._obstacle)
         for _ in range(ROUNDS):
-            slow = [row.network for row in rows if row.raced and self._measured_us(row.network) > self._limit_us]
+            times = [(row.network, self._measured_us(row.network)) for row in rows if row.raced]
+            slow = [(one, us) for one, us in times if us is not None and us > self._limit_us]
             if not slow:
                 break
             # What is measured is some times what is predicted: as many times as much has to be left.
-            left = (self._timing.bound_us(one) * self._limit_us / self._measured_us(one) for one in slow)
+            left = (self._timing.bound_us(one) * self._limit_us / us for one, us in slow)
             self._most_us = max(1, min(self._most_us - 1, int(min(left))))
             rows = find(self._obstacle)
         return rows
 
     def rows(self, networks: Mapping[str, Network]) -> tuple[MeasuredLatency, ...]:
-        """What was measured of these, by their ids."""
+        """What was measured of these, by their ids; nothing of one whose runs differ too much to have a time."""
+        times = {name: self._measured_us(one) for name, one in networks.items()}
         return tuple(
-            MeasuredLatency(name, self._timing.runtime, self._timing.bound_us(one), self._measured_us(one) / 1000)
-            for name, one in networks.items()
+            MeasuredLatency(name, self._timing.runtime, self._timing.bound_us(networks[name]), us / 1000)
+            for name, us in times.items()
+            if us is not None
         )
 
     def _obstacle(self, network: Network) -> tuple[str, ...]:
         """The limit, for a network that keeps it by the prediction alone."""
         return ("latency_us",) if self._most_us < self._timing.bound_us(network) <= self._limit_us else ()
 
-    def _measured_us(self, network: Network) -> float:
+    def _measured_us(self, network: Network) -> float | None:
         if network not in self._known:
             self._progress(Update("measuring", len(self._known) + 1, len(self._known) + 1, network.name))
             with contextlib.ExitStack() as stack:
                 timed = timed_network(network, self._timing.runtime, self._timing.dtype, stack)
                 (found,) = image_measurements([timed], SECONDS)
-            # Where its halves differ too much there is no time; what is predicted stands then.
-            ms = found.latency_ms
-            self._known[network] = float(self._timing.bound_us(network)) if ms is None else 1000 * ms
+            self._known[network] = None if found.latency_ms is None else 1000 * found.latency_ms
         return self._known[network]
 
 
