@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import subprocess
 import sys
@@ -39,7 +40,7 @@ import onnx
 import onnxruntime
 
 from budgetnet.ship.onnx.eight_bits import OnnxEightBits
-from budgetnet.ship.onnx.graph import exported, with_outputs
+from budgetnet.ship.onnx.graph import EXPORTER_LOG, exported, with_outputs, without_warnings
 from budgetnet.ship.onnx.parity import first_difference
 from budgetnet.ship.onnx.read import OPS, opened, session
 from budgetnet.ship.plain_pixels import OUTPUT, PlainPixels
@@ -333,3 +334,13 @@ def test_every_family_answers_as_the_model_does(name: str) -> None:
     most = 10 * MOST_DIFFERENCE  # drawn weights make more of rounding than trained ones
     assert np.abs(found - expected).max() < most * expected.std()
     assert {node.op_type for node in graph.graph.node} <= OPS
+
+
+def test_the_exporter_logs_its_errors_alone(caplog: pytest.LogCaptureFixture) -> None:
+    registration = importlib.import_module(EXPORTER_LOG)
+    before = registration.logger.level
+    with without_warnings():
+        registration.logger.warning("an op of another package is absent")
+        registration.logger.error("an op is wrong")
+    assert [row.message for row in caplog.records] == ["an op is wrong"]
+    assert registration.logger.level == before

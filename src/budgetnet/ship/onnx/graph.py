@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +17,8 @@ from budgetnet.ship.plain_pixels import INPUT, INSIDE, OUTPUT, PROBABILITIES, Pl
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 """The exporter notes here in which module a node was made."""
+EXPORTER_LOG = "torch.onnx._internal.exporter._registration"
+"""The exporter logs under this name while it registers ops."""
 PIXELS = "pixels/"
 """The nodes that normalise have this before their op."""
 
@@ -35,15 +39,16 @@ def exported(module: PlainPixels) -> Exported:
     """
     batch = ({0: torch.export.Dim("batch")},)
     traced = torch.export.export(module, (module.example(),), dynamic_shapes=batch)
-    made = torch.onnx.export(
-        traced.run_decompositions({torch.ops.aten.silu.default: _swish}),
-        dynamo=True,
-        external_data=False,
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes=batch,
-        verbose=False,
-    )
+    with without_warnings():
+        made = torch.onnx.export(
+            traced.run_decompositions({torch.ops.aten.silu.default: _swish}),
+            dynamo=True,
+            external_data=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=batch,
+            verbose=False,
+        )
     assert made is not None and made.exported_program is not None
     model = made.model_proto
     _name_nodes(model.graph)
@@ -53,6 +58,18 @@ def exported(module: PlainPixels) -> Exported:
     for row in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
         row.ClearField("metadata_props")
     return Exported(model, made.exported_program)
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """The exporter logs its errors alone: it warns of ops of torchvision, which is not needed, where that is absent."""
+    log = logging.getLogger(EXPORTER_LOG)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _swish(x: Tensor) -> Tensor:
