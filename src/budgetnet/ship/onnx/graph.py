@@ -18,7 +18,7 @@ from budgetnet.ship.plain_pixels import INPUT, INSIDE, OUTPUT, PROBABILITIES, Pl
 SCOPES = "pkg.torch.onnx.name_scopes"
 """The exporter notes here in which module a node was made."""
 EXPORTER_LOG = "torch.onnx._internal.exporter._registration"
-"""The exporter logs under this name while it registers ops."""
+"""The exporter has a log of this name for the ops that it registers."""
 PIXELS = "pixels/"
 """The nodes that normalise have this before their op."""
 
