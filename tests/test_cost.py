@@ -62,6 +62,7 @@ QUICK = (
     "mobilenet_v4_conv_small",
     "mnasnet_b1",
     "tinynet_e",
+    "resnet18",
     "resnet50",
     "ghostnet",
     *(name for name in OTHERS if name not in ("scaled down", "ghosts scaled up")),

@@ -35,6 +35,7 @@ FAMILIES = (
     "mobilenet_v4_conv_medium",
     "mnasnet_a1",
     "tinynet_e",
+    "resnet18",
     "resnet50",
 )
 QUICK = (
@@ -42,6 +43,7 @@ QUICK = (
     "efficientnet_edgetpu_s",
     "mobilenet_v2",
     "tinynet_e",
+    "resnet18",
     "resnet50",
 )
 # A new block without a skip cannot begin as the identity where a linear layer comes before its ReLU.
@@ -104,7 +106,9 @@ def test_a_larger_network_begins_as_its_parent(name: str) -> None:
 @pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(
-    name=st.sampled_from(("efficientnet_b0", "tf_efficientnet_lite0", "mobilenet_v3_large", "tinynet_e", "resnet50")),
+    name=st.sampled_from(
+        ("efficientnet_b0", "tf_efficientnet_lite0", "mobilenet_v3_large", "tinynet_e", "resnet18", "resnet50")
+    ),
     depth=st.floats(1.0, 2.5),
     width=st.floats(1.0, 1.9),
     kernels=st.booleans(),

@@ -41,6 +41,7 @@ SMALL = {
     "efficientnetv2_b0": network("efficientnetv2_b0", 10, 64),
     "efficientnet_edgetpu_s": network("efficientnet_edgetpu_s", 10, 64),
     "mobilenet_v4_conv_small": network("mobilenet_v4_conv_small", 10, 64),
+    "resnet18": network("resnet18", 10, 64),
     "resnet50": network("resnet50", 10, 64),
     "ghostnet": network("ghostnet", 10, 64),
 }
@@ -241,7 +242,9 @@ ANY = (
 
 
 def any_network(random: Random, activations: tuple[Activation, ...], padding: Padding) -> Network:
-    kind: BlockKind = random.choice(("mbconv", "mbconv", "separable", "fused", "universal", "bottleneck", "ghost"))
+    kind: BlockKind = random.choice(
+        ("mbconv", "mbconv", "separable", "fused", "universal", "bottleneck", "basic", "ghost")
+    )
 
     def squeeze() -> Squeeze | None:
         gate = Activation(random.choice(("sigmoid", "hard_sigmoid")))
@@ -249,7 +252,7 @@ def any_network(random: Random, activations: tuple[Activation, ...], padding: Pa
         return random.choice((None, Squeeze(ratio, source, random.choice(PLAIN), gate)))
 
     def stage() -> Stage:
-        expansion = 1 if kind == "separable" else random.choice((1, 2.5, 6))
+        expansion = 1 if kind in ("separable", "basic") else random.choice((1, 2.5, 6))
         start = random.choice((0, 3, 5)) if kind == "universal" else 0
         return Stage(
             channels=random.choice((8, 8, 24, 40)),

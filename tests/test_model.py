@@ -18,6 +18,7 @@ from torch.nn import functional
 from budgetnet import build, network
 from budgetnet.model.build import Model
 from budgetnet.model.layers import (
+    BasicBlock,
     Bottleneck,
     ConvNorm,
     DepthwiseSeparable,
@@ -238,6 +239,15 @@ def test_bottleneck_is_its_formula(stride, out):
     torch.testing.assert_close(module(x), torch.relu(y + skip), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "out"), [(1, 16), (1, 32), (2, 16)])
+@torch.no_grad()
+def test_basic_block_is_its_formula(stride, out):
+    module, x = filled(BasicBlock(Block(16, out, stride=stride, activation=RELU, kind="basic"))), images(2, 16, 9, 7)
+    y = conv_norm(conv_norm(x, module.conv, torch.relu, stride), module.project, linear)
+    skip = x if (stride, out) == (1, 16) else conv_norm(x, module.shortcut, linear, stride)
+    torch.testing.assert_close(module(x), torch.relu(y + skip), atol=1e-5, rtol=1e-5)
+
+
 @torch.no_grad()
 def test_a_convolution_that_concatenates_has_its_input_before_its_output():
     row = Conv(8, 8, 3, groups=8, activation=RELU, concatenates=True)
@@ -340,12 +350,20 @@ TIMM = {
     "efficientnetv2_s": "efficientnetv2_s",
     "mnasnet_a1": "semnasnet_100",
     "mnasnet_b1": "mnasnet_100",
-    "resnet50": "resnet50",
+    **{f"resnet{n}": f"resnet{n}" for n in (18, 34, 50, 101, 152)},
     "ghostnet": "ghostnet_100",
     **{f"{tf}efficientnet_lite{n}": f"{tf}efficientnet_lite{n}" for tf in ("", "tf_") for n in range(5)},
 }
 # The other families' are quick in test_sources, which reads timm's numbers from a file.
-QUICK = ("mobilenet_v2", "mobilenet_v3_small", "tf_efficientnetv2_b0", "efficientnet_lite0", "mnasnet_a1", "resnet50")
+QUICK = (
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "tf_efficientnetv2_b0",
+    "efficientnet_lite0",
+    "mnasnet_a1",
+    "resnet18",
+    "resnet50",
+)
 
 
 def copied(ours: Model, theirs: nn.Module) -> None:

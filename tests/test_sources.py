@@ -40,7 +40,7 @@ TIMM = {
     "ghostnet": "ghostnet_100",
     "mnasnet_b1": "mnasnet_100",
     "tinynet_e": "tinynet_e",
-    "resnet50": "resnet50",
+    **{f"resnet{layers}": f"resnet{layers}" for layers in (18, 34, 50, 101, 152)},
 }
 TORCHVISION = {
     "mobilenet_v2": "mobilenet_v2",
@@ -49,7 +49,7 @@ TORCHVISION = {
     "efficientnet_b0": "efficientnet_b0",
     "efficientnetv2_s": "efficientnet_v2_s",
     "mnasnet_b1": "mnasnet1_0",
-    "resnet50": "resnet50",
+    **{f"resnet{layers}": f"resnet{layers}" for layers in (18, 34, 50, 101, 152)},
 }
 # The other families are quick in test_model, which copies timm's numbers, and by efficientnet_pytorch's file below.
 QUICK_TIMM = (
@@ -59,7 +59,7 @@ QUICK_TIMM = (
     "tinynet_e",
     "ghostnet",
 )
-QUICK_TORCHVISION = ("mobilenet_v3_small", "mnasnet_b1")
+QUICK_TORCHVISION = ("mobilenet_v3_small", "mnasnet_b1", "resnet18")
 
 
 def theirs(library: str, name: str) -> nn.Module:

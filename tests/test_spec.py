@@ -61,6 +61,7 @@ stages = st.one_of(
     st.builds(Stage, kind=st.just("mbconv"), expansion=st.floats(1.0, 8.0), **common),
     st.builds(Stage, kind=st.just("separable"), expansion=st.just(1.0), **common),
     st.builds(Stage, kind=st.just("bottleneck"), expansion=st.floats(1.0, 8.0), **common),
+    st.builds(Stage, kind=st.just("basic"), expansion=st.just(1.0), **common),
     st.builds(Stage, kind=st.just("fused"), expansion=st.floats(1.5, 8.0), **common),
     st.builds(
         Stage,
@@ -177,6 +178,7 @@ def test_no_json_is_one_clear_line() -> None:
         (lambda: Stage(8, expansion=0.5), "expansion is 0.5; it must be at least 1"),
         (lambda: Stage(8, expansion=float("nan")), "expansion is nan"),
         (lambda: Stage(8, kind="separable", expansion=6.0), "a separable block has no expansion"),
+        (lambda: Stage(8, kind="basic", expansion=4.0), "a basic block has no expansion"),
         (lambda: Stage(8, kind="dense"), "block kind is 'dense'; choose one of mbconv, separable, fused"),
         (lambda: Stage(8, start_kernel=3), "start_kernel is 3; only a universal block has one"),
         (lambda: Stage(8, kernel=0), "kernel is 0"),
@@ -303,6 +305,11 @@ def test_every_kind_of_block_derives_its_parts() -> None:
     assert [(name, conv.kernel, conv.stride) for name, conv in bottleneck.shortcut] == [("shortcut", 1, 2)]
     assert bottleneck.after == RELU6 and Block(256, 256, expansion=4.0, kind="bottleneck").shortcut == ()
     assert Block(64, 256, expansion=4.0, kind="bottleneck", residual=False).shortcut == ()
+    basic = Block(64, 128, stride=2, activation=RELU6, kind="basic")
+    assert [(name, conv.out_channels, conv.kernel, conv.stride) for name, conv in basic.inner] == [("conv", 128, 3, 2)]
+    assert (project(basic).kernel, project(basic).stride, project(basic).activation.kind) == (3, 1, "identity")
+    assert [(name, conv.kernel, conv.stride) for name, conv in basic.shortcut] == [("shortcut", 1, 2)]
+    assert basic.after == RELU6 and Block(64, 64, kind="basic").shortcut == ()
     ghost = Block(24, 40, kernel=5, stride=2, expansion=3.0, activation=RELU6, kind="ghost")
     assert [(name, conv.map_channels, conv.kernel, conv.groups) for name, conv in ghost.inner] == [
         ("expand", 36, 1, 1),
@@ -319,7 +326,7 @@ def test_every_kind_of_block_derives_its_parts() -> None:
     ]
     kept = Block(40, 40, expansion=3.0, kind="ghost")
     assert (kept.shortcut, [name for name, _ in kept.inner]) == ((), ["expand", "expand_cheap"])
-    for each in (fused, alone, extra, first, bottleneck, ghost):
+    for each in (fused, alone, extra, first, bottleneck, basic, ghost):
         assert each.out_px((33, 20)) == (17, 10)
 
 

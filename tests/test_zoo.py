@@ -15,6 +15,7 @@ from budgetnet.networks.zoo.published import TOP1, pareto
 
 PUBLISHED = json.loads((Path(__file__).parent / "goldens" / "published.json").read_text(encoding="utf-8"))
 EFFICIENTNETS = PUBLISHED["efficientnet"]["rows"]
+RESNETS = (18, 34, 50, 101, 152)
 TRANSFORMED = {name: row for name, row in EFFICIENTNETS.items() if name in zoo.names()}
 
 
@@ -37,7 +38,8 @@ def test_the_families_are_there() -> None:
     expected += [f"efficientnet_edgetpu_{size}" for size in "sml"] + [f"tinynet_{size}" for size in "abcde"]
     expected += ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small"]
     expected += [f"mobilenet_v4_conv_{size}" for size in ("small", "medium", "large")]
-    expected += ["mnasnet_a1", "mnasnet_b1", "resnet50", "ghostnet", "tf_efficientnetv2_s", "tf_efficientnet_edgetpu_s"]
+    expected += ["mnasnet_a1", "mnasnet_b1", "ghostnet", "tf_efficientnetv2_s", "tf_efficientnet_edgetpu_s"]
+    expected += [f"resnet{layers}" for layers in RESNETS]
     assert set(expected) <= set(zoo.names())
     assert len(set(zoo.names())) == len(zoo.names())
 
@@ -176,11 +178,26 @@ def test_an_unknown_name_gives_the_choices(name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def torchvision_top1(layers: int) -> float:
+    """What torchvision says of the weights that it trained by the paper's recipe."""
+    models = pytest.importorskip("torchvision.models")
+    weights = models.get_model_weights(f"resnet{layers}").IMAGENET1K_V1
+    return float(weights.meta["_metrics"]["ImageNet-1K"]["acc@1"])
+
+
+def test_resnets_have_the_layers_of_their_names() -> None:
+    # The paper counts the stem, the convolutions of the blocks without their shortcuts, and the classifier.
+    for layers in RESNETS:
+        blocks = [block for stage in zoo.network(f"resnet{layers}").stage_blocks() for block in stage]
+        assert 2 + sum(len(block.inner) + len(block.projection) for block in blocks) == layers
+
+
 def test_published_accuracies_are_the_published_ones() -> None:
     families = ("efficientnet", "efficientnet_v2", "efficientnet_lite", "mobilenet", "tinynet", "ghostnet")
     rows = {
         name: row["top1"] for family in families for name, row in PUBLISHED[family]["rows"].items() if "top1" in row
     }
+    rows |= {f"resnet{layers}": round(torchvision_top1(layers), 1) for layers in RESNETS}
     assert {name: row.top1 for name, row in TOP1.items()} == rows
     assert all(zoo.network(name) and row.source for name, row in TOP1.items())
 

@@ -311,7 +311,7 @@ class UniversalBottleneck(Block):
 
 
 class Bottleneck(Block):
-    """ResNet's block: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+    """The block of the larger ResNets: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
 
     r = act(BN(W_r x))              reduce 1x1, c -> c' / t
     m = act(BN(W_m * r))            k x k with the stride
@@ -324,6 +324,20 @@ class Bottleneck(Block):
     """
 
     kind = "bottleneck"
+
+
+class BasicBlock(Block):
+    """The block of the smaller ResNets: (n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride)).
+
+    m = act(BN(W_m * x))            k x k with the stride, c -> c'
+    y = BN(W_p * m)                 k x k, c' -> c'
+    act(y + x)                      or act(y + BN(W_x x)), 1x1 with the stride, where shapes differ
+
+    Raises `ValueError` for a block of another kind. Source: He et al., arXiv:1512.03385, section 4.1,
+    table 1 and figure 5; the shortcut is option B of that section.
+    """
+
+    kind = "basic"
 
 
 class GhostBottleneck(Block):
@@ -344,7 +358,7 @@ class GhostBottleneck(Block):
 
 BLOCKS: Final = {
     kind.kind: kind
-    for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck, GhostBottleneck)
+    for kind in (MBConv, DepthwiseSeparable, FusedMBConv, UniversalBottleneck, Bottleneck, BasicBlock, GhostBottleneck)
 }
 """Each kind of block has its module."""
 

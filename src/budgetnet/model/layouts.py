@@ -133,7 +133,8 @@ def _timm_ends(network: Network, initial: list[str]) -> Pairs:
 
 
 def _resnet_parts(block: Block) -> Iterator[tuple[str, str, str]]:
-    yield from (("reduce", "conv1", "bn1"), ("conv", "conv2", "bn2"), ("project", "conv3", "bn3"))
+    for index, (part, _) in enumerate((*block.inner, *block.projection), 1):
+        yield part, f"conv{index}", f"bn{index}"
     yield "shortcut", "downsample.0", "downsample.1"
 
 

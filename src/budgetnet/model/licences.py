@@ -27,9 +27,17 @@ ROWS: tuple[tuple[str, Licence], ...] = (
         Licence(APACHE, "timm 1.0.31, the configurations of models/mobilenetv3.py"),
     ),
     (r"hf-hub:timm/ghostnet_\w+\.\w+", Licence(APACHE, "timm 1.0.31, the configurations of models/ghostnet.py")),
-    (r"hf-hub:timm/resnet50\.tv2?_in1k", Licence(BSD, "timm 1.0.31, the configurations of models/resnet.py")),
     (
-        r"hf-hub:timm/resnet50\.(a1|a1h|a2|a3|b1k|b2k|c1|c2|d|ram|am|ra|bt|gluon)_in1k",
+        r"hf-hub:timm/resnet(18|34|50|101|152)\.tv_in1k",
+        Licence(BSD, "timm 1.0.31, the configurations of models/resnet.py"),
+    ),
+    (r"hf-hub:timm/resnet(50|101|152)\.tv2_in1k", Licence(BSD, "timm 1.0.31, the configurations of models/resnet.py")),
+    (
+        r"hf-hub:timm/resnet(18|34|50|101|152)\.(a1|a2|a3|gluon)_in1k",
+        Licence(APACHE, "timm 1.0.31, the configurations of models/resnet.py"),
+    ),
+    (
+        r"hf-hub:timm/resnet(34\.(bt|ra4_e3600_r224)|(101|152)\.a1h|50\.(a1h|b1k|b2k|c1|c2|d|ram|am|ra|bt))_in1k",
         Licence(APACHE, "timm 1.0.31, the configurations of models/resnet.py"),
     ),
 )

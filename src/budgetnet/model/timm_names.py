@@ -42,8 +42,8 @@ WIDTHS: Mapping[str, tuple[int, ...]] = {
 """The widths in percent that timm has of a network, beside 100."""
 ONLY_TENSORFLOWS = "efficientnetv2_b"
 """Networks whose names begin so are in timm in TensorFlow's form alone."""
-FIXED_FORM = ("resnet50", "ghostnet")
-"""timm's padding and epsilon of these have no argument."""
+FIXED_FORM = ("resnet", "ghostnet")
+"""timm's padding and epsilon of networks whose names begin so have no argument."""
 FREE_DEPTH = ("mobilenet_v1", "mobilenet_v2")
 """timm's networks whose names begin so here take a `depth_multiplier`."""
 FREE_DEPTH_AND_WIDTH = tuple(

@@ -25,7 +25,7 @@ from budgetnet.networks.values import (
     round_channels,
 )
 
-BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck", "ghost"]
+BlockKind = Literal["mbconv", "separable", "fused", "universal", "bottleneck", "basic", "ghost"]
 CHEAP_KERNEL = 3
 """The kernel of the cheap operation in a Ghost module has this side (arXiv:1911.11907, section 4.1)."""
 
@@ -43,6 +43,7 @@ class Block:
     arXiv:2104.00298, figure 2). universal: depthwise `start_kernel` without activation, expand 1x1, depthwise k x k,
     project; either depthwise may be absent, kernel 0 (Qin et al., arXiv:2404.10518, figure 4). bottleneck: reduce 1x1
     to out_channels / expansion, k x k, project 1x1, activation behind the sum (He et al., arXiv:1512.03385, figure 5).
+    basic: k x k to out_channels, project k x k, activation behind the sum (the same figure, on the left).
     ghost: a Ghost module that expands, depthwise k x k without activation where there is a stride, a Ghost module that
     projects without activation; a Ghost module is a 1x1 convolution to half of the channels, and a depthwise 3x3 of
     those beside them (Han et al., arXiv:1911.11907, figures 2 and 3).
@@ -55,8 +56,8 @@ class Block:
         expansion: Inner channels over input channels (bottleneck: output over inner channels).
         squeeze: Squeeze-and-excitation, or None.
         activation: The non-linearity inside.
-        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`); bottleneck and ghost have
-            a `shortcut` of convolutions where they do not.
+        residual: Whether a skip is allowed. There is one where shapes allow it (`has_skip`); bottleneck, basic and
+            ghost have a `shortcut` of convolutions where they do not.
         kind: One of `BlockKind`.
         padding: "symmetric" or "same".
         norm: The constants of BatchNorm.
@@ -134,7 +135,7 @@ class Block:
 
     @property
     def after(self) -> Activation:
-        """The non-linearity behind the sum: a bottleneck's."""
+        """The non-linearity behind the sum: a bottleneck's and a basic block's."""
         return self.activation if KINDS[self.kind].activates_sum else IDENTITY
 
     @property
@@ -204,6 +205,14 @@ def _bottleneck(block: Block) -> Parts:
     wide, act = block.expanded, block.activation
     reduce = Conv(block.in_channels, wide, activation=act)
     return (("reduce", reduce), ("conv", Conv(wide, wide, block.kernel, block.stride, activation=act)))
+
+
+def _basic(block: Block) -> Parts:
+    return (("conv", Conv(block.in_channels, block.expanded, block.kernel, block.stride, activation=block.activation)),)
+
+
+def _basic_project(block: Block) -> Parts:
+    return (("project", Conv(block.expanded, block.out_channels, block.kernel)),)
 
 
 def _ghost_module(name: str, in_channels: int, out_channels: int, activation: Activation) -> Parts:
@@ -289,6 +298,7 @@ KINDS: Mapping[BlockKind, Kind] = {
     "bottleneck": Kind(
         "bottlenecks", _bottleneck, expanded=_narrower, shortcut=_pointwise_shortcut, activates_sum=True
     ),
+    "basic": Kind("basic residual blocks", _basic, _basic_project, _narrower, _pointwise_shortcut, activates_sum=True),
     "ghost": Kind("Ghost bottlenecks", _ghost, _ghost_project, _even, _ghost_shortcut),
 }
 """Each kind of block is one row."""
@@ -315,8 +325,8 @@ def check_block(
         if kind != "universal" or value != 0:
             check_kernel(value)
     number("expansion", expansion, least=1.0, most=MOST_EXPANSION)
-    if kind == "separable" and expansion != 1.0:
-        raise ValueError(f"a separable block has no expansion, but {shown(expansion)} was given")
+    if kind in ("separable", "basic") and expansion != 1.0:
+        raise ValueError(f"a {kind} block has no expansion, but {shown(expansion)} was given")
     if kind == "fused" and expansion == 1.0 and squeeze is not None:
         raise ValueError("a fused block without expansion is one convolution: it has no squeeze-and-excitation")
     if kind == "ghost" and channels % 2:
