@@ -38,6 +38,7 @@ NETWORKS: dict[str, Network] = {
     "mobilenet_v2": network("mobilenet_v2", 10, 48),
     "mobilenet_v3_small": network("mobilenet_v3_small", 10, 48),
     "ghostnet": network("ghostnet", 10, 48),
+    "resnet18": network("resnet18", 10, 48),
 }
 
 

@@ -106,7 +106,9 @@ def test_against_a_published_measurement_on_a_microcontroller() -> None:
 
 
 @pytest.mark.parametrize("runtime", PLANNERS)
-@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small", "resnet50", "ghostnet", "efficientnetv2_b0"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet_b0", "mobilenet_v3_small", "resnet18", "resnet50", "ghostnet", "efficientnetv2_b0"]
+)
 def test_a_plan_says_where_it_is_fullest(name: str, runtime: Any) -> None:
     price = cost(network(name, 10, 96), dtype="int8", runtime=runtime)
     plan = price.memory_plan
@@ -138,7 +140,9 @@ def test_buffers_leave_gaps() -> None:
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
     """Any form of a small network, at any size."""
-    base = zoo.network(draw(st.sampled_from(["efficientnet_b0", "mobilenet_v3_small", "ghostnet", "resnet50"])))
+    base = zoo.network(
+        draw(st.sampled_from(["efficientnet_b0", "mobilenet_v3_small", "ghostnet", "resnet18", "resnet50"]))
+    )
     activation = Activation(draw(st.sampled_from(["relu6", "swish", "hard_swish"])))
     stages = tuple(dataclasses.replace(stage, activation=activation) for stage in base.stages)
     px = (draw(st.integers(16, 140)), draw(st.integers(16, 140)))

@@ -29,7 +29,7 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 from support.tflite_files import as_integers, by_litert, by_micro, int8_file, seen_in
 
 torch.set_num_threads(1)
-QUICK, ALL = 10, 40
+QUICK, ALL = len(FAMILIES), 44
 MOST_STEPS = 8
 """Of 256: the two interpreters round some ties in two ways, and behind tens of layers of drawn weights that grows."""
 

@@ -50,7 +50,13 @@ FORMS = {
     for name in FAMILIES
     for padding in ("symmetric", "same")
 }
-QUICK = ("mobilenet_v1 same", "mobilenet_v3_small symmetric", "mobilenet_v4_conv_small same", "ghostnet symmetric")
+QUICK = (
+    "mobilenet_v1 same",
+    "mobilenet_v3_small symmetric",
+    "mobilenet_v4_conv_small same",
+    "ghostnet symmetric",
+    "resnet18 same",
+)
 
 
 def file_of(tmp_path: Path, content: bytes) -> Path:

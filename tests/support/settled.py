@@ -24,11 +24,12 @@ FAMILIES = (
     "ghostnet",
     "mnasnet_a1",
     "resnet50",
+    "resnet18",
 )
 
 
 def random_network(index: int) -> Network:
-    """A small network of the family index % 10, of a depth, width, size and padding drawn by the index."""
+    """A small network of the family index % 11, of a depth, width, size and padding drawn by the index."""
     draw = Random(index)
     base = network(FAMILIES[index % len(FAMILIES)], draw.choice((2, 6, 10)), draw.choice((48, 64, 80)))
     deep, wide, size = draw.uniform(0.3, 1.0), draw.uniform(0.2, 0.5), draw.uniform(0.6, 1.4)
