@@ -40,7 +40,7 @@ TORCHVISION = {
     "mobilenet_v3_small": "mobilenet_v3_small",
     "mobilenet_v3_large": "mobilenet_v3_large",
     "mnasnet1_0": "mnasnet_b1",
-    "resnet50": "resnet50",
+    **{f"resnet{layers}": f"resnet{layers}" for layers in (18, 34, 50, 101, 152)},
     **{f"efficientnet_b{size}": f"efficientnet_b{size}" for size in range(8)},
     **{f"efficientnet_v2_{size}": f"efficientnetv2_{size}" for size in "sml"},
 }
