@@ -22,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TRAINS = re.compile(r"budgetnet\.(?:solve|train|compare|search_\w+|activation_study)\(")
 TORCH_FREE = {"zoo", "cost", "scale", "fit"}
+MEASURES = "--latencies"
+"""With this option a command measures for half an hour."""
 PROGRAM = [
     sys.executable,
     "-c",
@@ -124,7 +126,7 @@ def check_prompt(prompt: Prompt, root: Path) -> str | None:
         return check_make(words[1:], root)
     if words[:1] != ["budgetnet"]:
         return None
-    if words[1:2] and words[1] in TORCH_FREE and "|" not in prompt.command:
+    if words[1:2] and words[1] in TORCH_FREE and "|" not in prompt.command and MEASURES not in words:
         return check_output(words[1:], prompt.output)
     return check_flags(words[1:])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from budgetnet.answers.evaluate import evaluate
+    from budgetnet.answers.latencies import latencies
     from budgetnet.answers.measure import measure
     from budgetnet.answers.predict import predict
     from budgetnet.answers.profile import profile, profile_from
@@ -56,6 +57,7 @@ _PLACES = {
     "fit": "budgets.fit",
     "frontier": "budgets.joint",
     "inherit": "model.inherit",
+    "latencies": "answers.latencies",
     "load_weights": "model.weights",
     "loss_landscape": "inspect.landscape",
     "measure": "answers.measure",
@@ -98,6 +100,7 @@ __all__ = [
     "fit",
     "frontier",
     "inherit",
+    "latencies",
     "load_weights",
     "loss_landscape",
     "measure",

@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from budgetnet.answers.source import DEVICES, check_processor
 from budgetnet.arguments import of_kind
+from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.inspect.turns import MACHINE, Clocks, Measurement, Timed, checked, clock_of, measurement, turns
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress
@@ -43,31 +44,36 @@ def measure(
     threads: int = 1,
     seconds: float = 1.0,
     device: str = "cpu",
+    runtime: TimedBy = "torch",
+    dtype: TimedDType = "float32",
 ) -> Measurement:
     """How fast a network or an exported file is on this machine. Weights do not matter.
 
-    The model computes in evaluation mode, in float32 and channels_last, with BatchNorm folded, as it is deployed.
-    A file that `export` wrote is run by its own runtime, from plain pixels to logits, one image on one thread, without
-    torch. Reading and preparing images is not in the time.
+    In torch the model computes in evaluation mode, in float32 and channels_last, with BatchNorm folded, as it is
+    deployed. In another runtime it is the file that `export` would write, with drawn weights, from plain pixels to
+    logits, one image on one thread. A file that `export` wrote is run so by its own runtime, without torch. Reading and
+    preparing images is not in the time.
 
     Other programs only ever add to a time, so the lower decile of the runs counts. With one thread on the CPU each run
     is timed by the thread's own clock, which stands still while the thread waits for a core.
 
     Args:
         network: A `Network`, a model that `build` gives, or the path of a file that `export` wrote.
-        batch: Images at once; 1 for an exported file.
-        threads: Computing threads, at most as many as there are cores; 1 for an exported file.
+        batch: Images at once; 1 but in torch.
+        threads: Computing threads, at most as many as there are cores; 1 but in torch.
         seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s". A slow network has 10 runs
             in any case.
-        device: "cpu", "cuda" or "mps"; "cpu" for an exported file.
+        device: "cpu", "cuda" or "mps"; "cpu" but in torch.
+        runtime: What runs a network: "torch", "onnxruntime", "openvino" or "tflite" (LiteRT).
+        dtype: The numbers that it computes with: "float32", or "int8" but in torch.
 
     Returns:
         The time by itself, the median and quartiles as the runs were, and how much other programs disturbed them.
         Without times where two halves of the runs differ more than 1.5 times.
 
     Raises:
-        ValueError: The device is not there, there are more threads than cores, a value is too small, or the path leads
-            to no exported file.
+        ValueError: The device is not there, there are more threads than cores, a value is too small, the path leads to
+            no exported file, or the runtime is not installed or does not have such numbers.
         TypeError: The network has another type.
 
     Example:
@@ -77,7 +83,7 @@ def measure(
         >>> measured.runs >= 10, measured.alone == (measured.disturbance is None)
         (True, True)
     """
-    return measure_each([network], batch, threads, seconds, device)[0].measurement
+    return measure_each([network], batch, threads, seconds, device, [runtime], dtype)[0].measurement
 
 
 def measure_each(
@@ -86,17 +92,23 @@ def measure_each(
     threads: int = 1,
     seconds: float = 1.0,
     device: str = "cpu",
+    runtimes: Sequence[TimedBy] = ("torch",),
+    dtype: TimedDType = "float32",
     progress: Progress | None = None,
     clocks: Clocks = MACHINE,
 ) -> tuple[Measured, ...]:
-    """As `measure`, of several that take turns; `seconds` is for each.
+    """As `measure`, of several that take turns, a network once in each runtime; `seconds` is for each.
 
     Others are watched over all of it, so all have the same `others_cores`.
     """
     batch, threads, seconds = checked(batch, threads, seconds)
     choose("device", device, DEVICES)
     with contextlib.ExitStack() as stack:
-        opened = [_opened(subject, batch, threads, device, stack) for subject in subjects]
+        opened = [
+            one
+            for subject in subjects
+            for one in _opened(subject, _Computing(batch, threads, device, dtype), runtimes, stack)
+        ]
         clock = clock_of(threads, device, clocks)
         rounds, others = turns([one.timed for one in opened], seconds, clock, progress, clocks)
     found = [measurement(runs, batch, threads, device, clock, others) for runs in rounds]
@@ -116,29 +128,61 @@ class _Opened:
     timed: Timed
 
 
+@dataclass(frozen=True, slots=True)
+class _Computing:
+    """How it is computed."""
+
+    batch: int
+    threads: int
+    device: str
+    dtype: TimedDType
+
+    def check_single(self, what: str) -> None:
+        """Raise a one-line `ValueError` unless it is one image on one thread of the processor."""
+        check_processor(what, self.device)
+        for name, value in (("batch", self.batch), ("threads", self.threads)):
+            if value != 1:
+                raise ValueError(f"{name} is {value}, and {what} is timed with one image on one thread")
+
+
 def _opened(
-    subject: Network | Model | str | Path, batch: int, threads: int, device: str, stack: contextlib.ExitStack
-) -> _Opened:
+    subject: Network | Model | str | Path,
+    computing: _Computing,
+    runtimes: Sequence[TimedBy],
+    stack: contextlib.ExitStack,
+) -> list[_Opened]:
     """Ready to be timed, until the stack closes. torch is loaded for networks alone."""
     if isinstance(subject, str | os.PathLike):
-        return _opened_file(subject, batch, threads, device)
-    from budgetnet.inspect.latency import at_work
+        return [_opened_file(subject, computing)]
     from budgetnet.model.build import Model
 
     of_kind("network", subject, (Network, Model), "a Network, a Model that budgetnet.build makes or an exported file")
-    check_device(device)
-    (timed,) = stack.enter_context(at_work([subject], batch, threads, device))
+    return [_opened_in(runtime, subject, computing, stack) for runtime in runtimes]
+
+
+def _opened_in(
+    runtime: TimedBy, subject: Network | Model, computing: _Computing, stack: contextlib.ExitStack
+) -> _Opened:
+    from budgetnet.inspect.latency import at_work
+    from budgetnet.ship.untrained import RUNTIMES, check_runtime, timed_network, words
+
+    choose("runtime", runtime, RUNTIMES)
+    choose("dtype", computing.dtype, get_args(TimedDType))
+    check_runtime(runtime, computing.dtype)
     network = subject if isinstance(subject, Network) else subject.network
-    return _Opened(network.name, network, "torch", "float32", timed)
+    if runtime == "torch":
+        check_device(computing.device)
+        (timed,) = stack.enter_context(at_work([subject], computing.batch, computing.threads, computing.device))
+    else:
+        computing.check_single(f"a network in {words(runtime)}")
+        timed = timed_network(network, runtime, computing.dtype, stack)
+    return _Opened(network.name, network, words(runtime), computing.dtype, timed)
 
 
-def _opened_file(file: str | Path, batch: int, threads: int, device: str) -> _Opened:
+def _opened_file(file: str | Path, computing: _Computing) -> _Opened:
     to = format_of(Path(file))
     if to is None:
         raise ValueError(f"{file} is no file that budgetnet exported; give one, or a network")
-    check_processor(file, device)
-    for name, value in (("batch", batch), ("threads", threads)):
-        if value != 1:
-            raise ValueError(f"{name} is {value}, and the exported file {file} is timed with one image on one thread")
+    computing.check_single(f"the exported file {file}")
     runner = opener(to)(Path(file), False)
     return _Opened(str(file), runner.notes.network, ROWS[to].runtime, runner.dtype, timed_file(str(file), runner))

@@ -26,9 +26,8 @@ from budgetnet.networks.scaling import FitStrategy, adapt, scale
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.reading import file_content
 from budgetnet.runs.files import write_json
-from budgetnet.ship.untrained import check_runtime, machine, timed_network, versions_of
+from budgetnet.ship.untrained import RUNTIMES, check_runtime, machine, timed_network, versions_of
 
-RUNTIMES: tuple[TimedBy, ...] = ("onnxruntime", "openvino", "tflite", "torch")
 BASES = (
     *("efficientnet_b0", "efficientnet_lite0", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large"),
     *("mobilenet_v3_small", "ghostnet", "efficientnetv2_b0", "tinynet_e", "mobilenet_v4_conv_small"),

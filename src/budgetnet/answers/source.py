@@ -31,7 +31,7 @@ def answerer_at(
     to = format_of(Path(run)) if isinstance(run, str | os.PathLike) else None
     if to is None or not isinstance(run, str | os.PathLike):
         return _of_torch(run, network, class_names, device)
-    check_processor(run, device)
+    check_processor(f"the exported file {run}", device)
     for name, value in (("network", network), ("class_names", class_names)):
         if value is not None:
             raise ValueError(f"{run} is an exported file and says its network and classes itself; leave {name} away")
@@ -52,7 +52,7 @@ def _of_torch(
     )
 
 
-def check_processor(file: str | Path, device: str) -> None:
-    """Raise a one-line `ValueError` for a device on which no exported file runs."""
+def check_processor(what: str, device: str) -> None:
+    """Raise a one-line `ValueError` for another device than the processor, the only one that `what` runs on."""
     if device != "cpu":
-        raise ValueError(f"device is {device!r}, and the exported file {file} runs on the processor; choose cpu")
+        raise ValueError(f"device is {device!r}, and {what} runs on the processor; choose cpu")

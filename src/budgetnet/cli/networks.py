@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -21,11 +22,16 @@ from budgetnet.cli.options import (
     Out,
     Shape,
     StrategyOption,
+    check_file,
     check_out,
     open_network,
     save_network,
 )
+from budgetnet.networks import Network
 from budgetnet.networks.scaling import PAPER
+
+if TYPE_CHECKING:
+    from budgetnet.answers.latencies import Latencies
 
 NameOrFile = Annotated[str, Parameter(help="A name of the zoo, a network .json file or a run's folder.")]
 
@@ -35,7 +41,17 @@ def zoo(
     devices: Annotated[bool, Parameter(help="List the devices that --target knows instead.")] = False,
     plot: Annotated[
         Path | None,
-        Parameter(group=OUTPUT, metavar="FILE", help="Draw accuracy over MACs as well: .svg, .png or .pdf."),
+        Parameter(
+            group=OUTPUT, metavar="FILE", help="Draw accuracy over MACs, or over --latencies: .svg, .png or .pdf."
+        ),
+    ] = None,
+    latencies: Annotated[
+        Path | None,
+        Parameter(
+            group=OUTPUT,
+            metavar="FILE",
+            help="Measure all in each installed runtime into this .json file; what it has is not measured again.",
+        ),
     ] = None,
     limits: Limits = NO_LIMITS,
     shape: Shape = AS_PUBLISHED,
@@ -44,7 +60,7 @@ def zoo(
     """List the published networks with their real costs.
 
     With limits, only those that keep them. Published accuracies are each by its own recipe; a star
-    marks those that none of the list beats with fewer MACs.
+    marks those that none of the list beats with fewer MACs, or with --latencies in less time here.
 
     Example: budgetnet zoo --macs 300M --params 4M
     """
@@ -54,6 +70,9 @@ def zoo(
         from budgetnet.inspect.zoo_picture import check_picture
 
         check_picture(plot)
+    check_file("--latencies", latencies, "a file of times")
+    if devices and latencies is not None:
+        raise ValueError("--devices lists devices, and --latencies measures networks; leave one away")
     if devices:
         pricing.print_devices(as_json)
         return 0
@@ -62,11 +81,25 @@ def zoo(
     budget = limits.budget() if limits.any_limit() else None
     rows = [shape.apply(networks_of.network(name)) for name in networks_of.names()]
     kept = [network for network in rows if budget is None or budget.check(network).fits]
-    listed = pricing.listed([(network, pricing.price(network, limits)) for network in kept])
+    times = None if latencies is None or not kept else _times(kept, latencies)
+    listed = pricing.listed([(network, pricing.price(network, limits)) for network in kept], times)
     if plot is not None:
-        pricing.plot_networks(listed, plot)
-    pricing.print_networks(listed, as_json)
+        pricing.plot_networks(listed, plot, times)
+    pricing.print_networks(listed, as_json, times)
     return 0
+
+
+def _times(networks: Sequence[Network], file: Path) -> Latencies:
+    """What was measured of the networks, smallest first: of those that are one network, with another padding, one."""
+    from budgetnet.answers.latencies import latencies
+    from budgetnet.cli.progress import progress
+    from budgetnet.costs.network_cost import cost
+
+    ordered = sorted(networks, key=lambda network: cost(network).macs)
+    with progress() as shown:
+        return latencies(
+            [one for one in ordered if not one.name.startswith(pricing.SAME_PADDING)], file, progress=shown
+        )
 
 
 def cost(

@@ -14,6 +14,7 @@ from budgetnet.networks import Network
 from budgetnet.networks.scaling import Strategy, source
 
 if TYPE_CHECKING:
+    from budgetnet.answers.latencies import Latencies, NetworkLatency
     from budgetnet.budgets.budget import Certificate, DialStep, Fit, NextStep
     from budgetnet.budgets.path import Step
     from budgetnet.costs.network_cost import Cost
@@ -32,16 +33,27 @@ def price(network: Network, limits: Limits) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A network of the zoo, its cost, its published top-1 in percent, and whether none listed beats it."""
+    """A network of the zoo, its cost, its published top-1 in percent, and whether none listed beats it.
+
+    `fastest` is the runtime that serves it best here, where that was measured.
+    """
 
     network: Network
     cost: Cost
     top1: float | None
     pareto: bool
+    fastest: NetworkLatency | None = None
 
 
-def listed(priced: Sequence[tuple[Network, Cost]]) -> tuple[Listed, ...]:
-    """The rows of a list, with what was published of a network at its own resolution."""
+SAME_PADDING = "tf_"
+"""The zoo's names begin so that are another row with TensorFlow's padding: their costs are the same."""
+
+
+def listed(priced: Sequence[tuple[Network, Cost]], times: Latencies | None = None) -> tuple[Listed, ...]:
+    """The rows of a list, with what was published of a network at its own resolution.
+
+    What costs less is told by multiply-adds, or by times.
+    """
     from budgetnet.networks.zoo import network
     from budgetnet.networks.zoo.published import TOP1, pareto
 
@@ -50,20 +62,29 @@ def listed(priced: Sequence[tuple[Network, Cost]]) -> tuple[Listed, ...]:
         for each, _ in priced
         if each.name in TOP1 and each.resolution_px == network(each.name).resolution_px
     }
-    front = pareto((each.name, cost.macs, published[each.name]) for each, cost in priced if each.name in published)
-    return tuple(Listed(each, cost, published.get(each.name), each.name in front) for each, cost in priced)
+    fastest = {} if times is None else {each.name: row for each, _ in priced for row in times.of(each)[:1]}
+    spent = {each.name: float(cost.macs) for each, cost in priced}
+    if times is not None:
+        spent = {name: row.latency_ms for name, row in fastest.items() if row.latency_ms is not None}
+    front = pareto((name, spent[name], top1) for name, top1 in published.items() if name in spent)
+    return tuple(
+        Listed(each, cost, published.get(each.name), each.name in front, fastest.get(each.name))
+        for each, cost in priced
+    )
 
 
-def plot_networks(rows: Sequence[Listed], path: Path) -> None:
-    """The rows with a published accuracy as a picture."""
-    from budgetnet.inspect.zoo_picture import Point, draw_zoo
+def plot_networks(rows: Sequence[Listed], path: Path, times: Latencies | None = None) -> None:
+    """The rows with a published accuracy as a picture, over multiply-adds or over times."""
+    from budgetnet.inspect.zoo_picture import MACS, Point, draw_zoo, milliseconds
 
-    points = [Point(row.network.name, row.cost.macs, row.top1) for row in rows if row.top1 is not None]
-    draw_zoo(path, points, {row.network.name for row in rows if row.pareto})
+    axis = MACS if times is None else milliseconds(times.device)
+    spent = ((row, row.cost.macs if times is None else row.fastest and row.fastest.latency_ms) for row in rows)
+    points = [Point(row.network.name, cost, row.top1) for row, cost in spent if row.top1 is not None and cost]
+    draw_zoo(path, points, {row.network.name for row in rows if row.pareto}, axis)
 
 
-def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
-    """A row a network: its size, its params, what it costs."""
+def print_networks(rows: Sequence[Listed], as_json: bool, times: Latencies | None = None) -> None:
+    """A row a network: its size, its params, what it costs, and how long it takes where that was measured."""
     if as_json:
         plain = [
             {
@@ -72,6 +93,7 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
                 "published_top1": row.top1,
                 "pareto": row.pareto,
                 "network": row.network,
+                **({} if times is None else {"latencies": times.of(row.network)}),
             }
             for row in rows
         ]
@@ -87,18 +109,44 @@ def print_networks(rows: Sequence[Listed], as_json: bool) -> None:
             show.short(row.cost.activations),
             show.size(row.cost.weight_bytes),
             show.size(row.cost.peak_activation_bytes),
+            *(() if times is None else _time(row.fastest)),
             "" if row.top1 is None else f"{row.top1:.1f}{'*' if row.pareto else ' '}",
         )
         for row in rows
-        if not row.network.name.startswith("tf_")
+        if not row.network.name.startswith(SAME_PADDING)
     ]
-    show.table(("network", "px", "params", "MACs", "activ.", "weights", "peak", "top-1"), cells)
+    timed = () if times is None else ("ms", "in")
+    show.table(("network", "px", "params", "MACs", "activ.", "weights", "peak", *timed, "top-1"), cells)
     first = rows[0].cost
     peak = "the most activations live at once" if first.runtime == "deployed" else f"the arena of {first.runtime}"
     show.say(f"Bytes in {first.dtype}, batch {first.batch}; peak: {peak}.", "dim")
-    return show.say(
-        "top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it with fewer MACs.", "dim"
-    )
+    beats = "with fewer MACs" if times is None else "in less time"
+    show.say(f"top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it {beats}.", "dim")
+    if times is not None:
+        _print_times(times)
+    return None
+
+
+def _time(fastest: NetworkLatency | None) -> tuple[str, str]:
+    if fastest is None or fastest.latency_ms is None:
+        return ("-", "")
+    from budgetnet.ship.untrained import words
+
+    return (f"{fastest.latency_ms:.2f}", words(fastest.runtime))
+
+
+def _print_times(times: Latencies) -> None:
+    """On what it was measured, how the machine's speed changed meanwhile, and what has no time."""
+    show.say(f"ms: one image, one core of {times.device}, in the runtime that serves it best.", "dim")
+    if times.drift is not None:
+        low, high = times.drift
+        show.say(
+            f"A network timed beside each of them took {low:.2f} to {high:.2f} ms: so much the speed changed.", "dim"
+        )
+    for row in times.measured:
+        if row.latency_ms is None:
+            why = row.failure or (row.measurement and row.measurement.refusal)
+            show.notice(f"budgetnet: {row.name} has no time in {row.runtime}: {why}")
 
 
 def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:

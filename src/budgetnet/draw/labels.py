@@ -87,7 +87,7 @@ def _written(axes: Axes, label: Label, size: float) -> Text:
         label.text,
         (label.x, label.y),
         (0, 0),
-        textcoords="offset pixels",
+        textcoords="offset points",
         color=COLOURS[label.colour],
         fontsize=size,
         fontweight="bold" if label.bold else "normal",
@@ -102,7 +102,8 @@ def _placed(axes: Axes, text: Text, label: Label, place: tuple[float, float], pa
     for box, leader in _choices(place, drawn.width, drawn.height, page.unit, label.reach):
         if not _free(box, leader, place, page):
             continue
-        text.set_position((box.x0 - place[0] + drawn.width / 2, box.y0 - place[1] + drawn.height / 2))
+        across, up = box.x0 - place[0] + drawn.width / 2, box.y0 - place[1] + drawn.height / 2
+        text.set_position((across / page.unit, up / page.unit))  # so that it stands there at any resolution
         text.set_horizontalalignment("center")
         text.set_verticalalignment("center")
         page.boxes.append(box)

@@ -52,7 +52,7 @@ def timed_rounds(
 @contextlib.contextmanager
 def at_work(networks: Sequence[Network | Model], batch: int, threads: int, device: str) -> Iterator[list[Timed]]:
     """Networks that can be timed, by so many threads."""
-    with _threads(threads), torch.inference_mode():
+    with _threads(threads):
         subjects = [_Subject(network, batch, device) for network in networks]
         yield [Timed(subject.name, subject.infer) for subject in subjects]
 
@@ -79,8 +79,9 @@ class _Subject:
         drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         self.images = drawn.to(device, memory_format=torch.channels_last)
 
+    @torch.inference_mode()
     def infer(self) -> None:
-        """One inference, to its end."""
+        """One inference, to its end. The mode is no wider, for what is exported beside it must not be in it."""
         self.model(self.images)
         if self.device != "cpu":
             torch.accelerator.synchronize()

@@ -27,6 +27,8 @@ from budgetnet.ship.plain_pixels import PlainPixels
 
 FORMATS: Mapping[TimedBy, Format] = {"onnxruntime": "onnx", "openvino": "openvino", "tflite": "tflite"}
 """The format that each runtime reads; torch takes the network as it is."""
+RUNTIMES: tuple[TimedBy, ...] = (*FORMATS, "torch")
+"""What networks can be timed in on this machine, where it is installed."""
 IMAGES = 2
 """Ranges of eight bits are read from so many drawn images: they decide what is computed, and not how fast."""
 
@@ -47,6 +49,24 @@ def check_runtime(runtime: TimedBy, dtype: TimedDType) -> None:
         ROWS[FORMATS[runtime]].check_installed(dtype)
     elif dtype != "float32":
         raise ValueError(f"torch times networks in float32, not in {dtype}; take another runtime")
+
+
+def words(runtime: TimedBy) -> str:
+    """A runtime's name as its makers write it."""
+    return ROWS[FORMATS[runtime]].runtime if runtime in FORMATS else runtime
+
+
+def installed_runtimes(dtype: TimedDType) -> tuple[TimedBy, ...]:
+    """The runtimes that are installed here and have such numbers."""
+    return tuple(runtime for runtime in RUNTIMES if _is_installed(runtime, dtype))
+
+
+def _is_installed(runtime: TimedBy, dtype: TimedDType) -> bool:
+    try:
+        check_runtime(runtime, dtype)
+    except ValueError:
+        return False
+    return True
 
 
 def versions_of(runtime: TimedBy) -> dict[str, str]:

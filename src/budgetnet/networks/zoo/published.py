@@ -87,6 +87,27 @@ EFFICIENTNET_BEST = (
 """Two published figures for EfficientNet's best network, B7: wherever one is shown, both are."""
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedLatency:
+    """Seconds of one image of one network, on what, and who says so."""
+
+    network: str
+    seconds: float
+    device: str
+    source: str
+
+
+_TABLE_4 = ("one core of an Intel Xeon E5-2690", "arXiv:1905.11946v5, table 4")
+
+LATENCIES: tuple[PublishedLatency, ...] = (
+    PublishedLatency("resnet152", 0.554, *_TABLE_4),
+    PublishedLatency("efficientnet_b1", 0.098, *_TABLE_4),
+    PublishedLatency("gpipe", 19.0, *_TABLE_4),  # AmoebaNet-B of 557 M parameters, not in the zoo
+    PublishedLatency("efficientnet_b7", 3.1, *_TABLE_4),
+)
+"""Published times: only their ratios say anything about another machine."""
+
+
 def pareto(points: Iterable[tuple[str, float, float]]) -> frozenset[str]:
     """The names of those points (name, cost, gain) that no other beats: none costs less and gains as much.
 
