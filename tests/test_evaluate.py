@@ -19,7 +19,7 @@ from budgetnet.data import default_preprocessing, open_cache
 from budgetnet.model.weights import save_weights
 from budgetnet.runs.files import append_event, read_events, read_json, write_json
 from budgetnet.runs.record import save_record
-from budgetnet.runs.run import check_device, load_run
+from budgetnet.runs.run import load_run
 from budgetnet.statistics import paired_difference, wilson
 from budgetnet.training.evaluate import probabilities
 from budgetnet.training.evaluation import Evaluation, calibration_error, score
@@ -217,7 +217,7 @@ def test_evaluate_refuses_what_it_cannot_know(digits_run, tmp_path):
     write_json(tmp_path / "plan.json", {**plan, "data": {**plan["data"], "fingerprint": "0" * 16}})
     with pytest.raises(ValueError, match="have changed since this run"):
         evaluate(tmp_path)
-    with pytest.raises(ValueError, match="choose one of cpu"):
+    with pytest.raises(ValueError, match="choose one of auto, cpu"):
         evaluate(digits_run, device="gpu")
 
 
@@ -277,12 +277,3 @@ def test_many_writers_of_one_events_file_lose_nothing(tmp_path):
     events = read_events(file)
     for who in range(4):
         assert [event["step"] for event in events if event["who"] == who] == list(range(100))
-
-
-def test_check_device_names_the_choices():
-    check_device("cpu")
-    with pytest.raises(ValueError, match="cpu, cuda, mps"):
-        check_device("tpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="choose cpu"):
-            check_device("cuda")

@@ -23,7 +23,7 @@ def evaluate(
     run: str | Path,
     data: str | Path | Folders | None = None,
     split: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress | None = None,
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
@@ -40,7 +40,8 @@ def evaluate(
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from, in its
             own split; of weights and exported files, the run in whose folder they lie.
         split: "train", "validation", "test" or "all". Unless given "test" of the run's own images, and "all" of others.
-        device: "cpu", "cuda" or "mps"; "cpu" for an exported file.
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps"; an exported file
+            runs on the processor.
         progress: Called with an `Update` as the work goes on.
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from budgetnet.answers.source import DEVICES, check_processor
+from budgetnet.answers.source import check_processor
 from budgetnet.arguments import of_kind
 from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.inspect.turns import MACHINE, Clocks, Measurement, Timed, checked, clock_of, measurement, turns
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import check_device
+from budgetnet.runs.run import device_of
 from budgetnet.ship.answering import timed_file
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.formats import ROWS, format_of, opener
 
 if TYPE_CHECKING:
     from budgetnet.model.build import Model
+
+DEVICES = ("cpu", "cuda", "mps")
+"""A time is that of a device which is named: none is chosen by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,7 @@ def _opened_in(
     check_runtime(runtime, computing.dtype)
     network = subject if isinstance(subject, Network) else subject.network
     if runtime == "torch":
-        check_device(computing.device)
+        device_of(computing.device)
         (timed,) = stack.enter_context(at_work([subject], computing.batch, computing.threads, computing.device))
     else:
         computing.check_single(f"a network in {words(runtime)}")

@@ -19,7 +19,7 @@ def predict(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     batch: int = 32,
     top: int = 1,
-    device: str = "cpu",
+    device: str = "auto",
     network: Network | None = None,
     class_names: str | Path | Sequence[str] | None = None,
     max_error: float | None = None,
@@ -37,7 +37,8 @@ def predict(
             folders); one or several.
         batch: How many images are read and computed together.
         top: How many classes each answer has.
-        device: "cpu", "cuda" or "mps"; "cpu" for an exported file.
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps"; an exported file
+            runs on the processor.
         network: The network of weights that do not say it.
         class_names: The classes of weights that do not say them, in the order of the answers: names, or a file.
         max_error: The share of wrong answers that is accepted, such as 0.02. Answers that are not sure enough for it

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from budgetnet.arguments import RUN, path
 from budgetnet.networks import Network, choose
-from budgetnet.runs.run import Loaded, check_device, load_run
+from budgetnet.runs.run import DEVICES, Loaded, device_of, load_run
 from budgetnet.ship.answering import answerer_of_file
 from budgetnet.ship.formats import format_of
 from budgetnet.training.answerer import Answerer
-
-DEVICES = ("cpu", "cuda", "mps")
 
 
 def answerer_at(
@@ -46,7 +44,7 @@ def _of_torch(
 ) -> Answerer:
     from budgetnet.training.evaluate import answerer_of
 
-    check_device(device)
+    device = device_of(device)
     return answerer_of(
         run if isinstance(run, Loaded) else load_run(path("run", run, RUN), network, class_names), device
     )
@@ -54,5 +52,5 @@ def _of_torch(
 
 def check_processor(what: str, device: str) -> None:
     """Raise a one-line `ValueError` for another device than the processor, the only one that `what` runs on."""
-    if device != "cpu":
+    if device not in ("auto", "cpu"):
         raise ValueError(f"device is {device!r}, and {what} runs on the processor; choose cpu")

@@ -81,7 +81,7 @@ def explain(
         Parameter(group=SHOWN, metavar="N", help="Images to draw, evenly apart; gates are counted over all."),
     ] = 8,
     batch: BatchOption = 32,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
         Parameter(group=OUTPUT, metavar="FOLDER", help="For the page and the pictures; RUN/explain unless given."),

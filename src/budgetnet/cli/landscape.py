@@ -148,7 +148,7 @@ def dead(
     split: SplitOption = None,
     images: MostImages = 256,
     layers: Annotated[bool, Parameter(group=OUTPUT, help="A row for every layer as well.")] = False,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> int:
     """Count the units of trained networks that have died.

@@ -37,7 +37,7 @@ def loss(
     ] = 10,
     radius: Annotated[float, REAL, Parameter(group=NETWORK, metavar="X", help="How far along them.")] = 0.25,
     seed: Annotated[int, WHOLE, Parameter(group=NETWORK, metavar="N", help="Draws the directions and the images.")] = 0,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     out: OutFolder = Path("landscape"),
     fresh: Annotated[bool, Parameter(group=OUTPUT, help="Begin again instead of going on.")] = False,
     as_json: AsJson = False,

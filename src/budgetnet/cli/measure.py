@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from budgetnet.cli import show
-from budgetnet.cli.options import AS_PUBLISHED, COMPUTING, TIME, WHOLE, AsJson, DeviceOption, Shape, open_network
+from budgetnet.cli.options import AS_PUBLISHED, COMPUTING, TIME, WHOLE, AsJson, Shape, open_network
 from budgetnet.cli.progress import progress
 from budgetnet.draw.wording import counted
 
@@ -34,7 +34,9 @@ def measure(
     seconds: Annotated[
         float, TIME, Parameter(group=COMPUTING, show_default="1s", help="How long each network runs, as 2s.")
     ] = 1.0,
-    device: DeviceOption = "cpu",
+    device: Annotated[
+        Literal["cpu", "cuda", "mps"], Parameter(group=COMPUTING, help="Where the computing is done.")
+    ] = "cpu",
     runtime: Annotated[
         MeasuredIn, Parameter(group=COMPUTING, help="What runs networks; all: each that is installed.")
     ] = "torch",

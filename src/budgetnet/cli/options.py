@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from budgetnet.training.augmenting import Augment
 
 Number = Literal["float32", "float16", "int8"]
-Device = Literal["cpu", "cuda", "mps"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
 Runtime = Literal["deployed", "tflite_micro"]
 
 IMAGES = Group("Images", sort_key=0)
@@ -110,7 +110,9 @@ MaxError = Annotated[
         help="Accept at most this share of wrong answers, as 2%: less sure ones do not count (docs/trust.md).",
     ),
 ]
-DeviceOption = Annotated[Device, Parameter(group=COMPUTING, help="Where the computing is done.")]
+DeviceOption = Annotated[
+    Device, Parameter(group=COMPUTING, help="Where it is computed; auto: on a CUDA GPU where there is one.")
+]
 
 
 @Parameter(name="*", group=LIMITS)

@@ -101,7 +101,10 @@ ClassNames = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["float32", "bfloat16", "float16"], Parameter(group=COMPUTING, help="Numbers that training computes in.")
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Parameter(
+        group=COMPUTING, help="Numbers that training computes in; auto: bfloat16 on GPUs that have it, else float32."
+    ),
 ]
 ImageFiles = Annotated[str, Parameter(required=True, help="Files, folders or globs.")]
 """A star argument, whose values may stand on both sides of options."""
@@ -113,9 +116,9 @@ BatchOption = Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help
 class Made:
     """Options of every command that makes a run: by which seed, on what, where."""
 
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     seed: Seed = 0
-    device: DeviceOption = "cpu"
+    device: DeviceOption = "auto"
     out: NewRun = None
     fresh: Fresh = False
 
@@ -310,7 +313,7 @@ def evaluate(
     max_error: MaxError = None,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> int:
     """Measure a trained network, or a file that export wrote, on labelled images.
@@ -346,7 +349,7 @@ def predict(
     max_error: MaxError = None,
     network: NetworkOfWeights = None,
     class_names: ClassNames = None,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> int:
     """Label images with a trained network, or with a file that export wrote.

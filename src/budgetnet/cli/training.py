@@ -62,7 +62,7 @@ def training(
         int, WHOLE, Parameter(group=TRAINING, metavar="N", help="Training images that it is probed on.")
     ] = 128,
     augmenting: Augmenting = AS_THE_IMAGES_ALLOW,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     on: OnCluster = HERE,
     out: Annotated[
         Path,

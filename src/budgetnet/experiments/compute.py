@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Generator
 from dataclasses import dataclass
 
 from budgetnet.cluster.executor import Executor, check_cluster, check_trials, executor_on
 from budgetnet.cluster.ray_cluster import Cluster
-from budgetnet.training.computing import check_computing
+from budgetnet.training.computing import checked_computing
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
     """A device, the precision of its numbers, and where trainings run: on a Ray cluster, by another executor, or
-    where none is given in processes of this machine."""
+    where none is given in processes of this machine. "auto" of the first two is for `checked` to decide."""
 
-    device: str = "cpu"
-    precision: str = "float32"
+    device: str = "auto"
+    precision: str = "auto"
     cluster: Cluster | Executor | None = None
 
     def checked(self) -> Compute:
-        """The same. Raises a one-line `ValueError` or `TypeError` for what cannot train here."""
-        check_computing(self.device, self.precision)
+        """The same, with nothing left to decide. Raises a one-line `ValueError` or `TypeError` for what cannot train
+        here."""
+        device, precision = checked_computing(self.device, self.precision, here=self.cluster is None)
         if not isinstance(self.cluster, Executor):
             check_cluster(self.cluster)
-            check_trials(self.cluster, self.precision)
-        return self
+            check_trials(self.cluster, precision)
+        return dataclasses.replace(self, device=device, precision=precision)
 
     @contextlib.contextmanager
     def open(self) -> Generator[Executor]:

@@ -12,7 +12,7 @@ from budgetnet.model.build import Model, build
 from budgetnet.model.deployed import deployed
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import check_device
+from budgetnet.runs.run import device_of
 
 
 def measure_each(
@@ -29,7 +29,7 @@ def measure_each(
     Others are watched over all of it, so all networks have the same `others_cores`.
     """
     batch, threads, seconds = checked(batch, threads, seconds)
-    check_device(device)
+    device = device_of(device)
     rounds, others = timed_rounds(networks, batch, threads, seconds, device, progress, clocks)
     clock = clock_of(threads, device, clocks)
     return tuple(measurement(row, batch, threads, device, clock, others) for row in rounds)

@@ -105,11 +105,20 @@ def _preprocessing(row: Mapping[str, Any], path: str | Path) -> Preprocessing:
         raise ValueError(f"the preprocessing in {path} is damaged: {error}") from error
 
 
-def check_device(device: str) -> None:
-    """Raise a one-line `ValueError` for a device that is unknown or not in this machine."""
-    choose("device", device, ("cpu", "cuda", "mps"))
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def device_of(device: str) -> str:
+    """A device of this machine. "auto" is a CUDA GPU where torch finds one, else the processor; "mps" only by its name.
+
+    Raises a one-line `ValueError` for a device that is unknown or not in this machine.
+    """
+    choose("device", device, DEVICES)
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return "cuda" if there["cuda"] else "cpu"
     if not there[device]:
         raise ValueError(f"device is {device!r}, but torch finds none on this machine; choose cpu")
+    return device

@@ -79,7 +79,7 @@ def activation_study(
     probes: int = 20,
     probe_images: int = 128,
     out: Path | str = "landscape",
-    device: str = "cpu",
+    device: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
     augment: Augment | Everything = "auto",
@@ -107,7 +107,7 @@ def activation_study(
         probes: How many times on the way the loss is looked at along the gradient.
         probe_images: On how many training images.
         out: The folder; the study is in its folder `training`.
-        device: "cpu", "cuda" or "mps".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
         fresh: Whether what is in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         augment: Which kinds of augmentation are drawn: an `Augment`, "auto" (those that change no class) or "none".

@@ -81,8 +81,8 @@ def search_coefficients(
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
     cluster: Cluster | Executor | None = None,
@@ -116,8 +116,8 @@ def search_coefficients(
         seed: The split, the candidates, the weights and the augmentation are functions of it.
         recipe: "modern", "paper" or a `Recipe`.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
-        device: "cpu", "cuda" or "mps".
-        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
+        precision: "auto" (bfloat16 on GPUs that have it, else float32), "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
@@ -156,7 +156,7 @@ def search_coefficients(
         time_seconds=check_time(time_seconds),
         seed=seed,
         recipe=recipe_of(recipe),
-        precision=precision,
+        precision=compute.precision,
         augment=augment_of(augment),
         train_bytes=None if train_bytes is None else integer("train_bytes", train_bytes),
     )

@@ -85,8 +85,8 @@ def compare(
     recipe: str | Recipe | None = None,
     question: Question = "families",
     out: Path | str | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
     start_share: float = START_SHARE,
@@ -118,8 +118,8 @@ def compare(
         question: "families" (the bases), "scaling" (one base under several strategies) or "ablation" (one base, and
             the same without one of its parts).
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
-        device: "cpu", "cuda" or "mps".
-        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
+        precision: "auto" (bfloat16 on GPUs that have it, else float32), "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         start_share: For "scaling", all strategies grow from one network that uses at most this share of the budget.
@@ -160,7 +160,7 @@ def compare(
         coefficients=coefficients,
         pretrained=path("pretrained", pretrained),
         recipe=None if recipe is None else recipe_of(recipe),
-        precision=precision,
+        precision=compute.precision,
         augment=augment_of(augment),
         start_share=number("start_share", start_share),
     )

@@ -78,8 +78,8 @@ def search_family(
     seed: int = 0,
     recipe: str | Recipe = "modern",
     out: Path | str | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
     cluster: Cluster | Executor | None = None,
@@ -114,8 +114,8 @@ def search_family(
         seed: The split, the searches, the weights and the augmentation are functions of it.
         recipe: "modern", "paper" or a `Recipe`.
         out: The run's folder; unless given, one under runs/ that is named after the data and the arguments.
-        device: "cpu", "cuda" or "mps".
-        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
+        precision: "auto" (bfloat16 on GPUs that have it, else float32), "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on.
         cluster: A Ray cluster or another executor on which trainings run; this machine's processes unless given.
@@ -148,7 +148,7 @@ def search_family(
         exponent=check_exponent(exponent),
         seed=seed,
         recipe=recipe_of(recipe),
-        precision=precision,
+        precision=compute.precision,
         augment=augment_of(augment),
     )
     return perform(SEARCH_FAMILY, request, given, compute, out, fresh, request.time_seconds, progress, clock)

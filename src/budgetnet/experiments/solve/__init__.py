@@ -162,8 +162,8 @@ def solve(
     recipe: str | Recipe | None = None,
     bases: Sequence[str | Network] | None = None,
     strategies: Sequence[FitStrategy] | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
     pretrained: str = "none",
@@ -198,8 +198,8 @@ def solve(
         bases: Networks to scale, or their names. Unless given, one of every family; with `pretrained`, its own network.
         strategies: How they are scaled (see `fit`); unless given all of one dial, and with several limits "joint" and
             "staged", too.
-        device: "cpu", "cuda" or "mps".
-        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
+        precision: "auto" (bfloat16 on GPUs that have it, else float32), "float32", "bfloat16" or "float16".
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
         pretrained: A source of weights as `load_weights` takes it, which every candidate inherits (`inherit`); "auto"
@@ -229,7 +229,7 @@ def solve(
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
     compute = Compute(device, precision, cluster).checked()
     request = _request(
-        budget, time_seconds, seed, recipe, bases, strategies, precision, pretrained, coefficients, augment
+        budget, time_seconds, seed, recipe, bases, strategies, compute.precision, pretrained, coefficients, augment
     )
     return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
 
@@ -242,8 +242,8 @@ def preview(
     recipe: str | Recipe | None = None,
     bases: Sequence[str | Network] | None = None,
     strategies: Sequence[FitStrategy] | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     progress: Progress | None = None,
     pretrained: str = "none",
     coefficients: Coefficients = PAPER,
@@ -288,7 +288,7 @@ def preview(
     _, seed, _, progress = run_arguments(None, seed, False, progress)
     compute = Compute(device, precision, cluster).checked()
     request = _request(
-        budget, time_seconds, seed, recipe, bases, strategies, precision, pretrained, coefficients, augment
+        budget, time_seconds, seed, recipe, bases, strategies, compute.precision, pretrained, coefficients, augment
     )
     of_kind("clock", clock, Clock, "a Clock, as budgetnet.training.stopwatch has it")
     with compute.open() as executor:

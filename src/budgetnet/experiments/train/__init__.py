@@ -142,8 +142,8 @@ def train(
     time_seconds: float | None = None,
     recipe: str | Recipe | None = None,
     seed: int = 0,
-    device: str = "cpu",
-    precision: str = "float32",
+    device: str = "auto",
+    precision: str = "auto",
     budget: Budget | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -170,8 +170,8 @@ def train(
         recipe: "modern", "paper", "finetune" or a `Recipe`. Unless given "modern", and "finetune" from pretrained
             weights.
         seed: The split, the first weights, the order of the images and the augmentation are functions of it.
-        device: "cpu", "cuda" or "mps".
-        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
+        precision: "auto" (bfloat16 on GPUs that have it, else float32), "float32", "bfloat16" or "float16".
         budget: A network that breaks one of these limits is refused; `train_bytes` is kept by a smaller batch.
         fresh: Whether a run in the folder is removed and made again.
         progress: Called with an `Update` as the work goes on. Unless given, a notebook shows bars, a script nothing.
@@ -214,7 +214,7 @@ def train(
         time_seconds=time_seconds,
         recipe=asked_recipe(recipe, pretrained if weights is None else str(weights)),
         seed=seed,
-        precision=precision,
+        precision=compute.precision,
         weights=None if weights is None else str(weights),
         pretrained=pretrained,
         augment=augment_of(augment),

@@ -27,7 +27,7 @@ from budgetnet.inspect.side_by_side import source_name
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.files import write_json
-from budgetnet.runs.run import check_device
+from budgetnet.runs.run import device_of
 from budgetnet.training.evaluate import answerer_of
 from budgetnet.training.predict import Prediction, Unreadable, found_files, image_files, predictions
 
@@ -48,7 +48,7 @@ def explain(
     drawn: int = DRAWN,
     out: str | Path | None = None,
     batch: int = 32,
-    device: str = "cpu",
+    device: str = "auto",
     split: str | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -70,7 +70,7 @@ def explain(
         drawn: How many of the images are drawn, evenly apart. Gates are counted over all images.
         out: The folder; unless given RUN/explain, or runs/NAME-explain where `run` is not a folder.
         batch: How many images are computed together.
-        device: "cpu", "cuda" or "mps".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
         split: "train", "validation" or "test": the images that the run was trained from, in place of `images`.
         progress: Called with an `Update` as the work goes on.
 
@@ -105,7 +105,7 @@ def explain(
     if split is not None:
         choose("split", split, SPLITS)
     on_update: Progress = listener("progress", progress) or silent
-    check_device(device)
+    device = device_of(device)
     if bool(paths) == (split is not None):
         raise ValueError(
             "give images (files, folders or globs), or a split of the run's own as --split test; "

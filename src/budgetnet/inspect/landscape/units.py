@@ -18,7 +18,7 @@ from budgetnet.inspect.landscape.functions import DEAD_SLOPE, largest_slope, nam
 from budgetnet.model.layers import activation_row
 from budgetnet.networks import Activation
 from budgetnet.parallel.progress import Progress, Update, silent
-from budgetnet.runs.run import check_device, load_run
+from budgetnet.runs.run import device_of, load_run
 from budgetnet.training.scored_images import images_of
 
 SILENT_DEVIATION = 0.01
@@ -238,7 +238,7 @@ def dead_units_of(
     split: str | None = None,
     images: int = 256,
     batch: int = 32,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> RunUse:
     """`dead_units` of a run's trained model, on at most `images` images of a split, evenly from all classes.
@@ -248,7 +248,7 @@ def dead_units_of(
     """
     run, data = path("run", run, RUN), None if data is None else data_of(data)
     images, batch = integer("images", images), integer("batch", batch)
-    check_device(device)
+    device = device_of(device)
     loaded = load_run(run)
     scored = images_of(run, loaded, data, split, "validation", progress)
     shown, chosen = scored.images, evenly(scored.indices, images)

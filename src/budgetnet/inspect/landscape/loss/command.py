@@ -28,7 +28,7 @@ from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.runs.files import append_event, read_events
 from budgetnet.runs.folder import clear_run, run_lock
 from budgetnet.runs.record import Record, check_request, machine_record, read_record, save_record
-from budgetnet.runs.run import check_device
+from budgetnet.runs.run import device_of
 from budgetnet.training.scored_images import CHOICES
 
 COMMAND = "landscape loss"
@@ -104,7 +104,7 @@ def loss_landscape(
     data: str | Path | Folders | None = None,
     split: str | None = None,
     around: Around | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     fresh: bool = False,
     progress: Progress | None = None,
 ) -> LossLandscape:
@@ -127,7 +127,7 @@ def loss_landscape(
         split: "train", "validation", "test" or "all". Unless given "train" of the runs' own images, and "all" of
             others.
         around: Which weights are tried, and on how many images.
-        device: "cpu", "cuda" or "mps".
+        device: "auto" (a CUDA GPU where there is one, else the processor), "cpu", "cuda" or "mps".
         fresh: Whether what is in the folder is removed and computed again.
         progress: Called with an `Update` as the work goes on.
 
@@ -159,7 +159,7 @@ def loss_landscape(
     if split is not None:
         choose("split", split, CHOICES)
     fresh, progress = flag("fresh", fresh), listener("progress", progress)
-    check_device(device)
+    device = device_of(device)
     opened = open_subjects(runs, data, split, around.images, around.seed, device, progress)
     for subject in opened.subjects:
         if subject.probe.loss() is None:
