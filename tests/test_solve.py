@@ -348,4 +348,5 @@ def test_a_dry_run_says_what_would_race_and_trains_nothing(
     assert main(asked) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ids) and "The race would take" in shown
+    assert row["parent"] is None and "drawn weights" in shown
     assert not (tmp_path / "runs").exists(), "no run was begun"

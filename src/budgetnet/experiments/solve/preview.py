@@ -12,6 +12,7 @@ from budgetnet.experiments.solve.candidates import Candidate
 from budgetnet.experiments.solve.plan import estimated_field, planned
 from budgetnet.experiments.solve.request import SolveRequest
 from budgetnet.experiments.timing import TimeBudget
+from budgetnet.training.pretrained import parent_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Preview:
     """The plan of a solve as it would be on a machine of the usual speed.
 
     Attributes:
+        parent: The source of the weights that all would begin from; None for drawn ones.
         candidates: Every network that keeps the budget; those that would race first.
         entrants: Those that would race, with their steps.
         kept: How many would take part in each rung.
@@ -37,6 +39,7 @@ class Preview:
         finish_seconds: For testing and the report.
     """
 
+    parent: str | None
     candidates: tuple[Candidate, ...]
     entrants: tuple[PreviewEntrant, ...]
     kept: tuple[int, ...]
@@ -63,10 +66,15 @@ class Preview:
             title="What would race",
             overline="",
             intro="",
-            findings=(Finding(self._time()), Finding(self._others())),
+            findings=(Finding(self._beginning()), Finding(self._time()), Finding(self._others())),
             sections=(Section("candidates", "Candidates", (table,)),),
             paths={},
         )
+
+    def _beginning(self) -> str:
+        if self.parent is None:
+            return "All would begin from drawn weights."
+        return f"All would inherit the weights of {self.parent}."
 
     def _time(self) -> str:
         race = f"The race would take {duration(self.race_seconds)}"
@@ -111,6 +119,7 @@ def preview_of(request: SolveRequest, data: Data, images: ImageSet, executor: Ex
         for row in shared.entrants
     )
     return Preview(
+        parent=parent_for(request.pretrained, request.budget),
         candidates=tuple(row.row() for row in shared.field.found),
         entrants=entrants,
         kept=shared.kept,
