@@ -1,10 +1,11 @@
 """Whether a device file tells how long other networks take, and whether what `fit` finds under a latency keeps it.
 
-    python -m bench.latency DEVICE_FILE [--fits 20] [--others 30]
+    python -m bench.latency DEVICE_FILE [--fits 20] [--others 30] [--skip 100] [--limits 400us ...] [--bases NAME ...]
 
-The device file is one that `budgetnet profile` wrote on this machine. First: networks that it was not fitted to (the
-next ones that it would have drawn), predicted and measured. Then: `fit` under limits on latency for several bases and
-strategies; each network is built untrained, and measured in the runtime. Run it with nothing beside it.
+The device file is one that `budgetnet profile` wrote on this machine. First: networks that it was not fitted to (of
+those that it would have drawn, the ones behind the first `--skip`), predicted and measured. Then: `fit` under limits on
+latency for several bases and strategies; each network is built untrained, and measured in the runtime. Run it with
+nothing beside it, and with networks and limits by which nothing was chosen.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from budgetnet import Budget, BudgetError, adapt, fit, network, read_device
+from budgetnet.amounts import microseconds
 from budgetnet.answers.profile import BASES, CLASSES, NETWORKS, SECONDS, drawn
 from budgetnet.costs.latency import DeviceTiming
 from budgetnet.inspect.turns import image_measurements
 from budgetnet.networks import Network
 from budgetnet.ship.untrained import timed_network
 
-LIMITS_US = (400, 800, 1500, 3000)
+LIMITS = ("400us", "800us", "1500us", "3ms")
 STRATEGIES = ("compound", "joint", "staged", "width", "resolution")
 NEAR = 0.1
 
@@ -38,10 +40,12 @@ def measured_us(networks: Sequence[Network], timing: DeviceTiming) -> list[float
     return [1000 * row.latency_ms if row.latency_ms is not None else float("nan") for row in found]
 
 
-def found_under_limits(timing: DeviceTiming, count: int) -> list[tuple[str, int, Network]]:
-    """What `fit` finds, with its limit."""
+def found_under_limits(
+    timing: DeviceTiming, count: int, bases: Sequence[str], limits: Sequence[str]
+) -> list[tuple[str, int, Network]]:
+    """What `fit` finds, with its limit in microseconds."""
     rows: list[tuple[str, int, Network]] = []
-    for index, (base, limit) in enumerate(itertools.product(BASES[:6], LIMITS_US)):
+    for index, (base, limit) in enumerate(itertools.product(bases, map(microseconds, limits))):
         strategy = STRATEGIES[index % len(STRATEGIES)]
         budget = Budget(latency_us=limit, timing=timing, params=4_000_000)
         try:
@@ -59,6 +63,9 @@ def main() -> None:
     parser.add_argument("device", type=Path)
     parser.add_argument("--fits", type=int, default=20)
     parser.add_argument("--others", type=int, default=30)
+    parser.add_argument("--skip", type=int, default=2 * NETWORKS)
+    parser.add_argument("--limits", nargs="+", default=LIMITS)
+    parser.add_argument("--bases", nargs="+", default=BASES[:6])
     given = parser.parse_args()
     timing = read_device(given.device)
     print(
@@ -67,7 +74,8 @@ def main() -> None:
     )
     print(f"nine in ten {timing.ninety_error:.1%}, margin {timing.margin:.0%}")
 
-    others = list(itertools.islice(drawn([network(base) for base in BASES]), 2 * NETWORKS, 2 * NETWORKS + given.others))
+    first, last = given.skip, given.skip + given.others
+    others = list(itertools.islice(drawn([network(base) for base in BASES]), first, last))
     times = np.array(measured_us(others, timing))
     predicted = np.array([timing.predicted_us(one) for one in others])
     for one, said, took in zip(others, predicted, times, strict=True):
@@ -77,7 +85,7 @@ def main() -> None:
     print(f"{len(others)} others: median {np.median(errors):.1%}, nine in ten within {np.quantile(errors, 0.9):.1%}")
     print(f"{np.mean(errors <= NEAR):.0%} within {NEAR:.0%}; {np.mean(within):.0%} within the margin")
 
-    fits = found_under_limits(timing, given.fits)
+    fits = found_under_limits(timing, given.fits, given.bases, given.limits)
     times = np.array(measured_us([one for _, _, one in fits], timing))
     shares = times / np.array([limit for _, limit, _ in fits])
     for (name, limit, one), share in zip(fits, shares, strict=True):
