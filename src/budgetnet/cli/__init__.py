@@ -35,6 +35,7 @@ from budgetnet.cli import (
     streams,
     training,
 )
+from budgetnet.parallel.launcher import leads, speaks
 
 if TYPE_CHECKING:
     from budgetnet.training.stopwatch import Clock
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None, clock: Clock | None = None) -> 
     if arguments is None:
         process.note_command()
     shown_before, warnings.showwarning = warnings.showwarning, _warned
-    with streams.guarded() as output, process.using(clock):
+    with streams.guarded(quiet=not leads()) as output, process.using(clock):
         try:
             code = _run(list(sys.argv[1:] if arguments is None else arguments))
             output.flush()
@@ -146,7 +147,8 @@ def _warned(message: Warning | str, category: type[Warning], filename: str, *mor
 
 
 def _say(text: str, code: int) -> int:
-    show.notice(f"budgetnet: {' '.join(text.split())}")
+    if code == 0 or speaks():
+        show.notice(f"budgetnet: {' '.join(text.split())}")
     return code
 
 

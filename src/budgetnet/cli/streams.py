@@ -86,12 +86,13 @@ class Messages(Stream):
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[Stream]:
-    """Standard output and error as `Stream`s for the length of the `with`; gives the output."""
+def guarded(quiet: bool = False) -> Iterator[Stream]:
+    """Standard output and error as `Stream`s for the length of the `with`; gives the output. `quiet`: that is lost."""
     occupy()
-    output, messages = Stream(sys.stdout, OUTPUT), Messages(sys.stderr, ERROR)
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(messages):
-        yield output
+    with open(os.devnull, "w") as nowhere:
+        output, messages = Stream(nowhere if quiet else sys.stdout, OUTPUT), Messages(sys.stderr, ERROR)
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(messages):
+            yield output
 
 
 def occupy() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from budgetnet.cluster.executor import Executor, check_cluster, check_trials, executor_on
 from budgetnet.cluster.ray_cluster import Cluster
+from budgetnet.parallel.launcher import refuse_launch
 from budgetnet.training.computing import checked_computing
 
 
@@ -21,10 +22,19 @@ class Compute:
     precision: str = "auto"
     cluster: Cluster | Executor | None = None
 
-    def checked(self) -> Compute:
+    def checked(self, by_ranks: bool = False) -> Compute:
         """The same, with nothing left to decide. Raises a one-line `ValueError` or `TypeError` for what cannot train
-        here."""
+        here.
+
+        `by_ranks`: the processes of a launcher can share the work; else they are refused.
+        """
         device, precision = checked_computing(self.device, self.precision, here=self.cluster is None)
+        if not by_ranks:
+            refuse_launch()
+        elif self.cluster is not None:
+            refuse_launch("a cluster has processes of its own")
+        elif device == "mps":
+            refuse_launch("a Mac has one GPU")
         if not isinstance(self.cluster, Executor):
             check_cluster(self.cluster)
             check_trials(self.cluster, precision)

@@ -24,9 +24,10 @@ from multiprocessing import spawn
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from budgetnet.codec import PositiveInt
+from budgetnet.parallel import launcher
 from budgetnet.parallel.progress import Progress, Update, silent
 
 Job = TypeVar("Job")
@@ -40,8 +41,6 @@ locked for ever."""
 LEAST_IMAGES = 8
 """Each process that shares a step has at least this many of its images: fewer make BatchNorm's statistics useless."""
 MANY_THREADS = 10**6
-LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun and the like set: a worker is told by its parent alone."""
 
 _reports: Any = None
 OWN = Path(__file__).parents[1]
@@ -61,19 +60,12 @@ def report_to(reports: Any) -> None:
     _reports = reports
 
 
-def check_launcher() -> None:
-    """Raise a one-line `ValueError` under torchrun and the like, of whose processes each would start a run."""
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count != "1":
-        raise ValueError(
-            f"a launcher started {count} processes; start this once, without torchrun: "
-            "it starts a process for each core or GPU itself"
-        )
-
-
 @contextlib.contextmanager
 def hold_stop() -> Iterator[None]:
     """Work in here sees to its own end when `stopping`; elsewhere a worker that is asked to stop just ends."""
+    if _stop_is_held.is_set():
+        yield
+        return
     _stop_is_held.set()
     try:
         yield
@@ -84,6 +76,26 @@ def hold_stop() -> Iterator[None]:
 def stopping() -> bool:
     """Whether this worker was asked to save what it has and end."""
     return _asked_to_stop.is_set()
+
+
+def ask_to_stop(signal_number: int, frame: object) -> None:
+    """A signal to a process that is no worker: `stopping` from now on, or else `KeyboardInterrupt`, but only once."""
+    again = _asked_to_stop.is_set()
+    _asked_to_stop.set()
+    if not again and not _stop_is_held.is_set():
+        raise KeyboardInterrupt
+
+
+def forget_stop() -> None:
+    """Nobody has asked this process to stop."""
+    _asked_to_stop.clear()
+
+
+def leave() -> NoReturn:
+    """End this process, which was asked to stop and has saved what it has. A worker's parent has gone on without it."""
+    if multiprocessing.parent_process() is None:
+        raise KeyboardInterrupt
+    os._exit(0)
 
 
 def _on_stop(signal_number: int, frame: object) -> None:
@@ -142,9 +154,17 @@ def process_group_for(device: str, batch: int, machine_cores: int | None = None)
     """The process group for batches of this size: one process a worker, unless that leaves any less than 8 images.
 
     The cores that are left over (of `machine_cores`, this machine's unless given) become threads of each, at most as
-    many as OMP_NUM_THREADS says.
+    many as OMP_NUM_THREADS says. Under a launcher it is all of its processes. Raises a one-line `ValueError` where
+    these are too many for the batch.
     """
     here = machine_cores or cores()
+    if (launch := launcher.launch()) is not None:
+        if launch.processes > batch // LEAST_IMAGES:
+            raise ValueError(
+                f"a launcher started {launch.processes} processes for batches of {batch} images, and each needs "
+                f"{LEAST_IMAGES} of them at least; start {max(1, batch // LEAST_IMAGES)} or fewer"
+            )
+        return ProcessGroup(launch.processes, min(max(1, here // launch.local_processes), most_threads()))
     processes = min(workers_for(device, here), max(1, batch // LEAST_IMAGES))
     return ProcessGroup(processes, min(max(1, here // processes), most_threads()))
 
@@ -294,7 +314,7 @@ def _begin(ranks: Any, updates: Any, group: ProcessGroup, device: str, port: int
     updates.cancel_join_thread()  # words that nobody hears any more must not keep us from ending
     rank = ranks.get()
     warnings.showwarning = _warned
-    for name in LAUNCHER:
+    for name in launcher.NAMES:
         os.environ.pop(name, None)
     # Ctrl-C in a terminal reaches every process; the parent alone decides, and tells us by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

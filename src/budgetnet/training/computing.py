@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from budgetnet.networks import choose
-from budgetnet.parallel.workers import check_launcher
 from budgetnet.runs.run import device_of
 
 AUTO = "auto"
@@ -14,8 +13,7 @@ def checked_computing(device: str, precision: str, here: bool = True) -> tuple[s
     """The device and the numbers of a training, with nothing left to "auto".
 
     `here` is whether it computes on this machine: what others have is not known, so that they compute in float32 unless
-    asked otherwise. Raises a one-line `ValueError` for what cannot train here: a device, numbers it lacks, a launcher's
-    process.
+    asked otherwise. Raises a one-line `ValueError` for what cannot train here: a device, numbers it lacks.
     """
     device = device_of(device)
     choose("precision", precision, (AUTO, *PRECISIONS))
@@ -23,7 +21,6 @@ def checked_computing(device: str, precision: str, here: bool = True) -> tuple[s
         precision = _quickest(device) if here else "float32"
     if precision == "float16" and device == "cpu":
         raise ValueError("precision float16 needs a GPU; on cpu choose float32 or bfloat16")
-    check_launcher()
     return device, precision
 
 

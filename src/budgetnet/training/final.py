@@ -6,7 +6,8 @@ import numpy as np
 
 from budgetnet.data import ImageSet
 from budgetnet.parallel.progress import Progress
-from budgetnet.parallel.workers import ProcessGroup, Workers
+from budgetnet.parallel.ranks import group_here, together
+from budgetnet.parallel.workers import ProcessGroup
 from budgetnet.training.chance import AgainstChance, against_chance
 from budgetnet.training.job import TrainingJob, run_job
 from budgetnet.training.outcome import check_trained
@@ -17,8 +18,8 @@ def train_data_parallel(job: TrainingJob, group: ProcessGroup, progress: Progres
     """The job, by all of the process group, unless it is done; False where the training diverged."""
     device = job.context.device
     if not job.scores.exists() and not job.diverged.exists():
-        with Workers(run_job, group.processes, device, True, progress, group.threads) as workers:
-            workers.run([job])
+        with together(run_job, group_here(group, device, job.config.batch), device, progress) as processes:
+            processes.run([job])
     return job.scores.exists()
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,13 +32,21 @@ from budgetnet.data import Data, ImageSet, Pixels, open_cache, open_images
 from budgetnet.data.held_out import held_out_images
 from budgetnet.model.files import save_tensors
 from budgetnet.parallel.progress import Update
-from budgetnet.parallel.workers import hold_stop, report
+from budgetnet.parallel.workers import hold_stop, leave, report
 from budgetnet.runs.files import INITIAL, append_event
 from budgetnet.runs.record import Amendment, amendments_of, append_amendment
 from budgetnet.statistics import wilson
 from budgetnet.training.evaluate import answer, answer_rows
 from budgetnet.training.pace import LEAST_STEPS_SHARE, Pace, StepPlan, steps_at
-from budgetnet.training.trainer import StepReport, Trainer, TrainingConfig, TrainingSpec, images_per_second, of_all
+from budgetnet.training.trainer import (
+    StepReport,
+    Trainer,
+    TrainingConfig,
+    TrainingSpec,
+    images_per_second,
+    of_all,
+    shared,
+)
 
 CHECKPOINT_SECONDS = 20.0
 """A checkpoint is written this long after the one before, unless the environment's BUDGETNET_CHECKPOINT_SECONDS says
@@ -171,6 +180,10 @@ class TrainingJob:
         """The checkpoint along the cool-down."""
         return self.folder / f"{self.name}.pt"
 
+    def newest(self) -> Path | None:
+        """What it goes on from: a checkpoint, or else the initial weights; None where it begins from drawn ones."""
+        return next((path for path in (self.cooldown, self.trunk, self.initial) if path.exists()), None)
+
     @property
     def predictions(self) -> Path:
         """Answers to the test split: there once the training is done and tested."""
@@ -280,15 +293,18 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
     """
     images, pixels = opened(job.context.data, job.context.split_seed, job.context.side_px)
     learned = images.with_validation(held_out_of(job, images)) if job.learns_validation else images
-    trainer = Trainer(job.config, learned, pixels, accelerator_for(job.context))
-    job.folder.mkdir(parents=True, exist_ok=True)
+    accelerator = accelerator_for(job.context)
+    _check_same_images(images, accelerator)
+    trainer = Trainer(job.config, learned, pixels, accelerator)
+    if accelerator.is_main_process:  # the run's folder is its own, and may lie on its machine alone
+        job.folder.mkdir(parents=True, exist_ok=True)
     steps = _Steps(job, trainer, callback, clock)
     with hold_stop():
-        newest = job.cooldown if job.cooldown.exists() else job.trunk
-        if newest.exists():
+        newest = shared(accelerator, job.newest)
+        if newest is not None and newest != job.initial:
             trainer.load(newest)
-        elif job.initial.exists():
-            trainer.begin_from(job.initial)
+        elif newest is not None:
+            trainer.begin_from(newest)
         if callback is not None:
             callback.on_start(trainer)
         steps.take(newest == job.cooldown)
@@ -299,6 +315,16 @@ def run_job(job: TrainingJob, callback: Callback | None = None, clock: Callable[
     _finish(job, trainer, images, pixels)
     job.cooldown.unlink(missing_ok=True)
     return True
+
+
+def _check_same_images(images: ImageSet, accelerator: Accelerator) -> None:
+    """Raise a one-line `ValueError` in a process that sees other images than the first one, on another machine."""
+    if accelerator.num_processes == 1:
+        return
+    ours = images.fingerprint
+    if ours != shared(accelerator, lambda: ours):
+        where = f"{images.root} on {socket.gethostname()}"
+        raise ValueError(f"{where} holds other images than on the first machine; give each the same files")
 
 
 def checkpoint_seconds() -> float:
@@ -348,7 +374,7 @@ class _Steps:
         self, job: TrainingJob, trainer: Trainer, callback: Callback | None, clock: Callable[[], float]
     ) -> None:
         self.job, self.trainer, self.callback = job, trainer, callback
-        self.amendments = list(job.amendments())
+        self.amendments = list(shared(trainer.accelerator, job.amendments))
         self.main = trainer.accelerator.is_main_process
         self.checkpoint_seconds = checkpoint_seconds()
         least = max(2, round(LEAST_STEPS_SHARE * job.config.steps))
@@ -398,7 +424,7 @@ class _Steps:
             _save(self.job, self.trainer, checkpoint, self.callback)
         if self.trainer.stop:
             _save(self.job, self.trainer, checkpoint, self.callback)
-            os._exit(0)  # not an exception: the parent has gone on without us
+            leave()
 
     def _amend(self, step: int) -> None:
         """Plan the steps that are left again, where another has been asked for behind this step in all processes.

@@ -12,6 +12,7 @@ from pathlib import Path
 from budgetnet.costs.training_memory import train_bytes
 from budgetnet.data import ImageSet
 from budgetnet.networks import Network
+from budgetnet.parallel.launcher import launch
 from budgetnet.parallel.workers import LEAST_IMAGES, ProcessGroup, process_group_for, workers_for
 from budgetnet.training.recipe import Recipe, guarded_batch
 
@@ -79,7 +80,8 @@ def training_bytes(network: Network, recipe: Recipe, batch: int) -> int:
 
 def most_training_bytes(device: str, most_bytes: int | None = None) -> int:
     """What one training may take where every worker has one: its part of the free memory, or `most_bytes` if less."""
-    count = workers_for(device)
+    started = launch()
+    count = max(workers_for(device), started.local_processes if started else 1)
     here = free_bytes(device) // (count if device == "cpu" else 1)
     room = process_room(here, device)
     return room if most_bytes is None else min(room, most_bytes)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 from budgetnet.parallel.progress import Progress, Update, silent
+from budgetnet.parallel.ranks import Launched, together
 from budgetnet.parallel.workers import ProcessGroup, Workers
 from budgetnet.training.job import JobContext, Timing, time_config, time_single_process
 from budgetnet.training.trainer import TrainingSpec
@@ -88,17 +89,19 @@ class MachineClock:
     ) -> Iterator[Stopwatch]:
         """Real training steps, timed in every process of the process group at once."""
         function = time_single_process if single_process else time_config
-        with Workers(function, group.processes, device, True, progress, group.threads) as workers:
-            yield _WorkersStopwatch(workers, progress or silent)
+        with together(function, group, device, progress) as processes:
+            yield _WorkersStopwatch(processes, progress or silent)
 
 
 MACHINE = MachineClock()
 
 
+_TimedJob = tuple[TrainingSpec, JobContext, float]
+_Processes = Workers[_TimedJob, Timing | None] | Launched[_TimedJob, Timing | None]
+
+
 class _WorkersStopwatch:
-    def __init__(
-        self, workers: Workers[tuple[TrainingSpec, JobContext, float], Timing | None], progress: Progress
-    ) -> None:
+    def __init__(self, workers: _Processes, progress: Progress) -> None:
         self.workers, self.progress = workers, progress
         self._asked = self._done = 0
         self._waited = 0.0

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from budgetnet.training.recipe import Recipe, trained_network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +216,17 @@ class Trainer:
         save_checkpoint(path, state)
 
     def begin_from(self, path: Path) -> None:
-        """Take the weights of a safetensors file instead of the drawn ones; before the first step."""
-        tensors = load_tensors(path)[0]
+        """Take the weights of a safetensors file instead of the drawn ones; before the first step.
+
+        Only the first process reads it, and of a checkpoint too: the run's folder may lie on its machine alone.
+        """
+        tensors = shared(self.accelerator, lambda: load_tensors(path)[0])
         for model in (self.model, self.mean):
             model.load_state_dict(tensors)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this config. Raises a one-line `ValueError` for a file that is none."""
-        state = load_checkpoint(path)
+        state = shared(self.accelerator, lambda: load_checkpoint(path))
         try:
             self.model.load_state_dict(state["model"])
             self.mean.load_state_dict(state["mean"])
@@ -274,6 +279,15 @@ def of_all(accelerator: Accelerator, value: float) -> Tensor:
     values = accelerator.gather(torch.tensor([value], device=accelerator.device))
     assert isinstance(values, Tensor)
     return values
+
+
+def shared(accelerator: Accelerator, make: Callable[[], Value]) -> Value:
+    """What `make` returns in the first process, in all of them."""
+    from accelerate.utils import broadcast_object_list
+
+    box = [make() if accelerator.is_main_process else None]
+    broadcast_object_list(box)
+    return cast(Value, box[0])
 
 
 LONG_FIRST_STEP = 4.0

@@ -40,6 +40,7 @@ from budgetnet.networks.scaling import (
     fit_strategy_of,
 )
 from budgetnet.parallel.progress import Progress, silent
+from budgetnet.parallel.ranks import led
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
 from budgetnet.training.evaluation import Evaluation
@@ -227,11 +228,15 @@ def solve(
     """
     given = data_of(data)
     out, seed, fresh, progress = run_arguments(out, seed, fresh, progress)
-    compute = Compute(device, precision, cluster).checked()
+    compute = Compute(device, precision, cluster).checked(by_ranks=True)
     request = _request(
         budget, time_seconds, seed, recipe, bases, strategies, compute.precision, pretrained, coefficients, augment
     )
-    return Solution.of(perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock))
+
+    def performed() -> SolveResult:
+        return perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
+
+    return Solution.of(led(device, performed))
 
 
 def preview(

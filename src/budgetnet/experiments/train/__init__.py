@@ -27,6 +27,7 @@ from budgetnet.experiments.trained import summary_rows
 from budgetnet.model.weights import load_model
 from budgetnet.networks import Network, network_of
 from budgetnet.parallel.progress import Progress
+from budgetnet.parallel.ranks import led
 from budgetnet.runs.record import Record
 from budgetnet.training.augmenting import Augment, Everything, augment_of
 from budgetnet.training.calibration import Calibration
@@ -205,7 +206,7 @@ def train(
     network = None if network is None else network_of("network", network)
     classes = None if classes is None else integer("classes", classes)
     weights, pretrained = None if weights is None else path("weights", weights), path("pretrained", pretrained)
-    compute = Compute(device, precision, cluster).checked()
+    compute = Compute(device, precision, cluster).checked(by_ranks=True)
     if weights is not None and pretrained != "none":
         raise ValueError("give weights that fit, or pretrained ones to inherit from, not both")
     request = TrainRequest(
@@ -222,7 +223,11 @@ def train(
     )
     limit = math.inf if time_seconds is None else time_seconds
     experiment = Train(classes)
-    found = perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
+
+    def performed() -> TrainResult:
+        return perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
+
+    found = led(device, performed)
     experiment.check_classes(len(found.record.data.classes), found.record.data.name)  # of a run that was finished
     return Trained.of(found)
 
