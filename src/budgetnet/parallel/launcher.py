@@ -1,4 +1,4 @@
-"""What torchrun and the like say to each of the processes that they start, in its environment."""
+"""What torchrun, accelerate launch and MPI say to each of the processes that they start, in its environment."""
 
 from __future__ import annotations
 
@@ -7,8 +7,21 @@ from dataclasses import dataclass
 
 from budgetnet.codec import NonNegativeInt, PositiveInt
 
-NEEDED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-NAMES = (*NEEDED, "LOCAL_WORLD_SIZE", "TORCHELASTIC_USE_AGENT_STORE")
+SAID = {
+    "RANK": ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"),
+    "LOCAL_RANK": ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK"),
+    "WORLD_SIZE": ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"),
+    "LOCAL_WORLD_SIZE": (
+        "LOCAL_WORLD_SIZE",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+        "MPI_LOCALNRANKS",
+        "MV2_COMM_WORLD_LOCAL_SIZE",
+    ),
+}
+"""torchrun's name for each number comes first, then Open MPI's, Intel MPI's and MVAPICH's, by which accelerate launch
+starts processes that have no GPU."""
+WHERE = ("MASTER_ADDR", "MASTER_PORT")
+NAMES = (*(name for names in SAID.values() for name in names), *WHERE, "TORCHELASTIC_USE_AGENT_STORE")
 """What a launcher sets: a worker of ours is told by its parent alone."""
 
 _speaks: bool | None = None
@@ -29,17 +42,20 @@ def launch() -> Launch | None:
 
     Raises a one-line `ValueError` where the environment has a part of it.
     """
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count == "1":
+    count = _said("WORLD_SIZE")
+    if count is None or count == "1":
         return None
-    if missing := [name for name in NEEDED if not os.environ.get(name)]:
-        what = f"WORLD_SIZE is {count!r} in the environment, and {' and '.join(missing)} missing"
+    numbers = {name: _said(name) for name in SAID}
+    numbers["LOCAL_WORLD_SIZE"] = numbers["LOCAL_WORLD_SIZE"] or count
+    wrong = [name for name, number in numbers.items() if not (number or "").isdecimal()]
+    if wrong := wrong + [name for name in WHERE if not os.environ.get(name)]:
+        what = f"a launcher started {count} processes, by the environment, and does not say {' and '.join(wrong)}"
         raise ValueError(f"{what}; start with torchrun or accelerate launch, or unset WORLD_SIZE")
-    numbers = {name: os.environ.get(name, count) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")}
-    for name, value in numbers.items():
-        if not value.isdecimal():
-            raise ValueError(f"{name} is {value!r} in the environment; start with torchrun or accelerate launch")
-    return Launch(*map(int, numbers.values()))
+    return Launch(*(int(number or 0) for number in numbers.values()))
+
+
+def _said(number: str) -> str | None:
+    return next((os.environ[name] for name in SAID[number] if os.environ.get(name)), None)
 
 
 def refuse_launch(why: str = "only train and solve share one training among them") -> None:
@@ -54,7 +70,7 @@ def refuse_launch(why: str = "only train and solve share one training among them
 
 def leads() -> bool:
     """Whether this is the first process of a launcher, or the only one: it alone writes to standard output."""
-    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+    return _said("WORLD_SIZE") in (None, "1") or _said("RANK") in (None, "0")
 
 
 def speaks() -> bool:

@@ -89,7 +89,7 @@ class Ranks:
         if device == "cuda":
             _take_gpu(here)
         if self._ours:
-            self._store, *_ = next(rendezvous("env://"))
+            self._store, *_ = next(rendezvous("env://", here.rank, here.processes))
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
             torch.distributed.init_process_group(backend, store=self._store, rank=here.rank, world_size=here.processes)
         self._control: Any = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
