@@ -38,14 +38,23 @@ def shared_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 180 of the embedded digits: a training of four epochs on them takes about a second."""
+    return _digits(tmp_path_factory.mktemp("data") / "few-digits", 18)
+
+
+@pytest.fixture(scope="session")
+def some_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 500 of the embedded digits, whose batches two processes can share."""
+    return _digits(tmp_path_factory.mktemp("data") / "some-digits", 50)
+
+
+def _digits(folder: Path, of_each: int) -> Path:
     import numpy as np
     from PIL import Image
 
     from budgetnet.data.digits import image_set, pixels
 
-    folder = tmp_path_factory.mktemp("data") / "few-digits"
     for digit in range(10):
         (folder / str(digit)).mkdir(parents=True)
-        for index in np.flatnonzero(np.asarray(image_set().labels) == digit)[:18]:
+        for index in np.flatnonzero(np.asarray(image_set().labels) == digit)[:of_each]:
             Image.fromarray(pixels()[index][..., 0]).save(folder / str(digit) / f"{index:04d}.png")
     return folder

@@ -7,9 +7,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +28,6 @@ from budgetnet.experiments.solve.candidates import LEAST_SHARE, Contender, candi
 from budgetnet.experiments.solve.plan import Field, SolvePlan, entrant_of, entrants_for, planned
 from budgetnet.experiments.solve.run import raced, trained_winner, training_job
 from budgetnet.experiments.timing import TimeBudget
-from budgetnet.experiments.train import train
 from budgetnet.model.files import load_tensors
 from budgetnet.networks.scaling import FIT_STRATEGIES
 from budgetnet.networks.zoo import network
@@ -322,17 +320,6 @@ def test_of_limits_in_different_units_the_one_missed_by_the_least_factor_is_name
     with pytest.raises(BudgetError) as caught:
         candidates(digits, Budget(macs=50_000, peak_activation_bytes=1000), 2, bases, ["compound"])
     assert caught.value.limit == "macs" and caught.value.excess == 278_544
-
-
-@pytest.mark.parametrize("command", [train, solve])
-def test_under_a_launcher_of_many_processes_the_user_is_told(
-    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    what = network("mobilenet_v1") if command is train else Budget(macs=2_000_000)
-    with pytest.raises(ValueError, match="without torchrun") as caught:
-        command("digits", what, time_seconds=60.0, out=tmp_path / "run")
-    assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
 def test_a_dry_run_says_what_would_race_and_trains_nothing(

@@ -122,8 +122,11 @@ class Ranks:
         if self._failed:
             return
         self._failed, first = True, self.here.rank == 0
-        with contextlib.suppress(RuntimeError):  # the store may have gone with the first process
-            first = first if self._store is None else self._store.add("budgetnet/failed", 1) == 1
+        if self._store is not None:
+            try:
+                first = self._store.add("budgetnet/failed", 1) == 1
+            except RuntimeError:  # without torchrun the first process has the store, and both may have gone
+                first = self.here.rank <= 1
         let_speak(first)
 
     def run(self, work: _Work) -> Any:
