@@ -181,6 +181,8 @@ def solve(
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
 
+    Under torchrun or accelerate launch the final training is by all of their processes (docs/train.md).
+
     Example: budgetnet solve photos/ --macs 60M --params 3M --time 15m
     Example: budgetnet solve photos/ --target arduino_nano_33_ble --strategy joint width --dry-run
     """
@@ -257,6 +259,8 @@ def train(
     """Train one network on labelled images, and test it.
 
     Killed anywhere, the same command goes on where it was; once finished, it shows the result again.
+
+    Under torchrun or accelerate launch all of their processes train, on one machine or several (docs/train.md).
 
     With --weights from pretrained ones that fit, with --pretrained from a relative's of any size; the network is
     theirs unless one is named.

@@ -186,6 +186,7 @@ def solve(
     That takes the packages of the extra tflite.
 
     The same call continues where a stopped one was; a finished run is read and not made again, unless `fresh` is given.
+    Under torchrun or accelerate launch the final training is by all of their processes, and each returns the same.
 
     Args:
         data: The images, as `open_images` takes them.

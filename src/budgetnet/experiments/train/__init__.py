@@ -157,8 +157,9 @@ def train(
 ) -> Trained:
     """Train one network on labelled images, and test it once.
 
-    The call starts one process for each core or GPU by itself. The same call continues where a stopped one was, to the
-    same weights; a finished run is read and not made again, unless `fresh` is given.
+    The call starts one process for each core or GPU by itself; under torchrun or accelerate launch all of their
+    processes train, and it returns the same in each. The same call continues where a stopped one was, to the same
+    weights; a finished run is read and not made again, unless `fresh` is given.
 
     Args:
         data: The images, as `open_images` takes them.
