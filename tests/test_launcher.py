@@ -112,7 +112,7 @@ def test_another_count_of_processes_goes_on_where_they_can_share_a_batch() -> No
 
 
 def test_two_processes_train_one_network_and_the_first_alone_writes(some_digits: Path, tmp_path: Path) -> None:
-    words = ["train", str(some_digits), *WORDS[2:], str(tmp_path / "run"), "--epochs", "2"]
+    words = ["train", str(some_digits), *WORDS[2:], str(tmp_path / "run"), "--epochs", "4"]
     with ranks([sys.executable, "-m", "budgetnet", *words], 2) as processes:
         (first, told), (second, nothing) = [process.communicate() for process in processes]
         assert [process.returncode for process in processes] == [0, 0], told + nothing

@@ -10,6 +10,8 @@ Where no launcher is, the processes that share a training are workers, which thi
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import signal
 import threading
 import warnings
@@ -81,7 +83,6 @@ class Ranks:
 
     def __init__(self, here: Launch, device: str) -> None:
         import torch
-        from torch.distributed.rendezvous import rendezvous
 
         self.here, self._device = here, device
         self._store: Any = None
@@ -89,7 +90,7 @@ class Ranks:
         if device == "cuda":
             _take_gpu(here)
         if self._ours:
-            self._store, *_ = next(rendezvous("env://", here.rank, here.processes))
+            self._store = _new_store(here)
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
             torch.distributed.init_process_group(backend, store=self._store, rank=here.rank, world_size=here.processes)
         self._control: Any = torch.distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
@@ -124,7 +125,7 @@ class Ranks:
         self._failed, first = True, self.here.rank == 0
         if self._store is not None:
             try:
-                first = self._store.add("budgetnet/failed", 1) == 1
+                first = self._store.add("failed", 1) == 1
             except RuntimeError:  # without torchrun the first process has the store, and both may have gone
                 first = self.here.rank <= 1
         let_speak(first)
@@ -163,6 +164,25 @@ class Ranks:
         if stopping():
             raise KeyboardInterrupt
         return result
+
+
+@functools.cache
+def _launchers_store(here: Launch) -> Any:
+    """Where the processes find each other. Opened once, for the first of them may be who keeps it, at one port."""
+    from torch.distributed.rendezvous import rendezvous
+
+    store, *_ = next(rendezvous("env://", here.rank, here.processes))
+    return store
+
+
+_times = itertools.count()
+
+
+def _new_store(here: Launch) -> Any:
+    """A part of it in which nothing is left of an earlier time that a script was `led`."""
+    from torch.distributed import PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+
+    return PrefixStore(f"budgetnet/{next(_times)}", _launchers_store(here))
 
 
 _joined: Ranks | None = None

@@ -193,6 +193,7 @@ def train(
             time (twice with pretrained weights); the folder was begun with other arguments; the training learned
             nothing.
         TypeError: An argument has another type.
+        RuntimeError: A process of the training died; the same call goes on.
 
     Example:
         >>> import budgetnet
