@@ -237,7 +237,7 @@ def solve(
     def performed() -> SolveResult:
         return perform(SOLVE, request, given, compute, out, fresh, request.time_seconds, progress, clock)
 
-    return Solution.of(led(device, performed))
+    return Solution.of(led(compute.device, performed))
 
 
 def preview(

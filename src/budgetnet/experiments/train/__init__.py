@@ -229,7 +229,7 @@ def train(
     def performed() -> TrainResult:
         return perform(experiment, request, given, compute, out, fresh, limit, progress, clock)
 
-    found = led(device, performed)
+    found = led(compute.device, performed)
     experiment.check_classes(len(found.record.data.classes), found.record.data.name)  # of a run that was finished
     return Trained.of(found)
 
