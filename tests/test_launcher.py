@@ -111,6 +111,7 @@ def test_another_count_of_processes_goes_on_where_they_can_share_a_batch() -> No
         group_here(ProcessGroup(2, 1), "cpu", 50)
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network_and_the_first_alone_writes(some_digits: Path, tmp_path: Path) -> None:
     words = ["train", str(some_digits), *WORDS[2:], str(tmp_path / "run"), "--epochs", "4"]
     with ranks([sys.executable, "-m", "budgetnet", *words], 2) as processes:
