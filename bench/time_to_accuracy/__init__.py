@@ -1,0 +1,1 @@
+"""Accuracy against wall clock and against multiply-adds: our trainings and a strong plain rival's, side by side."""
