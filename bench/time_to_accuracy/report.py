@@ -106,6 +106,8 @@ def reaches(points: Sequence[tuple[float, float]], accuracy: float) -> float | N
 
 def draw(cells: Cells, file: Path) -> None:
     """Accuracy against time and against training MACs, a row a task."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
     rows = grouped(cells)
     tasks = list(dict.fromkeys(task for task, _, _ in rows))
     arms = sorted({arm for _, arm, _ in rows}, key=lambda arm: (arm != "ours", arm))
@@ -130,9 +132,12 @@ def draw(cells: Cells, file: Path) -> None:
                     axes.annotate(
                         arm, (across[-1], up[-1]), (7, 0), textcoords="offset points", va="center", color=colour
                     )
-                ticks = sorted({point[what] for arm in arms for point in curve(rows, task, arm)})
                 if what == 0:
+                    ticks = sorted({point[what] for arm in arms for point in curve(rows, task, arm)})
                     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                else:
+                    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
                 axes.minorticks_off()
         described = (
             f"Accuracy of {len(arms)} arms on {len(tasks)} tasks against the time and the multiply-adds of a training"

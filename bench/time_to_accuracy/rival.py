@@ -45,7 +45,7 @@ EPSILON_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the rival trains; each value was chosen on validation images (docs/lab-log.md)."""
+    """How the rival trains. Arms with other values (`--rival`) choose, on validation images."""
 
     rate: float
     batch: int
@@ -58,7 +58,7 @@ class Way:
     ema_decay: float = 0.99
 
 
-FINETUNE = Way(rate=1e-3, batch=32, weight_decay=0.01, crop_scale=(0.5, 1.0), colour=0.0)
+FINETUNE = Way(rate=5e-4, batch=32, weight_decay=0.01, crop_scale=(0.5, 1.0), colour=0.0)
 FROM_NOTHING = Way(rate=4e-3, batch=64, weight_decay=0.05, crop_scale=(0.35, 1.0), colour=0.2)
 
 
