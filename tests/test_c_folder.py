@@ -26,6 +26,7 @@ from budgetnet.cli import main
 from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.data.images import Preprocessing
 from budgetnet.runs.run import load_run
+from budgetnet.ship.c.seal import with_seal
 from budgetnet.ship.c.source import array_bytes, string_literal
 from budgetnet.ship.exported import ExportedFile
 from budgetnet.ship.notes import Notes
@@ -300,13 +301,18 @@ def changed(folder: Path, name: str, change: Callable[[str], str]) -> None:
     assert path.read_text() != before
 
 
-SETTINGS, MODEL, NOTES = "src/model_settings.h", "src/model.cc", "budgetnet.json"
+SETTINGS, MODEL, NOTES, SEAL = "src/model_settings.h", "src/model.cc", "budgetnet.json", "budgetnet.sha256"
 
 
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        (MODEL, lambda text: text.replace("0x54", "0x55", 1), "another array"),
+        (MODEL, lambda text: text.replace("0x54", "0x55", 1), "was changed after its export"),
+        (MODEL, lambda text: text.replace("alignas", "alignas ", 1), "was changed after its export"),
+        ("src/model_settings.cc", lambda text: text.replace('"9"', '"8"'), "was changed after its export"),
+        ("labels.txt", lambda text: text.replace("9", "8"), "was changed after its export"),
+        (NOTES, lambda text: text.replace('"9"', '"8"'), "was changed after its export"),
+        (SEAL, lambda text: text.replace("budgetnet", "other"), "has no digest of its content"),
         (MODEL, lambda text: text[: len(text) // 2], "has no array kModel"),
         (MODEL, lambda text: text.replace("0x54", "84", 1), "has '84' in the array"),
         (MODEL, lambda text: text.replace("0x54", "0x154", 1), "has '0x154' in the array"),
@@ -314,10 +320,8 @@ SETTINGS, MODEL, NOTES = "src/model_settings.h", "src/model.cc", "budgetnet.json
         (SETTINGS, lambda text: re.sub(r"(ARENA_BYTES) \d+", r"\1 64", text), "BUDGETNET_ARENA_BYTES is 64"),
         (SETTINGS, lambda text: re.sub(r"(ARENA_BYTES) \d+", r"\1 99999999999", text), "must be 1,024 to"),
         (SETTINGS, lambda text: re.sub(r"(ARENA_BYTES) \d+", r"\1 (1 << 20)", text), "does not define BUDGETNET_ARENA"),
-        (SETTINGS, lambda text: text.replace("kModelSha256", "kDigest"), "does not define kModelSha256"),
-        (NOTES, lambda text: text.replace("budgetnet.export", "other"), "budgetnet.json"),
+        (SETTINGS, lambda text: text.replace("kModelSha256", "kDigest"), "was changed after its export"),
         (NOTES, lambda text: text[:-2], "is not JSON"),
-        (NOTES, lambda text: text.replace('"9"', '"9", "10"'), "another network than the notes"),
     ],
 )
 def test_an_edited_folder_is_one_line(folder: Path, name: str, change: Callable[[str], str], words: str) -> None:
@@ -334,13 +338,41 @@ def test_a_folder_that_lacks_a_file_is_one_line(folder: Path, name: str) -> None
         opened(folder)
 
 
-def test_an_array_that_is_no_model_is_one_line(folder: Path) -> None:
-    import hashlib
+def test_what_a_user_may_edit_is_under_no_seal(folder: Path) -> None:
+    changed(folder, SETTINGS, lambda text: re.sub(r"(ARENA_BYTES) \d+", r"\1 900000", text))
+    changed(folder, "README.md", lambda text: "mine\n" + text)
+    changed(folder, "examples/one_image/one_image.ino", lambda text: "// mine\n" + text)
+    for path in folder.rglob("*.cc"):  # as a version control on Windows writes it
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert opened(folder).model.arena_bytes == 900_000
 
+
+def resealed(folder: Path) -> None:
+    """As somebody leaves it who knows how the digest is made."""
+    files = {one.relative_to(folder).as_posix(): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    (folder / SEAL).write_bytes(with_seal(files)[SEAL])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("budgetnet.export", "other"), "budgetnet.json is not of the format"),
+        (lambda text: text.replace('"9"', '"9", "10"'), "another network than the notes"),
+    ],
+)
+def test_notes_of_the_right_digest_that_do_not_fit_are_one_line(
+    folder: Path, change: Callable[[str], str], words: str
+) -> None:
+    changed(folder, NOTES, change)
+    resealed(folder)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        opened(folder)
+
+
+def test_an_array_that_is_no_model_is_one_line(folder: Path) -> None:
     content = bytes(range(256)) * 4
     changed(folder, MODEL, lambda text: re.sub(r"\{\n( .*,\n)+", lambda _: f"{{\n{array(content)}\n", text))
-    digest = hashlib.sha256(content).hexdigest()
-    changed(folder, SETTINGS, lambda text: re.sub(r'"[0-9a-f]{64}"', f'"{digest}"', text))
+    resealed(folder)
     with pytest.raises(ValueError, match=r"model\.cc has a damaged model"):
         opened(folder)
 

@@ -27,6 +27,7 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.cli import main
 from budgetnet.model.build import Model
 from budgetnet.model.licences import licence_of
+from budgetnet.model.seal import sealed
 from budgetnet.model.timm_names import TimmModel, as_timm_has_it, timm_model, timm_names
 from budgetnet.model.trust import trust_of
 from budgetnet.model.weights import load_model, save_weights
@@ -374,11 +375,15 @@ def test_bad_input_is_one_line(
     assert sorted(weights.parents[1].rglob("*")) == before
 
 
+WEIGHTS = "model.safetensors"
+
+
 def rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
     def spoil(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
         change(config)
-        (folder / "config.json").write_text(json.dumps(config))
+        whole = {"config.json": json.dumps(config).encode(), "model.safetensors": (folder / WEIGHTS).read_bytes()}
+        (folder / "config.json").write_bytes(sealed(whole)["config.json"])
 
     return spoil
 
@@ -400,7 +405,12 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "model.safetensors").unlink(),
         r"no model\.safetensors beside its config\.json",
     ),
-    "cut short": (lambda folder: (folder / "model.safetensors").write_bytes(b"12345678{"), r"model\.safetensors"),
+    "cut short": (lambda folder: (folder / WEIGHTS).write_bytes(b"12345678{"), "was changed after its export"),
+    "weights of another": (lambda folder: (folder / WEIGHTS).write_bytes(b"12345678{" * 99), "was changed"),
+    "a label": (
+        lambda folder: (folder / "config.json").write_text((folder / "config.json").read_text().replace('"9"', '"8"')),
+        "was changed after its export",
+    ),
 }
 
 

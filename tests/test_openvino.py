@@ -23,6 +23,7 @@ from support.settled import FAMILIES, USUAL, normalised, settled
 import budgetnet
 from budgetnet.cli import main
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.seal import sealed
 from budgetnet.networks import Squeeze
 from budgetnet.networks.values import HARD_SIGMOID
 from budgetnet.ship.exported import ExportedFile
@@ -239,8 +240,11 @@ def test_what_no_exported_folder_has_is_one_line(
 ) -> None:
     graph = ElementTree.parse(Path(file.file) / GRAPH).getroot()
     spoil(graph)
-    (tmp_path / GRAPH).write_bytes(ElementTree.tostring(graph))
-    (tmp_path / WEIGHTS).write_bytes((Path(file.file) / WEIGHTS).read_bytes())
+    whole = {GRAPH: ElementTree.tostring(graph), WEIGHTS: (Path(file.file) / WEIGHTS).read_bytes()}
+    if spoil is not without_notes:  # as somebody writes it who knows how the digest is made
+        whole = sealed(whole)
+    for name, content in whole.items():
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=words) as caught:
         opened(tmp_path)
     assert "\n" not in str(caught.value)
@@ -251,7 +255,7 @@ def test_a_file_that_is_cut_short_is_one_line(name: str, keep: float, file: Expo
     for part in Path(file.file).iterdir():
         content = part.read_bytes()
         (tmp_path / part.name).write_bytes(content[: int(keep * len(content))] if part.name == name else content)
-    with pytest.raises(ValueError, match="cut short") as caught:
+    with pytest.raises(ValueError, match=r"cut short|was changed") as caught:
         opened(tmp_path)
     assert "\n" not in str(caught.value)
 

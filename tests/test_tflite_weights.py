@@ -23,6 +23,7 @@ from budgetnet.costs.planners.tflite_ops import ops_of
 from budgetnet.data.images import Preprocessing
 from budgetnet.model.build import Model
 from budgetnet.model.layers import ConvNorm
+from budgetnet.model.seal import OPEN, sealed
 from budgetnet.model.sources import imagenet_classes
 from budgetnet.model.weights import Weights as Read
 from budgetnet.model.weights import load_model
@@ -261,6 +262,8 @@ def changed_notes(file: Path, folder: Path, change: Callable[[dict[str, Any]], d
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("labels.txt", labels)
         archive.writestr("budgetnet.json", json.dumps(change(notes)))
+        archive.comment = OPEN.encode()
+    path.write_bytes(sealed({"": path.read_bytes()})[""])
     return path
 
 

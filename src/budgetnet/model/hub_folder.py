@@ -10,14 +10,16 @@ from typing import Any
 
 from budgetnet.codec import NotEmpty, PositiveFloat, PositiveInt, as_object, from_plain, require
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.seal import check_seal
 from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
-from budgetnet.reading import read_json_file
+from budgetnet.reading import file_content, read_json_file
 
 HUB = "hf-hub:"
 HUB_CONFIG, HUB_WEIGHTS = "config.json", "model.safetensors"
 HUB_NOTES = "budgetnet"
 """The key of config.json that says what timm's keys have no place for, where `export` wrote the folder."""
+MOST_BYTES = 16 << 30
 OWN_WEIGHTS = "weights.safetensors"
 """A folder with a file of this name is a run's."""
 
@@ -62,8 +64,13 @@ def hub_folder(source: str | Path) -> Path | None:
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """A folder's config.json. Raises a one-line `ValueError` for what is no JSON object."""
-    return as_object(read_json_file(folder / HUB_CONFIG), str(folder / HUB_CONFIG))
+    """A folder's config.json. Raises a one-line `ValueError` for what is no JSON object, and where `export` wrote the
+    folder and configuration or weights were changed behind it; the card is to be edited."""
+    config = as_object(read_json_file(folder / HUB_CONFIG), str(folder / HUB_CONFIG))
+    if HUB_NOTES in config:
+        names = (HUB_CONFIG, HUB_WEIGHTS)
+        check_seal(str(folder), {name: file_content(folder / name, MOST_BYTES) for name in names})
+    return config
 
 
 def _of_the_hub(repository: str) -> Path:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from budgetnet.model.exported_names import LABELS, NOTES, NOTES_FORMAT
 from budgetnet.model.files import check_start
+from budgetnet.model.seal import check_seal
 from budgetnet.reading import file_content, named_json
 
 TFLITE_SUFFIX = ".tflite"
@@ -308,6 +309,7 @@ def _archive(path: Path, content: bytes) -> tuple[tuple[str, ...] | None, Mappin
         raise ValueError(f"the labels in the archive behind the model in {path} are not UTF-8") from error
     if notes is None:
         return lines, None
+    check_seal(str(path), {"": content})
     row = named_json(f"{NOTES} in {path}", notes)
     if not isinstance(row, dict) or row.get("format") != NOTES_FORMAT:
         raise ValueError(f"{NOTES} in {path} is damaged: its format is not {NOTES_FORMAT}")

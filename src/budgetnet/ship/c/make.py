@@ -18,6 +18,7 @@ from budgetnet.data.images import Preprocessing
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.c.micro import MicroModel
+from budgetnet.ship.c.seal import with_seal
 from budgetnet.ship.c.source import ARRAY_ROW, string_literal
 from budgetnet.ship.eight_bits.scale import PIXELS
 from budgetnet.ship.exported import NumberType
@@ -86,7 +87,7 @@ def _folder(model: MicroModel, notes: Notes, subject: Subject) -> dict[str, byte
         "range_in_words": _range_in_words(notes.preprocessing),
     }
     texts = {**rendered(values), **notes.texts()}
-    return {name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()}
+    return with_seal({name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()})
 
 
 def rendered(values: Mapping[str, str]) -> dict[str, str]:

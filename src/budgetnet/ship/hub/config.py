@@ -6,6 +6,7 @@ from typing import Any
 
 from budgetnet.data.images import Preprocessing
 from budgetnet.model.hub_folder import HUB_NOTES
+from budgetnet.model.seal import OPEN, SEAL
 from budgetnet.model.timm_names import TimmModel
 from budgetnet.ship.notes import Notes
 
@@ -33,6 +34,7 @@ def config_of(notes: Notes, timm_model: TimmModel | None) -> dict[str, Any]:
             **_preprocessing(notes.preprocessing),
         },
         HUB_NOTES: notes.to_dict(),
+        SEAL: OPEN,
     }
 
 

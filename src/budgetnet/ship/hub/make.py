@@ -14,6 +14,7 @@ import torch
 from budgetnet.data.batches import inputs_of
 from budgetnet.model.files import safetensors_of
 from budgetnet.model.hub_folder import HUB_CONFIG, HUB_WEIGHTS
+from budgetnet.model.seal import sealed
 from budgetnet.model.timm_names import TimmModel, as_timm_has_it, timm_model
 from budgetnet.model.weights import SIDE_NOTE, weights_content
 from budgetnet.parallel.progress import Progress, Update
@@ -38,8 +39,7 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     config = json.dumps(config_of(subject.notes(), asked), indent=2, allow_nan=False)
     content = {
         CARD: card_of(subject, asked, len(weights)).encode(),
-        HUB_CONFIG: config.encode(),
-        HUB_WEIGHTS: weights,
+        **sealed({HUB_CONFIG: config.encode(), HUB_WEIGHTS: weights}),
     }
     if asked is not None:
         _check_alike(subject, asked, content, progress)

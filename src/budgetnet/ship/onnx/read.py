@@ -55,7 +55,7 @@ def opened(path: Path, reference: bool = False) -> OnnxRunner:
         model = onnx.load_model_from_string(content)
     except Exception as error:  # protobuf's own kind, which onnx does not hand on
         raise ValueError(f"{path} is no ONNX file, or is cut short") from error
-    notes = notes_in(str(path), model)
+    notes = notes_in(str(path), model, content)
     _check(str(path), model, len(content), notes)
     dtype: NumberType = "int8" if any(node.op_type == "QuantizeLinear" for node in model.graph.node) else "float32"
     try:

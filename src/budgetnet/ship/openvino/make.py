@@ -9,7 +9,7 @@ from budgetnet.parallel.progress import Progress
 from budgetnet.ship.eight_bits.ladder import nearest
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.made import Made
-from budgetnet.ship.openvino.folder import add_notes, files_of
+from budgetnet.ship.openvino.folder import files_of, with_notes
 from budgetnet.ship.openvino.graph import converted, first_difference, name_alike, with_softmax
 from budgetnet.ship.plain_pixels import PlainPixels
 from budgetnet.ship.subject import Answers, Subject
@@ -50,5 +50,4 @@ def _finished(model: Any, subject: Subject, answers: Answers | None = None) -> t
         model = with_softmax(model, subject.loaded.temperature)
         name_alike(model)
     flash_bytes = sum(map(len, files_of(model).values()))
-    add_notes(model, subject.notes(answers=answers))
-    return files_of(model), flash_bytes
+    return with_notes(model, subject.notes(answers=answers)), flash_bytes

@@ -58,7 +58,7 @@ def opened(path: Path, reference: bool = False) -> OpenvinoRunner:
         graph = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ValueError(f"{path / GRAPH} is no OpenVINO file, or is cut short: {error}") from error
-    notes = notes_in(str(path / GRAPH), graph)
+    notes = notes_in(path, graph, {GRAPH: text, WEIGHTS: weights})
     _check(path, graph, len(weights), notes)
     dtype: NumberType = "int8" if graph.find("layers/layer[@type='FakeQuantize']") is not None else "float32"
     try:

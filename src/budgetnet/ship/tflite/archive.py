@@ -3,17 +3,15 @@ over."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 import zlib
 
 from budgetnet.model.exported_names import NOTES
+from budgetnet.model.seal import OPEN, check_seal, sealed
 from budgetnet.reading import named_json
 from budgetnet.ship.notes import Notes
 
-DIGEST = "model.sha256"
-"""The file of this name has the digest of the model: interpreters are given none that changed on its way."""
 DATE = (1980, 1, 1, 0, 0, 0)
 """The archive's files have this date, so that equal exports are equal bytes."""
 MOST_BYTES = 64 << 20
@@ -21,28 +19,29 @@ MOST_BYTES = 64 << 20
 
 
 def with_archive(model: bytes, notes: Notes) -> bytes:
-    """The model with a zip archive behind it, which has the labels and all that reading the answers takes."""
+    """The model with a zip archive behind it, which has the labels and all that reading the answers takes.
+
+    The seal is the archive's comment: all else in an archive has a checksum of its own.
+    """
     content = io.BytesIO(model)
-    texts = {**notes.texts(), DIGEST: hashlib.sha256(model).hexdigest()}
     with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in texts.items():
+        for name, text in notes.texts().items():
             archive.writestr(zipfile.ZipInfo(name, DATE), text, zipfile.ZIP_DEFLATED)
-    return content.getvalue()
+        archive.comment = OPEN.encode()
+    return sealed({"": content.getvalue()})[""]
 
 
 def notes_behind(file: str, content: bytes) -> Notes:
     """The notes in a file of this name. Raises a one-line `ValueError` where there are none, or damaged ones, and where
-    the model before them is not the one that was exported."""
+    the file is not the one that was exported."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            notes, digest = (_read(archive, name) for name in (NOTES, DIGEST))
-            begin = min(row.header_offset for row in archive.infolist())
+            notes = _read(archive, NOTES)
     except _DAMAGES as error:
         raise ValueError(
             f"{file} is no .tflite file that budgetnet exported, or is cut short: no {NOTES} lies behind its model"
         ) from error
-    if hashlib.sha256(content[:begin]).hexdigest().encode() != digest:
-        raise ValueError(f"{file} is damaged: its model is not the one that was exported; export it again")
+    check_seal(file, {"": content})
     return Notes.from_dict(named_json(f"{NOTES} behind {file}", notes))
 
 

@@ -1,0 +1,97 @@
+"""An exported file that changed behind its export, by a byte or by its end, is refused, in every format."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from support.drawn_weights import NETWORK, saved
+
+import budgetnet
+from budgetnet.cli import main
+from budgetnet.model.seal import OPEN, check_seal, sealed
+from budgetnet.model.weights import load_model
+from budgetnet.ship.exported import Format
+
+for package in ("ai_edge_litert", "onnx", "onnxscript", "onnxruntime", "openvino"):
+    pytest.importorskip(package, reason=f"{package} is not installed")
+
+Change = Callable[[bytes], bytes]
+OUT: dict[Format, str] = {"tflite": "m.tflite", "onnx": "m.onnx", "openvino": "m-openvino", "hub": "m-hub"}
+PARTS: dict[Format, tuple[str, ...]] = {
+    "tflite": ("",),
+    "onnx": ("",),
+    "openvino": ("model.xml", "model.bin"),
+    "hub": ("config.json", "model.safetensors"),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Format, Path]:
+    folder = tmp_path_factory.mktemp("seal")
+    weights = saved(folder, budgetnet.build(NETWORK, seed=0))
+    for to, name in OUT.items():
+        budgetnet.export(weights, to=to, dtype="float32", data="digits", out=folder / name)
+    return {to: folder / name for to, name in OUT.items()}
+
+
+def flipped(share: float) -> Change:
+    """The last bit of one byte is another: text stays text, and most numbers stay numbers."""
+
+    def change(content: bytes) -> bytes:
+        at = int(share * len(content))
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return change
+
+
+CHANGES: dict[str, Change] = {
+    **{f"a bit at {share:.0%}": flipped(share) for share in (0.2, 0.4, 0.6, 0.8, 0.99)},
+    "two bytes more": lambda content: content + b"\n\n",
+    "nine bytes fewer": lambda content: content[:-9],
+    "a label": lambda content: content.replace(b'"9"', b'"8"').replace(b"&quot;9&quot;", b"&quot;8&quot;"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("to", "part"), [(to, part) for to, parts in PARTS.items() for part in parts])
+def test_a_changed_file_is_refused_in_one_line(
+    to: Format, part: str, change: str, files: dict[Format, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = tmp_path / files[to].name
+    if files[to].is_dir():
+        shutil.copytree(files[to], spoilt)
+    else:
+        shutil.copy(files[to], spoilt)
+    content = (files[to] / part).read_bytes() if part else files[to].read_bytes()
+    changed = CHANGES[change](content)
+    if changed == content:
+        assert change == "a label"
+        return
+    (spoilt / part if part else spoilt).write_bytes(changed)
+    image = tmp_path / "image.png"
+    Image.new("L", (16, 16)).save(image)
+    for command, *more in (("predict", str(image)), ("evaluate", "digits"), ("measure",)):
+        if (to, command) == ("hub", "measure"):
+            continue
+        assert main([command, str(spoilt), *more]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and error.startswith("budgetnet: "), error
+    if to in ("tflite", "hub"):
+        with pytest.raises(ValueError, match=r"m[.-]"):
+            load_model(spoilt)
+
+
+def test_the_untouched_files_are_taken(files: dict[Format, Path]) -> None:
+    answers = [budgetnet.evaluate(path, "digits") for path in files.values()]
+    assert len({round(one.top1, 6) for one in answers}) == 1
+
+
+def test_a_class_that_looks_as_a_digest_is_refused() -> None:
+    with pytest.raises(ValueError, match="has two digests"):
+        sealed({"": f"{OPEN} {OPEN}".encode()})
+    with pytest.raises(ValueError, match="has no digest"):
+        check_seal("model.onnx", {"": b"of before"})
