@@ -231,3 +231,31 @@ def test_without_the_packages_one_line_says_so(run: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code, "export", str(run)], capture_output=True, text=True)
     assert ended.returncode == 2 and ended.stderr.count("\n") == 1
     assert "TensorFlow Lite files need flatbuffers; pip install 'budgetnet[tflite]'" in ended.stderr
+
+
+# What begins from an exported file
+
+
+def test_what_is_made_of_an_exported_file_keeps_its_budget_and_its_trust(run: Path, tmp_path: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["budget"]["weight_bytes"] = 30_000
+    (run / "plan.json").write_text(json.dumps(plan))
+    (made,) = budgetnet.export(run).files
+    elsewhere = Path(shutil.copy(made.file, tmp_path / "elsewhere.tflite"))
+    notes = opened(elsewhere).notes
+    assert notes.trust is not None and load_run(elsewhere).trust == notes.trust
+    with pytest.raises(ValueError, match=r"again.tflite was not written: it takes [\d,]+ of weight_bytes"):
+        budgetnet.export(elsewhere, dtype="float32", data="digits", out=tmp_path / "again.tflite")
+    again = budgetnet.export(elsewhere, dtype="float32", data="digits", out=tmp_path / "again.tflite", force=True)
+    (file,), said = again.files, opened(tmp_path / "again.tflite").notes
+    assert {row.name for row in file.keeps} == {"macs", "weight_bytes"}
+    assert (
+        said.budget == notes.budget == dataclasses.replace(ROOMY, weight_bytes=30_000)
+        and said.trust == notes.trust
+        and said.temperature == notes.temperature
+    )
+
+
+def test_weights_in_a_runs_folder_keep_its_budget(run: Path, tmp_path: Path) -> None:
+    (file,) = budgetnet.export(run / "weights.safetensors", out=tmp_path / "of-weights.tflite").files
+    assert {row.name for row in file.keeps} >= {"weight_bytes", "peak_activation_bytes"}

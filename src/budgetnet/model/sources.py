@@ -37,6 +37,7 @@ from budgetnet.model.tflite import (
     tflite_temperature,
     tflite_tensors,
     tflite_translated,
+    tflite_trust,
 )
 from budgetnet.model.tflite_file import TFLITE_SUFFIX, load_tflite
 from budgetnet.model.tflite_graph import graph_of
@@ -163,6 +164,7 @@ def _tflite(path: Path) -> Foreign:
         classes=_known_as(tflite_classes(graph)),
         temperature=tflite_temperature(graph),
         side_px=tflite_side_px(graph),
+        trust=tflite_trust(graph),
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from budgetnet.codec import from_plain
 from budgetnet.costs.planners.tflite_ops import SHIFT, TfliteOp
 from budgetnet.model.build import Model
 from budgetnet.model.checkpoints import checkpoint_preprocessing
@@ -25,6 +26,7 @@ from budgetnet.model.exported_names import NOTES
 from budgetnet.model.files import SHARED
 from budgetnet.model.layouts import IMAGENET_MEAN, IMAGENET_STD
 from budgetnet.model.tflite_graph import Graph, PartError, Step, layer_numbers
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network, zoo
 
 WIDTHS = (25, 35, 50, 75, 130, 140)
@@ -240,3 +242,10 @@ def tflite_temperature(graph: Graph) -> float:
     if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not temperature > 0:
         raise ValueError(f"{NOTES} in {graph.where} is damaged: its temperature is no number above 0")
     return float(temperature)
+
+
+def tflite_trust(graph: Graph) -> Trust | None:
+    """When not to believe its answers, where the file says it. Raises a one-line `ValueError` for what says no such
+    thing."""
+    row = None if graph.file.notes is None else graph.file.notes.get("trust")
+    return None if row is None else from_plain(Trust, row, f"trust in {NOTES} in {graph.where}")

@@ -27,6 +27,7 @@ from budgetnet.runs.split_file import FILE as SPLIT
 from budgetnet.runs.split_file import read_split
 from budgetnet.ship.exported import NumberType
 from budgetnet.ship.notes import Notes
+from budgetnet.ship.said import said_by
 from budgetnet.training.calibration import HeldOut
 from budgetnet.training.evaluate import logits_of
 from budgetnet.training.scored_images import Scored, home_of, images_of
@@ -252,11 +253,13 @@ def _by_probabilities(trust: Trust | None) -> Trust | None:
 
 
 def budget_of(run: str) -> Budget | None:
-    """The budget that a run was asked to keep; None for weights alone, and where a run had none."""
-    plan = Path(run) / PLAN
-    if not plan.is_file():
+    """The budget that a run was asked to keep, also of a file that was exported of it and that weights are taken from;
+    None for weights alone, and where a run had none."""
+    if (said := said_by(run)) is not None:
+        return said.budget
+    if (home := home_of(run)) is None:
         return None
-    with reading(plan):
+    with reading(plan := home / PLAN):
         row = read_json(plan)["request"].get("budget")
         return None if row is None else from_plain(Budget, row, "request.budget")
 
