@@ -168,7 +168,12 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["RUN", "--out", "nowhere/model.tflite"], "in a folder that is not there"),
         (["RUN", "--out", "."], "is a folder"),
         (["RUN/weights.safetensors"], "give --out FILE"),
-        (["nothing-here"], "nothing-here"),
+        (["nothing-here"], "there is no nothing-here; give a finished run's folder"),
+        (["nothing-here", "--out", "model.tflite"], "there is no nothing-here; give a finished run's folder"),
+        (["RUN", "--out", "RUN/weights.safetensors"], "does not end in .tflite, as TensorFlow Lite files do"),
+        (["RUN", "--out", "RUN/plan"], "give --out RUN/plan.tflite"),
+        (["RUN", "--out", "mine.tflite"], "is there, and is no TensorFlow Lite file that export wrote"),
+        (["RUN", "--out", "mine.tflite", "--force"], "is there, and is no TensorFlow Lite file that export wrote"),
         (["RUN", "--to", "c", "--softmax"], "a folder of C gives probabilities as it is"),
     ],
 )
@@ -176,9 +181,12 @@ def test_bad_input_is_one_line(
     arguments: list[str], words: str, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(run.parent)
+    Path("mine.tflite").write_bytes(b"of another tool")
+    before = {path: path.read_bytes() for path in (*run.iterdir(), Path("mine.tflite")) if path.is_file()}
     assert main(["export", *(one.replace("RUN", str(run)) for one in arguments)]) == 2
     error = capsys.readouterr().err
-    assert words in error and error.count("\n") == 1
+    assert words.replace("RUN", str(run)) in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_network_that_the_format_has_no_ops_for_is_refused(tmp_path: Path) -> None:

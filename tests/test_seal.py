@@ -85,6 +85,49 @@ def test_a_changed_file_is_refused_in_one_line(
             load_model(spoilt)
 
 
+@pytest.mark.parametrize(
+    ("to", "spoil", "words"),
+    [
+        ("onnx", lambda path: path.write_bytes(path.read_bytes()[:100]), "is no ONNX file, or is cut short"),
+        ("onnx", lambda path: path.write_bytes(b""), "is no ONNX file"),
+        ("openvino", lambda path: (path / "model.bin").unlink(), "cannot read"),
+        ("openvino", lambda path: (path / "model.xml").unlink(), "cannot read"),
+    ],
+)
+def test_a_file_with_the_ending_of_a_format_is_refused_by_its_reader(
+    to: Format,
+    spoil: Callable[[Path], object],
+    words: str,
+    files: dict[Format, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoilt = tmp_path / files[to].name
+    (shutil.copytree if files[to].is_dir() else shutil.copy)(files[to], spoilt)
+    spoil(spoilt)
+    for command, *more in (("predict", "image.png"), ("evaluate", "digits"), ("measure",)):
+        assert main([command, str(spoilt), *more]) == 2
+        error = capsys.readouterr().err
+        assert words in error and str(spoilt) in error and error.count("\n") == 1
+
+
+def test_of_a_file_out_of_a_folder_the_folder_is_asked_for(
+    files: dict[Format, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, *more in (("predict", "image.png"), ("measure",)):
+        assert main([command, str(files["openvino"] / "model.xml"), *more]) == 2
+        assert f"give the folder, {files['openvino']}" in capsys.readouterr().err
+
+
+def test_no_weights_are_read_from_a_file_for_a_runtime(
+    files: dict[Format, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "of-onnx.tflite")
+    assert main(["export", str(files["onnx"]), "digits", "--to", "tflite", "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert "no weights are read from it; give a run's folder" in error and error.count("\n") == 1
+
+
 def test_the_untouched_files_are_taken(files: dict[Format, Path]) -> None:
     answers = [budgetnet.evaluate(path, "digits") for path in files.values()]
     assert len({round(one.top1, 6) for one in answers}) == 1

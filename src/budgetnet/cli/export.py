@@ -28,7 +28,7 @@ NumberTypeOption = Annotated[
     Literal["int8", "float32"] | None,
     Parameter(
         group=OUTPUT,
-        help="The number type of the file; else int8 for tflite, float32 for others, and with --to all each.",
+        help="The number type of the file; else int8 for tflite and c, float32 for others, and with --to all each.",
     ),
 ]
 OutFile = Annotated[
@@ -36,7 +36,8 @@ OutFile = Annotated[
     Parameter(
         group=OUTPUT,
         metavar="FILE",
-        help="The file, or folder for openvino, c, hub and all; else model.tflite and the like in the run's folder.",
+        help="The file, ending in .tflite or .onnx, or the folder for openvino, c, hub and all; else model.tflite and "
+        "the like in the run's folder. Earlier exports alone are replaced.",
     ),
 ]
 

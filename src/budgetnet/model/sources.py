@@ -108,6 +108,13 @@ class Foreign:
         return self.translate(network, self.tensors)
 
 
+def is_there(source: str | Path) -> bool:
+    """Whether a source of weights names a package or a model of the hub, or is a file or folder that is there."""
+    path = Path(source)
+    named = str(source) in PACKAGES or str(source).startswith(HUB)
+    return named or path.exists() or checkpoint_prefix(path) is not None
+
+
 def open_foreign(source: str | Path) -> Foreign | None:
     """The weights of a package, of hf-hub:OWNER/NAME, of a checkpoint or another library's file; None for ours.
 

@@ -43,6 +43,8 @@ FORMAT = "budgetnet.weights.v1"
 FILE = OWN_WEIGHTS
 """The weights have this name in a run's folder."""
 
+FOR_RUNTIMES = (".onnx", ".xml")
+"""Files whose names end so are run, and no weights are read from them; `export` writes such files."""
 SIDE_NOTE = "side_px"
 """The note of this name in a weights file is the short side that images were decoded to, so that later answers see the
 same pixels."""
@@ -191,6 +193,11 @@ def _opened(source: str | Path) -> Foreign | Header:
     if (foreign := open_foreign(source)) is not None:
         return foreign
     path = weights_path(source)
+    if path.suffix.lower() in FOR_RUNTIMES and path.is_file():
+        raise ValueError(
+            f"{path} is a file for a runtime, and no weights are read from it; give a run's folder, its {FILE}, a "
+            ".tflite file or a folder that export --to hub wrote"
+        )
     if path.suffix == ".json" and path.is_file():
         raise ValueError(f"{path} is a network without weights; train it, and give the run's folder")
     header = read_header(path)

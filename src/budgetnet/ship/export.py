@@ -8,6 +8,7 @@ from typing import Literal
 
 from budgetnet.arguments import RUN, flag, listener, path
 from budgetnet.data import Data, data_of
+from budgetnet.model.sources import is_there
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
@@ -42,9 +43,10 @@ def export(
         run: A run's folder, or a source of weights as `load_weights` takes it.
         to: "tflite", "onnx", "openvino", "c", "hub", or "all" for every format but "hub" whose packages are installed.
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
-        out: The file; unless given, model.tflite, model.onnx and the like in the run's folder (docs/shipping.md). With
-            "all" a folder that is there. A folder of an earlier export is replaced as a whole; one of "hub", whose card
-            people edit, is not: there it must be new or empty.
+        out: The file, whose name ends in .tflite or .onnx, or the folder; unless given, model.tflite, model.onnx and
+            the like in the run's folder (docs/shipping.md). With "all" a folder that is there. A file or folder of an
+            earlier export in this format is replaced as a whole, and nothing else is; one of "hub", whose card people
+            edit, is not: there it must be new or empty.
         dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
         force: Whether the file is written although it breaks a limit or answers otherwise.
         progress: Called with an `Update` as the work goes on.
@@ -78,6 +80,8 @@ def export(
         why = "; a folder of C gives probabilities as it is" if to == "c" else ", and a folder for the hub has logits"
         raise ValueError(f"softmax is for {known}{why}")
     listener("progress", progress)
+    if not is_there(run):
+        raise ValueError(f"there is no {run}; give a finished run's folder, or weights")
     wanted = _wanted(to, dtype)
     targets = [_target(run, out, name, kind, several=to == "all") for name, kind in wanted]
     subject = Subject.of(run, data, progress)
@@ -137,11 +141,14 @@ def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType, sev
     if target.is_dir() or not target.parent.is_dir():
         wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
         raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
-    return target
+    if target.suffix.lower() != row.suffix:
+        named = target.with_name(target.name + row.suffix)
+        raise ValueError(f"{target} does not end in {row.suffix}, as {row.title} files do; give --out {named}")
+    return _replaceable(target, row)
 
 
 def _replaceable(target: Path, row: FormatRow) -> Path:
-    """The path. Raises a one-line `ValueError` for a folder with files that no export wrote: it would go as a whole.
+    """The path. Raises a one-line `ValueError` for what no export in this format wrote: it would go as a whole.
 
     Of a folder to publish people edit the card, so that none is replaced.
     """
@@ -150,4 +157,6 @@ def _replaceable(target: Path, row: FormatRow) -> Path:
         raise ValueError(f"{target} is there and not empty; remove it, or give --out the name of a new folder")
     if filled and not row.is_of(target):
         raise ValueError(f"{target} is a folder of something else; give --out the name of a new folder")
+    if target.exists() and not target.is_dir() and not row.is_of(target):
+        raise ValueError(f"{target} is there, and is no {row.title} file that export wrote; give --out another name")
     return target

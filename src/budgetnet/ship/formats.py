@@ -28,6 +28,8 @@ class FormatRow:
         making: The modules that making it in a number type takes beside them; the extra brings these, too.
         inside: The files by which a folder of it is known; none where it is a single file, which is known by its suffix
             and its notes: other tools write such files, too.
+        alone: Whether a file of this suffix is of this format or of no use here: then its reader says what is wrong. A
+            .tflite file of others is weights.
         on_a_device: Whether a device stores and runs it. Others are for people to publish: they are held to the budget
             as the run counts it, are not timed, and are read as the weights of a run are, by torch.
     """
@@ -41,14 +43,32 @@ class FormatRow:
     softmax: bool = False
     shared: bool = False
     making: Mapping[NumberType, Mapping[str, str]] = field(default_factory=dict)
+    alone: bool = False
     on_a_device: bool = True
 
     def is_of(self, path: Path) -> bool:
         """Whether `export` wrote this file or folder, whole or cut short, for all that its name and content say."""
         if self.inside:
             return path.is_dir() and all((path / name).is_file() for name in self.inside)
-        suffixes = {Path(name).suffix for name in self.names.values()}
-        return path.suffix.lower() in suffixes and path.is_file() and NOTES.encode() in path.read_bytes()
+        return path.suffix.lower() == self.suffix and path.is_file() and NOTES.encode() in path.read_bytes()
+
+    @property
+    def suffix(self) -> str:
+        """How the names of its files end; a folder's in no way of their own."""
+        return "" if self.inside else Path(next(iter(self.names.values()))).suffix
+
+    def is_asked_for(self, path: Path) -> bool:
+        """Whether its reader is to read this file or folder, or to say why not.
+
+        Raises a one-line `ValueError` for a file out of such a folder.
+        """
+        if self.inside:
+            for name in self.inside:
+                above = next(iter(path.parents[len(Path(name).parts) - 1 :]), path)
+                if path.is_file() and path.match(name) and self.is_of(above):
+                    raise ValueError(f"{path} is a file of a {self.title} folder; give the folder, {above}")
+            return any((path / name).is_file() for name in self.inside)
+        return self.is_of(path) or (self.alone and path.suffix.lower() == self.suffix and path.is_file())
 
     def missing(self, made: NumberType | None = None) -> tuple[str, ...]:
         """The packages that are not installed: those that it is read with, and those by which it is `made`."""
@@ -82,6 +102,7 @@ ROWS: Mapping[Format, FormatRow] = {
         softmax=True,
         shared=True,
         making={"float32": ONNX_MAKING, "int8": ONNX_MAKING},
+        alone=True,
     ),
     "openvino": FormatRow(
         title="OpenVINO",
@@ -116,9 +137,9 @@ DEVICE_FORMATS: tuple[Format, ...] = tuple(name for name, row in ROWS.items() if
 
 
 def format_of(path: Path) -> Format | None:
-    """The format of a file or folder for devices that `export` wrote; None for all else, files of other tools among
-    it."""
-    return next((name for name in DEVICE_FORMATS if ROWS[name].is_of(path)), None)
+    """The format whose reader reads a file or folder for devices, or says what is wrong with it; None for all else,
+    such as runs and weights. Raises a one-line `ValueError` for a file out of a folder of a format."""
+    return next((name for name in DEVICE_FORMATS if ROWS[name].is_asked_for(path)), None)
 
 
 def maker(name: Format) -> Maker:
