@@ -24,7 +24,7 @@ from budgetnet.cli import main
 from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.model.trust import trust_of
 from budgetnet.runs.run import load_run
-from budgetnet.ship.exported import ExportedFile
+from budgetnet.ship.exported import ExportedFile, FileCertificate
 from budgetnet.ship.good_enough import MOST_DIFFERENCE, faults_of
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.tflite.interpreters import logits_by_litert
@@ -93,6 +93,28 @@ def test_labels_and_all_that_reading_it_takes_lie_behind_the_model(run: Path) ->
     assert notes["preprocessing"]["mean"] == list(loaded.preprocessing.mean)
     assert Budget.from_dict(notes["budget"]) == ROOMY and notes["arena_bytes"] == file.arena_bytes
     assert budgetnet.Network.from_json(json.dumps(notes["network"])) == loaded.network
+
+
+def test_the_file_says_what_it_was_found_to_be(run: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    notes = opened(Path(file.file)).notes
+    assert notes.certificate == FileCertificate.of(file, ())
+    assert notes.certificate is not None and notes.certificate.keeps == file.keeps
+    assert len(notes.run_sha256 or "") == 64 and file.bytes == Path(file.file).stat().st_size
+    hold(notes.to_dict(), "budgetnet.export.v1")
+    (again,) = budgetnet.export(file.file, dtype="float32", out=run / "of-file.tflite").files
+    assert opened(Path(again.file)).notes.run_sha256 == notes.run_sha256, "it is of the same run"
+    (run / "plan.json").write_text((run / "plan.json").read_text() + "\n")
+    assert opened(Path(budgetnet.export(run).files[0].file)).notes.run_sha256 != notes.run_sha256
+
+
+def test_a_file_that_was_forced_says_its_faults(run: Path) -> None:
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["budget"]["peak_activation_bytes"] = 9_000
+    (run / "plan.json").write_text(json.dumps(plan))
+    (file,) = budgetnet.export(run, force=True).files
+    certificate = opened(Path(file.file)).notes.certificate
+    assert certificate is not None and certificate.faults == faults_of(file) != ()
 
 
 def test_when_not_to_believe_it_is_said_by_the_files_own_answers_to_images_held_out(run: Path) -> None:

@@ -15,6 +15,7 @@ from budgetnet.cli import main
 from budgetnet.model.seal import OPEN, check_seal, sealed
 from budgetnet.model.weights import load_model
 from budgetnet.ship.exported import Format
+from budgetnet.ship.formats import opener
 
 for package in ("ai_edge_litert", "onnx", "onnxscript", "onnxruntime", "openvino"):
     pytest.importorskip(package, reason=f"{package} is not installed")
@@ -131,6 +132,16 @@ def test_no_weights_are_read_from_a_file_for_a_runtime(
 def test_the_untouched_files_are_taken(files: dict[Format, Path]) -> None:
     answers = [budgetnet.evaluate(path, "digits") for path in files.values()]
     assert len({round(one.top1, 6) for one in answers}) == 1
+
+
+@pytest.mark.parametrize("to", OUT)
+def test_every_format_says_what_it_was_found_to_be(to: Format, files: dict[Format, Path]) -> None:
+    notes = opener(to)(files[to], False).notes
+    evaluated = budgetnet.evaluate(files[to], "digits")
+    assert notes.certificate is not None and notes.run_sha256 is None, "drawn weights are of no run"
+    assert notes.certificate.top1_low <= notes.certificate.top1 <= notes.certificate.top1_high
+    assert notes.certificate.faults == () and notes.certificate.dtype == "float32"
+    assert notes.certificate.images < evaluated.count, "it was judged by the test images alone"
 
 
 def test_a_class_that_looks_as_a_digest_is_refused() -> None:

@@ -150,6 +150,8 @@ def _properties(notes: Notes, dtype: NumberType) -> dict[str, str]:
         "dtype": dtype,
         "weights_sha256": notes.weights_sha256,
     }
+    if notes.certificate is not None:
+        found["certificate"] = json.dumps(to_plain(notes.certificate))
     if notes.trust is None:
         return found
     familiar = {} if notes.trust.familiar is None else {"familiar": repr(notes.trust.familiar)}

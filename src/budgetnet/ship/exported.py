@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
@@ -90,6 +90,47 @@ class ExportedFile:
     latency_ms: PositiveFloat | None
     keeps: tuple[LimitRow, ...]
     promises: tuple[CheckedPromise, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileCertificate:
+    """What a file was found to be when it was exported, as it says in itself.
+
+    It is the `ExportedFile` without its time, which is a machine's, and its size, of which this is a part.
+
+    Attributes:
+        dtype: The number type of its weights and maps.
+        images: The test images that it answered.
+        top1: The share of them that it gets right.
+        top1_low: The lower end of its 95 % interval (Wilson).
+        top1_high: The upper end.
+        float_top1: The share that the run's model gets right in float32.
+        change: The file's share minus the model's, on the same images.
+        parity: The largest difference to the run's model in standard deviations of the logits; None for int8.
+        allocated: Whether TensorFlow Lite Micro ran it in the arena; None where that was not tried.
+        keeps: A row for each limit of the budget with what the file uses of it.
+        promises: What came of the promises of errors on the test images.
+        faults: Why it is not good enough; of a file that was not forced there are none.
+    """
+
+    dtype: NumberType
+    images: PositiveInt
+    top1: Share
+    top1_low: Share
+    top1_high: Share
+    float_top1: Share
+    change: Estimate
+    parity: NonNegativeFloat | None
+    allocated: bool | None
+    keeps: tuple[LimitRow, ...]
+    promises: tuple[CheckedPromise, ...]
+    faults: tuple[str, ...]
+
+    @classmethod
+    def of(cls, file: ExportedFile, faults: tuple[str, ...]) -> FileCertificate:
+        """What a judged file says in itself."""
+        rows = {one.name: getattr(file, one.name) for one in fields(cls) if one.name != "faults"}
+        return cls(**rows, faults=faults)
 
 
 class NotGoodEnoughError(ValueError):

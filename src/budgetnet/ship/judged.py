@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,10 @@ from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.answering import latency_ms_of
 from budgetnet.ship.difference import difference
-from budgetnet.ship.exported import ExportedFile, Format, NotGoodEnoughError, NumberType
+from budgetnet.ship.exported import ExportedFile, FileCertificate, Format, NotGoodEnoughError, NumberType
 from budgetnet.ship.formats import ROWS, maker, opener
 from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, counted, faults_of, limits_of
-from budgetnet.ship.made import Made
+from budgetnet.ship.made import Content, Made
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.untrained import FORMATS, is_of_this_machine
 from budgetnet.statistics import paired_difference, wilson
@@ -35,22 +37,31 @@ def exported(
     progress: Progress | None,
     force: bool = False,
 ) -> ExportedFile:
-    """One file, made aside, read back and judged; renamed only if it is good enough or `force` says so.
+    """One file, made, read back elsewhere and judged; written only if it is good enough or `force` says so.
 
-    Raises `NotGoodEnoughError` where it is not.
+    It is written with what was found in its notes: the model is the one that was judged. Raises `NotGoodEnoughError`
+    where it is not good enough.
     """
     made = maker(to)(subject, dtype, progress)
-    aside = written_aside if isinstance(made.content, bytes) else folder_written_aside
-    with aside(target) as part:
-        _write(part, made.content)
-        file = _judged(subject, made, part, to, dtype, target)
-        faults = faults_of(file)
-        if faults and not force:
-            raise NotGoodEnoughError(file, faults, _hint(file, subject, made))
-    return file
+    with tempfile.TemporaryDirectory() as elsewhere:
+        judged = Path(elsewhere) / target.name
+        _write(judged, made.packed(made.notes))
+        file = _judged(subject, made, judged, to, dtype, target)
+    faults = faults_of(file)
+    if faults and not force:
+        raise NotGoodEnoughError(file, faults, _hint(file, subject, made))
+    content = made.packed(dataclasses.replace(made.notes, certificate=FileCertificate.of(file, faults)))
+    with (written_aside if isinstance(content, bytes) else folder_written_aside)(target) as part:
+        _write(part, content)
+        opener(to)(part, False)
+    return dataclasses.replace(file, bytes=_size(content))
 
 
-def _write(part: Path, content: bytes | Mapping[str, bytes]) -> None:
+def _size(content: Content) -> int:
+    return len(content) if isinstance(content, bytes) else sum(map(len, content.values()))
+
+
+def _write(part: Path, content: Content) -> None:
     if isinstance(content, bytes):
         part.write_bytes(content)
         return
@@ -71,14 +82,13 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
     confidence = class_probabilities_of_file(answers, notes.temperature).max(1)
     right, float_right = (row.argmax(1) == labels for row in (answers, expected))
     low, high = wilson(int(right.sum()), len(right))
-    whole = [made.content] if isinstance(made.content, bytes) else made.content.values()
     latency_ms = latency_ms_of(part, to) if on_a_device else None
     keeps = () if budget is None else _limits(subject.loaded.network, budget, made if on_a_device else None)
     return ExportedFile(
         format=to,
         dtype=dtype,
         file=str(target),
-        bytes=sum(map(len, whole)),
+        bytes=_size(made.packed(notes)),
         flash_bytes=made.flash_bytes,
         arena_bytes=made.arena_bytes,
         allocated=made.allocated,

@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from budgetnet.ship.subject import Subject
 
 
+Content = bytes | Mapping[str, bytes]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
     """A trained network in a format.
 
     Attributes:
-        content: The bytes of the file; of a format that is a folder, those of each file by its path in it.
+        notes: What it says of itself, until it is judged.
+        packed: The bytes of the file with these notes; of a format that is a folder, those of each file by its path in
+            it. What a device runs is the same with all notes.
         flash_bytes: What of it a device stores: without what only people and tools read.
         arena_bytes: The RAM that TensorFlow Lite Micro takes for it; None for other runtimes.
         allocated: Whether its interpreter was given so many bytes here and answered; None where that was not tried.
@@ -33,7 +38,8 @@ class Made:
         first_difference: Asked where the logits of a float file differ from the model's: the first op that does.
     """
 
-    content: bytes | Mapping[str, bytes]
+    notes: Notes
+    packed: Callable[[Notes], Content]
     flash_bytes: int
     arena_bytes: int | None = None
     allocated: bool | None = None

@@ -16,6 +16,7 @@ from budgetnet.model.exported_names import LABELS, NOTES, NOTES_FORMAT
 from budgetnet.model.probabilities import logits_of_probabilities
 from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
+from budgetnet.ship.exported import FileCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Notes:
         softmax: Whether it gives probabilities, softmax(logits / temperature), in place of logits.
         trust: When not to believe its answers: of a file in eight bits by its own answers to the images that stayed out
             of the training, where these are known, else by those of the run's model. None where that is not known.
+        run_sha256: A digest of the run that it is of: of its plan and its weights. None of weights without a run.
+        certificate: What it uses of each limit and how accurate it is, as it was judged. None until then, and where
+            nothing was judged.
     """
 
     network: Network
@@ -47,6 +51,8 @@ class Notes:
     weights_sha256: str
     softmax: bool = field(default=False, metadata=ONLY_IF_SET)
     trust: Trust | None = field(default=None, metadata=ONLY_IF_SET)
+    run_sha256: str | None = field(default=None, metadata=ONLY_IF_SET)
+    certificate: FileCertificate | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         require_unique("classes has a name", self.classes)

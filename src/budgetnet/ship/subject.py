@@ -17,6 +17,7 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.codec import as_object, from_plain
 from budgetnet.data import Data, ImageSet, Pixels, network_pixels, open_cache
 from budgetnet.data.draw import evenly
+from budgetnet.model.hub_folder import OWN_WEIGHTS
 from budgetnet.model.trust import Trust
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.files import read_json, reading
@@ -57,24 +58,28 @@ class Origin:
         began_from: The weights that the training began from, as they were named; None where it began from drawn ones.
             Of somebody's weights these themselves.
         images: The images of the run by split; None for somebody's weights.
+        run_sha256: A digest of the run's plan and weights; of an exported file that of the run that it says to be of.
+            None for somebody's weights.
     """
 
     trained_here: bool
     began_from: str | None
     images: DataRecord | None
+    run_sha256: str | None = None
 
     @classmethod
     def of(cls, run: str) -> Origin:
         """Of a run's folder, or of weights."""
-        home = home_of(run)
+        home, said = home_of(run), said_by(run)
+        run_sha256 = digest_of(home) if said is None and home is not None else said and said.run_sha256
         if home is None:
-            return cls(trained_here=False, began_from=run, images=None)
+            return cls(trained_here=False, began_from=run, images=None, run_sha256=run_sha256)
         with reading(home / PLAN):
             rows = read_json(home / PLAN)
             plan, request = (as_object(rows[name], name) for name in ("plan", "request"))
         named = (plan.get("parent"), request.get("weights"))
         began_from = next((one for one in named if isinstance(one, str)), None)
-        return cls(trained_here=True, began_from=began_from, images=read_header(home).data)
+        return cls(trained_here=True, began_from=began_from, images=read_header(home).data, run_sha256=run_sha256)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +140,7 @@ class Subject:
             temperature=temperature,
             arena_bytes=arena_bytes,
             softmax=self.softmax,
+            run_sha256=self.origin.run_sha256,
             trust=_by_probabilities(trust) if self.softmax else trust,
         )
 
@@ -262,6 +268,14 @@ def budget_of(run: str) -> Budget | None:
     with reading(plan := home / PLAN):
         row = read_json(plan)["request"].get("budget")
         return None if row is None else from_plain(Budget, row, "request.budget")
+
+
+def digest_of(home: Path) -> str | None:
+    """Which run this is: the SHA-256 of that of its plan.json and that of its weights; None of one without weights."""
+    files = [home / name for name in (PLAN, OWN_WEIGHTS)]
+    if not all(file.is_file() for file in files):
+        return None
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
 def _held_out(run: str, data: Data | None, images: ImageSet) -> NDArray[np.int64]:

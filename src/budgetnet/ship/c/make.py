@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from string import Template
 
@@ -26,7 +27,6 @@ from budgetnet.ship.made import Made
 from budgetnet.ship.notes import Notes
 from budgetnet.ship.subject import Subject
 from budgetnet.ship.tflite import make as tflite
-from budgetnet.ship.tflite.archive import notes_behind
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLED = ".in"
@@ -55,20 +55,20 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     """
     assert not subject.softmax
     made = tflite.make(subject, dtype, progress)
-    assert isinstance(made.content, bytes)
     assert made.arena_bytes is not None
     if made.allocated is False:
         raise ValueError(
             f"no firmware was written: TensorFlow Lite Micro does not run the network in the {made.arena_bytes:,} "
             "bytes of arena that were promised"
         )
-    notes = notes_behind("the model", made.content)
-    content = made.content[: made.flash_bytes]  # without the archive behind it
-    model = MicroModel.of("the model", content, notes, made.arena_bytes, reference=True)
-    return dataclasses.replace(made, content=_folder(model, notes, subject))
+    file = made.packed(made.notes)
+    assert isinstance(file, bytes)
+    content = file[: made.flash_bytes]  # without the archive behind it
+    model = MicroModel.of("the model", content, made.notes, made.arena_bytes, reference=True)
+    return dataclasses.replace(made, packed=partial(_folder, model, subject))
 
 
-def _folder(model: MicroModel, notes: Notes, subject: Subject) -> dict[str, bytes]:
+def _folder(model: MicroModel, subject: Subject, notes: Notes) -> dict[str, bytes]:
     """Every file by its path in the folder."""
     index = subject.images.validation[:1]  # the test images are for the judgement
     (image,) = subject.images.pixels(index)

@@ -24,6 +24,7 @@ from budgetnet.ship.good_enough import MOST_DIFFERENCE
 from budgetnet.ship.hub.card import CARD, card_of
 from budgetnet.ship.hub.config import config_of
 from budgetnet.ship.made import Made
+from budgetnet.ship.notes import Notes
 from budgetnet.ship.subject import Subject
 
 PHASE = "answers by timm"
@@ -36,14 +37,15 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     """
     asked = timm_model(subject.loaded.network)
     weights = _own_weights(subject) if asked is None else _timm_weights(subject, asked)
-    config = json.dumps(config_of(subject.notes(), asked), indent=2, allow_nan=False)
-    content = {
-        CARD: card_of(subject, asked, len(weights)).encode(),
-        **sealed({HUB_CONFIG: config.encode(), HUB_WEIGHTS: weights}),
-    }
+    card, notes = card_of(subject, asked, len(weights)).encode(), subject.notes()
+
+    def packed(notes: Notes) -> dict[str, bytes]:
+        config = json.dumps(config_of(notes, asked), indent=2, allow_nan=False)
+        return {CARD: card, **sealed({HUB_CONFIG: config.encode(), HUB_WEIGHTS: weights})}
+
     if asked is not None:
-        _check_alike(subject, asked, content, progress)
-    return Made(content=content, flash_bytes=len(weights))
+        _check_alike(subject, asked, packed(notes), progress)
+    return Made(notes=notes, packed=packed, flash_bytes=len(weights))
 
 
 def _own_weights(subject: Subject) -> bytes:

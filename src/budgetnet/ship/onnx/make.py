@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import onnx
 
 from budgetnet.parallel.progress import Progress
@@ -25,7 +27,8 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     model = exported(module).model
     file = _finished(model, subject)
     return Made(
-        content=with_notes(file, subject.notes()),
+        notes=subject.notes(),
+        packed=partial(with_notes, file),
         flash_bytes=len(content_of(file)),
         first_difference=lambda: first_difference(model, module, next(images.pixels(images.test))),
     )
@@ -35,7 +38,8 @@ def _int8(subject: Subject, module: PlainPixels, progress: Progress | None) -> M
     best = nearest(subject, OnnxEightBits(module, subject.loaded.preprocessing), progress)
     file = _finished(best.file, subject)
     return Made(
-        content=with_notes(file, subject.notes(answers=best.answers)),
+        notes=subject.notes(answers=best.answers),
+        packed=partial(with_notes, file),
         flash_bytes=len(content_of(file)),
         quantile=best.quantile,
         calibration_images=best.calibration_images,

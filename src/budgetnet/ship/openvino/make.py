@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from budgetnet.parallel.progress import Progress
@@ -12,7 +12,7 @@ from budgetnet.ship.made import Made
 from budgetnet.ship.openvino.folder import files_of, with_notes
 from budgetnet.ship.openvino.graph import converted, first_difference, name_alike, with_softmax
 from budgetnet.ship.plain_pixels import PlainPixels
-from budgetnet.ship.subject import Answers, Subject
+from budgetnet.ship.subject import Subject
 
 
 def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made:
@@ -22,10 +22,11 @@ def make(subject: Subject, dtype: NumberType, progress: Progress | None) -> Made
     if dtype == "int8":
         return _int8(subject, module, progress)
     model = converted(module)
-    content, flash_bytes = _finished(model, subject)
+    finished = _finished(model, subject)
     return Made(
-        content=content,
-        flash_bytes=flash_bytes,
+        notes=subject.notes(),
+        packed=partial(with_notes, finished),
+        flash_bytes=_flash_bytes(finished),
         first_difference=lambda: first_difference(model, module, next(images.pixels(images.test))),
     )
 
@@ -34,20 +35,25 @@ def _int8(subject: Subject, module: PlainPixels, progress: Progress | None) -> M
     from budgetnet.ship.openvino.eight_bits import OpenvinoEightBits  # for which ONNX's packages are needed
 
     best = nearest(subject, OpenvinoEightBits(module, subject.loaded.preprocessing), progress)
-    content, flash_bytes = _finished(best.file, subject, best.answers)
+    notes = subject.notes(answers=best.answers)  # of the file as it is now, before more is added to its graph
+    finished = _finished(best.file, subject)
     return Made(
-        content=content,
-        flash_bytes=flash_bytes,
+        notes=notes,
+        packed=partial(with_notes, finished),
+        flash_bytes=_flash_bytes(finished),
         quantile=best.quantile,
         calibration_images=best.calibration_images,
         tried=best.tried,
     )
 
 
-def _finished(model: Any, subject: Subject, answers: Answers | None = None) -> tuple[Mapping[str, bytes], int]:
-    """The files of a model that says its labels and notes, and how many bytes they have without these."""
+def _finished(model: Any, subject: Subject) -> Any:
     if subject.softmax:
         model = with_softmax(model, subject.loaded.temperature)
         name_alike(model)
-    flash_bytes = sum(map(len, files_of(model).values()))
-    return with_notes(model, subject.notes(answers=answers)), flash_bytes
+    return model
+
+
+def _flash_bytes(model: Any) -> int:
+    """How many bytes the files of a model have without labels and notes."""
+    return sum(map(len, files_of(model).values()))

@@ -36,7 +36,8 @@ def _float32(subject: Subject, weights: ModelWeights) -> Made:
     network, images = subject.loaded.network, subject.images
     file = written(network, weights, None, _temperature(subject))
     return Made(
-        content=with_archive(file.content, subject.notes()),
+        notes=subject.notes(),
+        packed=partial(with_archive, file.content),
         flash_bytes=len(file.content),
         first_difference=lambda: first_difference(network, weights, file, next(images.pixels(images.test))),
     )
@@ -51,7 +52,8 @@ def _int8(subject: Subject, weights: ModelWeights, progress: Progress | None) ->
     file = rounded.file(best.weights, best.scales, _temperature(subject))
     arena_bytes = plan(network, 1, "int8", subject.softmax).arena_bytes
     return Made(
-        content=with_archive(file, subject.notes(arena_bytes, partial(_answers, subject, file))),
+        notes=subject.notes(arena_bytes, partial(_answers, subject, file)),
+        packed=partial(with_archive, file),
         flash_bytes=len(file),
         arena_bytes=arena_bytes,
         allocated=allocates(file, next(images.pixels(images.calibration)), arena_bytes),
