@@ -54,7 +54,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedFile:
     """A run's folder with the folder in it, and its record."""
     run = tmp_path_factory.mktemp("folder") / "run"
     budgetnet.train("digits", NETWORK, epochs=8, out=run, budget=ROOMY, cluster=InlineExecutor())
-    made = budgetnet.export(run, "c", force=True)
+    made = budgetnet.export(run, "c", out=run / "firmware", force=True)
     hold(made.to_dict(), "export --json")
     return made.files[0]
 
@@ -385,7 +385,7 @@ def test_the_network_is_run_in_the_arena_that_the_source_says(folder: Path) -> N
 
 def test_the_command_says_that_nothing_was_compiled(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "firmware/of-mine.txt").write_text("goes with the folder")
-    assert main(["export", str(run), "--to", "c", "--force"]) == 0
+    assert main(["export", str(run), "--to", "c", "--out", str(run / "firmware"), "--force"]) == 0
     assert "not compiled here; firmware/README.md says how" in capsys.readouterr().out
     assert not (run / "firmware/of-mine.txt").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from support.settled import USUAL, settled
 import budgetnet
 from budgetnet.budgets.budget import Budget, LimitRow
 from budgetnet.cli import main
+from budgetnet.codec import to_plain
 from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.model.trust import trust_of
 from budgetnet.runs.run import load_run
@@ -68,6 +70,39 @@ def test_the_file_answers_as_its_record_says(run: Path) -> None:
     assert (found == labels).mean() == file.top1 > 0.3
     assert file.images == len(labels) and file.float_top1 == budgetnet.evaluate(run).top1
     assert file.change.value == pytest.approx(file.top1 - file.float_top1)
+
+
+def test_a_file_that_is_forced_takes_the_place_of_none_that_was_good(run: Path) -> None:
+    (good,) = budgetnet.export(run).files
+    before = Path(good.file).read_bytes()
+    plan = json.loads((run / "plan.json").read_text())
+    plan["request"]["budget"]["peak_activation_bytes"] = 9_000
+    (run / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match=r"model.tflite is there and was good enough, which the new file is not"):
+        budgetnet.export(run, out=good.file, force=True)
+    (forced,) = budgetnet.export(run, force=True).files
+    budgetnet.export(run, out=forced.file, force=True)  # which was not good, either
+    assert Path(good.file).read_bytes() == before
+
+
+def test_the_file_that_the_records_of_a_run_are_about_is_not_replaced_silently(run: Path, tmp_path: Path) -> None:
+    (file,) = budgetnet.export(run).files
+    before = Path(file.file).read_bytes()
+    assert file.sha256 == hashlib.sha256(before).hexdigest()
+    metrics = json.loads((run / "metrics.json").read_text())
+    shipped = {"file": to_plain(dataclasses.replace(file, file="model.tflite")), "faults": [], "hint": ""}
+    (run / "metrics.json").write_text(json.dumps({**metrics, "shipped": shipped}))
+    budgetnet.export(run)
+    assert Path(file.file).read_bytes() == before, "an equal one may take its place"
+    (soft,) = budgetnet.export(run, softmax=True).files
+    assert Path(soft.file) == run / "model-softmax.tflite" and soft.sha256 != file.sha256
+    plan = json.loads((run / "plan.json").read_text())
+    (run / "plan.json").write_text(json.dumps(plan))  # another digest of the run, so other bytes
+    with pytest.raises(ValueError, match=r"model.tflite is the file that solve tested, with other bytes"):
+        budgetnet.export(run)
+    assert Path(file.file).read_bytes() == before
+    budgetnet.export(run, out=tmp_path / "beside.tflite")
+    assert budgetnet.export(run, force=True).files[0].sha256 != file.sha256
 
 
 def test_the_file_keeps_the_budget_that_the_run_had(run: Path) -> None:
@@ -152,7 +187,8 @@ def test_a_file_that_breaks_the_budget_is_not_left(run: Path) -> None:
     with pytest.raises(ValueError, match="--runtime tflite_micro counts what this one takes"):
         budgetnet.export(run)
     (file,) = budgetnet.export(run, force=True).files
-    assert (run / "model.tflite").is_file() and any(row.left < 0 for row in file.keeps)
+    assert Path(file.file) == run / "model-forced.tflite" and any(row.left < 0 for row in file.keeps)
+    assert not (run / "model.tflite").exists()
 
 
 def made(**changes: object) -> ExportedFile:

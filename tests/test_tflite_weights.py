@@ -201,8 +201,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
     own = dataclasses.replace(SQUEEZED, in_channels=1, classes=10, resolution_px=(16, 16))
     budgetnet.train("digits", own, epochs=2, out=folder, cluster=InlineExecutor())
-    for dtype in ("int8", "float32"):
-        budgetnet.export(folder, dtype=dtype, force=True)
+    for dtype, name in (("int8", "model.tflite"), ("float32", "model-float32.tflite")):
+        budgetnet.export(folder, dtype=dtype, out=folder / name, force=True)
     return folder
 
 

@@ -52,7 +52,12 @@ def export(
     dtype: NumberTypeOption = None,
     out: OutFile = None,
     force: Annotated[
-        bool, Parameter(group=OUTPUT, help="Write the file although it breaks a limit or loses more accuracy.")
+        bool,
+        Parameter(
+            group=OUTPUT,
+            help="Write it although it breaks a limit or loses more, as model-forced.tflite and the like; and replace "
+            "the file that solve left.",
+        ),
     ] = False,
     softmax: Annotated[
         bool, Parameter(group=OUTPUT, help="Probabilities out of the file, in place of logits; not for c and hub.")

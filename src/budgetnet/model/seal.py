@@ -45,6 +45,12 @@ def check_seal(where: str, files: Mapping[str, bytes]) -> None:
         raise ValueError(f"{where} was changed after its export: its digest is that of other content; export it again")
 
 
+def seal_of(files: Mapping[str, bytes]) -> str:
+    """The digest that stands in one of the files. Raises a one-line `ValueError` where it stands in none, or in two."""
+    name, start = _place("what is exported", files)
+    return files[name][start : start + _DIGITS].decode()
+
+
 def _place(where: str, files: Mapping[str, bytes]) -> tuple[str, int]:
     """In which file the digest stands, and from which byte on."""
     found = [(name, one.start(1)) for name, content in files.items() for one in _WRITTEN.finditer(content)]

@@ -12,9 +12,10 @@ from budgetnet.model.sources import is_there
 from budgetnet.networks import choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.exported import FORMATS, NUMBER_TYPES, Exported, ExportedFile, Format, NumberType, RefusedFile
-from budgetnet.ship.formats import DEVICE_FORMATS, ROWS, FormatRow
+from budgetnet.ship.formats import DEVICE_FORMATS, ROWS
 from budgetnet.ship.judged import exported
 from budgetnet.ship.subject import Subject
+from budgetnet.ship.target import target_of
 
 
 def export(
@@ -44,11 +45,13 @@ def export(
         to: "tflite", "onnx", "openvino", "c", "hub", or "all" for every format but "hub" whose packages are installed.
         data: Labelled images, as `open_images` takes them; unless given, those that the run was trained from.
         out: The file, whose name ends in .tflite or .onnx, or the folder; unless given, model.tflite, model.onnx and
-            the like in the run's folder (docs/shipping.md). With "all" a folder that is there. A file or folder of an
+            the like in the run's folder, with -softmax and, of a file that is not good enough, -forced in the name
+            (docs/shipping.md). With "all" a folder that is there. A file or folder of an
             earlier export in this format is replaced as a whole, and nothing else is; one of "hub", whose card people
             edit, is not: there it must be new or empty.
         dtype: "int8" or "float32"; unless given int8 for "tflite" and "c", float32 for others, and with "all" each.
-        force: Whether the file is written although it breaks a limit or answers otherwise.
+        force: Whether the file is written although it breaks a limit or answers otherwise, or is another than the one
+            that `solve` left under its name. One that is not good enough takes the place of none that was.
         progress: Called with an `Update` as the work goes on.
         softmax: Whether the file gives probabilities, softmax(logits / temperature), in place of logits. In int8 they
             are multiples of 1/256 in "tflite". A folder of "c" gives probabilities as it is.
@@ -83,7 +86,7 @@ def export(
     if not is_there(run):
         raise ValueError(f"there is no {run}; give a finished run's folder, or weights")
     wanted = _wanted(to, dtype)
-    targets = [_target(run, out, name, kind, several=to == "all") for name, kind in wanted]
+    targets = [target_of(run, out, name, kind, softmax and ROWS[name].softmax, to == "all") for name, kind in wanted]
     subject = Subject.of(run, data, progress)
     files: list[ExportedFile] = []
     refused: list[RefusedFile] = []
@@ -119,44 +122,3 @@ def _wanted(to: Format | Literal["all"], dtype: NumberType | None) -> list[tuple
         raise ValueError(f"{row.title} files are written in {' or '.join(kinds)}; dtype is {dtype!r}")
     row.check_installed(dtype or kinds[0])
     return [(to, dtype or kinds[0])]
-
-
-def _target(run: str, out: str | Path | None, to: Format, dtype: NumberType, several: bool) -> Path:
-    """Where the file goes. Raises a one-line `ValueError` where there is no folder for it."""
-    if out is None and not Path(run).is_dir():
-        raise ValueError(f"{run} is not a run's folder, so that it says nothing of where to write; give --out FILE")
-    row = ROWS[to]
-    name = row.names[dtype]
-    if out is None:
-        return _replaceable(Path(run) / name, row)
-    target = Path(path("out", out))
-    if several:
-        if not target.is_dir():
-            raise ValueError(f"{target} is no folder that is there; --to all writes several files, so give a folder")
-        return _replaceable(target / name, row)
-    if row.inside and target.is_dir():
-        return _replaceable(target, row)
-    if row.inside and target.exists():
-        raise ValueError(f"{target} is a file; give --out the name of a new folder")
-    if target.is_dir() or not target.parent.is_dir():
-        wrong = "is a folder" if target.is_dir() else "is in a folder that is not there"
-        raise ValueError(f"{target} {wrong}; give --out a file's name in a folder that is there")
-    if target.suffix.lower() != row.suffix:
-        named = target.with_name(target.name + row.suffix)
-        raise ValueError(f"{target} does not end in {row.suffix}, as {row.title} files do; give --out {named}")
-    return _replaceable(target, row)
-
-
-def _replaceable(target: Path, row: FormatRow) -> Path:
-    """The path. Raises a one-line `ValueError` for what no export in this format wrote: it would go as a whole.
-
-    Of a folder to publish people edit the card, so that none is replaced.
-    """
-    filled = target.is_dir() and any(target.iterdir())
-    if filled and not row.on_a_device:
-        raise ValueError(f"{target} is there and not empty; remove it, or give --out the name of a new folder")
-    if filled and not row.is_of(target):
-        raise ValueError(f"{target} is a folder of something else; give --out the name of a new folder")
-    if target.exists() and not target.is_dir() and not row.is_of(target):
-        raise ValueError(f"{target} is there, and is no {row.title} file that export wrote; give --out another name")
-    return target

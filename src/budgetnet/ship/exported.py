@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from budgetnet.budgets.budget import LimitRow
-from budgetnet.codec import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share, to_plain
+from budgetnet.codec import ONLY_IF_SET, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share, to_plain
 from budgetnet.model.trust import CheckedPromise
 from budgetnet.statistics import Estimate
 
@@ -67,6 +67,8 @@ class ExportedFile:
         keeps: A row for each limit of the run's budget with what the file uses of it; none where the run had no budget.
         promises: The promises of 1, 2, 5 and 10 % of errors that can be made of the file, and what came of them on the
             test images.
+        sha256: The SHA-256 of the file, in hex digits; of a folder the digest that it has in itself. None of a file
+            that was not written.
     """
 
     format: Format
@@ -90,6 +92,7 @@ class ExportedFile:
     latency_ms: PositiveFloat | None
     keeps: tuple[LimitRow, ...]
     promises: tuple[CheckedPromise, ...] = ()
+    sha256: str | None = field(default=None, metadata=ONLY_IF_SET)
 
 
 @dataclass(frozen=True, slots=True)

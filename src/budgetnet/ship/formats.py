@@ -70,6 +70,16 @@ class FormatRow:
             return any((path / name).is_file() for name in self.inside)
         return self.is_of(path) or (self.alone and path.suffix.lower() == self.suffix and path.is_file())
 
+    def named(self, dtype: NumberType, softmax: bool = False, forced: bool = False) -> str:
+        """What a file is called in a run's folder.
+
+        >>> ROWS["onnx"].named("int8", softmax=True)
+        'model-int8-softmax.onnx'
+        """
+        name = self.names[dtype]
+        ends = ("-softmax" if softmax else "") + ("-forced" if forced else "")
+        return name.removesuffix(self.suffix) + ends + self.suffix
+
     def missing(self, made: NumberType | None = None) -> tuple[str, ...]:
         """The packages that are not installed: those that it is read with, and those by which it is `made`."""
         rows = {**self.packages, **(self.making.get(made, {}) if made is not None else {})}

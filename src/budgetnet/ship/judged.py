@@ -22,6 +22,7 @@ from budgetnet.ship.formats import ROWS, maker, opener
 from budgetnet.ship.good_enough import ENOUGH_IMAGES, MOST_DIFFERENCE, counted, faults_of, limits_of
 from budgetnet.ship.made import Content, Made
 from budgetnet.ship.subject import Subject
+from budgetnet.ship.target import Target, check_replaces, sha256_of
 from budgetnet.ship.untrained import FORMATS, is_of_this_machine
 from budgetnet.statistics import paired_difference, wilson
 
@@ -33,7 +34,7 @@ def exported(
     subject: Subject,
     to: Format,
     dtype: NumberType,
-    target: Path,
+    target: Target,
     progress: Progress | None,
     force: bool = False,
 ) -> ExportedFile:
@@ -44,17 +45,19 @@ def exported(
     """
     made = maker(to)(subject, dtype, progress)
     with tempfile.TemporaryDirectory() as elsewhere:
-        judged = Path(elsewhere) / target.name
+        judged = Path(elsewhere) / target.path.name
         _write(judged, made.packed(made.notes))
-        file = _judged(subject, made, judged, to, dtype, target)
+        file = _judged(subject, made, judged, to, dtype, target.path)
     faults = faults_of(file)
     if faults and not force:
         raise NotGoodEnoughError(file, faults, _hint(file, subject, made))
     content = made.packed(dataclasses.replace(made.notes, certificate=FileCertificate.of(file, faults)))
-    with (written_aside if isinstance(content, bytes) else folder_written_aside)(target) as part:
+    place = target.forced if faults else target.path
+    check_replaces(place, to, content, not faults, force)
+    with (written_aside if isinstance(content, bytes) else folder_written_aside)(place) as part:
         _write(part, content)
         opener(to)(part, False)
-    return dataclasses.replace(file, bytes=_size(content))
+    return dataclasses.replace(file, file=str(place), bytes=_size(content), sha256=sha256_of(content))
 
 
 def _size(content: Content) -> int:

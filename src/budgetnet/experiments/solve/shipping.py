@@ -23,6 +23,7 @@ from budgetnet.ship.formats import ROWS
 from budgetnet.ship.good_enough import faults_of, limits_of
 from budgetnet.ship.judged import exported
 from budgetnet.ship.subject import CALIBRATION_IMAGES, HELD_OUT_IMAGES, TUNING_STEPS, VALIDATION_IMAGES, Subject
+from budgetnet.ship.target import Target
 from budgetnet.training.job import Timing
 
 FILE = ROWS["tflite"].names["int8"]
@@ -113,7 +114,7 @@ def shipped(
     """Write the file of the run's weights and test it once. One with faults is not left in the folder."""
     subject = Subject.of_run(run, budget, images, pixels, eight_bits.tuning_steps)
     try:
-        found = Shipped(exported(subject, "tflite", "int8", run / FILE, progress), ())
+        found = Shipped(exported(subject, "tflite", "int8", Target(run / FILE, run / FILE), progress), ())
     except NotGoodEnoughError as error:
         found = Shipped(error.file, error.faults, error.hint.removeprefix("; "))
     return dataclasses.replace(found, file=dataclasses.replace(found.file, file=FILE))
