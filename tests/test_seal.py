@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,20 @@ from support.drawn_weights import NETWORK, saved
 
 import budgetnet
 from budgetnet.cli import main
+from budgetnet.data.images import Preprocessing
 from budgetnet.model.seal import OPEN, check_seal, sealed
 from budgetnet.model.weights import load_model
 from budgetnet.ship.exported import Format
 from budgetnet.ship.formats import opener
 
-for package in ("ai_edge_litert", "onnx", "onnxscript", "onnxruntime", "openvino"):
-    pytest.importorskip(package, reason=f"{package} is not installed")
+pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+pytest.importorskip("onnx", reason="ONNX is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
+
+from budgetnet.ship.tflite.steps import ModelWeights
+from budgetnet.ship.tflite.writer import written
 
 Change = Callable[[bytes], bytes]
 OUT: dict[Format, str] = {"tflite": "m.tflite", "onnx": "m.onnx", "openvino": "m-openvino", "hub": "m-hub"}
@@ -37,6 +45,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Format, Path]:
     for to, name in OUT.items():
         budgetnet.export(weights, to=to, dtype="float32", data="digits", out=folder / name)
     return {to: folder / name for to, name in OUT.items()}
+
+
+def tflite_of(name: str) -> bytes:
+    """A network of the zoo as another tool writes it: the model alone."""
+    net = budgetnet.network(name, classes=10, resolution_px=32)
+    return written(net, ModelWeights(budgetnet.build(net, seed=0), Preprocessing((0.5,) * 3, (0.5,) * 3)), None).content
 
 
 def flipped(share: float) -> Change:
@@ -76,8 +90,6 @@ def test_a_changed_file_is_refused_in_one_line(
     image = tmp_path / "image.png"
     Image.new("L", (16, 16)).save(image)
     for command, *more in (("predict", str(image)), ("evaluate", "digits"), ("measure",)):
-        if (to, command) == ("hub", "measure"):
-            continue
         assert main([command, str(spoilt), *more]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and error.startswith("budgetnet: "), error
@@ -127,6 +139,19 @@ def test_no_weights_are_read_from_a_file_for_a_runtime(
     assert main(["export", str(files["onnx"]), "digits", "--to", "tflite", "--out", out]) == 2
     error = capsys.readouterr().err
     assert "no weights are read from it; give a run's folder" in error and error.count("\n") == 1
+
+
+def test_the_network_of_a_hubs_folder_and_of_anothers_file_is_measured_in_torch(
+    files: dict[Format, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare.tflite"  # as another tool writes it: without our notes
+    bare.write_bytes(tflite_of("mobilenet_v3_small"))
+    assert main(["measure", str(files["hub"]), str(bare), str(files["tflite"]), "--seconds", "0.5s", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["measurements"]
+    assert [row["runtime"] for row in rows] == ["torch", "torch", "LiteRT"]
+    assert [row["name"] for row in rows[:2]] == [NETWORK.name, "mobilenet_v3_small"]
+    assert main(["measure", str(tmp_path / "gone.tflite")]) == 2
+    assert "there is no network" in capsys.readouterr().err
 
 
 def test_the_untouched_files_are_taken(files: dict[Format, Path]) -> None:

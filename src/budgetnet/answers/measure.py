@@ -15,9 +15,9 @@ from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.inspect.turns import MACHINE, Clocks, Measurement, Timed, checked, clock_of, measurement, turns
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress
-from budgetnet.runs.run import device_of
+from budgetnet.runs.run import device_of, load_run
 from budgetnet.ship.answering import timed_file
-from budgetnet.ship.exported import NumberType
+from budgetnet.ship.exported import Format, NumberType
 from budgetnet.ship.formats import ROWS, format_of, opener
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def measure(
     is timed by the thread's own clock, which stands still while the thread waits for a core.
 
     Args:
-        network: A `Network`, a model that `build` gives, or the path of a file that `export` wrote.
+        network: A `Network`, a model that `build` gives, the path of a file that `export` wrote, or a run or weights as
+            `load_weights` takes them, whose network is then measured.
         batch: Images at once; 1 but in torch.
         threads: Computing threads, at most as many as there are cores; 1 but in torch.
         seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s". A slow network has 10 runs
@@ -76,7 +77,7 @@ def measure(
 
     Raises:
         ValueError: The device is not there, there are more threads than cores, a value is too small, the path leads to
-            no exported file, or the runtime is not installed or does not have such numbers.
+            no exported file and no weights, or the runtime is not installed or does not have such numbers.
         TypeError: The network has another type.
 
     Example:
@@ -154,9 +155,12 @@ def _opened(
     runtimes: Sequence[TimedBy],
     stack: contextlib.ExitStack,
 ) -> list[_Opened]:
-    """Ready to be timed, until the stack closes. torch is loaded for networks alone."""
+    """Ready to be timed, until the stack closes. torch is loaded for networks and weights alone."""
     if isinstance(subject, str | os.PathLike):
-        return [_opened_file(subject, computing)]
+        to = format_of(Path(subject))
+        if to is not None:
+            return [_opened_file(subject, to, computing)]
+        subject = load_run(subject).network
     from budgetnet.model.build import Model
 
     of_kind("network", subject, (Network, Model), "a Network, a Model that budgetnet.build makes or an exported file")
@@ -182,10 +186,7 @@ def _opened_in(
     return _Opened(network.name, network, words(runtime), computing.dtype, timed)
 
 
-def _opened_file(file: str | Path, computing: _Computing) -> _Opened:
-    to = format_of(Path(file))
-    if to is None:
-        raise ValueError(f"{file} is no file that budgetnet exported; give one, or a network")
+def _opened_file(file: str | Path, to: Format, computing: _Computing) -> _Opened:
     computing.check_single(f"the exported file {file}")
     runner = opener(to)(Path(file), False)
     return _Opened(str(file), runner.notes.network, ROWS[to].runtime, runner.dtype, timed_file(str(file), runner))

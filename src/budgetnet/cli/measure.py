@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Networks = Annotated[
     tuple[str, ...],
-    Parameter(help="Names of the zoo, network .json files, runs' folders, or files that export wrote."),
+    Parameter(help="Names of the zoo, network .json files, runs' folders, files that export wrote, or weights."),
 ]
 
 MeasuredIn = Literal["torch", "onnxruntime", "openvino", "tflite", "all"]
@@ -48,23 +48,30 @@ def measure(
 ) -> int:
     """Measure milliseconds an image on this machine.
 
-    All take turns. Networks run in torch, with BatchNorm folded, or as the file that export would write, with drawn
+    All take turns. Networks, and those of weights, run in torch, with BatchNorm folded, or as the file that export would write, with drawn
     weights; files that export wrote in their own runtime, one image on one thread. A line says how much other programs
     disturbed it.
 
     Example: budgetnet measure efficientnet_b1 resnet152 --runtime all
     """
-    from budgetnet.ship.formats import format_of
-
-    subjects = [name if format_of(Path(name)) else shape.apply(open_network(name)) for name in network]
+    subjects = [name if _is_file(name) else shape.apply(open_network(name)) for name in network]
     if shape != AS_PUBLISHED and all(isinstance(one, str) for one in subjects):
-        raise ValueError("exported files have their classes and resolution; leave those options away")
+        raise ValueError("exported files and weights have their classes and resolution; leave those options away")
     from budgetnet.answers.measure import measure_each
 
     with progress() as shown:
         found = measure_each(subjects, batch, threads, seconds, device, _runtimes(runtime, dtype), dtype, shown)
     answer(found, as_json)
     return 0
+
+
+def _is_file(name: str) -> bool:
+    """Whether a name is that of an exported file or of weights, and of no network."""
+    from budgetnet.model.hub_folder import hub_folder
+    from budgetnet.ship.formats import format_of
+
+    path = Path(name)
+    return bool(format_of(path) or hub_folder(name)) or (path.is_file() and path.suffix != ".json")
 
 
 def _runtimes(asked: MeasuredIn, dtype: TimedDType) -> Sequence[TimedBy]:
