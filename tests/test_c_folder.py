@@ -25,6 +25,7 @@ from budgetnet.budgets.budget import Budget
 from budgetnet.cli import main
 from budgetnet.data import network_pixels, open_cache, open_images
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.trust import CurvePoint, Trust, familiarity
 from budgetnet.runs.run import load_run
 from budgetnet.ship.c.seal import with_seal
 from budgetnet.ship.c.source import array_bytes, string_literal
@@ -230,6 +231,47 @@ def test_a_compiler_reads_the_labels_and_scales(tmp_path: Path) -> None:
     assert tuple(labels) == LABELS and [float(one) for one in numbers.split()] == [0.25, 1.5]
 
 
+TELLS_STRANGERS = """
+#include <cstdint>
+#include <cstdio>
+#include "model_settings.h"
+#include "trust.h"
+int main() {
+  int8_t logits[budgetnet::kClasses];
+  while (std::fread(logits, 1, sizeof(logits), stdin) == sizeof(logits)) {
+    std::printf("%.9g %d\\n", budgetnet::Familiarity(logits), budgetnet::NoneOfThese(logits));
+  }
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.parametrize("familiar", [21.5, None])
+def test_a_stranger_is_told_as_predict_tells_it(tmp_path: Path, familiar: float | None) -> None:
+    trust = Trust(30, (CurvePoint(0.0, 30, 1),), familiar)
+    notes = dataclasses.replace(noted(Preprocessing(), 8, 8), trust=trust)
+    program = compiled(sources(tmp_path, notes), TELLS_STRANGERS, "trust.cc")
+    integers = np.random.default_rng(0).integers(-128, 128, (500, len(LABELS)), np.int8)
+    integers[:, 1:] = np.minimum(integers[:, 1:], integers[:, :1])
+    said = subprocess.run([program], input=integers.tobytes(), capture_output=True, check=True).stdout.decode()
+    found = np.array([line.split() for line in said.splitlines()], float)
+    logits = 0.25 * (integers.astype(np.float32) - 3)
+    np.testing.assert_allclose(found[:, 0], familiarity(logits), rtol=1e-5, atol=1e-5)
+    clear = np.abs(familiarity(logits) - (familiar or 0.0)) > 1e-3
+    assert (found[clear, 1] == trust.strangers(logits)[clear]).all()
+    assert 0.1 < found[:, 1].mean() < 0.9 if familiar else not found[:, 1].any()
+
+
+def test_the_page_says_when_not_to_believe_it(folder: Path) -> None:
+    page, trust = (folder / "README.md").read_text(), opened(folder).notes.trust
+    assert trust is not None and trust.familiar is not None
+    assert f"`BUDGETNET_FAMILIAR`, {trust.familiar:.4g}." in page
+    (defined,) = re.findall(r"#define BUDGETNET_FAMILIAR (\S+)f\n", (folder / SETTINGS).read_text())
+    assert float(defined) == pytest.approx(trust.familiar, rel=1e-6)
+    rows = re.findall(r"^\| (\d+) % \| (0\.\d+) \|", page, re.MULTILINE)
+    assert rows == [(f"{100 * one.max_error:g}", f"{one.threshold:.4f}") for one in trust.promises()] != []
+
+
 FITS = """
 #include <cstdio>
 #include <cstdlib>
@@ -268,7 +310,7 @@ def test_an_image_is_fitted_as_in_training(tmp_path: Path, fit: str, interpolati
 @needs_compiler
 def test_what_needs_no_headers_of_others_compiles(folder: Path) -> None:
     for standard in ("c++11", "c++17"):
-        for name in ("model.cc", "model_settings.cc", "fit.cc"):
+        for name in ("model.cc", "model_settings.cc", "fit.cc", "trust.cc"):
             command = [COMPILER or "", f"-std={standard}", "-fsyntax-only", *STRICT, name]
             subprocess.run(command, cwd=folder / "src", check=True, timeout=120)
 
@@ -290,6 +332,8 @@ def test_the_compiled_firmware_answers_as_the_array(folder: Path, tmp_path: Path
         lines = dict(line.split(" ", 1) for line in said.stdout.splitlines())
         assert [int(one) for one in lines["logits"].split()] == runner.model.integers(image).tolist()
         assert int(lines["label"].split()[0]) == logits.argmax()
+        trust = runner.notes.trust
+        assert trust is not None and ("none of these\n" in said.stdout) == trust.strangers(logits[None])[0]
         scaled = np.exp((logits - logits.max()) / runner.notes.temperature)
         assert float(lines["probability"]) == pytest.approx(scaled.max() / scaled.sum(), abs=1e-5)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from budgetnet.costs.planners.tflite_ops import Code, ops_of
 from budgetnet.data.images import Preprocessing
+from budgetnet.model.trust import Trust
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
 from budgetnet.ship.c.micro import MicroModel
@@ -30,6 +31,8 @@ from budgetnet.ship.tflite import make as tflite
 
 TEMPLATES = Path(__file__).parent / "templates"
 FILLED = ".in"
+NO_STRANGERS = "-3.4e38f"
+"""No familiarity is below this; infinities are no numbers for compilers that are told to be quick."""
 RESOLVERS: Mapping[Code, str] = {
     "CONV_2D": "AddConv2D",
     "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
@@ -85,6 +88,7 @@ def _folder(model: MicroModel, subject: Subject, notes: Notes) -> dict[str, byte
         "channels_in_words": "red, green and blue" if notes.network.in_channels == 3 else "grey",
         "fit_in_words": _fit_in_words(notes.preprocessing),
         "range_in_words": _range_in_words(notes.preprocessing),
+        "trust_in_words": "\n".join(_trust_in_words(notes.trust)),
     }
     texts = {**rendered(values), **notes.texts()}
     return with_seal({name: text.encode("utf-8", "surrogatepass") for name, text in texts.items()})
@@ -131,9 +135,41 @@ def settings(model: MicroModel, notes: Notes) -> dict[str, str]:
         "output_scale": _float(model.output.scale),
         "output_zero_point": str(model.output.zero_point),
         "temperature": _float(notes.temperature),
+        **_familiar(notes.trust),
         "model_bytes": str(len(model.content)),
         "model_sha256": hashlib.sha256(model.content).hexdigest(),
     }
+
+
+def _familiar(trust: Trust | None) -> dict[str, str]:
+    """The threshold by which a stranger is told, and where it comes from."""
+    if trust is None or trust.familiar is None:
+        return {"familiar": NO_STRANGERS, "familiar_in_words": "It is not known for this network: no image is."}
+    images = f"It keeps 95 % of {trust.images:,} held-out images of the classes."
+    return {"familiar": _float(trust.familiar), "familiar_in_words": images}
+
+
+def _trust_in_words(trust: Trust | None) -> Iterator[str]:
+    """What the page says of both thresholds: lines of Markdown."""
+    if trust is None or trust.familiar is None:
+        yield "`none_of_these` is never true: too few images were held out, or none, to know what the classes look like."
+    else:
+        yield (
+            f"`none_of_these` says that an image looks like none of the classes: log(sum(exp(logit))) is below "
+            f"`BUDGETNET_FAMILIAR`, {trust.familiar:.4g}. Of {trust.images:,} held-out images of the classes at least "
+            "95 % are not below. No share of other images is promised. Define another threshold for the whole build to "
+            "change it."
+        )
+    yield ""
+    promises = () if trust is None else trust.promises()
+    if not promises:
+        yield "No share of errors is promised: too few images were held out, or too many were answered wrongly."
+        return
+    yield "Where only answers of at least a probability count, they are wrong, with 95 % confidence, in at most:"
+    yield ""
+    yield from ("| errors | `answer.probabilities[answer.label]` | images answered |", "| --- | --- | --- |")
+    for one in promises:
+        yield f"| {100 * one.max_error:g} % | {one.threshold:.4f} | {100 * one.share:.0f} % |"
 
 
 def _ops(network: Network) -> dict[str, str]:

@@ -7,6 +7,7 @@
 
 #include "fit.h"
 #include "model_settings.h"
+#include "trust.h"
 
 namespace budgetnet {
 
@@ -14,6 +15,7 @@ struct Answer {
   int label;                      // the likeliest class, as an index into kLabels
   float probabilities[kClasses];  // in the order of kLabels; they add up to 1
   int8_t logits[kClasses];        // what the network gave, before its scale
+  bool none_of_these;             // whether the image looks like none of the classes: then believe no label
 };
 
 // Call it once, before the first image. nullptr, or what is wrong in words.

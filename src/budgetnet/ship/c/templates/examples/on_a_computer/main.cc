@@ -42,6 +42,9 @@ int main(int count, char** arguments) {
     return Fail(wrong);
   }
   std::printf("label %d %s\n", answer.label, budgetnet::kLabels[answer.label]);
+  if (answer.none_of_these) {
+    std::printf("none of these\n");
+  }
   std::printf("probability %.6f\n", static_cast<double>(answer.probabilities[answer.label]));
   std::printf("logits");
   for (int i = 0; i < budgetnet::kClasses; ++i) {

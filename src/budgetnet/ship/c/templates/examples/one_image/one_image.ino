@@ -16,6 +16,9 @@ void loop() {
   if (wrong != nullptr) {
     Serial.println(wrong);
   } else {
+    if (answer.none_of_these) {
+      Serial.print("none of these; likeliest is ");
+    }
     Serial.print(budgetnet::kLabels[answer.label]);
     Serial.print(" ");
     Serial.print(100.0f * answer.probabilities[answer.label]);
