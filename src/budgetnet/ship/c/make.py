@@ -152,7 +152,7 @@ def _familiar(trust: Trust | None) -> dict[str, str]:
 def _trust_in_words(trust: Trust | None) -> Iterator[str]:
     """What the page says of both thresholds: lines of Markdown."""
     if trust is None or trust.familiar is None:
-        yield "`none_of_these` is never true: too few images were held out, or none, to know what the classes look like."
+        yield "`none_of_these` is never true: too few images were held out to know what those of the classes look like."
     else:
         yield (
             f"`none_of_these` says that an image looks like none of the classes: log(sum(exp(logit))) is below "
