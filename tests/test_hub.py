@@ -26,6 +26,7 @@ import budgetnet
 from budgetnet.budgets.budget import Budget
 from budgetnet.cli import main
 from budgetnet.model.build import Model
+from budgetnet.model.licences import ROWS as LICENCES
 from budgetnet.model.licences import licence_of
 from budgetnet.model.seal import sealed
 from budgetnet.model.timm_names import TimmModel, as_timm_has_it, timm_model, timm_names
@@ -37,7 +38,7 @@ from budgetnet.runs.run import load_run
 from budgetnet.ship.exported import ExportedFile
 from budgetnet.ship.good_enough import MOST_DIFFERENCE
 from budgetnet.ship.hub import make as making
-from budgetnet.ship.hub.card import card_of
+from budgetnet.ship.hub.card import UNKNOWN, card_of
 from budgetnet.ship.subject import Origin, Subject
 from budgetnet.training.predict import Prediction
 
@@ -256,6 +257,21 @@ def test_the_hubs_own_reader_takes_the_header(file: ExportedFile, own: Path) -> 
     assert first.metric_type == "accuracy" and first.metric_value == pytest.approx(file.top1, abs=5e-5)
     assert (first.dataset_name, first.dataset_split) == ("digits", "test") and top5.metric_value >= first.metric_value
     assert header(card(own.with_name("hub"))).library_name == "budgetnet"
+
+
+def test_a_result_has_its_interval_in_its_name(file: ExportedFile) -> None:
+    name = (header(card(file.file)).eval_results or [])[0].metric_name or ""
+    found = re.fullmatch(r"Accuracy \(95 % interval (0\.\d{4}) to (0\.\d{4}), ([\d,]+) images\)", name)
+    assert found is not None and found[3] == f"{file.images:,}"
+    assert [float(found[1]), float(found[2])] == pytest.approx([file.top1_low, file.top1_high], abs=5e-5)
+
+
+# Of the hub's list of licences, docs/hub/repositories-licenses.md of huggingface/hub-docs at 008d54d.
+LICENCES_OF_THE_HUB = {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc-by-nc-4.0", "unknown", "other"}
+
+
+def test_licences_are_words_of_the_hub() -> None:
+    assert {licence.id for _, licence in LICENCES} | {UNKNOWN} <= LICENCES_OF_THE_HUB
 
 
 def test_the_text_says_how_well_and_how(file: ExportedFile, own: Path) -> None:

@@ -21,7 +21,8 @@ from budgetnet.statistics import wilson
 
 CARD = "README.md"
 UNKNOWN = "unknown"
-"""The hub's word for a licence that nobody has said."""
+"""The hub's word for a licence that nobody has said, in its own list (docs/hub/repositories-licenses.md of
+huggingface/hub-docs)."""
 TASK = "image-classification"
 MOST_CLASSES = 20
 """A card names at most this many classes; config.json has all."""
@@ -35,7 +36,7 @@ def card_of(subject: Subject, asked: TimmModel | None, weight_bytes: int) -> str
     Nothing in it says where on a machine the images or the weights lie: it is to be published.
     """
     rows = _accuracies(subject)
-    header = _header(subject, asked, {name: right / images for name, right, images in rows})
+    header = _header(subject, asked, rows)
     sections = (
         _what_it_is(subject, weight_bytes),
         _use(asked, subject),
@@ -48,9 +49,11 @@ def card_of(subject: Subject, asked: TimmModel | None, weight_bytes: int) -> str
     return printable(f"---\n{header.to_yaml()}\n---\n\n{text}\n")
 
 
-def _header(subject: Subject, asked: TimmModel | None, shares: dict[str, float]) -> ModelCardData:
+def _header(subject: Subject, asked: TimmModel | None, rows: Sequence[tuple[str, int, int]]) -> ModelCardData:
+    """The header. The hub has no place for an interval: each result has it in its name, which the hub's page shows."""
     licence, library = _known(subject), "budgetnet" if asked is None else "timm"
     metrics = {"accuracy": "Accuracy", f"top_{TOP}_accuracy": f"Top-{TOP} accuracy"}
+    intervals = {metric: wilson(right, images) for metric, right, images in rows}
     results = [
         EvalResult(
             task_type=TASK,
@@ -59,11 +62,12 @@ def _header(subject: Subject, asked: TimmModel | None, shares: dict[str, float])
             dataset_name=printable(subject.images.set.name),
             dataset_split="test",
             metric_type=metric,
-            metric_name=name,
-            metric_value=round(shares[metric], 4),
+            metric_name="{} (95 % interval {:.4f} to {:.4f}, {:,} images)".format(
+                metrics[metric], *intervals[metric], images
+            ),
+            metric_value=round(right / images, 4),
         )
-        for metric, name in metrics.items()
-        if metric in shares
+        for metric, right, images in rows
     ]
     return ModelCardData(
         license=UNKNOWN if licence is None else licence.id,
