@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import html
 import itertools
 import json
@@ -67,6 +68,9 @@ def test_the_file_lies_in_the_run_and_answers_as_its_figures_say(solution: Solut
     file = shipped.file
     path = solution.run / FILE
     assert path.stat().st_size == file.bytes
+    assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    for name in ("certificate.json", "metrics.json"):
+        assert json.loads((solution.run / name).read_text())["shipped"]["file"]["sha256"] == file.sha256
     assert file.top1 == budgetnet.evaluate(path).top1 > 0.5, "by the file's own runtime"
     assert file.float_top1 == budgetnet.evaluate(solution.run).top1 == solution.test.top1
     assert file.top1_low < file.top1 < file.top1_high
@@ -77,6 +81,12 @@ def test_the_file_lies_in_the_run_and_answers_as_its_figures_say(solution: Solut
         "peak_activation_bytes": file.arena_bytes,
     }
     assert all(row.left >= 0 for row in file.keeps)
+
+
+def test_an_export_of_the_run_is_the_file_that_it_shipped(solution: Solution) -> None:
+    assert solution.shipped is not None
+    (again,) = budgetnet.export(solution.run).files
+    assert again.sha256 == solution.shipped.file.sha256
 
 
 def test_certificate_metrics_and_report_have_the_files_accuracy_and_the_models_beside_it(solution: Solution) -> None:

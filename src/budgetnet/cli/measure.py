@@ -48,9 +48,9 @@ def measure(
 ) -> int:
     """Measure milliseconds an image on this machine.
 
-    All take turns. Networks, and those of weights, run in torch, with BatchNorm folded, or as the file that export would write, with drawn
-    weights; files that export wrote in their own runtime, one image on one thread. A line says how much other programs
-    disturbed it.
+    All take turns. Networks, and those of weights, run in torch, with BatchNorm folded, or as the file that export
+    would write, with drawn weights; files that export wrote in their own runtime, one image on one thread. A line says
+    how much other programs disturbed it.
 
     Example: budgetnet measure efficientnet_b1 resnet152 --runtime all
     """
