@@ -13,6 +13,7 @@ from budgetnet.answers.source import check_processor
 from budgetnet.arguments import of_kind
 from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.inspect.turns import MACHINE, Clocks, Measurement, Timed, checked, clock_of, measurement, turns
+from budgetnet.model.hub_folder import HUB
 from budgetnet.networks import Network, choose
 from budgetnet.parallel.progress import Progress
 from budgetnet.runs.run import device_of, load_run
@@ -61,8 +62,8 @@ def measure(
     is timed by the thread's own clock, which stands still while the thread waits for a core.
 
     Args:
-        network: A `Network`, a model that `build` gives, the path of a file that `export` wrote, or a run or weights as
-            `load_weights` takes them, whose network is then measured.
+        network: A `Network`, a model that `build` gives, the path of a file that `export` wrote, or that of a run or of
+            weights, whose network is then measured.
         batch: Images at once; 1 but in torch.
         threads: Computing threads, at most as many as there are cores; 1 but in torch.
         seconds: How long it is timed: a number of seconds from 0.5 on, or text such as "2s". A slow network has 10 runs
@@ -160,6 +161,10 @@ def _opened(
         to = format_of(Path(subject))
         if to is not None:
             return [_opened_file(subject, to, computing)]
+        if not (Path(subject).exists() or str(subject).startswith(HUB)):
+            raise ValueError(
+                f"network is {str(subject)!r}, and there is no such file; give a Network, an exported file or weights"
+            )
         subject = load_run(subject).network
     from budgetnet.model.build import Model
 
