@@ -19,6 +19,7 @@ from budgetnet import adapt, scale
 from budgetnet.budgets.budget import LIMITS, Budget, BudgetError, Certificate, Fit, LimitRow, used
 from budgetnet.budgets.fit import fit
 from budgetnet.budgets.path import LEAST_PHI, Path
+from budgetnet.costs.latency import TimedDType
 from budgetnet.costs.network_cost import cost
 from budgetnet.networks import Head, Network, Stage, Stem, zoo
 from budgetnet.networks.scaling import STRATEGIES, Coefficients, Strategy
@@ -26,6 +27,7 @@ from budgetnet.networks.scaling import STRATEGIES, Coefficients, Strategy
 B0 = zoo.network("efficientnet_b0")
 BASES = tuple(name for name in zoo.names() if not name.startswith("tf_"))
 DTYPES = ("float32", "float16", "int8")
+TIMED_DTYPES: tuple[TimedDType, ...] = ("float32", "int8")
 
 # A stem of 40 and a stage of 44 channels round to one number at some widths and apart at others, so
 # that the skip between them, with the map that it holds, comes and goes.
@@ -68,16 +70,17 @@ def budgets(draw: st.DrawFn, names: tuple[str, ...] = LIMITS) -> dict[str, Any]:
     """Limits as multiples of what the base uses, dtype and batch."""
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
     shares = {name: draw(st.floats(-5.0, 3.0)) for name in chosen}
-    return {"shares": shares, "dtype": draw(st.sampled_from(DTYPES)), "batch": draw(st.sampled_from([1, 8]))}
+    dtypes = TIMED_DTYPES if "latency_us" in shares else DTYPES
+    return {"shares": shares, "dtype": draw(st.sampled_from(dtypes)), "batch": draw(st.sampled_from([1, 8]))}
 
 
-def timed(names: Iterable[str]) -> dict[str, Any]:
+def timed(names: Iterable[str], dtype: TimedDType) -> dict[str, Any]:
     """What a budget with these limits needs beside them."""
-    return {"timing": TIMING} if "latency_us" in names else {}
+    return {"timing": dataclasses.replace(TIMING, dtype=dtype)} if "latency_us" in names else {}
 
 
 def budget_of(base: Network, wish: dict[str, Any]) -> Budget:
-    setting = {"dtype": wish["dtype"], "batch": wish["batch"], **timed(wish["shares"])}
+    setting = {"dtype": wish["dtype"], "batch": wish["batch"], **timed(wish["shares"], wish["dtype"])}
     whole = used(cost(base, wish["batch"], wish["dtype"]), Budget(**dict.fromkeys(wish["shares"], 1), **setting))
     return Budget(**{name: max(1, int(whole[name] * 2.0**share)) for name, share in wish["shares"].items()}, **setting)
 
@@ -132,7 +135,7 @@ MICRO: dict[str, Any] = {"dtype": "int8", "runtime": "tflite_micro"}
 @cache
 def amounts(base: Network, strategy: Strategy, name: str, micro: bool = False) -> list[int]:
     """A limit's amount of every network of the path up to the base."""
-    budget = Budget(**{name: 1}, **(MICRO if micro else {}), **timed([name]))
+    budget = Budget(**{name: 1}, **(MICRO if micro else {}), **timed([name], "int8" if micro else "float32"))
     return [used(budget.price(network), budget)[name] for _, network in whole_path(base, strategy)]
 
 
@@ -177,7 +180,11 @@ def test_fit_is_what_brute_force_finds(base: Network, strategy: Strategy, micro:
         for index in range(len(rows[0]))
         if all(row[index] <= limit for row, limit in zip(rows, limits, strict=True))
     ]
-    budget = Budget(**dict(zip(names, limits, strict=True)), **(MICRO if micro else {}), **timed(names))
+    budget = Budget(
+        **dict(zip(names, limits, strict=True)),
+        **(MICRO if micro else {}),
+        **timed(names, "int8" if micro else "float32"),
+    )
     if not fitting:
         with pytest.raises(BudgetError):
             fit(base, budget, strategy)

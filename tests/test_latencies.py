@@ -17,7 +17,7 @@ from budgetnet.answers import latencies as module
 from budgetnet.answers.latencies import FORMAT, Latencies, NetworkLatency
 from budgetnet.cli import main
 from budgetnet.codec import from_record
-from budgetnet.costs.latency import TimedBy
+from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.networks import zoo
 from budgetnet.parallel.progress import Update
 from budgetnet.ship.untrained import installed_runtimes, machine, timed_network, versions_of
@@ -54,14 +54,14 @@ def test_a_stopped_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not second.of(network("mobilenet_v2", 5, 48)), "another size is another network"
 
 
-def written(file: Path, networks: list[Network], **changes: Any) -> Latencies:
+def written(file: Path, networks: list[Network], dtype: TimedDType = "float32", **changes: Any) -> Latencies:
     """A file as if all runtimes had measured the networks: of two, the one with more multiply-adds is the faster."""
     measured: list[NetworkLatency] = []
     for one in networks:
-        for index, runtime in enumerate(installed_runtimes("float32")):
+        for index, runtime in enumerate(installed_runtimes(dtype)):
             taken = dataclasses.replace(ALONE, latency_ms=1e9 / cost(one).macs + index)
             sizes = (one.name, one.resolution_px, cost(one).params, cost(one).macs)
-            measured.append(NetworkLatency(*sizes, runtime, "float32", taken, None, 3.0))
+            measured.append(NetworkLatency(*sizes, runtime, dtype, taken, None, 3.0))
     versions = {name: text for each in installed_runtimes("float32") for name, text in versions_of(each).items()}
     found = dataclasses.replace(Latencies(machine(), versions, tuple(measured)), **changes)
     file.write_text(json.dumps(found.record()))
@@ -126,6 +126,20 @@ def test_the_zoo_is_told_and_drawn_by_times(tmp_path: Path, capsys: pytest.Captu
     times = [row["measurement"]["latency_ms"] for row in rows["tinynet_e"]["latencies"]]
     assert times == sorted(times)
     assert len(times) == len(installed_runtimes("float32"))
+
+
+def test_bytes_and_times_are_of_the_same_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "times.json"
+    names = ("tinynet_e", "tinynet_d", "mobilenet_v3_small")
+    written(file, [zoo.network(name) for name in names], dtype="int8")
+    asked = ["zoo", "--macs", "60M", "--latencies", str(file), "--dtype", "int8"]
+    assert main([*asked, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["networks"]
+    assert {time["dtype"] for row in rows for time in row["latencies"]} == {"int8"}
+    assert main(asked) == 0
+    assert "one image in int8" in capsys.readouterr().out
+    assert main(["zoo", "--macs", "60M", "--latencies", str(file), "--dtype", "float16"]) == 2
+    assert "float32 or int8" in capsys.readouterr().err
 
 
 def test_measure_in_another_runtime(capsys: pytest.CaptureFixture[str]) -> None:

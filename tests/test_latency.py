@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ import budgetnet
 from budgetnet import Budget, Network, adapt, fit, network, scale
 from budgetnet.answers import profile as profiling
 from budgetnet.answers.timing_fit import LEAST_NETWORKS, fitted_timing
+from budgetnet.budgets.device_file import DeviceFile
 from budgetnet.budgets.dials import DIALS, Position
 from budgetnet.budgets.joint import JointSpace
 from budgetnet.budgets.path import without_skips
 from budgetnet.budgets.staged import fit_staged
 from budgetnet.cli import main
-from budgetnet.costs.latency import TERMS, amounts, terms_of
+from budgetnet.costs.latency import TERMS, Coefficient, DeviceTiming, amounts, terms_of
+from budgetnet.experiments.reproduce import budget_flags
 from budgetnet.experiments.solve.candidates import candidates
 from budgetnet.experiments.solve.latency import LatencyCheck, check_for
 from budgetnet.networks.scaling import FitStrategy
@@ -210,14 +213,82 @@ def test_a_list_that_says_nothing_is_one_line(
 def test_a_damaged_device_file_is_one_line(
     change: dict[str, object], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from budgetnet.budgets.device_file import DeviceFile
-
     path = tmp_path / "device.json"
     path.write_text(json.dumps({**DeviceFile(TIMING, {}, ()).record(), **change}))
     assert main(["fit", "mobilenet_v2", "--latency", "8ms", "--device-file", str(path)]) == 2
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def device_file(folder: Path, timing: DeviceTiming = TIMING) -> Path:
+    path = folder / "device.json"
+    path.write_text(json.dumps(DeviceFile(timing, {}, ()).record()))
+    return path
+
+
+def test_a_certificate_says_what_is_predicted_and_how_far_it_may_be_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = device_file(tmp_path)
+    assert main(["fit", "mobilenet_v2", "--latency", "3ms", "--device-file", str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (row,) = answer["certificate"]["limits"]
+    told = row["prediction"]
+    assert math.ceil(told["predicted_us"] * (1 + TIMING.margin)) == row["used"] <= 3000
+    assert (told["device"], told["median_error"], told["ninety_error"]) == ("a made device", 0.05, 0.1)
+    hold(answer, "fit --json")
+    assert main(["fit", "mobilenet_v2", "--latency", "3ms", "--device-file", str(path)]) == 0
+    assert "10 % on top" in " ".join(capsys.readouterr().out.split())
+    assert main(["cost", "mobilenet_v2", "--device-file", str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["latency"]["predicted_us"] == pytest.approx(TIMING.predicted_us(network("mobilenet_v2")))
+    hold(answer, "cost --json")
+    assert main(["cost", "mobilenet_v2", "--device-file", str(path)]) == 0
+    assert "ms predicted on a made device" in capsys.readouterr().out
+
+
+def test_times_in_float_say_nothing_of_eight_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["fit", "mobilenet_v2", "--latency", "3ms", "--device-file", str(device_file(tmp_path)), "--dtype", "int8"]
+    assert main(asked) == 2
+    assert "profile --dtype" in capsys.readouterr().err
+
+
+def test_what_makes_a_run_again_has_its_latency() -> None:
+    budget = Budget(latency_us=300, timing=TIMING, macs=5_000_000)
+    assert list(budget_flags(budget)) == ["--macs", "5000000", "--latency", "300us", "--device-file", "device.json"]
+
+
+def test_a_timing_of_another_version_and_one_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="profile"):
+        dataclasses.replace(TIMING, coefficients=TIMING.coefficients[1:])
+    with pytest.raises(ValueError, match="takes any time"):
+        dataclasses.replace(TIMING, coefficients=tuple(Coefficient(name, 0.0) for name in TERMS))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("model,milliseconds\nmobilenet_v2,3ms", "a heading is `network,time`"),
+        ("mobilenet_v2,3ms\nmobilenet_v2,4ms", "lines 1 and 2"),
+    ],
+)
+def test_a_list_with_a_fault_says_which_line(lines: str, said: str, tmp_path: Path) -> None:
+    times = tmp_path / "times.csv"
+    times.write_text(lines)
+    with pytest.raises(ValueError, match=said):
+        budgetnet.profile_from(times, tmp_path / "out.json")
+
+
+def test_times_that_no_network_explains_are_told_to_be_doubtful(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = tmp_path / "times.csv"
+    names = [name for name in budgetnet.names() if not name.startswith("tf_")][:12]
+    times.write_text("\n".join(f"{name},{(1, 500)[index % 2]}ms" for index, name in enumerate(names)))
+    assert main(["profile", "--from", str(times), "--out", str(tmp_path / "device.json")]) == 0
+    assert "tells little" in capsys.readouterr().err
+    assert main(["profile", "--from", str(times), "--runtime", "tflite"]) == 2
 
 
 @pytest.mark.parametrize("arguments", [["--latency", "8ms"], ["--device-file", "device.json", "--macs", "5M"]])

@@ -82,17 +82,18 @@ class Latencies:
         """The file's object, in JSON's types."""
         return {"format": FORMAT, **to_plain(self)}
 
-    def of(self, network: Network) -> tuple[NetworkLatency, ...]:
+    def of(self, network: Network, dtype: TimedDType = "float32") -> tuple[NetworkLatency, ...]:
         """The rows of a network that have a time.
 
         Args:
             network: The network, of the same size and classes.
+            dtype: The numbers that it computed with.
 
         Returns:
             The fastest first.
         """
         timed = (row for row in self.measured if row.latency_ms is not None)
-        rows = [row for row in timed if _is_of(row, network, row.runtime, row.dtype)]
+        rows = [row for row in timed if _is_of(row, network, row.runtime, dtype)]
         return tuple(sorted(rows, key=lambda row: row.latency_ms or 0.0))
 
     @property

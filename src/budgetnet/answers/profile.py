@@ -159,6 +159,7 @@ def drawn(bases: Sequence[Network]) -> Iterator[Network]:
 def _listed(file: Path) -> Iterator[NetworkTime]:
     """The networks of a list, with milliseconds. Raises a one-line `ValueError` that names the line."""
     content = file_content(file, MOST_LIST_BYTES).decode("utf-8-sig", errors="replace")
+    seen: dict[Network, int] = {}
     for number, line in enumerate(csv.reader(content.splitlines()), 1):
         if not line or (number == 1 and [cell.strip().lower() for cell in line] == ["network", "time"]):
             continue
@@ -168,9 +169,14 @@ def _listed(file: Path) -> Iterator[NetworkTime]:
             )
         name, time = (cell.strip() for cell in line)
         try:
-            yield _network(name, file.parent), microseconds(time) / 1000
+            network, ms = _network(name, file.parent), microseconds(time) / 1000
         except ValueError as error:
-            raise ValueError(f"line {number} of {file}: {error}") from error
+            heading = "; a heading is `network,time`" if number == 1 else ""
+            raise ValueError(f"line {number} of {file}: {error}{heading}") from error
+        if network in seen:
+            raise ValueError(f"lines {seen[network]} and {number} of {file} are of one network; leave one of them")
+        seen[network] = number
+        yield network, ms
 
 
 def _network(name: str, folder: Path) -> Network:

@@ -21,7 +21,7 @@ from budgetnet.codec import (
     require_known,
     to_plain,
 )
-from budgetnet.costs.latency import DeviceTiming
+from budgetnet.costs.latency import DeviceTiming, Prediction
 from budgetnet.costs.network_cost import Cost, DType, cost, least_cost
 from budgetnet.costs.planners import Runtime, planner_of
 from budgetnet.networks import Network, choose
@@ -110,6 +110,11 @@ class Budget:
         if self.timing is not None:
             of_kind("timing", self.timing, DeviceTiming, "a DeviceTiming, as budgetnet.read_device reads it")
         choose("dtype", self.dtype, get_args(DType))
+        if self.timing is not None and self.timing.dtype != self.dtype:
+            raise ValueError(
+                f"dtype is {self.dtype!r}, and the times of {self.timing.device} are of networks in "
+                f"{self.timing.dtype}; give a device file in {self.dtype} (profile --dtype), or that dtype"
+            )
         object.__setattr__(self, "batch", integer("batch", self.batch))
         planner_of(self.runtime, self.batch, self.dtype)
 
@@ -216,12 +221,14 @@ class LimitRow:
         limit: The most that is allowed.
         used: What the network uses.
         left: What it leaves; below 0 where the limit is broken.
+        prediction: Of a latency: what is predicted, and how far that may be wrong. `used` counts its margin.
     """
 
     name: LimitName
     limit: PositiveInt
     used: NonNegativeInt
     left: int
+    prediction: Prediction | None = field(default=None, metadata=ONLY_IF_SET)
 
     def __post_init__(self) -> None:
         kept = self.left == self.limit - self.used
@@ -450,8 +457,13 @@ def used_amount(price: Cost, name: str, budget: Budget) -> int:
 def limit_rows(price: Cost, budget: Budget) -> tuple[LimitRow, ...]:
     """A row for each limit of the budget."""
     limits = budget.limits()
+
+    def predicted(name: LimitName) -> Prediction | None:
+        return budget.timing.prediction(price.network) if name == "latency_us" and budget.timing else None
+
     return tuple(
-        LimitRow(name, limits[name], value, limits[name] - value) for name, value in used(price, budget).items()
+        LimitRow(name, limits[name], value, limits[name] - value, predicted(name))
+        for name, value in used(price, budget).items()
     )
 
 

@@ -32,7 +32,7 @@ def measure(
     batch: Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Images at once.")] = 1,
     threads: Annotated[int, WHOLE, Parameter(group=COMPUTING, metavar="N", help="Computing threads.")] = 1,
     seconds: Annotated[
-        float, TIME, Parameter(group=COMPUTING, show_default="1s", help="How long each network runs, as 2s.")
+        float, TIME, Parameter(group=COMPUTING, show_default="1s", help="How long each network runs, 0.5s or more.")
     ] = 1.0,
     device: Annotated[
         Literal["cpu", "cuda", "mps"], Parameter(group=COMPUTING, help="Where the computing is done.")

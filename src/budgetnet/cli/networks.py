@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,7 @@ from budgetnet.networks.scaling import PAPER
 
 if TYPE_CHECKING:
     from budgetnet.answers.latencies import Latencies
+    from budgetnet.costs.network_cost import Cost
 
 NameOrFile = Annotated[str, Parameter(help="A name of the zoo, a network .json file or a run's folder.")]
 
@@ -81,25 +83,30 @@ def zoo(
     budget = limits.budget() if limits.any_limit() else None
     rows = [shape.apply(networks_of.network(name)) for name in networks_of.names()]
     kept = [network for network in rows if budget is None or budget.check(network).fits]
-    times = None if latencies is None or not kept else _times(kept, latencies)
-    listed = pricing.listed([(network, pricing.price(network, limits)) for network in kept], times)
+    priced = [(network, pricing.price(network, limits)) for network in kept]
+    times = None if latencies is None or not kept else _times(priced, latencies)
+    listed = pricing.listed(priced, times)
     if plot is not None:
         pricing.plot_networks(listed, plot, times)
     pricing.print_networks(listed, as_json, times)
     return 0
 
 
-def _times(networks: Sequence[Network], file: Path) -> Latencies:
-    """What was measured of the networks, smallest first: of those that are one network, with another padding, one."""
+def _times(priced: Sequence[tuple[Network, Cost]], file: Path) -> Latencies:
+    """What was measured of the networks, smallest first: of those that are one network, with another padding, one.
+
+    Raises a one-line `ValueError` for numbers that no runtime here computes with.
+    """
     from budgetnet.answers.latencies import latencies
     from budgetnet.cli.progress import progress
-    from budgetnet.costs.network_cost import cost
 
-    ordered = sorted(networks, key=lambda network: cost(network).macs)
+    dtype = priced[0][1].dtype
+    if dtype == "float16":
+        raise ValueError("--latencies measures in float32 or int8; give --dtype float32 or int8")
+    ordered = sorted(priced, key=lambda row: row[1].macs)
+    one_each = [network for network, _ in ordered if not network.name.startswith(pricing.SAME_PADDING)]
     with progress() as shown:
-        return latencies(
-            [one for one in ordered if not one.name.startswith(pricing.SAME_PADDING)], file, progress=shown
-        )
+        return latencies(one_each, file, dtype=dtype, progress=shown)
 
 
 def cost(
@@ -113,15 +120,19 @@ def cost(
 ) -> int:
     """Price a network: params, MACs, activations, bytes.
 
-    With limits also whether it keeps them: the exit code is 1 if not.
+    With limits also whether it keeps them: the exit code is 1 if not. With --device-file alone also how long it takes
+    there.
 
     Example: budgetnet cost mobilenet_v2 --dtype int8 --peak-activation-bytes 512KiB
     """
+    timing = limits.timing_alone()
+    limits = limits if timing is None else dataclasses.replace(limits, device_file=None)
     limits.check()
     budget = limits.budget() if limits.any_limit() else None
     value = shape.apply(open_network(network))
     certificate = budget.check(value) if budget else None
-    pricing.print_cost(pricing.price(value, limits), certificate, ops, as_json)
+    prediction = None if timing is None else timing.prediction(value)
+    pricing.print_cost(pricing.price(value, limits), certificate, ops, as_json, prediction)
     return 0 if certificate is None or certificate.fits else 1
 
 

@@ -23,6 +23,7 @@ from budgetnet.reading import file_content
 if TYPE_CHECKING:
     from budgetnet.budgets.budget import Budget
     from budgetnet.cluster.ray_cluster import Cluster
+    from budgetnet.costs.latency import DeviceTiming
     from budgetnet.data import Data
     from budgetnet.training.augmenting import Augment
 
@@ -171,6 +172,14 @@ class Limits:
 
             rows |= {"latency_us": self.latency, "timing": read_device(self.device_file)}
         return rows
+
+    def timing_alone(self) -> DeviceTiming | None:
+        """How long networks take on a device that was given without a limit on latency; None where none was."""
+        if self.device_file is None or self.latency is not None:
+            return None
+        from budgetnet.budgets.device_file import read_device
+
+        return read_device(self.device_file)
 
     def any_limit(self) -> bool:
         """Whether there is a limit at all: a dtype, a batch or a runtime alone is none."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from budgetnet.answers.latencies import Latencies, NetworkLatency
     from budgetnet.budgets.budget import Certificate, DialStep, Fit, NextStep
     from budgetnet.budgets.path import Step
+    from budgetnet.costs.latency import Prediction
     from budgetnet.costs.network_cost import Cost
 
 OPTIMISERS = ("sgd", "adamw", "rmsprop")
@@ -62,15 +63,21 @@ def listed(priced: Sequence[tuple[Network, Cost]], times: Latencies | None = Non
         for each, _ in priced
         if each.name in TOP1 and each.resolution_px == network(each.name).resolution_px
     }
-    fastest = {} if times is None else {each.name: row for each, _ in priced for row in times.of(each)[:1]}
+    fastest: dict[str, NetworkLatency] = {}
     spent = {each.name: float(cost.macs) for each, cost in priced}
     if times is not None:
+        fastest = {each.name: row for each, price in priced for row in rows_of(times, each, price)[:1]}
         spent = {name: row.latency_ms for name, row in fastest.items() if row.latency_ms is not None}
     front = pareto((name, spent[name], top1) for name, top1 in published.items() if name in spent)
     return tuple(
         Listed(each, cost, published.get(each.name), each.name in front, fastest.get(each.name))
         for each, cost in priced
     )
+
+
+def rows_of(times: Latencies, network: Network, price: Cost) -> Sequence[NetworkLatency]:
+    """The times of a network in the numbers that its bytes are counted in."""
+    return () if price.dtype == "float16" else times.of(network, price.dtype)
 
 
 def plot_networks(rows: Sequence[Listed], path: Path, times: Latencies | None = None) -> None:
@@ -93,7 +100,7 @@ def print_networks(rows: Sequence[Listed], as_json: bool, times: Latencies | Non
                 "published_top1": row.top1,
                 "pareto": row.pareto,
                 "network": row.network,
-                **({} if times is None else {"latencies": times.of(row.network)}),
+                **({} if times is None else {"latencies": rows_of(times, row.network, row.cost)}),
             }
             for row in rows
         ]
@@ -123,7 +130,7 @@ def print_networks(rows: Sequence[Listed], as_json: bool, times: Latencies | Non
     beats = "with fewer MACs" if times is None else "in less time"
     show.say(f"top-1: ImageNet, %, as published, each by its own recipe; * none listed beats it {beats}.", "dim")
     if times is not None:
-        _print_times(times)
+        _print_times(times, first.dtype)
     return None
 
 
@@ -135,9 +142,9 @@ def _time(fastest: NetworkLatency | None) -> tuple[str, str]:
     return (f"{fastest.latency_ms:.2f}", words(fastest.runtime))
 
 
-def _print_times(times: Latencies) -> None:
+def _print_times(times: Latencies, dtype: str) -> None:
     """On what it was measured, how the machine's speed changed meanwhile, and what has no time."""
-    show.say(f"ms: one image, one core of {times.device}, in the runtime that serves it best.", "dim")
+    show.say(f"ms: one image in {dtype}, one core of {times.device}, in the runtime that serves it best.", "dim")
     if times.drift is not None:
         low, high = times.drift
         show.say(
@@ -149,19 +156,25 @@ def _print_times(times: Latencies) -> None:
             show.notice(f"budgetnet: {row.name} has no time in {row.runtime}: {why}")
 
 
-def print_cost(cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool) -> None:
+def print_cost(
+    cost: Cost, certificate: Certificate | None, ops: bool, as_json: bool, prediction: Prediction | None = None
+) -> None:
     """The stages, the sums, the ops if asked for, the verdict if there are limits."""
     if as_json:
         row = {**show.plain(cost), "train_bytes": _train_bytes(cost), "memory_plan": cost.memory_plan}
         row |= {"network": cost.network}
         row |= {"ops": cost.ops} if ops else {}
         row |= {"certificate": certificate} if certificate else {}
+        row |= {"latency": prediction} if prediction else {}
         return show.print_json(row)
     show.stages(cost.network)
     show.say()
     _print_sums(cost)
     if cost.runtime != "deployed":
         _print_plan(cost)
+    if prediction:
+        show.say()
+        show.say(f"latency: {prediction}.")
     if ops:
         show.say()
         _print_ops(cost)
@@ -232,6 +245,9 @@ def print_certificate(certificate: Certificate) -> None:
         for row in certificate.limits
     ]
     show.table(("limit", "at most", "used", "left", "used %"), rows)
+    for row in certificate.limits:
+        if row.prediction is not None:
+            show.say(f"latency: {row.prediction}.", "dim")
     if certificate.dials:
         show.say()
         _print_dials(certificate.dials)

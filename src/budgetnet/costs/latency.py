@@ -142,6 +142,40 @@ class Coefficient:
 
 
 @dataclass(frozen=True, slots=True)
+class Prediction:
+    """How long a network takes on a device, as it is told and not measured.
+
+    Attributes:
+        device: The machine, in words.
+        runtime: What runs the network.
+        dtype: The numbers that it computes with.
+        threads: Computing threads.
+        predicted_us: Microseconds of an inference of one image.
+        margin: Of ten networks nine take at most 1 + margin times that: a limit counts it.
+        median_error: The median of |predicted / measured - 1| of networks that were left out of the fit.
+        ninety_error: What nine in ten of those are below.
+    """
+
+    device: str
+    runtime: TimedBy
+    dtype: TimedDType
+    threads: PositiveInt
+    predicted_us: NonNegativeFloat
+    margin: NonNegativeFloat
+    median_error: NonNegativeFloat
+    ninety_error: NonNegativeFloat
+
+    def __str__(self) -> str:
+        by = "" if self.runtime == "other" else f" in {self.runtime}"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return (
+            f"{self.predicted_us / 1000:.3g} ms predicted on {self.device}{by}, {self.dtype}, {threads}; a limit "
+            f"counts {100 * self.margin:.0f} % on top, which nine in ten networks keep; those left out were predicted "
+            f"within {100 * self.median_error:.1f} % (median) and {100 * self.ninety_error:.1f} % (nine in ten)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceTiming:
     """How long networks take on a device, in one runtime: what `budgetnet profile` fits and a device file holds.
 
@@ -174,7 +208,31 @@ class DeviceTiming:
 
     def __post_init__(self) -> None:
         names = [row.term for row in self.coefficients]
-        require(names == list(TERMS), f"the coefficients are of {', '.join(names)}; they must be of {', '.join(TERMS)}")
+        require(
+            names == list(TERMS),
+            f"its terms ({', '.join(names)}) are those of another version; make it again with `budgetnet profile`",
+        )
+        require(any(row.ns > 0 for row in self.coefficients), "all coefficients are 0, so that nothing takes any time")
+
+    def prediction(self, network: Network) -> Prediction:
+        """What is told of a network, and how far it may be wrong.
+
+        Args:
+            network: Any network.
+
+        Returns:
+            The prediction.
+        """
+        return Prediction(
+            device=self.device,
+            runtime=self.runtime,
+            dtype=self.dtype,
+            threads=self.threads,
+            predicted_us=self.predicted_us(network),
+            margin=self.margin,
+            median_error=self.median_error,
+            ninety_error=self.ninety_error,
+        )
 
     def predicted_us(self, network: Network) -> float:
         """Microseconds of one inference of one image.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from budgetnet.budgets.budget import Budget
+from budgetnet.budgets.device_file import FILE
 from budgetnet.data import Data
 from budgetnet.draw.wording import LIMIT_NAMES, counted, on_runtime, rounded
 from budgetnet.networks import Network
@@ -35,10 +36,12 @@ def augment_flags(augment: Augment) -> list[str]:
 
 
 def budget_flags(budget: Budget) -> Iterator[str]:
-    """The budget as the command line takes it."""
+    """The budget as the command line takes it; a device by the file that `profile` writes unless told otherwise."""
     for name, limit in budget.limits().items():
-        yield f"--{name.replace('_', '-')}"
-        yield str(limit)
+        if name == "latency_us":
+            yield from ("--latency", f"{limit}us", "--device-file", FILE)
+        else:
+            yield from (f"--{name.replace('_', '-')}", str(limit))
     if budget.dtype != "float32":
         yield from ("--dtype", budget.dtype)
     if budget.batch != 1:

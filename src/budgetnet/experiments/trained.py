@@ -199,7 +199,8 @@ def certificate_section(certificate: Certificate, budget: Budget) -> Section:
         "of the real, rounded network, not of the scaling formula."
     )
     kept = "Every limit is kept." if certificate.fits else "Not every limit is kept."
-    text = Text(f"{kept} {_why_largest(certificate)}".rstrip())
+    predictions = " ".join(f"Latency: {row.prediction}." for row in certificate.limits if row.prediction is not None)
+    text = Text(" ".join(part for part in (kept, _why_largest(certificate), predictions) if part))
     table = Table(tuple(columns), tuple(rows), note, terminal=False)
     dials = (_dials_table(certificate),) if certificate.dials else ()
     return Section("certificate", "Certificate", (text, table, *dials))

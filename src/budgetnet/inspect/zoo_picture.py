@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,9 @@ MACS = CostAxis(
 
 def milliseconds(device: str) -> CostAxis:
     """The axis of times that were measured on a machine."""
+    plain = re.sub(r" \(.*\)", "", device)
     return CostAxis(
-        f"measured milliseconds of one image, logarithmic: one core of {device}, each in its fastest runtime",
+        f"measured milliseconds of one image, logarithmic: one core of {plain}, each in its fastest runtime",
         "none listed has as much in less time",
         lambda value: f"{value:g} ms",
     )

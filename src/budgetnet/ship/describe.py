@@ -44,7 +44,7 @@ def facts_of_file(file: ExportedFile) -> dict[str, str]:
     if file.parity is not None:
         rows["parity"] = f"logits differ by at most {file.parity:.1e} of their standard deviation"
     if file.latency_ms is not None:
-        rows["time"] = f"{file.latency_ms:.2f} ms an image on one thread of this machine, which is not the device"
+        rows["time"] = f"{file.latency_ms:.2f} ms an image on one thread of this machine"
     if file.quantile is not None:
         ways = "; ".join(f"{row.way} {row.divergence:.4f}, {percent(row.top1)}" for row in file.tried)
         rows["eight bits"] = f"{ways} (nats from the model's probabilities and accuracy, validation images)"

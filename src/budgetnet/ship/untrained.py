@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,20 @@ IMAGES = 2
 
 
 def machine() -> str:
-    """This machine, in words."""
-    return f"{processor()}, {platform.system()} {platform.machine()}"
+    """This machine, in words: two processors of one name, as virtual machines show them, have other numbers."""
+    numbers = ", ".join(f"{name.removeprefix('cpu ')} {value}" for name, value in _model_numbers())
+    name = f"{processor()} ({numbers})" if numbers else processor()
+    return f"{name}, {platform.system()} {platform.machine()}"
+
+
+def _model_numbers() -> list[tuple[str, str]]:
+    """Family, model and stepping of the first processor, where Linux tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return []
+    rows = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    return [row for row in rows if row[0] in ("cpu family", "model", "stepping")]
 
 
 def is_of_this_machine(timing: DeviceTiming) -> bool:
