@@ -5,8 +5,8 @@
 A step is a forward and a backward pass and AdamW's update, in float32, channels_last, on one thread, of drawn images.
 torch's profiler says how long each op took by itself. Beside it two bounds from this machine's own speed, measured in
 the same minute: `multiply` is the step's multiply-adds (three times those of an inference) at the speed of a large
-product of matrices, and `move` is every map read or written `PASSES` times at the speed of a large copy. No step can be
-quicker than `multiply`; a step whose ops each go through memory cannot be quicker than `move`.
+product of matrices, and `move` is every map read or written `PASSES` times at the speed of a large copy. Neither is a
+floor: 3x3 convolutions are computed with fewer multiplications, and small maps stay in the cache.
 """
 
 from __future__ import annotations
