@@ -26,7 +26,7 @@ from PIL import Image
 from support.executor import InlineExecutor
 from support.formats import hold
 from support.networks import GROWABLE
-from support.serving import BLOCKED, RULES, Live, binary_request
+from support.serving import BLOCKED, CHATTY, RULES, Live, binary_request
 
 import budgetnet
 from budgetnet.cli import main
@@ -286,6 +286,39 @@ def test_images_that_are_cut_short_anywhere_are_refused_or_answered(live: Live, 
             answer = live.client.post("/predict/digits", content=content[: len(content) * part // 10])
             assert answer.status_code in (200, 400), answer.text
     assert live.lives()
+
+
+def damaged_tiff() -> bytes:
+    """A TIFF of which libtiff itself complains, on standard error."""
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(buffer, "tiff", compression="tiff_lzw")
+    content = bytearray(buffer.getvalue())
+    content[100:400] = bytes(300)
+    return bytes(content)
+
+
+def test_a_reader_of_the_log_who_stops_stops_no_answer(model: Path) -> None:
+    with Live(str(model), heard=False) as live:
+        for _ in range(400):  # their lines fill a pipe of 64 KiB
+            answer = live.client.post("/predict", content=bytes(10), headers=FORM, timeout=10.0)
+            assert answer.status_code == 400
+            assert live.client.post("/predict", content=damaged_tiff(), timeout=10.0).status_code in (200, 400)
+        assert live.client.post(INFER, content=GOOD, headers=HEADERS, timeout=10.0).status_code == 200
+        assert live.stop() == 0
+
+
+def test_whatever_is_said_is_a_line_of_the_log(model: Path) -> None:
+    with Live(str(model), first=CHATTY) as live:
+        body, headers = binary_request(some())
+        assert live.client.post(INFER, content=body, headers=headers).status_code == 200
+        live.client.post("/predict", content=bytes(10), headers=FORM)
+        live.client.post("/predict", content=damaged_tiff())
+        assert live.stop() == 0
+    assert all(line.startswith("{") for line in live.said), live.said
+    said = [row["message"] for row in live.log if row["event"] == "warning"]
+    for told in ("by a logger", "by print", "past Python"):
+        assert any(told in one for one in said)
+    assert any("LZW" in one for one in said), "libtiff's own words"
 
 
 def raw(live: Live) -> socket.socket:

@@ -29,12 +29,30 @@ def blocked(self, thread, images):
 Served.compute = blocked
 """
 """In front of the program: each batch waits for a line on standard input."""
+CHATTY = """
+import logging, os
+from budgetnet.serve.models import Served
+compute = Served.compute
+
+def chatty(self, thread, images):
+    if images.any():  # what warms it up is black
+        logging.getLogger("some.library").warning("by a logger")
+        print("by print", file=sys.stderr)
+        os.write(2, b"past Python\\n")
+    return compute(self, thread, images)
+
+Served.compute = chatty
+"""
+"""In front of the program: each batch says things in all ways that there are."""
 
 
 class Live:
-    """`budgetnet serve` with these arguments, at a free port. Use in a with statement."""
+    """`budgetnet serve` with these arguments, at a free port; `heard=False`: nobody reads what it says. Use in a with
+    statement."""
 
-    def __init__(self, *arguments: str, first: str = "", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, first: str = "", environment: Mapping[str, str] | None = None, heard: bool = True
+    ) -> None:
         words = ["serve", *arguments, "--port", "0", "--json", "--log-format", "json"]
         self.process = subprocess.Popen(
             [sys.executable, "-c", f"import sys\n{first}\n{SERVE}", *words],
@@ -45,11 +63,13 @@ class Live:
             env={**os.environ, **(environment or {})},
         )
         self.said: list[str] = []
+        self._is_heard = heard
         self._heard = threading.Condition()
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
     def __enter__(self) -> Live:
-        self._listener.start()
+        if self._is_heard:
+            self._listener.start()
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"the server ended: {self.said}"
@@ -82,9 +102,12 @@ class Live:
         self.process.stdin.flush()
 
     def stop(self) -> int:
-        """Ask it to stop, and wait; returns its exit code."""
+        """Ask it to stop, and wait until all that it said is here; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60.0)
+        code = self.process.wait(timeout=60.0)
+        if self._is_heard:
+            self._listener.join(timeout=60.0)
+        return code
 
     @property
     def log(self) -> list[dict[str, Any]]:

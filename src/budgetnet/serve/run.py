@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import sys
 import tempfile
@@ -76,7 +75,11 @@ def serve(
 
     Raises a one-line `ValueError` for an address that cannot be had and for what cannot be served.
     """
-    with listening(host, port) as listener, tempfile.TemporaryDirectory(prefix="budgetnet-") as folder:
+    with (
+        log.written(),
+        listening(host, port) as listener,
+        tempfile.TemporaryDirectory(prefix="budgetnet-") as folder,
+    ):
         models = tuple(opened(source, threads, Path(folder)) for source in sources)
         metrics = Metrics([one.key for one in models])
         batcher = Batcher({one.key: one.compute for one in models}, threads, limits, metrics)
@@ -87,7 +90,7 @@ def serve(
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            with log, batcher:
+            with batcher:
                 _warm_up(batcher, models)
                 at = address_of(listener)
                 answering(service, listener, lambda: ready(Listening(at, models, threads)))
@@ -97,10 +100,6 @@ def serve(
 
 def answering(service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Answer what comes to the listener until the process is asked to stop."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.addHandler(service.log)
-    logger.setLevel(logging.ERROR)
-    logger.propagate = False
     config = Config(
         app_of(service),
         http=timed(service.limits.client_seconds),
@@ -114,10 +113,7 @@ def answering(service: Service, listener: socket.socket, ready: Callable[[], Non
         timeout_keep_alive=KEPT_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(service.limits.client_seconds)),
     )
-    try:
-        asyncio.run(Stoppable(config, service, ready).serve(sockets=[listener]))
-    finally:
-        logger.removeHandler(service.log)
+    asyncio.run(Stoppable(config, service, ready).serve(sockets=[listener]))
 
 
 class Stoppable(Server):
