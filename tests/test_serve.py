@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import re
@@ -372,18 +373,21 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(live: Live) -> None:
         pass
 
 
-def test_metrics_are_prometheus_s(live: Live) -> None:
+def counted(live: Live, name: str, **labels: str) -> float:
+    """What the metrics of this name and these labels have together."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    def total(name: str, **labels: str) -> float:
-        families = text_string_to_metric_families(live.client.get("/metrics").text)
-        return sum(
-            one.value
-            for family in families
-            for one in family.samples
-            if one.name == name and labels.items() <= one.labels.items()
-        )
+    families = text_string_to_metric_families(live.client.get("/metrics").text)
+    return sum(
+        one.value
+        for family in families
+        for one in family.samples
+        if one.name == name and labels.items() <= one.labels.items()
+    )
 
+
+def test_metrics_are_prometheus_s(live: Live) -> None:
+    total = functools.partial(counted, live)
     asked = {"route": "infer", "model": "digits@1", "status": "200"}
     before, batches = total("budgetnet_requests_total", **asked), total("budgetnet_batch_images_sum", model="digits@1")
     for _ in range(3):
@@ -449,6 +453,9 @@ def test_slow_clients_are_timed_out(model: Path) -> None:
                 connection.sendall(sent)
                 answer = everything(connection)
             assert answer.startswith(b"HTTP/1.1 408 ") and b"must be sent within 0.3 s" in answer
+        assert counted(live, "budgetnet_requests_total", route="infer", status="408") == 1
+        assert counted(live, "budgetnet_requests_total", status="499") == 0
+        assert counted(live, "budgetnet_connections_ended_total", reason="late") == 2
         late = b"POST /v2/models/dogs/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123"
         with raw(live) as connection:  # answered before it is sent as a whole, and then ended
             connection.sendall(late)
@@ -459,6 +466,54 @@ def test_slow_clients_are_timed_out(model: Path) -> None:
             assert answer.startswith(b"HTTP/1.1 200 ") and b"HTTP/1.1 408 " in answer
         assert live.lives()
         assert live.stop() == 0
+
+
+def test_who_is_turned_away_at_the_connection_is_counted_and_logged(model: Path) -> None:
+    fewer = "import budgetnet.serve.connection as one; one.CONNECTIONS = 3"
+    chunk = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n".encode()
+    with Live(str(model), "--client-time", "400ms", first=fewer) as live:
+        for sent in (b"nonsense\r\n\r\n", chunk, b""):
+            with raw(live) as connection:
+                connection.sendall(sent)
+                everything(connection)
+        with contextlib.ExitStack() as stack:
+            answers = [stack.enter_context(raw(live)) for _ in range(4)]
+            assert everything(answers[-1]).startswith(b"HTTP/1.1 503 ")
+            for one in answers:
+                everything(one)
+        for reason, count in {"no_http": 1, "full": 1, "late": 4}.items():
+            assert counted(live, "budgetnet_connections_ended_total", reason=reason) == count, reason
+        assert counted(live, "budgetnet_requests_total", route="infer", status="400") == 1
+        assert live.stop() == 0
+    rows = [row for row in live.log if row["event"] == "connection"]
+    assert [(row["reason"], row["status"]) for row in rows[:3]] == [("no_http", 400), ("late", 408), ("full", 503)]
+    assert all(row["client"] == "127.0.0.1" and row["fault"] for row in rows)
+    (broken,) = [row for row in live.log if row["event"] == "request" and row["path"] == INFER]
+    hold(broken, "serve --log-format json")
+    assert broken["status"] == 400 and "no HTTP request" in broken["fault"]
+
+
+def test_a_client_that_takes_no_answer_is_cut_off_and_counted(model: Path) -> None:
+    with Live(str(model), "--client-time", "300ms") as live:
+        with raw(live) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1500)
+            live.heard('"unread"')
+        assert counted(live, "budgetnet_connections_ended_total", reason="unread") == 1
+        assert live.lives()
+
+
+def test_bodies_that_have_no_room_are_turned_away_and_counted(model: Path) -> None:
+    head = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nContent-Length: 1024\r\n\r\n".encode()
+    with Live(str(model), "--request-bytes", "1KiB") as live, contextlib.ExitStack() as stack:
+        for _ in range(16):
+            stack.enter_context(raw(live)).sendall(head + bytes(1023))
+        while counted(live, "budgetnet_requests_in_progress") < 17:  # the one that asks, too
+            pass
+        with raw(live) as connection:
+            connection.sendall(head + bytes(1023))
+            assert everything(connection).startswith(b"HTTP/1.1 503 ")
+        assert counted(live, "budgetnet_shed_total", reason="memory") == 1
 
 
 def test_a_token_is_asked_for(model: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from budgetnet.serve import protocol
 from budgetnet.serve.access import is_allowed
 from budgetnet.serve.batcher import Answer, Prepared, Reason, Shed
 from budgetnet.serve.bodies import EncodedError, TooLargeError, body_of, uploads_of
+from budgetnet.serve.connection import ENDED, Ended
 from budgetnet.serve.limits import RETRY_SECONDS
 from budgetnet.serve.models import Served
 from budgetnet.serve.service import NoRoomError, Service, UnknownModelError
@@ -36,6 +37,7 @@ TURNED_AWAY: dict[Reason, str] = {
     "full": "too many requests wait for this model; come again later",
     "late": "more is asked than can be answered in time; come again later",
     "stopping": "the server is about to stop; ask another one",
+    "memory": "too much is being sent at a time; come again later",
 }
 PROBES = ("live", "ready")
 """Nobody needs a token for these: what looks after servers often cannot show one."""
@@ -106,7 +108,8 @@ async def _answered(
             note, 503, TURNED_AWAY[error.reason], {**again, **(closing if error.reason == "stopping" else {})}
         )
     except NoRoomError:
-        return _fault(note, 503, "too much is being sent at a time; come again later", {**again, **closing})
+        service.metrics.shed(note.model, "memory")
+        return _fault(note, 503, TURNED_AWAY["memory"], {**again, **closing})
     except UnknownModelError as error:
         return _fault(note, 404, str(error))
     except TooLargeError as error:
@@ -116,6 +119,9 @@ async def _answered(
     except NoNumbersError as error:
         return _fault(note, 500, str(error))
     except ClientDisconnect:
+        ended = request.scope.get(ENDED)
+        if isinstance(ended, Ended):
+            return _fault(note, ended.status, ended.fault)
         note.fault = "the client left"
         return Response(status_code=GONE)
     except (ValueError, TypeError) as error:

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from budgetnet.serve.limits import BURST_SECONDS, Limits
 
-Reason = Literal["full", "late", "stopping"]
-"""Why a request was turned away: the line was full, it waited for too long, or the server is about to stop."""
+Reason = Literal["full", "late", "stopping", "memory"]
+"""Why a request was turned away: the line was full, it waited for too long, the server is about to stop, or the bodies
+of all requests together had no room for its own."""
 Numbers = NDArray[np.float32]
 Compute = Callable[[int, NDArray[np.uint8]], tuple[Numbers, Numbers]]
 """It takes the number of a computing thread and pixels (n, height, width, c), and makes logits and probabilities."""

@@ -1,32 +1,56 @@
 """A client's connection in uvicorn, with what uvicorn lacks: a time to send a request and to take its answer, a largest
-count of connections, and faults in the protocol's form."""
+count of connections, and faults in the protocol's form.
+
+Who is turned away here is counted and logged: a request that has begun by its own line, whose fault stands in its scope,
+all others as connections.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from budgetnet.serve.limits import CONNECTIONS, RETRY_SECONDS
+from budgetnet.serve.metrics import EndedBy
 from budgetnet.serve.protocol import json_bytes
+from budgetnet.serve.service import Service
+
+ENDED = "budgetnet.ended"
+"""A request whose connection ends before it is there as a whole has the `Ended` here in its scope."""
 
 
-def last_answer(status: int, message: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the client of a connection that ends was told.
+
+    Attributes:
+        status: The status that it was sent.
+        fault: The fault that it was sent.
+    """
+
+    status: int
+    fault: str
+
+
+def last_answer(ended: Ended) -> bytes:
     """A whole answer behind which the connection ends."""
-    body = json_bytes({"error": message})
-    again = f"Retry-After: {RETRY_SECONDS}\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
+    body = json_bytes({"error": ended.fault})
+    again = f"Retry-After: {RETRY_SECONDS}\r\n" if ended.status == HTTPStatus.SERVICE_UNAVAILABLE else ""
     head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {ended.status} {HTTPStatus(ended.status).phrase}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n{again}Connection: close\r\n\r\n"
     )
     return head.encode() + body
 
 
-def timed(client_seconds: float) -> type[H11Protocol]:
-    """The class of connections whose clients have this time."""
+def connection_of(service: Service) -> type[H11Protocol]:
+    """The class of a service's connections."""
+    client_seconds = service.limits.client_seconds
 
     class Connection(H11Protocol):
         """A connection. Time runs from its first moment, and from the first byte of each request that follows, until
@@ -37,8 +61,7 @@ def timed(client_seconds: float) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > CONNECTIONS:
-                transport.write(last_answer(503, f"{CONNECTIONS:,} clients are connected; come again later"))
-                transport.close()
+                self._refuse("full", 503, f"{CONNECTIONS:,} clients are connected; come again later")
             self._begin()
 
         def data_received(self, data: bytes) -> None:
@@ -68,13 +91,12 @@ def timed(client_seconds: float) -> type[H11Protocol]:
                 self._end()
 
         def send_400_response(self, msg: str) -> None:
-            self.transport.write(last_answer(400, "this is no HTTP request, or its head is too long"))
-            self.transport.close()
+            self._refuse("no_http", 400, "this is no HTTP request, or its head is too long")
 
         def timeout_keep_alive_handler(self) -> None:
             super().timeout_keep_alive_handler()
             if self.transport.get_write_buffer_size():  # a client that does not read would keep it open
-                self.transport.abort()
+                self._cut_off()
 
         def _idle(self) -> bool:
             """Between two requests: uvicorn's own time runs."""
@@ -91,11 +113,30 @@ def timed(client_seconds: float) -> type[H11Protocol]:
 
         def _late(self) -> None:
             self._timer = None
-            answered = self.conn.their_state is not h11.IDLE and self.cycle.response_started
-            if answered or self.transport.get_write_buffer_size():
-                self.transport.abort()
+            if self.transport.get_write_buffer_size():
+                self._cut_off()
+            elif self.conn.their_state is not h11.IDLE and self.cycle.response_started:
+                self.transport.abort()  # it has its answer, and sends on
             else:
-                self.transport.write(last_answer(408, f"a request must be sent within {client_seconds:g} s"))
-                self.transport.close()
+                self._refuse("late", 408, f"a request must be sent within {client_seconds:g} s")
+
+        def _refuse(self, reason: EndedBy, status: int, fault: str) -> None:
+            """Say why the connection ends."""
+            ended = Ended(status, fault)
+            self.transport.write(last_answer(ended))
+            self.transport.close()
+            if self.cycle is not None and not self.cycle.response_complete:
+                cast("dict[str, Any]", self.cycle.scope)[ENDED] = ended
+            else:
+                service.ended(reason, status, fault, self._host)
+
+        def _cut_off(self) -> None:
+            """A client does not take its answer: nothing more can be said to it."""
+            self.transport.abort()
+            service.ended("unread", None, "the client did not take its answer in time", self._host)
+
+        @property
+        def _host(self) -> str | None:
+            return self.client[0] if self.client else None
 
     return Connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,7 +20,9 @@ from budgetnet.serve.batcher import Reason
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
-REASONS: tuple[Reason, ...] = ("full", "late", "stopping")
+EndedBy = Literal["late", "no_http", "full", "unread"]
+"""Why the server ended a connection: a request was not sent in time, or is no HTTP, too many clients are connected,
+or one did not take its answer."""
 
 
 class Metrics:
@@ -42,6 +45,12 @@ class Metrics:
         self._shed = Counter(
             "budgetnet_shed", "Requests that were turned away.", ["model", "reason"], registry=self.registry
         )
+        self._ended = Counter(
+            "budgetnet_connections_ended",
+            "Connections that the server ended, and no request's own line says why.",
+            ["reason"],
+            registry=self.registry,
+        )
         self._batches = Histogram(
             "budgetnet_batch_images", "Images computed together.", ["model"], buckets=IMAGES, registry=self.registry
         )
@@ -58,8 +67,10 @@ class Metrics:
             "budgetnet_requests_in_progress", "Requests that are being read or answered.", registry=self.registry
         )
         for model in models:  # from the first look on there is a 0, and no gap
-            for reason in REASONS:
+            for reason in get_args(Reason):
                 self._shed.labels(model, reason)
+        for reason in get_args(EndedBy):
+            self._ended.labels(reason)
 
     def watch(self, waiting: Mapping[str, Callable[[], int]], in_progress: Callable[[], int]) -> None:
         """Ask these whenever somebody looks."""
@@ -70,6 +81,10 @@ class Metrics:
     def shed(self, model: str, reason: Reason) -> None:
         """A request was turned away."""
         self._shed.labels(model, reason).inc()
+
+    def ended(self, reason: EndedBy) -> None:
+        """A connection was ended."""
+        self._ended.labels(reason).inc()
 
     def computed(self, model: str, images: int, seconds: float) -> None:
         """A batch was computed."""

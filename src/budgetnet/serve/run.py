@@ -18,7 +18,7 @@ from uvicorn import Config, Server
 from budgetnet.parallel.workers import cores
 from budgetnet.serve.app import app_of
 from budgetnet.serve.batcher import Batcher
-from budgetnet.serve.connection import timed
+from budgetnet.serve.connection import connection_of
 from budgetnet.serve.limits import Limits
 from budgetnet.serve.logs import Log
 from budgetnet.serve.metrics import Metrics
@@ -102,7 +102,7 @@ def answering(service: Service, listener: socket.socket, ready: Callable[[], Non
     """Answer what comes to the listener until the process is asked to stop."""
     config = Config(
         app_of(service),
-        http=timed(service.limits.client_seconds),
+        http=connection_of(service),
         loop="asyncio",
         ws="none",
         lifespan="off",

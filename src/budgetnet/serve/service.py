@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from budgetnet.serve.batcher import Batcher, Shed
 from budgetnet.serve.limits import Limits
 from budgetnet.serve.logs import Log
-from budgetnet.serve.metrics import Metrics
+from budgetnet.serve.metrics import EndedBy, Metrics
 from budgetnet.serve.models import Served
 
 
@@ -79,6 +79,11 @@ class Service:
             yield
         finally:
             self.in_progress -= 1
+
+    def ended(self, reason: EndedBy, status: int | None, fault: str, client: str | None) -> None:
+        """A connection was ended by us, and its client told why where it was sent a status."""
+        self.metrics.ended(reason)
+        self.log.say("connection", reason=reason, status=status, client=client, fault=fault)
 
     def take(self, count: int) -> None:
         """Room for so many bytes of a body. Raises `NoRoomError` where there is none."""
