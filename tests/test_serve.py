@@ -496,6 +496,7 @@ def test_who_is_turned_away_at_the_connection_is_counted_and_logged(model: Path)
 def test_a_client_that_takes_no_answer_is_cut_off_and_counted(model: Path) -> None:
     with Live(str(model), "--client-time", "300ms") as live:
         with raw(live) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             with contextlib.suppress(OSError):
                 connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1500)
             live.heard('"unread"')

@@ -1,7 +1,7 @@
 """A client's connection in uvicorn, with what uvicorn lacks: a time to send a request and to take its answer, a largest
 count of connections, and faults in the protocol's form.
 
-Who is turned away here is counted and logged: a request that has begun by its own line, whose fault stands in its scope,
+Who is turned away here is counted and logged: a request that has begun by its own line, by the fault in its scope, and
 all others as connections.
 """
 
@@ -72,7 +72,7 @@ def connection_of(service: Service) -> type[H11Protocol]:
 
         def handle_events(self) -> None:
             super().handle_events()
-            if self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR) or self._idle():
+            if self._expects_nothing() and not self.flow.write_paused:
                 self._end()
             elif self._timer is None:
                 self._begin()
@@ -87,7 +87,7 @@ def connection_of(service: Service) -> type[H11Protocol]:
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            if self.conn.their_state is h11.DONE:
+            if self._expects_nothing():
                 self._end()
 
         def send_400_response(self, msg: str) -> None:
@@ -98,8 +98,11 @@ def connection_of(service: Service) -> type[H11Protocol]:
             if self.transport.get_write_buffer_size():  # a client that does not read would keep it open
                 self._cut_off()
 
-        def _idle(self) -> bool:
-            """Between two requests: uvicorn's own time runs."""
+        def _expects_nothing(self) -> bool:
+            """Whether no more of a request is waited for: it is here, it never will be, or uvicorn's time between two
+            requests runs."""
+            if self.conn.their_state in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR):
+                return True
             return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0] and self.cycle is not None
 
         def _begin(self) -> None:
