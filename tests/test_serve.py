@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.executor import InlineExecutor
-from support.formats import hold
+from support.formats import PAGE, hold
 from support.networks import GROWABLE
 from support.serving import BLOCKED, CHATTY, RULES, Live, binary_request
 
@@ -220,44 +220,44 @@ MANY, MANY_HEADERS = binary_request(np.zeros((9, 16, 16, 1), np.uint8))
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "headers", "status", "fault"),
-    [
-        ("/v2/models/dogs/infer", GOOD, HEADERS, 404, "served are digits, cats"),
-        ("/v2/models/cats/versions/3/infer", GOOD, HEADERS, 404, "served are 1, 2"),
-        ("/v2/models/di%00gits/infer", GOOD, HEADERS, 404, "no model of this name"),
-        ("/v2/models/..%2f..%2fetc/infer", GOOD, HEADERS, 404, ""),
-        ("/v2/models/digits", b"", {}, 405, "POST at this address"),
-        ("/nowhere", b"", {}, 404, "Not Found"),
-        (INFER, b"", {}, 400, "is not JSON"),
-        (INFER, b"[" * 100_000, {}, 400, "nested deeper"),
-        (INFER, GOOD, {}, 400, "is not JSON"),
-        (INFER, GOOD, {"Inference-Header-Content-Length": "99999"}, 400, "the body has"),
-        (INFER, GOOD, {"Inference-Header-Content-Length": "-3"}, 400, "must be the length of the JSON"),
-        (INFER, GOOD[:-5], HEADERS, 400, "image needs 256"),
-        (INFER, MANY, MANY_HEADERS, 400, "a request may have 8 images"),
-        (INFER, b"x" * (2 << 20), {}, 413, "1,048,576 are the most"),
-        (INFER, GOOD, {**HEADERS, "Content-Encoding": "gzip"}, 415, "send the body as it is"),
-        ("/predict", b"x", {}, 404, "several models are served"),
-        ("/predict/dogs", b"x", {}, 404, "served are digits, cats"),
-        ("/predict/digits", b"", {}, 400, "the file is empty"),
-        ("/predict/digits", b"GIF89a", {}, 400, "body: "),
-        ("/predict/digits", b"%PDF-1.4", {}, 400, "a PDF"),
-        ("/predict/digits", b"<svg></svg>", {}, 400, "SVG"),
-        ("/predict/digits", bomb(60_000, 60_000), {}, 400, "more pixels than the limit"),
-        ("/predict/digits", bomb(6_000, 6_000), {}, 400, "are more than the limit of 1,000,000"),
-        ("/predict/digits", bomb(900, 900), {}, 400, "truncated"),
-        ("/predict/digits?top=0", b"x", {}, 400, "top is '0'"),
-        ("/predict/digits?top=9e9", b"x", {}, 400, "top is '9e9'"),
-        ("/predict/digits?best=3", b"x", {}, 400, "the address asks for 'best'"),
-        ("/predict/digits?max_error=0.000001", b"x", {}, 400, "cannot be promised"),
-        ("/predict/digits?max_error=2", b"x", {}, 400, "2% if per cent"),
-        ("/predict/digits", b"--y\r\n", FORM, 400, "the form"),
-        ("/predict/digits", b"--x--\r\n", FORM, 400, "the form has no files"),
-        ("/predict/digits", b"\0" * 5000, FORM, 400, "the form"),
-        ("/predict/digits", b"x", {"Content-Type": "multipart/form-data"}, 400, "the form"),
-    ],
-)
+BAD_REQUESTS: list[tuple[str, bytes, dict[str, str], int, str]] = [
+    ("/v2/models/dogs/infer", GOOD, HEADERS, 404, "served are digits, cats"),
+    ("/v2/models/cats/versions/3/infer", GOOD, HEADERS, 404, "served are 1, 2"),
+    ("/v2/models/di%00gits/infer", GOOD, HEADERS, 404, "no model of this name"),
+    ("/v2/models/..%2f..%2fetc/infer", GOOD, HEADERS, 404, ""),
+    ("/v2/models/digits", b"", {}, 405, "POST at this address"),
+    ("/nowhere", b"", {}, 404, "Not Found"),
+    (INFER, b"", {}, 400, "is not JSON"),
+    (INFER, b"[" * 100_000, {}, 400, "nested deeper"),
+    (INFER, GOOD, {}, 400, "is not JSON"),
+    (INFER, GOOD, {"Inference-Header-Content-Length": "99999"}, 400, "the body has"),
+    (INFER, GOOD, {"Inference-Header-Content-Length": "-3"}, 400, "must be the length of the JSON"),
+    (INFER, GOOD[:-5], HEADERS, 400, "image needs 256"),
+    (INFER, MANY, MANY_HEADERS, 400, "a request may have 8 images"),
+    (INFER, b"x" * (2 << 20), {}, 413, "1,048,576 are the most"),
+    (INFER, GOOD, {**HEADERS, "Content-Encoding": "gzip"}, 415, "send the body as it is"),
+    ("/predict", b"x", {}, 404, "several models are served"),
+    ("/predict/dogs", b"x", {}, 404, "served are digits, cats"),
+    ("/predict/digits", b"", {}, 400, "the file is empty"),
+    ("/predict/digits", b"GIF89a", {}, 400, "body: "),
+    ("/predict/digits", b"%PDF-1.4", {}, 400, "a PDF"),
+    ("/predict/digits", b"<svg></svg>", {}, 400, "SVG"),
+    ("/predict/digits", bomb(60_000, 60_000), {}, 400, "more pixels than the limit"),
+    ("/predict/digits", bomb(6_000, 6_000), {}, 400, "are more than the limit of 1,000,000"),
+    ("/predict/digits", bomb(900, 900), {}, 400, "truncated"),
+    ("/predict/digits?top=0", b"x", {}, 400, "top is '0'"),
+    ("/predict/digits?top=9e9", b"x", {}, 400, "top is '9e9'"),
+    ("/predict/digits?best=3", b"x", {}, 400, "the address asks for 'best'"),
+    ("/predict/digits?max_error=0.000001", b"x", {}, 400, "cannot be promised"),
+    ("/predict/digits?max_error=2", b"x", {}, 400, "2% if per cent"),
+    ("/predict/digits", b"--y\r\n", FORM, 400, "the form"),
+    ("/predict/digits", b"--x--\r\n", FORM, 400, "the form has no files"),
+    ("/predict/digits", b"\0" * 5000, FORM, 400, "the form"),
+    ("/predict/digits", b"x", {"Content-Type": "multipart/form-data"}, 400, "the form"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "headers", "status", "fault"), BAD_REQUESTS)
 def test_a_bad_request_is_a_line_and_the_server_lives(
     live: Live, path: str, body: bytes, headers: dict[str, str], status: int, fault: str
 ) -> None:
@@ -267,6 +267,22 @@ def test_a_bad_request_is_a_line_and_the_server_lives(
         jsonschema.validate(answer.json(), RULES["fault"])
         assert fault in answer.json()["error"] and "\n" not in answer.json()["error"]
     assert live.lives()
+
+
+def test_the_page_on_serving_has_each_status_that_a_fault_has() -> None:
+    page = (PAGE.parent / "serving.md").read_text("utf-8").partition("## What it takes at most")[2].partition("##")[0]
+    documented = set(map(int, re.findall(r"^[|].*[|] (\d{3}) [|].*[|]$", page, re.M)))
+    assert documented == {status for _, _, _, status, _ in BAD_REQUESTS} | {401, 408, 500, 503}
+
+
+def test_the_first_address_lists_what_is_served(live: Live) -> None:
+    found = live.client.get("/").json()
+    hold(found, "GET /")
+    assert [(one["name"], one["version"]) for one in found["models"]] == [("digits", "1"), ("cats", "1"), ("cats", "2")]
+    for one in found["models"]:
+        assert live.client.get(one["metadata"]).json()["name"] == one["name"]
+        assert live.client.post(one["infer"], content=GOOD, headers=HEADERS).status_code == 200
+        assert live.client.post(one["predict"], content=b"x").status_code == 400
 
 
 def test_a_body_without_a_length_is_cut_off_at_the_limit(live: Live) -> None:

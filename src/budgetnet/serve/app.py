@@ -72,6 +72,7 @@ def app_of(service: Service) -> ASGIApp:
 def _routes(service: Service) -> list[Route]:
     one = "/v2/models/{name}"
     rows: list[tuple[str, str, str, Callable[[Service, Request], Awaitable[Response]]]] = [
+        ("/", "GET", "index", _index),
         ("/v2", "GET", "server", _server),
         ("/v2/", "GET", "server", _server),
         ("/v2/health/live", "GET", "live", _live),
@@ -149,6 +150,24 @@ def _named(service: Service, request: Request) -> Served:
     found = service.only_model() if name is None else service.model(name, request.path_params.get("version"))
     request.scope[NOTE].model = found.key
     return found
+
+
+async def _index(service: Service, request: Request) -> Response:
+    rows: list[dict[str, str]] = []
+    for name, versions in service.models.items():
+        for version in versions:
+            path = f"{name}/versions/{version}"
+            model = f"/v2/models/{path}"
+            rows.append(
+                {
+                    "name": name,
+                    "version": version,
+                    "predict": f"/predict/{path}",
+                    "metadata": model,
+                    "infer": f"{model}/infer",
+                }
+            )
+    return _json({"name": "budgetnet", "version": budgetnet.__version__, "models": rows})
 
 
 async def _server(service: Service, request: Request) -> Response:

@@ -109,7 +109,7 @@ class Log(logging.Handler):
 
 @contextlib.contextmanager
 def overheard(hear: Callable[[str], None]) -> Iterator[None]:
-    """What is written to standard error's descriptor in here, by this process and those that it starts, is heard line by
+    """What this process and those that it starts write to the descriptor of standard error in here is heard line by
     line. Whoever writes never waits: what is too much at a time is lost."""
     if sys.platform == "win32":  # there a socket is no descriptor
         yield
