@@ -422,6 +422,27 @@ def test_metrics_are_prometheus_s(live: Live) -> None:
     assert all(name in page for name in names)
 
 
+def test_metrics_have_the_limits_that_the_server_was_started_with(model: Path) -> None:
+    options = ("--batch", "4", "--batch-wait", "3ms", "--queue", "5", "--request-bytes", "2MiB", "--threads", "1")
+    more = ("--image-pixels", "1M", "--client-time", "7s", "--stop-time", "20s")
+    expected = {
+        "compute_threads": 1,
+        "limit_batch_images": 4,
+        "limit_batch_wait_seconds": 0.003,
+        "limit_waiting_requests": 5,
+        "limit_request_bytes": 2 << 20,
+        "limit_bodies_bytes": 32 << 20,
+        "limit_image_pixels": 10**6,
+        "limit_client_seconds": 7,
+        "limit_stop_seconds": 20,
+        "limit_connections": 1000,
+    }
+    with Live(str(model), *options, *more) as live:
+        assert {name: counted(live, f"budgetnet_{name}") for name in expected} == expected
+    page = (PAGE.parent / "serving.md").read_text("utf-8")
+    assert all(f"`{name.removeprefix('limit_')}`" in page for name in expected)
+
+
 def test_each_request_is_a_line_of_json(live: Live) -> None:
     before = sum('"/v2/models/once' in line for line in live.said)
     live.client.get("/v2/models/once%1B[31m%0Aforged")

@@ -17,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from budgetnet.serve.batcher import Reason
+from budgetnet.serve.limits import CONNECTIONS, Limits
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 IMAGES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -28,7 +29,7 @@ or one did not take its answer."""
 class Metrics:
     """The counters of one server. Label values are its models and routes alone, so that no client can add any."""
 
-    def __init__(self, models: Iterable[str]) -> None:
+    def __init__(self, models: Iterable[str], limits: Limits, threads: int) -> None:
         disable_created_metrics()  # when each counter began is no metric that anyone looks at
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -66,6 +67,8 @@ class Metrics:
         self._in_progress = Gauge(
             "budgetnet_requests_in_progress", "Requests that are being read or answered.", registry=self.registry
         )
+        for name, (help_text, value) in _bounds(limits, threads).items():
+            Gauge(f"budgetnet_{name}", help_text, registry=self.registry).set(value)
         for model in models:  # from the first look on there is a 0, and no gap
             for reason in get_args(Reason):
                 self._shed.labels(model, reason)
@@ -99,3 +102,28 @@ class Metrics:
     def page(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+def _bounds(limits: Limits, threads: int) -> dict[str, tuple[str, float]]:
+    """What the server was started with: by the names of metrics, what each is and its value."""
+    return {
+        "compute_threads": ("Computing threads.", threads),
+        "limit_batch_images": ("Images that are computed together, at most (--batch).", limits.batch),
+        "limit_batch_wait_seconds": (
+            "A request waits so long for others to be computed with, at most (--batch-wait).",
+            limits.batch_wait_seconds,
+        ),
+        "limit_waiting_requests": ("Requests that wait for a model, at most (--queue).", limits.queue),
+        "limit_request_bytes": ("Bytes of a request's body, at most (--request-bytes).", limits.request_bytes),
+        "limit_bodies_bytes": ("Bytes of all bodies together, at most.", limits.buffered_bytes),
+        "limit_image_pixels": ("Pixels of an image file, at most (--image-pixels).", limits.image_pixels),
+        "limit_client_seconds": (
+            "A client has this time to send a request, and to take its answer (--client-time).",
+            limits.client_seconds,
+        ),
+        "limit_stop_seconds": (
+            "Asked to stop, the server answers what it has taken for so long, at most (--stop-time).",
+            limits.stop_seconds,
+        ),
+        "limit_connections": ("Clients that are connected at a time, at most.", CONNECTIONS),
+    }

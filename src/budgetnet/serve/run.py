@@ -81,7 +81,7 @@ def serve(
         tempfile.TemporaryDirectory(prefix="budgetnet-") as folder,
     ):
         models = tuple(opened(source, threads, Path(folder)) for source in sources)
-        metrics = Metrics([one.key for one in models])
+        metrics = Metrics([one.key for one in models], limits, threads)
         batcher = Batcher({one.key: one.compute for one in models}, threads, limits, metrics)
         service = Service(by_name(models), batcher, limits, metrics, log, token)
         metrics.watch(
