@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -561,7 +562,7 @@ def test_a_token_is_asked_for(model: Path, tmp_path: Path) -> None:
         with httpx.Client(base_url=base, trust_env=False) as client:
             assert client.get("/v2/health/live").status_code == client.get("/v2/health/ready").status_code == 200
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
-                for path in ("/v2", "/metrics", "/v2/models/digits", "/v2/models/digits/ready"):
+                for path in ("/", "/v2", "/metrics", "/v2/models/digits", "/v2/models/digits/ready"):
                     answer = client.get(path, headers=headers)
                     assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
                     jsonschema.validate(answer.json(), RULES["fault"])
@@ -708,6 +709,16 @@ def test_a_damaged_file_is_one_line(model: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "cut.onnx").write_bytes(model.read_bytes()[:-2000])
     assert main(["serve", str(tmp_path / "cut.onnx"), "--port", "0"]) == 2
     assert re.fullmatch(r"budgetnet: .*cut.onnx.*\n", capsys.readouterr().err)
+
+
+def test_killed_while_a_run_becomes_a_file_it_says_nothing(run: Path) -> None:
+    program = (
+        "import os, signal, sys; from budgetnet.parallel.workers import Workers; from budgetnet.cli import main; "
+        "Workers.run = lambda *given: os.kill(os.getpid(), signal.SIGTERM); "
+        f"sys.exit(main(['serve', {str(run)!r}, '--port', '0']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
 
 
 def test_without_the_extra_it_says_how_to_install_it(model: Path) -> None:
