@@ -500,7 +500,7 @@ def test_arguments_reach_the_study(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "probes": 7,
         "probe_images": 30,
         "out": tmp_path,
-        "device": "cpu",
+        "device": "auto",
         "cluster": None,
         "fresh": True,
     }

@@ -485,7 +485,7 @@ def test_arguments_reach_the_search(monkeypatch: pytest.MonkeyPatch, capsys: Cap
         "train_bytes": 2 * 10**9,
         "recipe": "paper",
         "precision": "bfloat16",
-        "device": "cpu",
+        "device": "auto",
         "out": Path("here"),
         "fresh": True,
         "cluster": None,

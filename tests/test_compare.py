@@ -780,7 +780,7 @@ def test_arguments_reach_compare(monkeypatch: pytest.MonkeyPatch, capsys: Captur
         "augment": Augment(turn="off"),
         "recipe": "paper",
         "precision": "bfloat16",
-        "device": "cpu",
+        "device": "auto",
         "cluster": None,
         "out": Path("here"),
         "fresh": True,

@@ -45,8 +45,9 @@ def test_what_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_experiment_knows_what_was_decided(monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpu(monkeypatch, there=False)
-    decided = Compute().checked()
+    decided = Compute("auto", "auto").checked()
     assert (decided.device, decided.precision) == ("cpu", "float32")
     with_gpu(monkeypatch, there=True)
-    assert (Compute().checked().device, Compute().checked().precision) == ("cuda", "bfloat16")
+    decided = Compute("auto", "auto").checked()
+    assert (decided.device, decided.precision) == ("cuda", "bfloat16")
     assert checked_computing("cpu", "auto", here=False)[1] == "float32"

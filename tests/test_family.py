@@ -417,7 +417,7 @@ def test_arguments_reach_the_chain(monkeypatch: pytest.MonkeyPatch, capsys: Capt
         "augment": Augment(flip="off"),
         "recipe": "paper",
         "precision": "bfloat16",
-        "device": "cpu",
+        "device": "auto",
         "out": Path("here"),
         "fresh": True,
         "cluster": Cluster("10.0.0.1:6379", gpus_per_trial=1.0, storage="/mnt/shared"),

@@ -18,8 +18,8 @@ class Compute:
     """A device, the precision of its numbers, and where trainings run: on a Ray cluster, by another executor, or
     where none is given in processes of this machine. "auto" of the first two is for `checked` to decide."""
 
-    device: str = "auto"
-    precision: str = "auto"
+    device: str = "cpu"
+    precision: str = "float32"
     cluster: Cluster | Executor | None = None
 
     def checked(self, by_ranks: bool = False) -> Compute:
