@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from budgetnet import arguments
 from budgetnet.arguments import listener, several
 from budgetnet.arguments import path as path_of
 from budgetnet.codec import PositiveFloat, PositiveInt, from_record, to_plain
 from budgetnet.costs.latency import TimedBy, TimedDType
 from budgetnet.costs.network_cost import cost
 from budgetnet.experiments.bases import given_bases
-from budgetnet.inspect.turns import LEAST_SECONDS, Measurement, Timed, image_measurements
+from budgetnet.inspect.turns import Measurement, Timed, checked, image_measurements
 from budgetnet.networks import Network, Px, choose, zoo
 from budgetnet.parallel.progress import Progress, Update, silent
 from budgetnet.reading import read_json_file
@@ -28,6 +27,8 @@ FILE = "latencies.json"
 REFERENCE = "mobilenet_v2"
 """This network is timed beside every other: its times say how the machine's speed changed meanwhile."""
 
+Key = tuple[str, Px, int, int]
+"""A network is known by its name, its pixels, its parameters and its multiply-adds."""
 LARGE_BYTES = 1 << 30
 """A network of more bytes of weights is in one runtime at a time: EfficientNet-L2 in four of them took 21 GB."""
 
@@ -59,6 +60,11 @@ class NetworkLatency:
     reference_ms: PositiveFloat | None
 
     @property
+    def key(self) -> Key:
+        """Which network it is."""
+        return self.name, self.resolution_px, self.params, self.macs
+
+    @property
     def latency_ms(self) -> float | None:
         """Milliseconds of one image; None where there is no time."""
         return None if self.measurement is None else self.measurement.latency_ms
@@ -76,7 +82,7 @@ class Latencies:
 
     device: str
     versions: Mapping[str, str]
-    measured: tuple[NetworkLatency, ...] = field(default=())
+    measured: tuple[NetworkLatency, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """The file's object, in JSON's types."""
@@ -92,8 +98,8 @@ class Latencies:
         Returns:
             The fastest first.
         """
-        timed = (row for row in self.measured if row.latency_ms is not None)
-        rows = [row for row in timed if _is_of(row, network, row.runtime, dtype)]
+        key = _key(network)
+        rows = [row for row in self.measured if row.dtype == dtype and row.key == key and row.latency_ms is not None]
         return tuple(sorted(rows, key=lambda row: row.latency_ms or 0.0))
 
     @property
@@ -144,9 +150,7 @@ def latencies(
     target = Path(path_of("out", out))
     told: Progress = listener("progress", progress) or silent
     choose("dtype", dtype, ("float32", "int8"))
-    seconds = arguments.seconds("seconds", seconds)
-    if seconds < LEAST_SECONDS:
-        raise ValueError(f"seconds is {seconds!r}; a time needs at least {LEAST_SECONDS:g} s")
+    _, _, seconds = checked(batch=1, threads=1, seconds=seconds)
     asked = [zoo.network(one) if isinstance(one, str) else one for one in given_bases("networks", networks)]
     inside = _inside(runtimes, dtype)
     found = _begun(target, inside)
@@ -198,16 +202,15 @@ def _begun(file: Path, runtimes: Sequence[TimedBy]) -> Latencies:
 
 def _lacking(found: Latencies, network: Network, runtimes: Sequence[TimedBy], dtype: TimedDType) -> list[TimedBy]:
     """The runtimes in which a network is still to be measured."""
-    return [each for each in runtimes if not any(_is_of(row, network, each, dtype) for row in found.measured)]
+    key = _key(network)
+    known = {row.runtime for row in found.measured if row.dtype == dtype and row.key == key}
+    return [each for each in runtimes if each not in known]
 
 
-def _is_of(row: NetworkLatency, network: Network, runtime: TimedBy, dtype: TimedDType) -> bool:
-    """Whether a row is this network's, in this runtime and in such numbers."""
-    asked = cost(network)
-    return (row.name, row.resolution_px, row.params, row.macs, row.runtime, row.dtype) == (
-        *(network.name, network.resolution_px, asked.params, asked.macs),
-        *(runtime, dtype),
-    )
+def _key(network: Network) -> Key:
+    """By which the rows of a network are known."""
+    price = cost(network)
+    return network.name, network.resolution_px, price.params, price.macs
 
 
 def _in_memory(network: Network, runtimes: Sequence[TimedBy]) -> list[Sequence[TimedBy]]:

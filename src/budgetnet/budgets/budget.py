@@ -477,7 +477,9 @@ def beyond_hope(
     """
     least = without_skips(network)
     price = least_cost(least, budget.batch, budget.dtype, budget.runtime)
-    return any(row.left < 0 for row in limit_rows(price, budget)) or bool(obstacles and obstacles(least))
+    limits = budget.limits()
+    breaks = any(value > limits[name] for name, value in used(price, budget).items())
+    return breaks or bool(obstacles and obstacles(least))
 
 
 def nothing_fits(where: str, at: str, smallest: Network, budget: Budget, breaks: Sequence[str]) -> BudgetError:

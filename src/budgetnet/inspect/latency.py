@@ -12,6 +12,7 @@ from budgetnet.model.build import Model, build
 from budgetnet.model.deployed import deployed
 from budgetnet.networks import Network
 from budgetnet.parallel.progress import Progress
+from budgetnet.parallel.workers import computing_threads
 from budgetnet.runs.run import device_of
 
 
@@ -52,19 +53,9 @@ def timed_rounds(
 @contextlib.contextmanager
 def at_work(networks: Sequence[Network | Model], batch: int, threads: int, device: str) -> Iterator[list[Timed]]:
     """Networks that can be timed, by so many threads."""
-    with _threads(threads):
+    with computing_threads(threads):
         subjects = [_Subject(network, batch, device) for network in networks]
         yield [Timed(subject.name, subject.infer) for subject in subjects]
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Subject:

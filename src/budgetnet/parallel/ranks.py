@@ -28,6 +28,7 @@ from budgetnet.parallel.workers import (
     ProcessGroup,
     Workers,
     ask_to_stop,
+    computing_threads,
     cores,
     forget_stop,
     hold_stop,
@@ -159,7 +160,7 @@ class Ranks:
         return box[0]
 
     def _do(self, work: _Work) -> Any:
-        with _lost_processes(), _threads(work.threads):
+        with _lost_processes(), computing_threads(work.threads):
             result = work.function(work.job)
         if stopping():
             raise KeyboardInterrupt
@@ -202,7 +203,7 @@ def led(device: str, work: Callable[[], Result]) -> Result:
             return ranks.help()
         _joined = ranks
         try:
-            with _threads(min(cores(), here.local_processes * most_threads())):
+            with computing_threads(min(cores(), here.local_processes * most_threads())):
                 result = work()
         except BaseException as error:
             ranks.note_failure()
@@ -285,19 +286,6 @@ def _take_gpu(here: Launch) -> None:
             f"(torchrun --nproc-per-node {count})"
         )
     torch.cuda.set_device(here.local_rank)
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """So many computing threads in here."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

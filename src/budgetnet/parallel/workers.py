@@ -73,6 +73,19 @@ def hold_stop() -> Iterator[None]:
         _stop_is_held.clear()
 
 
+@contextlib.contextmanager
+def computing_threads(count: int) -> Iterator[None]:
+    """So many threads compute in here."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def stopping() -> bool:
     """Whether this worker was asked to save what it has and end."""
     return _asked_to_stop.is_set()

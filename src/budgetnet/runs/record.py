@@ -167,13 +167,17 @@ def machine_record() -> MachineRecord:
 
 def processor() -> str:
     """The processor's name, as the system gives it."""
+    return processor_facts().get("model name", platform.processor())
+
+
+def processor_facts() -> dict[str, str]:
+    """What Linux tells of the first processor, by its names; nothing elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
+        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def read_header(run: Path) -> Header:

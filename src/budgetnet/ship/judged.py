@@ -46,8 +46,8 @@ def exported(
     made = maker(to)(subject, dtype, progress)
     with tempfile.TemporaryDirectory() as elsewhere:
         judged = Path(elsewhere) / target.path.name
-        _write(judged, made.packed(made.notes))
-        file = _judged(subject, made, judged, to, dtype, target.path)
+        _write(judged, first := made.packed(made.notes))
+        file = _judged(subject, made, judged, to, dtype, target.path, _size(first))
     faults = faults_of(file)
     if faults and not force:
         raise NotGoodEnoughError(file, faults, _hint(file, subject, made))
@@ -73,7 +73,9 @@ def _write(part: Path, content: Content) -> None:
         (part / name).write_bytes(some)
 
 
-def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path) -> ExportedFile:
+def _judged(
+    subject: Subject, made: Made, part: Path, to: Format, dtype: NumberType, target: Path, size: int
+) -> ExportedFile:
     """What the file is and does, by its answers to the test images as it is read back."""
     images, budget, on_a_device = subject.images, subject.budget, ROWS[to].on_a_device
     labels = images.labels(images.test)
@@ -91,7 +93,7 @@ def _judged(subject: Subject, made: Made, part: Path, to: Format, dtype: NumberT
         format=to,
         dtype=dtype,
         file=str(target),
-        bytes=_size(made.packed(notes)),
+        bytes=size,
         flash_bytes=made.flash_bytes,
         arena_bytes=made.arena_bytes,
         allocated=made.allocated,

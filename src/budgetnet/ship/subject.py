@@ -68,9 +68,9 @@ class Origin:
     run_sha256: str | None = None
 
     @classmethod
-    def of(cls, run: str) -> Origin:
-        """Of a run's folder, or of weights."""
-        home, said = home_of(run), said_by(run)
+    def of(cls, run: str, said: Notes | None = None) -> Origin:
+        """Of a run's folder, or of weights; `said` is what an exported file says of itself."""
+        home = home_of(run)
         run_sha256 = digest_of(home) if said is None and home is not None else said and said.run_sha256
         if home is None:
             return cls(trained_here=False, began_from=run, images=None, run_sha256=run_sha256)
@@ -115,7 +115,8 @@ class Subject:
         pixels = open_cache(scored.images, loaded.side_px, progress=progress)
         held_out = _held_out(run, data, scored.images)
         sized = SizedImages(loaded, scored, pixels, held_out, own=data is None)
-        return cls(loaded, budget_of(run), sized, Origin.of(run))
+        said = said_by(run)
+        return cls(loaded, budget_of(run, said), sized, Origin.of(run, said))
 
     @classmethod
     def of_run(cls, run: Path, budget: Budget, images: ImageSet, pixels: Pixels, tuning_steps: int) -> Subject:
@@ -258,10 +259,10 @@ def _by_probabilities(trust: Trust | None) -> Trust | None:
     return None if trust is None else dataclasses.replace(trust, familiar=None)
 
 
-def budget_of(run: str) -> Budget | None:
+def budget_of(run: str, said: Notes | None) -> Budget | None:
     """The budget that a run was asked to keep, also of a file that was exported of it and that weights are taken from;
     None for weights alone, and where a run had none."""
-    if (said := said_by(run)) is not None:
+    if said is not None:
         return said.budget
     if (home := home_of(run)) is None:
         return None

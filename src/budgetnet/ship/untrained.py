@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from budgetnet.inspect.latency import at_work
 from budgetnet.inspect.turns import Timed
 from budgetnet.model.build import build
 from budgetnet.networks import Network
-from budgetnet.runs.record import processor
+from budgetnet.runs.record import processor, processor_facts
 from budgetnet.ship.eight_bits.ladder import EightBits
 from budgetnet.ship.eight_bits.quantiles import seen_of
 from budgetnet.ship.eight_bits.steps import values
@@ -36,19 +35,11 @@ IMAGES = 2
 
 def machine() -> str:
     """This machine, in words: two processors of one name, as virtual machines show them, have other numbers."""
-    numbers = ", ".join(f"{name.removeprefix('cpu ')} {value}" for name, value in _model_numbers())
+    facts = processor_facts()
+    told = ("cpu family", "model", "stepping")
+    numbers = ", ".join(f"{name.removeprefix('cpu ')} {facts[name]}" for name in told if name in facts)
     name = f"{processor()} ({numbers})" if numbers else processor()
     return f"{name}, {platform.system()} {platform.machine()}"
-
-
-def _model_numbers() -> list[tuple[str, str]]:
-    """Family, model and stepping of the first processor, where Linux tells them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
-    except OSError:
-        return []
-    rows = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    return [row for row in rows if row[0] in ("cpu family", "model", "stepping")]
 
 
 def is_of_this_machine(timing: DeviceTiming) -> bool:

@@ -16,6 +16,7 @@ from budgetnet.ship.onnx.graph import exported
 from budgetnet.ship.onnx.metadata import with_notes
 from budgetnet.ship.onnx.read import opened
 from budgetnet.ship.plain_pixels import PlainPixels
+from budgetnet.ship.said import said_by
 from budgetnet.ship.subject import budget_of, notes_of
 
 IMAGES = 16
@@ -35,7 +36,7 @@ def write_float32(paths: tuple[str, str]) -> str:
     shape = (IMAGES, *network.resolution_px, network.in_channels)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     with written_aside(Path(target)) as part:
-        part.write_bytes(with_notes(model, notes_of(loaded, budget_of(run))))
+        part.write_bytes(with_notes(model, notes_of(loaded, budget_of(run, said_by(run)))))
         with torch.inference_mode():
             expected, _ = loaded.answer(inputs_of(pixels, loaded.preprocessing, "cpu"))
         found = difference(opened(part).logits(pixels), expected.numpy())
